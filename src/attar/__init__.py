@@ -1,0 +1,23 @@
+"""attar: labelled Chinese reviews in, a small, fast, trusted aspect-sentiment scorer out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attar.errors import AttarError
+
+if TYPE_CHECKING:
+    from attar.scoring.predictor import load
+
+__version__ = "0.1.0"
+
+__all__ = ["AttarError", "__version__", "load"]
+
+
+def __getattr__(name: str) -> object:
+    # Only scoring needs NumPy and ONNX Runtime; `import attar` and the command line stay light.
+    if name == "load":
+        from attar.scoring.predictor import load
+
+        return load
+    raise AttributeError(f"module 'attar' has no attribute {name!r}")

@@ -1,0 +1,142 @@
+"""What a student must beat to deserve its cost: the majority, and a strong linear model.
+
+Both are fitted on training examples and are callables from examples to probs, as every candidate
+of the report is. The linear model follows Wang & Manning, "Baselines and Bigrams" (2012), in
+spirit: n-grams and a linear classifier are hard to beat on short reviews. It sees the term's
+surroundings only, knows what stands left and what right of the term, and is tuned on dev.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+
+from attar.errors import DataError
+from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_of
+from attar.task import Example, Task
+from attar.text.window import CLAUSE_MARKS
+
+__all__ = ["Majority", "WindowedLinear"]
+
+_WINDOWS = (8, 12, 25, None)
+_STRENGTHS = (1.0, 4.0, 16.0, 64.0)
+_LONGEST_GRAM = 4
+_CLAUSE_MARK = re.compile(f"[{re.escape(CLAUSE_MARKS)}]")
+
+
+class Majority:
+    """Answers with the label shares of the training examples, so always with the commonest label.
+
+    Args:
+        task: Names the labels.
+        train: Labelled examples.
+
+    Raises:
+        DataError: No examples.
+    """
+
+    def __init__(self, task: Task, train: Sequence[Example]) -> None:
+        counts = np.bincount(_gold(task, train, "train"), minlength=len(task.labels))
+        self._shares = (counts / counts.sum()).astype(np.float32)
+        self.size_bytes = self._shares.nbytes
+
+    def __call__(self, examples: Sequence[Example]) -> NDArray[np.float32]:
+        """Probs [N, C], the same for every example."""
+        return np.tile(self._shares, (len(examples), 1))
+
+
+class WindowedLinear:
+    """Character 1- to 4-grams around the term, TF-IDF, class-balanced logistic regression.
+
+    Window and strength are those with the best mean of macro-F1 and accuracy on dev (the first of
+    equals): macro-F1 alone, with a dozen examples of a rare label in dev, picks at random. The
+    weights come from the training examples alone.
+
+    Args:
+        task: Names the labels; where it has no term the whole text is read.
+        train: Labelled examples to fit.
+        dev: Labelled examples to tune on.
+
+    Attributes:
+        window_chars: The window chosen; None is the clause around the term.
+        strength: The inverse regularisation chosen.
+        size_bytes: Weights as float32 and n-grams as UTF-8, without any container.
+
+    Raises:
+        DataError: No examples, or training examples of a single label.
+    """
+
+    def __init__(self, task: Task, train: Sequence[Example], dev: Sequence[Example]) -> None:
+        gold, gold_dev = _gold(task, train, "train"), _gold(task, dev, "dev")
+        if len(np.unique(gold)) < 2:
+            raise DataError(f"task {task.name!r}: all training examples have one label; expected two or more")
+        self._num_labels = len(task.labels)
+        best = -1.0
+        for window in _WINDOWS if task.has_term else (None,):
+            features = TfidfVectorizer(
+                analyzer=_analyzer(window, has_term=task.has_term), sublinear_tf=True, dtype=np.float32
+            )
+            seen, unseen = features.fit_transform(train), features.transform(dev)
+            for strength in _STRENGTHS:
+                model = _logistic(strength).fit(seen, gold)
+                found = confusion_counts(gold_dev, model.predict(unseen), self._num_labels)
+                score = float(macro_f1_of(found) + accuracy_of(found))
+                if score > best:
+                    best = score
+                    self._features, self._model = features, model
+                    self.window_chars, self.strength = window, strength
+        weights = sum(4 * (part.coef_.size + part.intercept_.size) for part in self._model.estimators_)
+        grams = sum(len(gram.encode("utf-8", "surrogatepass")) for gram in self._features.vocabulary_)
+        self.size_bytes = int(weights + grams + 4 * len(self._features.idf_))
+
+    def __call__(self, examples: Sequence[Example]) -> NDArray[np.float32]:
+        """Probs [N, C]; 0 for a label that training never saw."""
+        probs = np.zeros((len(examples), self._num_labels), np.float32)
+        if examples:
+            probs[:, self._model.classes_] = self._model.predict_proba(self._features.transform(examples))
+        return probs
+
+
+def _logistic(strength: float) -> OneVsRestClassifier:
+    # liblinear is dual and exact on a few thousand sparse rows: 3x faster here than lbfgs.
+    one = LogisticRegression(C=strength, solver="liblinear", class_weight="balanced", random_state=0)
+    return OneVsRestClassifier(one)
+
+
+def _gold(task: Task, examples: Sequence[Example], name: str) -> NDArray[np.int64]:
+    if not examples:
+        raise DataError(f"task {task.name!r}: no {name} examples for the baselines; expected at least one")
+    return np.array([task.index_of(example) for example in examples], np.int64)
+
+
+def _analyzer(window: int | None, *, has_term: bool) -> Callable[[Example], list[str]]:
+    """Example -> n-grams: of the marked window as one string, and of its three parts, told apart."""
+
+    def analyze(example: Example) -> list[str]:
+        if not has_term:
+            return list(_grams(f"\x02{example.text}\x03"))
+        left, right = _surroundings(example, window)
+        whole = _grams(f"{left}\x02{example.term}\x03{right}")
+        parts = (("<", f"\x02{left}_"), (">", f"_{right}\x03"), ("=", f"\x02{example.term}\x03"))
+        return [*whole, *(side + gram for side, part in parts for gram in _grams(part))]
+
+    return analyze
+
+
+def _surroundings(example: Example, window: int | None) -> tuple[str, str]:
+    left, right = example.text[: example.start], example.text[example.end :]
+    if window is None:
+        return _CLAUSE_MARK.split(left)[-1], _CLAUSE_MARK.split(right, maxsplit=1)[0]
+    return left[-window:], right[:window]
+
+
+def _grams(text: str) -> Iterator[str]:
+    for size in range(1, _LONGEST_GRAM + 1):
+        for i in range(len(text) - size + 1):
+            yield text[i : i + size]

@@ -1,0 +1,111 @@
+"""How sure the scores are: bootstrap intervals over whole reviews, and paired differences.
+
+Terms of one review are not independent (one author, one mood, one product), so reviews are drawn
+with replacement, never single examples: Davison & Hinkley, "Bootstrap Methods and their
+Application" (1997), sections 3.8 and 5.3.1 (percentile interval). Every model is scored on the
+same draws, so the difference of two models is paired.
+
+A draw is a weight a review; resampled confusion counts are weights @ counts by review, one matrix
+product for all models, and the scores follow from the counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_of
+
+__all__ = ["Interval", "Resampled", "paired_difference", "resample"]
+
+_TAILS = (2.5, 97.5)
+_CHUNK = 100  # draws at a time; bounds the weights in memory at 100 x reviews
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure and its 95 % percentile interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """Confusion counts of one model: observed [C, C], and [R, C, C] under R draws of reviews."""
+
+    observed: NDArray[np.int64]
+    draws: NDArray[np.float64]
+
+    def accuracy(self) -> Interval:
+        """Accuracy with its interval."""
+        return _interval(float(accuracy_of(self.observed)), accuracy_of(self.draws))
+
+    def macro_f1(self) -> Interval:
+        """Macro-F1 over all labels with its interval."""
+        return _interval(float(macro_f1_of(self.observed)), macro_f1_of(self.draws))
+
+
+def resample(
+    gold: NDArray[np.integer],
+    predicted: Mapping[str, NDArray[np.integer]],
+    reviews: Sequence[Hashable],
+    *,
+    num_labels: int,
+    repeats: int,
+    seed: int,
+) -> dict[str, Resampled]:
+    """Draw reviews with replacement and count every model's confusions on the same draws.
+
+    Args:
+        gold: [N] label indices.
+        predicted: [N] label indices by model.
+        reviews: [N] what tells reviews apart, such as their text.
+        num_labels: C.
+        repeats: R, how many draws.
+        seed: The same seed gives the same draws.
+
+    Returns:
+        Resampled counts by model, in the order given.
+    """
+    number: dict[Hashable, int] = {}
+    review = np.array([number.setdefault(key, len(number)) for key in reviews], np.int64)
+    cells = num_labels**2
+    counts = np.zeros((len(number), len(predicted) * cells))
+    for column, labels in enumerate(predicted.values()):
+        np.add.at(counts, (review, column * cells + gold * num_labels + labels), 1)
+    drawn = np.concatenate([weights @ counts for weights in _weights(len(number), repeats, seed)])
+    return {
+        name: Resampled(
+            confusion_counts(gold, labels, num_labels),
+            drawn[:, column * cells : (column + 1) * cells].reshape(-1, num_labels, num_labels),
+        )
+        for column, (name, labels) in enumerate(predicted.items())
+    }
+
+
+def paired_difference(first: Resampled, second: Resampled) -> Interval:
+    """Macro-F1 of ``first`` minus that of ``second``, both from one call of ``resample``."""
+    assert first.draws.shape == second.draws.shape, "two calls of resample() are not paired"
+    value = macro_f1_of(first.observed) - macro_f1_of(second.observed)
+    return _interval(float(value), macro_f1_of(first.draws) - macro_f1_of(second.draws))
+
+
+def _weights(num_reviews: int, repeats: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """How often each review is drawn: R rows in chunks of [<= 100, reviews]."""
+    rng = np.random.default_rng(seed)
+    for done in range(0, repeats, _CHUNK):
+        rows = [
+            np.bincount(rng.integers(num_reviews, size=num_reviews), minlength=num_reviews)
+            for _ in range(min(_CHUNK, repeats - done))
+        ]
+        yield np.stack(rows).astype(np.float64)
+
+
+def _interval(value: float, draws: NDArray[np.float64]) -> Interval:
+    low, high = np.percentile(draws, _TAILS)
+    return Interval(value, float(low), float(high))

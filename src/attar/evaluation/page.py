@@ -1,0 +1,174 @@
+"""report.html: one self-contained page for the person who decides whether to deploy.
+
+Last step of ``attar evaluate``: the report as JSON has it, plus the examples for the mistakes to
+look at. Everything is text or inline SVG; nothing is fetched. The markup is ``page.html.j2``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+import numpy as np
+from numpy.typing import NDArray
+
+from attar.evaluation.calibration import ReliabilityBin
+from attar.evaluation.pictures import Point, confusion_svg, reliability_svg, size_text, tradeoff_svg
+from attar.evaluation.verdict import verdict
+from attar.task import Example
+
+__all__ = ["Mistake", "confident_mistakes", "render_page", "tradeoff_points"]
+
+_MOST_MISTAKES = 300
+_CONTEXT_CHARS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One wrong answer, its sentence in three parts around the term."""
+
+    left: str
+    term: str
+    right: str
+    gold: str
+    predicted: str
+    prob: float
+    reference: str
+    channel: str
+    wordtype: str
+
+
+def render_page(
+    report: Mapping[str, Any], examples: Sequence[Example], probs: Mapping[str, NDArray[np.float32]]
+) -> str:
+    """Render the page.
+
+    Args:
+        report: What report.json will hold.
+        examples: The N test examples, labelled.
+        probs: [N, C] by candidate.
+    """
+    models = report["models"]
+    shown = _shown(report)
+    mistakes = confident_mistakes(
+        examples, report["labels"], probs[shown], probs.get(report["reference"]), limit=_MOST_MISTAKES
+    )
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("attar.evaluation", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"points": _points, "count": _count, "size": _size, "times": _times}
+    points = tradeoff_points(report)
+    chosen = models[shown]
+    page = environment.get_template("page.html.j2").render(
+        report=report,
+        models=models,
+        shown=shown,
+        other=report["reference"] if report["reference"] in models and report["reference"] != shown else None,
+        verdict=verdict(report),
+        tradeoff=tradeoff_svg(points) if points else None,
+        confusion=confusion_svg(np.array(chosen["confusion"]), report["labels"]),
+        reliability=reliability_svg([ReliabilityBin(**part) for part in chosen["reliability"]]),
+        mistakes=mistakes,
+        num_wrong=report["num_test"] - int(np.trace(np.array(chosen["confusion"]))),
+        channels=sorted({mistake.channel for mistake in mistakes} - {""}),
+    )
+    return str(page)
+
+
+def tradeoff_points(report: Mapping[str, Any]) -> list[Point]:
+    """The timed models of a report, for ``tradeoff_svg`` and ``save_png``."""
+    return [
+        Point(
+            name,
+            model["examples_per_second"],
+            model["macro_f1"],
+            model["macro_f1_low"],
+            model["macro_f1_high"],
+            model["size_bytes"],
+            highlighted=name == report["chosen"],
+        )
+        for name, model in report["models"].items()
+        if model["examples_per_second"] is not None
+    ]
+
+
+def confident_mistakes(
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    probs: NDArray[np.floating],
+    reference: NDArray[np.floating] | None,
+    *,
+    limit: int,
+) -> list[Mistake]:
+    """Wrong answers, the surest first.
+
+    Args:
+        examples: N labelled examples.
+        labels: C names.
+        probs: [N, C] of the model that is looked at.
+        reference: [N, C] of the model it is compared with, or None.
+        limit: How many at most.
+    """
+    predicted = probs.argmax(1)
+    wrong = [i for i, example in enumerate(examples) if example.label != labels[predicted[i]]]
+    wrong.sort(key=lambda i: (-float(probs[i, predicted[i]]), i))
+    return [
+        Mistake(
+            *_parts(examples[i]),
+            gold=examples[i].label or "",
+            predicted=labels[predicted[i]],
+            prob=float(probs[i, predicted[i]]),
+            reference="" if reference is None else labels[int(reference[i].argmax())],
+            channel=str(examples[i].meta.get("channel", "")),
+            wordtype=str(examples[i].meta.get("wordtype", "")),
+        )
+        for i in wrong[:limit]
+    ]
+
+
+def _parts(example: Example) -> tuple[str, str, str]:
+    """Left, term and right of a review, long sides cut."""
+    left, right = example.text[: example.start], example.text[example.end :]
+    if len(left) > _CONTEXT_CHARS:
+        left = "…" + left[-_CONTEXT_CHARS:]
+    if len(right) > _CONTEXT_CHARS:
+        right = right[:_CONTEXT_CHARS] + "…"
+    return left, example.term, right
+
+
+def _shown(report: Mapping[str, Any]) -> str:
+    """The model whose details the page shows: the chosen one, else the first that is no reference."""
+    names = list(report["models"])
+    if report["chosen"] in names:
+        return str(report["chosen"])
+    return str(next((name for name in names if name != report["reference"]), names[0]))
+
+
+def _points(value: float | None, *, signed: bool = False) -> str:
+    """A fraction of 1 in points."""
+    if value is None:
+        return "–"
+    sign = "+" if signed else ""
+    return format(100 * value, f"{sign}.1f").replace("-", "−")
+
+
+def _count(value: float | None) -> str:
+    """A rate or a time, with as many digits as mean something."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _size(value: int | None) -> str:
+    return "–" if value is None else size_text(value)
+
+
+def _times(value: float | None) -> str:
+    """A ratio, such as 16x."""
+    return "–" if value is None else f"{value:.0f}×" if value >= 10 else f"{value:.1f}×"

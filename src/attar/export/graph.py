@@ -1,0 +1,303 @@
+"""The ONNX graph of a sequence classifier, written node by node.
+
+Second step of ``attar export``: no tracing, so the graph holds what scoring needs and nothing
+else. The last layer computes queries, FFN and pooler for the [CLS] row alone; the position table
+ends at the longest input. fp32 and int8 differ in the linear layers and the word table only:
+
+    fp32   MatMul, Add
+    int8   QuantizeLinear (uint8, one fixed scale a tensor) -> MatMulIntegerToFloat (int8 weights,
+           one scale a column, bias fused)
+
+The scales are fixed by calibration. ONNX Runtime's dynamic quantisation is no faster and takes the
+scale from the whole batch, so that a review's answer would depend on its neighbours. Everything
+else (norms, softmax, GELU, attention products) stays fp32 and is exact under padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from attar.errors import ArtifactError
+from attar.export.weights import Activation, ClassifierWeights, LayerWeights, Linear, Norm, read_weights
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["ActivationRange", "Quantisation", "build_graph", "linear_inputs", "symmetric_int8"]
+
+_OPSET = 21
+_IR_VERSION = 10
+_MICROSOFT = "com.microsoft"
+_MASKED = np.float32(-1e9)  # far below any score: its exp is an exact 0
+_INPUT_SUFFIX = ".input"
+
+
+class ActivationRange(NamedTuple):
+    """The values that a linear layer's input is clipped to before it becomes uint8."""
+
+    low: float
+    high: float
+
+    def scale_and_zero(self) -> tuple[np.float32, np.uint8]:
+        """Step and zero point of a uint8 grid over the range; 0 is always on the grid."""
+        low, high = min(self.low, 0.0), max(self.high, 0.0)
+        step = max((high - low) / 255, 1e-8)
+        return np.float32(step), np.uint8(round(-low / step))
+
+
+@dataclass(frozen=True, slots=True)
+class Quantisation:
+    """How the int8 form is made.
+
+    Attributes:
+        ranges: Input range of each linear layer, by the layer's name.
+    """
+
+    ranges: Mapping[str, ActivationRange]
+
+
+def build_graph(
+    model: PreTrainedModel, *, max_positions: int, token_types: bool, quantisation: Quantisation | None
+) -> onnx.ModelProto:
+    """Write a classifier as ONNX.
+
+    Args:
+        model: A ``transformers`` sequence classifier.
+        max_positions: The longest input, in tokens.
+        token_types: Whether ``token_type_ids`` is an input; otherwise all tokens have type 0.
+        quantisation: Input ranges for the int8 form, or None for fp32.
+
+    Returns:
+        A model with int64 inputs ``input_ids``, ``attention_mask`` and, if asked for,
+        ``token_type_ids`` [B, T], 2 <= T <= max_positions, and the float32 output ``logits``
+        [B, C].
+
+    Raises:
+        ArtifactError: An unsupported architecture, or fewer positions or segments than asked for.
+    """
+    weights = read_weights(model)
+    if max_positions > len(weights.positions):
+        raise ArtifactError(
+            f"max_tokens = {max_positions}, but the encoder has {len(weights.positions)} positions; "
+            "lower encode.max_tokens"
+        )
+    if token_types and len(weights.types) < 2:
+        raise ArtifactError(
+            "token_types is set, but the encoder knows one segment only; unset it in the checkpoint"
+        )
+    graph = _Graph(quantisation)
+    last = _encoder(graph, weights, max_positions, token_types)
+    pooled = graph.activation(weights.pooler_activation, graph.linear("head.pooler", last, weights.pooler))
+    graph.plain_linear("head.classifier", pooled, weights.classifier, out="logits")
+    proto = graph.finish(token_types, len(weights.classifier.bias))
+    onnx.checker.check_model(proto)
+    return proto
+
+
+def linear_inputs(proto: onnx.ModelProto) -> dict[str, str]:
+    """Name of the tensor that enters each quantisable linear layer of an fp32 graph, by the layer's name."""
+    return {
+        node.name.removesuffix(_INPUT_SUFFIX): node.input[0]
+        for node in proto.graph.node
+        if node.op_type == "MatMul" and node.name.endswith(_INPUT_SUFFIX)
+    }
+
+
+def _encoder(graph: _Graph, weights: ClassifierWeights, max_positions: int, token_types: bool) -> str:
+    hidden = _embeddings(graph, weights, max_positions, token_types)
+    mask = graph.node("Cast", ["attention_mask"], to=TensorProto.FLOAT)
+    mask = graph.node("Sub", [mask, graph.constant("one", np.float32(1))])
+    mask = graph.node("Mul", [mask, graph.constant("masked", -_MASKED)])
+    mask = graph.node("Unsqueeze", [mask, graph.constant("axes_1_2", np.array([1, 2]))])  # [B, 1, 1, T]
+    for index, layer in enumerate(weights.layers[:-1]):
+        hidden = _layer(graph, f"layer.{index}", layer, _Stream(hidden, mask, weights), cls_only=False)
+    name = f"layer.{len(weights.layers) - 1}"
+    return _layer(graph, name, weights.layers[-1], _Stream(hidden, mask, weights), cls_only=True)
+
+
+def _embeddings(graph: _Graph, weights: ClassifierWeights, max_positions: int, token_types: bool) -> str:
+    words = graph.word_rows(weights.words)
+    positions = weights.positions[:max_positions]
+    if not token_types:
+        positions = positions + weights.types[0]
+    shape = graph.node("Shape", ["input_ids"], start=1, end=2)
+    table = graph.constant("positions", positions)
+    begin = graph.constant("first", np.array([0]))
+    rows = graph.node("Slice", [table, begin, shape, begin])
+    summed = graph.node("Add", [words, rows])
+    if token_types:
+        types = graph.node("Gather", [graph.constant("types", weights.types), "token_type_ids"])
+        summed = graph.node("Add", [summed, types])
+    hidden = graph.norm("embeddings", summed, weights.embedding_norm)
+    if weights.projection is not None:
+        hidden = graph.linear("embeddings.projection", hidden, weights.projection)
+    return hidden
+
+
+class _Stream(NamedTuple):
+    """What enters a layer: its input [B, T, D], the additive mask [B, 1, 1, T], the model."""
+
+    hidden: str
+    mask: str
+    weights: ClassifierWeights
+
+
+def _layer(graph: _Graph, name: str, layer: LayerWeights, stream: _Stream, *, cls_only: bool) -> str:
+    """One layer; with ``cls_only`` its output is the [CLS] row [B, D]."""
+    hidden = stream.hidden
+    asking = hidden
+    if cls_only:
+        # Two rows, not one: matrix products with a single row take another path in ONNX Runtime,
+        # which rounds differently for different amounts of padding.
+        asking = graph.node("Slice", [hidden, *(graph.constant(n, np.array([v])) for n, v in _FIRST_TWO)])
+    context = _attention(graph, f"{name}.attention", layer, asking, stream)
+    if cls_only:
+        cls = graph.constant("cls", np.int64(0))
+        context = graph.node("Gather", [context, cls], axis=1)
+        hidden = graph.node("Gather", [hidden, cls], axis=1)
+    attended = graph.linear(f"{name}.attention.out", context, layer.attention_out)
+    hidden = graph.norm(f"{name}.attention", graph.node("Add", [attended, hidden]), layer.attention_norm)
+    inner = graph.activation(stream.weights.activation, graph.linear(f"{name}.inner", hidden, layer.inner))
+    outer = graph.linear(f"{name}.outer", inner, layer.outer)
+    return graph.norm(f"{name}.out", graph.node("Add", [outer, hidden]), layer.out_norm)
+
+
+_FIRST_TWO = (("first", 0), ("two", 2), ("axis_1", 1))
+
+
+def _attention(graph: _Graph, name: str, layer: LayerWeights, asking: str, stream: _Stream) -> str:
+    """Context [B, Q, D] of the rows ``asking`` [B, Q, D] over the whole input."""
+    heads = stream.weights.heads
+    width = len(layer.query.bias)
+    split = graph.constant("by_head", np.array([0, 0, heads, width // heads]))
+
+    def by_head(part: str, source: str, linear: Linear, order: list[int]) -> str:
+        flat = graph.linear(f"{name}.{part}", source, linear)
+        return graph.node("Transpose", [graph.node("Reshape", [flat, split])], perm=order)
+
+    queries = by_head("query", asking, layer.query, [0, 2, 1, 3])
+    keys = by_head("key", stream.hidden, layer.key, [0, 2, 3, 1])
+    values = by_head("value", stream.hidden, layer.value, [0, 2, 1, 3])
+    scores = graph.node("Add", [graph.node("MatMul", [queries, keys]), stream.mask])
+    weighted = graph.node("MatMul", [graph.node("Softmax", [scores], axis=-1), values])
+    merged = graph.node("Transpose", [weighted], perm=[0, 2, 1, 3])
+    return graph.node("Reshape", [merged, graph.constant("merged", np.array([0, 0, width]))])
+
+
+@dataclass(slots=True)
+class _Graph:
+    """Nodes and constants as they are written; a linear layer in the chosen precision."""
+
+    quantisation: Quantisation | None
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
+    shared: dict[int, tuple[Linear, str]] = field(default_factory=dict)
+    quantised: dict[tuple[str, ActivationRange], tuple[str, str, str]] = field(default_factory=dict)
+
+    def node(
+        self, kind: str, inputs: list[str], out: str = "", domain: str = "", **attributes: object
+    ) -> str:
+        """Add a node and return the name of its output."""
+        out = out or f"t{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [out], domain=domain, **attributes))
+        return out
+
+    def constant(self, name: str, value: NDArray[np.generic] | np.generic) -> str:
+        """Add a constant, once a name."""
+        if name not in self.constants:
+            self.constants[name] = numpy_helper.from_array(np.asarray(value), name)
+        return name
+
+    def norm(self, name: str, source: str, norm: Norm) -> str:
+        scale = self.constant(f"{name}.norm.scale", norm.scale)
+        bias = self.constant(f"{name}.norm.bias", norm.bias)
+        return self.node("LayerNormalization", [source, scale, bias], axis=-1, epsilon=norm.epsilon)
+
+    def activation(self, kind: Activation, source: str) -> str:
+        match kind:
+            case "gelu":
+                return self.node("Gelu", [source])
+            case "gelu_tanh":
+                return self.node("Gelu", [source], approximate="tanh")
+            case "relu":
+                return self.node("Relu", [source])
+            case "tanh":
+                return self.node("Tanh", [source])
+
+    def word_rows(self, words: NDArray[np.float32]) -> str:
+        """Rows of the word table [B, T, E]; in int8 with one scale a token."""
+        if self.quantisation is None:
+            return self.node("Gather", [self.constant("words", words), "input_ids"])
+        table, scale = symmetric_int8(words, axis=1)
+        rows = self.node("Gather", [self.constant("words", table), "input_ids"])
+        scales = self.node("Gather", [self.constant("words.scale", scale), "input_ids"])
+        return self.node("Mul", [self.node("Cast", [rows], to=TensorProto.FLOAT), scales])
+
+    def linear(self, name: str, source: str, linear: Linear) -> str:
+        """A linear layer in the graph's precision."""
+        if self.quantisation is None:
+            out = self.plain_linear(name, source, linear)
+            self.nodes[-2].name = name + _INPUT_SUFFIX
+            return out
+        weight_range = self.quantisation.ranges[name]
+        values, step, zero = self._quantised(name, source, weight_range)
+        weights = self._weight_name(name, linear)
+        table, scale = symmetric_int8(linear.weight, axis=0)
+        inputs = [
+            values,
+            self.constant(f"{weights}.weight", table),
+            step,
+            self.constant(f"{weights}.scale", scale.reshape(-1)),
+            zero,
+            "",
+            self.constant(f"{weights}.bias", linear.bias),
+        ]
+        return self.node("MatMulIntegerToFloat", inputs, domain=_MICROSOFT)
+
+    def plain_linear(self, name: str, source: str, linear: Linear, out: str = "") -> str:
+        """A linear layer in fp32."""
+        weights = self._weight_name(name, linear)
+        product = self.node("MatMul", [source, self.constant(f"{weights}.weight", linear.weight)])
+        return self.node("Add", [product, self.constant(f"{weights}.bias", linear.bias)], out)
+
+    def finish(self, token_types: bool, num_labels: int) -> onnx.ModelProto:
+        """The whole model."""
+        names = ["input_ids", "attention_mask", *(["token_type_ids"] if token_types else [])]
+        graph = helper.make_graph(
+            self.nodes,
+            "classifier",
+            [helper.make_tensor_value_info(name, TensorProto.INT64, ["B", "T"]) for name in names],
+            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["B", num_labels])],
+            list(self.constants.values()),
+        )
+        opsets = [helper.make_opsetid("", _OPSET)]
+        if self.quantisation is not None:
+            opsets.append(helper.make_opsetid(_MICROSOFT, 1))
+        return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="attar")
+
+    def _weight_name(self, name: str, linear: Linear) -> str:
+        """Name of a linear layer's constants: that of its first use, for layers that share weights."""
+        return self.shared.setdefault(id(linear), (linear, name))[1]
+
+    def _quantised(self, name: str, source: str, wanted: ActivationRange) -> tuple[str, str, str]:
+        """uint8 form of a tensor with its step and zero point, made once for all that read it."""
+        if (source, wanted) not in self.quantised:
+            step, zero = wanted.scale_and_zero()
+            constants = [self.constant(f"{name}.step", step), self.constant(f"{name}.zero", zero)]
+            values = self.node("QuantizeLinear", [source, *constants])
+            self.quantised[source, wanted] = (values, *constants)
+        return self.quantised[source, wanted]
+
+
+def symmetric_int8(values: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """int8 form of a matrix and the steps, one for each index of the other axis than ``axis``."""
+    steps = np.abs(values).max(axis, keepdims=True) / np.float32(127)
+    steps = np.where(steps > 0, steps, np.float32(1)).astype(np.float32)
+    return np.clip(np.rint(values / steps), -127, 127).astype(np.int8), steps

@@ -1,0 +1,63 @@
+"""Files written whole or not at all, and their hashes.
+
+A reader never sees half a file: text goes to a neighbour first, which then takes the name
+(``os.replace`` is atomic within one folder).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+__all__ = ["content_hash", "file_hash", "folder_hashes", "read_json", "whole_file", "write_json"]
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary neighbour of ``path`` that takes its name only if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    draft = Path(name)
+    try:
+        yield draft
+        draft.chmod(0o644)
+        with draft.open("rb") as stream:
+            os.fsync(stream.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:  # noqa: ANN401 - JSON is any
+    """Write ``value`` as UTF-8 JSON, whole or not at all."""
+    with whole_file(path) as draft:
+        draft.write_text(json.dumps(value, ensure_ascii=False, indent=indent) + "\n", "utf-8")
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is any
+    """Read UTF-8 JSON; ``OSError`` and ``ValueError`` are the caller's to explain."""
+    return json.loads(path.read_text("utf-8"))
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def folder_hashes(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
+    """SHA-256 of the named files of a folder that exist, by name."""
+    return {name: file_hash(folder / name) for name in names if (folder / name).is_file()}
+
+
+def content_hash(value: Any) -> str:  # noqa: ANN401 - JSON is any
+    """SHA-256 of a JSON-able value, independent of the order of keys."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

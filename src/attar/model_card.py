@@ -1,0 +1,90 @@
+"""The model card: an artifact's ``README.md``, for the person who finds the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["model_card"]
+
+_STYLES = {
+    "marked_pair": "a review and a term in it; the term is marked in the text and repeated after it",
+    "pair": "a review and a term in it; the term is repeated after the text",
+    "single": "a text on its own",
+}
+
+
+def model_card(card: Mapping[str, Any], size_bytes: int) -> str:
+    """Write a model card.
+
+    Args:
+        card: The content of ``attar.json``.
+        size_bytes: Of the model and its tokenizer.
+
+    Returns:
+        Markdown.
+    """
+    task, spec = card["task"], card["input"]
+    sections = [
+        f"# {task['name']}: a text scorer\n",
+        f"Labels: {', '.join(task['labels'])}.\n",
+        f"Input: {_STYLES[spec['style']]}, at most {spec['max_tokens']} tokens. {_window(spec)}\n",
+        f"Model: ONNX, {card['precision']}, {size_bytes / 1e6:.1f} MB with its tokenizer; "
+        f"logits are divided by {card['temperature']:.3f} before the softmax.\n",
+        _figures("Scores of this file", card["scores"], "Measured at export on held-out labelled examples."),
+        _figures("Against its checkpoint", card["parity"], "The gates it had to pass to be written."),
+        _figures(
+            "Calibration",
+            card["calibration"],
+            "Expected calibration error, before and after the temperature.",
+        ),
+        _HOW_TO,
+        _LIMITS.format(labels=", ".join(task["labels"])),
+        _figures("Where it came from", card["notes"], ""),
+        _figures("Made with", card["versions"], ""),
+    ]
+    return "\n".join(section for section in sections if section)
+
+
+def _window(spec: Mapping[str, Any]) -> str:
+    if spec["style"] == "single":
+        return "A longer text is cut at its end."
+    if spec["window_chars"] is None:
+        return "Of a longer text the clauses around the term are read."
+    return f"Read are {spec['window_chars']} characters on either side of the term."
+
+
+def _figures(title: str, values: Mapping[str, Any], lead: str) -> str:
+    if not values:
+        return ""
+    rows = [f"| {name.replace('_', ' ')} | {_shown(value)} |" for name, value in values.items()]
+    return "\n".join([f"## {title}\n", *([lead + "\n"] if lead else []), "| | |\n| --- | --- |", *rows, ""])
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_shown(item)}" for key, item in value.items())
+    return str(value).replace("|", "\\|")
+
+
+_HOW_TO = """## How to score
+
+On the command line, for JSONL, CSV, TSV or Parquet with a text and a term column:
+
+    attar score THIS_FOLDER --in reviews.csv --out scored.csv
+
+In Python, without torch:
+
+    import attar
+    scorer = attar.load("THIS_FOLDER")
+    scorer.predict(["这款粉底液遮瑕很好"], ["粉底液"])
+"""
+
+_LIMITS = """## Limits
+
+- It answers one of {labels} always, also to a text that is about something else.
+- Scores hold for texts like those it was measured on; measure again on yours.
+- Its probs are calibrated on those texts only.
+"""

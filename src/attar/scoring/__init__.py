@@ -1,0 +1,1 @@
+"""Scoring with an artifact: NumPy, tokenizers and ONNX Runtime, no torch."""

@@ -1,0 +1,228 @@
+"""Predictor: an artifact that answers.
+
+``Example -> Encoding -> batches -> logits -> probs``. Examples are encoded a chunk at a time,
+sorted by length, cut into small batches and computed on one thread a core. An example's answer is
+the same bytes whatever it is scored with: the graph is exact under padding, and the rest is one
+row at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import repeat
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from attar.artifact import Artifact, load_artifact
+from attar.errors import ArtifactError, DataError
+from attar.scoring.session import OnnxModel
+from attar.task import Example, Task
+from attar.text.encoding import Encoding, InputSpec, TextEncoder
+
+__all__ = ["Prediction", "Predictor", "load", "softmax"]
+
+_CHUNK = 2048
+_BATCH_TOKENS = 512  # more falls out of a core's own cache, fewer leave its vector units idle
+
+
+class Prediction(NamedTuple):
+    """One answer.
+
+    Attributes:
+        label: The likeliest label.
+        prob: Its prob.
+        probs: Every label's prob.
+        start: Offset of the term that was scored, in code points.
+        end: One past its last code point.
+    """
+
+    label: str
+    prob: float
+    probs: dict[str, float]
+    start: int
+    end: int
+
+
+class Predictor:
+    """Scores with one artifact, from any number of threads at once.
+
+    It can be pickled and survives a fork; sessions and threads are made where and when they are
+    needed.
+
+    Args:
+        artifact: From ``attar.artifact.load_artifact``.
+        workers: Threads that compute; None takes one a usable core.
+
+    Raises:
+        ArtifactError: Its tokenizer cannot be read.
+    """
+
+    def __init__(self, artifact: Artifact, workers: int | None = None) -> None:
+        self.artifact = artifact
+        self.workers = workers or len(os.sched_getaffinity(0))
+        spec = InputSpec(**artifact.input)
+        try:
+            tokenizer = Tokenizer.from_file(str(artifact.tokenizer_path))
+        except Exception as error:  # tokenizers raises bare Exception
+            raise ArtifactError(f"{artifact.tokenizer_path} cannot be read: {error}; export again") from error
+        self._encoder = TextEncoder(tokenizer, spec)
+        self._model = OnnxModel(artifact.model_path, pad=self._encoder.pad, token_types=spec.token_types)
+        self._pool: ThreadPoolExecutor | None = None
+        self._pool_pid = 0
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[Predictor], tuple[Artifact, int]]:
+        return Predictor, (self.artifact, self.workers)
+
+    @property
+    def task(self) -> Task:
+        """What is asked, and the labels in the order of the probs."""
+        return self.artifact.task
+
+    def predict(
+        self,
+        texts: Sequence[str],
+        terms: Sequence[str] | None = None,
+        spans: Sequence[tuple[int, int] | None] | None = None,
+    ) -> list[Prediction]:
+        """Score pairs of a text and a term.
+
+        Args:
+            texts: N texts.
+            terms: N terms; left out only for a task without terms.
+            spans: N (start, end) of the terms, in code points; where there is none, the term's
+                first occurrence is meant.
+
+        Returns:
+            N answers, in order.
+
+        Raises:
+            DataError: Unequal lengths, or a term that does not stand in its text or at its span.
+        """
+        examples = self._examples(texts, terms, spans)
+        probs = self.predict_probs(examples)
+        return [self._prediction(e, row) for e, row in zip(examples, probs.tolist(), strict=True)]
+
+    def predict_probs(self, examples: Sequence[Example]) -> NDArray[np.float32]:
+        """Probs [N, C] of examples, in order; equal (text, start, end) are computed once."""
+        return softmax(self.predict_logits(examples), self.artifact.temperature)
+
+    def predict_logits(self, examples: Sequence[Example]) -> NDArray[np.float32]:
+        """Logits [N, C] of examples, in order, before the temperature."""
+        first: dict[tuple[str, int, int], int] = {}
+        rows = np.array([first.setdefault((e.text, e.start, e.end), len(first)) for e in examples], np.int64)
+        unique = [Example(*key) for key in first]
+        out = np.empty((len(unique), len(self.task.labels)), np.float32)
+        waiting: list[tuple[list[int], Future[NDArray[np.float32]]]] = []
+        for begin in range(0, len(unique), _CHUNK):
+            encodings = self._encoder.encode(unique[begin : begin + _CHUNK])
+            batches = list(length_batches(encodings))
+            # The next chunk is encoded while the threads compute this one.
+            self._collect(out, waiting)
+            waiting = self._submit(encodings, batches, begin)
+        self._collect(out, waiting)
+        return out[rows]
+
+    def close(self) -> None:
+        """End the threads; a later call starts them again."""
+        with self._lock:
+            if self._pool is not None and self._pool_pid == os.getpid():
+                self._pool.shutdown()
+            self._pool = None
+
+    def _examples(
+        self,
+        texts: Sequence[str],
+        terms: Sequence[str] | None,
+        spans: Sequence[tuple[int, int] | None] | None,
+    ) -> list[Example]:
+        if not self.task.has_term:
+            return [Example(text, 0, 0) for text in texts]
+        if terms is None or len(terms) != len(texts) or (spans is not None and len(spans) != len(texts)):
+            raise DataError(
+                f"task {self.task.name!r} scores pairs: {len(texts)} texts need as many terms (and spans, if given)"
+            )
+        return [
+            _example(i, text, term, span)
+            for i, (text, term, span) in enumerate(zip(texts, terms, spans or repeat(None), strict=False))
+        ]
+
+    def _prediction(self, example: Example, probs: list[float]) -> Prediction:
+        best = max(range(len(probs)), key=probs.__getitem__)
+        by_label = dict(zip(self.task.labels, probs, strict=True))
+        return Prediction(self.task.labels[best], probs[best], by_label, example.start, example.end)
+
+    def _submit(
+        self, encodings: list[Encoding], batches: list[list[int]], begin: int
+    ) -> list[tuple[list[int], Future[NDArray[np.float32]]]]:
+        def logits(rows: list[int]) -> NDArray[np.float32]:
+            return self._model.logits([encodings[i] for i in rows])
+
+        placed = [[begin + i for i in rows] for rows in batches]
+        if len(batches) == 1 or self.workers == 1:
+            # One request is answered sooner without a change of threads.
+            return [(at, _done(logits(rows))) for at, rows in zip(placed, batches, strict=True)]
+        pool = self._threads()
+        return [(at, pool.submit(logits, rows)) for at, rows in zip(placed, batches, strict=True)]
+
+    @staticmethod
+    def _collect(
+        out: NDArray[np.float32], waiting: list[tuple[list[int], Future[NDArray[np.float32]]]]
+    ) -> None:
+        for at, future in waiting:
+            out[at] = future.result()
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._pool is None or self._pool_pid != os.getpid():
+                self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="attar-scoring")
+                self._pool_pid = os.getpid()
+            return self._pool
+
+
+def load(path: str | Path, workers: int | None = None) -> Predictor:
+    """Load an artifact's folder to score with.
+
+    Raises:
+        ArtifactError: It is no whole artifact.
+    """
+    return Predictor(load_artifact(Path(path)), workers)
+
+
+def softmax(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """Probs [N, C] of logits [N, C] divided by a temperature."""
+    scaled = logits.astype(np.float64) / temperature
+    weights = np.exp(scaled - scaled.max(1, keepdims=True))
+    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+
+
+def length_batches(encodings: Sequence[Encoding]) -> Iterator[list[int]]:
+    """Indices in batches of about ``_BATCH_TOKENS`` padded tokens, the longest first."""
+    lengths = np.array([len(e.ids) for e in encodings])
+    order = np.argsort(-lengths, kind="stable").tolist()
+    begin = 0
+    while begin < len(order):
+        size = max(1, _BATCH_TOKENS // int(lengths[order[begin]]))
+        yield order[begin : begin + size]
+        begin += size
+
+
+def _example(index: int, text: str, term: str, span: tuple[int, int] | None) -> Example:
+    start, end = span if span is not None else (text.find(term), text.find(term) + len(term))
+    if not term or start < 0 or text[start:end] != term:
+        where = "does not occur in its text" if span is None else f"does not stand at {start}:{end}"
+        raise DataError(f"pair {index}: its term ({len(term)} characters) {where} ({len(text)} characters)")
+    return Example(text, start, end)
+
+
+def _done(value: NDArray[np.float32]) -> Future[NDArray[np.float32]]:
+    future: Future[NDArray[np.float32]] = Future()
+    future.set_result(value)
+    return future

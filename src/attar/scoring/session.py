@@ -1,0 +1,89 @@
+"""ONNX Runtime behind one call: encodings in, logits out.
+
+The one place that runs an exported graph; export's parity check and the predictor both stand on
+it, so what is verified is what scores.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from attar.errors import ArtifactError
+from attar.text.encoding import Encoding, collate
+
+__all__ = ["OnnxModel"]
+
+
+class OnnxModel:
+    """An exported classifier.
+
+    The session is made at the first call and again after a fork, and computes in the calling
+    thread; several threads may call at once.
+
+    Args:
+        source: A file, or a serialised graph.
+        pad: Id of the padding token.
+        token_types: Whether the graph takes ``token_type_ids``.
+    """
+
+    def __init__(self, source: Path | bytes, *, pad: int, token_types: bool) -> None:
+        self._source = source
+        self._pad = pad
+        self._token_types = token_types
+        self._session: ort.InferenceSession | None = None
+        self._pid = 0
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"_source": self._source, "_pad": self._pad, "_token_types": self._token_types}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state, _session=None, _pid=0, _lock=threading.Lock())
+
+    def logits(self, encodings: Sequence[Encoding], length: int | None = None) -> NDArray[np.float32]:
+        """Logits [B, C] of one batch.
+
+        Args:
+            encodings: B of them.
+            length: Pad to this many tokens; None pads to the longest.
+        """
+        batch = collate(encodings, self._pad, token_types=self._token_types, length=length)
+        inputs = {"input_ids": batch.ids, "attention_mask": batch.mask}
+        if self._token_types:
+            inputs["token_type_ids"] = batch.types
+        (logits,) = self._ready().run(["logits"], inputs)
+        return np.asarray(logits, np.float32)
+
+    def _ready(self) -> ort.InferenceSession:
+        session = self._session
+        if session is not None and self._pid == os.getpid():
+            return session
+        if self._pid not in (0, os.getpid()):
+            # The parent may have forked while another of its threads held the lock.
+            self._lock = threading.Lock()
+        with self._lock:
+            if self._session is None or self._pid != os.getpid():
+                self._session = self._open()
+                self._pid = os.getpid()
+            return self._session
+
+    def _open(self) -> ort.InferenceSession:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        source = self._source if isinstance(self._source, bytes) else str(self._source)
+        try:
+            return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's own errors share no public base
+            where = "the exported graph" if isinstance(source, bytes) else source
+            raise ArtifactError(
+                f"{where} cannot be opened by ONNX Runtime {ort.__version__}: {str(error).splitlines()[0][:200]}"
+            ) from error

@@ -1,0 +1,160 @@
+"""The verbs' work, and how ``attar run`` strings them together.
+
+Each function is one verb: folders in, one stamped folder out. ``run_recipe`` is the whole line:
+
+    sources -> data/ -> teacher/ -> student/ (and finetuned/) -> artifact/ -> report/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from attar.recipe import Recipe
+from attar.run import identity_of, run_stage
+
+__all__ = ["Models", "RunFolders", "distill", "evaluate", "export", "finetune", "prepare", "run_recipe", "train"]
+
+
+class RunFolders(NamedTuple):
+    """Where a run keeps what each verb wrote."""
+
+    data: Path
+    teacher: Path
+    student: Path
+    finetuned: Path
+    artifact: Path
+    report: Path
+
+    @classmethod
+    def under(cls, out: Path) -> RunFolders:
+        """The folders of a run."""
+        return cls(*(out / name for name in cls._fields))
+
+
+class Models(NamedTuple):
+    """The models that one report compares; None where there is none."""
+
+    teacher: Path | None = None
+    student: Path | None = None
+    finetuned: Path | None = None
+    artifact: Path | None = None
+
+
+def prepare(recipe: Recipe, sources: Sequence[Path], out: Path) -> Path:
+    """Sources -> train.json, dev.json, test.json, rejected.jsonl, manifest.json."""
+    task = recipe.resolved_task()
+    settings = recipe.data.model_dump(mode="json", exclude={"sources"})
+    inputs = {
+        "task": task.to_json(),
+        "settings": settings,
+        "seed": recipe.seed,
+        "sources": [identity_of(source) for source in sources],
+    }
+
+    def work() -> None:
+        from attar.records.prepare import prepare as write
+
+        write(sources, task, recipe.data, recipe.seed, out)
+
+    run_stage(out, "prepare", inputs, work)
+    return out
+
+
+def _inputs(recipe: Recipe, sections: Sequence[str], **folders: Path) -> dict[str, Any]:
+    chosen = {name: recipe.model_dump(mode="json")[name] for name in sections}
+    task = recipe.resolved_task().to_json()
+    return {"task": task, "seed": recipe.seed, **chosen} | {k: identity_of(v) for k, v in folders.items()}
+
+
+def train(recipe: Recipe, data: Path, out: Path) -> Path:
+    """A prepared folder -> the teacher's checkpoint."""
+
+    def work() -> None:
+        from attar.training.stage import train as fit_teacher
+
+        fit_teacher(recipe, data, out)
+
+    run_stage(out, "train", _inputs(recipe, ("encode", "train"), data=data), work)
+    return out
+
+
+def distill(recipe: Recipe, data: Path, teacher: Path, out: Path) -> Path:
+    """A prepared folder and a teacher -> the student's checkpoint."""
+
+    def work() -> None:
+        from attar.distillation.stage import distill as fit_student
+
+        fit_student(recipe, data, teacher, out)
+
+    inputs = _inputs(recipe, ("encode", "student", "distill"), data=data, teacher=teacher)
+    run_stage(out, "distill", inputs, work)
+    return out
+
+
+def finetune(recipe: Recipe, data: Path, out: Path) -> Path:
+    """A prepared folder -> the same student without a teacher, the baseline of the report."""
+
+    def work() -> None:
+        from attar.distillation.stage import finetune_student
+
+        finetune_student(recipe, data, out)
+
+    settings = recipe.finetuning().model_dump(mode="json")
+    inputs = _inputs(recipe, ("encode", "train", "student"), data=data) | {"finetuning": settings}
+    run_stage(out, "finetune", inputs, work)
+    return out
+
+
+def export(recipe: Recipe, checkpoint: Path, data: Path, out: Path) -> Path:
+    """A checkpoint -> the verified int8 artifact."""
+
+    def work() -> None:
+        from attar.export.stage import export_checkpoint
+        from attar.models.checkpoint import load_checkpoint
+        from attar.records.prepared import load_split
+
+        notes = {"recipe": recipe.name}
+        export_checkpoint(load_checkpoint(checkpoint), load_split(data, "dev"), out, recipe.export, notes)
+
+    run_stage(out, "export", _inputs(recipe, ("export",), checkpoint=checkpoint, data=data), work)
+    return out
+
+
+def evaluate(recipe: Recipe, data: Path, models: Models, out: Path) -> Path:
+    """A prepared folder's test split and the models -> report.json and report.html."""
+    folders = {name: path for name, path in models._asdict().items() if path is not None}
+
+    def work() -> None:
+        from attar.comparison import compare
+
+        compare(recipe, data, folders, out)
+
+    run_stage(out, "evaluate", _inputs(recipe, ("encode", "evaluate"), data=data, **folders), work)
+    return out
+
+
+def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFolders:
+    """Every verb of a recipe in turn; what is already there and unchanged is kept.
+
+    Args:
+        recipe: The whole story.
+        out: The run folder.
+        say: Told what begins, one line a stage.
+    """
+    at = RunFolders.under(out)
+    say("prepare: reading, checking and splitting the labelled reviews")
+    prepare(recipe, recipe.data.sources, at.data)
+    say("train: the teacher")
+    train(recipe, at.data, at.teacher)
+    say("distill: the student, taught by the teacher")
+    distill(recipe, at.data, at.teacher, at.student)
+    say("distill: the same student without a teacher, for comparison")
+    finetune(recipe, at.data, at.finetuned)
+    say("export: the student in int8, verified against its checkpoint")
+    export(recipe, at.student, at.data, at.artifact)
+    say("evaluate: all of them on the test split")
+    evaluate(recipe, at.data, Models(at.teacher, at.student, at.finetuned, at.artifact), at.report)
+    return at
+

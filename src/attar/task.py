@@ -1,0 +1,149 @@
+"""Tasks: what is asked of a model, and the only home of label names.
+
+A Task is data: its labels in the order of the logits, how an example is put to the model, and the
+score that decides. An Example is one accepted (text, term) pair. Everything downstream of
+``attar prepare`` works on these two.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from attar.errors import RecipeError
+
+__all__ = ["BUILT_IN_TASKS", "Example", "InputStyle", "Metric", "Task", "task_by_name"]
+
+InputStyle = Literal["marked_pair", "pair", "single"]
+Metric = Literal["macro_f1", "accuracy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One accepted (text, aspect term) pair.
+
+    Attributes:
+        text: The review, as it was written.
+        start: Offset of the term's first Unicode code point.
+        end: Offset one past the term's last code point; equal to ``start`` where the task has no
+            term (single sentences).
+        label: A label of the task, or None where it is not known.
+        meta: What else came with it (channel, wordtype, id).
+    """
+
+    text: str
+    start: int
+    end: int
+    label: str | None = None
+    meta: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def term(self) -> str:
+        """The aspect term as it stands in the text."""
+        return self.text[self.start : self.end]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is asked of a model.
+
+    Attributes:
+        name: Short name, used in file names.
+        labels: Labels in the order of the logits, C of them.
+        style: How an example becomes tokens. ``marked_pair``: ``[CLS] text with _term_ marked
+            [SEP] term [SEP]`` (the original system's form); ``pair``: the same without marks;
+            ``single``: ``[CLS] text [SEP]``.
+        window_chars: Characters of the text kept on either side of the term before it is
+            tokenised; None keeps as many clauses as the token budget holds.
+        metric: The score that picks the best checkpoint.
+        aliases: Other spellings of the labels in sources, by spelling.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    style: InputStyle = "marked_pair"
+    window_chars: int | None = None
+    metric: Metric = "macro_f1"
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
+            raise RecipeError(
+                f"task {self.name!r}: needs at least two different labels, got {self.labels}"
+            )
+        if self.style not in get_args(InputStyle):
+            raise RecipeError(f"task {self.name!r}: style {self.style!r} is none of {get_args(InputStyle)}")
+        if self.window_chars is not None and self.window_chars < 1:
+            raise RecipeError(f"task {self.name!r}: window_chars must be 1 or more")
+        unknown = sorted(set(self.aliases.values()) - set(self.labels))
+        if unknown:
+            raise RecipeError(f"task {self.name!r}: aliases lead to unknown labels {unknown}")
+
+    @property
+    def has_term(self) -> bool:
+        """Whether an example of this task points at a term."""
+        return self.style != "single"
+
+    def label_of(self, spelling: str) -> str | None:
+        """The label that a source's spelling stands for, or None if it stands for none."""
+        spelling = spelling.strip()
+        return spelling if spelling in self.labels else self.aliases.get(spelling)
+
+    def index_of(self, example: Example) -> int:
+        """Index of a labelled example's label among the logits."""
+        assert example.label is not None, "records/ lets no unlabelled example into training"
+        return self.labels.index(example.label)
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dict that ``from_json`` reads back."""
+        return {
+            "name": self.name,
+            "labels": list(self.labels),
+            "style": self.style,
+            "window_chars": self.window_chars,
+            "metric": self.metric,
+            "aliases": dict(self.aliases),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Task:
+        """Read what ``to_json`` wrote."""
+        return cls(**{**value, "labels": tuple(value["labels"])})
+
+
+_SENTIMENT = ("消极", "中性", "积极")
+_SENTIMENT_ALIASES = MappingProxyType(
+    dict.fromkeys(("-1", "负面", "neg", "NEG", "negative", "Negative"), "消极")
+    | dict.fromkeys(("0", "neu", "NEU", "neutral", "Neutral"), "中性")
+    | dict.fromkeys(("1", "正面", "pos", "POS", "positive", "Positive"), "积极")
+)
+
+BUILT_IN_TASKS: Mapping[str, Task] = MappingProxyType(
+    {
+        task.name: task
+        for task in (
+            Task("cosmetics", _SENTIMENT, aliases=_SENTIMENT_ALIASES),
+            Task("newcos", _SENTIMENT, window_chars=25, aliases=_SENTIMENT_ALIASES),
+            Task("components", ("否", "是"), aliases={"0": "否", "1": "是", "F": "否", "T": "是"}),
+        )
+    }
+)
+
+
+def task_by_name(name: str) -> Task:
+    """A built-in task.
+
+    Raises:
+        RecipeError: No built-in task has that name.
+    """
+    if name in BUILT_IN_TASKS:
+        return BUILT_IN_TASKS[name]
+    near = difflib.get_close_matches(name, BUILT_IN_TASKS, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise RecipeError(
+        f"unknown task {name!r}: built in are {', '.join(BUILT_IN_TASKS)}{hint} "
+        "Your own task goes into the recipe as a [task] table with name and labels."
+    )

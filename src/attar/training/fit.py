@@ -1,0 +1,371 @@
+"""The only training loop: teacher and student, one process or many.
+
+One optimiser step reads one global batch of about equally long examples. accelerate places it
+(CPU, GPU, precision, processes); the objective says what is learnt. What a step does depends only
+on the seed and the data, so a run that was killed goes on from its last state exactly as if it
+had not been, and a batch that is split over accumulation steps or processes gives the gradient of
+the whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from attar.errors import RecipeError
+from attar.models.checkpoint import Checkpoint, batch_to
+from attar.progress import progress_bar
+from attar.recipe import FitRecipe
+from attar.text.buckets import shuffled_batches
+from attar.text.encoding import Encoding
+from attar.training.schedules import schedule_factor
+from attar.training.state import TrainingStates
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["DevScore", "FitResult", "Objective", "fit"]
+
+_LOG = logging.getLogger(__name__)
+_LOG_EVERY = 10
+_NO_DECAY = ("bias", "LayerNorm.weight", "layer_norm.weight")
+
+
+class Objective(nn.Module):
+    """What is learnt: named losses of a batch.
+
+    Subclasses may hold parameters (projections between widths, say); the loop trains them too.
+    """
+
+    def forward(
+        self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Run the model and compare.
+
+        Args:
+            model: The model in training.
+            inputs: Its keyword arguments, [B, T] each.
+            rows: [B] indices of the examples, to look their targets up.
+
+        Returns:
+            Named losses, [B] each, already weighted: their sum is what is minimised.
+        """
+        raise RuntimeError(f"{type(self).__name__} has no forward of its own")  # our own bug
+
+
+@dataclass(frozen=True, slots=True)
+class DevScore:
+    """What the model scores on dev at one moment.
+
+    Attributes:
+        score: The task's metric, a fraction of 1; the best one is kept.
+        detail: Other figures to log.
+        collapsed: Whether every dev example got the same label.
+    """
+
+    score: float
+    detail: dict[str, float] = field(default_factory=dict)
+    collapsed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """How a training went.
+
+    Attributes:
+        best_score: Dev score of the weights that were kept.
+        best_step: After which optimiser step they stood.
+        total_steps: Optimiser steps of the whole training.
+        seconds: Wall-clock time of this process, without what ran before a resume.
+        history: One dict an evaluation: step, score and the detail.
+        collapsed: Whether even the best weights give every dev example one label.
+    """
+
+    best_score: float
+    best_step: int
+    total_steps: int
+    seconds: float
+    history: list[dict[str, float]]
+    collapsed: bool
+
+
+def fit(
+    checkpoint: Checkpoint,
+    encodings: Sequence[Encoding],
+    objective: Objective,
+    recipe: FitRecipe,
+    *,
+    evaluate: Callable[[], DevScore],
+    folder: Path,
+    seed: int,
+    name: str = "fit",
+) -> FitResult:
+    """Train a checkpoint's model in place and leave it with its best weights on dev.
+
+    Args:
+        checkpoint: The model and its input.
+        encodings: The training examples, N of them; the objective's rows are indices into it.
+        objective: What is learnt.
+        recipe: Epochs, batch, optimiser, schedule, precision.
+        evaluate: Scores the model as it stands on dev.
+        folder: Gets metrics.jsonl, TensorBoard events in ``tensorboard/`` and, while the training
+            runs, its state in ``state/``.
+        seed: Order of the examples and dropout.
+        name: What the progress bar calls it.
+
+    Raises:
+        RecipeError: No examples, or the loss became infinite.
+    """
+    if not encodings:
+        raise RecipeError("no training examples")
+    return _Fit(checkpoint, encodings, objective, recipe, evaluate, folder, seed).run(name)
+
+
+class _Fit:
+    """One training in flight."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        encodings: Sequence[Encoding],
+        objective: Objective,
+        recipe: FitRecipe,
+        evaluate: Callable[[], DevScore],
+        folder: Path,
+        seed: int,
+    ) -> None:
+        self.checkpoint, self.encodings, self.recipe = checkpoint, encodings, recipe
+        self.evaluate, self.seed = evaluate, seed
+        self.lengths = [len(e.ids) for e in encodings]
+        self.steps_per_epoch = math.ceil(len(encodings) / recipe.batch_size)
+        self.total_steps = max(1, math.ceil(recipe.epochs * self.steps_per_epoch))
+        self.evaluate_every = max(1, self.steps_per_epoch // recipe.evaluations_per_epoch)
+        self.accelerator = _accelerator(recipe)
+        self.model = checkpoint.model
+        self.objective = objective.to(self.accelerator.device)
+        torch.manual_seed(seed)
+        # accelerate wraps for several processes; the bare model keeps the same parameters.
+        self.wrapped = self.accelerator.prepare_model(self.model)
+        self.optimiser = self.accelerator.prepare_optimizer(_optimiser(self.model, self.objective, recipe))
+        self.states = TrainingStates(folder / "state")
+        self.log = _MetricsLog(folder, enabled=self.accelerator.is_main_process)
+        self.best: dict[str, torch.Tensor] = {}
+        self.best_score, self.best_step, self.best_collapsed = -1.0, 0, False
+        self.history: list[dict[str, float]] = []
+        self.step = 0
+
+    def run(self, name: str) -> FitResult:
+        self._resume()
+        started = last_saved = time.monotonic()
+        with self.log.opened(after_step=self.step), progress_bar(name, self.total_steps, self.step) as advance:
+            for rows in self._remaining_batches():
+                losses = self._train_step(rows)
+                self.step += 1
+                if self.step % _LOG_EVERY == 0 or self.step == self.total_steps:
+                    self._log_losses(losses, time.monotonic() - started)
+                if self.step % self.evaluate_every == 0 or self.step == self.total_steps:
+                    self._score(name)
+                if time.monotonic() - last_saved > 60 * self.recipe.checkpoint_minutes:
+                    self._save()
+                    last_saved = time.monotonic()
+                advance(1, f"dev {self.best_score:.4f}" if self.best_score >= 0 else "")
+        self.model.load_state_dict(self.best)
+        self.model.eval()
+        if self.best_collapsed:
+            _LOG.warning(
+                "%s collapsed: its best weights give every dev example the same label. "
+                "Lower the learning rate, lengthen the warm-up, or train longer.", name,
+            )
+        return FitResult(
+            self.best_score, self.best_step, self.total_steps, time.monotonic() - started, self.history,
+            self.best_collapsed,
+        )  # fmt: skip
+
+    def _remaining_batches(self) -> Iterator[list[int]]:
+        size = self.recipe.batch_size
+        for epoch in range(self.step // self.steps_per_epoch, math.ceil(self.total_steps / self.steps_per_epoch)):
+            batches = shuffled_batches(self.lengths, size, seed=self.seed, epoch=epoch)
+            for i, rows in enumerate(batches, epoch * self.steps_per_epoch):
+                if self.step <= i < self.total_steps:
+                    yield rows
+
+    def _train_step(self, rows: list[int]) -> dict[str, torch.Tensor]:
+        self.wrapped.train()
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        mine = rows[rank::world]
+        totals: dict[str, torch.Tensor] = {}
+        parts = [mine[i :: self.recipe.accumulate] for i in range(self.recipe.accumulate)]
+        parts = [part for part in parts if part] or [rows[:1]]
+        for number, part in enumerate(parts, 1):
+            last = number == len(parts)
+            sync = contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped)
+            with sync:
+                inputs = batch_to(
+                    self.checkpoint, [self.encodings[i] for i in part], self.accelerator.device
+                )
+                losses = self.objective(
+                    self.wrapped, inputs, torch.tensor(part, device=self.accelerator.device)
+                )
+                # Processes are averaged, so that each counts its own share of the global batch.
+                share = (world if mine else 0) / len(rows)
+                loss = torch.stack([value.sum() for value in losses.values()]).sum() * share
+                self.accelerator.backward(loss)
+            for key, value in losses.items():
+                totals[key] = totals.get(key, torch.zeros(())) + value.detach().float().sum().cpu() * share
+        self._update(totals)
+        return totals
+
+    def _update(self, losses: dict[str, torch.Tensor]) -> None:
+        factor = schedule_factor(self.recipe.schedule, self.step, self.total_steps, self.recipe.warmup)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.learning_rate * factor
+        if not all(math.isfinite(float(value)) for value in losses.values()):
+            figures = {key: float(value) for key, value in losses.items()}
+            raise RecipeError(
+                f"the loss is not finite at step {self.step} ({figures}); "
+                "lower learning_rate or set precision = 'fp32'"
+            )
+        trained = [*self.model.parameters(), *self.objective.parameters()]
+        self.accelerator.clip_grad_norm_(trained, self.recipe.clip)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+
+    def _log_losses(self, losses: dict[str, torch.Tensor], seconds: float) -> None:
+        rate = self.optimiser.param_groups[0]["lr"]
+        figures = {f"loss/{key}": float(value) for key, value in losses.items()}
+        self.log.write(self.step, figures | {"learning_rate": rate, "seconds": seconds})
+
+    def _score(self, name: str) -> None:
+        dev = self.evaluate()
+        entry = {"step": float(self.step), "dev/score": dev.score} | dev.detail
+        self.history.append(entry)
+        self.log.write(self.step, {k: v for k, v in entry.items() if k != "step"})
+        better = dev.score > self.best_score
+        _LOG.info(
+            "%s: step %d of %d, dev %.4f%s%s", name, self.step, self.total_steps, dev.score,
+            " (best)" if better else "", " COLLAPSED to one label" if dev.collapsed else "",
+        )  # fmt: skip
+        if better:
+            self.best = {key: value.detach().clone() for key, value in self.model.state_dict().items()}
+            self.best_score, self.best_step, self.best_collapsed = dev.score, self.step, dev.collapsed
+
+    def _save(self) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        self.states.save(
+            self.step,
+            {
+                "step": self.step,
+                "model": self.model.state_dict(),
+                "objective": self.objective.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else {},
+                "rng": torch.get_rng_state(),
+                "rng_device": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+                "best": self.best,
+                "best_score": self.best_score,
+                "best_step": self.best_step,
+                "best_collapsed": self.best_collapsed,
+                "history": self.history,
+            },
+        )
+
+    def _resume(self) -> None:
+        state = self.states.latest()
+        if state is None:
+            return
+        self.model.load_state_dict(state["model"])
+        self.objective.load_state_dict(state["objective"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.accelerator.scaler and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        torch.set_rng_state(state["rng"])
+        if torch.cuda.is_available() and state["rng_device"]:
+            torch.cuda.set_rng_state_all(state["rng_device"])
+        self.step, self.best, self.history = state["step"], state["best"], state["history"]
+        self.best_score, self.best_step = state["best_score"], state["best_step"]
+        self.best_collapsed = state["best_collapsed"]
+        _LOG.info("resuming after step %d of %d", self.step, self.total_steps)
+
+
+class _MetricsLog:
+    """metrics.jsonl and TensorBoard scalars, one line or point a step, none twice after a resume."""
+
+    def __init__(self, folder: Path, *, enabled: bool) -> None:
+        self.folder, self.enabled = folder, enabled
+
+    @contextlib.contextmanager
+    def opened(self, after_step: int) -> Iterator[None]:
+        if not self.enabled:
+            yield
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "metrics.jsonl"
+        kept = ""
+        if path.is_file() and after_step:
+            lines = path.read_text("utf-8").splitlines(keepends=True)
+            kept = "".join(x for x in lines if x.endswith("}\n") and json.loads(x)["step"] <= after_step)
+        with path.open("w", encoding="utf-8") as self._lines:
+            self._lines.write(kept)
+            self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=after_step + 1)
+            try:
+                yield
+            finally:
+                self._board.close()
+
+    def write(self, step: int, figures: dict[str, float]) -> None:
+        if not self.enabled:
+            return
+        self._lines.write(json.dumps({"step": step} | figures) + "\n")
+        self._lines.flush()
+        for key, value in figures.items():
+            self._board.add_scalar(key, value, step)
+
+
+def _optimiser(model: nn.Module, objective: nn.Module, recipe: FitRecipe) -> torch.optim.Optimizer:
+    """AdamW; biases and layer norms do not decay."""
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
+    for name, parameter in [*model.named_parameters(), *objective.named_parameters()]:
+        if parameter.requires_grad:
+            (plain if name.endswith(_NO_DECAY) else decayed).append(parameter)
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, eps=1e-6, fused=True)
+
+
+def _accelerator(recipe: FitRecipe) -> Accelerator:
+    from accelerate import Accelerator
+
+    gpu = torch.cuda.is_available()
+    match recipe.precision:
+        case "auto":
+            fast = torch.cuda.is_bf16_supported() if gpu else _cpu_computes_in_bf16()
+            precision = "bf16" if fast else "no"
+        case "fp32":
+            precision = "no"
+        case "fp16" if not gpu:
+            raise RecipeError("precision = 'fp16' needs a GPU; 'auto' and 'bf16' work on a CPU")
+        case other:
+            precision = other
+    return Accelerator(mixed_precision=precision, cpu=not gpu)
+
+
+def _cpu_computes_in_bf16() -> bool:
+    """Whether this processor multiplies bf16 natively; emulated, it is slower than fp32."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

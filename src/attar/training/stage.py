@@ -1,0 +1,111 @@
+"""The ``train`` stage: a pretrained encoder becomes a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from attar.evaluation.metrics import scores
+from attar.models.checkpoint import Checkpoint, predict_logits, save_checkpoint
+from attar.models.encoders import load_encoder
+from attar.recipe import FitRecipe, Recipe
+from attar.records.prepared import load_split
+from attar.task import Example
+from attar.text.encoding import InputSpec, TextEncoder
+from attar.training.fit import DevScore, Objective, fit
+from attar.training.objectives import HardLabels
+from attar.training.state import TrainingStates
+
+__all__ = ["dev_scorer", "fit_and_save", "train"]
+
+
+def train(recipe: Recipe, data: Path, out: Path) -> Path:
+    """Fine-tune the recipe's encoder on a prepared folder.
+
+    Args:
+        recipe: Its ``[train]`` and ``[encode]``.
+        data: A folder written by ``attar prepare``.
+        out: Gets the checkpoint, metrics.jsonl and tensorboard/.
+
+    Returns:
+        ``out``.
+    """
+    task = recipe.resolved_task()
+    examples = load_split(data, "train")
+    torch.manual_seed(recipe.seed)
+    encoder = load_encoder(recipe.train, len(task.labels), (e.text for e in examples))
+    spec = InputSpec.for_task(task, recipe.encode.max_tokens, token_types=encoder.token_types)
+    checkpoint = Checkpoint(encoder.model, TextEncoder(encoder.tokenizer, spec), task)
+    objective = HardLabels(task, examples, recipe.train.class_weights)
+    notes = {"encoder": recipe.train.encoder}
+    return fit_and_save(
+        checkpoint, objective, recipe.train, data, out, seed=recipe.seed, notes={"role": "teacher"} | notes
+    )
+
+
+def fit_and_save(
+    checkpoint: Checkpoint,
+    objective: Objective,
+    settings: FitRecipe,
+    data: Path,
+    out: Path,
+    *,
+    seed: int,
+    notes: dict[str, Any],
+) -> Path:
+    """Train a checkpoint's model on a prepared folder and write its best weights on dev.
+
+    Args:
+        checkpoint: The model and its input.
+        objective: What it learns; its rows are those of the folder's train split.
+        settings: The loop's settings.
+        data: A folder written by ``attar prepare``.
+        out: Gets the checkpoint, metrics.jsonl and tensorboard/.
+        seed: Order of the examples and dropout.
+        notes: What the checkpoint says of itself; ``role`` names it in the progress bar.
+
+    Returns:
+        ``out``.
+    """
+    examples = load_split(data, "train")
+    result = fit(
+        checkpoint,
+        checkpoint.encoder.encode(examples),
+        objective,
+        settings,
+        evaluate=dev_scorer(checkpoint, load_split(data, "dev")),
+        folder=out,
+        seed=seed,
+        name=notes["role"],
+    )
+    notes = notes | {
+        "num_train": len(examples),
+        "dev_score": result.best_score,
+        "best_step": result.best_step,
+        "total_steps": result.total_steps,
+        "collapsed": result.collapsed,
+    }
+    save_checkpoint(replace(checkpoint, notes=notes), out)
+    TrainingStates(out / "state").clear()
+    return out
+
+
+def dev_scorer(checkpoint: Checkpoint, dev: Sequence[Example]) -> Callable[[], DevScore]:
+    """A function that scores the checkpoint's model, as it stands, on labelled examples."""
+    task = checkpoint.task
+    gold = np.array([task.index_of(example) for example in dev])
+
+    def score() -> DevScore:
+        logits = predict_logits(checkpoint, dev)
+        found = scores(task, gold, logits)
+        detail = {"dev/accuracy": found.accuracy, "dev/macro_f1": found.macro_f1}
+        value = found.macro_f1 if task.metric == "macro_f1" else found.accuracy
+        return DevScore(value, detail, collapsed=len(np.unique(logits.argmax(1))) == 1)
+
+    return score
+

@@ -1,0 +1,66 @@
+"""The state that a killed training resumes from, exactly.
+
+Two files are kept, each named by its step and by the first half of its SHA-256, written beside and
+renamed: a kill at any moment leaves at least one whole. One that does not match its name is not
+used, and that is said.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from attar.files import file_hash
+
+__all__ = ["TrainingStates"]
+
+_LOG = logging.getLogger(__name__)
+
+
+class TrainingStates:
+    """The resumable states in one folder.
+
+    Args:
+        folder: Where they are; made when the first is saved.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Write the state after ``step`` optimiser steps and drop all but the last two."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        draft = self.folder / "draft.pt"
+        torch.save(state, draft)
+        draft.replace(self.folder / f"step-{step:08d}-{file_hash(draft)[:32]}.pt")
+        for old in self._files()[:-2]:
+            old.unlink()
+
+    def latest(self) -> dict[str, Any] | None:
+        """The newest state that is whole, or None."""
+        for path in reversed(self._files()):
+            if file_hash(path)[:32] != path.stem.rsplit("-", 1)[1]:
+                _LOG.warning("%s is damaged; falling back to the state before it", path)
+                continue
+            try:
+                state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            except (RuntimeError, pickle.UnpicklingError) as error:
+                _LOG.warning("%s cannot be read (%s); falling back", path, error)
+                continue
+            return state
+        return None
+
+    def clear(self) -> None:
+        """Remove every state."""
+        for path in self._files():
+            path.unlink()
+        (self.folder / "draft.pt").unlink(missing_ok=True)
+        if self.folder.is_dir():
+            self.folder.rmdir()
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*.pt"))
