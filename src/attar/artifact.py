@@ -7,7 +7,6 @@ scoring and serving. No torch here.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -121,7 +120,7 @@ def write_artifact(artifact: Artifact, *, model: bytes, tokenizer: str) -> Artif
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "attar.json").unlink(missing_ok=True)  # without it the folder is no artifact
         for name in ARTIFACT_FILES:
-            os.replace(draft / name, folder / name)
+            (draft / name).replace(folder / name)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return written
@@ -148,7 +147,7 @@ def load_artifact(folder: Path) -> Artifact:
         whole = artifact.input["max_tokens"] and artifact.temperature > 0
     except (KeyError, TypeError, RecipeError) as error:
         raise ArtifactError(
-            f"{folder}/attar.json is incomplete ({error}); export the checkpoint again"
+            f"{folder}/attar.json is incomplete ({error}); export again"
         ) from error
     if not whole:
         raise ArtifactError(f"{folder}/attar.json: temperature and max_tokens must be positive; export again")
@@ -156,13 +155,10 @@ def load_artifact(folder: Path) -> Artifact:
     missing = [name for name in _HASHED if name not in found]
     if missing:
         raise ArtifactError(f"{folder}: {', '.join(missing)} missing; copy the whole folder, or export again")
-    damaged = [
-        f"{name} ({(folder / name).stat().st_size} bytes)" for name in _HASHED if found[name] != hashes[name]
-    ]
+    damaged = [name for name in _HASHED if found[name] != hashes[name]]
     if damaged:
-        raise ArtifactError(
-            f"{folder}: {', '.join(damaged)} truncated or changed since the export; copy it again, or export again"
-        )
+        sizes = ", ".join(f"{name} ({(folder / name).stat().st_size} bytes)" for name in damaged)
+        raise ArtifactError(f"{folder}: {sizes} truncated or changed since the export; copy or export again")
     return artifact
 
 

@@ -29,14 +29,13 @@ def model_card(card: Mapping[str, Any], size_bytes: int) -> str:
         f"# {task['name']}: a text scorer\n",
         f"Labels: {', '.join(task['labels'])}.\n",
         f"Input: {_STYLES[spec['style']]}, at most {spec['max_tokens']} tokens. {_window(spec)}\n",
-        f"Model: ONNX, {card['precision']}, {size_bytes / 1e6:.1f} MB with its tokenizer; "
-        f"logits are divided by {card['temperature']:.3f} before the softmax.\n",
+        f"Model: ONNX, {card['precision']}, {size_bytes / 1e6:.1f} MB with its tokenizer.\n",
         _figures("Scores of this file", card["scores"], "Measured at export on held-out labelled examples."),
         _figures("Against its checkpoint", card["parity"], "The gates it had to pass to be written."),
         _figures(
             "Calibration",
             card["calibration"],
-            "Expected calibration error, before and after the temperature.",
+            f"Expected calibration error, before and after temperature {card['temperature']:.3f}.",
         ),
         _HOW_TO,
         _LIMITS.format(labels=", ".join(task["labels"])),

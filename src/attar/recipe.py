@@ -67,10 +67,15 @@ class DataRecipe(_Section):
 
 
 class EncodeRecipe(_Section):
-    """The input: at most ``max_tokens`` tokens an example, special tokens included."""
+    """The input: at most ``max_tokens`` tokens an example, special tokens included.
+
+    ``reads`` is the token that the classifier reads: "mark", the one before the marked term, or
+    "cls", as the original system did; by default the mark where the task has one.
+    """
 
     max_tokens: Annotated[int, Field(ge=8, le=512)] = 70
     window_chars: Positive | None = None
+    reads: Literal["cls", "mark"] | None = None
 
 
 class FitRecipe(_Section):

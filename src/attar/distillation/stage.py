@@ -79,7 +79,9 @@ def _fit_student(
     student = build_student(
         recipe.student, source, (e.text for e in examples), num_labels=len(task.labels), dropout=settings.dropout
     )
-    spec = InputSpec.for_task(task, recipe.encode.max_tokens, token_types=student.token_types)
+    spec = InputSpec.for_task(
+        task, recipe.encode.max_tokens, token_types=student.token_types, reads=recipe.encode.reads
+    )
     checkpoint = Checkpoint(student.model, TextEncoder(student.tokenizer, spec), task)
     notes = {"role": role, "student": recipe.student.model_dump(mode="json")}
     return fit_and_save(checkpoint, objective, settings, data, out, seed=recipe.seed, notes=notes)

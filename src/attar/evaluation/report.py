@@ -88,6 +88,45 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
         DataError: No candidates or examples, an example without a label, a repeated name, or
             probs of a wrong shape or not finite.
     """
+    measured = _measure(candidates, examples, task, recipe, seed)
+    models = {c.name: _model(measured, c, reference) for c in candidates}
+    report = {
+        **_head(title, task, examples, reference, chosen),
+        "models": models,
+        "agreement": _agreement(measured.predicted, chosen, reference),
+        "ratios": _ratios(models, measured.speeds, chosen, reference),
+        "paired_differences": _differences(measured.resampled, chosen),
+        "bootstrap": recipe.bootstrap,
+        "seed": seed,
+        "versions": _versions(),
+    }
+    page = render_page(report, examples, measured.probs)
+    with whole_file(out / "report.html") as draft:
+        draft.write_text(page, "utf-8")
+        write_json(out / "report.json", report)
+    return report
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """All that was observed, before anything is said about it; the dicts are by candidate."""
+
+    task: Task
+    examples: Sequence[Example]
+    gold: NDArray[np.int64]
+    probs: dict[str, Probs]
+    predicted: dict[str, NDArray[np.int64]]
+    resampled: dict[str, Resampled]
+    speeds: dict[str, Speed]
+
+
+def _measure(
+    candidates: Sequence[Candidate],
+    examples: Sequence[Example],
+    task: Task,
+    recipe: EvaluateRecipe,
+    seed: int,
+) -> _Measured:
     gold = _checked_gold(candidates, examples, task)
     probs = {c.name: _checked_probs(c, examples, task) for c in candidates}
     predicted = {name: each.argmax(1) for name, each in probs.items()}
@@ -100,29 +139,20 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
         seed=seed,
     )
     speeds = _speeds(candidates, examples, recipe, seed)
-    models = {
-        c.name: {
-            "description": c.description,
-            **_scored(task, gold, probs[c.name], resampled[c.name]),
-            "size_bytes": c.size_bytes,
-            **_timed(speeds.get(c.name)),
-            "agreement": _agreement(predicted, c.name, reference),
-            **{key: _by_group(examples, gold, predicted[c.name], task, key) for key in _GROUPED_BY},
-        }
-        for c in candidates
+    return _Measured(task, examples, gold, probs, predicted, resampled, speeds)
+
+
+def _model(measured: _Measured, candidate: Candidate, reference: str) -> dict[str, Any]:
+    """What report.json says of one candidate."""
+    name = candidate.name
+    return {
+        "description": candidate.description,
+        **_scored(measured, name),
+        "size_bytes": candidate.size_bytes,
+        **_timed(measured.speeds.get(name)),
+        "agreement": _agreement(measured.predicted, name, reference),
+        **{section: _by_group(measured, name, key) for section, key in _GROUPED_BY.items()},
     }
-    report = {
-        **_head(title, task, examples, reference, chosen),
-        "models": models,
-        "agreement": _agreement(predicted, chosen, reference),
-        "ratios": _ratios(models, speeds, chosen, reference),
-        "paired_differences": _differences(resampled, chosen),
-        "bootstrap": recipe.bootstrap,
-        "seed": seed,
-        "versions": _versions(),
-    }
-    _write(out, report, render_page(report, examples, probs))
-    return report
 
 
 def _head(title: str, task: Task, examples: Sequence[Example], reference: str, chosen: str) -> dict[str, Any]:
@@ -135,12 +165,6 @@ def _head(title: str, task: Task, examples: Sequence[Example], reference: str, c
         "reference": reference,
         "chosen": chosen,
     }
-
-
-def _write(out: Path, report: Mapping[str, Any], page: str) -> None:
-    with whole_file(out / "report.html") as draft:
-        draft.write_text(page, "utf-8")
-        write_json(out / "report.json", report)
 
 
 def _checked_gold(
@@ -179,7 +203,9 @@ def _speeds(
     return interleaved(sides, [examples[i] for i in order], recipe.speed_repeats)
 
 
-def _scored(task: Task, gold: NDArray[np.int64], probs: Probs, resampled: Resampled) -> dict[str, Any]:
+def _scored(measured: _Measured, name: str) -> dict[str, Any]:
+    task, gold, probs = measured.task, measured.gold, measured.probs[name]
+    resampled = measured.resampled[name]
     result = scores(task, gold, probs)
     accuracy, macro_f1 = resampled.accuracy(), resampled.macro_f1()
     return {
@@ -204,23 +230,18 @@ def _timed(speed: Speed | None) -> dict[str, Any]:
     return {**{key: getattr(speed, key) for key in keys}, "speed": asdict(speed)}
 
 
-def _by_group(
-    examples: Sequence[Example],
-    gold: NDArray[np.int64],
-    predicted: NDArray[np.int64],
-    task: Task,
-    key: str,
-) -> dict[str, dict[str, float | int]]:
+def _by_group(measured: _Measured, name: str, key: str) -> dict[str, dict[str, float | int]]:
     """Scores by what ``meta`` says of a row; macro-F1 over the labels that occur in the group."""
     rows: dict[str, list[int]] = {}
-    for i, example in enumerate(examples):
-        if name := example.meta.get(_GROUPED_BY[key]):
-            rows.setdefault(str(name), []).append(i)
+    for i, example in enumerate(measured.examples):
+        if group := example.meta.get(key):
+            rows.setdefault(str(group), []).append(i)
+    gold, predicted = measured.gold, measured.predicted[name]
     result: dict[str, dict[str, float | int]] = {}
-    for name in sorted(rows, key=lambda name: (-len(rows[name]), name)):
-        inside = rows[name]
-        counts = confusion_counts(gold[inside], predicted[inside], len(task.labels))
-        result[name] = {
+    for group in sorted(rows, key=lambda group: (-len(rows[group]), group)):
+        inside = rows[group]
+        counts = confusion_counts(gold[inside], predicted[inside], len(measured.task.labels))
+        result[group] = {
             "num_test": len(inside),
             "accuracy": float(accuracy_of(counts)),
             "macro_f1": macro_f1_present(counts),

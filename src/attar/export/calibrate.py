@@ -17,7 +17,7 @@ from onnx import numpy_helper
 
 from attar.export.graph import ActivationRange, linear_inputs, symmetric_int8
 from attar.text.buckets import sorted_batches
-from attar.text.encoding import Encoding, collate
+from attar.text.encoding import Encoding, InputSpec, model_inputs
 
 __all__ = ["activation_ranges", "best_range", "layer_errors"]
 
@@ -27,7 +27,7 @@ _SHRINKS = np.linspace(0.2, 1.0, 81)
 
 
 def activation_ranges(
-    proto: onnx.ModelProto, encodings: Sequence[Encoding], *, pad: int, token_types: bool
+    proto: onnx.ModelProto, encodings: Sequence[Encoding], *, pad: int, spec: InputSpec
 ) -> dict[str, ActivationRange]:
     """Choose the input range of every linear layer of an fp32 graph.
 
@@ -38,7 +38,7 @@ def activation_ranges(
         proto: From ``attar.export.graph.build_graph``, fp32.
         encodings: A few hundred real ones; at least one.
         pad: Id of the padding token.
-        token_types: Whether the graph takes ``token_type_ids``.
+        spec: The form of the input.
 
     Returns:
         A range by layer name.
@@ -48,7 +48,7 @@ def activation_ranges(
     session = _session_with_outputs(proto, tensors)
 
     def seen() -> Iterator[tuple[str, NDArray[np.float32]]]:
-        return _values(session, tensors, encodings, pad=pad, token_types=token_types)
+        return _values(session, tensors, encodings, pad=pad, spec=spec)
 
     extremes: dict[str, tuple[float, float]] = {}
     for tensor, values in seen():
@@ -67,7 +67,7 @@ def layer_errors(
     encodings: Sequence[Encoding],
     *,
     pad: int,
-    token_types: bool,
+    spec: InputSpec,
 ) -> dict[str, float]:
     """Relative error that int8 alone adds to each linear layer's output, given exact inputs.
 
@@ -76,7 +76,7 @@ def layer_errors(
         ranges: From ``activation_ranges``.
         encodings: The first batch of them is used.
         pad: Id of the padding token.
-        token_types: Whether the graph takes ``token_type_ids``.
+        spec: The form of the input.
 
     Returns:
         ||int8 - fp32|| / ||fp32|| by layer name, without the bias.
@@ -90,7 +90,7 @@ def layer_errors(
     }
     tensors = sorted(set(taps.values()))
     session = _session_with_outputs(proto, tensors)
-    inputs = dict(_values(session, tensors, encodings[:_BATCH], pad=pad, token_types=token_types))
+    inputs = dict(_values(session, tensors, encodings[:_BATCH], pad=pad, spec=spec))
     errors = {}
     for layer, tensor in taps.items():
         values, matrix = inputs[tensor], weights[layer]
@@ -145,15 +145,12 @@ def _values(
     encodings: Sequence[Encoding],
     *,
     pad: int,
-    token_types: bool,
+    spec: InputSpec,
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Each tensor's rows [rows, D] at real tokens, batch by batch."""
     for rows in sorted_batches([len(e.ids) for e in encodings], _BATCH):
-        batch = collate([encodings[i] for i in rows], pad, token_types=token_types)
-        inputs = {"input_ids": batch.ids, "attention_mask": batch.mask}
-        if token_types:
-            inputs["token_type_ids"] = batch.types
-        real = batch.mask.astype(bool)
+        inputs = model_inputs([encodings[i] for i in rows], pad, spec)
+        real = inputs["attention_mask"].astype(bool)
         for tensor, values in zip(tensors, session.run(list(tensors), inputs), strict=True):
             # [B, T, D] before the last layer's queries, [B, 2, D] and [B, D] after.
             yield tensor, values[real[:, : values.shape[1]]] if values.ndim == 3 else values

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -26,6 +26,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from attar.errors import ArtifactError
 from attar.export.weights import Activation, ClassifierWeights, LayerWeights, Linear, Norm, read_weights
+
+from attar.text.encoding import InputSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -64,41 +66,48 @@ class Quantisation:
 
 
 def build_graph(
-    model: PreTrainedModel, *, max_positions: int, token_types: bool, quantisation: Quantisation | None
+    model: PreTrainedModel, spec: InputSpec, quantisation: Quantisation | None = None
 ) -> onnx.ModelProto:
     """Write a classifier as ONNX.
 
     Args:
         model: A ``transformers`` sequence classifier.
-        max_positions: The longest input, in tokens.
-        token_types: Whether ``token_type_ids`` is an input; otherwise all tokens have type 0.
+        spec: The input: its longest, in tokens; whether ``token_type_ids`` is an input (otherwise
+            all tokens have type 0) and whether ``position_ids`` is (otherwise 0, 1, 2, ...).
         quantisation: Input ranges for the int8 form, or None for fp32.
 
     Returns:
         A model with int64 inputs ``input_ids``, ``attention_mask`` and, if asked for,
-        ``token_type_ids`` [B, T], 2 <= T <= max_positions, and the float32 output ``logits``
-        [B, C].
+        ``token_type_ids`` and ``position_ids`` [B, T], 2 <= T <= max_tokens, and the float32
+        output ``logits`` [B, C].
 
     Raises:
         ArtifactError: An unsupported architecture, or fewer positions or segments than asked for.
     """
     weights = read_weights(model)
-    if max_positions > len(weights.positions):
+    if spec.max_tokens > len(weights.positions):
         raise ArtifactError(
-            f"max_tokens = {max_positions}, but the encoder has {len(weights.positions)} positions; "
+            f"max_tokens = {spec.max_tokens}, but the encoder has {len(weights.positions)} positions; "
             "lower encode.max_tokens"
         )
-    if token_types and len(weights.types) < 2:
-        raise ArtifactError(
-            "token_types is set, but the encoder knows one segment only; unset it in the checkpoint"
-        )
+    if spec.token_types and len(weights.types) < 2:
+        raise ArtifactError("the input has token_types, but the encoder knows one segment only")
     graph = _Graph(quantisation)
-    last = _encoder(graph, weights, max_positions, token_types)
+    last = _encoder(graph, weights, spec)
     pooled = graph.activation(weights.pooler_activation, graph.linear("head.pooler", last, weights.pooler))
     graph.plain_linear("head.classifier", pooled, weights.classifier, out="logits")
-    proto = graph.finish(token_types, len(weights.classifier.bias))
+    proto = graph.finish(_input_names(spec), len(weights.classifier.bias))
     onnx.checker.check_model(proto)
     return proto
+
+
+def _input_names(spec: InputSpec) -> list[str]:
+    names = ["input_ids", "attention_mask"]
+    if spec.token_types:
+        names.append("token_type_ids")
+    if spec.reads != "cls":
+        names.append("position_ids")
+    return names
 
 
 def linear_inputs(proto: onnx.ModelProto) -> dict[str, str]:
@@ -110,8 +119,8 @@ def linear_inputs(proto: onnx.ModelProto) -> dict[str, str]:
     }
 
 
-def _encoder(graph: _Graph, weights: ClassifierWeights, max_positions: int, token_types: bool) -> str:
-    hidden = _embeddings(graph, weights, max_positions, token_types)
+def _encoder(graph: _Graph, weights: ClassifierWeights, spec: InputSpec) -> str:
+    hidden = _embeddings(graph, weights, spec)
     mask = graph.node("Cast", ["attention_mask"], to=TensorProto.FLOAT)
     mask = graph.node("Sub", [mask, graph.constant("one", np.float32(1))])
     mask = graph.node("Mul", [mask, graph.constant("masked", -_MASKED)])
@@ -122,17 +131,20 @@ def _encoder(graph: _Graph, weights: ClassifierWeights, max_positions: int, toke
     return _layer(graph, name, weights.layers[-1], _Stream(hidden, mask, weights), cls_only=True)
 
 
-def _embeddings(graph: _Graph, weights: ClassifierWeights, max_positions: int, token_types: bool) -> str:
+def _embeddings(graph: _Graph, weights: ClassifierWeights, spec: InputSpec) -> str:
     words = graph.word_rows(weights.words)
-    positions = weights.positions[:max_positions]
-    if not token_types:
+    positions = weights.positions[: spec.max_tokens]
+    if not spec.token_types:
         positions = positions + weights.types[0]
-    shape = graph.node("Shape", ["input_ids"], start=1, end=2)
     table = graph.constant("positions", positions)
-    begin = graph.constant("first", np.array([0]))
-    rows = graph.node("Slice", [table, begin, shape, begin])
+    if spec.reads == "cls":
+        shape = graph.node("Shape", ["input_ids"], start=1, end=2)
+        begin = graph.constant("first", np.array([0]))
+        rows = graph.node("Slice", [table, begin, shape, begin])
+    else:
+        rows = graph.node("Gather", [table, "position_ids"])
     summed = graph.node("Add", [words, rows])
-    if token_types:
+    if spec.token_types:
         types = graph.node("Gather", [graph.constant("types", weights.types), "token_type_ids"])
         summed = graph.node("Add", [summed, types])
     hidden = graph.norm("embeddings", summed, weights.embedding_norm)
@@ -202,7 +214,12 @@ class _Graph:
     quantised: dict[tuple[str, ActivationRange], tuple[str, str, str]] = field(default_factory=dict)
 
     def node(
-        self, kind: str, inputs: list[str], out: str = "", domain: str = "", **attributes: object
+        self,
+        kind: str,
+        inputs: list[str],
+        out: str = "",
+        domain: str = "",
+        **attributes: Any,  # noqa: ANN401 - ONNX attributes are of any kind
     ) -> str:
         """Add a node and return the name of its output."""
         out = out or f"t{len(self.nodes)}"
@@ -246,8 +263,7 @@ class _Graph:
             out = self.plain_linear(name, source, linear)
             self.nodes[-2].name = name + _INPUT_SUFFIX
             return out
-        weight_range = self.quantisation.ranges[name]
-        values, step, zero = self._quantised(name, source, weight_range)
+        values, step, zero = self._quantised(name, source, self.quantisation.ranges[name])
         weights = self._weight_name(name, linear)
         table, scale = symmetric_int8(linear.weight, axis=0)
         inputs = [
@@ -267,9 +283,8 @@ class _Graph:
         product = self.node("MatMul", [source, self.constant(f"{weights}.weight", linear.weight)])
         return self.node("Add", [product, self.constant(f"{weights}.bias", linear.bias)], out)
 
-    def finish(self, token_types: bool, num_labels: int) -> onnx.ModelProto:
-        """The whole model."""
-        names = ["input_ids", "attention_mask", *(["token_type_ids"] if token_types else [])]
+    def finish(self, names: list[str], num_labels: int) -> onnx.ModelProto:
+        """The whole model, with these inputs."""
         graph = helper.make_graph(
             self.nodes,
             "classifier",
@@ -289,10 +304,9 @@ class _Graph:
     def _quantised(self, name: str, source: str, wanted: ActivationRange) -> tuple[str, str, str]:
         """uint8 form of a tensor with its step and zero point, made once for all that read it."""
         if (source, wanted) not in self.quantised:
-            step, zero = wanted.scale_and_zero()
-            constants = [self.constant(f"{name}.step", step), self.constant(f"{name}.zero", zero)]
-            values = self.node("QuantizeLinear", [source, *constants])
-            self.quantised[source, wanted] = (values, *constants)
+            value, zero_point = wanted.scale_and_zero()
+            step, zero = self.constant(f"{name}.step", value), self.constant(f"{name}.zero", zero_point)
+            self.quantised[source, wanted] = (self.node("QuantizeLinear", [source, step, zero]), step, zero)
         return self.quantised[source, wanted]
 
 

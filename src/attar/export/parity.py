@@ -64,8 +64,8 @@ def check_fp32(reference: Answers, logits: NDArray[np.float32]) -> dict[str, Any
         flips = int((before.argmax(1) != after.argmax(1)).sum())
         raise ParityError(
             f"fp32 export: probs differ from the checkpoint's by up to {difference:.2g} "
-            f"(allowed {_FP32_TOLERANCE:g}), {flips} of {len(before)} labels changed; this is a bug in the export: "
-            "please report it with the encoder's config.json"
+            f"(allowed {_FP32_TOLERANCE:g}), {flips} of {len(before)} labels changed; "
+            "this is a bug in the export: please report it with the encoder's config.json"
         )
     return {"fp32_max_prob_difference": difference}
 
@@ -131,7 +131,7 @@ def check_invariance(model: OnnxModel, encodings: Sequence[Encoding], max_tokens
         changed = int((logits.view(np.uint32) != alone.view(np.uint32)).any(1).sum())
         if changed:
             raise ParityError(
-                f"{changed} of {len(chosen)} examples answer with other bytes {name} than alone (largest difference "
-                f"{np.abs(logits - alone).max():.2g}); ONNX Runtime's kernels on this processor are not exact here"
+                f"{changed} of {len(chosen)} examples answer with other bytes {name} than alone (by up to "
+                f"{np.abs(logits - alone).max():.2g}); ONNX Runtime is not exact on this processor"
             )
     return {"invariant_examples": len(chosen)}

@@ -29,7 +29,7 @@ from attar.recipe import ExportRecipe
 from attar.scoring.predictor import softmax
 from attar.scoring.session import OnnxModel
 from attar.task import Example, Task
-from attar.text.encoding import Encoding
+from attar.text.encoding import Encoding, InputSpec
 
 __all__ = ["export_checkpoint"]
 
@@ -75,16 +75,16 @@ def export_checkpoint(
     fp32_logits = batched_logits(fp32, subject.encodings)
     passed = check_fp32(subject.answers, fp32_logits)
     calibrating = subject.encodings[: recipe.calibration_examples]
-    ranges = activation_ranges(plain, calibrating, pad=subject.pad, token_types=subject.token_types)
+    ranges = activation_ranges(plain, calibrating, pad=subject.pad, spec=subject.spec)
     quantised = subject.graph(Quantisation(ranges))
     int8 = subject.open(quantised)
     int8_logits = batched_logits(int8, subject.encodings)
 
     def errors() -> dict[str, float]:
-        return layer_errors(plain, ranges, calibrating, pad=subject.pad, token_types=subject.token_types)
+        return layer_errors(plain, ranges, calibrating, pad=subject.pad, spec=subject.spec)
 
     _LOG.info("export: the int8 graph against the checkpoint")
-    longest = checkpoint.encoder.spec.max_tokens
+    longest = subject.spec.max_tokens
     try:
         parity = passed | check_int8(subject.answers, int8_logits, recipe, errors)
         parity |= check_invariance(int8, subject.encodings, longest)
@@ -128,24 +128,18 @@ class _Subject:
         return self.checkpoint.encoder.pad
 
     @property
-    def token_types(self) -> bool:
-        return self.checkpoint.encoder.spec.token_types
+    def spec(self) -> InputSpec:
+        return self.checkpoint.encoder.spec
 
     @property
     def identity(self) -> tuple[Task, dict[str, Any]]:
         return self.checkpoint.task, self.checkpoint.encoder.spec.to_json()
 
     def graph(self, quantisation: Quantisation | None) -> onnx.ModelProto:
-        longest = self.checkpoint.encoder.spec.max_tokens
-        return build_graph(
-            self.checkpoint.model,
-            max_positions=longest,
-            token_types=self.token_types,
-            quantisation=quantisation,
-        )
+        return build_graph(self.checkpoint.model, self.spec, quantisation)
 
     def open(self, proto: onnx.ModelProto) -> OnnxModel:
-        return OnnxModel(proto.SerializeToString(), pad=self.pad, token_types=self.token_types)
+        return OnnxModel(proto.SerializeToString(), pad=self.pad, spec=self.spec)
 
 
 def _write(

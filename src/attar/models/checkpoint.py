@@ -23,7 +23,7 @@ from attar.errors import CheckpointError
 from attar.files import folder_hashes, read_json, write_json
 from attar.task import Example, Task
 from attar.text.buckets import sorted_batches
-from attar.text.encoding import InputSpec, TextEncoder, collate
+from attar.text.encoding import Encoding, InputSpec, TextEncoder, model_inputs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -104,15 +104,20 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
 
 def batch_to(
-    checkpoint: Checkpoint, encodings: Sequence[Any], device: torch.device | str = "cpu", length: int | None = None
+    checkpoint: Checkpoint, encodings: Sequence[Encoding], device: torch.device | str = "cpu", length: int | None = None
 ) -> dict[str, torch.Tensor]:
     """Pad encodings into the keyword arguments of a model's forward, on a device."""
     encoder = checkpoint.encoder
-    batch = collate(encodings, encoder.pad, token_types=encoder.spec.token_types, length=length)
-    out = {"input_ids": batch.ids, "attention_mask": batch.mask}
-    if getattr(checkpoint.model.config, "type_vocab_size", 0) > 0:
-        out["token_type_ids"] = batch.types
-    return {name: torch.from_numpy(array).to(device) for name, array in out.items()}
+    inputs = model_inputs(encodings, encoder.pad, encoder.spec, length)
+    if "position_ids" in inputs:
+        inputs["position_ids"] += first_position(checkpoint.model)
+    return {name: torch.from_numpy(array).to(device) for name, array in inputs.items()}
+
+
+def first_position(model: PreTrainedModel) -> int:
+    """Index of the first token's row in a model's position table: 0, but for RoBERTa's own form."""
+    roberta = model.config.model_type in ("roberta", "xlm-roberta", "camembert")
+    return int(model.config.pad_token_id) + 1 if roberta else 0
 
 
 @torch.inference_mode()

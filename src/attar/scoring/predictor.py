@@ -31,6 +31,8 @@ __all__ = ["Prediction", "Predictor", "load", "softmax"]
 _CHUNK = 2048
 _BATCH_TOKENS = 512  # more falls out of a core's own cache, fewer leave its vector units idle
 
+_Waiting = list[tuple[list[int], Future[NDArray[np.float32]]]]  # rows of the result, and their logits
+
 
 class Prediction(NamedTuple):
     """One answer.
@@ -73,7 +75,7 @@ class Predictor:
         except Exception as error:  # tokenizers raises bare Exception
             raise ArtifactError(f"{artifact.tokenizer_path} cannot be read: {error}; export again") from error
         self._encoder = TextEncoder(tokenizer, spec)
-        self._model = OnnxModel(artifact.model_path, pad=self._encoder.pad, token_types=spec.token_types)
+        self._model = OnnxModel(artifact.model_path, pad=self._encoder.pad, spec=spec)
         self._pool: ThreadPoolExecutor | None = None
         self._pool_pid = 0
         self._lock = threading.Lock()
@@ -120,7 +122,7 @@ class Predictor:
         rows = np.array([first.setdefault((e.text, e.start, e.end), len(first)) for e in examples], np.int64)
         unique = [Example(*key) for key in first]
         out = np.empty((len(unique), len(self.task.labels)), np.float32)
-        waiting: list[tuple[list[int], Future[NDArray[np.float32]]]] = []
+        waiting: _Waiting = []
         for begin in range(0, len(unique), _CHUNK):
             encodings = self._encoder.encode(unique[begin : begin + _CHUNK])
             batches = list(length_batches(encodings))
@@ -147,7 +149,7 @@ class Predictor:
             return [Example(text, 0, 0) for text in texts]
         if terms is None or len(terms) != len(texts) or (spans is not None and len(spans) != len(texts)):
             raise DataError(
-                f"task {self.task.name!r} scores pairs: {len(texts)} texts need as many terms (and spans, if given)"
+                f"task {self.task.name!r} scores pairs: {len(texts)} texts need as many terms and spans"
             )
         return [
             _example(i, text, term, span)
@@ -159,9 +161,7 @@ class Predictor:
         by_label = dict(zip(self.task.labels, probs, strict=True))
         return Prediction(self.task.labels[best], probs[best], by_label, example.start, example.end)
 
-    def _submit(
-        self, encodings: list[Encoding], batches: list[list[int]], begin: int
-    ) -> list[tuple[list[int], Future[NDArray[np.float32]]]]:
+    def _submit(self, encodings: list[Encoding], batches: list[list[int]], begin: int) -> _Waiting:
         def logits(rows: list[int]) -> NDArray[np.float32]:
             return self._model.logits([encodings[i] for i in rows])
 
@@ -173,9 +173,7 @@ class Predictor:
         return [(at, pool.submit(logits, rows)) for at, rows in zip(placed, batches, strict=True)]
 
     @staticmethod
-    def _collect(
-        out: NDArray[np.float32], waiting: list[tuple[list[int], Future[NDArray[np.float32]]]]
-    ) -> None:
+    def _collect(out: NDArray[np.float32], waiting: _Waiting) -> None:
         for at, future in waiting:
             out[at] = future.result()
 
@@ -200,7 +198,8 @@ def softmax(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float
     """Probs [N, C] of logits [N, C] divided by a temperature."""
     scaled = logits.astype(np.float64) / temperature
     weights = np.exp(scaled - scaled.max(1, keepdims=True))
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    probs: NDArray[np.float32] = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    return probs
 
 
 def length_batches(encodings: Sequence[Encoding]) -> Iterator[list[int]]:

@@ -156,11 +156,17 @@ def _csv_rows(path: Path, delimiter: str) -> Iterator[Row]:
             if cells and not header:
                 header = cells
                 if len(set(header)) != len(header):
-                    raise DataError(f"{path}:{line}: a column name stands twice in the header: {', '.join(header)}")
+                    raise DataError(
+                        f"{path}:{line}: a column name stands twice in the header: {', '.join(header)}"
+                    )
                 yield Row(line, dict(zip(header, header, strict=True)))
             elif cells:
                 whole = len(cells) == len(header)
-                yield Row(line, dict(zip(header, cells, strict=True))) if whole else Row(line, {}, "wrong_width")
+                yield (
+                    Row(line, dict(zip(header, cells, strict=True)))
+                    if whole
+                    else Row(line, {}, "wrong_width")
+                )
             line = reader.line_num + 1
 
 

@@ -59,10 +59,11 @@ def score_file(
     """Score a file of rows.
 
     The extensions decide the forms: .jsonl, .csv, .tsv or .parquet. Input columns are kept; start,
-    end, label, prob and a prob_<label> for each label are added. An input column with a name of
-    the last three is kept as input_<name>, unless there is one already (a file scored before). Columns ``start`` and ``end`` (code points) say which
-    occurrence is meant; a row without them is scored at every occurrence of its term. Rows that
-    cannot be used go to ``<out>.rejected.jsonl``.
+    end, label, prob and a prob_<label> for each label are added. An input column that is called
+    like one of the last three is kept as input_<name>, unless the file was scored before and has
+    that already. Columns ``start`` and ``end`` (code points) say which occurrence is meant; a row
+    without them is scored at every occurrence of its term. Rows that cannot be used go to
+    ``<out>.rejected.jsonl``.
 
     Args:
         predictor: Of the artifact.
@@ -164,7 +165,9 @@ class _Rejections:
     def add(self, row: Row, reason: str) -> None:
         if self.stream is None:
             draft = self.stack.enter_context(whole_file(self.path))
-            self.stream = self.stack.enter_context(draft.open("w", encoding="utf-8", errors="backslashreplace"))
+            self.stream = self.stack.enter_context(
+                draft.open("w", encoding="utf-8", errors="backslashreplace")
+            )
             self.first = (row.line, reason)
         line = {"line": row.line, "reason": reason, "row": row.values}
         self.stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
@@ -282,4 +285,6 @@ def _nothing_usable(source: Path, counts: Counts, first: tuple[int, str] | None)
         return f"{source} has no rows; expected rows with a text column"
     reasons = ", ".join(f"{reason} {count}" for reason, count in counts.rejected.most_common())
     line, reason = first
-    return f"{source}: none of its {counts.rows} rows can be used ({reasons}); the first is {source}:{line}, {reason}"
+    return (
+        f"{source}: none of its {counts.rows} rows can be used ({reasons}); the first: line {line}, {reason}"
+    )

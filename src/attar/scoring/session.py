@@ -16,7 +16,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from attar.errors import ArtifactError
-from attar.text.encoding import Encoding, collate
+from attar.text.encoding import Encoding, InputSpec, model_inputs
 
 __all__ = ["OnnxModel"]
 
@@ -30,19 +30,19 @@ class OnnxModel:
     Args:
         source: A file, or a serialised graph.
         pad: Id of the padding token.
-        token_types: Whether the graph takes ``token_type_ids``.
+        spec: The form of the input, which decides what the graph takes.
     """
 
-    def __init__(self, source: Path | bytes, *, pad: int, token_types: bool) -> None:
+    def __init__(self, source: Path | bytes, *, pad: int, spec: InputSpec) -> None:
         self._source = source
         self._pad = pad
-        self._token_types = token_types
+        self._spec = spec
         self._session: ort.InferenceSession | None = None
         self._pid = 0
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_source": self._source, "_pad": self._pad, "_token_types": self._token_types}
+        return {"_source": self._source, "_pad": self._pad, "_spec": self._spec}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state, _session=None, _pid=0, _lock=threading.Lock())
@@ -54,10 +54,7 @@ class OnnxModel:
             encodings: B of them.
             length: Pad to this many tokens; None pads to the longest.
         """
-        batch = collate(encodings, self._pad, token_types=self._token_types, length=length)
-        inputs = {"input_ids": batch.ids, "attention_mask": batch.mask}
-        if self._token_types:
-            inputs["token_type_ids"] = batch.types
+        inputs = model_inputs(encodings, self._pad, self._spec, length)
         (logits,) = self._ready().run(["logits"], inputs)
         return np.asarray(logits, np.float32)
 
@@ -85,5 +82,5 @@ class OnnxModel:
         except Exception as error:  # ONNX Runtime's own errors share no public base
             where = "the exported graph" if isinstance(source, bytes) else source
             raise ArtifactError(
-                f"{where} cannot be opened by ONNX Runtime {ort.__version__}: {str(error).splitlines()[0][:200]}"
+                f"{where} cannot be opened by ONNX Runtime {ort.__version__}: {str(error)[:200]}"
             ) from error

@@ -37,7 +37,9 @@ def column_types(source: RowSource) -> dict[str, pa.DataType]:
 
 
 @contextlib.contextmanager
-def row_writer(path: Path, form_path: Path, types: Mapping[str, pa.DataType]) -> Iterator[Callable[[Sequence[Values]], None]]:
+def row_writer(
+    path: Path, form_path: Path, types: Mapping[str, pa.DataType]
+) -> Iterator[Callable[[Sequence[Values]], None]]:
     """Open a file for rows.
 
     Args:

@@ -4,13 +4,18 @@
 ``max_tokens``. Left, term and right are tokenised on their own: the mark is punctuation, at which
 a BERT tokenizer splits anyway, so the result is that of the marked sentence, and the window is
 cut between tokens without any offsets.
+
+A classifier reads token 0 of the last layer. Under ``reads = "mark"`` that token is the opening
+mark of the term instead of [CLS] (entity-start pooling: Baldini Soares et al. 2019, Matching the
+Blanks, arXiv:1906.03158, section 3.2): it is moved to the front of the ids but keeps its position,
+and a transformer without a causal mask cannot tell the difference in order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +25,9 @@ from attar.errors import RecipeError
 from attar.task import Example, InputStyle, Task
 from attar.text.window import CLAUSE_MARKS, char_window, clause_window
 
-__all__ = ["Batch", "Encoding", "InputSpec", "TextEncoder", "collate"]
+__all__ = ["Encoding", "InputSpec", "ReadToken", "TextEncoder", "model_inputs"]
+
+ReadToken = Literal["cls", "mark"]
 
 _MARK = "_"
 
@@ -34,21 +41,30 @@ class InputSpec:
         max_tokens: Longest encoding, special tokens included.
         window_chars: Characters kept on either side of the term, or None.
         token_types: Whether the second segment has type 1 (False for encoders that never saw it).
+        reads: Which token stands at index 0, where the classifier reads.
     """
 
     style: InputStyle
     max_tokens: int
     window_chars: int | None = None
     token_types: bool = True
+    reads: ReadToken = "cls"
 
     def __post_init__(self) -> None:
         if self.max_tokens < 8:
             raise RecipeError(f"max_tokens = {self.max_tokens}: a marked pair needs at least 8")
+        if self.reads == "mark" and self.style != "marked_pair":
+            raise RecipeError(
+                f"encode.reads = 'mark' needs style 'marked_pair'; the task's is {self.style!r}: set encode.reads = 'cls'"
+            )
 
     @classmethod
-    def for_task(cls, task: Task, max_tokens: int, *, token_types: bool) -> InputSpec:
-        """The input of a task."""
-        return cls(task.style, max_tokens, task.window_chars, token_types)
+    def for_task(
+        cls, task: Task, max_tokens: int, *, token_types: bool, reads: ReadToken | None = None
+    ) -> InputSpec:
+        """The input of a task; ``reads`` None takes the mark where there is one."""
+        chosen = reads or ("mark" if task.style == "marked_pair" else "cls")
+        return cls(task.style, max_tokens, task.window_chars, token_types, chosen)
 
     def to_json(self) -> dict[str, Any]:
         """A plain dict whose items are this class's arguments."""
@@ -61,24 +77,13 @@ class Encoding(NamedTuple):
     Attributes:
         ids: [T] int32, special tokens included, no padding.
         second: Index of the first token of the second segment; T where there is none.
+        read: Position of the token at index 0: 0 for [CLS]; a mark stands there with its own
+            position, and the tokens before it follow, each moved by one.
     """
 
     ids: NDArray[np.int32]
     second: int
-
-
-class Batch(NamedTuple):
-    """Padded encodings.
-
-    Attributes:
-        ids: [B, T] int64 token ids.
-        mask: [B, T] int64, 1 where there is a token.
-        types: [B, T] int64 token types.
-    """
-
-    ids: NDArray[np.int64]
-    mask: NDArray[np.int64]
-    types: NDArray[np.int64]
+    read: int = 0
 
 
 class TextEncoder:
@@ -136,28 +141,44 @@ class TextEncoder:
         room = self.spec.max_tokens - 3 - 2 * len(marks)
         term = term[: room // 2]
         kept_left, kept_right = clause_window(left, right, room - 2 * len(term), self._clause_marks)
-        first = [
-            self._cls,
-            *left[len(left) - kept_left :],
-            *marks,
-            *term,
-            *marks,
-            *right[:kept_right],
-            self._sep,
-        ]
-        return Encoding(np.array([*first, *term, self._sep], np.int32), len(first))
+        before = [self._cls, *left[len(left) - kept_left :]]
+        read = 0
+        if self.spec.reads == "mark":
+            read = len(before)
+            before = [*marks, *before]
+        else:
+            before = [*before, *marks]
+        first = [*before, *term, *marks, *right[:kept_right], self._sep]
+        return Encoding(np.array([*first, *term, self._sep], np.int32), len(first), read)
 
 
-def collate(encodings: Sequence[Encoding], pad: int, *, token_types: bool, length: int | None = None) -> Batch:
-    """Pad encodings to the longest of them, or to ``length``."""
+def model_inputs(
+    encodings: Sequence[Encoding], pad: int, spec: InputSpec, length: int | None = None
+) -> dict[str, NDArray[np.int64]]:
+    """Pad encodings into the inputs of a model, by the names that transformers gives them.
+
+    Args:
+        encodings: B of them.
+        pad: Id of the padding token.
+        spec: Decides which inputs there are.
+        length: Pad to this many tokens; None pads to the longest.
+
+    Returns:
+        ``input_ids`` and ``attention_mask`` (1 where there is a token), with token types
+        ``token_type_ids``, and with ``reads = "mark"`` ``position_ids``; [B, T] each.
+    """
     width = length or max(len(e.ids) for e in encodings)
-    ids = np.full((len(encodings), width), pad, np.int64)
-    mask = np.zeros((len(encodings), width), np.int64)
-    types = np.zeros((len(encodings), width), np.int64)
-    for row, encoding in enumerate(encodings):
-        size = len(encoding.ids)
-        ids[row, :size] = encoding.ids
-        mask[row, :size] = 1
-        if token_types:
-            types[row, encoding.second : size] = 1
-    return Batch(ids, mask, types)
+    shape = (len(encodings), width)
+    inputs = {"input_ids": np.full(shape, pad, np.int64), "attention_mask": np.zeros(shape, np.int64)}
+    if spec.token_types:
+        inputs["token_type_ids"] = np.zeros(shape, np.int64)
+    if spec.reads == "mark":
+        inputs["position_ids"] = np.tile(np.arange(width), (len(encodings), 1))
+    for row, (ids, second, read) in enumerate(encodings):
+        inputs["input_ids"][row, : len(ids)] = ids
+        inputs["attention_mask"][row, : len(ids)] = 1
+        if spec.token_types:
+            inputs["token_type_ids"][row, second : len(ids)] = 1
+        if read:
+            inputs["position_ids"][row, : read + 1] = [read, *range(read)]
+    return inputs

@@ -39,7 +39,9 @@ def train(recipe: Recipe, data: Path, out: Path) -> Path:
     examples = load_split(data, "train")
     torch.manual_seed(recipe.seed)
     encoder = load_encoder(recipe.train, len(task.labels), (e.text for e in examples))
-    spec = InputSpec.for_task(task, recipe.encode.max_tokens, token_types=encoder.token_types)
+    spec = InputSpec.for_task(
+        task, recipe.encode.max_tokens, token_types=encoder.token_types, reads=recipe.encode.reads
+    )
     checkpoint = Checkpoint(encoder.model, TextEncoder(encoder.tokenizer, spec), task)
     objective = HardLabels(task, examples, recipe.train.class_weights)
     notes = {"encoder": recipe.train.encoder}

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from attar.artifact import Artifact, load_artifact, write_artifact
+from attar.errors import ArtifactError
+from attar.task import task_by_name
+
+SPEC = {"style": "single", "max_tokens": 16, "window_chars": None, "token_types": False}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    artifact = Artifact(tmp_path / "a", task_by_name("components"), SPEC, "int8", temperature=1.5)
+    write_artifact(artifact, model=b"graph", tokenizer="{}")
+    return tmp_path / "a"
+
+
+def _edit(folder, **changes):
+    path = folder / "attar.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes), "utf-8")
+
+
+def test_round_trip(folder):
+    artifact = load_artifact(folder)
+    assert artifact.to_json() == json.loads((folder / "attar.json").read_text("utf-8"))
+    assert artifact.temperature == 1.5
+    assert artifact.size_bytes == sum(p.stat().st_size for p in folder.iterdir())
+    assert artifact.model_path.read_bytes() == b"graph"
+    assert len(artifact.version) == 12
+
+
+def test_a_failed_write_leaves_the_earlier_artifact(folder, monkeypatch):
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    monkeypatch.setattr("attar.artifact.model_card", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_artifact(load_artifact(folder), model=b"other", tokenizer="{}")
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    assert [p.name for p in folder.parent.iterdir()] == ["a"]
+
+
+def test_rewriting_replaces(folder):
+    write_artifact(load_artifact(folder), model=b"other", tokenizer="{}")
+    assert load_artifact(folder).model_path.read_bytes() == b"other"
+
+
+def test_no_such_folder(tmp_path):
+    with pytest.raises(ArtifactError, match="no such folder"):
+        load_artifact(tmp_path / "nowhere")
+
+
+def test_a_folder_that_is_no_artifact_says_what_is_there(tmp_path):
+    (tmp_path / "holiday.jpg").touch()
+    with pytest.raises(ArtifactError, match="no artifact.*holiday.jpg"):
+        load_artifact(tmp_path)
+
+
+def test_a_checkpoint_is_no_artifact(folder):
+    _edit(folder, format="attar-checkpoint-1")
+    with pytest.raises(ArtifactError, match="attar export"):
+        load_artifact(folder)
+
+
+def test_newer_format(folder):
+    _edit(folder, format="attar-artifact-2")
+    with pytest.raises(ArtifactError, match="update attar"):
+        load_artifact(folder)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "README.md"])
+def test_truncated_and_missing_files(folder, name):
+    path = folder / name
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ArtifactError, match=rf"{name} \(\d+ bytes\) truncated"):
+        load_artifact(folder)
+    path.unlink()
+    with pytest.raises(ArtifactError, match=f"{name} missing"):
+        load_artifact(folder)
+
+
+def test_truncated_card(folder):
+    path = folder / "attar.json"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(ArtifactError, match="truncated"):
+        load_artifact(folder)
+
+
+@pytest.mark.parametrize("changes", [{"task": {}}, {"files": {}}, {"temperature": 0}, {"input": {}}, {"task": None}])
+def test_incomplete_card(folder, changes):
+    _edit(folder, **changes)
+    with pytest.raises(ArtifactError, match="export again"):
+        load_artifact(folder)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from attar.artifact import ARTIFACT_FILES, load_artifact
+from attar.errors import DataError, ParityError
+from attar.export.parity import Answers, check_fp32, check_int8, check_invariance
+from attar.export.stage import export_checkpoint
+from attar.models.checkpoint import predict_logits
+from attar.recipe import ExportRecipe
+from attar.scoring.predictor import Predictor, softmax
+from attar.task import task_by_name
+
+LENIENT = ExportRecipe(calibration_examples=64, max_flips=0.2, max_f1_loss=0.2)
+TASK = task_by_name("cosmetics")
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_export_writes_an_artifact_that_answers_as_its_checkpoint(checkpoint, examples, tmp_path, kind):
+    made = checkpoint(kind)
+    out = tmp_path / "artifact"
+    out.mkdir()  # a stage's folder is made before its work begins
+    assert export_checkpoint(made, examples, out, LENIENT, {"recipe": "tiny"}) == out
+    assert sorted(p.name for p in out.iterdir()) == sorted(ARTIFACT_FILES)
+    assert [p.name for p in tmp_path.iterdir()] == ["artifact"]
+    artifact = load_artifact(out)
+    assert artifact.precision == "int8"
+    assert artifact.task == made.task
+    assert artifact.notes == {"role": "student", "recipe": "tiny"}
+    assert artifact.parity["fp32_max_prob_difference"] < 1e-4
+    assert artifact.parity["invariant_examples"] == 64
+    assert artifact.calibration["error_after"] <= artifact.calibration["error_before"]
+    found = Predictor(artifact, 1)
+    logits = found.predict_logits(examples)
+    assert (logits.argmax(1) == predict_logits(made, examples).argmax(1)).mean() >= 0.9
+    np.testing.assert_array_equal(found.predict_probs(examples), softmax(logits, artifact.temperature))
+
+
+def test_the_temperature_changes_no_label(checkpoint, examples, tmp_path):
+    artifact = load_artifact(export_checkpoint(checkpoint("bert"), examples, tmp_path / "a", LENIENT, {}))
+    assert artifact.temperature != 1.0
+    warm, plain = Predictor(artifact, 1), Predictor(replace(artifact, temperature=1.0), 1)
+    np.testing.assert_array_equal(
+        warm.predict_probs(examples).argmax(1), plain.predict_probs(examples).argmax(1)
+    )
+
+
+def test_unlabelled_examples_give_no_scores_and_no_temperature(checkpoint, examples, tmp_path):
+    bare = [replace(example, label=None) for example in examples]
+    artifact = load_artifact(export_checkpoint(checkpoint("bert"), bare, tmp_path / "a", LENIENT, {}))
+    assert (artifact.temperature, dict(artifact.scores), dict(artifact.calibration)) == (1.0, {}, {})
+
+
+def test_a_failed_int8_gate_keeps_fp32_and_names_it(checkpoint, examples, tmp_path):
+    made = checkpoint("bert")
+    # Fitted to one example only, and allowed to change nothing.
+    strict = ExportRecipe(calibration_examples=1, max_flips=0.0, max_f1_loss=0.0)
+    with pytest.raises(ParityError, match=r"flips .*Largest relative errors: .*layer\.") as caught:
+        export_checkpoint(made, examples, tmp_path / "a", strict, {})
+    assert str(tmp_path / "a-fp32") in str(caught.value)
+    assert not (tmp_path / "a").exists()
+    kept = load_artifact(tmp_path / "a-fp32")
+    assert kept.precision == "fp32"
+    assert (Predictor(kept, 1).predict_logits(examples).argmax(1) == predict_logits(made, examples).argmax(1)).all()
+
+
+def test_no_examples(checkpoint, tmp_path):
+    with pytest.raises(DataError, match="no examples"):
+        export_checkpoint(checkpoint("bert"), [], tmp_path / "a", LENIENT, {})
+    assert not (tmp_path / "a").exists()
+
+
+def test_gates(examples):
+    rng = np.random.default_rng(0)
+    logits = 5 * np.eye(3, dtype=np.float32)[[TASK.index_of(e) for e in examples]]
+    reference = Answers(TASK, examples, logits)
+    assert check_fp32(reference, logits + np.float32(1e-6))["fp32_max_prob_difference"] < 1e-5
+    with pytest.raises(ParityError, match="0 of 120 labels changed"):
+        check_fp32(reference, logits + rng.normal(0, 0.1, logits.shape).astype(np.float32))
+    with pytest.raises(ParityError, match="nan"):
+        check_fp32(reference, np.full_like(logits, np.nan))
+    wrong = logits.copy()
+    wrong[:6] = logits[:6, [1, 2, 0]]
+    assert check_int8(reference, wrong, LENIENT, dict)["int8_flips"] == 0.05
+    with pytest.raises(ParityError, match=r"flips 5.00%.*macro-F1 1.0000 -> .*worst 50.0%, other"):
+        check_int8(reference, wrong, ExportRecipe(), lambda: {"fine": 0.01, "worst": 0.5, "other": 0.1})
+
+
+def test_invariance_gate_sees_a_model_that_looks_at_its_neighbours(checkpoint, examples):
+    class Peeking:
+        def logits(self, encodings, length=None):
+            widest = length or max(len(e.ids) for e in encodings)
+            return np.array([[e.ids.sum(), 1e-3 * widest, 0] for e in encodings], np.float32)
+
+    with pytest.raises(ParityError, match="other bytes in a shuffled batch"):
+        check_invariance(Peeking(), checkpoint("bert").encoder.encode(examples), 24)
+
+
+def test_card_is_readable_json_and_markdown(checkpoint, examples, tmp_path):
+    out = export_checkpoint(checkpoint("bert"), examples, tmp_path / "a", LENIENT, {"recipe": "tiny"})
+    card = json.loads((out / "attar.json").read_text("utf-8"))
+    assert card["limits"] == {"max_tokens": 24}
+    assert set(card["files"]) == set(ARTIFACT_FILES) - {"attar.json"}
+    page = (out / "README.md").read_text("utf-8")
+    for part in ("# cosmetics", "消极, 中性, 积极", "24 tokens", "attar score", "## Limits", "macro f1", "| recipe | tiny |"):
+        assert part in page

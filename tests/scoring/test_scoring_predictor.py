@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import pickle
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import attar
+from attar.artifact import load_artifact
+from attar.errors import ArtifactError, DataError
+from attar.files import file_hash
+from attar.scoring import predictor as module
+from attar.scoring.predictor import Predictor, length_batches, softmax
+from attar.scoring.session import OnnxModel
+from attar.task import Example
+
+
+@pytest.fixture(scope="module")
+def alone(predictor, some_examples):
+    """150 examples and their logits, each computed on its own."""
+    examples = some_examples(150, 0)
+    return examples, np.concatenate([predictor.predict_logits([example]) for example in examples])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_an_answer_is_the_same_bytes_whatever_it_is_scored_with(predictor, alone, data):
+    examples, wanted = alone
+    rows = data.draw(st.lists(st.integers(0, len(examples) - 1), min_size=1, max_size=80))
+    found = predictor.predict_logits([examples[i] for i in rows])
+    assert found.tobytes() == wanted[rows].tobytes()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_batch_padded_to_any_length_answers_with_the_same_bytes(predictor, artifact_folder, alone, data):
+    examples, wanted = alone
+    rows = data.draw(st.lists(st.integers(0, len(examples) - 1), min_size=1, max_size=24))
+    encodings = predictor._encoder.encode([examples[i] for i in rows])
+    widest = max(len(e.ids) for e in encodings)
+    model = OnnxModel(artifact_folder / "model.onnx", pad=predictor._encoder.pad, token_types=True)
+    found = model.logits(encodings, data.draw(st.integers(widest, 48)))
+    assert found.tobytes() == wanted[rows].tobytes()
+
+
+def test_chunks_and_workers_change_nothing(predictor, alone, monkeypatch):
+    examples, _ = alone
+    wanted = predictor.predict_probs(examples)
+    assert wanted.shape == (150, 3)
+    assert wanted.dtype == np.float32
+    np.testing.assert_allclose(wanted.sum(1), 1, atol=1e-6)
+    monkeypatch.setattr(module, "_CHUNK", 7)
+    monkeypatch.setattr(module, "_BATCH_TOKENS", 60)
+    for workers in (1, 3):
+        other = Predictor(predictor.artifact, workers)
+        assert other.predict_probs(examples).tobytes() == wanted.tobytes()
+        other.close()
+        assert other.predict_probs(examples[:40]).tobytes() == wanted[:40].tobytes()
+        other.close()
+
+
+def test_repeated_examples_are_computed_once(artifact_folder, some_examples, monkeypatch):
+    predictor = Predictor(load_artifact(artifact_folder), 1)
+    seen = []
+    real = predictor._model.logits
+    monkeypatch.setattr(predictor._model, "logits", lambda rows: seen.extend(rows) or real(rows))
+    few = some_examples(5, 1)
+    probs = predictor.predict_probs(few * 20)
+    assert len(seen) == 5
+    assert probs.tobytes() == np.tile(probs[:5], (20, 1)).tobytes()
+
+
+def test_nothing_to_score(predictor):
+    assert predictor.predict_probs([]).shape == (0, 3)
+    assert predictor.predict([], []) == []
+
+
+def test_predict_names_the_label_and_the_place(predictor):
+    text = "香味很好，香味"
+    first, second = predictor.predict([text, text], ["香味", "香味"], [None, (5, 7)])
+    assert (first.start, first.end, second.start, second.end) == (0, 2, 5, 7)
+    assert first.probs != second.probs
+    for answer in (first, second):
+        assert answer.label == max(answer.probs, key=answer.probs.__getitem__)
+        assert answer.prob == answer.probs[answer.label]
+        assert list(answer.probs) == ["坏", "中", "好"]
+    expected = predictor.predict_probs([Example(text, 5, 7)])[0]
+    assert list(second.probs.values()) == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    ("terms", "spans", "said"),
+    [
+        (["口红"], None, "pair 0.*does not occur"),
+        ([""], None, "pair 0"),
+        (["香味"], [(1, 3)], "does not stand at 1:3"),
+        (["香味"], [(-2, 0)], "does not stand"),
+        ([], None, "1 texts need as many terms"),
+        (None, None, "as many terms"),
+        (["香味"], [], "terms and spans"),
+    ],
+)
+def test_a_term_that_is_not_there(predictor, terms, spans, said):
+    with pytest.raises(DataError, match=said) as caught:
+        predictor.predict(["香味很好"], terms, spans)
+    assert "很好" not in str(caught.value)
+
+
+def test_a_task_without_terms(single_folder):
+    predictor = attar.load(single_folder, workers=1)
+    (answer,) = predictor.predict(["香味很好"])
+    assert answer.probs.keys() == {"坏", "好"}
+    assert (answer.start, answer.end) == (0, 0)
+
+
+def test_several_threads_and_a_pickle(predictor, alone):
+    examples, wanted = alone
+    with ThreadPoolExecutor(4) as threads:
+        for found in threads.map(predictor.predict_logits, [examples] * 8):
+            assert found.tobytes() == wanted.tobytes()
+    copy = pickle.loads(pickle.dumps(predictor))  # noqa: S301 - our own
+    assert copy.workers == predictor.workers
+    assert copy.predict_logits(examples[:9]).tobytes() == wanted[:9].tobytes()
+    copy.close()
+    assert pickle.loads(pickle.dumps(predictor._model)).logits(  # noqa: S301 - our own
+        predictor._encoder.encode(examples[:1])
+    ).tobytes() == wanted[:1].tobytes()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")
+def test_a_fork_of_a_used_predictor_answers(predictor, alone):
+    examples, wanted = alone
+    predictor.predict_logits(examples)
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=lambda: theirs.send(predictor.predict_logits(examples).tobytes()))
+    child.start()
+    assert ours.poll(60)
+    assert ours.recv() == wanted.tobytes()
+    child.join()
+
+
+def test_batches_hold_every_row_once_and_little_padding(predictor, some_examples):
+    encodings = predictor._encoder.encode(some_examples(400, 2))
+    batches = list(length_batches(encodings))
+    assert sorted(i for rows in batches for i in rows) == list(range(400))
+    padded = sum(len(rows) * len(encodings[rows[0]].ids) for rows in batches)
+    assert padded < 1.1 * sum(len(e.ids) for e in encodings)
+    assert all(len(rows) * len(encodings[rows[0]].ids) <= module._BATCH_TOKENS for rows in batches)
+
+
+def test_softmax_is_stable():
+    found = softmax(np.array([[1e4, 0, -1e4], [0, 0, 0]], np.float32), 2.0)
+    np.testing.assert_allclose(found, [[1, 0, 0], [1 / 3] * 3], atol=1e-7)
+
+
+def test_a_damaged_graph_or_tokenizer_is_an_artifact_error(artifact_folder, tmp_path):
+    for name, said in (("model.onnx", "cannot be opened by ONNX Runtime"), ("tokenizer.json", "cannot be read")):
+        folder = tmp_path / name
+        shutil.copytree(artifact_folder, folder)
+        (folder / name).write_text("{}")
+        card = json.loads((folder / "attar.json").read_text("utf-8"))
+        card["files"][name] = file_hash(folder / name)
+        (folder / "attar.json").write_text(json.dumps(card), "utf-8")
+        with pytest.raises(ArtifactError, match=said):
+            attar.load(folder).predict(["香味"], ["香味"])
+
+
+def test_scoring_needs_no_training_packages(artifact_folder, tmp_path):
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"text": "香味很好", "term": "香味"}\n', "utf-8")
+    program = f"""
+import sys, attar
+from pathlib import Path
+from attar.scoring.rows import score_file
+predictor = attar.load({str(artifact_folder)!r})
+predictor.predict(["香味很好"], ["香味"])
+score_file(predictor, Path({str(source)!r}), Path({str(tmp_path / "out.parquet")!r}))
+heavy = {{"torch", "transformers", "sklearn", "onnx", "accelerate", "pandas"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.parquet").is_file()
+
+
+def test_load_is_the_only_lazy_name():
+    assert attar.load is module.load
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = attar.nonsense
