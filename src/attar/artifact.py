@@ -146,9 +146,7 @@ def load_artifact(folder: Path) -> Artifact:
         )
         whole = artifact.input["max_tokens"] and artifact.temperature > 0
     except (KeyError, TypeError, RecipeError) as error:
-        raise ArtifactError(
-            f"{folder}/attar.json is incomplete ({error}); export again"
-        ) from error
+        raise ArtifactError(f"{folder}/attar.json is incomplete ({error}); export again") from error
     if not whole:
         raise ArtifactError(f"{folder}/attar.json: temperature and max_tokens must be positive; export again")
     found = folder_hashes(folder, _HASHED)

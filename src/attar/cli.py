@@ -74,9 +74,13 @@ def run(
 
 @app.command(epilog="Example: `attar prepare corpus/cosmetics --task cosmetics --out data`")
 def prepare(
-    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Files or folders of labelled reviews.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SOURCE...", help="Files or folders of labelled reviews.")
+    ],
     out: OutFolder,
-    task: Annotated[str, typer.Option(help="cosmetics, newcos or components; your own: --recipe.")] = "cosmetics",
+    task: Annotated[
+        str, typer.Option(help="cosmetics, newcos or components; your own: --recipe.")
+    ] = "cosmetics",
     recipe: Annotated[Path | None, typer.Option(help="Take task, [data] and seed from a recipe.")] = None,
     overrides: Overrides = None,
 ) -> None:
@@ -109,7 +113,9 @@ def train(recipe: RecipePath, data: DataFolder, out: OutFolder, overrides: Overr
     typer.echo(f"checkpoint: {out}")
 
 
-@app.command(epilog="Example: `attar distill recipes/quickstart.toml --data data --teacher teacher --out student`")
+@app.command(
+    epilog="Example: `attar distill recipes/quickstart.toml --data data --teacher teacher --out student`"
+)
 def distill(
     recipe: RecipePath,
     data: DataFolder,
@@ -149,7 +155,9 @@ def export(
     typer.echo(f"artifact:  {out}")
 
 
-@app.command(epilog="Example: `attar evaluate --data data --teacher teacher --artifact artifact --out report`")
+@app.command(
+    epilog="Example: `attar evaluate --data data --teacher teacher --artifact artifact --out report`"
+)
 def evaluate(
     data: DataFolder,
     out: OutFolder,
@@ -176,8 +184,10 @@ def evaluate(
 def score(
     artifact: Annotated[Path, typer.Argument(help="An artifact folder.")],
     source: Annotated[Path, typer.Option("--in", help="JSONL, CSV, TSV or Parquet rows with text and term.")],
-    out: Annotated[Path, typer.Option(help="The same rows with label and probabilities; its ending says the form.")],
-    text: Annotated[str | None, typer.Option(help="Column of the text. [default: text]")] = None,
+    out: Annotated[
+        Path, typer.Option(help="The same rows with label and probabilities; its ending says the form.")
+    ],
+    text: Annotated[str, typer.Option(help="Column of the text.")] = "text",
     term: Annotated[str | None, typer.Option(help="Column of the term. [default: term or keyword]")] = None,
     first: Annotated[bool, typer.Option("--first", help="Only the first occurrence of a term.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processor cores. [default: all]")] = None,
@@ -189,16 +199,19 @@ def score(
 
     predictor = Predictor(load_artifact(artifact), workers=workers)
     counts = score_file(predictor, source, out, text_column=text, term_column=term, first=first)
-    typer.echo(f"scored:    {counts.scored} mentions of {counts.read} rows -> {out}")
+    typer.echo(f"scored:    {counts.predictions} mentions of {counts.rows} rows -> {out}")
     if counts.rejected:
-        typer.echo(f"rejected:  {counts.rejected} rows -> {counts.rejected_path}")
+        reasons = ", ".join(f"{reason} {count}" for reason, count in counts.rejected.most_common())
+        typer.echo(f"rejected:  {reasons} -> {out}.rejected.jsonl")
 
 
 @app.command(epilog="Example: `attar bench artifact --data data --against teacher`")
 def bench(
     artifact: Annotated[Path, typer.Argument(help="An artifact folder.")],
     data: DataFolder,
-    against: Annotated[list[Path] | None, typer.Option(help="Checkpoints or artifacts to time beside it.")] = None,
+    against: Annotated[
+        list[Path] | None, typer.Option(help="Checkpoints or artifacts to time beside it.")
+    ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = 5,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON too.")] = None,
 ) -> None:

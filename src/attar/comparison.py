@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ from attar.evaluation.report import Candidate, evaluate
 from attar.models.checkpoint import Checkpoint, batch_to, load_checkpoint, predict_logits
 from attar.recipe import Recipe
 from attar.records.prepared import load_split
-from attar.scoring.predictor import Predictor
+from attar.scoring.predictor import Predictor, softmax
 from attar.task import Example
 
-__all__ = ["as_the_seed_runs_it", "bench", "compare", "softmax"]
+__all__ = ["as_the_seed_runs_it", "bench", "compare"]
 
 
 def compare(recipe: Recipe, data: Path, models: Mapping[str, Path], out: Path) -> None:
@@ -45,10 +45,10 @@ def compare(recipe: Recipe, data: Path, models: Mapping[str, Path], out: Path) -
             candidates.append(_checkpoint_candidate(role, models[role], description))
     if "artifact" in models:
         candidates.append(_artifact_candidate(models["artifact"]))
-    if task.has_term:
-        linear = WindowedLinear(task, train, dev)
-        description = f"character TF-IDF around the term + balanced linear model ({linear.description})"
-        candidates.append(Candidate("tfidf", linear, linear.size_bytes, linear, description))
+    linear = WindowedLinear(task, train, dev)
+    window = f"{linear.window_chars} characters" if linear.window_chars else "the clause"
+    description = f"TF-IDF of characters, {window} around the term, and a balanced linear model"
+    candidates.append(Candidate("tfidf", linear, linear.size_bytes, linear, description))
     majority = Majority(task, train)
     candidates.append(Candidate("majority", majority, None, None, "always the commonest label"))
     evaluate(candidates, test, task, recipe.evaluate, title=recipe.name, out=out)
@@ -58,7 +58,7 @@ def _checkpoint_candidate(role: str, folder: Path, description: str) -> Candidat
     checkpoint = load_checkpoint(folder)
 
     def predict(examples: Sequence[Example]) -> NDArray[np.float32]:
-        return softmax(predict_logits(checkpoint, examples))
+        return softmax(predict_logits(checkpoint, examples), 1.0)
 
     timed = (lambda examples: as_the_seed_runs_it(checkpoint, examples)) if role == "teacher" else predict
     size = (folder / "model.safetensors").stat().st_size
@@ -66,16 +66,20 @@ def _checkpoint_candidate(role: str, folder: Path, description: str) -> Candidat
 
 
 def _artifact_candidate(folder: Path) -> Candidate:
-    artifact = load_artifact(folder)
-    predictor = Predictor(artifact)
+    score = _scorer(folder)
     size = (folder / "model.onnx").stat().st_size
-    return Candidate(
-        "student_int8", predictor.predict_probs, size, predictor.predict_probs, "the artifact, ONNX Runtime, int8"
-    )
+    return Candidate("student_int8", score, size, score, "the artifact: ONNX Runtime, int8")
+
+
+def _scorer(folder: Path) -> Callable[[Sequence[Example]], NDArray[np.float32]]:
+    """An artifact's probs; every example is computed, so that timing over repeated ones is fair."""
+    return Predictor(load_artifact(folder), deduplicate=False).predict_probs
 
 
 @torch.inference_mode()
-def as_the_seed_runs_it(checkpoint: Checkpoint, examples: Sequence[Example], batch_size: int = 8) -> NDArray[np.float32]:
+def as_the_seed_runs_it(
+    checkpoint: Checkpoint, examples: Sequence[Example], batch_size: int = 8
+) -> NDArray[np.float32]:
     """Logits [N, C] as the original system computes them: torch fp32, all padded, batches of 8."""
     out = []
     for i in range(0, len(examples), batch_size):
@@ -83,12 +87,6 @@ def as_the_seed_runs_it(checkpoint: Checkpoint, examples: Sequence[Example], bat
         inputs = batch_to(checkpoint, encodings, length=checkpoint.encoder.spec.max_tokens)
         out.append(checkpoint.model(**inputs).logits.numpy())
     return np.concatenate(out)
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Softmax over the last axis."""
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), np.float32)
 
 
 def bench(artifact: Path, against: Sequence[Path], data: Path, repeats: int) -> dict[str, dict[str, Any]]:
@@ -115,4 +113,4 @@ def _side_of(folder: Path) -> Side:
     if (folder / "model.safetensors").is_file():
         checkpoint = load_checkpoint(folder)
         return lambda examples: as_the_seed_runs_it(checkpoint, examples)
-    return Predictor(load_artifact(folder)).predict_probs
+    return _scorer(folder)

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from attar.errors import RecipeError
-from attar.task import BUILT_IN_TASKS, InputStyle, Metric, Task, task_by_name
+from attar.task import InputStyle, Metric, Task, task_by_name
 
 __all__ = [
     "DataRecipe",
@@ -83,6 +83,7 @@ class FitRecipe(_Section):
 
     ``class_weights`` multiplies each example's hard-label loss by (N / (C n_c))^p, p = 0.5 for
     "sqrt", 1 for "balanced". ``precision`` "auto" takes bf16 where the processor computes in it.
+    ``head = "probe"`` starts the classifier's head from a linear probe (``attar.training.probe``).
     """
 
     epochs: Annotated[float, Field(gt=0)] = 5
@@ -98,6 +99,7 @@ class FitRecipe(_Section):
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 2.0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     dropout: Share = 0.1
+    head: Literal["probe", "random"] = "probe"
 
 
 class TrainRecipe(FitRecipe):
@@ -202,7 +204,7 @@ class Recipe(_Section):
     def finetuning(self) -> DistillRecipe:
         """Settings of the student trained without a teacher: ``[distill]`` without soft labels."""
         base = self.finetune or self.distill
-        return base.model_copy(update={"soft_weight": 0.0, "hard_weight": 1.0})
+        return base.model_copy(update={"soft_weight": 0.0, "hard_weight": 1.0, "temperature": 1.0})
 
 
 def _known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -271,8 +273,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:
         raise RecipeError(_explain(error, str(path))) from error
-    if isinstance(recipe.task, str) and recipe.task not in BUILT_IN_TASKS:
-        task_by_name(recipe.task)
+    recipe.resolved_task()  # a task that cannot be is said now, not after the first stage
     return _with_paths_from(recipe, path.parent)
 
 

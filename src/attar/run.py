@@ -5,6 +5,9 @@ finished, the hashes of what it wrote. A finished stage whose inputs are unchang
 are whole is not repeated; an interrupted one with the same inputs goes on; one made from other
 inputs is made anew. Stamps stand beside the folders, in ``.attar/``, so that an artifact holds
 nothing but the artifact.
+
+Under torchrun the first process keeps the folders and stamps for all; the others compute along
+with it where a stage is shared work, and wait for its stamp.
 """
 
 from __future__ import annotations
@@ -22,14 +25,17 @@ from typing import Any
 from attar.errors import RecipeError
 from attar.files import content_hash, file_hash, read_json, write_json
 
-__all__ = ["identity_of", "locked", "run_stage"]
+__all__ = ["identity_of", "is_first_process", "locked", "run_stage"]
 
 _LOG = logging.getLogger(__name__)
 _STAMPS = ".attar"
 _NOT_HASHED = ("tensorboard", "teacher-answers", "state")
+_POLL_SECONDS = 0.2
 
 
-def run_stage(folder: Path, name: str, inputs: Mapping[str, Any], work: Callable[[], object]) -> bool:
+def run_stage(
+    folder: Path, name: str, inputs: Mapping[str, Any], work: Callable[[], object], *, shared: bool = False
+) -> bool:
     """Do a stage's work unless its folder already holds the result.
 
     Args:
@@ -37,6 +43,7 @@ def run_stage(folder: Path, name: str, inputs: Mapping[str, Any], work: Callable
         name: The verb, for messages.
         inputs: Everything that the result depends on, as JSON.
         work: Writes the result into the folder.
+        shared: Whether all processes of a torchrun launch do the work together.
 
     Returns:
         Whether the work was done (False: it was there).
@@ -47,6 +54,8 @@ def run_stage(folder: Path, name: str, inputs: Mapping[str, Any], work: Callable
     """
     stamp = _stamp_of(folder)
     fingerprint = content_hash({"stage": name, "inputs": inputs})
+    if not is_first_process():
+        return _follow(folder, fingerprint, work if shared else None)
     with locked(folder):
         before = _read_stamp(stamp)
         foreign = [p.name for p in folder.iterdir()]
@@ -55,10 +64,10 @@ def run_stage(folder: Path, name: str, inputs: Mapping[str, Any], work: Callable
                 f"{folder} is not empty ({', '.join(sorted(foreign)[:5])}) and was not written by attar; "
                 "name another folder with --out"
             )
+        if _is_done(folder, fingerprint):
+            _LOG.info("%s: unchanged, kept %s", name, folder)
+            return False
         if before is not None and before["fingerprint"] == fingerprint:
-            if before["outputs"] is not None and _whole(folder, before["outputs"]):
-                _LOG.info("%s: unchanged, kept %s", name, folder)
-                return False
             _LOG.info("%s: going on in %s", name, folder)
         elif before is not None:
             _LOG.info("%s: inputs changed, made anew in %s", name, folder)
@@ -71,6 +80,21 @@ def run_stage(folder: Path, name: str, inputs: Mapping[str, Any], work: Callable
         write_json(stamp, draft | {"outputs": _outputs(folder), "seconds": seconds})
         _LOG.info("%s: done in %.0f s -> %s", name, seconds, folder)
         return True
+
+
+def is_first_process() -> bool:
+    """Whether this process is the only one, or the first of a torchrun launch."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _follow(folder: Path, fingerprint: str, work: Callable[[], object] | None) -> bool:
+    """What the other processes of a launch do: what is shared, then wait for the first one's stamp."""
+    kept = _is_done(folder, fingerprint)
+    if not kept and work is not None:
+        work()
+    while not _is_done(folder, fingerprint):
+        time.sleep(_POLL_SECONDS)
+    return not kept
 
 
 def identity_of(path: Path) -> str:
@@ -87,7 +111,8 @@ def identity_of(path: Path) -> str:
     if stamp is not None:
         if stamp["outputs"] is None:
             raise RecipeError(f"{path}: the stage {stamp['stage']!r} did not finish; run it again to go on")
-        return content_hash(stamp["outputs"])
+        there = [name for name in stamp["outputs"] if (path / name).is_file()]
+        return content_hash({name: file_hash(path / name) for name in there})
     return content_hash(_outputs(path))
 
 
@@ -96,18 +121,19 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold a folder for one process at a time; the lock goes with the process, however it ends.
 
     Raises:
-        RecipeError: Another process holds it.
+        RecipeError: Another process holds it, or a file stands in its place.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise RecipeError(f"{folder}: a file stands where the folder should go; choose another name") from error
     lock = _stamp_of(folder).with_suffix(".lock")
     lock.parent.mkdir(exist_ok=True)
     with lock.open("w") as stream:
-        # Processes of one torchrun launch share the folder; the first one holds it for all.
-        if os.environ.get("LOCAL_RANK", "0") == "0":
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise RecipeError(f"{folder}: another attar process is at work there") from error
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RecipeError(f"{folder}: another attar process is at work there") from error
         yield
 
 
@@ -127,15 +153,16 @@ def _read_stamp(stamp: Path) -> dict[str, Any] | None:
 def _outputs(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     names = [path.relative_to(folder) for path in files]
-    return {
-        name.as_posix(): file_hash(folder / name)
-        for name in names
-        if name.parts[0] not in _NOT_HASHED
-    }
+    return {name.as_posix(): file_hash(folder / name) for name in names if name.parts[0] not in _NOT_HASHED}
 
 
-def _whole(folder: Path, outputs: Mapping[str, str]) -> bool:
-    return all((folder / name).is_file() and file_hash(folder / name) == was for name, was in outputs.items())
+def _is_done(folder: Path, fingerprint: str) -> bool:
+    """Whether a stage with these inputs finished here and its files are as it left them."""
+    stamp = _read_stamp(_stamp_of(folder))
+    if stamp is None or stamp["fingerprint"] != fingerprint or stamp["outputs"] is None:
+        return False
+    files = {folder / name: was for name, was in stamp["outputs"].items()}
+    return all(path.is_file() and file_hash(path) == was for path, was in files.items())
 
 
 def _empty(folder: Path) -> None:

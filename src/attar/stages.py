@@ -14,7 +14,17 @@ from typing import Any, NamedTuple
 from attar.recipe import Recipe
 from attar.run import identity_of, run_stage
 
-__all__ = ["Models", "RunFolders", "distill", "evaluate", "export", "finetune", "prepare", "run_recipe", "train"]
+__all__ = [
+    "Models",
+    "RunFolders",
+    "distill",
+    "evaluate",
+    "export",
+    "finetune",
+    "prepare",
+    "run_recipe",
+    "train",
+]
 
 
 class RunFolders(NamedTuple):
@@ -76,7 +86,7 @@ def train(recipe: Recipe, data: Path, out: Path) -> Path:
 
         fit_teacher(recipe, data, out)
 
-    run_stage(out, "train", _inputs(recipe, ("encode", "train"), data=data), work)
+    run_stage(out, "train", _inputs(recipe, ("encode", "train"), data=data), work, shared=True)
     return out
 
 
@@ -89,7 +99,7 @@ def distill(recipe: Recipe, data: Path, teacher: Path, out: Path) -> Path:
         fit_student(recipe, data, teacher, out)
 
     inputs = _inputs(recipe, ("encode", "student", "distill"), data=data, teacher=teacher)
-    run_stage(out, "distill", inputs, work)
+    run_stage(out, "distill", inputs, work, shared=True)
     return out
 
 
@@ -103,7 +113,7 @@ def finetune(recipe: Recipe, data: Path, out: Path) -> Path:
 
     settings = recipe.finetuning().model_dump(mode="json")
     inputs = _inputs(recipe, ("encode", "train", "student"), data=data) | {"finetuning": settings}
-    run_stage(out, "finetune", inputs, work)
+    run_stage(out, "finetune", inputs, work, shared=True)
     return out
 
 
@@ -157,4 +167,3 @@ def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFold
     say("evaluate: all of them on the test split")
     evaluate(recipe, at.data, Models(at.teacher, at.student, at.finetuned, at.artifact), at.report)
     return at
-

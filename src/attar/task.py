@@ -71,9 +71,7 @@ class Task:
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
-            raise RecipeError(
-                f"task {self.name!r}: needs at least two different labels, got {self.labels}"
-            )
+            raise RecipeError(f"task {self.name!r}: needs at least two different labels, got {self.labels}")
         if self.style not in get_args(InputStyle):
             raise RecipeError(f"task {self.name!r}: style {self.style!r} is none of {get_args(InputStyle)}")
         if self.window_chars is not None and self.window_chars < 1:

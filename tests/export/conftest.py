@@ -40,7 +40,7 @@ def _classifier(kind):
     model = getattr(transformers, name)(getattr(transformers, config)(**_SHAPE | extra)).eval()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.05 * torch.randn_like(parameter)
+            parameter.add_(0.05 * torch.randn_like(parameter))
     return model
 
 
@@ -75,10 +75,12 @@ def examples():
 
 @pytest.fixture(scope="session")
 def checkpoint(tokenizer):
-    """``checkpoint(kind)`` makes a tiny model's checkpoint."""
+    """``checkpoint(kind, reads)`` makes a tiny model's checkpoint."""
 
-    def make(kind):
-        spec = InputSpec("marked_pair", MAX_TOKENS, None, token_types=kind != "roberta")
-        return Checkpoint(_classifier(kind), TextEncoder(tokenizer, spec), task_by_name("cosmetics"), {"role": "student"})
+    def make(kind, reads="mark"):
+        spec = InputSpec("marked_pair", MAX_TOKENS, None, token_types=kind != "roberta", reads=reads)
+        return Checkpoint(
+            _classifier(kind), TextEncoder(tokenizer, spec), task_by_name("cosmetics"), {"role": "student"}
+        )
 
     return make

@@ -53,7 +53,7 @@ def test_no_such_folder(tmp_path):
 
 def test_a_folder_that_is_no_artifact_says_what_is_there(tmp_path):
     (tmp_path / "holiday.jpg").touch()
-    with pytest.raises(ArtifactError, match="no artifact.*holiday.jpg"):
+    with pytest.raises(ArtifactError, match=r"no artifact.*holiday\.jpg"):
         load_artifact(tmp_path)
 
 
@@ -87,7 +87,9 @@ def test_truncated_card(folder):
         load_artifact(folder)
 
 
-@pytest.mark.parametrize("changes", [{"task": {}}, {"files": {}}, {"temperature": 0}, {"input": {}}, {"task": None}])
+@pytest.mark.parametrize(
+    "changes", [{"task": {}}, {"files": {}}, {"temperature": 0}, {"input": {}}, {"task": None}]
+)
 def test_incomplete_card(folder, changes):
     _edit(folder, **changes)
     with pytest.raises(ArtifactError, match="export again"):

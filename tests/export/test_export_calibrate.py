@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from attar.export import calibrate
 from attar.export.calibrate import activation_ranges, best_range, layer_errors
-from attar.export.graph import ActivationRange, build_graph
+from attar.export.graph import ActivationRange, build_graph, linear_inputs
 
 
 def _squared_error(values, chosen):
@@ -38,31 +40,52 @@ def test_best_range_of_zeros():
     assert best_range(np.zeros(8, np.int64), 0.0, 0.0) == (0.0, 0.0)
 
 
-def test_ranges_do_not_see_padding(checkpoint, examples):
+def test_ranges_do_not_see_padding(checkpoint, examples, monkeypatch):
     made = checkpoint("bert")
-    proto = build_graph(made.model, max_positions=24, token_types=True, quantisation=None)
-    encodings = made.encoder.encode(examples)
-    short, long = (min(encodings, key=lambda e: len(e.ids)), max(encodings, key=lambda e: len(e.ids)))
-    apart = [activation_ranges(proto, [e], pad=0, token_types=True) for e in (short, long)]
-    together = activation_ranges(proto, [short, long], pad=0, token_types=True)
-    assert set(together) == set(apart[0])
-    # A third example would be seen only as padding here; the extremes stay those of the two.
-    for name, found in together.items():
-        assert found.high <= 1.3 * max(a[name].high for a in apart) + 1e-6
+    proto = build_graph(made.model, made.encoder.spec)
+    encodings = made.encoder.encode(examples[:30])
+    padded = activation_ranges(proto, encodings, pad=0, spec=made.encoder.spec)
+    monkeypatch.setattr(calibrate, "_BATCH", 1)
+    alone = activation_ranges(proto, encodings, pad=0, spec=made.encoder.spec)
+    assert set(padded) == set(linear_inputs(proto))
+    for name, found in padded.items():
+        np.testing.assert_allclose(found, alone[name], rtol=0.02, atol=1e-4)
 
 
 def test_layer_errors_grow_with_a_bad_range(checkpoint, examples):
     made = checkpoint("bert")
-    proto = build_graph(made.model, max_positions=24, token_types=True, quantisation=None)
+    proto = build_graph(made.model, made.encoder.spec)
     encodings = made.encoder.encode(examples)
-    ranges = activation_ranges(proto, encodings, pad=0, token_types=True)
-    good = layer_errors(proto, ranges, encodings, pad=0, token_types=True)
+    ranges = activation_ranges(proto, encodings, pad=0, spec=made.encoder.spec)
+    good = layer_errors(proto, ranges, encodings, pad=0, spec=made.encoder.spec)
     assert set(good) == set(ranges)
     assert max(good.values()) < 0.1
     bad = layer_errors(
-        proto, ranges | {"layer.1.inner": ActivationRange(-500, 500)}, encodings, pad=0, token_types=True
+        proto,
+        ranges | {"layer.1.inner": ActivationRange(-500, 500)},
+        encodings,
+        pad=0,
+        spec=made.encoder.spec,
     )
     assert max(bad, key=bad.__getitem__) == "layer.1.inner"
     assert {k: v for k, v in bad.items() if k != "layer.1.inner"} == {
         k: v for k, v in good.items() if k != "layer.1.inner"
     }
+
+
+def test_a_layer_that_one_scale_does_not_serve_gets_one_for_each_row(checkpoint, examples):
+    made = checkpoint("bert")
+    proto = build_graph(made.model, made.encoder.spec)
+    encodings = made.encoder.encode(examples)
+    before = activation_ranges(proto, encodings, pad=0, spec=made.encoder.spec)
+    assert "layer.0.outer" in before
+    with torch.no_grad():
+        # One neuron a hundred times as loud as the others, which most rows leave silent.
+        inner = made.model.base_model.encoder.layer[0].intermediate.dense
+        inner.weight[0] *= 100
+    proto = build_graph(made.model, made.encoder.spec)
+    after = activation_ranges(proto, encodings, pad=0, spec=made.encoder.spec)
+    assert "layer.0.outer" not in after
+    assert "layer.0.inner" in after
+    errors = layer_errors(proto, after, encodings, pad=0, spec=made.encoder.spec)
+    assert errors["layer.0.outer"] < 0.05

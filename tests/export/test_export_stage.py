@@ -65,7 +65,9 @@ def test_a_failed_int8_gate_keeps_fp32_and_names_it(checkpoint, examples, tmp_pa
     assert not (tmp_path / "a").exists()
     kept = load_artifact(tmp_path / "a-fp32")
     assert kept.precision == "fp32"
-    assert (Predictor(kept, 1).predict_logits(examples).argmax(1) == predict_logits(made, examples).argmax(1)).all()
+    assert (
+        Predictor(kept, 1).predict_logits(examples).argmax(1) == predict_logits(made, examples).argmax(1)
+    ).all()
 
 
 def test_no_examples(checkpoint, tmp_path):
@@ -106,5 +108,13 @@ def test_card_is_readable_json_and_markdown(checkpoint, examples, tmp_path):
     assert card["limits"] == {"max_tokens": 24}
     assert set(card["files"]) == set(ARTIFACT_FILES) - {"attar.json"}
     page = (out / "README.md").read_text("utf-8")
-    for part in ("# cosmetics", "消极, 中性, 积极", "24 tokens", "attar score", "## Limits", "macro f1", "| recipe | tiny |"):
+    for part in (
+        "# cosmetics",
+        "消极, 中性, 积极",
+        "24 tokens",
+        "attar score",
+        "## Limits",
+        "macro f1",
+        "| recipe | tiny |",
+    ):
         assert part in page

@@ -46,7 +46,9 @@ def test_a_batch_padded_to_any_length_answers_with_the_same_bytes(predictor, art
     rows = data.draw(st.lists(st.integers(0, len(examples) - 1), min_size=1, max_size=24))
     encodings = predictor._encoder.encode([examples[i] for i in rows])
     widest = max(len(e.ids) for e in encodings)
-    model = OnnxModel(artifact_folder / "model.onnx", pad=predictor._encoder.pad, token_types=True)
+    model = OnnxModel(
+        artifact_folder / "model.onnx", pad=predictor._encoder.pad, spec=predictor._encoder.spec
+    )
     found = model.logits(encodings, data.draw(st.integers(widest, 48)))
     assert found.tobytes() == wanted[rows].tobytes()
 
@@ -126,13 +128,16 @@ def test_several_threads_and_a_pickle(predictor, alone):
     with ThreadPoolExecutor(4) as threads:
         for found in threads.map(predictor.predict_logits, [examples] * 8):
             assert found.tobytes() == wanted.tobytes()
-    copy = pickle.loads(pickle.dumps(predictor))  # noqa: S301 - our own
+    copy = _pickled(predictor)
     assert copy.workers == predictor.workers
     assert copy.predict_logits(examples[:9]).tobytes() == wanted[:9].tobytes()
     copy.close()
-    assert pickle.loads(pickle.dumps(predictor._model)).logits(  # noqa: S301 - our own
-        predictor._encoder.encode(examples[:1])
-    ).tobytes() == wanted[:1].tobytes()
+    model = _pickled(predictor._model)
+    assert model.logits(predictor._encoder.encode(examples[:1])).tobytes() == wanted[:1].tobytes()
+
+
+def _pickled(value):
+    return pickle.loads(pickle.dumps(value))  # noqa: S301 - made here
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")
@@ -163,7 +168,10 @@ def test_softmax_is_stable():
 
 
 def test_a_damaged_graph_or_tokenizer_is_an_artifact_error(artifact_folder, tmp_path):
-    for name, said in (("model.onnx", "cannot be opened by ONNX Runtime"), ("tokenizer.json", "cannot be read")):
+    for name, said in (
+        ("model.onnx", "cannot be opened by ONNX Runtime"),
+        ("tokenizer.json", "cannot be read"),
+    ):
         folder = tmp_path / name
         shutil.copytree(artifact_folder, folder)
         (folder / name).write_text("{}")

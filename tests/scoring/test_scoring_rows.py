@@ -168,7 +168,11 @@ def test_a_gold_label_is_kept_and_scoring_twice_is_stable(predictor, tmp_path):
 
 
 def test_jsonl_columns_that_come_late_or_in_several_kinds(predictor, tmp_path):
-    rows = [ROWS[0], ROWS[1] | {"late": 1, "mixed": 1}, ROWS[2] | {"late": None, "mixed": {"a": [2]}, "share": 0.5}]
+    rows = [
+        ROWS[0],
+        ROWS[1] | {"late": 1, "mixed": 1},
+        ROWS[2] | {"late": None, "mixed": {"a": [2]}, "share": 0.5},
+    ]
     source = _write(tmp_path / "in.jsonl", rows)
     score_file(predictor, source, tmp_path / "out.parquet", first=True)
     scored = _read(tmp_path / "out.parquet")
@@ -185,7 +189,7 @@ def test_column_names(predictor, tmp_path):
     assert named.predictions == 4
     with pytest.raises(DataError, match="no column 'text'; its columns: 评论, keyword"):
         score_file(predictor, source, tmp_path / "o.csv")
-    with pytest.raises(DataError, match="'keywords'.*did you mean 'keyword'"):
+    with pytest.raises(DataError, match=r"'keywords'.*did you mean 'keyword'"):
         score_file(predictor, source, tmp_path / "o.csv", text_column="评论", term_column="keywords")
     bare = _write(tmp_path / "bare.csv", [{"text": "香味"}])
     with pytest.raises(DataError, match="no column 'term'"):
@@ -236,7 +240,7 @@ def test_the_source_is_not_overwritten_and_the_form_is_checked_first(predictor, 
 
 
 def test_an_interrupted_run_leaves_the_earlier_file(predictor, tmp_path, monkeypatch):
-    source = _write(tmp_path / "in.jsonl", ROWS + [{"text": "x", "term": "y"}])
+    source = _write(tmp_path / "in.jsonl", [*ROWS, {"text": "x", "term": "y"}])
     out = tmp_path / "out.jsonl"
     out.write_text("earlier", "utf-8")
     monkeypatch.setattr(module, "_CHUNK", 1)

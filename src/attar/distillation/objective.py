@@ -29,7 +29,11 @@ class Distillation(Objective):
     """
 
     def __init__(
-        self, task: Task, examples: Sequence[Example], teacher_logits: NDArray[np.float32], recipe: DistillRecipe
+        self,
+        task: Task,
+        examples: Sequence[Example],
+        teacher_logits: NDArray[np.float32],
+        recipe: DistillRecipe,
     ) -> None:
         super().__init__()
         self.recipe = recipe

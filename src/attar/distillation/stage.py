@@ -77,7 +77,11 @@ def _fit_student(
     examples: list[Example] = load_split(data, "train")
     torch.manual_seed(recipe.seed)
     student = build_student(
-        recipe.student, source, (e.text for e in examples), num_labels=len(task.labels), dropout=settings.dropout
+        recipe.student,
+        source,
+        (e.text for e in examples),
+        num_labels=len(task.labels),
+        dropout=settings.dropout,
     )
     spec = InputSpec.for_task(
         task, recipe.encode.max_tokens, token_types=student.token_types, reads=recipe.encode.reads

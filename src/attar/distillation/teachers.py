@@ -38,7 +38,11 @@ def load_teacher(folder: Path) -> tuple[Checkpoint, Teacher, str]:
     checkpoint = load_checkpoint(folder)
     card = read_json(folder / "attar.json")
     identity = content_hash(
-        {"files": [file_hash(folder / name) for name in CHECKPOINT_FILES[:3]], "input": card["input"], "task": card["task"]}
+        {
+            "files": [file_hash(folder / name) for name in CHECKPOINT_FILES[:3]],
+            "input": card["input"],
+            "task": card["task"],
+        }
     )
     return checkpoint, lambda examples: predict_logits(checkpoint, examples), identity
 
@@ -78,7 +82,12 @@ def _read(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
         answers = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         answers = None
-    if answers is None or answers.shape != shape or answers.dtype != np.float32 or not np.isfinite(answers).all():
+    if (
+        answers is None
+        or answers.shape != shape
+        or answers.dtype != np.float32
+        or not np.isfinite(answers).all()
+    ):
         _LOG.warning("%s is damaged; the teacher is asked again", path)
         return None
     return np.asarray(answers, np.float32)

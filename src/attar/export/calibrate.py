@@ -2,7 +2,8 @@
 
 Third step of ``attar export``: the fp32 graph runs on real encodings with those tensors as extra
 outputs. A range is not that of the extremes, which a single outlier sets, but the one whose uint8
-grid has the smallest mean squared error over all values seen, clipping included.
+grid has the smallest mean squared error over all values seen, clipping included. A layer for which
+even that is too coarse gets none, and so a scale for each row.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ __all__ = ["activation_ranges", "best_range", "layer_errors"]
 
 _BATCH = 16
 _BINS = 2048
+_COARSE = 0.03  # relative error of a layer's output; a scale for each row is at about 0.01
 _SHRINKS = np.linspace(0.2, 1.0, 81)
 
 
@@ -41,7 +43,7 @@ def activation_ranges(
         spec: The form of the input.
 
     Returns:
-        A range by layer name.
+        A range by layer name, for the layers that one fixed scale serves.
     """
     taps = linear_inputs(proto)
     tensors = sorted(set(taps.values()))
@@ -56,9 +58,18 @@ def activation_ranges(
         extremes[tensor] = (min(low, float(values.min())), max(high, float(values.max())))
     counts = {tensor: np.zeros(_BINS, np.int64) for tensor in tensors}
     for tensor, values in seen():
-        counts[tensor] += np.histogram(values, bins=_BINS, range=extremes[tensor])[0]
+        counts[tensor] += _histogram(values, *extremes[tensor])
     ranges = {tensor: best_range(counts[tensor], *extremes[tensor]) for tensor in tensors}
-    return {layer: ranges[tensor] for layer, tensor in taps.items()}
+    fixed = {layer: ranges[tensor] for layer, tensor in taps.items()}
+    errors = layer_errors(proto, fixed, encodings, pad=pad, spec=spec)
+    return {layer: found for layer, found in fixed.items() if errors[layer] <= _COARSE}
+
+
+def _histogram(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.int64]:
+    """Counts of ``_BINS`` equal bins over [low, high], which holds all values."""
+    per_unit = np.float32(_BINS / max(high - low, 1e-30))
+    bins = ((values - np.float32(low)) * per_unit).astype(np.int32)
+    return np.bincount(np.clip(bins, 0, _BINS - 1).ravel(), minlength=_BINS)
 
 
 def layer_errors(
@@ -73,8 +84,8 @@ def layer_errors(
 
     Args:
         proto: The fp32 graph.
-        ranges: From ``activation_ranges``.
-        encodings: The first batch of them is used.
+        ranges: Of the layers with a fixed scale; the others take one for each row.
+        encodings: The longest few of them are used.
         pad: Id of the padding token.
         spec: The form of the input.
 
@@ -90,12 +101,17 @@ def layer_errors(
     }
     tensors = sorted(set(taps.values()))
     session = _session_with_outputs(proto, tensors)
-    inputs = dict(_values(session, tensors, encodings[:_BATCH], pad=pad, spec=spec))
+    longest = sorted(encodings, key=lambda encoding: -len(encoding.ids))[:_BATCH]
+    inputs = dict(_values(session, tensors, longest, pad=pad, spec=spec))
     errors = {}
     for layer, tensor in taps.items():
         values, matrix = inputs[tensor], weights[layer]
-        step, zero = ranges[layer].scale_and_zero()
-        grid = (np.clip(np.rint(values / step) + zero, 0, 255) - zero) * step
+        if layer in ranges:
+            step, zero = ranges[layer].scale_and_zero()
+            grid = (np.clip(np.rint(values / step) + zero, 0, 255) - zero) * step
+        else:
+            rows, steps = symmetric_int8(values, axis=1)
+            grid = rows * steps
         table, steps = symmetric_int8(matrix, axis=0)
         exact = values @ matrix
         errors[layer] = float(np.linalg.norm(grid @ (table * steps) - exact) / np.linalg.norm(exact))

@@ -1,16 +1,19 @@
 """The ONNX graph of a sequence classifier, written node by node.
 
 Second step of ``attar export``: no tracing, so the graph holds what scoring needs and nothing
-else. The last layer computes queries, FFN and pooler for the [CLS] row alone; the position table
+else. The last layer computes queries, FFN and pooler for the row that the head reads; the position table
 ends at the longest input. fp32 and int8 differ in the linear layers and the word table only:
 
     fp32   MatMul, Add
-    int8   QuantizeLinear (uint8, one fixed scale a tensor) -> MatMulIntegerToFloat (int8 weights,
-           one scale a column, bias fused)
+    fixed  QuantizeLinear (uint8, one calibrated scale) -> MatMulIntegerToFloat (int8 weights, one
+           scale a column, bias fused)
+    rows   divide each row by its own largest value / 127, then the same product, scaled back
 
-The scales are fixed by calibration. ONNX Runtime's dynamic quantisation is no faster and takes the
-scale from the whole batch, so that a review's answer would depend on its neighbours. Everything
-else (norms, softmax, GELU, attention products) stays fp32 and is exact under padding.
+A norm's output fits one fixed scale; a GELU's may not, and then each row gets its own, which costs
+some speed (calibration decides, layer by layer). ONNX Runtime's dynamic quantisation is slower
+than either and takes the scale from the whole batch, so that a review's answer would depend on its
+neighbours. Everything else (norms, softmax, GELU, attention products) stays fp32. All of it is
+exact under padding.
 """
 
 from __future__ import annotations
@@ -26,7 +29,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from attar.errors import ArtifactError
 from attar.export.weights import Activation, ClassifierWeights, LayerWeights, Linear, Norm, read_weights
-
 from attar.text.encoding import InputSpec
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ class Quantisation:
     """How the int8 form is made.
 
     Attributes:
-        ranges: Input range of each linear layer, by the layer's name.
+        ranges: Input range of linear layers with a fixed scale, by the layer's name; the others
+            take a scale for each row.
     """
 
     ranges: Mapping[str, ActivationRange]
@@ -126,9 +129,9 @@ def _encoder(graph: _Graph, weights: ClassifierWeights, spec: InputSpec) -> str:
     mask = graph.node("Mul", [mask, graph.constant("masked", -_MASKED)])
     mask = graph.node("Unsqueeze", [mask, graph.constant("axes_1_2", np.array([1, 2]))])  # [B, 1, 1, T]
     for index, layer in enumerate(weights.layers[:-1]):
-        hidden = _layer(graph, f"layer.{index}", layer, _Stream(hidden, mask, weights), cls_only=False)
+        hidden = _layer(graph, f"layer.{index}", layer, _Stream(hidden, mask, weights), first_only=False)
     name = f"layer.{len(weights.layers) - 1}"
-    return _layer(graph, name, weights.layers[-1], _Stream(hidden, mask, weights), cls_only=True)
+    return _layer(graph, name, weights.layers[-1], _Stream(hidden, mask, weights), first_only=True)
 
 
 def _embeddings(graph: _Graph, weights: ClassifierWeights, spec: InputSpec) -> str:
@@ -161,19 +164,19 @@ class _Stream(NamedTuple):
     weights: ClassifierWeights
 
 
-def _layer(graph: _Graph, name: str, layer: LayerWeights, stream: _Stream, *, cls_only: bool) -> str:
-    """One layer; with ``cls_only`` its output is the [CLS] row [B, D]."""
+def _layer(graph: _Graph, name: str, layer: LayerWeights, stream: _Stream, *, first_only: bool) -> str:
+    """One layer; with ``first_only`` its output is the row at index 0, [B, D]."""
     hidden = stream.hidden
     asking = hidden
-    if cls_only:
+    if first_only:
         # Two rows, not one: matrix products with a single row take another path in ONNX Runtime,
         # which rounds differently for different amounts of padding.
         asking = graph.node("Slice", [hidden, *(graph.constant(n, np.array([v])) for n, v in _FIRST_TWO)])
     context = _attention(graph, f"{name}.attention", layer, asking, stream)
-    if cls_only:
-        cls = graph.constant("cls", np.int64(0))
-        context = graph.node("Gather", [context, cls], axis=1)
-        hidden = graph.node("Gather", [hidden, cls], axis=1)
+    if first_only:
+        head = graph.constant("index_0", np.int64(0))
+        context = graph.node("Gather", [context, head], axis=1)
+        hidden = graph.node("Gather", [hidden, head], axis=1)
     attended = graph.linear(f"{name}.attention.out", context, layer.attention_out)
     hidden = graph.norm(f"{name}.attention", graph.node("Add", [attended, hidden]), layer.attention_norm)
     inner = graph.activation(stream.weights.activation, graph.linear(f"{name}.inner", hidden, layer.inner))
@@ -211,6 +214,7 @@ class _Graph:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
     shared: dict[int, tuple[Linear, str]] = field(default_factory=dict)
+    by_row: dict[str, tuple[str, str]] = field(default_factory=dict)
     quantised: dict[tuple[str, ActivationRange], tuple[str, str, str]] = field(default_factory=dict)
 
     def node(
@@ -263,18 +267,12 @@ class _Graph:
             out = self.plain_linear(name, source, linear)
             self.nodes[-2].name = name + _INPUT_SUFFIX
             return out
-        values, step, zero = self._quantised(name, source, self.quantisation.ranges[name])
-        weights = self._weight_name(name, linear)
-        table, scale = symmetric_int8(linear.weight, axis=0)
-        inputs = [
-            values,
-            self.constant(f"{weights}.weight", table),
-            step,
-            self.constant(f"{weights}.scale", scale.reshape(-1)),
-            zero,
-            "",
-            self.constant(f"{weights}.bias", linear.bias),
-        ]
+        wanted = self.quantisation.ranges.get(name)
+        if wanted is None:
+            return self._by_row(name, source, linear)
+        values, step, zero = self._quantised(name, source, wanted)
+        table, scale, bias = self._int8_weights(name, linear)
+        inputs = [values, table, step, scale, zero, "", bias]
         return self.node("MatMulIntegerToFloat", inputs, domain=_MICROSOFT)
 
     def plain_linear(self, name: str, source: str, linear: Linear, out: str = "") -> str:
@@ -300,6 +298,33 @@ class _Graph:
     def _weight_name(self, name: str, linear: Linear) -> str:
         """Name of a linear layer's constants: that of its first use, for layers that share weights."""
         return self.shared.setdefault(id(linear), (linear, name))[1]
+
+    def _int8_weights(self, name: str, linear: Linear) -> tuple[str, str, str]:
+        """int8 weights [in, out], their scales [out] and the bias [out]."""
+        weights = self._weight_name(name, linear)
+        table, scale = symmetric_int8(linear.weight, axis=0)
+        return (
+            self.constant(f"{weights}.weight", table),
+            self.constant(f"{weights}.scale", scale.reshape(-1)),
+            self.constant(f"{weights}.bias", linear.bias),
+        )
+
+    def _by_row(self, name: str, source: str, linear: Linear) -> str:
+        """An int8 linear layer with a scale for each row of its input."""
+        one, zero = self.constant("rows.one", np.float32(1)), self.constant("rows.zero", np.uint8(128))
+        if source not in self.by_row:
+            last = self.constant("last_axis", np.array([-1]))
+            largest = self.node("ReduceMax", [self.node("Abs", [source]), last], keepdims=1)
+            step = self.node("Mul", [largest, self.constant("rows.share", np.float32(1 / 127))])
+            step = self.node("Max", [step, self.constant("rows.least", np.float32(1e-8))])
+            self.by_row[source] = (
+                self.node("QuantizeLinear", [self.node("Div", [source, step]), one, zero]),
+                step,
+            )
+        values, step = self.by_row[source]
+        table, scale, bias = self._int8_weights(name, linear)
+        product = self.node("MatMulIntegerToFloat", [values, table, one, scale, zero], domain=_MICROSOFT)
+        return self.node("Add", [self.node("Mul", [product, step]), bias])
 
     def _quantised(self, name: str, source: str, wanted: ActivationRange) -> tuple[str, str, str]:
         """uint8 form of a tensor with its step and zero point, made once for all that read it."""

@@ -65,9 +65,7 @@ def export_checkpoint(
             ``<out>-fp32`` holds an artifact that does.
     """
     if not examples:
-        raise DataError(
-            f"export to {out}: no examples to verify on; expected the labelled dev split of the run"
-        )
+        raise DataError(f"export to {out}: no examples to verify on; expected the labelled dev split")
     subject = _Subject.of(checkpoint, examples[: recipe.parity_examples])
     _LOG.info("export: the fp32 graph against the checkpoint, %d examples", len(subject.encodings))
     plain = subject.graph(None)

@@ -28,7 +28,15 @@ from attar.text.encoding import Encoding, InputSpec, TextEncoder, model_inputs
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["CHECKPOINT_FILES", "Checkpoint", "batch_to", "load_checkpoint", "predict_logits", "save_checkpoint"]
+__all__ = [
+    "CHECKPOINT_FILES",
+    "Checkpoint",
+    "batch_to",
+    "first_position",
+    "load_checkpoint",
+    "predict_logits",
+    "save_checkpoint",
+]
 
 CHECKPOINT_FILES = ("config.json", "model.safetensors", "tokenizer.json", "attar.json")
 _FORMAT = "attar-checkpoint-1"
@@ -89,22 +97,26 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{folder} is no checkpoint: {', '.join(missing)} missing; there: {there}")
     try:
         card = read_json(folder / "attar.json")
-        if card.get("format") != _FORMAT:
-            raise CheckpointError(f"{folder}: attar.json says format {card.get('format')!r}, expected {_FORMAT!r}")
+        named = card.get("format") if isinstance(card, dict) else None
+        if named != _FORMAT:
+            raise CheckpointError(f"{folder}: attar.json says format {named!r}, expected {_FORMAT!r}")
         damaged = [n for n, h in folder_hashes(folder, CHECKPOINT_FILES[:3]).items() if card["files"][n] != h]
         if damaged:
             raise CheckpointError(f"{folder}: {', '.join(damaged)} changed or damaged since it was written")
-        spec, task = InputSpec(**card["input"]), Task.from_json(card["task"])
+        spec, task, notes = InputSpec(**card["input"]), Task.from_json(card["task"]), card["notes"]
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder}/attar.json cannot be read: {error}") from error
     config = AutoConfig.from_pretrained(folder, num_labels=len(task.labels))
     model = AutoModelForSequenceClassification.from_pretrained(folder, config=config, dtype=torch.float32)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    return Checkpoint(model.eval(), TextEncoder(tokenizer, spec), task, card["notes"])
+    return Checkpoint(model.eval(), TextEncoder(tokenizer, spec), task, notes)
 
 
 def batch_to(
-    checkpoint: Checkpoint, encodings: Sequence[Encoding], device: torch.device | str = "cpu", length: int | None = None
+    checkpoint: Checkpoint,
+    encodings: Sequence[Encoding],
+    device: torch.device | str = "cpu",
+    length: int | None = None,
 ) -> dict[str, torch.Tensor]:
     """Pad encodings into the keyword arguments of a model's forward, on a device."""
     encoder = checkpoint.encoder

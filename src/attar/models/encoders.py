@@ -96,11 +96,16 @@ def _load_transformers(name: str, recipe: TrainRecipe, num_labels: int) -> Encod
     source: dict[str, Any] = {"revision": recipe.revision} if recipe.revision else {}
     try:
         config = AutoConfig.from_pretrained(name, num_labels=num_labels, **source)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            name, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, **source
+        model, loading = AutoModelForSequenceClassification.from_pretrained(
+            name,
+            config=config,
+            ignore_mismatched_sizes=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **source,
         )
         tokenizer = AutoTokenizer.from_pretrained(name, **source)
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except Exception as error:  # safetensors and tokenizers raise errors of their own, with no public base
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
             f"encoder {name!r} cannot be loaded: {first_line} "
@@ -109,9 +114,32 @@ def _load_transformers(name: str, recipe: TrainRecipe, num_labels: int) -> Encod
         ) from error
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        raise CheckpointError(f"encoder {name!r}: its tokenizer has no fast form (tokenizer.json or vocab.txt)")
-    types = getattr(config, "type_vocab_size", 0) > 1
-    return Encoder(model, Tokenizer.from_str(backend.to_str()), token_types=types)
+        raise CheckpointError(
+            f"encoder {name!r}: its tokenizer has no fast form (tokenizer.json or vocab.txt)"
+        )
+    fast = Tokenizer.from_str(backend.to_str())
+    _check_whole(name, model, loading, fast, len(tokenizer.all_special_tokens))
+    return Encoder(model, fast, token_types=getattr(config, "type_vocab_size", 0) > 1)
+
+
+def _check_whole(
+    name: str, model: PreTrainedModel, loading: dict[str, Any], tokenizer: Tokenizer, num_special: int
+) -> None:
+    """Refuse what transformers only warns of: fresh weights in the encoder, a vocabulary that is not its own."""
+    fresh = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
+    prefix = f"{model.base_model_prefix}."
+    lost = sorted(key for key in fresh if key.startswith(prefix) and "pooler" not in key)
+    if lost:
+        raise CheckpointError(
+            f"encoder {name!r}: {len(lost)} of its weights are missing or of another shape than config.json says "
+            f"({lost[0]}, ...); get the whole folder again"
+        )
+    tokens, rows = tokenizer.get_vocab_size(), model.get_input_embeddings().num_embeddings
+    if not num_special < tokens <= rows:
+        raise CheckpointError(
+            f"encoder {name!r}: its tokenizer has {tokens} tokens, its embeddings {rows} rows; "
+            "expected the model's own vocab.txt or tokenizer.json in the folder"
+        )
 
 
 def encoder_layers(model: PreTrainedModel) -> nn.ModuleList:

@@ -9,13 +9,14 @@ importance): the residual stream, the dimensions of each head and the neurons of
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from tokenizers import Tokenizer
 from torch import nn
 
 from attar.errors import RecipeError
+from attar.models.checkpoint import first_position
 from attar.models.encoders import Encoder, encoder_layers, set_dropout
 from attar.recipe import StudentRecipe
 from attar.text.vocabulary import prune_vocabulary
@@ -89,6 +90,7 @@ def build_student(
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
         intermediate_size=shape.intermediate,
+        hidden_act=theirs.hidden_act if recipe.start == "layers" else "gelu",
         max_position_embeddings=theirs.max_position_embeddings,
         type_vocab_size=2,
         layer_norm_eps=theirs.layer_norm_eps,
@@ -129,9 +131,11 @@ def _start_from_layers(
 ) -> None:
     theirs, ours = encoder_layers(source), encoder_layers(student)
     chosen = from_layers or evenly_spaced(len(theirs), shape.layers)
-    if len(chosen) != shape.layers or not all(1 <= i <= len(theirs) for i in chosen):
+    deeper = from_layers is None and shape.layers > len(theirs)
+    if deeper or len(chosen) != shape.layers or not all(1 <= i <= len(theirs) for i in chosen):
         raise RecipeError(
-            f"student.from_layers = {list(chosen)}: need {shape.layers} of the source's layers 1 to {len(theirs)}"
+            f"student.from_layers = {list(chosen)}: need {shape.layers} of the source's layers 1 to {len(theirs)}; "
+            "name them (one may stand twice), or set student.start = 'random'"
         )
     cut = _WidthCut(source, [theirs[i - 1] for i in chosen], shape)
     with torch.no_grad():
@@ -144,7 +148,7 @@ def _start_from_layers(
 class _WidthCut:
     """Which dimensions of a wider (or equally wide) model a student keeps."""
 
-    def __init__(self, source: PreTrainedModel, layers: list[nn.Module], shape: Shape) -> None:
+    def __init__(self, source: PreTrainedModel, layers: list[Any], shape: Shape) -> None:
         config = source.config
         if shape.hidden > config.hidden_size or shape.intermediate > config.intermediate_size:
             raise RecipeError(
@@ -167,15 +171,19 @@ class _WidthCut:
         self.stream = _top(importance, shape.hidden)
 
     def embeddings(self, student: PreTrainedModel, source: PreTrainedModel, old_ids: torch.Tensor) -> None:
-        """Take the kept rows and dimensions of the three embedding tables and their norm."""
+        """Take the kept rows and dimensions of the embedding tables and their norm."""
         mine, theirs = student.base_model.embeddings, source.base_model.embeddings
         mine.word_embeddings.weight.copy_(theirs.word_embeddings.weight[old_ids][:, self.stream])
-        mine.position_embeddings.weight.copy_(theirs.position_embeddings.weight[:, self.stream])
-        types = theirs.token_type_embeddings.weight
-        mine.token_type_embeddings.weight[: len(types)].copy_(types[:2, self.stream])
+        positions = theirs.position_embeddings.weight[first_position(source) :, self.stream]
+        mine.position_embeddings.weight[: len(positions)].copy_(positions)
+        types = theirs.token_type_embeddings.weight[:2]
+        if getattr(theirs, "task_type_embeddings", None) is not None:
+            # ERNIE adds the row of task 0 to every token; a BERT has one place for such a constant.
+            types = types + theirs.task_type_embeddings.weight[0]
+        mine.token_type_embeddings.weight[: len(types)].copy_(types[:, self.stream])
         self._norm(mine.LayerNorm, theirs.LayerNorm)
 
-    def layer(self, mine: nn.Module, theirs: nn.Module) -> None:
+    def layer(self, mine: Any, theirs: Any) -> None:  # noqa: ANN401 - transformers names them by architecture
         """Take the kept dimensions of one transformer layer."""
         a, b = mine.attention.self, theirs.attention.self
         queries, values = self._head_dimensions(b.query, b.key), self._head_dimensions(b.value, b.value)
@@ -210,7 +218,9 @@ class _WidthCut:
             return _top(strength.view(-1), self.shape.hidden)
         chosen = [round(i * self.heads / self.shape.heads) for i in range(self.shape.heads)]
         if self.shape.heads > self.heads:
-            raise RecipeError(f"student.heads = {self.shape.heads}: the source has {self.heads}; use at most as many")
+            raise RecipeError(
+                f"student.heads = {self.shape.heads}: the source has {self.heads}; use at most as many"
+            )
         return torch.cat([_top(strength[h], wanted) + h * per_head for h in chosen])
 
     def _linear(self, mine: nn.Linear, theirs: nn.Linear, rows: torch.Tensor, columns: torch.Tensor) -> None:

@@ -61,13 +61,15 @@ class Predictor:
     Args:
         artifact: From ``attar.artifact.load_artifact``.
         workers: Threads that compute; None takes one a usable core.
+        deduplicate: Compute equal (text, start, end) once; only a benchmark wants otherwise.
 
     Raises:
         ArtifactError: Its tokenizer cannot be read.
     """
 
-    def __init__(self, artifact: Artifact, workers: int | None = None) -> None:
+    def __init__(self, artifact: Artifact, workers: int | None = None, *, deduplicate: bool = True) -> None:
         self.artifact = artifact
+        self.deduplicate = deduplicate
         self.workers = workers or len(os.sched_getaffinity(0))
         spec = InputSpec(**artifact.input)
         try:
@@ -118,19 +120,23 @@ class Predictor:
 
     def predict_logits(self, examples: Sequence[Example]) -> NDArray[np.float32]:
         """Logits [N, C] of examples, in order, before the temperature."""
+        if not self.deduplicate:
+            return self._compute(examples)
         first: dict[tuple[str, int, int], int] = {}
         rows = np.array([first.setdefault((e.text, e.start, e.end), len(first)) for e in examples], np.int64)
-        unique = [Example(*key) for key in first]
-        out = np.empty((len(unique), len(self.task.labels)), np.float32)
+        return self._compute([Example(*key) for key in first])[rows]
+
+    def _compute(self, examples: Sequence[Example]) -> NDArray[np.float32]:
+        out = np.empty((len(examples), len(self.task.labels)), np.float32)
         waiting: _Waiting = []
-        for begin in range(0, len(unique), _CHUNK):
-            encodings = self._encoder.encode(unique[begin : begin + _CHUNK])
+        for begin in range(0, len(examples), _CHUNK):
+            encodings = self._encoder.encode(examples[begin : begin + _CHUNK])
             batches = list(length_batches(encodings))
             # The next chunk is encoded while the threads compute this one.
             self._collect(out, waiting)
             waiting = self._submit(encodings, batches, begin)
         self._collect(out, waiting)
-        return out[rows]
+        return out
 
     def close(self) -> None:
         """End the threads; a later call starts them again."""

@@ -47,8 +47,8 @@ def prune_vocabulary(
             "leave vocab_margin out"
         )
     vocab: dict[str, int] = tree["model"]["vocab"]
-    added = [token["content"] for token in tree.get("added_tokens", ())]
-    keep = {vocab[token] for token in (*added, tree["model"]["unk_token"], "_") if token in vocab}
+    keep = {vocab[token] for token in (tree["model"]["unk_token"], "_") if token in vocab}
+    keep.update(token["id"] for token in tree.get("added_tokens", ()))
     for chunk in _chunks(texts):
         for encoding in tokenizer.encode_batch_fast(chunk, add_special_tokens=False):
             keep.update(encoding.ids)

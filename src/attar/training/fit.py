@@ -167,7 +167,10 @@ class _Fit:
     def run(self, name: str) -> FitResult:
         self._resume()
         started = last_saved = time.monotonic()
-        with self.log.opened(after_step=self.step), progress_bar(name, self.total_steps, self.step) as advance:
+        with (
+            self.log.opened(after_step=self.step),
+            progress_bar(name, self.total_steps, self.step) as advance,
+        ):
             for rows in self._remaining_batches():
                 losses = self._train_step(rows)
                 self.step += 1
@@ -184,7 +187,8 @@ class _Fit:
         if self.best_collapsed:
             _LOG.warning(
                 "%s collapsed: its best weights give every dev example the same label. "
-                "Lower the learning rate, lengthen the warm-up, or train longer.", name,
+                "Lower the learning rate, lengthen the warm-up, or train longer.",
+                name,
             )
         return FitResult(
             self.best_score, self.best_step, self.total_steps, time.monotonic() - started, self.history,
@@ -193,7 +197,9 @@ class _Fit:
 
     def _remaining_batches(self) -> Iterator[list[int]]:
         size = self.recipe.batch_size
-        for epoch in range(self.step // self.steps_per_epoch, math.ceil(self.total_steps / self.steps_per_epoch)):
+        for epoch in range(
+            self.step // self.steps_per_epoch, math.ceil(self.total_steps / self.steps_per_epoch)
+        ):
             batches = shuffled_batches(self.lengths, size, seed=self.seed, epoch=epoch)
             for i, rows in enumerate(batches, epoch * self.steps_per_epoch):
                 if self.step <= i < self.total_steps:
@@ -210,9 +216,7 @@ class _Fit:
             last = number == len(parts)
             sync = contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped)
             with sync:
-                inputs = batch_to(
-                    self.checkpoint, [self.encodings[i] for i in part], self.accelerator.device
-                )
+                inputs = batch_to(self.checkpoint, [self.encodings[i] for i in part], self.accelerator.device)
                 losses = self.objective(
                     self.wrapped, inputs, torch.tensor(part, device=self.accelerator.device)
                 )
@@ -350,6 +354,7 @@ def _optimiser(model: nn.Module, objective: nn.Module, recipe: FitRecipe) -> tor
 
 def _accelerator(recipe: FitRecipe) -> Accelerator:
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
     gpu = torch.cuda.is_available()
     match recipe.precision:
@@ -362,6 +367,8 @@ def _accelerator(recipe: FitRecipe) -> Accelerator:
             raise RecipeError("precision = 'fp16' needs a GPU; 'auto' and 'bf16' work on a CPU")
         case other:
             precision = other
+    # accelerate holds a process to its first precision; the next stage may ask for another one.
+    AcceleratorState._reset_state()
     return Accelerator(mixed_precision=precision, cpu=not gpu)
 
 

@@ -48,7 +48,9 @@ def hard_label_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.T
 class HardLabels(Objective):
     """Cross-entropy with the labels of the training examples."""
 
-    def __init__(self, task: Task, examples: Sequence[Example], kind: Literal["none", "sqrt", "balanced"]) -> None:
+    def __init__(
+        self, task: Task, examples: Sequence[Example], kind: Literal["none", "sqrt", "balanced"]
+    ) -> None:
         super().__init__()
         labels = torch.tensor([task.index_of(example) for example in examples])
         self.labels = nn.Buffer(labels, persistent=False)

@@ -15,10 +15,12 @@ from attar.models.checkpoint import Checkpoint, predict_logits, save_checkpoint
 from attar.models.encoders import load_encoder
 from attar.recipe import FitRecipe, Recipe
 from attar.records.prepared import load_split
+from attar.run import is_first_process
 from attar.task import Example
 from attar.text.encoding import InputSpec, TextEncoder
 from attar.training.fit import DevScore, Objective, fit
-from attar.training.objectives import HardLabels
+from attar.training.objectives import HardLabels, class_weights
+from attar.training.probe import start_head
 from attar.training.state import TrainingStates
 
 __all__ = ["dev_scorer", "fit_and_save", "train"]
@@ -74,13 +76,16 @@ def fit_and_save(
     Returns:
         ``out``.
     """
-    examples = load_split(data, "train")
+    examples, dev = load_split(data, "train"), load_split(data, "dev")
+    if settings.head == "probe":
+        weights = class_weights(checkpoint.task, examples, settings.class_weights)
+        start_head(checkpoint, examples, dev, weights.double().numpy())
     result = fit(
         checkpoint,
         checkpoint.encoder.encode(examples),
         objective,
         settings,
-        evaluate=dev_scorer(checkpoint, load_split(data, "dev")),
+        evaluate=dev_scorer(checkpoint, dev),
         folder=out,
         seed=seed,
         name=notes["role"],
@@ -92,8 +97,9 @@ def fit_and_save(
         "total_steps": result.total_steps,
         "collapsed": result.collapsed,
     }
-    save_checkpoint(replace(checkpoint, notes=notes), out)
-    TrainingStates(out / "state").clear()
+    if is_first_process():
+        save_checkpoint(replace(checkpoint, notes=notes), out)
+        TrainingStates(out / "state").clear()
     return out
 
 
@@ -110,4 +116,3 @@ def dev_scorer(checkpoint: Checkpoint, dev: Sequence[Example]) -> Callable[[], D
         return DevScore(value, detail, collapsed=len(np.unique(logits.argmax(1))) == 1)
 
     return score
-

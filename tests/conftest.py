@@ -1,0 +1,162 @@
+"""Tiny models and easy examples for every room, one thread, no network."""
+
+from __future__ import annotations
+
+import os
+
+# Before torch, tokenizers and huggingface_hub are imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from attar.task import Example, Task, task_by_name
+
+# A busy machine is no failure.
+settings.register_profile("attar", deadline=None)
+settings.load_profile("attar")
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+HAN = "的一是不好差香贵油干润白红粉底液口唇膏妆持色服贴毛孔遮瑕味道喜欢买推荐"
+TOKENS = (
+    *SPECIAL,
+    *"_，。！？：；、,!?:;",
+    *dict.fromkeys(HAN),
+    *"abcdestvx0129",
+    *(f"##{c}" for c in "abcdestvx0129"),
+    "best",
+    "##test",
+)
+SHAPE = {
+    "vocab_size": len(TOKENS),
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 80,
+    "num_labels": 3,
+    "pad_token_id": 0,
+    "initializer_range": 0.3,
+}
+# What each architecture's config needs beside the shape.
+ARCHITECTURES = {
+    "bert": ("Bert", {}),
+    "roberta": ("Roberta", {"type_vocab_size": 1}),
+    "electra": ("Electra", {"embedding_size": 32}),
+    "electra-small": ("Electra", {"embedding_size": 16}),
+    "albert": ("Albert", {"embedding_size": 16, "num_hidden_groups": 1}),
+    "ernie": ("Ernie", {"use_task_id": True, "hidden_act": "relu"}),
+}
+
+
+def wordpiece(tokens=TOKENS):
+    """A BERT tokenizer, post-processor and added tokens included."""
+    vocab = {token: i for i, token in enumerate(tokens)}
+    made = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))  # noqa: S106
+    made.normalizer = normalizers.BertNormalizer()
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.post_processor = processors.BertProcessing(("[SEP]", vocab["[SEP]"]), ("[CLS]", vocab["[CLS]"]))
+    made.add_special_tokens([token for token in SPECIAL if token in vocab])
+    return made
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer():
+    return wordpiece()
+
+
+@pytest.fixture(scope="session")
+def make_tokenizer():
+    """``make_tokenizer(tokens)``: a BERT tokenizer over them."""
+    return wordpiece
+
+
+@pytest.fixture(scope="session")
+def make_model():
+    """``make_model(kind, head="ForSequenceClassification", seed=1, **shape)``: tiny, in evaluation mode."""
+
+    def make(kind="bert", head="ForSequenceClassification", seed=1, **shape):
+        import torch
+        import transformers
+
+        name, extra = ARCHITECTURES[kind]
+        config = getattr(transformers, f"{name}Config")(**(SHAPE | extra | shape))
+        torch.manual_seed(seed)
+        model = getattr(transformers, f"{name}{head}")(config).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():  # biases and norms that are not 0 and 1
+                parameter += 0.05 * torch.randn_like(parameter)
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint(make_model, tiny_tokenizer):
+    """``make_checkpoint(kind, task, **spec)``: a tiny model with its input."""
+    from attar.models.checkpoint import Checkpoint
+    from attar.text.encoding import InputSpec, TextEncoder
+
+    def make(kind="bert", task=None, max_tokens=24, seed=1, dropout=0.0, **spec):
+        from attar.models.encoders import set_dropout
+
+        task = task or task_by_name("cosmetics")
+        form = InputSpec.for_task(task, max_tokens, token_types=kind != "roberta", **spec)
+        model = make_model(kind, seed=seed, num_labels=len(task.labels))
+        set_dropout(model, dropout)
+        return Checkpoint(model, TextEncoder(tiny_tokenizer, form), task, {"role": "test"})
+
+    return make
+
+
+def easy_examples(count, seed=0, task: Task | None = None):
+    """Examples whose label is written right behind the term: 差, 是 or 好."""
+    task = task or task_by_name("cosmetics")
+    rng = np.random.default_rng(seed)
+    said = ("差", "是", "好")
+    made = []
+    for i in range(count):
+        label = int(rng.integers(0, len(task.labels)))
+        before = "".join(rng.choice(list("白红润香粉底"), int(rng.integers(1, 9))))
+        after = "".join(rng.choice(list("色服贴毛孔遮瑕"), int(rng.integers(0, 9))))
+        text = f"{before}，口红{said[label]}。{after}"
+        start = len(before) + 1
+        meta = {"channel": ("京东", "淘宝")[i % 2], "wordtype": "产品"}
+        made.append(Example(text, start, start + 2, task.labels[label], meta))
+    return made
+
+
+@pytest.fixture(scope="session")
+def make_examples():
+    """``make_examples(count, seed=0, task=None)``: labelled examples that are easy to learn."""
+    return easy_examples
+
+
+@pytest.fixture(scope="session")
+def make_rows():
+    """``make_rows(path, count)``: the same as JSONL rows that ``attar prepare`` reads."""
+
+    def make(path, count, seed=0):
+        lines = [
+            {"text": e.text, "term": e.term, "start": e.start, "end": e.end, "label": e.label} | dict(e.meta)
+            for e in easy_examples(count, seed)
+        ]
+        path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory, make_model):
+    """A tiny BERT as someone would download it: config.json, model.safetensors, vocab.txt."""
+    folder = tmp_path_factory.mktemp("encoders") / "tiny-bert"
+    make_model("bert", "ForMaskedLM").save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(TOKENS) + "\n", "utf-8")
+    return folder

@@ -1,0 +1,376 @@
+"""The loop: what it learns, keeps, logs and refuses; and that nothing stops it for good."""
+
+import json
+import logging
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from attar.errors import RecipeError
+from attar.models.checkpoint import predict_logits
+from attar.recipe import FitRecipe
+from attar.training.fit import DevScore, Objective, fit
+from attar.training.objectives import HardLabels
+from attar.training.stage import dev_scorer
+from attar.training.state import TrainingStates
+
+QUICK = {"precision": "fp32", "dropout": 0.0, "learning_rate": 2e-3, "batch_size": 8, "epochs": 3}
+
+
+class Stopped(Exception):
+    """Stands for a kill."""
+
+
+class StopsAt(HardLabels):
+    """Labels, until the forward pass numbered ``at``."""
+
+    def __init__(self, *arguments, at):
+        super().__init__(*arguments)
+        self.at, self.calls = at, 0
+
+    def forward(self, model, inputs, rows):
+        self.calls += 1
+        if self.calls == self.at:
+            raise Stopped
+        return super().forward(model, inputs, rows)
+
+
+class Trial:
+    """One training of a fresh tiny model; every one of them starts from the same weights."""
+
+    def __init__(self, make_checkpoint, examples, folder, dropout=0.0):
+        self.checkpoint = make_checkpoint(dropout=dropout)
+        self.examples, self.folder = examples, folder
+
+    def run(self, objective=None, evaluate=None, seed=7, **settings):
+        recipe = FitRecipe(**(QUICK | settings))
+        kinds = (self.checkpoint.task, self.examples, recipe.class_weights)
+        return fit(
+            self.checkpoint,
+            self.checkpoint.encoder.encode(self.examples),
+            objective or HardLabels(*kinds),
+            recipe,
+            evaluate=evaluate or dev_scorer(self.checkpoint, self.examples[:12]),
+            folder=self.folder,
+            seed=seed,
+            name="trial",
+        )
+
+    def weights(self):
+        return {name: value.clone() for name, value in self.checkpoint.model.state_dict().items()}
+
+    def metrics(self):
+        lines = [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
+        return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+@pytest.fixture
+def trial(make_checkpoint, make_examples, tmp_path):
+    """``trial(name, dropout=0.0)``: a training in a folder of its own."""
+    examples = make_examples(30)
+    return lambda name, dropout=0.0: Trial(make_checkpoint, examples, tmp_path / name, dropout)
+
+
+def equal(ours, theirs):
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def scripted(scores, collapsed=(), seen=None, model=None):
+    """An evaluation that gives these scores in turn, and keeps what it saw."""
+    turns = iter(enumerate(scores))
+
+    def evaluate():
+        turn, score = next(turns)
+        if seen is not None:
+            seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return DevScore(score, {"dev/extra": 2 * score}, collapsed=turn in collapsed)
+
+    return evaluate
+
+
+def test_it_learns_what_is_easy(trial):
+    one = trial("learns")
+    result = one.run(epochs=12)
+    losses = [line["loss/hard"] for line in one.metrics() if "loss/hard" in line]
+    assert losses[-1] < 0.2 * losses[0]
+    assert result.best_score > 0.95
+    assert not result.collapsed
+    gold = [one.checkpoint.task.index_of(example) for example in one.examples]
+    assert (predict_logits(one.checkpoint, one.examples).argmax(1) == gold).mean() > 0.95
+    assert not one.checkpoint.model.training
+
+
+def test_the_best_weights_on_dev_are_kept(trial):
+    one, seen = trial("best"), []
+    evaluate = scripted([0.1, 0.9, 0.9, 0.3], seen=seen, model=one.checkpoint.model)
+    result = one.run(evaluate=evaluate, epochs=4)
+    assert equal(one.weights(), seen[1])
+    assert not equal(one.weights(), seen[2])
+    assert (result.best_score, result.best_step, result.total_steps) == (0.9, 8, 16)
+    assert [entry["dev/score"] for entry in result.history] == [0.1, 0.9, 0.9, 0.3]
+    assert [entry["step"] for entry in result.history] == [4, 8, 12, 16]
+
+
+def test_a_score_of_zero_is_a_score(trial):
+    one, seen = trial("zero"), []
+    result = one.run(evaluate=scripted([0.0, 0.0], seen=seen, model=one.checkpoint.model), epochs=2)
+    assert equal(one.weights(), seen[0])
+    assert result.best_score == 0.0
+
+
+def test_what_is_logged(trial):
+    one = trial("log")
+    one.run(evaluate=scripted([0.5] * 9), epochs=2.5, evaluations_per_epoch=2, warmup=0.0)
+    lines = one.metrics()
+    dev = [line for line in lines if "dev/score" in line]
+    assert [line["step"] for line in dev] == [2, 4, 6, 8, 10]
+    assert all(line["dev/extra"] == 1.0 for line in dev)
+    losses = [line for line in lines if "loss/hard" in line]
+    assert [line["step"] for line in losses] == [10]
+    assert losses[0]["learning_rate"] == pytest.approx(2e-3 * (1 - 9 / 10))
+    assert list((one.folder / "tensorboard").glob("events.*"))
+
+
+def test_two_runs_are_the_same_run_and_another_seed_is_another(trial):
+    weights = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        one = trial(name, dropout=0.1)
+        one.run(seed=seed, epochs=2)
+        weights.append(one.weights())
+    assert equal(weights[0], weights[1])
+    assert not equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize(("accumulate", "stops_at"), [(1, 2), (1, 5), (1, 12), (2, 14)])
+def test_a_stopped_training_goes_on_exactly(trial, accumulate, stops_at):
+    settings = {"accumulate": accumulate, "checkpoint_minutes": 1e-9, "dropout": 0.1}
+    whole = trial("whole", dropout=0.1)
+    expected = whole.run(**settings)
+    stopped = trial("stopped", dropout=0.1)
+    objective = StopsAt(stopped.checkpoint.task, stopped.examples, "sqrt", at=stops_at)
+    with pytest.raises(Stopped):
+        stopped.run(objective=objective, **settings)
+    again = trial("stopped", dropout=0.1)
+    torch.manual_seed(12345)  # whatever ran before in the new process
+    counting = StopsAt(again.checkpoint.task, again.examples, "sqrt", at=-1)
+    result = again.run(objective=counting, **settings)
+    assert 0 < counting.calls < 12 * accumulate
+    assert equal(again.weights(), whole.weights())
+    assert again.metrics() == whole.metrics()
+    assert (result.best_score, result.best_step, result.history) == (
+        expected.best_score, expected.best_step, expected.history
+    )  # fmt: skip
+
+
+def test_a_training_stopped_while_it_evaluates_goes_on_exactly(trial):
+    settings = {"checkpoint_minutes": 1e-9}
+    whole = trial("whole")
+    whole.run(evaluate=scripted([0.2, 0.4, 0.3]), **settings)
+    stopped = trial("stopped")
+    turns = iter([0.2])
+
+    def evaluate():
+        for score in turns:
+            return DevScore(score, {"dev/extra": 2 * score})
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        stopped.run(evaluate=evaluate, **settings)
+    again = trial("stopped")
+    again.run(evaluate=scripted([0.4, 0.3]), **settings)
+    assert equal(again.weights(), whole.weights())
+    assert again.metrics() == whole.metrics()
+
+
+def test_a_training_stopped_before_its_first_state_starts_over(trial):
+    whole = trial("whole")
+    whole.run(checkpoint_minutes=99)
+    stopped = trial("stopped")
+    objective = StopsAt(stopped.checkpoint.task, stopped.examples, "sqrt", at=6)
+    with pytest.raises(Stopped):
+        stopped.run(objective=objective, checkpoint_minutes=99)
+    again = trial("stopped")
+    again.run(checkpoint_minutes=99)
+    assert equal(again.weights(), whole.weights())
+    assert again.metrics() == whole.metrics()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
+def test_a_damaged_state_falls_back_to_the_one_before(trial, caplog, damage):
+    settings = {"checkpoint_minutes": 1e-9, "dropout": 0.1}
+    whole = trial("whole", dropout=0.1)
+    whole.run(**settings)
+    stopped = trial("stopped", dropout=0.1)
+    with pytest.raises(Stopped):
+        stopped.run(objective=StopsAt(stopped.checkpoint.task, stopped.examples, "sqrt", at=8), **settings)
+    older, newest = sorted((stopped.folder / "state").glob("step-*.pt"))
+    assert (older.name[:13], newest.name[:13]) == ("step-00000006", "step-00000007")
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged = {"truncated": content[:-100], "flipped": content, "empty": b""}[damage]
+    newest.write_bytes(damaged)
+    again = trial("stopped", dropout=0.1)
+    counting = StopsAt(again.checkpoint.task, again.examples, "sqrt", at=-1)
+    with caplog.at_level(logging.WARNING):
+        again.run(objective=counting, **settings)
+    assert f"{newest} is damaged" in caplog.text
+    assert counting.calls == 12 - 6
+    assert equal(again.weights(), whole.weights())
+    assert again.metrics() == whole.metrics()
+
+
+def test_accumulated_parts_give_the_whole_batch(trial):
+    weights = {}
+    for accumulate in (1, 3, 100):
+        one = trial(f"parts-{accumulate}")
+        one.run(accumulate=accumulate, epochs=1, evaluate=scripted([0.1]))
+        weights[accumulate] = one.weights()
+    start = trial("start").weights()
+    moved = max((weights[1][name] - start[name]).abs().max() for name in start)
+    assert moved > 1e-3
+    for accumulate in (3, 100):
+        for name, value in weights[accumulate].items():
+            if "key.bias" in name:
+                continue  # attention does not depend on it: its gradient is rounding alone
+            torch.testing.assert_close(value, weights[1][name], rtol=0, atol=1e-5)
+
+
+def test_one_step_is_adamw_by_hand(trial):
+    one = trial("adamw")
+    start = one.weights()
+    one.run(epochs=1, batch_size=30, warmup=0.0, weight_decay=0.1, clip=1e9, evaluate=scripted([0.5]))
+    # Adam's first step is the sign of the gradient times the rate, and decay shrinks matrices only.
+    after = one.weights()
+    matrix, bias = "bert.encoder.layer.0.attention.self.query.weight", "bert.encoder.layer.0.output.dense.bias"
+    moved = (after[matrix] - start[matrix] * (1 - 2e-3 * 0.1)).abs()
+    assert moved.median().item() == pytest.approx(2e-3, rel=0.02)
+    assert (after[bias] - start[bias]).abs().median().item() == pytest.approx(2e-3, rel=0.02)
+    norm = "bert.embeddings.LayerNorm.weight"
+    assert (after[norm] - start[norm]).abs().max().item() == pytest.approx(2e-3, rel=0.02)
+
+
+def test_gradients_are_clipped_to_their_norm(trial, monkeypatch):
+    from accelerate import Accelerator
+
+    norms = []
+    clip = Accelerator.clip_grad_norm_
+
+    def watched(self, parameters, limit):
+        found = clip(self, parameters, limit)
+        after = torch.stack([p.grad.norm() for p in parameters if p.grad is not None]).norm()
+        norms.append((float(found), float(after)))
+        return found
+
+    monkeypatch.setattr(Accelerator, "clip_grad_norm_", watched)
+    trial("clip").run(clip=0.05, epochs=1)
+    assert len(norms) == 4
+    assert all(before > 0.05 for before, _ in norms)
+    assert all(after == pytest.approx(0.05, rel=1e-3) for _, after in norms)
+
+
+def test_collapse_is_said(trial, caplog):
+    with caplog.at_level(logging.INFO):
+        result = trial("collapse").run(evaluate=scripted([0.5, 0.2, 0.1], collapsed={0, 1}))
+    assert result.collapsed
+    assert "COLLAPSED to one label" in caplog.text
+    assert "trial collapsed: its best weights" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        result = trial("recovers").run(evaluate=scripted([0.2, 0.5, 0.1], collapsed={0}))
+    assert not result.collapsed
+    assert "its best weights" not in caplog.text
+
+
+def test_dev_scorer_sees_a_collapse(make_checkpoint, make_examples):
+    checkpoint, dev = make_checkpoint(), make_examples(12)
+    with torch.no_grad():
+        checkpoint.model.classifier.weight.zero_()
+        checkpoint.model.classifier.bias.copy_(torch.tensor([0.0, 9.0, 0.0]))
+    score = dev_scorer(checkpoint, dev)()
+    assert score.collapsed
+    gold = np.array([checkpoint.task.index_of(example) for example in dev])
+    assert score.detail["dev/accuracy"] == pytest.approx((gold == 1).mean())
+    assert score.score == score.detail["dev/macro_f1"] < score.detail["dev/accuracy"]
+
+
+class Spoilt(Objective):
+    """A loss that is not a number from the third step on."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value, self.calls = value, 0
+
+    def forward(self, model, inputs, rows):
+        self.calls += 1
+        loss = model(**inputs).logits.sum(-1) * 0 + 1
+        return {"good": loss, "bad": loss * (self.value if self.calls == 3 else 1.0)}
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_a_loss_that_is_not_finite_is_an_error(trial, value):
+    one = trial("spoilt")
+    with pytest.raises(RecipeError, match=r"not finite at step 2 .*'bad': (inf|nan).* lower learning_rate"):
+        one.run(objective=Spoilt(value), checkpoint_minutes=1e-9)
+    state = TrainingStates(one.folder / "state").latest()
+    assert state["step"] == 2
+    assert all(torch.isfinite(value).all() for value in state["model"].values())
+
+
+class Projected(Objective):
+    """Has weights of its own, which the loop must train, save and restore."""
+
+    def __init__(self, at=-1):
+        super().__init__()
+        torch.manual_seed(0)
+        self.projection = nn.Linear(3, 3)
+        self.at, self.calls = at, 0
+
+    def forward(self, model, inputs, rows):
+        self.calls += 1
+        if self.calls == self.at:
+            raise Stopped
+        return {"match": (self.projection(model(**inputs).logits) - 1).pow(2).mean(-1)}
+
+
+def test_weights_of_the_objective_are_trained_and_resumed(trial):
+    settings = {"checkpoint_minutes": 1e-9}
+    whole, start = Projected(), Projected().state_dict()
+    trial("whole").run(objective=whole, evaluate=scripted([0.1, 0.2, 0.3]), **settings)
+    assert not equal(whole.state_dict(), start)
+    with pytest.raises(Stopped):
+        trial("stopped").run(objective=Projected(at=7), evaluate=scripted([0.1, 0.2, 0.3]), **settings)
+    resumed = Projected()
+    trial("stopped").run(objective=resumed, evaluate=scripted([0.2, 0.3]), **settings)
+    assert equal(resumed.state_dict(), whole.state_dict())
+
+
+def test_several_precisions_in_one_process(trial):
+    for precision in ("fp32", "bf16", "auto", "fp32"):
+        result = trial(precision).run(precision=precision, epochs=1)
+        assert 0 <= result.best_score <= 1
+
+
+def test_a_bare_objective_says_whose_it_is():
+    with pytest.raises(RuntimeError, match="Objective has no forward"):
+        Objective()(nn.Identity(), {}, torch.zeros(1))
+
+
+def test_no_examples(trial):
+    one = trial("none")
+    one.examples = []
+    with pytest.raises(RecipeError, match="no training examples"):
+        one.run(objective=Objective(), evaluate=scripted([0.5]))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU computes in fp16")
+def test_fp16_needs_a_gpu(trial):
+    with pytest.raises(RecipeError, match="needs a GPU"):
+        trial("fp16").run(precision="fp16")
+
+
+def test_fewer_examples_than_a_batch(trial):
+    result = trial("small").run(batch_size=500, accumulate=4, epochs=0.1, evaluate=scripted([0.4]))
+    assert (result.total_steps, result.best_step) == (1, 1)
