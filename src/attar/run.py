@@ -126,7 +126,9 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise RecipeError(f"{folder}: a file stands where the folder should go; choose another name") from error
+        raise RecipeError(
+            f"{folder}: a file stands where the folder should go; choose another name"
+        ) from error
     lock = _stamp_of(folder).with_suffix(".lock")
     lock.parent.mkdir(exist_ok=True)
     with lock.open("w") as stream:

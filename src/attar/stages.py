@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from attar.errors import RecipeError
 from attar.recipe import Recipe
 from attar.run import identity_of, run_stage
 
@@ -73,9 +74,23 @@ def prepare(recipe: Recipe, sources: Sequence[Path], out: Path) -> Path:
 
 
 def _inputs(recipe: Recipe, sections: Sequence[str], **folders: Path) -> dict[str, Any]:
+    identities = {name: identity_of(folder) for name, folder in folders.items()}
+    if "encode" in sections:
+        _check_labels(folders["data"], recipe.resolved_task().labels, "the recipe's task")
     chosen = {name: recipe.model_dump(mode="json")[name] for name in sections}
     task = recipe.resolved_task().to_json()
-    return {"task": task, "seed": recipe.seed, **chosen} | {k: identity_of(v) for k, v in folders.items()}
+    return {"task": task, "seed": recipe.seed, **chosen, **identities}
+
+
+def _check_labels(data: Path, labels: Sequence[str], whose: str) -> None:
+    from attar.records.prepared import load_manifest
+
+    prepared = load_manifest(data)["task"]["labels"]
+    if prepared != list(labels):
+        raise RecipeError(
+            f"{data} was prepared for the labels {', '.join(prepared)}; {whose} has {', '.join(labels)}: "
+            "prepare the data with the same recipe"
+        )
 
 
 def train(recipe: Recipe, data: Path, out: Path) -> Path:
@@ -125,8 +140,9 @@ def export(recipe: Recipe, checkpoint: Path, data: Path, out: Path) -> Path:
         from attar.models.checkpoint import load_checkpoint
         from attar.records.prepared import load_split
 
-        notes = {"recipe": recipe.name}
-        export_checkpoint(load_checkpoint(checkpoint), load_split(data, "dev"), out, recipe.export, notes)
+        loaded = load_checkpoint(checkpoint)
+        _check_labels(data, loaded.task.labels, str(checkpoint))
+        export_checkpoint(loaded, load_split(data, "dev"), out, recipe.export, {"recipe": recipe.name})
 
     run_stage(out, "export", _inputs(recipe, ("export",), checkpoint=checkpoint, data=data), work)
     return out

@@ -119,7 +119,8 @@ def test_a_checkpoint_as_teacher(tmp_path, make_checkpoint, make_examples):
     checkpoint, examples = make_checkpoint(), make_examples(5)
     save_checkpoint(checkpoint, tmp_path / "teacher")
     loaded, ask, identity = load_teacher(tmp_path / "teacher")
-    np.testing.assert_array_equal(ask(examples), predict_logits(checkpoint, examples))
+    np.testing.assert_array_equal(ask(examples), predict_logits(checkpoint, examples, quick=True))
+    np.testing.assert_allclose(ask(examples), predict_logits(checkpoint, examples), rtol=0, atol=0.1)
     assert loaded.task == checkpoint.task
     assert load_teacher(tmp_path / "teacher")[2] == identity
 

@@ -353,16 +353,54 @@ def test_several_precisions_in_one_process(trial):
         assert 0 <= result.best_score <= 1
 
 
-def test_a_bare_objective_says_whose_it_is():
-    with pytest.raises(RuntimeError, match="Objective has no forward"):
-        Objective()(nn.Identity(), {}, torch.zeros(1))
+class Watching(HardLabels):
+    """Labels, keeping the ids that it was shown."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.seen = []
+
+    def forward(self, model, inputs, rows):
+        self.seen.append((rows.tolist(), inputs["input_ids"].clone()))
+        return super().forward(model, inputs, rows)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_token_dropout_hides_text_and_nothing_else(trial, share):
+    one = trial("hides")
+    encoder = one.checkpoint.encoder
+    watching = Watching(one.checkpoint.task, one.examples, "sqrt")
+    one.run(objective=watching, token_dropout=share, epochs=4)
+    encodings, changed, text = encoder.encode(one.examples), 0, 0
+    for rows, ids in watching.seen:
+        for row, shown in zip(rows, ids, strict=True):
+            before = torch.from_numpy(encodings[row].ids).long()
+            now, free = shown[: len(before)], ~torch.isin(before, torch.tensor(sorted(encoder.fixed)))
+            assert torch.equal(now[~free], before[~free])
+            assert set(now[free & (now != before)].tolist()) <= {encoder.hidden}
+            changed, text = changed + int((now != before).sum()), text + int(free.sum())
+            assert (shown[len(before) :] == encoder.pad).all()
+    assert changed / text == pytest.approx(share, abs=0.05)
+    assert encoder.hidden == encoder.tokenizer.token_to_id("[MASK]")
+
+
+def test_frozen_layers_stay_as_they_are(trial):
+    from attar.models.encoders import freeze_first
+
+    one = trial("frozen")
+    freeze_first(one.checkpoint.model, 1)
+    start = one.weights()
+    one.run(epochs=1)
+    after = one.weights()
+    still = {name for name in start if torch.equal(start[name], after[name])}
+    assert still == {n for n in start if ".embeddings." in n or ".layer.0." in n}
 
 
 def test_no_examples(trial):
     one = trial("none")
     one.examples = []
     with pytest.raises(RecipeError, match="no training examples"):
-        one.run(objective=Objective(), evaluate=scripted([0.5]))
+        one.run(evaluate=scripted([0.5]))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU computes in fp16")

@@ -39,8 +39,8 @@ def distill(recipe: Recipe, data: Path, teacher: Path, out: Path) -> Path:
     theirs, ask, identity = load_teacher(teacher)
     if theirs.task.labels != task.labels:
         raise RecipeError(
-            f"{teacher}: the teacher answers {list(theirs.task.labels)}, the recipe's task has {list(task.labels)}; "
-            "labels and their order must be the same"
+            f"{teacher}: the teacher answers {list(theirs.task.labels)}, the recipe's task has "
+            f"{list(task.labels)}; labels and their order must be the same"
         )
     examples = load_split(data, "train")
     logits = cached_logits(ask, identity, examples, len(task.labels), out / "teacher-answers")

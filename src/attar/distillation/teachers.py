@@ -44,7 +44,7 @@ def load_teacher(folder: Path) -> tuple[Checkpoint, Teacher, str]:
             "task": card["task"],
         }
     )
-    return checkpoint, lambda examples: predict_logits(checkpoint, examples), identity
+    return checkpoint, lambda examples: predict_logits(checkpoint, examples, quick=True), identity
 
 
 def cached_logits(

@@ -7,7 +7,7 @@ no code.
 
 from __future__ import annotations
 
-import os
+import contextlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ from tokenizers import Tokenizer
 
 from attar.errors import CheckpointError
 from attar.files import folder_hashes, read_json, write_json
+from attar.models.precision import quick_inference
 from attar.task import Example, Task
 from attar.text.buckets import sorted_batches
 from attar.text.encoding import Encoding, InputSpec, TextEncoder, model_inputs
@@ -78,7 +79,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "attar.json").unlink(missing_ok=True)  # without it the folder is no checkpoint
     for name in CHECKPOINT_FILES:
-        os.replace(draft / name, folder / name)
+        (draft / name).replace(folder / name)
     shutil.rmtree(draft)
 
 
@@ -134,9 +135,13 @@ def first_position(model: PreTrainedModel) -> int:
 
 @torch.inference_mode()
 def predict_logits(
-    checkpoint: Checkpoint, examples: Sequence[Example], batch_size: int = 32
+    checkpoint: Checkpoint, examples: Sequence[Example], batch_size: int = 32, *, quick: bool = False
 ) -> NDArray[np.float32]:
-    """Logits [N, C] of a checkpoint's model, in the examples' order, dropout off, in fp32."""
+    """Logits [N, C] of a checkpoint's model, in the examples' order, dropout off.
+
+    In fp32, or with ``quick`` in bf16 where that is native: enough to choose a checkpoint or to
+    teach with.
+    """
     model = checkpoint.model
     device = next(model.parameters()).device
     encodings = checkpoint.encoder.encode(examples)
@@ -145,6 +150,7 @@ def predict_logits(
     model.eval()
     for rows in sorted_batches([len(e.ids) for e in encodings], batch_size):
         inputs = batch_to(checkpoint, [encodings[i] for i in rows], device)
-        out[rows] = model(**inputs).logits.float().cpu().numpy()
+        with quick_inference(device) if quick else contextlib.nullcontext():
+            out[rows] = model(**inputs).logits.float().cpu().numpy()
     model.train(was_training)
     return out

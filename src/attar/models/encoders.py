@@ -63,6 +63,8 @@ def load_encoder(recipe: TrainRecipe, num_labels: int, texts: Iterable[str]) -> 
         prune_embeddings(encoder.model, torch.from_numpy(old_ids), tokenizer)
         encoder = encoder._replace(tokenizer=tokenizer)
     set_dropout(encoder.model, recipe.dropout)
+    if recipe.freeze is not None:
+        freeze_first(encoder.model, recipe.freeze)
     return encoder
 
 
@@ -85,7 +87,7 @@ def _local_folder(recipe: TrainRecipe) -> str:
         from modelscope import snapshot_download
     except ImportError as error:
         raise CheckpointError(
-            f"encoder {recipe.encoder!r}: hub = 'modelscope' needs the package; pip install 'attar[modelscope]'"
+            f"encoder {recipe.encoder!r}: hub = 'modelscope' needs a package; pip install 'attar[modelscope]'"
         ) from error
     return str(snapshot_download(recipe.encoder, revision=recipe.revision))
 
@@ -125,14 +127,14 @@ def _load_transformers(name: str, recipe: TrainRecipe, num_labels: int) -> Encod
 def _check_whole(
     name: str, model: PreTrainedModel, loading: dict[str, Any], tokenizer: Tokenizer, num_special: int
 ) -> None:
-    """Refuse what transformers only warns of: fresh weights in the encoder, a vocabulary that is not its own."""
+    """Refuse what transformers only warns of: fresh encoder weights, a vocabulary not its own."""
     fresh = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
     prefix = f"{model.base_model_prefix}."
     lost = sorted(key for key in fresh if key.startswith(prefix) and "pooler" not in key)
     if lost:
         raise CheckpointError(
-            f"encoder {name!r}: {len(lost)} of its weights are missing or of another shape than config.json says "
-            f"({lost[0]}, ...); get the whole folder again"
+            f"encoder {name!r}: {len(lost)} of its weights are missing or of another shape than "
+            f"config.json says ({lost[0]}, ...); get the whole folder again"
         )
     tokens, rows = tokenizer.get_vocab_size(), model.get_input_embeddings().num_embeddings
     if not num_special < tokens <= rows:
@@ -166,6 +168,19 @@ def keep_layers(model: PreTrainedModel, keep: tuple[int, ...]) -> None:
         )
     model.base_model.encoder.layer = nn.ModuleList(layers[i - 1] for i in keep)
     model.config.num_hidden_layers = len(keep)
+
+
+def freeze_first(model: PreTrainedModel, num_layers: int) -> None:
+    """Keep a model's embeddings and its first layers out of training, in place.
+
+    Raises:
+        RecipeError: It has fewer layers, or shares them.
+    """
+    layers = encoder_layers(model) if num_layers else nn.ModuleList()
+    if num_layers > len(layers):
+        raise RecipeError(f"train.freeze = {num_layers}: the encoder has {len(layers)} layers")
+    for module in (model.base_model.embeddings, *layers[:num_layers]):
+        module.requires_grad_(False)
 
 
 def prune_embeddings(model: PreTrainedModel, old_ids: torch.Tensor, tokenizer: Tokenizer) -> None:

@@ -134,7 +134,8 @@ def _start_from_layers(
     deeper = from_layers is None and shape.layers > len(theirs)
     if deeper or len(chosen) != shape.layers or not all(1 <= i <= len(theirs) for i in chosen):
         raise RecipeError(
-            f"student.from_layers = {list(chosen)}: need {shape.layers} of the source's layers 1 to {len(theirs)}; "
+            f"student.from_layers = {list(chosen)}: need {shape.layers} of the source's layers "
+            f"1 to {len(theirs)}"
             "name them (one may stand twice), or set student.start = 'random'"
         )
     cut = _WidthCut(source, [theirs[i - 1] for i in chosen], shape)
@@ -200,9 +201,9 @@ class _WidthCut:
 
     def head(self, student: PreTrainedModel, source: PreTrainedModel) -> None:
         """Take the pooler and the classifier, where the source has them in BERT's form."""
-        pooler = getattr(source.base_model, "pooler", None)
-        if isinstance(getattr(pooler, "dense", None), nn.Linear):
-            self._linear(student.base_model.pooler.dense, pooler.dense, self.stream, self.stream)
+        mine, theirs = (getattr(model.base_model, "pooler", None) for model in (student, source))
+        if isinstance(mine, nn.Module) and isinstance(theirs, nn.Module) and hasattr(theirs, "dense"):
+            self._linear(mine.dense, theirs.dense, self.stream, self.stream)  # type: ignore[arg-type]
             classifier = getattr(source, "classifier", None)
             if isinstance(classifier, nn.Linear) and classifier.out_features == student.config.num_labels:
                 every = torch.arange(classifier.out_features)

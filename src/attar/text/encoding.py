@@ -55,7 +55,8 @@ class InputSpec:
             raise RecipeError(f"max_tokens = {self.max_tokens}: a marked pair needs at least 8")
         if self.reads == "mark" and self.style != "marked_pair":
             raise RecipeError(
-                f"encode.reads = 'mark' needs style 'marked_pair'; the task's is {self.style!r}: set encode.reads = 'cls'"
+                f"encode.reads = 'mark' needs style 'marked_pair'; the task's is {self.style!r}: "
+                "set encode.reads = 'cls'"
             )
 
     @classmethod
@@ -93,6 +94,11 @@ class TextEncoder:
         tokenizer: With [CLS], [SEP] and [PAD] (or <s>, </s>, <pad>) in its vocabulary.
         spec: The input's form.
 
+    Attributes:
+        pad: Id of the padding token.
+        fixed: Ids that belong to the input's form, not to the text.
+        hidden: Id that stands for a token the model shall not see.
+
     Raises:
         RecipeError: The tokenizer lacks a special token.
     """
@@ -105,6 +111,8 @@ class TextEncoder:
         self.pad = self._special("[PAD]", "<pad>")
         mark = tokenizer.encode(_MARK, add_special_tokens=False).ids
         self._mark = mark[-1:]
+        self.fixed = frozenset({self._cls, self._sep, self.pad, *self._mark})
+        self.hidden = self._special("[MASK]", "<mask>", "[UNK]", "<unk>")
         marks = (tokenizer.encode(mark, add_special_tokens=False).ids for mark in CLAUSE_MARKS)
         unknown = tokenizer.token_to_id("[UNK]"), tokenizer.token_to_id("<unk>")
         self._clause_marks = frozenset(ids[-1] for ids in marks if ids and ids[-1] not in unknown)

@@ -14,6 +14,7 @@ import json
 import logging
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from torch import nn
 
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint, batch_to
+from attar.models.precision import computes_in_bf16
 from attar.progress import progress_bar
 from attar.recipe import FitRecipe
 from attar.text.buckets import shuffled_batches
@@ -41,12 +43,13 @@ _LOG_EVERY = 10
 _NO_DECAY = ("bias", "LayerNorm.weight", "layer_norm.weight")
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, ABC):
     """What is learnt: named losses of a batch.
 
     Subclasses may hold parameters (projections between widths, say); the loop trains them too.
     """
 
+    @abstractmethod
     def forward(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: torch.Tensor
     ) -> dict[str, torch.Tensor]:
@@ -60,7 +63,6 @@ class Objective(nn.Module):
         Returns:
             Named losses, [B] each, already weighted: their sum is what is minimised.
         """
-        raise RuntimeError(f"{type(self).__name__} has no forward of its own")  # our own bug
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class FitResult:
     collapsed: bool
 
 
-def fit(
+def fit(  # noqa: PLR0913 - the loop is one call
     checkpoint: Checkpoint,
     encodings: Sequence[Encoding],
     objective: Objective,
@@ -217,6 +219,8 @@ class _Fit:
             sync = contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped)
             with sync:
                 inputs = batch_to(self.checkpoint, [self.encodings[i] for i in part], self.accelerator.device)
+                if self.recipe.token_dropout:
+                    self._hide_tokens(inputs["input_ids"])
                 losses = self.objective(
                     self.wrapped, inputs, torch.tensor(part, device=self.accelerator.device)
                 )
@@ -228,6 +232,12 @@ class _Fit:
                 totals[key] = totals.get(key, torch.zeros(())) + value.detach().float().sum().cpu() * share
         self._update(totals)
         return totals
+
+    def _hide_tokens(self, ids: torch.Tensor) -> None:
+        """Replace a random share of the text's tokens, in place."""
+        drawn = torch.rand(ids.shape).to(ids.device) < self.recipe.token_dropout
+        text = ~torch.isin(ids, torch.tensor(sorted(self.checkpoint.encoder.fixed), device=ids.device))
+        ids[drawn & text] = self.checkpoint.encoder.hidden
 
     def _update(self, losses: dict[str, torch.Tensor]) -> None:
         factor = schedule_factor(self.recipe.schedule, self.step, self.total_steps, self.recipe.warmup)
@@ -359,8 +369,7 @@ def _accelerator(recipe: FitRecipe) -> Accelerator:
     gpu = torch.cuda.is_available()
     match recipe.precision:
         case "auto":
-            fast = torch.cuda.is_bf16_supported() if gpu else _cpu_computes_in_bf16()
-            precision = "bf16" if fast else "no"
+            precision = "bf16" if computes_in_bf16() else "no"
         case "fp32":
             precision = "no"
         case "fp16" if not gpu:
@@ -370,9 +379,3 @@ def _accelerator(recipe: FitRecipe) -> Accelerator:
     # accelerate holds a process to its first precision; the next stage may ask for another one.
     AcceleratorState._reset_state()
     return Accelerator(mixed_precision=precision, cpu=not gpu)
-
-
-def _cpu_computes_in_bf16() -> bool:
-    """Whether this processor multiplies bf16 natively; emulated, it is slower than fp32."""
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,13 +21,17 @@ from torch import nn
 from attar.errors import RecipeError
 from attar.evaluation.metrics import scores
 from attar.models.checkpoint import Checkpoint, batch_to
+from attar.models.precision import quick_inference
 from attar.task import Example
 from attar.text.buckets import sorted_batches
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 __all__ = ["start_head"]
 
 _LOG = logging.getLogger(__name__)
-_MOST_EXAMPLES = 5000
+_MOST_EXAMPLES = 2000
 _STRENGTHS = (0.003, 0.03, 0.3)
 
 
@@ -37,7 +42,7 @@ def start_head(
 
     Args:
         checkpoint: A BERT, RoBERTa, ERNIE, ELECTRA or ALBERT classifier.
-        examples: Labelled; the first 5,000 are used.
+        examples: Labelled; the first 2,000 are used.
         dev: Labelled; they choose the probe's regularisation.
         weights: [C] weights of the classes.
 
@@ -90,7 +95,7 @@ def _by_class(probe: LogisticRegression, num_labels: int) -> tuple[NDArray[np.fl
     return weights, biases
 
 
-def _head(model: nn.Module) -> tuple[nn.Linear, nn.Linear, Callable[[torch.Tensor], torch.Tensor]]:
+def _head(model: PreTrainedModel) -> tuple[nn.Linear, nn.Linear, Callable[[torch.Tensor], torch.Tensor]]:
     """The two linear layers of a classifier's head and what stands between them."""
     base, classifier = model.base_model, model.classifier
     pooler = getattr(base, "pooler", None)
@@ -98,7 +103,7 @@ def _head(model: nn.Module) -> tuple[nn.Linear, nn.Linear, Callable[[torch.Tenso
         case nn.Module(dense=nn.Linear() as dense), nn.Linear() as out:
             return dense, out, torch.tanh
         case nn.Linear() as dense, nn.Linear() as out:
-            return dense, out, base.pooler_activation
+            return dense, out, torch.tanh
         case _, nn.Module(dense=nn.Linear() as dense, out_proj=nn.Linear() as out):
             between = getattr(classifier, "activation", torch.tanh)
             return dense, out, between
@@ -117,7 +122,8 @@ def _first_tokens(checkpoint: Checkpoint, examples: Sequence[Example]) -> NDArra
     rows: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(examples)
     for batch in sorted_batches([len(e.ids) for e in encodings], 32):
         inputs = batch_to(checkpoint, [encodings[i] for i in batch], device)
-        hidden = model.base_model(**inputs).last_hidden_state[:, 0].float().cpu().numpy()
+        with quick_inference(device):
+            hidden = model.base_model(**inputs).last_hidden_state[:, 0].float().cpu().numpy()
         for i, row in zip(batch, hidden, strict=True):
             rows[i] = row
     return np.stack(rows)
