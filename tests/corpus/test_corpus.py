@@ -21,8 +21,11 @@ def task(request):
     return request.param
 
 
+FOLDERS = {"cosmetics": ("cosmetics", "cosmetics_hard"), "components": ("components",)}
+
+
 def read(task: str) -> list[Record | Rejection]:
-    return list(read_source(CORPUS / task, {}))
+    return [record for folder in FOLDERS[task] for record in read_source(CORPUS / folder, {})]
 
 
 def by_review(task: str) -> dict[str, list[Record]]:
@@ -76,7 +79,8 @@ def test_the_data_card_counts_right(task):
     labels = BUILT_IN_TASKS[task].labels
     groups = defaultdict(list)
     for record in read(task):
-        groups[Path(record.where).name.partition(":")[0]].append(record)
+        file = Path(record.where.rpartition(":")[0])
+        groups[f"{file.parent.name}/{file.name}"].append(record)
         groups[record.meta["channel"]].append(record)
         groups[record.meta.get("wordtype", "all")].append(record)
         if task == "cosmetics":

@@ -191,3 +191,19 @@ def test_a_vocabulary_that_is_not_the_models_is_refused(folder_of):
     with (folder / "vocab.txt").open("a", encoding="utf-8") as stream:
         stream.write("龘\n")
     assert "82 tokens, its embeddings 81 rows" in one_line(folder)
+
+
+@pytest.mark.parametrize(("num_layers", "trained"), [(0, {0, 1}), (1, {1}), (2, set())])
+def test_frozen_layers_are_left_out_of_training(folder_of, num_layers, trained):
+    model = load_encoder(recipe_of(folder_of("bert"), freeze=num_layers), 3, ()).model
+    assert not any(p.requires_grad for p in model.base_model.embeddings.parameters())
+    for number, layer in enumerate(encoder_layers(model)):
+        assert {p.requires_grad for p in layer.parameters()} == {number in trained}
+    assert all(p.requires_grad for p in model.classifier.parameters())
+
+
+def test_more_frozen_layers_than_there_are(folder_of):
+    with pytest.raises(RecipeError, match="train.freeze = 3: the encoder has 2 layers"):
+        load_encoder(recipe_of(folder_of("bert"), freeze=3), 3, ())
+    with pytest.raises(RecipeError, match="freeze"):
+        load_encoder(recipe_of(folder_of("albert"), freeze=1), 3, ())

@@ -33,13 +33,14 @@ def test_every_head_learns_without_touching_the_encoder(make_checkpoint, make_ex
     start_head(checkpoint, examples, make_examples(60, seed=5), EVEN)
     after = checkpoint.model.base_model.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
-    assert accuracy(checkpoint, examples) > 0.6
+    assert accuracy(checkpoint, examples) > 0.45  # the commonest label: 0.37
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("labels", [("坏", "一般", "好"), ("坏", "好")])
-def test_the_model_answers_as_the_probe_does(make_checkpoint, make_examples, monkeypatch, labels):
+def test_the_model_answers_as_the_probe_does(make_checkpoint, make_examples, monkeypatch, kind, labels):
     task = Task("t", labels)
-    checkpoint, examples = make_checkpoint(task=task), make_examples(90, task=task)
+    checkpoint, examples = make_checkpoint(kind, task), make_examples(90, task=task)
     fitted = []
 
     class Watched(LogisticRegression):
@@ -73,11 +74,12 @@ def test_a_label_that_training_never_saw(make_checkpoint, make_examples):
     assert (logits.argmax(1) != 1).all()
 
 
-def test_one_label_alone_leaves_the_head(make_checkpoint, make_examples):
+def test_one_label_alone_leaves_the_head(make_checkpoint, make_examples, caplog):
     checkpoint = make_checkpoint()
     before = checkpoint.model.classifier.weight.clone()
     start_head(checkpoint, [e for e in make_examples(90) if e.label == "积极"], make_examples(9), EVEN)
     assert torch.equal(checkpoint.model.classifier.weight, before)
+    assert "all training examples are '积极'" in caplog.text
 
 
 def test_weights_of_the_classes_are_used(make_checkpoint, make_examples):

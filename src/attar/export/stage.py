@@ -10,6 +10,7 @@ import importlib.metadata
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,7 @@ def export_checkpoint(
     quantised = subject.graph(Quantisation(ranges))
     int8 = subject.open(quantised)
     int8_logits = batched_logits(int8, subject.encodings)
-
-    def errors() -> dict[str, float]:
-        return layer_errors(plain, ranges, calibrating, pad=subject.pad, spec=subject.spec)
-
+    errors = partial(layer_errors, plain, ranges, calibrating, pad=subject.pad, spec=subject.spec)
     _LOG.info("export: the int8 graph against the checkpoint")
     longest = subject.spec.max_tokens
     try:

@@ -23,7 +23,15 @@ from attar.text.vocabulary import prune_vocabulary
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["Encoder", "load_encoder", "prune_embeddings", "set_dropout"]
+__all__ = [
+    "Encoder",
+    "encoder_layers",
+    "freeze_first",
+    "keep_layers",
+    "load_encoder",
+    "prune_embeddings",
+    "set_dropout",
+]
 
 
 class Encoder(NamedTuple):
@@ -154,7 +162,7 @@ def encoder_layers(model: PreTrainedModel) -> nn.ModuleList:
     if not isinstance(layers, nn.ModuleList):
         raise RecipeError(
             f"{type(model).__name__}: its layers are shared or not in encoder.layer, so single layers "
-            "cannot be taken from it; leave keep_layers out and set student.start = 'random'"
+            "cannot be taken from it; leave keep_layers and freeze out and set student.start = 'random'"
         )
     return layers
 

@@ -10,7 +10,6 @@ the whole.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import math
 import time
@@ -30,6 +29,7 @@ from attar.progress import progress_bar
 from attar.recipe import FitRecipe
 from attar.text.buckets import shuffled_batches
 from attar.text.encoding import Encoding
+from attar.training.metrics_log import MetricsLog
 from attar.training.schedules import schedule_factor
 from attar.training.state import TrainingStates
 
@@ -160,7 +160,7 @@ class _Fit:
         self.wrapped = self.accelerator.prepare_model(self.model)
         self.optimiser = self.accelerator.prepare_optimizer(_optimiser(self.model, self.objective, recipe))
         self.states = TrainingStates(folder / "state")
-        self.log = _MetricsLog(folder, enabled=self.accelerator.is_main_process)
+        self.log = MetricsLog(folder, enabled=self.accelerator.is_main_process)
         self.best: dict[str, torch.Tensor] = {}
         self.best_score, self.best_step, self.best_collapsed = -1.0, 0, False
         self.history: list[dict[str, float]] = []
@@ -310,42 +310,6 @@ class _Fit:
         self.best_score, self.best_step = state["best_score"], state["best_step"]
         self.best_collapsed = state["best_collapsed"]
         _LOG.info("resuming after step %d of %d", self.step, self.total_steps)
-
-
-class _MetricsLog:
-    """metrics.jsonl and TensorBoard scalars, one line or point a step, none twice after a resume."""
-
-    def __init__(self, folder: Path, *, enabled: bool) -> None:
-        self.folder, self.enabled = folder, enabled
-
-    @contextlib.contextmanager
-    def opened(self, after_step: int) -> Iterator[None]:
-        if not self.enabled:
-            yield
-            return
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / "metrics.jsonl"
-        kept = ""
-        if path.is_file() and after_step:
-            lines = path.read_text("utf-8").splitlines(keepends=True)
-            kept = "".join(x for x in lines if x.endswith("}\n") and json.loads(x)["step"] <= after_step)
-        with path.open("w", encoding="utf-8") as self._lines:
-            self._lines.write(kept)
-            self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=after_step + 1)
-            try:
-                yield
-            finally:
-                self._board.close()
-
-    def write(self, step: int, figures: dict[str, float]) -> None:
-        if not self.enabled:
-            return
-        self._lines.write(json.dumps({"step": step} | figures) + "\n")
-        self._lines.flush()
-        for key, value in figures.items():
-            self._board.add_scalar(key, value, step)
 
 
 def _optimiser(model: nn.Module, objective: nn.Module, recipe: FitRecipe) -> torch.optim.Optimizer:

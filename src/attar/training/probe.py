@@ -47,7 +47,7 @@ def start_head(
         weights: [C] weights of the classes.
 
     Returns:
-        The probe's macro-F1 on dev.
+        The probe's macro-F1 on dev; 0 where one label is all there is, which leaves the head as it was.
 
     Raises:
         RecipeError: The classifier's head has another form.
@@ -55,6 +55,9 @@ def start_head(
     task, model = checkpoint.task, checkpoint.model
     dense, out, activation = _head(model)
     seen, gold = examples[:_MOST_EXAMPLES], np.array([task.index_of(e) for e in examples[:_MOST_EXAMPLES]])
+    if len(np.unique(gold)) == 1:
+        _LOG.warning("all training examples are %r: there is nothing to probe for", task.labels[gold[0]])
+        return 0.0
     hidden = _first_tokens(checkpoint, seen)
     mean, spread = hidden.mean(0), hidden.std(0) + 1e-6
 

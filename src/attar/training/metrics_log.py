@@ -1,0 +1,53 @@
+"""What a training says as it goes: metrics.jsonl for programs, TensorBoard for people."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["MetricsLog"]
+
+
+class MetricsLog:
+    """metrics.jsonl and TensorBoard scalars, one line or point a step, none twice after a resume.
+
+    Args:
+        folder: Gets both.
+        enabled: Whether this process writes; one of a launch does.
+    """
+
+    def __init__(self, folder: Path, *, enabled: bool) -> None:
+        self.folder, self.enabled = folder, enabled
+
+    @contextlib.contextmanager
+    def opened(self, after_step: int) -> Iterator[None]:
+        """Open the log for steps after ``after_step``, dropping what a killed run wrote beyond it."""
+        if not self.enabled:
+            yield
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "metrics.jsonl"
+        kept = ""
+        if path.is_file() and after_step:
+            lines = path.read_text("utf-8").splitlines(keepends=True)
+            kept = "".join(x for x in lines if x.endswith("}\n") and json.loads(x)["step"] <= after_step)
+        with path.open("w", encoding="utf-8") as self._lines:
+            self._lines.write(kept)
+            self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=after_step + 1)
+            try:
+                yield
+            finally:
+                self._board.close()
+
+    def write(self, step: int, figures: dict[str, float]) -> None:
+        """Write the figures of one step."""
+        if not self.enabled:
+            return
+        self._lines.write(json.dumps({"step": step} | figures) + "\n")
+        self._lines.flush()
+        for key, value in figures.items():
+            self._board.add_scalar(key, value, step)

@@ -1,0 +1,249 @@
+"""The whole line on easy data and a tiny encoder: every stage, kept, redone, scored."""
+
+import csv
+import json
+import logging
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+from typer.testing import CliRunner
+
+import attar.comparison
+import attar.evaluation.report
+from attar import cli
+from attar.errors import ArtifactError
+from attar.evaluation.benchmark import interleaved
+from attar.files import file_hash
+from attar.recipe import load_recipe
+from attar.stages import RunFolders, run_recipe
+
+pytestmark = pytest.mark.slow
+
+RECIPE = """
+seed = 3
+[data]
+sources = ["rows.jsonl"]
+dev = 0.2
+test = 0.2
+[encode]
+max_tokens = 32
+[train]
+encoder = "{encoder}"
+epochs = 24
+batch_size = 16
+learning_rate = 2e-3
+dropout = 0.0
+precision = "fp32"
+[student]
+layers = 1
+hidden = 24
+heads = 4
+intermediate = 48
+vocab_margin = 5
+[distill]
+epochs = 30
+batch_size = 16
+learning_rate = 3e-3
+dropout = 0.0
+precision = "fp32"
+temperature = 2
+[export]
+max_flips = 0.3
+max_f1_loss = 0.3
+[evaluate]
+bootstrap = 100
+speed_examples = 8
+speed_repeats = 2
+"""
+SCORES = (
+    "accuracy", "macro_f1", "macro_f1_low", "macro_f1_high", "size_bytes", "examples_per_second", "latency_ms_p50",
+)  # fmt: skip
+MODELS = ("teacher", "student", "student_int8", "finetuned", "tfidf", "majority")
+STAGES = ("prepare", "train", "distill", "finetune", "export", "evaluate")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_clock():
+    """Speeds are measured in moments: here it matters that they are, not what they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        moments = partial(interleaved, single_examples=20, turn_seconds=0.02)
+        patch.setattr(attar.evaluation.report, "interleaved", moments)
+        patch.setattr(attar.comparison, "interleaved", moments)
+        yield
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory, encoder_folder, make_rows):
+    """A recipe's path and the folders of its first run."""
+    folder = tmp_path_factory.mktemp("story")
+    make_rows(folder / "rows.jsonl", 120)
+    path = folder / "easy.toml"
+    path.write_text(RECIPE.format(encoder=encoder_folder), "utf-8")
+    said = []
+    folders = run_recipe(load_recipe(path), folder / "run", said.append)
+    assert [line.split(":")[0] for line in said] == ["prepare", "train", "distill", "distill", "export", "evaluate"]
+    return path, folders
+
+
+def files_of(folder):
+    """Every file below a folder but the locks, with when it was written."""
+    return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.suffix != ".lock"}
+
+
+def again(path, caplog, *overrides):
+    """Run once more; the stages that were done, and those that were kept."""
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "attar"):
+        folders = run_recipe(load_recipe(path, overrides), path.parent / "run", lambda _: None)
+    told = [record.getMessage() for record in caplog.records if record.name == "attar.run"]
+    done = [line.split(":")[0] for line in told if ": done in" in line]
+    kept = [line.split(":")[0] for line in told if ": unchanged, kept" in line]
+    assert sorted(done + kept) == sorted(STAGES)
+    return folders, done
+
+
+def test_every_folder_holds_what_it_promises(story):
+    _, folders = story
+    assert folders == RunFolders.under(folders.data.parent)
+    prepared = {"train.json", "dev.json", "test.json", "rejected.jsonl", "manifest.json"}
+    assert {p.name for p in folders.data.iterdir()} == prepared
+    checkpoint = {"config.json", "model.safetensors", "tokenizer.json", "attar.json", "metrics.jsonl"}
+    for folder in (folders.teacher, folders.student, folders.finetuned):
+        assert {p.name for p in folder.iterdir() if p.is_file()} == checkpoint
+    assert {p.name for p in folders.artifact.iterdir()} == {
+        "model.onnx", "tokenizer.json", "attar.json", "README.md"
+    }  # fmt: skip
+    assert {"report.json", "report.html"} <= {p.name for p in folders.report.iterdir()}
+    assert {p.name for p in folders.data.parent.iterdir()} == {*folders._fields, ".attar"}
+
+
+def test_the_report_has_its_keys(story):
+    path, folders = story
+    report = json.loads((folders.report / "report.json").read_text("utf-8"))
+    assert set(report["models"]) == set(MODELS)
+    for name, model in report["models"].items():
+        assert set(SCORES) <= set(model), name
+        assert 0 <= model["macro_f1_low"] <= model["macro_f1"] <= model["macro_f1_high"] <= 1
+        assert 0 <= model["accuracy"] <= 1
+    assert report["models"]["majority"]["size_bytes"] is None
+    for name in MODELS[:-1]:
+        assert report["models"][name]["size_bytes"] > 0
+    assert report["models"]["teacher"]["examples_per_second"] > 0
+    assert 0 <= report["agreement"] <= 1
+    assert report["ratios"]["smaller"] > 1
+    assert report["ratios"]["faster"] > 0
+    assert (report["task"], report["num_test"], report["title"]) == ("cosmetics", 24, path.stem)
+    assert {"attar", "torch", "onnxruntime"} <= set(report["versions"])
+
+
+def test_easy_data_is_learnt_by_teacher_student_and_artifact(story):
+    _, folders = story
+    models = json.loads((folders.report / "report.json").read_text("utf-8"))["models"]
+    for name in ("teacher", "student", "student_int8", "finetuned", "tfidf"):
+        assert models[name]["macro_f1"] > models["majority"]["macro_f1"] + 0.3, name
+    notes = [json.loads((f / "attar.json").read_text("utf-8"))["notes"] for f in folders[1:4]]
+    assert [each["role"] for each in notes] == ["teacher", "student", "finetuned"]
+    assert not any(each["collapsed"] for each in notes)
+
+
+def test_the_report_page_stands_alone(story):
+    _, folders = story
+    page = (folders.report / "report.html").read_text("utf-8")
+    assert "student_int8" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "src=\"http" not in page
+
+
+def test_nothing_is_repeated_without_need(story, caplog):
+    path, folders = story
+    before = files_of(folders.data.parent)
+    _, done = again(path, caplog)
+    assert done == []
+    assert files_of(folders.data.parent) == before
+
+
+def test_the_temperature_redoes_the_student_and_what_follows_from_it(story, caplog):
+    path, folders = story
+    student = file_hash(folders.student / "model.safetensors")
+    before = files_of(folders.data.parent)
+    _, done = again(path, caplog, "distill.temperature=5")
+    assert done == ["distill", "export", "evaluate"]
+    assert file_hash(folders.student / "model.safetensors") != student
+    after = files_of(folders.data.parent)
+    for folder in (folders.data, folders.teacher, folders.finetuned):
+        assert {p: t for p, t in after.items() if folder in p.parents} == {
+            p: t for p, t in before.items() if folder in p.parents
+        }
+    # The same recipe as at first gives the same student again, to the bit.
+    again(path, caplog)
+    assert file_hash(folders.student / "model.safetensors") == student
+
+
+def test_a_damaged_artifact_is_refused_and_made_again(story, caplog):
+    from attar.artifact import load_artifact
+
+    path, folders = story
+    model = folders.artifact / "model.onnx"
+    whole = file_hash(model)
+    model.write_bytes(model.read_bytes()[:-100])
+    with pytest.raises(ArtifactError, match="model.onnx"):
+        load_artifact(folders.artifact)
+    _, done = again(path, caplog)
+    assert done == ["export"]
+    assert file_hash(model) == whole
+
+
+def test_the_artifact_scores_on_its_own(story, tmp_path):
+    _, folders = story
+    texts = {"白润，口红差。服贴": "消极", "香粉，口红是。毛孔": "中性", "红润粉底，口红好。色": "积极"}
+    with (tmp_path / "rows.csv").open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([("id", "text", "term"), *((i, t, "口红") for i, t in enumerate(texts))])
+    moved = tmp_path / "elsewhere"
+    folders.artifact.rename(moved)
+    try:
+        code = (
+            "import sys; from attar.cli import main\n"
+            "try: main()\n"
+            "finally: assert not {'torch', 'transformers', 'sklearn'} & set(sys.modules)"
+        )
+        where = ["--in", tmp_path / "rows.csv", "--out", tmp_path / "scored.csv"]
+        done = subprocess.run(
+            [sys.executable, "-c", code, "score", moved, *where], capture_output=True, text=True, check=False
+        )
+    finally:
+        moved.rename(folders.artifact)
+    assert done.returncode == 0, done.stderr
+    assert "scored:    3 mentions of 3 rows" in done.stdout
+    with (tmp_path / "scored.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["id"] for row in rows] == ["0", "1", "2"]
+    assert [row["text"] for row in rows] == list(texts)
+    assert sum(row["label"] == label for row, label in zip(rows, texts.values(), strict=True)) >= 2
+    for row in rows:
+        probs = [float(row[f"prob_{label}"]) for label in ("消极", "中性", "积极")]
+        assert sum(probs) == pytest.approx(1, abs=1e-3)
+        assert float(row["prob"]) == pytest.approx(max(probs))
+
+
+def test_the_run_verb_ends_with_what_to_do_next(story):
+    path, folders = story
+    run = folders.data.parent
+    result = CliRunner().invoke(cli.app, ["run", str(path), "--out", str(run)])
+    assert result.exit_code == 0, result.output
+    assert f"report:    {run / 'report' / 'report.html'}" in result.stdout
+    assert f"artifact:  {run / 'artifact'}" in result.stdout
+    assert f"attar score {run / 'artifact'} --in" in result.stdout.replace("\n", "")
+    assert "same label for" in result.stdout
+
+
+def test_bench_times_both(story, tmp_path):
+    _, folders = story
+    arguments = ["bench", folders.artifact, "--data", folders.data, "--against", folders.teacher]
+    arguments += ["--repeats", 1, "--out", tmp_path / "speeds.json"]
+    result = CliRunner().invoke(cli.app, list(map(str, arguments)))
+    assert result.exit_code == 0, result.output
+    speeds = json.loads((tmp_path / "speeds.json").read_text("utf-8"))
+    assert set(speeds) == {"artifact", "teacher"}
+    assert all(speed["examples_per_second"] > 0 for speed in speeds.values())
