@@ -6,7 +6,8 @@
 ``makeup``: DIR holds Train_makeup_reviews.csv and Train_makeup_labels.csv (Zhijiang Cup 2019).
 ``restaurants``: DIR holds train.txt of the ASTE form (text####[((first, last), (..), 'POS'), ...]).
 Rows with an aspect term only. The split is this project's own: by review, 70 / 10 / 20, seed 20;
-dev chooses everything, test is scored once, at the end of the run. Stopped, it goes on.
+dev chooses everything, test is scored once, at the end of the run. The settings are those of
+recipes/quickstart.toml. Stopped, it goes on.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from attar.files import whole_file
 from attar.recipe import load_recipe
 from attar.stages import run_recipe
 
-HERE = Path(__file__).resolve().parent
-RESULTS = HERE.parent / "docs" / "results.md"
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "docs" / "results.md"
 
 
 def makeup_rows(folder: Path) -> Iterator[dict[str, Any]]:
@@ -112,7 +113,7 @@ def main() -> None:
         for number, row in enumerate(SETS[args.set](args.folder)):
             if args.terms is None or number < args.terms:
                 stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-    recipe = load_recipe(HERE / "aspect_sets.toml", [f"name={args.set}", *args.overrides])
+    recipe = load_recipe(ROOT / "recipes" / "quickstart.toml", [f"name={args.set}", *args.overrides])
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"sources": (rows,)})})
     folders = run_recipe(recipe, args.out, logging.info)
     options = "".join(f" --set {override}" for override in args.overrides)

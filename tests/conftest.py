@@ -91,7 +91,7 @@ def make_model():
         model = getattr(transformers, f"{name}{head}")(config).eval()
         with torch.no_grad():
             for parameter in model.parameters():  # biases and norms that are not 0 and 1
-                parameter += 0.05 * torch.randn_like(parameter)
+                parameter.add_(torch.randn_like(parameter), alpha=0.05)
         return model
 
     return make
@@ -160,3 +160,36 @@ def encoder_folder(tmp_path_factory, make_model):
     make_model("bert", "ForMaskedLM").save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(TOKENS) + "\n", "utf-8")
     return folder
+
+
+@pytest.fixture
+def attar_main(monkeypatch, capsys):
+    """``attar_main(*arguments)``: the command line in this process; exit code, stdout, stderr."""
+    import sys
+
+    from attar import cli
+
+    monkeypatch.delenv("ATTAR_DEBUG", raising=False)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["attar", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        captured = capsys.readouterr()
+        return left.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def one_line():
+    """``one_line(code, stderr)``: the message of an error that the user can mend."""
+
+    def message(code, stderr):
+        lines = [line for line in stderr.splitlines() if line.startswith("attar: ")]
+        assert code == 2, stderr
+        assert len(lines) == 1, stderr
+        assert "Traceback" not in stderr
+        return lines[0].removeprefix("attar: ")
+
+    return message

@@ -26,30 +26,6 @@ def attar(*arguments, **settings):
     )
 
 
-@pytest.fixture
-def here(monkeypatch, capsys):
-    """``here(*arguments)``: the same in this process; exit code, stdout, stderr."""
-    monkeypatch.delenv("ATTAR_DEBUG", raising=False)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["attar", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        captured = capsys.readouterr()
-        return left.value.code, captured.out, captured.err
-
-    return run
-
-
-def one_line(code, stderr):
-    """The message of an error that the user can mend."""
-    lines = [line for line in stderr.splitlines() if line.startswith("attar: ")]
-    assert code == 2, stderr
-    assert len(lines) == 1, stderr
-    assert "Traceback" not in stderr
-    return lines[0].removeprefix("attar: ")
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory, make_rows):
     """Rows and the folder that ``attar prepare`` makes of them."""
@@ -71,7 +47,9 @@ def test_help_of_each_verb_has_an_example(verb):
     for flag in ("--help", "-h"):
         result = CliRunner().invoke(cli.app, [verb, flag])
         assert result.exit_code == 0
-        assert f"Example: attar {verb} " in re.sub(r"[`\s]+", " ", result.stdout).replace("Example: ` ", "Example: ")
+        assert f"Example: attar {verb} " in re.sub(r"[`\s]+", " ", result.stdout).replace(
+            "Example: ` ", "Example: "
+        )
 
 
 def test_no_arguments_are_a_question_for_help():
@@ -113,10 +91,12 @@ def mistakes(folder):
     (folder / "typo.toml").write_text("[distill]\ntemperatur = 4\n", "utf-8")
     (folder / "empty.csv").write_text("", "utf-8")
     (folder / "columns.csv").write_text("review,label\n好,积极\n", "utf-8")
-    (folder / "unknown.jsonl").write_text('{"text": "口红好", "term": "口红", "label": "很好"}\n' * 3, "utf-8")
+    (folder / "unknown.jsonl").write_text(
+        '{"text": "口红好", "term": "口红", "label": "很好"}\n' * 3, "utf-8"
+    )
     (folder / "unprepared").mkdir(exist_ok=True)
     quick, rows, prepared = RECIPES / "quickstart.toml", folder / "rows.jsonl", folder / "data"
-    out = folder / "out"
+    out, nowhere = folder / "out", folder / "nowhere"
     return {
         "missing recipe": (["run", folder / "quikstart.toml"], "quikstart.toml: cannot read the recipe"),
         "typo in a recipe": (["run", folder / "typo.toml"], "did you mean 'distill.temperature'?"),
@@ -129,7 +109,7 @@ def mistakes(folder):
         "foreign folder": (["prepare", rows, "--out", folder], "was not written by attar"),
         "a file as folder": (["prepare", rows, "--out", rows], "a file stands where"),
         "unprepared data": (["train", quick, "--data", folder / "unprepared", "--out", out], "attar prepare"),
-        "missing data": (["train", quick, "--data", folder / "nowhere", "--out", out], "nowhere does not exist"),
+        "missing data": (["train", quick, "--data", nowhere, "--out", out], "nowhere does not exist"),
         "other labels": (
             ["train", RECIPES / "components.toml", "--data", prepared, "--out", out],
             "prepared for the labels 消极, 中性, 积极",
@@ -144,7 +124,7 @@ def mistakes(folder):
         ),
         "data as checkpoint": (["export", prepared, "--data", prepared, "--out", out], "is no checkpoint"),
         "no artifact": (["score", prepared, "--in", rows, "--out", folder / "s.csv"], "is no artifact"),
-        "missing artifact": (["score", folder / "nowhere", "--in", rows, "--out", folder / "s.csv"], "nowhere"),
+        "missing artifact": (["score", nowhere, "--in", rows, "--out", folder / "s.csv"], "nowhere"),
         "bench of no artifact": (["bench", prepared, "--data", prepared], "is no artifact"),
         "--set without recipe": (
             ["prepare", rows, "--out", out, "--set", "data.test=0.3"], "name it with --recipe"
@@ -154,9 +134,9 @@ def mistakes(folder):
 
 MISTAKES = (
     "missing recipe", "typo in a recipe", "typo in --set", "unknown task", "missing source", "empty file",
-    "missing column", "no usable row", "foreign folder", "a file as folder", "unprepared data", "missing data",
-    "other labels", "no teacher", "data as teacher", "data as checkpoint", "no artifact", "missing artifact",
-    "bench of no artifact", "--set without recipe",
+    "missing column", "no usable row", "foreign folder", "a file as folder", "unprepared data",
+    "missing data", "other labels", "no teacher", "data as teacher", "data as checkpoint", "no artifact",
+    "missing artifact", "bench of no artifact", "--set without recipe",
 )  # fmt: skip
 
 
@@ -165,29 +145,29 @@ def test_the_list_of_mistakes_is_whole(data):
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line(data, here, mistake):
+def test_a_mistake_is_one_line(data, attar_main, mistake, one_line):
     arguments, said = mistakes(data)[mistake]
-    code, out, err = here(*arguments)
+    code, out, err = attar_main(*arguments)
     assert said in one_line(code, err)
     assert out == ""
     assert not (data / "s.csv").exists()
 
 
 @pytest.mark.parametrize("mistake", ["typo in a recipe", "no usable row", "no artifact"])
-def test_the_same_from_a_process(data, mistake):
+def test_the_same_from_a_process(data, mistake, one_line):
     arguments, said = mistakes(data)[mistake]
     done = attar(*arguments)
     assert said in one_line(done.returncode, done.stderr)
     assert done.stdout == ""
 
 
-def test_review_text_is_in_no_error(tmp_path, here):
-    secret = "这是一条不该出现的评论"
+def test_review_text_is_in_no_error(tmp_path, attar_main, one_line):
+    review = "这是一条不该出现的评论"
     (tmp_path / "rows.jsonl").write_text(
-        json.dumps({"text": secret, "term": "口红", "label": "积极"}, ensure_ascii=False) + "\n", "utf-8"
+        json.dumps({"text": review, "term": "口红", "label": "积极"}, ensure_ascii=False) + "\n", "utf-8"
     )
-    code, _, err = here("prepare", tmp_path / "rows.jsonl", "--out", tmp_path / "out")
-    assert secret not in one_line(code, err)
+    code, _, err = attar_main("prepare", tmp_path / "rows.jsonl", "--out", tmp_path / "out")
+    assert review not in one_line(code, err)
 
 
 def test_debug_shows_the_trace(tmp_path):
@@ -197,21 +177,23 @@ def test_debug_shows_the_trace(tmp_path):
     assert "RecipeError" in done.stderr
 
 
-def test_usage_errors_are_typers(here):
-    code, _, err = here("train")
+def test_usage_errors_are_typers(attar_main):
+    code, _, err = attar_main("train")
     assert code == 2
     assert "Missing argument" in err
-    code, _, err = here("trane")
+    code, _, err = attar_main("trane")
     assert code == 2
     assert "No such command" in err
 
 
-def test_ctrl_c_says_that_it_goes_on(data, here, monkeypatch):
+def test_ctrl_c_says_that_it_goes_on(data, attar_main, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(stages, "train", stopped)
-    code, _, err = here("train", RECIPES / "quickstart.toml", "--data", data / "data", "--out", data / "t")
+    code, _, err = attar_main(
+        "train", RECIPES / "quickstart.toml", "--data", data / "data", "--out", data / "t"
+    )
     assert code == 130
     assert err.splitlines()[-1] == "attar: stopped; the same command goes on from here"
 
@@ -226,7 +208,7 @@ def test_our_own_bugs_keep_their_trace(data, monkeypatch):
         cli.main()
 
 
-def test_verbs_hand_their_arguments_on(data, monkeypatch):
+def test_verbs_hand_their_arguments_on(monkeypatch):
     told = {}
     for verb in ("prepare", "train", "distill", "finetune", "export"):
         monkeypatch.setattr(stages, verb, lambda *given, verb=verb: told.__setitem__(verb, given))
@@ -253,7 +235,14 @@ def test_evaluate_without_a_recipe_takes_the_task_of_the_data(tmp_path, monkeypa
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (tmp_path / "rows.jsonl").write_text(lines, "utf-8")
     runner, told = CliRunner(), []
-    prepared = ["prepare", tmp_path / "rows.jsonl", "--recipe", tmp_path / "mine.toml", "--out", tmp_path / "d"]
+    prepared = [
+        "prepare",
+        tmp_path / "rows.jsonl",
+        "--recipe",
+        tmp_path / "mine.toml",
+        "--out",
+        tmp_path / "d",
+    ]
     assert runner.invoke(cli.app, list(map(str, prepared))).exit_code == 0
 
     def evaluate(recipe, *_):

@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -58,7 +59,8 @@ speed_examples = 8
 speed_repeats = 2
 """
 SCORES = (
-    "accuracy", "macro_f1", "macro_f1_low", "macro_f1_high", "size_bytes", "examples_per_second", "latency_ms_p50",
+    "accuracy", "macro_f1", "macro_f1_low", "macro_f1_high", "size_bytes", "examples_per_second",
+    "latency_ms_p50",
 )  # fmt: skip
 MODELS = ("teacher", "student", "student_int8", "finetuned", "tfidf", "majority")
 STAGES = ("prepare", "train", "distill", "finetune", "export", "evaluate")
@@ -83,7 +85,14 @@ def story(tmp_path_factory, encoder_folder, make_rows):
     path.write_text(RECIPE.format(encoder=encoder_folder), "utf-8")
     said = []
     folders = run_recipe(load_recipe(path), folder / "run", said.append)
-    assert [line.split(":")[0] for line in said] == ["prepare", "train", "distill", "distill", "export", "evaluate"]
+    assert [line.split(":")[0] for line in said] == [
+        "prepare",
+        "train",
+        "distill",
+        "distill",
+        "export",
+        "evaluate",
+    ]
     return path, folders
 
 
@@ -153,7 +162,7 @@ def test_the_report_page_stands_alone(story):
     page = (folders.report / "report.html").read_text("utf-8")
     assert "student_int8" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
-    assert "src=\"http" not in page
+    assert 'src="http' not in page
 
 
 def test_nothing_is_repeated_without_need(story, caplog):
@@ -188,7 +197,7 @@ def test_a_damaged_artifact_is_refused_and_made_again(story, caplog):
     model = folders.artifact / "model.onnx"
     whole = file_hash(model)
     model.write_bytes(model.read_bytes()[:-100])
-    with pytest.raises(ArtifactError, match="model.onnx"):
+    with pytest.raises(ArtifactError, match=r"model.onnx"):
         load_artifact(folders.artifact)
     _, done = again(path, caplog)
     assert done == ["export"]
@@ -225,6 +234,35 @@ def test_the_artifact_scores_on_its_own(story, tmp_path):
         probs = [float(row[f"prob_{label}"]) for label in ("消极", "中性", "积极")]
         assert sum(probs) == pytest.approx(1, abs=1e-3)
         assert float(row["prob"]) == pytest.approx(max(probs))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("empty.csv", "", "empty.csv is empty"),
+        ("header.csv", "text,term\n", "header.csv has no rows"),
+        ("columns.csv", "review,term\n口红好,口红\n", "'text'"),
+        ("unusable.jsonl", '{"text": "好", "term": "口红"}\n', "none of its 1 rows can be used"),
+        ("rows.xls", "text,term\n口红好,口红\n", "cannot tell its form by '.xls'"),
+        ("half.parquet", "PAR1", "half.parquet"),
+    ],
+)
+def test_rows_that_cannot_be_scored_are_one_line(story, tmp_path, attar_main, one_line, name, content, said):
+    (tmp_path / name).write_text(content, "utf-8")
+    out = tmp_path / "scored.csv"
+    code, stdout, stderr = attar_main("score", story[1].artifact, "--in", tmp_path / name, "--out", out)
+    assert said in one_line(code, stderr)
+    assert stdout == ""
+    assert not out.exists()
+
+
+def test_a_truncated_artifact_is_one_line(story, tmp_path, attar_main, one_line):
+    for name in ("model.onnx", "tokenizer.json", "attar.json"):
+        copy = shutil.copytree(story[1].artifact, tmp_path / name)
+        whole = (copy / name).read_bytes()
+        (copy / name).write_bytes(whole[: len(whole) // 2])
+        code, _, err = attar_main("score", copy, "--in", tmp_path / "x.csv", "--out", tmp_path / "y.csv")
+        assert name in one_line(code, err)
 
 
 def test_the_run_verb_ends_with_what_to_do_next(story):

@@ -65,10 +65,16 @@ def test_recipes_are_frozen_and_complete(recipe):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[distill]\ntemperatur = 4", "unknown key 'distill.temperatur'; did you mean 'distill.temperature'?"),
+        (
+            "[distill]\ntemperatur = 4",
+            "unknown key 'distill.temperatur'; did you mean 'distill.temperature'?",
+        ),
         ("[distil]\ntemperature = 4", "unknown key 'distil'; did you mean 'distill'?"),
         ("sead = 1", "did you mean 'seed'?"),
-        ("[task]\nname='x'\nlabels=['a','b']\nstile='pair'", "unknown key 'task.stile'; did you mean 'task.style'?"),
+        (
+            "[task]\nname='x'\nlabels=['a','b']\nstile='pair'",
+            "unknown key 'task.stile'; did you mean 'task.style'?",
+        ),
         ("[finetune]\nepoch = 4", "unknown key 'finetune.epoch'; did you mean 'finetune.epochs'?"),
         ("qqqq = 1", "unknown key 'qqqq'; known: name, task, seed"),
     ],
@@ -126,7 +132,9 @@ def test_overrides_are_toml_or_a_bare_word(recipe, override, read):
 
 
 def test_the_last_override_wins_over_the_file(recipe):
-    loaded = recipe("[distill]\ntemperature = 2\nepochs = 9", "distill.temperature=4", "distill.temperature=5")
+    loaded = recipe(
+        "[distill]\ntemperature = 2\nepochs = 9", "distill.temperature=4", "distill.temperature=5"
+    )
     assert (loaded.distill.temperature, loaded.distill.epochs) == (5, 9)
 
 
@@ -152,7 +160,7 @@ def test_files_that_are_no_recipe(tmp_path, recipe):
     for path in (tmp_path / "quikstart.toml", tmp_path / "no" / "where.toml", tmp_path):
         with pytest.raises(RecipeError, match="cannot read the recipe"):
             load_recipe(path)
-    with pytest.raises(RecipeError, match="in that folder: .*quickstart.toml"):
+    with pytest.raises(RecipeError, match=r"in that folder: .*quickstart.toml"):
         load_recipe(tmp_path / "quikstart.toml")
     assert "not valid TOML" in refused(recipe, "seed = ")
     (tmp_path / "latin.toml").write_bytes("name = '\xe9'".encode("latin-1"))

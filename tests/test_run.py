@@ -51,7 +51,9 @@ def test_the_folder_holds_nothing_but_the_result(work, tmp_path):
     assert set(stamp["outputs"]) == {"result.txt", "sub/more.txt"}
 
 
-@pytest.mark.parametrize(("name", "inputs"), [("train", {"lr": 2}), ("train", {"lr": 1, "x": 0}), ("distill", {"lr": 1})])
+@pytest.mark.parametrize(
+    ("name", "inputs"), [("train", {"lr": 2}), ("train", {"lr": 1, "x": 0}), ("distill", {"lr": 1})]
+)
 def test_other_inputs_empty_the_folder_first(work, name, inputs):
     run_stage(work.folder, "train", {"lr": 1}, work)
     (work.folder / "leftover.txt").write_text("of the first")
@@ -118,7 +120,7 @@ def test_an_interrupted_stage_with_other_inputs_starts_over(work):
         (work.folder / "state.txt").write_text("half")
         raise ValueError
 
-    with pytest.raises(ValueError):  # noqa: PT011 - our own, empty
+    with pytest.raises(ValueError):
         run_stage(work.folder, "train", {"lr": 1}, half)
     run_stage(work.folder, "train", {"lr": 2}, work)
     assert not (work.folder / "state.txt").exists()

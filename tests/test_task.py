@@ -16,14 +16,27 @@ from attar.task import BUILT_IN_TASKS, Example, Task, task_by_name
 )
 def test_built_in_tasks(name, labels, window):
     task = task_by_name(name)
-    assert (task.labels, task.window_chars, task.style, task.metric) == (labels, window, "marked_pair", "macro_f1")
+    assert (task.labels, task.window_chars, task.style, task.metric) == (
+        labels,
+        window,
+        "marked_pair",
+        "macro_f1",
+    )
     assert task.has_term
     assert set(BUILT_IN_TASKS) == {"cosmetics", "newcos", "components"}
 
 
 @pytest.mark.parametrize(
     ("spelling", "label"),
-    [("积极", "积极"), (" 消极 ", "消极"), ("-1", "消极"), ("neu", "中性"), ("1", "积极"), ("很好", None), ("", None)],
+    [
+        ("积极", "积极"),
+        (" 消极 ", "消极"),
+        ("-1", "消极"),
+        ("neu", "中性"),
+        ("1", "积极"),
+        ("很好", None),
+        ("", None),
+    ],
 )
 def test_spellings_of_labels(spelling, label):
     assert task_by_name("cosmetics").label_of(spelling) == label

@@ -77,6 +77,8 @@ def _inputs(recipe: Recipe, sections: Sequence[str], **folders: Path) -> dict[st
     identities = {name: identity_of(folder) for name, folder in folders.items()}
     if "encode" in sections:
         _check_labels(folders["data"], recipe.resolved_task().labels, "the recipe's task")
+    if "train" in sections and Path(recipe.train.encoder).is_dir():
+        identities["encoder"] = identity_of(Path(recipe.train.encoder))
     chosen = {name: recipe.model_dump(mode="json")[name] for name in sections}
     task = recipe.resolved_task().to_json()
     return {"task": task, "seed": recipe.seed, **chosen, **identities}

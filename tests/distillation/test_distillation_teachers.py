@@ -53,7 +53,9 @@ def test_an_interrupted_pass_goes_on(tmp_path, make_examples):
     assert again.texts == [e.text for e in examples[16:]]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "other shape", "other type", "not finite", "pickle"])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "empty", "other shape", "other type", "not finite", "pickle"]
+)
 def test_a_damaged_chunk_is_asked_again(tmp_path, make_examples, caplog, damage):
     examples = make_examples(20)
     cached_logits(Asked(), "id", examples, 3, tmp_path)

@@ -33,7 +33,8 @@ MAY_IMPORT = {
     "export": BASE | {"recipe", "text", "models", "artifact", "evaluation", "scoring"},
     "scoring": BASE | {"artifact", "text", "progress"},
     "comparison": BASE | {"recipe", "records", "models", "artifact", "scoring", "evaluation"},
-    "stages": BASE | {"recipe", "run", "records", "models", "training", "distillation", "export", "comparison"},
+    "stages": BASE
+    | {"recipe", "run", "records", "models", "training", "distillation", "export", "comparison"},
     "cli": BASE | {"attar", "recipe", "records", "artifact", "scoring", "stages", "comparison"},
     "attar": {"errors", "scoring"},
 }
@@ -124,7 +125,9 @@ def test_the_table_has_no_circle_and_no_dead_entry():
 
 
 def test_nothing_imports_the_command_line():
-    assert [m for m, path in MODULES.items() for _, imported, _ in imports(path) if imported == "attar.cli"] == []
+    assert [
+        m for m, path in MODULES.items() for _, imported, _ in imports(path) if imported == "attar.cli"
+    ] == []
 
 
 def loaded_after(code):
@@ -150,7 +153,9 @@ def test_scoring_and_preparing_load_no_torch(code):
 
 
 def test_the_package_alone_loads_next_to_nothing():
-    assert loaded_after("import attar") & {*NO_TORCH, "numpy", "onnxruntime", "tokenizers", "pydantic"} == set()
+    assert (
+        loaded_after("import attar") & {*NO_TORCH, "numpy", "onnxruntime", "tokenizers", "pydantic"} == set()
+    )
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
@@ -194,14 +199,18 @@ def test_sizes(module):
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_everything_public_says_what_it_is(module):
     assert ast.get_docstring(tree(MODULES[module]))
-    bare = [node.name for node, public in definitions(MODULES[module]) if public and not ast.get_docstring(node)]
+    bare = [
+        node.name for node, public in definitions(MODULES[module]) if public and not ast.get_docstring(node)
+    ]
     assert bare == []
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_nothing_prints(module):
     calls = [node for node in ast.walk(tree(MODULES[module])) if isinstance(node, ast.Call)]
-    assert [node.lineno for node in calls if isinstance(node.func, ast.Name) and node.func.id == "print"] == []
+    assert [
+        node.lineno for node in calls if isinstance(node.func, ast.Name) and node.func.id == "print"
+    ] == []
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

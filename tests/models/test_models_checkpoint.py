@@ -56,7 +56,9 @@ def test_a_new_one_replaces_the_old_one_whole(folder, make_checkpoint, make_exam
     save_checkpoint(newer, folder)
     assert file_hash(folder / "model.safetensors") != old["model.safetensors"]
     items = make_examples(5)
-    np.testing.assert_array_equal(predict_logits(load_checkpoint(folder), items), predict_logits(newer, items))
+    np.testing.assert_array_equal(
+        predict_logits(load_checkpoint(folder), items), predict_logits(newer, items)
+    )
 
 
 def test_a_failed_write_leaves_the_old_one(folder, make_checkpoint, monkeypatch):

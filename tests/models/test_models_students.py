@@ -101,9 +101,7 @@ def test_the_whole_teacher_gives_its_own_logits(source_of, make_examples, reads,
 def test_other_architectures_give_their_own_hidden_states(source_of, make_examples, kind):
     source, items = source_of(kind), make_examples(12)
     student = student_of(source, [e.text for e in items])
-    torch.testing.assert_close(
-        hidden_states(student, items), hidden_states(source, items), rtol=0, atol=1e-5
-    )
+    torch.testing.assert_close(hidden_states(student, items), hidden_states(source, items), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +129,10 @@ def test_the_strongest_dimensions_are_kept(source_of):
     layer = encoder_layers(source.model)[0]
     strong = torch.tensor([1, 5, 6, 9, 17, 18, 30, 31])
     with torch.no_grad():
-        for reader in (*(getattr(layer.attention.self, n) for n in ("query", "key", "value")), layer.intermediate.dense):
+        for reader in (
+            *(getattr(layer.attention.self, n) for n in ("query", "key", "value")),
+            layer.intermediate.dense,
+        ):
             reader.weight[:, strong] += 10.0
         layer.intermediate.dense.weight[[3, 60]] += 50.0
     student = student_of(source, layers=1, hidden=8, heads=4, intermediate=2).model
@@ -189,7 +190,7 @@ def test_evenly_spaced(total, data):
     layers = evenly_spaced(total, wanted)
     assert len(set(layers)) == wanted
     assert list(layers) == sorted(layers)
-    assert 1 <= layers[0]
+    assert layers[0] >= 1
     assert layers[-1] == total
     gaps = np.diff([0, *layers])
     assert gaps.max() - gaps.min() <= 1

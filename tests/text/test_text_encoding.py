@@ -148,7 +148,7 @@ def test_spec_refuses_what_cannot_be():
     with pytest.raises(RecipeError, match="max_tokens = 7"):
         InputSpec("marked_pair", 7)
     for style in ("pair", "single"):
-        with pytest.raises(RecipeError, match="encode.reads = 'cls'"):
+        with pytest.raises(RecipeError, match=r"encode.reads = 'cls'"):
             InputSpec(style, 8, reads="mark")
 
 
@@ -158,7 +158,9 @@ def test_spec_of_a_task_reads_the_mark_where_there_is_one():
         for style in ("marked_pair", "pair", "single")
     }
     assert [spec.reads for spec in read.values()] == ["mark", "cls", "cls"]
-    assert all((spec.window_chars, spec.max_tokens, spec.token_types) == (9, 64, False) for spec in read.values())
+    assert all(
+        (spec.window_chars, spec.max_tokens, spec.token_types) == (9, 64, False) for spec in read.values()
+    )
     assert InputSpec(**read["pair"].to_json()) == read["pair"]
     asked = InputSpec.for_task(Task("t", ("a", "b")), 64, token_types=True, reads="cls")
     assert asked.reads == "cls"
@@ -180,7 +182,9 @@ def test_model_inputs_pad_and_place(tiny_tokenizer, items, reads, fixed):
     length = 24 if fixed else None
     inputs = model_inputs(encodings, encoder.pad, encoder.spec, length)
     width = 24 if fixed else max(len(e.ids) for e in encodings)
-    expected = {"input_ids", "attention_mask", "token_type_ids"} | ({"position_ids"} if reads == "mark" else set())
+    expected = {"input_ids", "attention_mask", "token_type_ids"} | (
+        {"position_ids"} if reads == "mark" else set()
+    )
     assert set(inputs) == expected
     assert all(a.shape == (len(items), width) and a.dtype == np.int64 for a in inputs.values())
     for row, (ids, second, read) in enumerate(encodings):
@@ -214,9 +218,7 @@ def test_moving_the_mark_changes_no_hidden_state(make_model, make_checkpoint, ma
     items = make_examples(12)
     moved, unmoved = (make_checkpoint(kind, reads=reads) for reads in ("mark", "cls"))
     with torch.inference_mode():
-        states = [
-            model(**batch_to(c, c.encoder.encode(items))).last_hidden_state for c in (moved, unmoved)
-        ]
+        states = [model(**batch_to(c, c.encoder.encode(items))).last_hidden_state for c in (moved, unmoved)]
     for row, encoding in enumerate(moved.encoder.encode(items)):
         read, size = encoding.read, len(encoding.ids)
         assert read > 0

@@ -96,11 +96,13 @@ def test_added_words_outside_the_wordpiece_model_keep_their_rows(make_tokenizer)
 
 def test_other_models_are_refused():
     tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "好": 1}, "[UNK]"))
-    with pytest.raises(RecipeError, match="vocab_margin: only a WordPiece .* WordLevel"):
+    with pytest.raises(RecipeError, match=r"vocab_margin: only a WordPiece .* WordLevel"):
         prune_vocabulary(tokenizer, ["好"], 0)
 
 
 def test_without_a_post_processor(make_tokenizer):
-    tokenizer = Tokenizer.from_str(json.dumps(json.loads(make_tokenizer().to_str()) | {"post_processor": None}))
+    tokenizer = Tokenizer.from_str(
+        json.dumps(json.loads(make_tokenizer().to_str()) | {"post_processor": None})
+    )
     smaller, _ = prune_vocabulary(tokenizer, ["好"], 0)
     assert smaller.encode("好").tokens == ["好"]

@@ -1,5 +1,7 @@
 """The window around a term: its budget, its clauses, its order."""
 
+import itertools
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,8 +17,8 @@ def kept_by_the_rule(left, right, budget):
     ends = [len(left) - 1 - i for i, token in enumerate(left) if token == MARK]
     left_starts = sorted({*ends, len(left)})  # distances at which a clause on the left begins
     right_ends = sorted({i + 1 for i, token in enumerate(right) if token == MARK} | {len(right)})
-    clauses = [(near, 1, far - near) for near, far in zip(left_starts, left_starts[1:], strict=False)]
-    clauses += [(near, 0, far - near) for near, far in zip(right_ends, right_ends[1:], strict=False)]
+    clauses = [(near, 1, far - near) for near, far in itertools.pairwise(left_starts)]
+    clauses += [(near, 0, far - near) for near, far in itertools.pairwise(right_ends)]
     kept = [left_starts[0], right_ends[0]]
     for _, on_left, size in sorted(clauses):
         kept[0 if on_left else 1] += size

@@ -20,7 +20,7 @@ from attar.training.state import TrainingStates
 QUICK = {"precision": "fp32", "dropout": 0.0, "learning_rate": 2e-3, "batch_size": 8, "epochs": 3}
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Stands for a kill."""
 
 
@@ -34,7 +34,7 @@ class StopsAt(HardLabels):
     def forward(self, model, inputs, rows):
         self.calls += 1
         if self.calls == self.at:
-            raise Stopped
+            raise StoppedError
         return super().forward(model, inputs, rows)
 
 
@@ -151,7 +151,7 @@ def test_a_stopped_training_goes_on_exactly(trial, accumulate, stops_at):
     expected = whole.run(**settings)
     stopped = trial("stopped", dropout=0.1)
     objective = StopsAt(stopped.checkpoint.task, stopped.examples, "sqrt", at=stops_at)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         stopped.run(objective=objective, **settings)
     again = trial("stopped", dropout=0.1)
     torch.manual_seed(12345)  # whatever ran before in the new process
@@ -175,9 +175,9 @@ def test_a_training_stopped_while_it_evaluates_goes_on_exactly(trial):
     def evaluate():
         for score in turns:
             return DevScore(score, {"dev/extra": 2 * score})
-        raise Stopped
+        raise StoppedError
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         stopped.run(evaluate=evaluate, **settings)
     again = trial("stopped")
     again.run(evaluate=scripted([0.4, 0.3]), **settings)
@@ -190,7 +190,7 @@ def test_a_training_stopped_before_its_first_state_starts_over(trial):
     whole.run(checkpoint_minutes=99)
     stopped = trial("stopped")
     objective = StopsAt(stopped.checkpoint.task, stopped.examples, "sqrt", at=6)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         stopped.run(objective=objective, checkpoint_minutes=99)
     again = trial("stopped")
     again.run(checkpoint_minutes=99)
@@ -204,7 +204,7 @@ def test_a_damaged_state_falls_back_to_the_one_before(trial, caplog, damage):
     whole = trial("whole", dropout=0.1)
     whole.run(**settings)
     stopped = trial("stopped", dropout=0.1)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         stopped.run(objective=StopsAt(stopped.checkpoint.task, stopped.examples, "sqrt", at=8), **settings)
     older, newest = sorted((stopped.folder / "state").glob("step-*.pt"))
     assert (older.name[:13], newest.name[:13]) == ("step-00000006", "step-00000007")
@@ -244,7 +244,10 @@ def test_one_step_is_adamw_by_hand(trial):
     one.run(epochs=1, batch_size=30, warmup=0.0, weight_decay=0.1, clip=1e9, evaluate=scripted([0.5]))
     # Adam's first step is the sign of the gradient times the rate, and decay shrinks matrices only.
     after = one.weights()
-    matrix, bias = "bert.encoder.layer.0.attention.self.query.weight", "bert.encoder.layer.0.output.dense.bias"
+    matrix, bias = (
+        "bert.encoder.layer.0.attention.self.query.weight",
+        "bert.encoder.layer.0.output.dense.bias",
+    )
     moved = (after[matrix] - start[matrix] * (1 - 2e-3 * 0.1)).abs()
     assert moved.median().item() == pytest.approx(2e-3, rel=0.02)
     assert (after[bias] - start[bias]).abs().median().item() == pytest.approx(2e-3, rel=0.02)
@@ -303,7 +306,7 @@ class Spoilt(Objective):
         super().__init__()
         self.value, self.calls = value, 0
 
-    def forward(self, model, inputs, rows):
+    def forward(self, model, inputs, rows):  # noqa: ARG002 - every objective gets them
         self.calls += 1
         loss = model(**inputs).logits.sum(-1) * 0 + 1
         return {"good": loss, "bad": loss * (self.value if self.calls == 3 else 1.0)}
@@ -328,10 +331,10 @@ class Projected(Objective):
         self.projection = nn.Linear(3, 3)
         self.at, self.calls = at, 0
 
-    def forward(self, model, inputs, rows):
+    def forward(self, model, inputs, rows):  # noqa: ARG002 - every objective gets them
         self.calls += 1
         if self.calls == self.at:
-            raise Stopped
+            raise StoppedError
         return {"match": (self.projection(model(**inputs).logits) - 1).pow(2).mean(-1)}
 
 
@@ -340,7 +343,7 @@ def test_weights_of_the_objective_are_trained_and_resumed(trial):
     whole, start = Projected(), Projected().state_dict()
     trial("whole").run(objective=whole, evaluate=scripted([0.1, 0.2, 0.3]), **settings)
     assert not equal(whole.state_dict(), start)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         trial("stopped").run(objective=Projected(at=7), evaluate=scripted([0.1, 0.2, 0.3]), **settings)
     resumed = Projected()
     trial("stopped").run(objective=resumed, evaluate=scripted([0.2, 0.3]), **settings)

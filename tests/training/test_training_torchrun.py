@@ -54,9 +54,13 @@ def test_two_processes_give_the_weights_of_one(tmp_path, make_rows, encoder_fold
     for name, value in one.items():
         if "key.bias" not in name:  # attention does not depend on it: its gradient is rounding alone
             assert (value - two[name]).abs().max() < 1e-5, name
-    scores = [json.loads((tmp_path / name / "attar.json").read_text("utf-8"))["notes"] for name in ("one", "two")]
+    scores = [
+        json.loads((tmp_path / name / "attar.json").read_text("utf-8"))["notes"] for name in ("one", "two")
+    ]
     assert scores[0] == scores[1]
-    assert sorted(p.name for p in (tmp_path / "two").iterdir()) == sorted(p.name for p in (tmp_path / "one").iterdir())
+    assert sorted(p.name for p in (tmp_path / "two").iterdir()) == sorted(
+        p.name for p in (tmp_path / "one").iterdir()
+    )
     # What two processes made is what one process keeps.
     before = (tmp_path / "two" / "model.safetensors").stat().st_mtime_ns
     train(recipe, data, tmp_path / "two")

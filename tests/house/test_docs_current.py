@@ -1,0 +1,109 @@
+"""The documentation says what the code does: keys, options, commands, reasons, files."""
+
+import ast
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import typer
+
+from attar.artifact import ARTIFACT_FILES
+from attar.cli import app
+from attar.models.checkpoint import CHECKPOINT_FILES
+from attar.recipe import load_recipe
+from attar.records.audit import Reason
+from attar.stages import RunFolders
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = [DOCS / "how-to.md", DOCS / "reference.md", DOCS / "explanation.md", ROOT / "CONTRIBUTING.md"]
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def commands(page):
+    """The lines of a page's bash blocks that call attar, joined where they go on."""
+    lines = "\n".join(blocks(page, "bash")).replace("\\\n", " ").splitlines()
+    calls = (re.search(r"(?:^|\s)attar (?P<rest>.*)", line) for line in lines if not line.startswith("#"))
+    return [shlex.split(call["rest"], comments=True) for call in calls if call]
+
+
+def codes_of_table(heading):
+    text = (DOCS / "reference.md").read_text("utf-8")
+    table = text.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0]
+    return {row.split("`")[1] for row in table.splitlines() if row.startswith("| `")}
+
+
+@pytest.fixture(scope="module")
+def make_reference():
+    spec = importlib.util.spec_from_file_location("make_reference", DOCS / "make_reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_reference_is_what_the_code_says(make_reference):
+    text = (DOCS / "reference.md").read_text("utf-8")
+    assert make_reference.rewritten(text) == text, "run .venv/bin/python docs/make_reference.py"
+
+
+def test_a_lost_marker_is_said(make_reference):
+    with pytest.raises(SystemExit, match="markers of 'recipe keys'"):
+        make_reference.rewritten("# Reference\n")
+
+
+def test_prepare_reasons_are_all_there():
+    assert codes_of_table("reason in prepare") == set(get_args(Reason))
+
+
+def test_score_reasons_are_all_there():
+    scoring = ROOT / "src" / "attar" / "scoring"
+    found = set()
+    for node in ast.walk(ast.parse((scoring / "reading.py").read_text("utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Row":
+            found |= {arg.value for arg in node.args[2:] if isinstance(arg, ast.Constant)}
+    for node in ast.walk(ast.parse((scoring / "rows.py").read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef) and node.returns and ast.unparse(node.returns).endswith("| str"):
+            returns = (each for each in ast.walk(node) if isinstance(each, ast.Return))
+            constants = (
+                leaf for each in returns for leaf in ast.walk(each) if isinstance(leaf, ast.Constant)
+            )
+            found |= {leaf.value for leaf in constants if isinstance(leaf.value, str)}
+    assert codes_of_table("reason in score") == found
+
+
+def test_folders_and_files_are_named():
+    text = (DOCS / "reference.md").read_text("utf-8")
+    for name in (*ARTIFACT_FILES, *CHECKPOINT_FILES, *(f"{folder}/" for folder in RunFolders._fields)):
+        assert f"`{name}`" in text, name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_is_one_that_attar_takes(page):
+    root = typer.main.get_command(app)
+    for words in commands(page):
+        verb = next(word for word in words if not word.startswith("-"))
+        assert verb in root.commands, words
+        # Raises for an option or an argument that the verb does not know; runs nothing.
+        root.commands[verb].make_context(verb, words[words.index(verb) + 1 :])
+
+
+def test_every_recipe_of_the_how_to_loads(tmp_path):
+    recipes = blocks(DOCS / "how-to.md", "toml")
+    assert recipes
+    for number, text in enumerate(recipes):
+        path = tmp_path / f"recipe_{number}.toml"
+        path.write_text(text, "utf-8")
+        load_recipe(path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_files_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    assert not missing

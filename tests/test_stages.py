@@ -1,0 +1,126 @@
+"""What each verb's result depends on, and on nothing else."""
+
+import itertools
+import shutil
+
+import pytest
+
+from attar import stages
+from attar.errors import DataError, RecipeError
+from attar.recipe import Recipe
+
+
+@pytest.fixture
+def recipe(tmp_path, encoder_folder):
+    shutil.copytree(encoder_folder, tmp_path / "encoder")
+    return Recipe(name="r", train={"encoder": str(tmp_path / "encoder")})
+
+
+@pytest.fixture
+def data(tmp_path, recipe, make_rows):
+    return stages.prepare(recipe, [make_rows(tmp_path / "rows.jsonl", 60)], tmp_path / "data")
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The verbs whose work was asked for; the work itself only leaves a file."""
+    import attar.distillation.stage
+    import attar.training.stage
+
+    calls, numbers = [], itertools.count()
+
+    def leaves(name):
+        def work(*arguments):
+            calls.append(name)
+            (arguments[-1] / "weights").write_text(f"{name} {next(numbers)}")
+
+        return work
+
+    monkeypatch.setattr(attar.training.stage, "train", leaves("train"))
+    monkeypatch.setattr(attar.distillation.stage, "distill", leaves("distill"))
+    monkeypatch.setattr(attar.distillation.stage, "finetune_student", leaves("finetune"))
+    return calls
+
+
+def line(recipe, data):
+    """Train, distill, finetune; what was done."""
+    teacher = stages.train(recipe, data, data.parent / "teacher")
+    stages.distill(recipe, data, teacher, data.parent / "student")
+    stages.finetune(recipe, data, data.parent / "finetuned")
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "redone"),
+    [
+        ("train", {"epochs": 9}, ["train", "distill", "finetune"]),
+        ("encode", {"max_tokens": 33}, ["train", "distill", "finetune"]),
+        ("student", {"layers": 1}, ["distill", "finetune"]),
+        ("distill", {"epochs": 9}, ["distill", "finetune"]),
+        ("distill", {"temperature": 9.0}, ["distill"]),
+        ("distill", {"soft_weight": 0.3}, ["distill"]),
+        ("export", {"max_flips": 0.5}, []),
+        ("evaluate", {"bootstrap": 9}, []),
+    ],
+)
+def test_a_setting_redoes_what_depends_on_it(recipe, data, asked, section, change, redone):
+    line(recipe, data)
+    assert asked == ["train", "distill", "finetune"]
+    asked.clear()
+    changed = recipe.model_copy(update={section: getattr(recipe, section).model_copy(update=change)})
+    line(changed, data)
+    assert asked == redone
+
+
+def test_the_seed_and_the_task_redo_everything(recipe, data, asked):
+    line(recipe, data)
+    for update in ({"seed": 99}, {"encode": recipe.encode.model_copy(update={"window_chars": 9})}):
+        asked.clear()
+        line(recipe.model_copy(update=update), data)
+        assert asked == ["train", "distill", "finetune"]
+
+
+def test_other_weights_of_a_local_encoder_are_another_encoder(tmp_path, recipe, data, asked):
+    line(recipe, data)
+    with (tmp_path / "encoder" / "vocab.txt").open("a", encoding="utf-8") as stream:
+        stream.write("新\n")
+    asked.clear()
+    line(recipe, data)
+    assert asked == ["train", "distill", "finetune"]
+
+
+def test_other_rows_are_other_data(tmp_path, recipe, data, asked, make_rows):
+    line(recipe, data)
+    make_rows(tmp_path / "rows.jsonl", 61)
+    stages.prepare(recipe, [tmp_path / "rows.jsonl"], data)
+    asked.clear()
+    line(recipe, data)
+    assert asked == ["train", "distill", "finetune"]
+
+
+def test_data_of_other_labels_is_refused_before_any_work(tmp_path, recipe, data, asked):
+    other = recipe.model_copy(update={"task": "components"})
+    for verb in (stages.train, stages.finetune):
+        with pytest.raises(
+            RecipeError, match="prepared for the labels 消极, 中性, 积极; the recipe's task has 否, 是"
+        ):
+            verb(other, data, tmp_path / "out")
+    with pytest.raises(RecipeError, match="prepared for the labels"):
+        stages.evaluate(other, data, stages.Models(), tmp_path / "out")
+    assert asked == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_exports_data_must_have_the_checkpoints_labels(tmp_path, recipe, data, make_checkpoint):
+    from attar.models.checkpoint import save_checkpoint
+    from attar.task import task_by_name
+
+    save_checkpoint(make_checkpoint(task=task_by_name("components")), tmp_path / "checkpoint")
+    with pytest.raises(RecipeError, match="checkpoint has 否, 是"):
+        stages.export(recipe, tmp_path / "checkpoint", data, tmp_path / "artifact")
+
+
+def test_a_folder_that_is_not_prepared(tmp_path, recipe, asked):
+    (tmp_path / "somewhere").mkdir()
+    with pytest.raises(DataError, match="attar prepare"):
+        stages.train(recipe, tmp_path / "somewhere", tmp_path / "teacher")
+    assert asked == []
