@@ -84,9 +84,11 @@ def prepare(
     ],
     out: OutFolder,
     task: Annotated[
-        str, typer.Option(help="cosmetics, newcos or components; your own: --recipe.")
-    ] = "cosmetics",
-    recipe: Annotated[Path | None, typer.Option(help="Take task, [data] and seed from a recipe.")] = None,
+        str | None, typer.Option(help="cosmetics, newcos or components. [default: cosmetics]")
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="Take task, [data] and seed from a recipe: for a task of your own.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Check labelled reviews and split them into train, dev and test.
@@ -97,7 +99,9 @@ def prepare(
     from attar import stages
     from attar.records.prepared import load_manifest
 
-    loaded = _recipe_or(recipe, overrides, name=task, task=task)
+    if task is not None and recipe is not None:
+        raise RecipeError("attar prepare: a recipe names its task; give either --task or --recipe")
+    loaded = _recipe_or(recipe, overrides, name=task or "cosmetics", task=task or "cosmetics")
     stages.prepare(loaded, sources, out)
     manifest = load_manifest(out)
     for name, labels in manifest["labels"].items():
@@ -320,5 +324,5 @@ def main() -> None:
         # typer turns Ctrl-C into exit code 130 without a word.
         if isinstance(stop, SystemExit) and stop.code != _STOPPED:
             raise
-        sys.stderr.write("attar: stopped; the same command goes on from here\n")
+        sys.stderr.write("attar: stopped; a stage of a run goes on where it was when the same command is given again\n")
         raise SystemExit(_STOPPED) from None

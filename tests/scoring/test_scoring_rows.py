@@ -125,20 +125,20 @@ def test_rows_that_cannot_be_used_are_kept_apart_with_their_lines(predictor, tmp
     assert counts.predictions == 1
     rejected = _read(tmp_path / "out.jsonl.rejected.jsonl")
     assert [(r["line"], r["reason"]) for r in rejected] == [
-        (3, "not_json"),
-        (4, "not_an_object"),
+        (3, "bad_row"),
+        (4, "bad_row"),
         (5, "term_not_found"),
-        (6, "no_term"),
-        (7, "no_term"),
-        (8, "no_text"),
-        (9, "no_text"),
+        (6, "empty_term"),
+        (7, "empty_term"),
+        (8, "empty_text"),
+        (9, "empty_text"),
         (10, "bad_offsets"),
         (11, "offsets_not_at_term"),
         (12, "bad_offsets"),
         (13, "bad_offsets"),
         (14, "bad_offsets"),
-        (15, "bad_unicode"),
-        (16, "not_json"),
+        (15, "bad_text"),
+        (16, "bad_row"),
         (17, "not_utf8"),
     ]
     assert sum(counts.rejected.values()) == 15
@@ -155,7 +155,7 @@ def test_csv_lines_are_counted_where_a_cell_holds_several(predictor, tmp_path):
     counts = score_file(predictor, source, tmp_path / "out.csv")
     assert counts.predictions == 1
     rejected = _read(tmp_path / "out.csv.rejected.jsonl")
-    assert [(r["line"], r["reason"]) for r in rejected] == [(5, "wrong_width"), (6, "term_not_found")]
+    assert [(r["line"], r["reason"]) for r in rejected] == [(5, "bad_row"), (6, "term_not_found")]
 
 
 def test_a_gold_label_is_kept_and_scoring_twice_is_stable(predictor, tmp_path):

@@ -66,7 +66,7 @@ def load_encoder(recipe: TrainRecipe, num_labels: int, texts: Iterable[str]) -> 
         encoder = _load_transformers(_local_folder(recipe), recipe, num_labels)
     if recipe.keep_layers is not None:
         keep_layers(encoder.model, recipe.keep_layers)
-    if recipe.vocab_margin is not None:
+    if recipe.vocab_margin != "all":
         tokenizer, old_ids = prune_vocabulary(encoder.tokenizer, texts, recipe.vocab_margin)
         prune_embeddings(encoder.model, torch.from_numpy(old_ids), tokenizer)
         encoder = encoder._replace(tokenizer=tokenizer)

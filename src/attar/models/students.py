@@ -40,6 +40,7 @@ PRESETS = {
     "T6": Shape(6, 768, 12, 3072),
     "T3": Shape(3, 768, 12, 3072),
     "T4-tiny": Shape(4, 312, 12, 1200),
+    "6x384": Shape(6, 384, 12, 1536),
     "4x384": Shape(4, 384, 12, 1536),
     "2x256": Shape(2, 256, 4, 1024),
     "2x128": Shape(2, 128, 2, 512),
@@ -107,7 +108,7 @@ def build_student(
 def _vocabulary(
     recipe: StudentRecipe, source: Encoder, texts: Iterable[str]
 ) -> tuple[Tokenizer, torch.Tensor]:
-    if recipe.vocab_margin is None:
+    if recipe.vocab_margin == "all":
         return source.tokenizer, torch.arange(source.tokenizer.get_vocab_size())
     tokenizer, old_ids = prune_vocabulary(source.tokenizer, texts, recipe.vocab_margin)
     return tokenizer, torch.from_numpy(old_ids)
@@ -135,7 +136,7 @@ def _start_from_layers(
     if deeper or len(chosen) != shape.layers or not all(1 <= i <= len(theirs) for i in chosen):
         raise RecipeError(
             f"student.from_layers = {list(chosen)}: need {shape.layers} of the source's layers "
-            f"1 to {len(theirs)}"
+            f"1 to {len(theirs)}; "
             "name them (one may stand twice), or set student.start = 'random'"
         )
     cut = _WidthCut(source, [theirs[i - 1] for i in chosen], shape)

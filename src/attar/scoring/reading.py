@@ -134,9 +134,9 @@ def _jsonl_rows(path: Path) -> Iterator[Row]:
             except UnicodeDecodeError:
                 yield Row(line, {}, "not_utf8")
             except (ValueError, RecursionError):
-                yield Row(line, {}, "not_json")
+                yield Row(line, {}, "bad_row")
             else:
-                yield Row(line, values) if isinstance(values, dict) else Row(line, {}, "not_an_object")
+                yield Row(line, values) if isinstance(values, dict) else Row(line, {}, "bad_row")
 
 
 def _csv_rows(path: Path, delimiter: str) -> Iterator[Row]:
@@ -165,7 +165,7 @@ def _csv_rows(path: Path, delimiter: str) -> Iterator[Row]:
                 yield (
                     Row(line, dict(zip(header, cells, strict=True)))
                     if whole
-                    else Row(line, {}, "wrong_width")
+                    else Row(line, {}, "bad_row")
                 )
             line = reader.line_num + 1
 

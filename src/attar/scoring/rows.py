@@ -130,9 +130,9 @@ class _PairReader:
             return row.problem
         text = row.values.get(self.columns.text)
         if not isinstance(text, str) or not text.strip():
-            return "no_text"
+            return "empty_text"
         if not _encodable(text):
-            return "bad_unicode"
+            return "bad_text"
         spans = self._spans(row.values, text)
         return spans if isinstance(spans, str) else [_Pair(row, Example(text, *span)) for span in spans]
 
@@ -141,13 +141,13 @@ class _PairReader:
             return [(0, 0)]
         term = values.get(self.columns.term) if self.columns.term else None
         if term is not None and not isinstance(term, str):
-            return "no_term"
+            return "empty_term"
         try:
             start, end = _offset(values.get(self.columns.start)), _offset(values.get(self.columns.end))
         except ValueError:
             return "bad_offsets"
         if start is None and end is None:
-            return _occurrences(text, term, self.first) if term else "no_term"
+            return _occurrences(text, term, self.first) if term else "empty_term"
         if start is None or end is None or not 0 <= start < end <= len(text):
             return "bad_offsets"
         return [(start, end)] if not term or text[start:end] == term else "offsets_not_at_term"
@@ -195,16 +195,16 @@ def _chunks(
 def _columns(rows: RowSource, predictor: Predictor, text: str, term: str | None) -> _Columns:
     has = rows.columns
     if text not in has:
-        raise DataError(_missing(rows, text, "--text-column"))
+        raise DataError(_missing(rows, text, "--text"))
     if not predictor.task.has_term:
         return _Columns(text, "", "", "")
     start, end = ("start", "end") if {"start", "end"} <= set(has) else ("", "")
     if term is None:
         term = next((name for name in _TERM_COLUMNS if name in has), "")
         if not term and not start:
-            raise DataError(_missing(rows, "term", "--term-column"))
+            raise DataError(_missing(rows, "term", "--term"))
     elif term not in has:
-        raise DataError(_missing(rows, term, "--term-column"))
+        raise DataError(_missing(rows, term, "--term"))
     return _Columns(text, term, start, end)
 
 
@@ -212,7 +212,7 @@ def _missing(rows: RowSource, column: str, option: str) -> str:
     there = ", ".join(rows.columns[:12]) or "none that can be read"
     near = difflib.get_close_matches(column, rows.columns, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{rows.path} has no column {column!r}; its columns: {there}{hint} {option} names another"
+    return f"{rows.path} has no column {column!r}; its columns: {there}{hint}; {option} names another"
 
 
 def _added(labels: Sequence[str]) -> list[str]:

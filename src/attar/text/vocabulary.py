@@ -44,7 +44,7 @@ def prune_vocabulary(
     if tree["model"]["type"] != "WordPiece":
         raise RecipeError(
             f"vocab_margin: only a WordPiece vocabulary can be pruned, this one is {tree['model']['type']}; "
-            "leave vocab_margin out"
+            "set vocab_margin = 'all'"
         )
     vocab: dict[str, int] = tree["model"]["vocab"]
     keep = {vocab[token] for token in (tree["model"]["unk_token"], "_") if token in vocab}
