@@ -48,6 +48,7 @@ _STUDENT_TRAINING = _TRAINING | {
     "temperature": "T: both models' logits are divided by it in the soft-label loss.",
     "soft_weight": "Weight of the soft-label loss, T^2 times the KL divergence of teacher and student.",
     "hard_weight": "Weight of the cross-entropy with the labels.",
+    "transfer": "More sources for the teacher to answer; their own labels are not read.",
 }
 _LEADS: Mapping[str, str] = {
     "": "At the top of the file, outside every table.",

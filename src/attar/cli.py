@@ -324,5 +324,7 @@ def main() -> None:
         # typer turns Ctrl-C into exit code 130 without a word.
         if isinstance(stop, SystemExit) and stop.code != _STOPPED:
             raise
-        sys.stderr.write("attar: stopped; a stage of a run goes on where it was when the same command is given again\n")
+        sys.stderr.write(
+            "attar: stopped; a stage of a run goes on where it was when the same command is given again\n"
+        )
         raise SystemExit(_STOPPED) from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -144,7 +144,8 @@ class StudentRecipe(_Section):
 class DistillRecipe(FitRecipe):
     """``distill``: the student taught by the teacher.
 
-    loss = soft_weight * T^2 KL(teacher_T || student_T) + hard_weight * CE(label).
+    loss = soft_weight * T^2 KL(teacher_T || student_T) + hard_weight * CE(label). ``transfer``
+    names more sources: the teacher answers for their terms, their own labels are not read.
     """
 
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
@@ -152,6 +153,7 @@ class DistillRecipe(FitRecipe):
     temperature: Annotated[float, Field(gt=0)] = 4.0
     soft_weight: Annotated[float, Field(ge=0)] = 0.8
     hard_weight: Annotated[float, Field(ge=0)] = 0.2
+    transfer: tuple[Path, ...] = ()
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> DistillRecipe:
@@ -206,7 +208,8 @@ class Recipe(_Section):
     def finetuning(self) -> DistillRecipe:
         """Settings of the student trained without a teacher: ``[distill]`` without soft labels."""
         base = self.finetune or self.distill
-        return base.model_copy(update={"soft_weight": 0.0, "hard_weight": 1.0, "temperature": 1.0})
+        alone = {"soft_weight": 0.0, "hard_weight": 1.0, "temperature": 1.0, "transfer": ()}
+        return base.model_copy(update=alone)
 
 
 def _known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -280,6 +283,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def _with_paths_from(recipe: Recipe, folder: Path) -> Recipe:
-    sources = tuple(source if source.is_absolute() else folder / source for source in recipe.data.sources)
-    update: Mapping[str, Any] = {"data": recipe.data.model_copy(update={"sources": sources})}
-    return recipe.model_copy(update=update)
+    def resolved(paths: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple(path if path.is_absolute() else folder / path for path in paths)
+
+    data = recipe.data.model_copy(update={"sources": resolved(recipe.data.sources)})
+    distill = recipe.distill.model_copy(update={"transfer": resolved(recipe.distill.transfer)})
+    return recipe.model_copy(update={"data": data, "distill": distill})

@@ -116,6 +116,7 @@ def distill(recipe: Recipe, data: Path, teacher: Path, out: Path) -> Path:
         fit_student(recipe, data, teacher, out)
 
     inputs = _inputs(recipe, ("encode", "student", "distill"), data=data, teacher=teacher)
+    inputs["distill"]["transfer"] = [identity_of(source) for source in recipe.distill.transfer]
     run_stage(out, "distill", inputs, work, shared=True)
     return out
 

@@ -23,7 +23,7 @@ class Distillation(Objective):
 
     Args:
         task: Order of the classes.
-        examples: The N training examples.
+        examples: The N training examples; one without a label has soft labels only.
         teacher_logits: [N, C], in their order.
         recipe: Temperature, weights of the losses and of the classes.
     """
@@ -37,9 +37,12 @@ class Distillation(Objective):
     ) -> None:
         super().__init__()
         self.recipe = recipe
-        labels = torch.tensor([task.index_of(example) for example in examples])
+        labelled = [example for example in examples if example.label is not None]
+        labels = torch.tensor([task.index_of(e) if e.label is not None else 0 for e in examples])
         self.labels = nn.Buffer(labels, persistent=False)
-        self.weights = nn.Buffer(class_weights(task, examples, recipe.class_weights), persistent=False)
+        has_label = torch.tensor([example.label is not None for example in examples])
+        self.has_label = nn.Buffer(has_label, persistent=False)
+        self.weights = nn.Buffer(class_weights(task, labelled, recipe.class_weights), persistent=False)
         self.teacher_logits = nn.Buffer(torch.from_numpy(teacher_logits), persistent=False)
 
     def forward(
@@ -49,5 +52,5 @@ class Distillation(Objective):
         logits = model(**inputs).logits
         recipe = self.recipe
         soft = soft_label_loss(logits, self.teacher_logits[rows], recipe.temperature)
-        hard = hard_label_loss(logits, self.labels[rows], self.weights)
+        hard = hard_label_loss(logits, self.labels[rows], self.weights) * self.has_label[rows]
         return {"soft": recipe.soft_weight * soft, "hard": recipe.hard_weight * hard}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -14,6 +16,7 @@ from attar.models.encoders import Encoder, load_encoder
 from attar.models.students import build_student
 from attar.recipe import DistillRecipe, Recipe
 from attar.records.prepared import load_split
+from attar.records.transfer import transfer_examples
 from attar.task import Example
 from attar.text.encoding import InputSpec, TextEncoder
 from attar.training.fit import Objective
@@ -43,10 +46,20 @@ def distill(recipe: Recipe, data: Path, teacher: Path, out: Path) -> Path:
             f"{list(task.labels)}; labels and their order must be the same"
         )
     examples = load_split(data, "train")
+    if recipe.distill.transfer:
+        known = [*examples, *load_split(data, "dev"), *load_split(data, "test")]
+        examples += transfer_examples(
+            recipe.distill.transfer,
+            task,
+            known,
+            columns=recipe.data.columns,
+            near_duplicate=recipe.data.near_duplicate,
+        )
     logits = cached_logits(ask, identity, examples, len(task.labels), out / "teacher-answers")
     objective = Distillation(task, examples, logits, recipe.distill)
     source = Encoder(theirs.model, theirs.encoder.tokenizer, theirs.encoder.spec.token_types)
-    return _fit_student(recipe, recipe.distill, source, objective, data, out, role="student")
+    student = _Student(recipe, recipe.distill, source, "student")
+    return student.fit(examples, objective, load_split(data, "dev"), out)
 
 
 def finetune_student(recipe: Recipe, data: Path, out: Path) -> Path:
@@ -60,32 +73,37 @@ def finetune_student(recipe: Recipe, data: Path, out: Path) -> Path:
     source = load_encoder(recipe.train, len(task.labels), (e.text for e in examples))
     settings = recipe.finetuning()
     objective = HardLabels(task, examples, settings.class_weights)
-    return _fit_student(recipe, settings, source, objective, data, out, role="finetuned")
+    return _Student(recipe, settings, source, "finetuned").fit(
+        examples, objective, load_split(data, "dev"), out
+    )
 
 
-def _fit_student(
-    recipe: Recipe,
-    settings: DistillRecipe,
-    source: Encoder,
-    objective: Objective,
-    data: Path,
-    out: Path,
-    *,
-    role: str,
-) -> Path:
-    task = recipe.resolved_task()
-    examples: list[Example] = load_split(data, "train")
-    torch.manual_seed(recipe.seed)
-    student = build_student(
-        recipe.student,
-        source,
-        (e.text for e in examples),
-        num_labels=len(task.labels),
-        dropout=settings.dropout,
-    )
-    spec = InputSpec.for_task(
-        task, recipe.encode.max_tokens, token_types=student.token_types, reads=recipe.encode.reads
-    )
-    checkpoint = Checkpoint(student.model, TextEncoder(student.tokenizer, spec), task)
-    notes = {"role": role, "student": recipe.student.model_dump(mode="json")}
-    return fit_and_save(checkpoint, objective, settings, data, out, seed=recipe.seed, notes=notes)
+class _Student(NamedTuple):
+    """What a student is made of, whatever it learns from."""
+
+    recipe: Recipe
+    settings: DistillRecipe
+    source: Encoder
+    role: str
+
+    def fit(
+        self, examples: Sequence[Example], objective: Objective, dev: Sequence[Example], out: Path
+    ) -> Path:
+        """Build it, train it and write its checkpoint."""
+        recipe, task = self.recipe, self.recipe.resolved_task()
+        torch.manual_seed(recipe.seed)
+        student = build_student(
+            recipe.student,
+            self.source,
+            (e.text for e in examples),
+            num_labels=len(task.labels),
+            dropout=self.settings.dropout,
+        )
+        spec = InputSpec.for_task(
+            task, recipe.encode.max_tokens, token_types=student.token_types, reads=recipe.encode.reads
+        )
+        checkpoint = Checkpoint(student.model, TextEncoder(student.tokenizer, spec), task)
+        notes = {"role": self.role, "student": recipe.student.model_dump(mode="json")}
+        return fit_and_save(
+            checkpoint, examples, objective, self.settings, dev, out, seed=recipe.seed, notes=notes
+        )

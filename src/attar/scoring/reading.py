@@ -163,9 +163,7 @@ def _csv_rows(path: Path, delimiter: str) -> Iterator[Row]:
             elif cells:
                 whole = len(cells) == len(header)
                 yield (
-                    Row(line, dict(zip(header, cells, strict=True)))
-                    if whole
-                    else Row(line, {}, "bad_row")
+                    Row(line, dict(zip(header, cells, strict=True))) if whole else Row(line, {}, "bad_row")
                 )
             line = reader.line_num + 1
 

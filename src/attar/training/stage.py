@@ -46,29 +46,38 @@ def train(recipe: Recipe, data: Path, out: Path) -> Path:
     )
     checkpoint = Checkpoint(encoder.model, TextEncoder(encoder.tokenizer, spec), task)
     objective = HardLabels(task, examples, recipe.train.class_weights)
-    notes = {"encoder": recipe.train.encoder}
+    notes = {"role": "teacher", "encoder": recipe.train.encoder}
     return fit_and_save(
-        checkpoint, objective, recipe.train, data, out, seed=recipe.seed, notes={"role": "teacher"} | notes
+        checkpoint,
+        examples,
+        objective,
+        recipe.train,
+        load_split(data, "dev"),
+        out,
+        seed=recipe.seed,
+        notes=notes,
     )
 
 
-def fit_and_save(
+def fit_and_save(  # noqa: PLR0913 - what every training needs
     checkpoint: Checkpoint,
+    examples: Sequence[Example],
     objective: Objective,
     settings: FitRecipe,
-    data: Path,
+    dev: Sequence[Example],
     out: Path,
     *,
     seed: int,
     notes: dict[str, Any],
 ) -> Path:
-    """Train a checkpoint's model on a prepared folder and write its best weights on dev.
+    """Train a checkpoint's model and write its best weights on dev.
 
     Args:
         checkpoint: The model and its input.
-        objective: What it learns; its rows are those of the folder's train split.
+        examples: What it is trained on.
+        objective: What it learns; its rows are indices of the examples.
         settings: The loop's settings.
-        data: A folder written by ``attar prepare``.
+        dev: Labelled examples that choose the best weights.
         out: Gets the checkpoint, metrics.jsonl and tensorboard/.
         seed: Order of the examples and dropout.
         notes: What the checkpoint says of itself; ``role`` names it in the progress bar.
@@ -76,10 +85,10 @@ def fit_and_save(
     Returns:
         ``out``.
     """
-    examples, dev = load_split(data, "train"), load_split(data, "dev")
     if settings.head == "probe":
-        weights = class_weights(checkpoint.task, examples, settings.class_weights)
-        start_head(checkpoint, examples, dev, weights.double().numpy())
+        labelled = [example for example in examples if example.label is not None]
+        weights = class_weights(checkpoint.task, labelled, settings.class_weights)
+        start_head(checkpoint, labelled, dev, weights.double().numpy())
     result = fit(
         checkpoint,
         checkpoint.encoder.encode(examples),
