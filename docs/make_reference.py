@@ -102,7 +102,7 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "keep_layers": "Take only these layers of the encoder (1-based), in this order.",
         "freeze": "Leave the embeddings and this many first layers untrained; left out, all is trained.",
         "vocab_margin": "Cut the vocabulary to what the training texts use plus this many common tokens; "
-        "left out, it stays whole.",
+        '"all" keeps it whole.',
     },
     "student": {
         "preset": "A named shape (layers x width): T6 6x768, T3 3x768, T4-tiny 4x312, and the others.",
