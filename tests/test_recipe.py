@@ -173,6 +173,12 @@ def test_sources_are_relative_to_the_recipe(tmp_path, recipe):
     assert loaded.data.sources == (tmp_path / "rows.csv", tmp_path / "../x", tmp_path / "abs.csv")
 
 
+def test_transfer_is_relative_to_the_recipe_and_for_the_taught_student_alone(tmp_path, recipe):
+    loaded = recipe(f"[distill]\ntransfer = ['more.csv', '{tmp_path}/abs.csv']")
+    assert loaded.distill.transfer == (tmp_path / "more.csv", tmp_path / "abs.csv")
+    assert loaded.finetuning().transfer == ()
+
+
 def test_a_task_of_ones_own(recipe):
     loaded = recipe(
         "[task]\nname='mood'\nlabels=['低落','平静']\nstyle='single'\nmetric='accuracy'\n[task.aliases]\n'0'='低落'"

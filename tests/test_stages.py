@@ -71,6 +71,21 @@ def test_a_setting_redoes_what_depends_on_it(recipe, data, asked, section, chang
     assert asked == redone
 
 
+def test_other_transfer_text_redoes_the_student_alone(tmp_path, recipe, data, asked, make_rows):
+    source = make_rows(tmp_path / "more.jsonl", 10, seed=4)
+    more = recipe.distill.model_copy(update={"transfer": (source,)})
+    recipe = recipe.model_copy(update={"distill": more})
+    for count in (11, 12):
+        line(recipe, data)
+        asked.clear()
+        make_rows(source, count, seed=4)
+        line(recipe, data)
+        assert asked == ["distill"]
+    source.unlink()
+    with pytest.raises(RecipeError, match=r"more.jsonl does not exist"):
+        line(recipe, data)
+
+
 def test_the_seed_and_the_task_redo_everything(recipe, data, asked):
     line(recipe, data)
     for update in ({"seed": 99}, {"encode": recipe.encode.model_copy(update={"window_chars": 9})}):

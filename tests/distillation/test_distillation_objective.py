@@ -8,7 +8,7 @@ from torch import nn
 from attar.distillation.losses import soft_label_loss
 from attar.distillation.objective import Distillation
 from attar.recipe import DistillRecipe
-from attar.task import task_by_name
+from attar.task import Example, task_by_name
 from attar.training.objectives import class_weights, hard_label_loss
 
 TASK = task_by_name("cosmetics")
@@ -37,3 +37,18 @@ def test_losses_are_weighted_and_looked_up(make_examples, soft, hard):
     torch.testing.assert_close(losses["hard"], hard * hard_label_loss(logits, labels, weights))
     assert set(losses) == {"soft", "hard"}
     assert objective.state_dict() == {}
+
+
+def test_examples_without_a_label_have_soft_labels_only(make_examples):
+    labelled = make_examples(6)
+    examples = [*labelled, *(Example(e.text, e.start, e.end) for e in make_examples(4, seed=3))]
+    teacher = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
+    recipe = DistillRecipe(soft_weight=1.0, hard_weight=1.0, class_weights="balanced")
+    rows, logits = torch.tensor([2, 7, 9, 5]), torch.randn(4, 3)
+    losses = Distillation(TASK, examples, teacher, recipe)(Echo(), {"logits": logits}, rows)
+    alone = Distillation(TASK, labelled, teacher[:6], recipe)(
+        Echo(), {"logits": logits[[0, 3]]}, rows[[0, 3]]
+    )
+    assert losses["hard"][[1, 2]].tolist() == [0, 0]
+    torch.testing.assert_close(losses["hard"][[0, 3]], alone["hard"])
+    assert (losses["soft"] > 0).all()

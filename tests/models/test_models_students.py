@@ -90,7 +90,7 @@ def test_equal_width_copies_the_chosen_layers_exactly(source_of):
 def test_the_whole_teacher_gives_its_own_logits(source_of, make_examples, reads, act):
     source, items = source_of(hidden_act=act), make_examples(20)
     theirs = predict_logits(checkpoint_of(source, reads), items)
-    for margin in (None, 0, 9):
+    for margin in ("all", 0, 9):
         student = student_of(source, [e.text for e in items], vocab_margin=margin)
         ours = predict_logits(checkpoint_of(student, reads), items)
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)

@@ -54,13 +54,18 @@ def test_two_processes_give_the_weights_of_one(tmp_path, make_rows, encoder_fold
     for name, value in one.items():
         if "key.bias" not in name:  # attention does not depend on it: its gradient is rounding alone
             assert (value - two[name]).abs().max() < 1e-5, name
-    scores = [
+    notes = [
         json.loads((tmp_path / name / "attar.json").read_text("utf-8"))["notes"] for name in ("one", "two")
     ]
-    assert scores[0] == scores[1]
+    assert notes[0] == notes[1]
     assert sorted(p.name for p in (tmp_path / "two").iterdir()) == sorted(
         p.name for p in (tmp_path / "one").iterdir()
     )
+    rows = [json.loads((tmp_path / f"rows-{rank}.json").read_text()) for rank in (0, 1)]
+    seen = [sorted(row for part in parts for row in part) for parts in rows]
+    everything = list(range(notes[0]["num_train"]))
+    assert sorted(seen[0] + seen[1]) == sorted(2 * everything)  # each row once an epoch
+    assert min(len(part) for part in seen) > 0.9 * len(everything)
     # What two processes made is what one process keeps.
     before = (tmp_path / "two" / "model.safetensors").stat().st_mtime_ns
     train(recipe, data, tmp_path / "two")

@@ -24,7 +24,7 @@ __all__ = ["activation_ranges", "best_range", "layer_errors"]
 
 _BATCH = 16
 _BINS = 2048
-_COARSE = 0.03  # relative error of a layer's output; a scale for each row is at about 0.01
+_COARSE = 0.02  # relative error of a layer's output; a scale for each row is at about 0.01
 _SHRINKS = np.linspace(0.2, 1.0, 81)
 
 

@@ -97,7 +97,10 @@ def build_graph(
         raise ArtifactError("the input has token_types, but the encoder knows one segment only")
     graph = _Graph(quantisation)
     last = _encoder(graph, weights, spec)
-    pooled = graph.activation(weights.pooler_activation, graph.linear("head.pooler", last, weights.pooler))
+    # fp32: one row an example costs nothing, and what the head reads may vary little around large means.
+    pooled = graph.activation(
+        weights.pooler_activation, graph.plain_linear("head.pooler", last, weights.pooler)
+    )
     graph.plain_linear("head.classifier", pooled, weights.classifier, out="logits")
     proto = graph.finish(_input_names(spec), len(weights.classifier.bias))
     onnx.checker.check_model(proto)

@@ -1,14 +1,15 @@
 """The ``export`` stage: a checkpoint becomes a verified artifact.
 
 fp32 graph -> parity -> calibration of ranges -> int8 graph -> parity -> temperature -> artifact.
-If int8 fails its gate, the fp32 artifact is kept beside the place where the int8 one would be.
+An int8 graph with fixed scales that fails its gate is tried again with a scale for each row. If that
+fails too, the fp32 artifact is kept beside the place where the int8 one would be.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -75,18 +76,17 @@ def export_checkpoint(
     passed = check_fp32(subject.answers, fp32_logits)
     calibrating = subject.encodings[: recipe.calibration_examples]
     ranges = activation_ranges(plain, calibrating, pad=subject.pad, spec=subject.spec)
-    quantised = subject.graph(Quantisation(ranges))
-    int8 = subject.open(quantised)
-    int8_logits = batched_logits(int8, subject.encodings)
     errors = partial(layer_errors, plain, ranges, calibrating, pad=subject.pad, spec=subject.spec)
     _LOG.info("export: the int8 graph against the checkpoint")
-    longest = subject.spec.max_tokens
     try:
-        parity = passed | check_int8(subject.answers, int8_logits, recipe, errors)
-        parity |= check_invariance(int8, subject.encodings, longest)
+        try:
+            quantised, int8_logits, parity = _quantised(subject, Quantisation(ranges), recipe, errors)
+        except ParityError as error:
+            _LOG.info("export: %s A scale for each row instead, a little slower.", error)
+            quantised, int8_logits, parity = _quantised(subject, Quantisation({}), recipe, errors)
     except ParityError as error:
         beside = out.with_name(f"{out.name}-fp32")
-        passed |= check_invariance(fp32, subject.encodings, longest)
+        passed |= check_invariance(fp32, subject.encodings, subject.spec.max_tokens)
         _write(
             subject,
             plain,
@@ -94,10 +94,25 @@ def export_checkpoint(
             Artifact(beside, *subject.identity, "fp32", parity=passed, notes=notes),
         )
         raise ParityError(f"{error} The fp32 artifact passed; it is in {beside}") from error
+    parity = passed | parity
     _write(
         subject, quantised, int8_logits, Artifact(out, *subject.identity, "int8", parity=parity, notes=notes)
     )
     return out
+
+
+def _quantised(
+    subject: _Subject,
+    form: Quantisation,
+    recipe: ExportRecipe,
+    errors: Callable[[], Mapping[str, float]],
+) -> tuple[onnx.ModelProto, NDArray[np.float32], dict[str, Any]]:
+    """One int8 form: its graph, its logits on the subject's examples, and the gates it passed."""
+    graph = subject.graph(form)
+    model = subject.open(graph)
+    logits = batched_logits(model, subject.encodings)
+    figures = {"fixed_scales": len(form.ranges)} | check_int8(subject.answers, logits, recipe, errors)
+    return graph, logits, figures | check_invariance(model, subject.encodings, subject.spec.max_tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ _LOOK_LINES = 20
 _ROWS_START = re.compile(r"\[\s*(\[|\])")
 
 
-def read_source(path: Path, columns: Mapping[str, str]) -> Iterator[Record | Rejection]:
+def read_source(path: Path, columns: Mapping[str, str | None]) -> Iterator[Record | Rejection]:
     """Read a source.
 
     Args:
@@ -94,7 +94,7 @@ def _is_known(file: Path) -> bool:
     return file.suffix.lower() in (*_BY_EXTENSION, *_LOOK)
 
 
-def _read_file(file: Path, columns: Mapping[str, str]) -> Iterator[Record | Rejection]:
+def _read_file(file: Path, columns: Mapping[str, str | None]) -> Iterator[Record | Rejection]:
     match _form(file):
         case "markup":
             return read_markup(file)

@@ -1,7 +1,8 @@
 """Tables: JSONL, CSV, TSV and Parquet, streamed, with the recipe's names for their columns.
 
-``columns`` maps ours to theirs (``{"term": "aspect"}``). Without it: text, term (or keyword),
-start, end, label. Every other column becomes metadata, as a string.
+``columns`` maps ours to theirs (``{"term": "aspect"}``; None for one that is not to be read).
+Without it: text, term (or keyword), start, end, label. Every other column becomes metadata, as a
+string.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _HEAD = 100
 _Row = tuple[str, Mapping[str, object] | Rejection]
 
 
-def read_jsonl(path: Path, columns: Mapping[str, str]) -> Iterator[Record | Rejection]:
+def read_jsonl(path: Path, columns: Mapping[str, str | None]) -> Iterator[Record | Rejection]:
     """Read one JSON object a line; a line that is none is rejected.
 
     Args:
@@ -50,7 +51,9 @@ def read_jsonl(path: Path, columns: Mapping[str, str]) -> Iterator[Record | Reje
     yield from _records(path, itertools.chain(head, rows), list(found), columns)
 
 
-def read_csv(path: Path, columns: Mapping[str, str], *, delimiter: str = ",") -> Iterator[Record | Rejection]:
+def read_csv(
+    path: Path, columns: Mapping[str, str | None], *, delimiter: str = ","
+) -> Iterator[Record | Rejection]:
     """Read a table with a header line; a row that is longer or shorter than it is rejected.
 
     Args:
@@ -74,7 +77,7 @@ def read_csv(path: Path, columns: Mapping[str, str], *, delimiter: str = ",") ->
         raise DataError(f"{path}:{reader.line_num}: {error}; write a quote inside a field twice") from error
 
 
-def read_parquet(path: Path, columns: Mapping[str, str]) -> Iterator[Record | Rejection]:
+def read_parquet(path: Path, columns: Mapping[str, str | None]) -> Iterator[Record | Rejection]:
     """Read a Parquet table, a batch of rows at a time.
 
     Yields:
@@ -126,31 +129,32 @@ def _csv_rows(path: Path, reader: Iterator[list[str]], header: list[str]) -> Ite
 
 
 def _records(
-    path: Path, rows: Iterable[_Row], found: list[str], columns: Mapping[str, str]
+    path: Path, rows: Iterable[_Row], found: list[str], columns: Mapping[str, str | None]
 ) -> Iterator[Record | Rejection]:
     names = _resolve(path, found, columns)
     for where, row in rows:
         yield row if isinstance(row, Rejection) else _record(row, names, where)
 
 
-def _resolve(path: Path, found: list[str], columns: Mapping[str, str]) -> dict[str, str]:
+def _resolve(path: Path, found: list[str], columns: Mapping[str, str | None]) -> dict[str, str]:
     """Our column names to those of the file, the ones that it has."""
     unknown = sorted(set(columns) - set(_OURS))
     if unknown:
         near = difflib.get_close_matches(unknown[0], _OURS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise DataError(f"data.columns.{unknown[0]}: ours are {', '.join(_OURS)}{hint}")
-    names = {name: name for name in _OURS}
+    names: dict[str, str | None] = {name: name for name in _OURS}
     if "term" not in found and "keyword" in found:
         names["term"] = "keyword"
     names |= columns
-    for ours, theirs in names.items():
+    wanted = {ours: theirs for ours, theirs in names.items() if theirs is not None}
+    for ours, theirs in wanted.items():
         if theirs not in found and (ours in _NEEDED or ours in columns):
             raise DataError(
                 f"{path}: no column {theirs!r} for {ours}; there are {_shown(found)}; "
                 f"name the right one in data.columns.{ours}"
             )
-    return {ours: theirs for ours, theirs in names.items() if theirs in found}
+    return {ours: theirs for ours, theirs in wanted.items() if theirs in found}
 
 
 def _shown(names: list[str]) -> str:
@@ -164,7 +168,7 @@ def _record(row: Mapping[str, object], names: Mapping[str, str], where: str) -> 
     ours = {name: row.get(theirs) for name, theirs in names.items()}
     taken = set(names.values())
     meta = as_meta({key: value for key, value in row.items() if key not in taken})
-    text, term, label = as_text(ours["text"]), as_text(ours.get("term")), as_label(ours["label"])
+    text, term, label = as_text(ours["text"]), as_text(ours.get("term")), as_label(ours.get("label"))
     try:
         start, end = as_offset(ours.get("start")), as_offset(ours.get("end"))
     except ValueError as error:

@@ -43,7 +43,7 @@ def transfer_examples(
 
     def unlabelled() -> Iterator[Record | Rejection]:
         for source in sources:
-            for record in read_source(source, columns):
+            for record in read_source(source, {**columns, "label": None}):
                 # Any label passes the audit; it is taken off again below.
                 yield replace(record, label=task.labels[0]) if isinstance(record, Record) else record
 
