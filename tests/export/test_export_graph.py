@@ -104,7 +104,7 @@ def test_shared_layers_are_written_once(checkpoint):
     assert len(names) == len(set(names))
     assert sum("inner.weight" in name for name in names) == 1
     assert sum("inner.weight" in constant.name for constant in separate.graph.initializer) == 2
-    assert len(linear_inputs(shared)) == len(linear_inputs(separate)) == 14
+    assert len(linear_inputs(shared)) == len(linear_inputs(separate)) == 13
 
 
 def test_position_table_is_cut(checkpoint):
