@@ -58,7 +58,13 @@ def restaurant_rows(folder: Path) -> Iterator[dict[str, Any]]:
             joined = "".join(tokens)
             for (first, last), _opinion, polarity in ast.literal_eval(triplets):
                 start, end = starts[first], starts[last + 1]
-                yield {"text": joined, "term": joined[start:end], "start": start, "end": end, "label": polarity}
+                yield {
+                    "text": joined,
+                    "term": joined[start:end],
+                    "start": start,
+                    "end": end,
+                    "label": polarity,
+                }
 
 
 SETS = {"makeup": makeup_rows, "restaurants": restaurant_rows}
@@ -87,7 +93,10 @@ def write_table(name: str, report: dict[str, Any], command: str) -> None:
         "",
         f"student_int8 against teacher: {ratios['smaller']:.1f}x smaller, {ratios['faster']:.1f}x faster, "
         f"same label for {100 * report['agreement']:.1f} %. Its F1 by label: "
-        + ", ".join(f"{label} {100 * figures['f1']:.1f} (n = {figures['support']})" for label, figures in labels.items())
+        + ", ".join(
+            f"{label} {100 * figures['f1']:.1f} (n = {figures['support']})"
+            for label, figures in labels.items()
+        )
         + ".",
         end,
     ]
@@ -100,7 +109,9 @@ def write_table(name: str, report: dict[str, Any], command: str) -> None:
 
 def main() -> None:
     """Run one set."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("set", choices=sorted(SETS))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, required=True)

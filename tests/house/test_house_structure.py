@@ -17,7 +17,7 @@ MODULES = {".".join(p.relative_to(SRC).with_suffix("").parts).removesuffix(".__i
 BASE = {"errors", "task", "files"}
 MAY_IMPORT = {
     "errors": set(),
-    "files": set(),
+    "files": {"errors"},
     "progress": set(),
     "model_card": set(),
     "task": {"errors"},

@@ -238,7 +238,7 @@ def _shared(first: Bbox, second: Bbox) -> float:
 
 
 def _percent(axis: mpl.axis.Axis) -> None:
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from attar.errors import DataError
+from attar.files import arrow
 from attar.records.audit import Rejection
 from attar.records.lines import numbered_lines
 from attar.records.record import Record
@@ -86,9 +87,7 @@ def read_parquet(path: Path, columns: Mapping[str, str | None]) -> Iterator[Reco
     Raises:
         DataError: The file cannot be read, is not Parquet, or a column is missing.
     """
-    import pyarrow
-    import pyarrow.parquet
-
+    pyarrow = arrow()
     try:
         with pyarrow.parquet.ParquetFile(path) as table:
             batches = table.iter_batches(batch_size=4096)

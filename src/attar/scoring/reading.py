@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from attar.errors import DataError
+from attar.files import arrow
 
 __all__ = ["Form", "Row", "RowSource", "form_of", "open_rows"]
 
@@ -63,7 +61,7 @@ class RowSource:
     path: Path
     form: Form
     columns: tuple[str, ...]
-    schema: pa.Schema | None = None
+    schema: Any = None
 
     def rows(self) -> Iterator[Row]:
         """Read from the start.
@@ -84,7 +82,7 @@ class RowSource:
     def count(self) -> int:
         """About how many rows there are: lines, where a quoted cell may hold several."""
         if self.form == "parquet":
-            return int(pq.ParquetFile(self.path).metadata.num_rows)
+            return int(arrow().parquet.ParquetFile(self.path).metadata.num_rows)
         with self.path.open("rb") as stream:
             lines = sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b""))
         return lines if self.form == "jsonl" else max(lines - 1, 1)
@@ -113,12 +111,9 @@ def open_rows(path: Path) -> RowSource:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty; expected rows with a text column")
         if form == "parquet":
-            schema = pq.read_schema(path)
-            return RowSource(path, form, tuple(schema.names), schema)
+            return _parquet_source(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except pa.ArrowException as error:
-        raise DataError(f"{path} is not a whole Parquet file: {str(error).splitlines()[0]}") from error
     head = _jsonl_rows(path) if form == "jsonl" else _csv_rows(path, "," if form == "csv" else "\t")
     rows = itertools.islice(head, _HEAD if form == "jsonl" else 1)
     return RowSource(path, form, tuple(dict.fromkeys(name for row in rows for name in row.values)))
@@ -168,9 +163,18 @@ def _csv_rows(path: Path, delimiter: str) -> Iterator[Row]:
             line = reader.line_num + 1
 
 
+def _parquet_source(path: Path) -> RowSource:
+    pa = arrow()
+    try:
+        schema = pa.parquet.read_schema(path)
+    except pa.ArrowException as error:
+        raise DataError(f"{path} is not a whole Parquet file: {str(error).splitlines()[0]}") from error
+    return RowSource(path, "parquet", tuple(schema.names), schema)
+
+
 def _parquet_rows(path: Path) -> Iterator[Row]:
     line = 0
-    with pq.ParquetFile(path) as table:
+    with arrow().parquet.ParquetFile(path) as table:
         for group in table.iter_batches(_ROW_GROUP):
             for values in group.to_pylist():
                 line += 1

@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-import pyarrow as pa
-
 from attar.errors import DataError
 from attar.files import whole_file
 from attar.progress import progress_bar
@@ -228,12 +226,12 @@ def _kept(columns: Mapping[str, Any], added: Sequence[str]) -> dict[str, Any]:
     return kept
 
 
-def _out_types(rows: RowSource, form: Form, labels: Sequence[str]) -> dict[str, pa.DataType]:
+def _out_types(rows: RowSource, form: Form, labels: Sequence[str]) -> dict[str, Any]:
     if form == "jsonl":
         return {}
     added = _added(labels)
-    places = {"start": pa.int64(), "end": pa.int64()}
-    ours = {name: pa.string() if name == "label" else pa.float64() for name in added}
+    places = {"start": "int64", "end": "int64"}
+    ours = {name: "string" if name == "label" else "double" for name in added}
     return _kept(column_types(rows), added) | places | ours
 
 

@@ -13,9 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from attar.files import arrow
 from attar.scoring.reading import RowSource, form_of
 
 __all__ = ["column_types", "row_writer"]
@@ -23,12 +21,15 @@ __all__ = ["column_types", "row_writer"]
 Values = Mapping[str, Any]
 
 
-def column_types(source: RowSource) -> dict[str, pa.DataType]:
-    """Type of every column of a source; a column of several kinds of values is written as text."""
+def column_types(source: RowSource) -> dict[str, Any]:
+    """Arrow type, or its name, of every column of a source.
+
+    A column of several kinds of values is written as text.
+    """
     if source.schema is not None:
         return {field.name: field.type for field in source.schema}
     if source.form != "jsonl":
-        return dict.fromkeys(source.columns, pa.string())
+        return dict.fromkeys(source.columns, "string")
     kinds: dict[str, set[type]] = {}
     for row in source.rows():
         for name, value in row.values.items():
@@ -38,7 +39,7 @@ def column_types(source: RowSource) -> dict[str, pa.DataType]:
 
 @contextlib.contextmanager
 def row_writer(
-    path: Path, form_path: Path, types: Mapping[str, pa.DataType]
+    path: Path, form_path: Path, types: Mapping[str, Any]
 ) -> Iterator[Callable[[Sequence[Values]], None]]:
     """Open a file for rows.
 
@@ -52,8 +53,10 @@ def row_writer(
     """
     form = form_of(form_path)
     if form == "parquet":
-        schema = pa.schema(list(types.items()))
-        with pq.ParquetWriter(path, schema) as writer:
+        pa = arrow()
+        named = {name: pa.type_for_alias(t) if isinstance(t, str) else t for name, t in types.items()}
+        schema = pa.schema(list(named.items()))
+        with pa.parquet.ParquetWriter(path, schema) as writer:
             yield lambda rows: writer.write_table(_table(rows, schema))
         return
     with path.open("w", encoding="utf-8", newline="") as stream:
@@ -65,7 +68,8 @@ def row_writer(
         yield lambda rows: table.writerows([_cell(row.get(name)) for name in types] for row in rows)
 
 
-def _table(rows: Sequence[Values], schema: pa.Schema) -> pa.Table:
+def _table(rows: Sequence[Values], schema: Any) -> Any:  # noqa: ANN401 - Arrow's
+    pa = arrow()
     columns = []
     for field in schema:
         values = [row.get(field.name) for row in rows]
@@ -75,14 +79,14 @@ def _table(rows: Sequence[Values], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _type_of(kinds: set[type]) -> pa.DataType:
+def _type_of(kinds: set[type]) -> str:
     if kinds == {bool}:
-        return pa.bool_()
+        return "bool"
     if kinds == {int}:
-        return pa.int64()
+        return "int64"
     if kinds and kinds <= {int, float}:
-        return pa.float64()
-    return pa.string()
+        return "double"
+    return "string"
 
 
 def _cell(value: object) -> object:
