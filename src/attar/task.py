@@ -17,7 +17,7 @@ from attar.errors import RecipeError
 
 __all__ = ["BUILT_IN_TASKS", "Example", "InputStyle", "Metric", "Task", "task_by_name"]
 
-InputStyle = Literal["marked_pair", "pair", "single"]
+InputStyle = Literal["marked_pair", "pair", "single", "sentence_pair"]
 Metric = Literal["macro_f1", "accuracy"]
 
 
@@ -29,9 +29,11 @@ class Example:
         text: The review, as it was written.
         start: Offset of the term's first Unicode code point.
         end: Offset one past the term's last code point; equal to ``start`` where the task has no
-            term (single sentences).
+            term (single sentences and sentence pairs).
         label: A label of the task, or None where it is not known.
         meta: What else came with it (channel, wordtype, id).
+        second: The other sentence of a sentence pair, "" in every other task.
+        weight: How much it counts in training: the share of its annotators who gave this label.
     """
 
     text: str
@@ -39,11 +41,18 @@ class Example:
     end: int
     label: str | None = None
     meta: Mapping[str, str] = field(default_factory=dict)
+    second: str = ""
+    weight: float = 1.0
 
     @property
     def term(self) -> str:
         """The aspect term as it stands in the text."""
         return self.text[self.start : self.end]
+
+    @property
+    def question(self) -> tuple[str, int, int, str]:
+        """All that an answer may depend on: equal questions get equal answers."""
+        return self.text, self.start, self.end, self.second
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +64,7 @@ class Task:
         labels: Labels in the order of the logits, C of them.
         style: How an example becomes tokens. ``marked_pair``: ``[CLS] text with _term_ marked
             [SEP] term [SEP]`` (the original system's form); ``pair``: the same without marks;
-            ``single``: ``[CLS] text [SEP]``.
+            ``single``: ``[CLS] text [SEP]``; ``sentence_pair``: ``[CLS] text [SEP] second [SEP]``.
         window_chars: Characters of the text kept on either side of the term before it is
             tokenised; None keeps as many clauses as the token budget holds.
         metric: The score that picks the best checkpoint.
@@ -83,7 +92,7 @@ class Task:
     @property
     def has_term(self) -> bool:
         """Whether an example of this task points at a term."""
-        return self.style != "single"
+        return self.style in ("marked_pair", "pair")
 
     def label_of(self, spelling: str) -> str | None:
         """The label that a source's spelling stands for, or None if it stands for none."""

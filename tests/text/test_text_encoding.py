@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, models
 from attar.errors import RecipeError
 from attar.task import Example, Task
 from attar.text.encoding import InputSpec, TextEncoder, model_inputs
+from attar.text.normalise import normalise
 
 TEXTS = st.text(
     st.one_of(
@@ -142,6 +143,36 @@ def test_pair_has_no_marks_and_the_term_twice(tiny_tokenizer):
     (encoding,) = encoder_of(tiny_tokenizer, "pair").encode([Example("好口红，香", 1, 3)])
     assert shown(tiny_tokenizer, encoding.ids) == "[CLS]好口红，香[SEP]口红[SEP]"
     assert encoding.second == 7
+
+
+@given(TEXTS, TEXTS, st.integers(8, 70))
+def test_a_sentence_pair_loses_the_end_of_the_longer_sentence(tiny_tokenizer, text, other, max_tokens):
+    encoder = encoder_of(tiny_tokenizer, "sentence_pair", max_tokens)
+    (encoding,) = encoder.encode([Example(text, 0, 0, second=other)])
+    first, second = ids_of(tiny_tokenizer, text), ids_of(tiny_tokenizer, other)
+    while len(first) + len(second) > max_tokens - 3:
+        (first if len(first) > len(second) else second).pop()
+    cls, sep = (tiny_tokenizer.token_to_id(name) for name in ("[CLS]", "[SEP]"))
+    assert encoding.ids.tolist() == [cls, *first, sep, *second, sep]
+    assert encoding.second == len(first) + 2
+
+
+@given(examples(), st.sampled_from(["marked_pair", "pair", "single"]))
+def test_a_normalised_text_is_read_as_if_it_had_been_written_so(tiny_tokenizer, item, style):
+    steps = ("entities", "nfkc")
+    spec = InputSpec(style, 40, normalise=steps)
+    normal = normalise(item.text, steps)
+    start, end = normal.to_normal(item.start, item.end)
+    (read,) = TextEncoder(tiny_tokenizer, spec).encode([item])
+    (plain,) = encoder_of(tiny_tokenizer, style, 40).encode([Example(normal.text, start, end)])
+    assert read.ids.tolist() == plain.ids.tolist()
+
+
+def test_normalising_leaves_the_examples_offsets_alone(tiny_tokenizer):
+    spec = InputSpec("pair", 24, normalise=("entities", "nfkc"))
+    assert InputSpec(**spec.to_json()) == spec
+    (encoding,) = TextEncoder(tiny_tokenizer, spec).encode([Example("＆amp;好&#x662F;ＡＢ", 5, 14)])
+    assert shown(tiny_tokenizer, encoding.ids).endswith("[SEP]好是[SEP]")
 
 
 def test_spec_refuses_what_cannot_be():

@@ -19,7 +19,7 @@ from sklearn.multiclass import OneVsRestClassifier
 
 from attar.errors import DataError
 from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_of
-from attar.task import Example, Task
+from attar.task import Example, InputStyle, Task
 from attar.text.window import CLAUSE_MARKS
 
 __all__ = ["Majority", "WindowedLinear"]
@@ -80,7 +80,7 @@ class WindowedLinear:
         best = -1.0
         for window in _WINDOWS if task.has_term else (None,):
             features = TfidfVectorizer(
-                analyzer=_analyzer(window, has_term=task.has_term), sublinear_tf=True, dtype=np.float32
+                analyzer=_analyzer(task.style, window), sublinear_tf=True, dtype=np.float32
             )
             seen, unseen = features.fit_transform(train), features.transform(dev)
             for strength in _STRENGTHS:
@@ -115,12 +115,16 @@ def _gold(task: Task, examples: Sequence[Example], name: str) -> NDArray[np.int6
     return np.array([task.index_of(example) for example in examples], np.int64)
 
 
-def _analyzer(window: int | None, *, has_term: bool) -> Callable[[Example], list[str]]:
+def _analyzer(style: InputStyle, window: int | None) -> Callable[[Example], list[str]]:
     """Example -> n-grams: of the marked window as one string, and of its three parts, told apart."""
 
     def analyze(example: Example) -> list[str]:
-        if not has_term:
+        if style == "single":
             return list(_grams(f"\x02{example.text}\x03"))
+        if style == "sentence_pair":
+            first, second = ({*_grams(f"\x02{text}\x03")} for text in (example.text, example.second))
+            sides = (("&", first & second), ("<", first - second), (">", second - first))
+            return sorted(side + gram for side, grams in sides for gram in grams)
         left, right = _surroundings(example, window)
         whole = _grams(f"{left}\x02{example.term}\x03{right}")
         parts = (("<", f"\x02{left}_"), (">", f"_{right}\x03"), ("=", f"\x02{example.term}\x03"))

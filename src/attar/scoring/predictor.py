@@ -100,7 +100,7 @@ class Predictor:
 
         Args:
             texts: N texts.
-            terms: N terms; left out only for a task without terms.
+            terms: N terms, or N second sentences; left out only for a task of single sentences.
             spans: N (start, end) of the terms, in code points; where there is none, the term's
                 first occurrence is meant.
 
@@ -122,9 +122,10 @@ class Predictor:
         """Logits [N, C] of examples, in order, before the temperature."""
         if not self.deduplicate:
             return self._compute(examples)
-        first: dict[tuple[str, int, int], int] = {}
-        rows = np.array([first.setdefault((e.text, e.start, e.end), len(first)) for e in examples], np.int64)
-        return self._compute([Example(*key) for key in first])[rows]
+        first: dict[tuple[str, int, int, str], int] = {}
+        rows = np.array([first.setdefault(e.question, len(first)) for e in examples], np.int64)
+        unique = [Example(text, start, end, second=second) for text, start, end, second in first]
+        return self._compute(unique)[rows]
 
     def _compute(self, examples: Sequence[Example]) -> NDArray[np.float32]:
         out = np.empty((len(examples), len(self.task.labels)), np.float32)
@@ -137,6 +138,10 @@ class Predictor:
             waiting = self._submit(encodings, batches, begin)
         self._collect(out, waiting)
         return out
+
+    def window(self, example: Example) -> tuple[int, int]:
+        """Code-point offsets of the part of the text that is read; see ``TextEncoder.window``."""
+        return self._encoder.window(example)
 
     def close(self) -> None:
         """End the threads; a later call starts them again."""
@@ -151,12 +156,14 @@ class Predictor:
         terms: Sequence[str] | None,
         spans: Sequence[tuple[int, int] | None] | None,
     ) -> list[Example]:
-        if not self.task.has_term:
+        if self.task.style == "single":
             return [Example(text, 0, 0) for text in texts]
         if terms is None or len(terms) != len(texts) or (spans is not None and len(spans) != len(texts)):
             raise DataError(
                 f"task {self.task.name!r} scores pairs: {len(texts)} texts need as many terms and spans"
             )
+        if self.task.style == "sentence_pair":
+            return [Example(text, 0, 0, second=other) for text, other in zip(texts, terms, strict=True)]
         return [
             _example(i, text, term, span)
             for i, (text, term, span) in enumerate(zip(texts, terms, spans or repeat(None), strict=False))

@@ -9,6 +9,9 @@ A classifier reads token 0 of the last layer. Under ``reads = "mark"`` that toke
 mark of the term instead of [CLS] (entity-start pooling: Baldini Soares et al. 2019, Matching the
 Blanks, arXiv:1906.03158, section 3.2): it is moved to the front of the ids but keeps its position,
 and a transformer without a causal mask cannot tell the difference in order.
+
+A sentence pair is ``[CLS] text [SEP] second [SEP]``; where it is too long, the longer sentence
+loses its last token, again and again.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from tokenizers import Tokenizer
 
 from attar.errors import RecipeError
 from attar.task import Example, InputStyle, Task
+from attar.text.normalise import Normalised, Step, normalise
 from attar.text.window import CLAUSE_MARKS, char_window, clause_window
 
 __all__ = ["Encoding", "InputSpec", "ReadToken", "TextEncoder", "model_inputs"]
@@ -42,6 +46,8 @@ class InputSpec:
         window_chars: Characters kept on either side of the term, or None.
         token_types: Whether the second segment has type 1 (False for encoders that never saw it).
         reads: Which token stands at index 0, where the classifier reads.
+        normalise: What is done to a text before it is read, in this order; see
+            ``attar.text.normalise``. Offsets of examples are of the text as it was written.
     """
 
     style: InputStyle
@@ -49,8 +55,11 @@ class InputSpec:
     window_chars: int | None = None
     token_types: bool = True
     reads: ReadToken = "cls"
+    normalise: tuple[Step, ...] = ()
 
     def __post_init__(self) -> None:
+        # JSON gives lists.
+        object.__setattr__(self, "normalise", tuple(self.normalise))
         if self.max_tokens < 8:
             raise RecipeError(f"max_tokens = {self.max_tokens}: a marked pair needs at least 8")
         if self.reads == "mark" and self.style != "marked_pair":
@@ -61,11 +70,17 @@ class InputSpec:
 
     @classmethod
     def for_task(
-        cls, task: Task, max_tokens: int, *, token_types: bool, reads: ReadToken | None = None
+        cls,
+        task: Task,
+        max_tokens: int,
+        *,
+        token_types: bool,
+        reads: ReadToken | None = None,
+        normalise: tuple[Step, ...] = (),
     ) -> InputSpec:
         """The input of a task; ``reads`` None takes the mark where there is one."""
         chosen = reads or ("mark" if task.style == "marked_pair" else "cls")
-        return cls(task.style, max_tokens, task.window_chars, token_types, chosen)
+        return cls(task.style, max_tokens, task.window_chars, token_types, chosen, normalise)
 
     def to_json(self) -> dict[str, Any]:
         """A plain dict whose items are this class's arguments."""
@@ -85,6 +100,14 @@ class Encoding(NamedTuple):
     ids: NDArray[np.int32]
     second: int
     read: int = 0
+
+
+class _Placed(NamedTuple):
+    """A text left of its term, the term, and right of it; and the way back to the text as written."""
+
+    pieces: tuple[str, str, str]
+    normal: Normalised
+    first: int  # where the pieces begin in the normalised text
 
 
 class TextEncoder:
@@ -127,15 +150,39 @@ class TextEncoder:
     def encode(self, examples: Sequence[Example]) -> list[Encoding]:
         """Encode examples, in their order."""
         if self.spec.style == "single":
-            return [self._single(ids) for ids in self._tokenise([e.text for e in examples])]
-        pieces: list[str] = []
-        for example in examples:
-            text, start, end = example.text, example.start, example.end
-            if self.spec.window_chars is not None:
-                text, start, end = char_window(text, start, end, self.spec.window_chars)
-            pieces += (text[:start], text[start:end], text[end:])
+            return [self._single(ids) for ids in self._tokenise([self._plain(e.text) for e in examples])]
+        if self.spec.style == "sentence_pair":
+            ids = self._tokenise([self._plain(text) for e in examples for text in (e.text, e.second)])
+            return [self._sentences(ids[i], ids[i + 1]) for i in range(0, len(ids), 2)]
+        pieces = [piece for example in examples for piece in self._placed(example).pieces]
         ids = self._tokenise(pieces)
         return [self._pair(*ids[i : i + 3]) for i in range(0, len(ids), 3)]
+
+    def window(self, example: Example) -> tuple[int, int]:
+        """Code-point offsets, in the text as written, of what the encoding of a pair holds of it."""
+        placed = self._placed(example)
+        left, term, right = (self.tokenizer.encode(p, add_special_tokens=False) for p in placed.pieces)
+        _, kept_left, kept_right = self._kept(left.ids, term.ids, right.ids)
+        # A side that is read to its end keeps what has no token there, such as spaces.
+        dropped = len(left.ids) - kept_left
+        low = 0 if not dropped else left.offsets[dropped][0] if kept_left else len(placed.pieces[0])
+        high = len(placed.pieces[2])
+        if kept_right < len(right.ids):
+            high = right.offsets[kept_right - 1][1] if kept_right else 0
+        after = placed.first + len(placed.pieces[0]) + len(placed.pieces[1])
+        return placed.normal.to_original(placed.first + low, after + high)
+
+    def _placed(self, example: Example) -> _Placed:
+        normal = normalise(example.text, self.spec.normalise)
+        start, end = normal.to_normal(example.start, example.end)
+        text, first = normal.text, 0
+        if self.spec.window_chars is not None:
+            first = max(0, start - self.spec.window_chars)
+            text, start, end = char_window(text, start, end, self.spec.window_chars)
+        return _Placed((text[:start], text[start:end], text[end:]), normal, first)
+
+    def _plain(self, text: str) -> str:
+        return normalise(text, self.spec.normalise).text if self.spec.normalise else text
 
     def _tokenise(self, texts: list[str]) -> list[list[int]]:
         return [e.ids for e in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
@@ -144,11 +191,24 @@ class TextEncoder:
         kept = [self._cls, *ids[: self.spec.max_tokens - 2], self._sep]
         return Encoding(np.array(kept, np.int32), len(kept))
 
+    def _sentences(self, first: list[int], second: list[int]) -> Encoding:
+        room = self.spec.max_tokens - 3
+        over = max(0, len(first) + len(second) - room)
+        # First the difference goes, then both in turn, the second sentence first.
+        difference = min(over, abs(len(first) - len(second)))
+        from_first = difference if len(first) > len(second) else 0
+        from_second = difference - from_first
+        from_first, from_second = (
+            from_first + (over - difference) // 2,
+            from_second + (over - difference + 1) // 2,
+        )
+        head = [self._cls, *first[: len(first) - from_first], self._sep]
+        ids = [*head, *second[: len(second) - from_second], self._sep]
+        return Encoding(np.array(ids, np.int32), len(head))
+
     def _pair(self, left: list[int], term: list[int], right: list[int]) -> Encoding:
         marks = self._mark if self.spec.style == "marked_pair" else []
-        room = self.spec.max_tokens - 3 - 2 * len(marks)
-        term = term[: room // 2]
-        kept_left, kept_right = clause_window(left, right, room - 2 * len(term), self._clause_marks)
+        term, kept_left, kept_right = self._kept(left, term, right)
         before = [self._cls, *left[len(left) - kept_left :]]
         read = 0
         if self.spec.reads == "mark":
@@ -158,6 +218,13 @@ class TextEncoder:
             before = [*before, *marks]
         first = [*before, *term, *marks, *right[:kept_right], self._sep]
         return Encoding(np.array([*first, *term, self._sep], np.int32), len(first), read)
+
+    def _kept(self, left: list[int], term: list[int], right: list[int]) -> tuple[list[int], int, int]:
+        """The term's tokens that are read, and how many next to it on the left and on the right."""
+        marks = len(self._mark) if self.spec.style == "marked_pair" else 0
+        room = self.spec.max_tokens - 3 - 2 * marks
+        term = term[: room // 2]
+        return term, *clause_window(left, right, room - 2 * len(term), self._clause_marks)
 
 
 def model_inputs(

@@ -1,0 +1,1 @@
+"""The sections of a recipe: one frozen model a stage. ``attar.recipe`` puts them together."""
