@@ -7,7 +7,7 @@ import pytest
 
 from attar import stages
 from attar.errors import DataError, RecipeError
-from attar.recipe import Recipe
+from attar.recipe import Recipe, SourceRecipe
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_setting_redoes_what_depends_on_it(recipe, data, asked, section, chang
 
 def test_other_transfer_text_redoes_the_student_alone(tmp_path, recipe, data, asked, make_rows):
     source = make_rows(tmp_path / "more.jsonl", 10, seed=4)
-    more = recipe.distill.model_copy(update={"transfer": (source,)})
+    more = recipe.distill.model_copy(update={"transfer": (SourceRecipe(path=str(source)),)})
     recipe = recipe.model_copy(update={"distill": more})
     for count in (11, 12):
         line(recipe, data)

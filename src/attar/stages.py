@@ -7,15 +7,18 @@ Each function is one verb: folders in, one stamped folder out. ``run_recipe`` is
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from attar.errors import RecipeError
-from attar.recipe import Recipe
+from attar.models.classic_files import ClassicFiles
+from attar.recipe import Recipe, SourceRecipe
 from attar.run import identity_of, run_stage
 
 __all__ = [
+    "ClassicFiles",
     "Models",
     "RunFolders",
     "distill",
@@ -26,6 +29,8 @@ __all__ = [
     "run_recipe",
     "train",
 ]
+
+_LOG = logging.getLogger(__name__)
 
 
 class RunFolders(NamedTuple):
@@ -53,24 +58,42 @@ class Models(NamedTuple):
     artifact: Path | None = None
 
 
-def prepare(recipe: Recipe, sources: Sequence[Path], out: Path) -> Path:
-    """Sources -> train.json, dev.json, test.json, rejected.jsonl, manifest.json."""
+def prepare(recipe: Recipe, sources: Sequence[SourceRecipe | Path | str], out: Path) -> Path:
+    """Sources -> train.json, dev.json, test.json, rejected.jsonl, manifest.json and the audit.
+
+    A server is not asked again once the folder is whole.
+    """
+    chosen = [SourceRecipe.model_validate(source) for source in sources]
     task = recipe.resolved_task()
     settings = recipe.data.model_dump(mode="json", exclude={"sources"})
     inputs = {
         "task": task.to_json(),
         "settings": settings,
         "seed": recipe.seed,
-        "sources": [identity_of(source) for source in sources],
+        "sources": [_source_identity(source) for source in chosen],
     }
 
     def work() -> None:
         from attar.records.prepare import prepare as write
 
-        write(sources, task, recipe.data, recipe.seed, out)
+        write(chosen, task, recipe.data, recipe.seed, out)
 
-    run_stage(out, "prepare", inputs, work)
+    done = run_stage(out, "prepare", inputs, work)
+    if not done and any(source.is_remote for source in chosen):
+        _LOG.info("prepare: the server was not asked again; remove %s to fetch anew", out)
     return out
+
+
+def _source_identity(source: SourceRecipe) -> dict[str, Any]:
+    """What a prepared folder depends on: how a source is read, and its files where there are some."""
+    from attar.records.remote import shown_path
+
+    settings = source.model_dump(mode="json", exclude={"path", "join"})
+    if source.is_remote:
+        return settings | {"path": shown_path(source)}
+    join = {"on": source.join.on, "file": identity_of(Path(source.join.path))} if source.join else None
+    file, _, sheet = source.path.partition("#")
+    return settings | {"file": identity_of(Path(file)), "sheet": sheet, "join": join}
 
 
 def _inputs(recipe: Recipe, sections: Sequence[str], **folders: Path) -> dict[str, Any]:
@@ -107,16 +130,24 @@ def train(recipe: Recipe, data: Path, out: Path) -> Path:
     return out
 
 
-def distill(recipe: Recipe, data: Path, teacher: Path, out: Path) -> Path:
-    """A prepared folder and a teacher -> the student's checkpoint."""
+def distill(recipe: Recipe, data: Path, teachers: Path | Sequence[Path | str], out: Path) -> Path:
+    """A prepared folder and teachers (checkpoints, or "linear") -> the student's checkpoint."""
+    named = [teachers] if isinstance(teachers, Path) else list(teachers)
 
     def work() -> None:
         from attar.distillation.stage import distill as fit_student
 
-        fit_student(recipe, data, teacher, out)
+        fit_student(recipe, data, named, out)
 
-    inputs = _inputs(recipe, ("encode", "student", "distill"), data=data, teacher=teacher)
-    inputs["distill"]["transfer"] = [identity_of(source) for source in recipe.distill.transfer]
+    every = [*named, *recipe.distill.more_teachers]
+    folders = [Path(entry) for entry in every if entry != "linear"]
+    # Without a checkpoint among its teachers the student starts from the pretrained encoder.
+    sections = ("encode", "student", "distill", *(() if folders else ("train",)))
+    inputs = _inputs(recipe, sections, data=data)
+    inputs["teachers"] = [entry if entry == "linear" else identity_of(Path(entry)) for entry in every]
+    inputs["distill"]["transfer"] = [_source_identity(source) for source in recipe.distill.transfer]
+    for place in ("more_teachers", "cache_limit_gb"):  # where things are and how large they may be
+        del inputs["distill"][place]
     run_stage(out, "distill", inputs, work, shared=True)
     return out
 
@@ -135,19 +166,29 @@ def finetune(recipe: Recipe, data: Path, out: Path) -> Path:
     return out
 
 
-def export(recipe: Recipe, checkpoint: Path, data: Path, out: Path) -> Path:
-    """A checkpoint -> the verified int8 artifact."""
+def export(recipe: Recipe, checkpoint: Path | ClassicFiles, data: Path, out: Path) -> Path:
+    """A checkpoint, or the files of a classic one -> the verified int8 artifact."""
 
     def work() -> None:
         from attar.export.stage import export_checkpoint
         from attar.models.checkpoint import load_checkpoint
+        from attar.models.classic_checkpoint import load_classic
         from attar.records.prepared import load_split
 
-        loaded = load_checkpoint(checkpoint)
+        if isinstance(checkpoint, ClassicFiles):
+            loaded = load_classic(checkpoint, recipe.resolved_task(), recipe.encode.max_tokens)
+        else:
+            loaded = load_checkpoint(checkpoint)
         _check_labels(data, loaded.task.labels, str(checkpoint))
         export_checkpoint(loaded, load_split(data, "dev"), out, recipe.export, {"recipe": recipe.name})
 
-    run_stage(out, "export", _inputs(recipe, ("export",), checkpoint=checkpoint, data=data), work)
+    if isinstance(checkpoint, ClassicFiles):
+        files = {name: getattr(checkpoint, name) for name in ("weights", "config", "vocab")}
+        inputs = _inputs(recipe, ("encode", "export"), data=data, **files)
+        inputs["classic"] = [checkpoint.architecture, checkpoint.lower_case, *checkpoint.labels]
+    else:
+        inputs = _inputs(recipe, ("export",), checkpoint=checkpoint, data=data)
+    run_stage(out, "export", inputs, work)
     return out
 
 
@@ -173,6 +214,10 @@ def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFold
         say: Told what begins, one line a stage.
     """
     at = RunFolders.under(out)
+    if recipe.distill.matches:
+        from attar.distillation.pairing import check_names
+
+        check_names(recipe.distill.matches)  # now, not after the teacher was trained
     say("prepare: reading, checking and splitting the labelled reviews")
     prepare(recipe, recipe.data.sources, at.data)
     say("train: the teacher")

@@ -3,9 +3,15 @@ import json
 import pytest
 
 from attar.errors import DataError
+from attar.recipe import JoinRecipe, SourceRecipe
+from attar.records.record import Record
 from attar.records.sources import read_source, source_files
 
 MARKED = "# channel: 京东\n[泵|消极]坏\n"
+
+
+def read(path, **options):
+    return list(read_source(SourceRecipe(path=str(path), **options)))
 
 
 def test_txt_and_json_are_told_apart_by_their_start(tmp_path):
@@ -19,7 +25,7 @@ def test_txt_and_json_are_told_apart_by_their_start(tmp_path):
     }
     for name, content in contents.items():
         (tmp_path / name).write_text(content, "utf-8")
-        (record,) = read_source(tmp_path / name, {})
+        (record,) = read(tmp_path / name)
         assert (record.text, record.term, record.label) == ("泵坏", "泵", "消极"), name
 
 
@@ -29,7 +35,7 @@ def test_a_folder_is_all_its_known_files_in_order(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "c.txt").write_text(MARKED, "utf-8")
     assert [file.name for file in source_files(tmp_path)] == ["a.txt", "b.txt"]
-    assert [record.where for record in read_source(tmp_path, {})] == [
+    assert [record.where for record in read(tmp_path)] == [
         f"{tmp_path / 'a.txt'}:2",
         f"{tmp_path / 'b.txt'}:2",
     ]
@@ -42,10 +48,12 @@ def test_a_folder_is_all_its_known_files_in_order(tmp_path):
         ("a.txt", b" \n\n", "only blank lines"),
         ("a.json", b"[]", "holds no rows"),
         ("a.csv", b"text,term,label\n", "holds no rows"),
-        ("a.txt", "只是一句话".encode(), "no known form; expected"),
-        ("a.json", b'{\n "a": 1\n}', "no known form; expected"),
-        ("a.json", b'[{"a": 1}]', "no known form; expected"),
-        ("a.xlsx", b"PK", r"unknown extension '\.xlsx'; expected one of \.jsonl"),
+        ("a.txt", "只是一句话".encode(), "no known form; say which"),
+        ("a.json", b'{\n "a": 1\n}', "no known form; say which"),
+        ("a.json", b'[{"a": 1}]', "JSON list of objects, but no export of Label Studio"),
+        ("a.xlsx", b"PK", "not an Excel workbook"),
+        ("a.xls", b"\xd0\xcf", r"unknown ending '\.xls'; known are \.jsonl.* form = \"\.\.\.\", one of rows"),
+        ("a.txt", "泵\n".encode("gb18030"), r"a\.txt:1: byte 1 .* not UTF-8"),
         ("a.jsonl", '{"text": "泵"}'.encode("gb18030"), r"a\.jsonl:1: byte 11 .* not UTF-8"),
         ("a.parquet", b"PAR1 cut short", "not a Parquet file"),
     ],
@@ -53,24 +61,24 @@ def test_a_folder_is_all_its_known_files_in_order(tmp_path):
 def test_a_file_that_cannot_be_read_says_why(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=message):
-        list(read_source(tmp_path / name, {}))
+        read(tmp_path / name)
 
 
 def test_a_missing_file_names_its_neighbours(tmp_path):
     with pytest.raises(DataError, match=r"no such file or folder; .* is empty"):
-        list(read_source(tmp_path / "review.csv", {}))
+        read(tmp_path / "review.csv")
     (tmp_path / "reviews.csv").write_text("x", "utf-8")
     (tmp_path / ".hidden").write_text("x", "utf-8")
     with pytest.raises(DataError, match=r"no such file or folder; beside it: reviews\.csv$"):
-        list(read_source(tmp_path / "review.csv", {}))
+        read(tmp_path / "review.csv")
     with pytest.raises(DataError, match="nor is there a folder"):
-        list(read_source(tmp_path / "no" / "review.csv", {}))
+        read(tmp_path / "no" / "review.csv")
 
 
 def test_a_folder_without_a_known_file_says_what_is_there(tmp_path):
     (tmp_path / "notes.md").write_text("x", "utf-8")
     with pytest.raises(DataError, match=r"no file to read in this folder .* there is notes\.md"):
-        list(read_source(tmp_path, {}))
+        read(tmp_path)
 
 
 def test_a_file_that_may_not_be_opened_says_so(tmp_path, monkeypatch):
@@ -82,4 +90,131 @@ def test_a_file_that_may_not_be_opened_says_so(tmp_path, monkeypatch):
 
     monkeypatch.setattr(type(file), "open", refuse)
     with pytest.raises(DataError, match=r"a\.jsonl: cannot be read \(Permission denied\)"):
-        list(read_source(file, {}))
+        read(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "label"),
+    [
+        ("target.txt", "\n$T$坏\n泵\n-1\n", "-1"),
+        ("triplets.txt", "泵 坏####[((0, 0), (1, 1), 'NEG')]\n", "NEG"),
+        ("bio.txt", "泵\tB-COM\n坏\tO\n", "COM"),
+        ("bio.txt", "泵\tB-COM\n坏\tO", "COM"),
+        ("export.json", json.dumps([{"id": 1, "data": {"text": "泵坏"}, "annotations": []}]), None),
+    ],
+)
+def test_more_forms_are_known_by_their_start(tmp_path, name, content, label):
+    (tmp_path / name).write_text(content, "utf-8")
+    (record,) = read(tmp_path / name)
+    if label is None:
+        assert record.reason == "missing_label"
+    else:
+        assert (record.text, record.term, record.start, record.label) == ("泵坏", "泵", 0, label)
+
+
+def test_a_text_cut_short_by_the_look_is_still_told(tmp_path):
+    file = tmp_path / "a.txt"
+    file.write_text("泵\tB-COM\n" + "坏\tO\n" * 200_000, "utf-8")
+    (record,) = read(file)
+    assert len(record.text) == 200_001
+
+
+def test_the_form_of_the_recipe_goes_before_the_ending(tmp_path):
+    file = tmp_path / "reviews.dat"
+    file.write_text("香味好\n\n  泵坏\n", "utf-8")
+    with pytest.raises(DataError, match=r"unknown ending '\.dat'"):
+        read(file)
+    first, second = read(file, form="lines", constants={"label": "积极", "channel": "京东"}, split="train")
+    assert first == Record(
+        "香味好", "", None, None, "积极", {"channel": "京东"}, f"{file}:1", annotator="", split="train"
+    )
+    assert (second.text, second.where) == ("  泵坏", f"{file}:3")
+
+
+def test_constants_fill_every_form_and_go_before_its_columns(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text("text,label,stars\n泵坏,好,5\n", "utf-8")
+    constants = {"term": "泵", "label": "消极", "annotator": "甲", "channel": "天猫"}
+    (record,) = read(file, constants=constants)
+    assert (record.term, record.label, record.annotator) == ("泵", "消极", "甲")
+    assert record.meta == {"stars": "5", "channel": "天猫"}
+
+
+def test_a_constant_makes_its_column_unneeded_but_no_metadata_of_it(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"text": "泵坏", "term": "泵", "mood": "坏"}\n', "utf-8")
+    with pytest.raises(DataError, match="no column 'label' for label"):
+        read(file)
+    (record,) = read(file, constants={"label": "消极"}, columns={"label": "mood"})
+    assert (record.label, record.meta) == ("消极", {})
+
+
+@pytest.mark.parametrize(("occurrence", "starts"), [("only", [None]), ("first", [0]), ("all", [0, 3])])
+def test_the_occurrence_that_is_meant(tmp_path, occurrence, starts):
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"text": "香香，香香香", "term": "香香", "label": "1"}\n', "utf-8")
+    records = read(file, occurrence=occurrence)
+    assert [record.start for record in records] == starts
+    assert all(record.text[record.start : record.end] == "香香" for record in records if record.start)
+
+
+@pytest.mark.parametrize("occurrence", ["first", "all"])
+def test_what_has_offsets_or_no_such_term_stays_as_it_is(tmp_path, occurrence):
+    file = tmp_path / "a.json"
+    rows = [["泵坏泵", "泵", 2, 3, "-1", "", ""], ["泵坏", "香", "1"], ["泵坏", "", "1"], [1]]
+    file.write_text(json.dumps(rows), "utf-8")
+    given, absent, empty, bad = read(file, occurrence=occurrence)
+    assert (given.start, absent.start, empty.start) == (2, None, None)
+    assert bad.reason == "bad_row"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("a.jsonl", {"names": ("text", "label")}, "names means nothing for the form 'jsonl', only for csv"),
+        ("a.jsonl", {"delimiter": "|"}, "delimiter means nothing"),
+        ("a.jsonl", {"quoted": False}, "quoted means nothing"),
+        ("a.jsonl", {"query": {"a": 1}}, "query means nothing .* only for mongodb"),
+        ("a.txt", {"columns": {"text": "a"}}, "columns means nothing for the form 'markup'"),
+        ("a.txt", {"empty": ("_",)}, "empty means nothing"),
+        ("a.txt", {"occurrence": "first"}, "occurrence means nothing"),
+        ("a.txt", {"join": {"path": "b.csv", "on": "id"}}, "join means nothing"),
+        ("a.csv", {"delimiter": ""}, "delimiter is empty"),
+        ("a.csv", {"constants": {"start": "1"}}, r"constants\.start: offsets differ"),
+    ],
+)
+def test_an_option_that_the_form_has_no_use_for_is_an_error(tmp_path, name, options, message):
+    (tmp_path / name).write_text(MARKED, "utf-8")
+    with pytest.raises(DataError, match=message):
+        read(tmp_path / name, **options)
+
+
+def test_columns_of_the_recipe_are_for_tables_without_their_own(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"review": "泵坏", "own": "别的", "label": "1"}\n', "utf-8")
+    (tmp_path / "b.txt").write_text(MARKED, "utf-8")
+    (table, marked) = read_source(SourceRecipe(path=str(tmp_path)), {"text": "review"})
+    assert (table.text, marked.text) == ("泵坏", "泵坏")
+    own = SourceRecipe(path=str(tmp_path / "a.jsonl"), columns={"text": "own"})
+    (record,) = read_source(own, {"text": "review"})
+    assert record.text == "别的"
+
+
+def test_a_joined_file_must_be_a_table_that_is_there(tmp_path):
+    (tmp_path / "a.csv").write_text("id,label\n1,好\n", "utf-8")
+    (tmp_path / "b.txt").write_text(MARKED, "utf-8")
+    with pytest.raises(DataError, match="no such file to join; beside it: "):
+        read(tmp_path / "a.csv", join=JoinRecipe(path=str(tmp_path / "b.csv"), on="id"))
+    with pytest.raises(DataError, match="no table, so it cannot be joined; expected one of csv"):
+        read(tmp_path / "a.csv", join=JoinRecipe(path=str(tmp_path / "b.txt"), on="id"))
+
+
+def test_fetched_documents_are_read_by_their_form(tmp_path):
+    file = tmp_path / "documents.jsonl"
+    file.write_text('{"_id": 1, "text": "泵坏", "term": "泵", "label": "-1"}\n', "utf-8")
+    (record,) = read(file, form="mongodb", split="dev", occurrence="first")
+    assert (record.text, record.start, record.label, record.split) == ("泵坏", 0, "-1", "dev")
+
+
+def test_a_remote_source_is_a_bug_here():
+    with pytest.raises(AssertionError):
+        read("mongodb://localhost/a/b")

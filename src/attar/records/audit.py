@@ -1,178 +1,137 @@
 """The audit: which records become examples, and why the others do not.
 
-Nothing is repaired in silence. A record that does not fit is a Rejection with a stable reason
-code, a message without any review text, and the row itself.
+Between the readers and the split. Nothing is dropped or repaired in silence: every record becomes
+an Accepted (with the repair of its offsets, if there was one), a Confirmed (another annotator says
+the same) or a Rejection with a stable reason code, a message without any review text, and the row
+itself.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
+from attar.errors import DataError
+from attar.recipe import DataRecipe
+from attar.records.agreement import Agreement
+from attar.records.checks import Checks
+from attar.records.outcomes import Accepted, Confirmed, Reason, Rejection, reject
 from attar.records.record import Record
-from attar.task import Example, Task
+from attar.records.votes import Verdict, Vote, Votes, span_key, verdict
+from attar.task import Task
 
-__all__ = ["Reason", "Rejection", "audit"]
-
-Reason = Literal[
-    "bad_row",
-    "bad_mark",
-    "no_mark",
-    "bad_text",
-    "empty_text",
-    "empty_term",
-    "missing_label",
-    "unknown_label",
-    "bad_offsets",
-    "term_not_found",
-    "term_ambiguous",
-    "duplicate",
-    "contradiction",
-]
-
-_Key = tuple[str, int, int]
+__all__ = ["Accepted", "Confirmed", "Reason", "Rejection", "audit"]
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A row that is not used.
+@dataclass(slots=True)
+class _Span:
+    """A span with several rows, as far as the second pass has come."""
 
-    Attributes:
-        reason: Stable code.
-        message: What was expected and what to do, without any review text.
-        where: ``file:line`` of the row.
-        row: The row as it came: the seven columns, or what stood there if they cannot be told.
-    """
-
-    reason: Reason
-    message: str
-    where: str
-    row: list[object]
+    verdict: Verdict
+    labels: tuple[str, ...]
+    first: dict[str, str]
+    voters: set[tuple[str, str]]
 
 
-def audit(records: Iterable[Record | Rejection], task: Task) -> Iterator[Example | Rejection]:
+def audit(
+    records: Iterable[Record | Rejection],
+    task: Task,
+    data: DataRecipe,
+    agreement: Agreement | None = None,
+) -> Iterator[Accepted | Confirmed | Rejection]:
     """Turn records into examples or rejections, in their order.
 
-    Of several equal rows the first is kept. Where one span of one text has two labels, all of its
-    rows are rejected, so every record is read before the first result.
+    Of several equal rows the first is kept; one by another annotator confirms it. Two labels on
+    one span of one text are a contradiction, and all rows on it are rejected, unless several
+    annotators gave them: then ``data.disagreement`` decides.
 
     Args:
-        records: Records; the rejections of a reader are passed on.
+        records: Records, twice the same ones, because no text is kept between the two passes: the
+            first sees who says what of each span, the second gives the outcomes. The rejections
+            of a reader are passed on.
         task: Whose labels and style decide. Without terms, the span is empty (start = end = 0).
+        data: ``repair``, ``disagreement`` and ``max_chars``.
+        agreement: Is given the spans that several annotators labelled, before the first outcome.
 
     Yields:
-        One Example or Rejection a record.
+        One outcome a record.
+
+    Raises:
+        DataError: The second reading gave other records than the first.
     """
-    outcomes: list[tuple[Record, Example] | Rejection] = []
-    labels: defaultdict[_Key, set[str]] = defaultdict(set)
+    assert iter(records) is not records, "records are read twice: pass what can be iterated twice"
+    checks = Checks(task, data)
+    votes = Votes()
     for record in records:
-        outcome = record if isinstance(record, Rejection) else _accept(record, task)
-        if isinstance(outcome, Rejection):
-            outcomes.append(outcome)
-        else:
-            assert isinstance(record, Record)
-            outcomes.append((record, outcome))
-            labels[_key(outcome)].add(outcome.label or "")
-    seen: dict[_Key, str] = {}
-    for item in outcomes:
-        if isinstance(item, Rejection):
-            yield item
-            continue
-        record, example = item
-        key = _key(example)
-        if len(labels[key]) > 1:
-            both = " and ".join(sorted(labels[key]))
+        if isinstance(record, Record):
+            outcome = checks.accept(record)
+            if isinstance(outcome, Accepted):
+                votes.add(span_key(outcome.example), _vote(outcome))
+    if agreement is not None:
+        for same, count in votes.tallies():
+            agreement.add(((vote.annotator, vote.label) for vote in same), count)
+    spans: dict[bytes, _Span] = {}
+    for record in records:
+        outcome = record if isinstance(record, Rejection) else checks.accept(record)
+        yield _settle(outcome, votes, spans, data) if isinstance(outcome, Accepted) else outcome
+
+
+def _vote(accepted: Accepted) -> Vote:
+    return Vote(accepted.example.label or "", accepted.record.annotator, accepted.record.weight)
+
+
+def _settle(
+    accepted: Accepted, votes: Votes, spans: dict[bytes, _Span], data: DataRecipe
+) -> Accepted | Confirmed | Rejection:
+    """What a record that passed on its own is worth among the others on its span."""
+    key = span_key(accepted.example)
+    cast = votes.on(key)
+    if cast is None:
+        raise DataError(
+            f"{accepted.record.where}: the source changed while it was read; run attar prepare again"
+        )
+    if len(cast) == 1:
+        return accepted
+    if key not in spans:
+        labels = tuple(sorted({vote.label for vote in cast}))
+        spans[key] = _Span(verdict(cast, data.disagreement), labels, {}, set())
+    return _among(accepted, spans[key])
+
+
+def _among(accepted: Accepted, span: _Span) -> Accepted | Confirmed | Rejection:
+    record, label = accepted.record, accepted.example.label or ""
+    if span.verdict.problem or label not in span.verdict.shares:
+        return _disputed(record, span)
+    voters = (label, record.annotator)
+    is_new, named_before = voters not in span.voters, any(by for of, by in span.voters if of == label)
+    span.voters.add(voters)
+    if label not in span.first:
+        span.first[label] = record.where
+        if len(span.labels) == 1:
+            return accepted
+        return replace(accepted, example=replace(accepted.example, weight=span.verdict.shares[label]))
+    if record.annotator and is_new and named_before:
+        return Confirmed(record, span.first[label])
+    message = f"the same text, span and label as {span.first[label]}; the first row is kept"
+    return reject("duplicate", message, record)
+
+
+def _disputed(record: Record, span: _Span) -> Rejection:
+    both = " and ".join(span.labels)
+    match span.verdict.problem:
+        case "contradiction":
             message = f"the same text and span has the labels {both}; decide for one in every row"
-            yield _reject("contradiction", message, record)
-        elif key in seen:
-            message = f"the same text, span and label as {seen[key]}; the first row is kept"
-            yield _reject("duplicate", message, record)
-        else:
-            seen[key] = record.where
-            yield example
-
-
-def _key(example: Example) -> _Key:
-    return example.text, example.start, example.end
-
-
-def _reject(reason: Reason, message: str, record: Record) -> Rejection:
-    return Rejection(reason, message, record.where, record.as_row())
-
-
-def _accept(record: Record, task: Task) -> Example | Rejection:
-    label = task.label_of(record.label or "")
-    problem = _text_problem(record) or (None if label else _label_problem(record, task))
-    if problem:
-        return _reject(*problem, record)
-    if not task.has_term:
-        return Example(record.text, 0, 0, label, record.meta)
-    span = _span(record)
-    return span if isinstance(span, Rejection) else Example(record.text, *span, label, record.meta)
-
-
-def _text_problem(record: Record) -> tuple[Reason, str] | None:
-    if not record.text.strip():
-        return "empty_text", "the text is empty"
-    if not _is_unicode(record.text, *record.meta.values()):
-        return (
-            "bad_text",
-            "half of a surrogate pair (a broken \\ud83d escape) stands in the row; write it whole",
-        )
-    return None
-
-
-def _label_problem(record: Record, task: Task) -> tuple[Reason, str]:
-    spelling = (record.label or "").strip()
-    labels = ", ".join(task.labels)
-    if not spelling:
-        return "missing_label", f"no label; expected one of {labels}"
-    known = {key.casefold(): key for key in (*reversed([*task.aliases]), *task.labels)}
-    near = difflib.get_close_matches(spelling.casefold(), known, n=1, cutoff=0.5)
-    # Columns may have been swapped, and review text belongs in no message.
-    shown = f" {spelling!r}" if near or len(spelling) <= 4 else ""
-    hint = ""
-    if near:
-        name = known[near[0]]
-        stands_for = "" if name in task.labels else f" ({task.aliases[name]})"
-        hint = f"; did you mean {name!r}{stands_for}?"
-    return "unknown_label", f"label{shown} is none of {labels}{hint}"
-
-
-def _span(record: Record) -> tuple[int, int] | Rejection:
-    if not record.term.strip():
-        message = "no term, and the task needs one; is it in a column that data.columns.term should name?"
-        return _reject("empty_term", message, record)
-    if record.start is None and record.end is None:
-        return _find(record)
-    if record.start is None or record.end is None:
-        return _reject("bad_offsets", "only one of start and end is given; give both or neither", record)
-    start, end = record.start, record.end
-    if not 0 <= start < end <= len(record.text) or record.text[start:end] != record.term:
-        message = (
-            f"text[{start}:{end}] is not the term; expected half-open offsets in Unicode code points "
-            "(not bytes, not UTF-16), or none"
-        )
-        return _reject("bad_offsets", message, record)
-    return start, end
-
-
-def _find(record: Record) -> tuple[int, int] | Rejection:
-    start = record.text.find(record.term)
-    if start < 0:
-        return _reject("term_not_found", "the term does not stand in the text as it is written", record)
-    if record.text.find(record.term, start + 1) >= 0:
-        message = "the term occurs more than once and no offsets say which is meant; give start and end"
-        return _reject("term_ambiguous", message, record)
-    return start, start + len(record.term)
-
-
-def _is_unicode(*texts: str) -> bool:
-    try:
-        "".join(texts).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        case "disagreement":
+            message = (
+                f"annotators say {both} of the same text and span; decide for one, or set "
+                'data.disagreement to "majority" or "weights"'
+            )
+        case "no_majority":
+            message = (
+                f"as many annotators say one as the other of {both}; decide for one, or set "
+                'data.disagreement to "weights"'
+            )
+        case None:
+            kept = " and ".join(span.verdict.shares)
+            message = f"annotators say {both} of the same text and span; most say {kept}"
+    return reject(span.verdict.problem or "disagreement", message, record)

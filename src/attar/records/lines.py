@@ -1,4 +1,7 @@
-"""Numbered lines of a UTF-8 file, streamed; where every text source starts reading."""
+"""Numbered lines of a UTF-8 file, streamed; where every text source starts reading.
+
+The plainest form is made of them too: one text a line, whose label is the same for all.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from attar.errors import DataError
+from attar.records.record import Record
 
-__all__ = ["numbered_lines", "read_text"]
+__all__ = ["numbered_lines", "read_lines", "read_text"]
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -24,6 +28,21 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
                 yield number, _decode(raw, path, number)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+
+
+def read_lines(path: Path) -> Iterator[Record]:
+    """Read one text a line, without a term and a label; those are the source's ``constants``.
+
+    Yields:
+        One Record a line that is not empty, spaces and all.
+
+    Raises:
+        DataError: The file cannot be read or is not UTF-8.
+    """
+    for number, line in numbered_lines(path):
+        text = line.rstrip("\r\n")
+        if text:
+            yield Record(text, "", None, None, None, where=f"{path}:{number}")
 
 
 def read_text(path: Path) -> str:

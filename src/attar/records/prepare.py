@@ -1,115 +1,198 @@
 """``attar prepare``: sources to a prepared folder, the form in which all later stages read data.
 
-``train.json``, ``dev.json``, ``test.json`` hold seven-column rows, ``rejected.jsonl`` every row
-that is not used and why, ``manifest.json`` what they were made of. Each file is written whole or
-not at all, the manifest last: a folder without a fitting manifest is not a prepared one.
+``sources -> (fetched) -> records -> audit -> split -> files``
+
+``train.json``, ``dev.json``, ``test.json`` hold rows, ``rejected.jsonl`` every row that is not
+used and why, ``repaired.jsonl`` every moved offset, ``audit.json`` and ``audit.html`` what the
+audit saw, ``manifest.json`` what all of them were made of. Each file is written whole or not at
+all, the manifest last: a folder without a fitting manifest is not a prepared one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from attar import __version__
 from attar.errors import DataError
-from attar.files import file_hash, folder_hashes, whole_file, write_json
-from attar.recipe import DataRecipe
-from attar.records.audit import Rejection, audit
-from attar.records.record import Record
-from attar.records.rows import write_rows
-from attar.records.sources import read_source, source_files
+from attar.files import folder_hashes, whole_file, write_json
+from attar.recipe import DataRecipe, SourceRecipe
+from attar.records.audit import audit
+from attar.records.outcomes import Accepted, Reason, Rejection
+from attar.records.page import render_audit
+from attar.records.remote import LocalRecords, fetched
+from attar.records.rows import example_row, write_rows
 from attar.records.split import SPLITS, split
+from attar.records.summary import Summary
 from attar.task import Example, Task
 
 __all__ = ["prepare"]
 
+_Write = Callable[[Mapping[str, object]], None]
+_TEXTS = ("rejected.jsonl", "repaired.jsonl", "audit.json", "audit.html")
 
-def prepare(sources: Sequence[Path], task: Task, data: DataRecipe, seed: int, out: Path) -> dict[str, Any]:
-    """Read, audit, split and write.
+
+def prepare(
+    sources: Sequence[SourceRecipe], task: Task, data: DataRecipe, seed: int, out: Path
+) -> dict[str, Any]:
+    """Fetch, read, audit, split and write.
 
     Args:
-        sources: Files or folders; see ``attar.records.sources``. They, not ``data.sources``, are
-            read.
+        sources: Files, folders and servers. They, not ``data.sources``, are read.
         task: Whose labels and style decide what is accepted.
-        data: Shares, near-duplicate threshold, train-only channels, column names.
+        data: What is accepted and how it is split.
         seed: Decides the split.
-        out: Folder to write; made if it is not there.
+        out: Folder to write; made if it is not there. What is fetched stands beside it until all
+            is done, so that an interrupted fetch goes on.
 
     Returns:
         The manifest, as written.
 
     Raises:
         DataError: A source cannot be read, no row can be used, or a split would be empty. Then
-            nothing but rejected.jsonl is written.
+            nothing but rejected.jsonl and repaired.jsonl is written.
     """
     if not sources:
         raise DataError("data.sources is empty; name at least one file or folder of labelled reviews")
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: a file stands where the prepared folder should go; choose another name")
-    examples: list[Example] = []
-    rejections: list[Rejection] = []
-    for outcome in audit(_read_all(sources, data.columns), task):
-        if isinstance(outcome, Rejection):
-            rejections.append(outcome)
-        else:
-            examples.append(outcome)
-    _write_rejected(out / "rejected.jsonl", rejections)
-    if not examples:
-        raise DataError(_nothing_left(sources, rejections, out))
-    splits = split(examples, data, seed)
+    beside = out.parent / ".attar" / f"{out.name}.fetched"
+    local = [fetched(source, beside / str(number)) for number, source in enumerate(sources, 1)]
+    problem: DataError | None = None
+    with _json_lines(out / "rejected.jsonl") as reject, _json_lines(out / "repaired.jsonl") as repaired:
+        found = _Found(Summary(task), reject)
+        found.read(LocalRecords(local, data.columns), task, data, repaired)
+        try:
+            sides = found.split(data, seed, ", ".join(source.shown for source in local), out)
+        except DataError as error:
+            # What was rejected is written all the same: it says why.
+            problem = error
+    if problem is not None:
+        raise problem
     for name in SPLITS:
-        write_rows(out / f"{name}.json", splits[name])
+        write_rows(out / f"{name}.json", sides[name])
+    summary = found.summary.to_json()
+    write_json(out / "audit.json", summary)
     manifest: dict[str, Any] = {
         "attar": __version__,
         "task": task.to_json(),
         "seed": seed,
         "settings": data.model_dump(mode="json", exclude={"sources"}),
-        "sources": [
-            {"path": str(file), "sha256": file_hash(file)} for path in sources for file in source_files(path)
-        ],
-        "num_examples": len(examples),
-        "num_rejected": len(rejections),
-        "labels": {name: _label_counts(splits[name], task) for name in SPLITS},
-        "channels": {name: _channel_counts(splits[name]) for name in SPLITS},
-        "reasons": dict(Counter(rejection.reason for rejection in rejections).most_common()),
-        "files": folder_hashes(out, (*(f"{name}.json" for name in SPLITS), "rejected.jsonl")),
+        "sources": [file for source in local for file in source.described()],
+        "num_examples": sum(map(len, sides.values())),
+        "num_rejected": summary["num_rejected"],
+        "num_repaired": summary["num_repaired"],
+        "labels": {name: _label_counts(sides[name], task) for name in SPLITS},
+        "channels": {name: _channel_counts(sides[name]) for name in SPLITS},
+        "reasons": summary["reasons"],
     }
+    with whole_file(out / "audit.html") as draft:
+        draft.write_text(render_audit(summary, found.summary.samples, manifest), "utf-8")
+    manifest["files"] = folder_hashes(out, (*(f"{name}.json" for name in SPLITS), *_TEXTS))
     write_json(out / "manifest.json", manifest)
+    shutil.rmtree(beside, ignore_errors=True)
     return manifest
 
 
-def _read_all(sources: Sequence[Path], columns: Mapping[str, str]) -> Iterator[Record | Rejection]:
-    for path in sources:
-        yield from read_source(path, columns)
+@dataclass(slots=True)
+class _Found:
+    """What the audit gives, as it comes."""
 
+    summary: Summary
+    reject: _Write
+    examples: list[Example] = field(default_factory=list)
+    fixed: defaultdict[str, list[Example]] = field(default_factory=lambda: defaultdict(list))
+    first: dict[str, Rejection] = field(default_factory=dict)
 
-def _write_rejected(path: Path, rejections: Sequence[Rejection]) -> None:
-    # Broken surrogates, a reason to reject a row, are written as the JSON escapes that they were.
-    with (
-        whole_file(path) as draft,
-        draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream,
-    ):
-        for rejection in rejections:
-            line = {
+    def read(self, records: LocalRecords, task: Task, data: DataRecipe, repaired: _Write) -> None:
+        for outcome in audit(records, task, data, self.summary.agreement):
+            self.summary.add(outcome)
+            if isinstance(outcome, Rejection):
+                self._reject(outcome)
+            elif isinstance(outcome, Accepted):
+                if outcome.repair is not None:
+                    repaired(outcome.repair_to_json())
+                side = self.fixed[outcome.record.split] if outcome.record.split else self.examples
+                side.append(outcome.example)
+
+    def split(self, data: DataRecipe, seed: int, names: str, out: Path) -> dict[str, list[Example]]:
+        """Examples by side; what no side can use is rejected too.
+
+        Raises:
+            DataError: Nothing was accepted, or a split would be empty.
+        """
+        if not self.examples and not self.fixed:
+            raise DataError(_nothing_left(names, self.summary.to_json()["reasons"], self.first, out))
+        sides, left_out = split(self.examples, data, seed, self.fixed)
+        for example in left_out:
+            message = "the review also stands in a held-out file; it must not be trained on too"
+            self._withdraw(example, "also_held_out", message)
+        for name in ("dev", "test"):
+            sides[name], contested = _settled(sides[name])
+            for example in contested:
+                message = f"its annotators disagree, and {name} needs one label: the minority, or a tie"
+                self._withdraw(example, "no_majority", message)
+        return sides
+
+    def _withdraw(self, example: Example, reason: Reason, message: str) -> None:
+        rejection = Rejection(reason, message, "", example_row(example))
+        self.summary.withdraw(example, rejection)
+        self._reject(rejection)
+
+    def _reject(self, rejection: Rejection) -> None:
+        self.first.setdefault(rejection.reason, rejection)
+        self.reject(
+            {
                 "reason": rejection.reason,
                 "message": rejection.message,
                 "where": rejection.where,
                 "row": rejection.row,
             }
+        )
+
+
+def _settled(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
+    """One label a question, that of most annotators; and what lost, or was a tie."""
+    by_question: defaultdict[tuple[str, int, int, str], list[Example]] = defaultdict(list)
+    for example in examples:
+        by_question[example.question].append(example)
+    kept: list[Example] = []
+    lost: list[Example] = []
+    for answers in by_question.values():
+        most = max(answer.weight for answer in answers)
+        winners = [answer for answer in answers if answer.weight == most]
+        kept += [replace(winners[0], weight=1.0)] if len(winners) == 1 else []
+        lost += [answer for answer in answers if len(winners) > 1 or answer is not winners[0]]
+    return kept, lost
+
+
+@contextlib.contextmanager
+def _json_lines(path: Path) -> Iterator[_Write]:
+    """A function that writes one JSON line; the file is there when the block ends well."""
+    # Broken surrogates, a reason to reject a row, are written as the JSON escapes that they were.
+    with (
+        whole_file(path) as draft,
+        draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream,
+    ):
+
+        def write(line: Mapping[str, object]) -> None:
             stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
 
+        yield write
 
-def _nothing_left(sources: Sequence[Path], rejections: Sequence[Rejection], out: Path) -> str:
-    names = ", ".join(map(str, sources))
-    reasons = Counter(rejection.reason for rejection in rejections).most_common(3)
-    first = next(rejection for rejection in rejections if rejection.reason == reasons[0][0])
-    counted = ", ".join(f"{reason} ({count})" for reason, count in reasons)
+
+def _nothing_left(names: str, reasons: Mapping[str, int], first: Mapping[str, Rejection], out: Path) -> str:
+    counted = ", ".join(f"{reason} ({count})" for reason, count in list(reasons.items())[:3])
+    example = first[next(iter(reasons))]
     return (
-        f"{names}: none of {len(rejections)} rows can be used: {counted}. "
-        f"First, {first.where}: {first.message}. All of them: {out / 'rejected.jsonl'}"
+        f"{names}: none of {sum(reasons.values())} rows can be used: {counted}. "
+        f"First, {example.where}: {example.message}. All of them: {out / 'rejected.jsonl'}"
     )
 
 

@@ -65,6 +65,9 @@ def load_split(folder: Path, name: Literal["train", "dev", "test"]) -> list[Exam
 
 
 def _example(row: list[Any]) -> Example:
-    text, _, start, end, label, channel, wordtype = row
+    text, term, start, end, label, channel, wordtype, *weight = row
     meta = {key: value for key, value in (("channel", channel), ("wordtype", wordtype)) if value}
-    return Example(text, start, end, label, meta)
+    counts = float(weight[0]) if weight else 1.0
+    if start is None:
+        return Example(text, 0, 0, label, meta, second=term, weight=counts)
+    return Example(text, start, end, label, meta, weight=counts)

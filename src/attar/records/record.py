@@ -14,12 +14,16 @@ class Record:
 
     Attributes:
         text: The review.
-        term: The aspect term, "" where the source names none.
+        term: The aspect term, "" where the source names none; in a task of sentence pairs the
+            second sentence.
         start: Offset of the term's first Unicode code point, or None.
         end: Offset one past the term's last code point, or None.
         label: The label as the source spells it, or None.
         meta: What else came with it (channel, wordtype, ...).
-        where: ``file:line`` (``file:row`` in Parquet), counted from 1.
+        where: ``file:line`` (``file:row`` in Parquet and Excel) counted from 1, or ``source#id``.
+        annotator: Who gave the label, "" where the source does not say.
+        split: The split that its source is meant for, "" where the project decides.
+        weight: How much it counts in training; below 1 where annotators disagreed.
     """
 
     text: str
@@ -29,6 +33,9 @@ class Record:
     label: str | None
     meta: Mapping[str, str] = field(default_factory=dict)
     where: str = ""
+    annotator: str = ""
+    split: str = ""
+    weight: float = 1.0
 
     def as_row(self) -> list[object]:
         """The seven columns: text, term, start, end, label, channel, wordtype."""

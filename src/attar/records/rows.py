@@ -1,20 +1,19 @@
 """The row form: a JSON list of rows, as the original system had it and ``attar prepare`` writes it.
 
-Seven columns ``[text, term, start, end, label, channel, wordtype]``, or three
-``[text, term, label]`` whose offsets are found later if the term occurs once.
+Seven columns ``[text, term, start, end, label, channel, wordtype]``, an eighth with the row's
+weight in training where that is not 1, or three ``[text, term, label]`` whose offsets are found
+later if the term occurs once.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from attar.errors import DataError
 from attar.files import whole_file
 from attar.records.audit import Rejection
-from attar.records.lines import read_text
+from attar.records.json_list import list_items
 from attar.records.record import Record
 from attar.records.values import as_label, as_meta, as_offset
 from attar.task import Example
@@ -22,7 +21,6 @@ from attar.task import Example
 __all__ = ["example_row", "read_rows", "write_rows"]
 
 _FORMS = "expected [text, term, start, end, label, channel, wordtype] or [text, term, label]"
-_BETWEEN = re.compile(r"[\s,]*")
 
 
 def read_rows(path: Path) -> Iterator[Record | Rejection]:
@@ -34,14 +32,8 @@ def read_rows(path: Path) -> Iterator[Record | Rejection]:
     Raises:
         DataError: The file cannot be read, is not UTF-8 or not a JSON list.
     """
-    text = read_text(path)
-    try:
-        for number, row in _items(text):
-            yield _read_row(row, f"{path}:{number}")
-    except (json.JSONDecodeError, RecursionError) as error:
-        spot = f":{error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
-        raise DataError(f"{path}{spot}: not a JSON list of rows ({reason}); {_FORMS}") from error
+    for number, row in list_items(path, "rows", _FORMS):
+        yield _read_row(row, f"{path}:{number}")
 
 
 def write_rows(path: Path, examples: Iterable[Example]) -> None:
@@ -59,48 +51,36 @@ def write_rows(path: Path, examples: Iterable[Example]) -> None:
 
 
 def example_row(example: Example) -> list[object]:
-    """The seven columns of an example."""
+    """The seven columns of an example; an eighth with its weight where that is not 1.
+
+    Of a sentence pair the term is the second sentence, without offsets.
+    """
     channel, wordtype = example.meta.get("channel", ""), example.meta.get("wordtype", "")
-    return [example.text, example.term, example.start, example.end, example.label, channel, wordtype]
-
-
-def _items(text: str) -> Iterator[tuple[int, object]]:
-    """Yield (line number, item) of a JSON list: the whole parser would not say where an item stood."""
-    decoder = json.JSONDecoder()
-    position = _skip(text, 0)
-    if not text.startswith("[", position):
-        raise json.JSONDecodeError("expected [", text, position)
-    line, counted = 1, 0
-    position = _skip(text, position + 1)
-    while not text.startswith("]", position):
-        line, counted = line + text.count("\n", counted, position), position
-        item, end = decoder.raw_decode(text, position)
-        yield line, item
-        between = _BETWEEN.match(text, end)
-        assert between is not None
-        position = between.end()
-        if between[0].count(",") != (0 if text.startswith("]", position) else 1):
-            raise json.JSONDecodeError("expected one comma between rows", text, end)
-    if text[position + 1 :].strip():
-        raise json.JSONDecodeError("text after the list", text, position + 1)
-
-
-def _skip(text: str, position: int) -> int:
-    while position < len(text) and text[position].isspace():
-        position += 1
-    return position
+    weight = [] if example.weight == 1 else [example.weight]
+    if example.second:
+        return [example.text, example.second, None, None, example.label, channel, wordtype, *weight]
+    return [example.text, example.term, example.start, example.end, example.label, channel, wordtype, *weight]
 
 
 def _read_row(row: object, where: str) -> Record | Rejection:
-    if not isinstance(row, list) or len(row) not in (3, 7):
+    if not isinstance(row, list) or len(row) not in (3, 7, 8):
         found = f"a list of {len(row)}" if isinstance(row, list) else f"a {type(row).__name__}"
         return Rejection("bad_row", f"found {found}; {_FORMS}", where, [row])
-    text, term, *offsets, label, channel, wordtype = row if len(row) == 7 else [*row, "", ""]
+    weight = row[7] if len(row) == 8 else 1.0
+    text, term, *offsets, label, channel, wordtype = row[:7] if len(row) > 3 else [*row, "", ""]
     if not isinstance(text, str) or not isinstance(term, str):
         return Rejection("bad_row", f"text and term must be strings; {_FORMS}", where, row)
+    if not _is_weight(weight):
+        return Rejection(
+            "bad_row", "the eighth column, a weight, is no number above 0 and at most 1", where, row
+        )
     try:
         start, end = map(as_offset, offsets or (None, None))
     except ValueError as error:
         return Rejection("bad_offsets", str(error), where, row)
     meta = as_meta({"channel": channel, "wordtype": wordtype})
-    return Record(text, term, start, end, as_label(label), meta, where)
+    return Record(text, term, start, end, as_label(label), meta, where, weight=float(weight))
+
+
+def _is_weight(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import date, datetime, time
 
 __all__ = ["as_label", "as_meta", "as_offset", "as_text"]
 
 
 def as_text(value: object) -> str:
-    """A cell as text; nothing at all is ""."""
-    if value is None:
-        return ""
+    """A cell as text; nothing at all is "", a date is ISO 8601, what has parts is JSON."""
     if isinstance(value, str):
         return value
-    if isinstance(value, float) and value.is_integer():
-        # Nullable integer columns often arrive as floats.
-        return str(int(value))
-    return json.dumps(value, ensure_ascii=False, default=str)
+    if value is None or value != value:  # noqa: PLR0124 - NaN is how some tables say nothing
+        return ""
+    match value:
+        case float() if value.is_integer():
+            # Nullable integer columns often arrive as floats.
+            text = str(int(value))
+        case bool() | int() | float() | list() | tuple() | dict():
+            text = json.dumps(value, ensure_ascii=False, default=as_text)
+        case datetime(hour=0, minute=0, second=0, microsecond=0):
+            # Spreadsheets have no other way to write a day.
+            text = value.date().isoformat()
+        case datetime() | date() | time():
+            text = value.isoformat()
+        case _:
+            text = str(value)
+    return text
 
 
 def as_label(value: object) -> str | None:
@@ -37,13 +48,15 @@ def as_offset(value: object) -> int | None:
     Raises:
         ValueError: Something that is no whole number.
     """
-    if value is None or value == "" or value != value:  # noqa: PLR0124 - NaN is how some tables say nothing
+    if value is None or value != value:  # noqa: PLR0124 - NaN is how some tables say nothing
         return None
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str):
+        if not value.strip():
+            return None
         try:
             return int(value)
         except ValueError:

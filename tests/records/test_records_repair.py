@@ -1,0 +1,122 @@
+import html
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attar.records.repair import Repair, repair
+
+
+def units(text, encoding, size):
+    return len(text.encode(encoding)) // size
+
+
+@pytest.mark.parametrize(
+    ("text", "term", "start", "end", "expected"),
+    [
+        ("😀泵坏，泵", "泵", 2, 3, (1, 2, "utf16")),
+        ("👍🏻泵坏，泵", "泵", 4, 5, (2, 3, "utf16")),
+        ("香味好泵坏，泵", "泵", 9, 12, (3, 4, "utf8")),
+        ("好  的  泵坏，泵", "泵", 4, 5, (6, 7, "whitespace")),
+        ("好\r\n的\r\n泵坏，泵", "泵", 4, 5, (6, 7, "whitespace")),
+        ("好\n的\n泵坏，泵", "泵", 6, 7, (4, 5, "whitespace")),
+        ("  泵坏，泵", "泵", 0, 1, (2, 3, "whitespace")),
+        ("泵坏，泵", " 泵 ", 0, 1, (0, 1, "whitespace")),
+        ("好 泵 坏，泵", "泵", 1, 4, (2, 3, "whitespace")),
+        ("A&amp;B泵坏，泵", "泵", 3, 4, (7, 8, "entities")),
+        ("泵和A&amp;B和A&amp;B", "A&B", 2, 9, (2, 9, "entities")),
+        ("A&amp;B的😀泵坏，泵", "泵", 6, 7, (9, 10, "utf16")),
+        ("香味好，泵坏", "泵", 0, 1, (4, 5, "occurrence")),
+        ("香味好，泵坏", "泵", 4, 99, (4, 5, "occurrence")),
+        ("香味好，泵坏", "泵", -3, -2, (4, 5, "occurrence")),
+        ("香味好，泵坏", "泵", 99, 1, (4, 5, "occurrence")),
+        ("香味好，泵坏", "泵", 4, None, (4, 5, "occurrence")),
+        ("香味好，泵坏", " 泵", None, None, (4, 5, "whitespace")),
+        ("ＳＫ－ＩＩ好", "SK-II", 0, 1, (0, 5, "normal_form")),
+        ("用了５㎏的", "5kg", None, None, (2, 4, "normal_form")),
+        ("用了 A &amp; B 的", "Ａ  &  B", None, None, (3, 12, "normal_form")),
+    ],
+)
+def test_each_reading(text, term, start, end, expected):
+    assert repair(text, term, start, end) == Repair(*expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "term", "start", "end", "why"),
+    [
+        ("泵好，泵坏", "泵", 1, 2, "2 places"),
+        ("哈哈哈", "哈哈", None, 1, "2 places"),
+        ("泵坏", "瓶", 0, 1, "does not stand"),
+        ("5㎏", "k", 0, 1, "does not stand"),
+        ("&ampx", "amp;", None, None, "does not stand"),
+        # In UTF-16 the second, with the whitespace collapsed the first.
+        ("😀  好泵好泵", "泵", 5, 6, "2 places"),
+    ],
+)
+def test_nothing_is_guessed(text, term, start, end, why):
+    reason = repair(text, term, start, end)
+    assert isinstance(reason, str)
+    assert why in reason
+    assert term not in reason
+
+
+def plain(text):
+    return " ".join(unicodedata.normalize("NFKC", html.unescape(text)).split())
+
+
+PIECES = st.sampled_from(
+    [
+        *("泵", "泵头", "香 味", "😀", "👍🏻", "&amp;", "&lt;", "&#128512;"),
+        *(" ", "  ", "\n", "\r\n", "\u3000", "，", "A", "é", "ﬁ"),
+    ]
+)
+SIDES = st.lists(PIECES, max_size=5).map("".join)
+TERMS = st.sampled_from(["泵", "泵头", "香 味", "A&amp;B", "😀", "ﬁ", "头😀"])
+
+
+def collapsed(text):
+    return re.sub(r"\s+", " ", text)
+
+
+# What a program that counts otherwise makes of the text before a place.
+DAMAGES = {
+    "utf16": lambda before: units(before, "utf-16-le", 2),
+    "utf8": lambda before: units(before, "utf-8", 1),
+    "collapsed": lambda before: len(collapsed(before)),
+    "stripped": lambda before: len(before.lstrip()),
+    "crlf": lambda before: len(before.replace("\r\n", "\n")),
+    "entities": lambda before: len(html.unescape(before)),
+}
+
+
+@given(SIDES, TERMS, SIDES, st.sampled_from(sorted(DAMAGES)))
+def test_damaged_offsets_lead_back_or_nowhere(left, term, right, damage):
+    text = left + term + right
+    start, end = DAMAGES[damage](left), DAMAGES[damage](left + term)
+    found = repair(text, term, start, end)
+    if isinstance(found, Repair):
+        assert plain(text[found.start : found.end]) == plain(term)
+    if text[start:end] == term:
+        return  # the damage points at another one by chance
+    if text.count(term) == 1 and isinstance(found, Repair) and term in text[found.start : found.end]:
+        assert (found.start, found.end) == (len(left), len(left) + len(term))
+
+
+@given(st.text("泵头好", max_size=6), st.text("泵头好，", max_size=6), st.sampled_from(["utf16", "utf8"]))
+def test_where_one_reading_fits_it_is_taken(left, right, unit):
+    left = "😀" + left
+    text = left + "泵头" + right
+    start, end = DAMAGES[unit](left), DAMAGES[unit](left + "泵头")
+    found = repair(text, "泵头", start, end)
+    if text[start:end] != "泵头":
+        assert found == Repair(len(left), len(left) + 2, unit)
+
+
+@given(st.text(max_size=12), st.text(min_size=1, max_size=3), st.integers(-2, 20), st.integers(-2, 20))
+def test_what_is_found_is_always_the_term(text, term, start, end):
+    found = repair(text, term, start, end) if term.strip() else "blank"
+    if isinstance(found, Repair):
+        assert 0 <= found.start < found.end <= len(text)
+        assert plain(text[found.start : found.end]) == plain(term)
