@@ -16,7 +16,7 @@ from attar import __version__, cli, stages
 
 ATTAR = Path(sys.executable).with_name("attar")
 RECIPES = Path(__file__).parents[1] / "recipes"
-VERBS = ("run", "prepare", "train", "distill", "export", "evaluate", "score", "bench")
+VERBS = ("run", "prepare", "train", "distill", "export", "evaluate", "score", "compare", "bench")
 
 
 def attar(*arguments, **settings):
@@ -104,6 +104,10 @@ def mistakes(folder):
         "unknown task": (["prepare", rows, "--task", "cosmetic", "--out", out], "did you mean 'cosmetics'?"),
         "missing source": (["prepare", folder / "nowhere.csv", "--out", out], "nowhere.csv"),
         "empty file": (["prepare", folder / "empty.csv", "--out", out], "empty.csv"),
+        "unset variable": (
+            ["prepare", "mongodb://$ATTAR_NOWHERE/a/b", "--out", out],
+            "the environment variable ATTAR_NOWHERE is not set",
+        ),
         "missing column": (["prepare", folder / "columns.csv", "--out", out], "columns.csv"),
         "no usable row": (["prepare", folder / "unknown.jsonl", "--out", out], "none of 3 rows can be used"),
         "foreign folder": (["prepare", rows, "--out", folder], "was not written by attar"),
@@ -126,17 +130,17 @@ def mistakes(folder):
         "no artifact": (["score", prepared, "--in", rows, "--out", folder / "s.csv"], "is no artifact"),
         "missing artifact": (["score", nowhere, "--in", rows, "--out", folder / "s.csv"], "nowhere"),
         "bench of no artifact": (["bench", prepared, "--data", prepared], "is no artifact"),
-        "--set without recipe": (
-            ["prepare", rows, "--out", out, "--set", "data.test=0.3"], "name it with --recipe"
+        "a bad --set without recipe": (
+            ["prepare", rows, "--out", out, "--set", "data.tset=0.3"], "did you mean 'data.test'"
         ),
     }  # fmt: skip
 
 
 MISTAKES = (
     "missing recipe", "typo in a recipe", "typo in --set", "unknown task", "missing source", "empty file",
-    "missing column", "no usable row", "foreign folder", "a file as folder", "unprepared data",
-    "missing data", "other labels", "no teacher", "data as teacher", "data as checkpoint", "no artifact",
-    "missing artifact", "bench of no artifact", "--set without recipe",
+    "unset variable", "missing column", "no usable row", "foreign folder", "a file as folder",
+    "unprepared data", "missing data", "other labels", "no teacher", "data as teacher", "data as checkpoint", "no artifact",
+    "missing artifact", "bench of no artifact", "a bad --set without recipe",
 )  # fmt: skip
 
 
@@ -223,7 +227,7 @@ def test_verbs_hand_their_arguments_on(monkeypatch):
         assert runner.invoke(cli.app, arguments).exit_code == 0
     assert told["train"][0].train.epochs == 2
     assert told["train"][1:] == (Path("d"), Path("o"))
-    assert told["distill"][1:] == (Path("d"), Path("t"), Path("o"))
+    assert told["distill"][1:] == (Path("d"), [Path("t")], Path("o"))
     assert told["finetune"][1:] == (Path("d"), Path("o"))
     assert told["export"][0].export.max_flips == 0.5
     assert told["export"][1:] == (Path("c"), Path("d"), Path("o"))

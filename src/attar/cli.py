@@ -6,11 +6,12 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from attar import __version__
+from attar.console import print_comparison, print_speeds, print_summary, set_up_logging
 from attar.errors import AttarError, RecipeError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe.")
 ]
 DataFolder = Annotated[Path, typer.Option("--data", help="A folder written by `attar prepare`.")]
+_ROWS = ".jsonl, .csv, .tsv, .parquet, .xlsx or mongodb://HOST/DB/COLLECTION"
 OutFolder = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
 
 
@@ -70,7 +72,7 @@ def run(
     loaded = load_recipe(recipe, overrides or ())
     folders = run_recipe(loaded, out or Path("runs") / loaded.name, _say)
     report = json.loads((folders.report / "report.json").read_text("utf-8"))
-    _print_summary(report)
+    print_summary(report)
     typer.echo(f"report:    {folders.report / 'report.html'}")
     typer.echo(f"artifact:  {folders.artifact}")
     artifact = shlex.quote(str(folders.artifact))
@@ -79,10 +81,15 @@ def run(
 
 @app.command(epilog="Example: `attar prepare corpus/cosmetics --task cosmetics --out data`")
 def prepare(
-    sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE...", help="Files or folders of labelled reviews.")
-    ],
     out: OutFolder,
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Files or folders of labelled reviews, mongodb://HOST/DATABASE/COLLECTION, or the address "
+            "of a Label Studio project. [default: those of the recipe]",
+        ),
+    ] = None,
     task: Annotated[
         str | None, typer.Option(help="cosmetics, newcos or components. [default: cosmetics]")
     ] = None,
@@ -91,23 +98,33 @@ def prepare(
     ] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Check labelled reviews and split them into train, dev and test.
+    """Fetch and check labelled reviews, and split them into train, dev and test.
 
-    Reads inline markup, the JSON rows of the original system, JSONL, CSV, TSV and Parquet. What
-    cannot be used lands in rejected.jsonl with its reason.
+    Reads inline markup, the JSON rows of the original system, JSONL, CSV, TSV, Excel, Parquet, the
+    three-line form, BIO tags, triplets, Label Studio exports, and MongoDB and Label Studio over the
+    network (a fetch that was stopped goes on). What cannot be used lands in rejected.jsonl with its
+    reason, what was mended in repaired.jsonl; audit.html shows it all.
     """
     from attar import stages
+    from attar.recipe import expand_variables
     from attar.records.prepared import load_manifest
 
     if task is not None and recipe is not None:
         raise RecipeError("attar prepare: a recipe names its task; give either --task or --recipe")
     loaded = _recipe_or(recipe, overrides, name=task or "cosmetics", task=task or "cosmetics")
-    stages.prepare(loaded, sources, out)
+    # Only of an address: a file may have a $ in its name, and the shell has done its part.
+    given = [expand_variables(one) if "://" in one else one for one in sources or ()]
+    named = given or loaded.data.sources
+    if not named:
+        raise RecipeError("attar prepare: name at least one SOURCE, or a --recipe with data.sources")
+    stages.prepare(loaded, named, out)
     manifest = load_manifest(out)
     for name, labels in manifest["labels"].items():
         shares = ", ".join(f"{label} {count}" for label, count in labels.items())
         typer.echo(f"{name + ':':10} {sum(labels.values())} ({shares})")
     typer.echo(f"rejected:  {manifest['num_rejected']} -> {out / 'rejected.jsonl'}")
+    typer.echo(f"repaired:  {manifest['num_repaired']} -> {out / 'repaired.jsonl'}")
+    typer.echo(f"audit:     {out / 'audit.html'}")
     typer.echo(f"data:      {out}")
 
 
@@ -128,10 +145,13 @@ def distill(
     recipe: RecipePath,
     data: DataFolder,
     out: OutFolder,
-    teacher: Annotated[Path | None, typer.Option(help="A checkpoint that answers for it.")] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(help="A checkpoint that answers for it, or linear; may be given several times."),
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Train the recipe's student on a teacher's answers.
+    """Train the recipe's student on a teacher's answers, or on the mean of several teachers'.
 
     Without `--teacher`, the same student learns from the labels alone: the baseline.
     """
@@ -139,26 +159,59 @@ def distill(
     from attar.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides or ())
-    if teacher is None:
-        stages.finetune(loaded, data, out)
+    if teacher:
+        stages.distill(loaded, data, [one if one == "linear" else Path(one) for one in teacher], out)
     else:
-        stages.distill(loaded, data, teacher, out)
+        stages.finetune(loaded, data, out)
     typer.echo(f"checkpoint: {out}")
 
 
 @app.command(epilog="Example: `attar export student --data data --out artifact`")
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder.")],
     data: DataFolder,
     out: OutFolder,
+    checkpoint: Annotated[Path | None, typer.Argument(help="A checkpoint folder.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="Take the gates of [export] from a recipe.")] = None,
     overrides: Overrides = None,
+    classic: Annotated[
+        Path | None,
+        typer.Option(help="Instead of a folder, a gs*.pkl of the original system; needs the next two."),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Its config.json.")] = None,
+    vocab: Annotated[Path | None, typer.Option(help="Its vocab.txt.")] = None,
+    task: Annotated[str | None, typer.Option(help="Its task. [default: that of the data]")] = None,
+    architecture: Annotated[
+        Literal["bert", "electra", "albert"] | None,
+        typer.Option(help="Its architecture. [default: what its weights say]"),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="Its labels in the order of its logits, with commas. [default: the original's]"),
+    ] = None,
+    cased: Annotated[bool, typer.Option("--cased", help="It was trained without --do_lower_case.")] = False,
 ) -> None:
-    """Turn a checkpoint into an int8 artifact, verified on the dev split before it is written."""
-    from attar import stages
+    """Turn a checkpoint into an int8 artifact, verified on the dev split before it is written.
 
-    loaded = _recipe_or(recipe, overrides, name=checkpoint.name)
-    stages.export(loaded, checkpoint, data, out)
+    A classic one: `--classic gs3024.pkl --config config.json --vocab vocab.txt`. It reads 70 tokens,
+    or as many as `--set encode.max_tokens=...` says.
+    """
+    from attar import stages
+    from attar.records.prepared import load_manifest
+
+    if (checkpoint is None) == (classic is None):
+        raise RecipeError("attar export: name either a checkpoint folder or --classic gs*.pkl")
+    if classic is None:
+        assert checkpoint is not None
+        stages.export(_recipe_or(recipe, overrides, name=checkpoint.name), checkpoint, data, out)
+    elif config is None or vocab is None:
+        raise RecipeError("attar export --classic: a gs*.pkl holds weights alone; add --config and --vocab")
+    elif task is not None and recipe is not None:
+        raise RecipeError("attar export: a recipe names its task; give either --task or --recipe")
+    else:
+        found = None if recipe else task or load_manifest(data)["task"]
+        order = tuple(label.strip() for label in labels.split(",")) if labels else ()
+        files = stages.ClassicFiles(config, vocab, classic, architecture, not cased, order)
+        stages.export(_recipe_or(recipe, overrides, name=classic.stem, task=found), files, data, out)
     typer.echo(f"artifact:  {out}")
 
 
@@ -184,33 +237,86 @@ def evaluate(
     task = None if recipe else load_manifest(data)["task"]
     loaded = _recipe_or(recipe, overrides, name=data.name, task=task)
     stages.evaluate(loaded, data, stages.Models(teacher, student, finetuned, artifact), out)
-    _print_summary(json.loads((out / "report.json").read_text("utf-8")))
+    print_summary(json.loads((out / "report.json").read_text("utf-8")))
     typer.echo(f"report:    {out / 'report.html'}")
 
 
 @app.command(epilog="Example: `attar score artifact --in reviews.csv --out scored.csv`")
 def score(
     artifact: Annotated[Path, typer.Argument(help="An artifact folder.")],
-    source: Annotated[Path, typer.Option("--in", help="JSONL, CSV, TSV or Parquet rows with text and term.")],
-    out: Annotated[
-        Path, typer.Option(help="The same rows with label and probabilities; its ending says the form.")
-    ],
-    text: Annotated[str, typer.Option(help="Column of the text.")] = "text",
+    source: Annotated[str, typer.Option("--in", help=f"Rows with text and term: {_ROWS}.")],
+    out: Annotated[str, typer.Option(help=f"The same with label and probabilities: {_ROWS}, .json.")],
+    text: Annotated[str, typer.Option(help="Column of the text; a.b is a nested one.")] = "text",
     term: Annotated[str | None, typer.Option(help="Column of the term. [default: term or keyword]")] = None,
     first: Annotated[bool, typer.Option("--first", help="Only the first occurrence of a term.")] = False,
+    label: Annotated[str | None, typer.Option(help="Excel: the gold labels. [default: label]")] = None,
+    query: Annotated[str | None, typer.Option(help="MongoDB: which documents, a filter as JSON.")] = None,
+    into_source: Annotated[
+        bool, typer.Option("--into-source", help="MongoDB: add a field `attar` to what is read.")
+    ] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processor cores. [default: all]")] = None,
 ) -> None:
-    """Score rows: every occurrence of the term, or the one at start and end if the row has them."""
-    from attar.artifact import load_artifact
-    from attar.scoring.predictor import Predictor
-    from attar.scoring.rows import score_file
+    """Score rows: every occurrence of the term, or the one at start and end if the row has them.
 
+    `.xlsx` is a workbook for analysts; `.json` are Label Studio tasks with pre-annotations.
+    """
+    from attar.artifact import load_artifact
+    from attar.recipe import expand_variables
+    from attar.scoring.mongodb import parse_query
+    from attar.scoring.predictor import Predictor
+    from attar.scoring.rows import ScoreOptions, score_file, shown_place
+
+    source, out = (expand_variables(place) if "://" in place else place for place in (source, out))
+    chosen = parse_query(query) if query is not None else {}
+    options = ScoreOptions(text, term, first, label, chosen, into_source)
     predictor = Predictor(load_artifact(artifact), workers=workers)
-    counts = score_file(predictor, source, out, text_column=text, term_column=term, first=first)
-    typer.echo(f"scored:    {counts.predictions} mentions of {counts.rows} rows -> {out}")
+    counts = score_file(predictor, source, out, options)
+    typer.echo(f"scored:    {counts.predictions} mentions of {counts.rows} rows -> {shown_place(out)}")
     if counts.rejected:
         reasons = ", ".join(f"{reason} {count}" for reason, count in counts.rejected.most_common())
-        typer.echo(f"rejected:  {reasons} -> {out}.rejected.jsonl")
+        typer.echo(f"rejected:  {reasons} -> {counts.rejected_path}")
+
+
+@app.command(epilog="Example: `attar serve artifact --port 8000`")
+def serve(
+    artifact: Annotated[Path, typer.Argument(help="An artifact folder.")],
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8000,
+    classic: Annotated[
+        bool, typer.Option("--classic", help="Add the original system's /api routes, with its large limits.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processor cores. [default: all]")] = None,
+) -> None:
+    """Serve an artifact over HTTP: POST /v1/score, GET /v1/model, /live, /ready, /openapi.json.
+
+    Where ATTAR_API_KEY is set, clients must send it as `Authorization: Bearer KEY`. On SIGTERM what
+    is being answered is answered first.
+    """
+    try:
+        from attar.serving.server import serve_artifact
+    except ImportError as error:
+        raise RecipeError("attar serve needs FastAPI and uvicorn; pip install 'attar[serve]'") from error
+    serve_artifact(artifact, host, port, classic=classic, workers=workers, say=typer.echo)
+
+
+@app.command(epilog="Example: `attar compare old.csv new.csv --gold test.json --out compared.xlsx`")
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="Scored rows, or rows that people labelled.")],
+    b: Annotated[Path | None, typer.Argument(metavar="[B]", help="Others, of the same texts.")] = None,
+    out: Annotated[Path, typer.Option(help="The workbook, .xlsx.")] = Path("compared.xlsx"),
+    gold: Annotated[Path | None, typer.Option(help="Gold labels. [default: the column input_label]")] = None,
+    task: Annotated[str | None, typer.Option(help="Read labels in any spelling of this task.")] = None,
+) -> None:
+    """Compare answers with gold labels, two models, or annotators, in an Excel workbook.
+
+    Sheets: wrong and correct of each, different, both wrong, and what is in one file only.
+    """
+    from attar.answers import compare_files
+    from attar.task import task_by_name
+
+    figures = compare_files(a, b, out, gold=gold, task=task_by_name(task) if task else None)
+    print_comparison(figures)
+    typer.echo(f"workbook:  {out}")
 
 
 @app.command(epilog="Example: `attar bench artifact --data data --against teacher`")
@@ -228,7 +334,7 @@ def bench(
     from attar.files import write_json
 
     speeds = measure(artifact, against or [], data, repeats)
-    _print_speeds(speeds)
+    print_speeds(speeds)
     if out is not None:
         write_json(out, speeds)
         typer.echo(f"figures:   {out}")
@@ -236,83 +342,19 @@ def bench(
 
 def _recipe_or(path: Path | None, overrides: list[str] | None, **keys: object) -> Recipe:
     """The recipe at ``path``, or without one the defaults with these keys."""
-    from attar.recipe import Recipe, load_recipe
+    from attar.recipe import load_recipe, make_recipe
 
-    if path is not None:
-        return load_recipe(path, overrides or ())
-    if overrides:
-        raise RecipeError("--set overrides the keys of a recipe; name it with --recipe")
-    return Recipe.model_validate(keys)
+    return load_recipe(path, overrides or ()) if path is not None else make_recipe(keys, overrides or ())
 
 
 def _say(line: str) -> None:
     logging.getLogger("attar").info("── %s", line)
 
 
-def _print_summary(report: dict[str, Any]) -> None:
-    """The report's main figures as a table."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"{report['title']}: {report['num_test']} test examples")
-    for heading in ("model", "macro-F1 (95 %)", "accuracy", "size", "examples/s", "one example"):
-        table.add_column(heading, justify="left" if heading == "model" else "right")
-    for name, model in report["models"].items():
-        size, speed, latency = (model[k] for k in ("size_bytes", "examples_per_second", "latency_ms_p50"))
-        table.add_row(
-            name,
-            f"{model['macro_f1']:.3f} ({model['macro_f1_low']:.3f}-{model['macro_f1_high']:.3f})",
-            f"{model['accuracy']:.3f}",
-            "" if size is None else f"{size / 1e6:.1f} MB",
-            "" if speed is None else f"{speed:,.0f}",
-            "" if latency is None else f"{latency:.1f} ms",
-        )
-    Console().print(table)
-    ratios = report["ratios"]
-    if ratios["smaller"] and ratios["faster"]:
-        typer.echo(
-            f"{report['chosen']} against {report['reference']}: {ratios['smaller']:.0f}x smaller, "
-            f"{ratios['faster']:.0f}x faster, same label for {report['agreement']:.1%}"
-        )
-
-
-def _print_speeds(speeds: dict[str, dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="text to label, one interleaved run")
-    for heading in ("model", "examples/s", "slowest-fastest round", "one example p50", "p99", "x the first"):
-        table.add_column(heading, justify="left" if heading == "model" else "right")
-    first = next(iter(speeds.values()))["examples_per_second"]
-    for name, speed in speeds.items():
-        table.add_row(
-            name,
-            f"{speed['examples_per_second']:,.0f}",
-            f"{speed['examples_per_second_low']:,.0f}-{speed['examples_per_second_high']:,.0f}",
-            f"{speed['latency_ms_p50']:.2f} ms",
-            f"{speed['latency_ms_p99']:.2f} ms",
-            f"{speed['examples_per_second'] / first:.2f}",
-        )
-    Console().print(table)
-
-
-def _set_up_logging() -> None:
-    from rich.console import Console
-    from rich.logging import RichHandler
-
-    handler = RichHandler(console=Console(stderr=True), show_path=False, log_time_format="%H:%M:%S")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
-    logging.getLogger("attar").setLevel(logging.INFO)
-    # transformers draws bars of its own over ours.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
-
 def main() -> None:
     """Run the command line: one line on stderr and exit 2 for an error that the user can mend."""
     if len(sys.argv) > 1 and not {"-h", "--help", "--version"} & set(sys.argv[1:]):
-        _set_up_logging()
+        set_up_logging()
     try:
         app()
     except AttarError as error:

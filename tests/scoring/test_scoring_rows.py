@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import attar
 from attar.errors import DataError
 from attar.scoring import rows as module
-from attar.scoring.rows import score_file
+from attar.scoring.rows import ScoreOptions, score_file
 
 ADDED = ["start", "end", "label", "prob", "prob_坏", "prob_中", "prob_好"]
 ROWS = [
@@ -74,7 +74,7 @@ def test_every_form_to_every_form(predictor, tmp_path, in_form, out_form):
 
 def test_parquet_types_and_first(predictor, tmp_path):
     source = _write(tmp_path / "in.parquet", ROWS)
-    score_file(predictor, source, tmp_path / "out.parquet", first=True)
+    score_file(predictor, source, tmp_path / "out.parquet", ScoreOptions(first=True))
     schema = pq.read_schema(tmp_path / "out.parquet")
     assert schema.field("id").type == pa.int64()
     assert schema.field("start").type == pa.int64()
@@ -174,7 +174,7 @@ def test_jsonl_columns_that_come_late_or_in_several_kinds(predictor, tmp_path):
         ROWS[2] | {"late": None, "mixed": {"a": [2]}, "share": 0.5},
     ]
     source = _write(tmp_path / "in.jsonl", rows)
-    score_file(predictor, source, tmp_path / "out.parquet", first=True)
+    score_file(predictor, source, tmp_path / "out.parquet", ScoreOptions(first=True))
     scored = _read(tmp_path / "out.parquet")
     assert [r["late"] for r in scored] == [None, 1, None]
     assert [r["mixed"] for r in scored] == [None, "1", '{"a": [2]}']
@@ -184,13 +184,13 @@ def test_jsonl_columns_that_come_late_or_in_several_kinds(predictor, tmp_path):
 def test_column_names(predictor, tmp_path):
     rows = [{"评论": r["text"], "keyword": r["term"]} for r in ROWS]
     source = _write(tmp_path / "in.csv", rows)
-    assert score_file(predictor, source, tmp_path / "o.csv", text_column="评论").predictions == 4
-    named = score_file(predictor, source, tmp_path / "o.csv", text_column="评论", term_column="keyword")
+    assert score_file(predictor, source, tmp_path / "o.csv", ScoreOptions("评论")).predictions == 4
+    named = score_file(predictor, source, tmp_path / "o.csv", ScoreOptions("评论", "keyword"))
     assert named.predictions == 4
     with pytest.raises(DataError, match="no column 'text'; its columns: 评论, keyword"):
         score_file(predictor, source, tmp_path / "o.csv")
     with pytest.raises(DataError, match=r"'keywords'.*did you mean 'keyword'"):
-        score_file(predictor, source, tmp_path / "o.csv", text_column="评论", term_column="keywords")
+        score_file(predictor, source, tmp_path / "o.csv", ScoreOptions("评论", "keywords"))
     bare = _write(tmp_path / "bare.csv", [{"text": "香味"}])
     with pytest.raises(DataError, match="no column 'term'"):
         score_file(predictor, bare, tmp_path / "o.csv")
@@ -211,7 +211,7 @@ def test_a_task_without_terms_scores_the_text(single_folder, tmp_path):
         ("in.csv", b"", "is empty"),
         ("in.parquet", b"", "is empty"),
         ("in.parquet", b"PAR1", "not a whole Parquet file"),
-        ("in.xlsx", b"x", "'.xlsx'; expected .jsonl"),
+        ("in.docx", b"x", "'.docx'; expected .jsonl"),
         ("in.csv", b"text,term\n", "has no rows"),
         ("in.csv", b"text,term\n\xff\n", "not UTF-8"),
         ("in.csv", b"text,text\n", "twice"),

@@ -19,7 +19,7 @@ from attar.evaluation.pictures import Point, confusion_svg, reliability_svg, siz
 from attar.evaluation.verdict import verdict
 from attar.task import Example
 
-__all__ = ["Mistake", "confident_mistakes", "render_page", "tradeoff_points"]
+__all__ = ["Mistake", "confident_mistakes", "render_page", "shown_model", "tradeoff_points"]
 
 _MOST_MISTAKES = 300
 _CONTEXT_CHARS = 120
@@ -51,7 +51,7 @@ def render_page(
         probs: [N, C] by candidate.
     """
     models = report["models"]
-    shown = _shown(report)
+    shown = shown_model(report)
     mistakes = confident_mistakes(
         examples, report["labels"], probs[shown], probs.get(report["reference"]), limit=_MOST_MISTAKES
     )
@@ -142,7 +142,7 @@ def _parts(example: Example) -> tuple[str, str, str]:
     return left, example.term, right
 
 
-def _shown(report: Mapping[str, Any]) -> str:
+def shown_model(report: Mapping[str, Any]) -> str:
     """The model whose details the page shows: the chosen one, else the first that is no reference."""
     names = list(report["models"])
     if report["chosen"] in names:

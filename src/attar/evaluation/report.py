@@ -1,4 +1,4 @@
-"""``attar evaluate``: candidates, examples and a task in; report.json and report.html out.
+"""``attar evaluate``: candidates, examples and a task in; report.json, report.html, answers.xlsx out.
 
 A candidate is a name and a callable. All are scored on the same examples and the same bootstrap
 draws, timed in one interleaved run, and compared with the reference (the teacher) and, pair by
@@ -8,6 +8,7 @@ pair, with the chosen one (the int8 student).
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.errors import DataError
+from attar.evaluation.answers import ANSWERS, write_answers
 from attar.evaluation.benchmark import Side, Speed, interleaved, times_faster
 from attar.evaluation.calibration import brier_score, expected_calibration_error, reliability
 from attar.evaluation.intervals import Resampled, paired_difference, resample
 from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_present, scores
-from attar.evaluation.page import render_page
+from attar.evaluation.page import render_page, shown_model
 from attar.files import whole_file, write_json
 from attar.recipe import EvaluateRecipe
 from attar.task import Example, Task
@@ -68,7 +70,8 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
 ) -> dict[str, Any]:
     """Measure candidates and write ``report.json`` and ``report.html`` into ``out``.
 
-    Nothing is written unless everything could be measured and drawn.
+    Where openpyxl is installed, ``answers.xlsx`` shows the chosen one's answers beside the
+    reference's. Nothing is written unless everything could be measured and drawn.
 
     Args:
         candidates: Any subset of the usual ones; what a missing one would have given is null.
@@ -96,6 +99,7 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
         "agreement": _agreement(measured.predicted, chosen, reference),
         "ratios": _ratios(models, measured.speeds, chosen, reference),
         "paired_differences": _differences(measured.resampled, chosen),
+        "answers": ANSWERS if importlib.util.find_spec("openpyxl") else None,
         "bootstrap": recipe.bootstrap,
         "seed": seed,
         "versions": _versions(),
@@ -103,6 +107,10 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
     page = render_page(report, examples, measured.probs)
     with whole_file(out / "report.html") as draft:
         draft.write_text(page, "utf-8")
+        if report["answers"]:
+            shown = shown_model(report)
+            names = [shown, reference] if reference in models and reference != shown else [shown]
+            write_answers(out / ANSWERS, examples, task, {name: measured.probs[name] for name in names})
         write_json(out / "report.json", report)
     return report
 

@@ -1,7 +1,8 @@
-"""Rows to score, streamed from JSONL, CSV, TSV or Parquet.
+"""Rows to score, streamed from JSONL, CSV, TSV, Parquet or Excel.
 
 First step of ``attar score``: every row comes with its line number, and one that cannot be read
-comes with the reason. Memory does not grow with the file.
+comes with the reason. Memory does not grow with the file. ``attar.scoring.mongodb`` gives the
+documents of a collection in the same way.
 """
 
 from __future__ import annotations
@@ -9,17 +10,18 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from attar.errors import DataError
 from attar.files import arrow
 
-__all__ = ["Form", "Row", "RowSource", "form_of", "open_rows"]
+__all__ = ["Form", "Row", "RowSource", "column_names", "form_of", "open_rows", "value_at"]
 
-Form = Literal["jsonl", "csv", "tsv", "parquet"]
+Form = Literal["jsonl", "csv", "tsv", "parquet", "excel", "mongodb"]
 Values = dict[str, Any]
 
 _FORMS: dict[str, Form] = {
@@ -28,6 +30,7 @@ _FORMS: dict[str, Form] = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".parquet": "parquet",
+    ".xlsx": "excel",
 }
 _HEAD = 100
 _ROW_GROUP = 2048
@@ -37,7 +40,7 @@ class Row(NamedTuple):
     """One row as it was read.
 
     Attributes:
-        line: Its line, from 1; in Parquet its row.
+        line: Its line, from 1; in Parquet, Excel and MongoDB its row.
         values: By column; empty where the row cannot be read.
         problem: A reason code, or "".
     """
@@ -49,43 +52,24 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RowSource:
-    """A file of rows.
+    """A source of rows.
 
     Attributes:
-        path: Where it is.
+        name: What it is called in messages.
         form: How it is written.
-        columns: In its order; for JSONL those of its first rows.
+        columns: In its order, nested ones by their dotted names; where rows have columns of their
+            own (JSONL, MongoDB) those of the first rows.
+        rows: Reads it from the start; raises DataError where it stops being what it was.
+        count: About how many rows there are.
         schema: Of a Parquet file.
     """
 
-    path: Path
+    name: str
     form: Form
     columns: tuple[str, ...]
+    rows: Callable[[], Iterator[Row]]
+    count: Callable[[], int]
     schema: Any = None
-
-    def rows(self) -> Iterator[Row]:
-        """Read from the start.
-
-        Raises:
-            DataError: The file stops being what its first rows were.
-        """
-        match self.form:
-            case "jsonl":
-                return _jsonl_rows(self.path)
-            case "csv":
-                return itertools.islice(_csv_rows(self.path, ","), 1, None)
-            case "tsv":
-                return itertools.islice(_csv_rows(self.path, "\t"), 1, None)
-            case "parquet":
-                return _parquet_rows(self.path)
-
-    def count(self) -> int:
-        """About how many rows there are: lines, where a quoted cell may hold several."""
-        if self.form == "parquet":
-            return int(arrow().parquet.ParquetFile(self.path).metadata.num_rows)
-        with self.path.open("rb") as stream:
-            lines = sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b""))
-        return lines if self.form == "jsonl" else max(lines - 1, 1)
 
 
 def form_of(path: Path) -> Form:
@@ -110,13 +94,50 @@ def open_rows(path: Path) -> RowSource:
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty; expected rows with a text column")
-        if form == "parquet":
-            return _parquet_source(path)
+        match form:
+            case "parquet":
+                return _parquet_source(path)
+            case "excel":
+                return _excel_source(path)
+            case "jsonl":
+                head = itertools.islice(_jsonl_rows(path), _HEAD)
+                count = partial(_lines, path)
+                return RowSource(str(path), form, column_names(head), partial(_jsonl_rows, path), count)
+            case _:
+                read = partial(_csv_rows, path, "," if form == "csv" else "\t")
+                header = next((tuple(row.values) for row in read()), ())
+                count = partial(_lines, path, 1)
+                return RowSource(str(path), form, header, lambda: itertools.islice(read(), 1, None), count)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    head = _jsonl_rows(path) if form == "jsonl" else _csv_rows(path, "," if form == "csv" else "\t")
-    rows = itertools.islice(head, _HEAD if form == "jsonl" else 1)
-    return RowSource(path, form, tuple(dict.fromkeys(name for row in rows for name in row.values)))
+
+
+def column_names(rows: Iterable[Row]) -> tuple[str, ...]:
+    """Names of the columns of some rows, those of nested tables with dots."""
+    return tuple(dict.fromkeys(name for row in rows for name in _names(row.values, "")))
+
+
+def value_at(values: Mapping[str, Any], name: str) -> object:
+    """The value of a column, or None; ``a.b`` is ``b`` within ``a`` unless there is a column of that name."""
+    if name in values or "." not in name:
+        return values.get(name)
+    first, _, rest = name.partition(".")
+    inner = values.get(first)
+    return value_at(inner, rest) if isinstance(inner, Mapping) else None
+
+
+def _names(values: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for name, value in values.items():
+        yield f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            yield from _names(value, f"{prefix}{name}.")
+
+
+def _lines(path: Path, header: int = 0) -> int:
+    """Lines, where a quoted cell may hold several."""
+    with path.open("rb") as stream:
+        lines = sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b""))
+    return max(lines - header, 1)
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row]:
@@ -150,10 +171,7 @@ def _csv_rows(path: Path, delimiter: str) -> Iterator[Row]:
                 return
             if cells and not header:
                 header = cells
-                if len(set(header)) != len(header):
-                    raise DataError(
-                        f"{path}:{line}: a column name stands twice in the header: {', '.join(header)}"
-                    )
+                _check_header(f"{path}:{line}", header)
                 yield Row(line, dict(zip(header, header, strict=True)))
             elif cells:
                 whole = len(cells) == len(header)
@@ -163,13 +181,50 @@ def _csv_rows(path: Path, delimiter: str) -> Iterator[Row]:
             line = reader.line_num + 1
 
 
+def _check_header(where: str, header: list[str]) -> None:
+    if len(set(header)) != len(header):
+        raise DataError(f"{where}: a column name stands twice in the header: {', '.join(header)}")
+
+
+def _excel_source(path: Path) -> RowSource:
+    header = next((tuple(row.values) for row in _excel_rows(path)), ())
+
+    def rows() -> Iterator[Row]:
+        return itertools.islice(_excel_rows(path), 1, None)
+
+    return RowSource(str(path), "excel", header, rows, lambda: sum(1 for _ in rows()))
+
+
+def _excel_rows(path: Path) -> Iterator[Row]:
+    """The header as a row whose values are its names, then the rows; columns without a name are left out."""
+    from attar.workbook.reading import read_excel
+
+    rows = read_excel(path)
+    line, cells = next(rows, (1, []))
+    places = [(place, str(name)) for place, name in enumerate(cells) if name is not None]
+    header = [name for _, name in places]
+    _check_header(f"{path}:{line}", header)
+    yield Row(line, dict(zip(header, header, strict=True)))
+    for line, cells in rows:
+        values = {name: cells[place] if place < len(cells) else None for place, name in places}
+        yield (
+            Row(line, values)
+            if any(value is not None for value in values.values())
+            else Row(line, {}, "bad_row")
+        )
+
+
 def _parquet_source(path: Path) -> RowSource:
     pa = arrow()
     try:
         schema = pa.parquet.read_schema(path)
     except pa.ArrowException as error:
         raise DataError(f"{path} is not a whole Parquet file: {str(error).splitlines()[0]}") from error
-    return RowSource(path, "parquet", tuple(schema.names), schema)
+
+    def count() -> int:
+        return int(arrow().parquet.ParquetFile(path).metadata.num_rows)
+
+    return RowSource(str(path), "parquet", tuple(schema.names), partial(_parquet_rows, path), count, schema)
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:

@@ -1,154 +1,221 @@
-"""``attar score``: a file of rows in, the same rows with their labels out.
+"""``attar score``: rows in, the same rows with their labels out.
 
-``open_rows -> accepted pairs -> Predictor -> row_writer``, a chunk at a time, so that a file of
-any size fits. A row gets one scored row for each place where its term stands.
+``source -> examples -> Predictor -> writer``, a chunk at a time and pulled by the writer, so that
+a source of any size fits. A row gets one scored row for each place where its term stands.
 """
 
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, Literal, TextIO
 
 from attar.errors import DataError
 from attar.files import whole_file
 from attar.progress import progress_bar
+from attar.scoring.excel import check_size, gold_column, write_excel
+from attar.scoring.mongodb import check_target, is_mongodb, open_documents, write_documents, write_into_source
+from attar.scoring.pairs import PairReader, Places, places_of
 from attar.scoring.predictor import Predictor
 from attar.scoring.reading import Form, Row, RowSource, form_of, open_rows
-from attar.scoring.writing import column_types, row_writer
+from attar.scoring.scored import Scored
+from attar.scoring.writing import table_types, write_label_studio, write_table
 from attar.task import Example
 
-__all__ = ["Counts", "score_file"]
+__all__ = ["Counts", "ScoreOptions", "score_file", "shown_place"]
 
 _CHUNK = 4096
-_TERM_COLUMNS = ("term", "keyword")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreOptions:
+    """How rows are read and written.
+
+    Attributes:
+        text: Name of the column with the text; in nested rows with dots.
+        term: Name of the column with the term; None takes ``term`` or ``keyword``.
+        first: Score only the first occurrence of a row that has no offsets.
+        label: Excel: column with gold labels; None takes ``input_label`` or ``label`` if its
+            values are labels of the task.
+        query: MongoDB: which documents, as a filter.
+        into_source: MongoDB: write into the collection that is read, under one field.
+        progress: Show a bar on a terminal.
+    """
+
+    text: str = "text"
+    term: str | None = None
+    first: bool = False
+    label: str | None = None
+    query: Mapping[str, Any] = field(default_factory=dict)
+    into_source: bool = False
+    progress: bool = True
 
 
 @dataclass(slots=True)
 class Counts:
-    """What became of a file.
+    """What became of a source.
 
     Attributes:
         rows: Read.
         predictions: Written, one for each place of a row's term.
         rejected: Rows that could not be used, by reason code.
+        rejected_path: Where they stand, None where there are none.
     """
 
     rows: int = 0
     predictions: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    rejected_path: Path | None = None
 
 
 def score_file(
-    predictor: Predictor,
-    source: Path,
-    out: Path,
-    *,
-    text_column: str = "text",
-    term_column: str | None = None,
-    first: bool = False,
-    progress: bool = True,
+    predictor: Predictor, source: str | Path, out: str | Path, options: ScoreOptions | None = None
 ) -> Counts:
-    """Score a file of rows.
+    """Score a file, or the documents of a collection.
 
-    The extensions decide the forms: .jsonl, .csv, .tsv or .parquet. Input columns are kept; start,
-    end, label, prob and a prob_<label> for each label are added. An input column that is called
-    like one of the last three is kept as input_<name>, unless the file was scored before and has
-    that already. Columns ``start`` and ``end`` (code points) say which occurrence is meant; a row
-    without them is scored at every occurrence of its term. Rows that cannot be used go to
-    ``<out>.rejected.jsonl``.
+    Extensions decide the forms: .jsonl, .csv, .tsv, .parquet or .xlsx; ``out`` may also be .json
+    (Label Studio tasks), and both may be ``mongodb://HOST/DATABASE/COLLECTION``. Input columns are
+    kept; start, end, label, prob and a prob_<label> for each label are added. An input column that
+    is called like one of the last three is kept as input_<name>, unless the file was scored before
+    and has that already. Columns ``start`` and ``end`` (code points) say which occurrence is
+    meant; a row without them is scored at every occurrence of its term. Rows that cannot be used
+    go to ``<out>.rejected.jsonl``, for MongoDB in the working directory.
 
     Args:
         predictor: Of the artifact.
         source: The rows.
-        out: Replaced only by a whole file.
-        text_column: Name of the column with the text.
-        term_column: Name of the column with the term; None takes ``term`` or ``keyword``.
-        first: Score only the first occurrence of a row that has no offsets.
-        progress: Show a bar on a terminal.
+        out: A file is replaced only by a whole one; a collection gets what is done at any time,
+            and the same again from a second run.
+        options: How; None takes the defaults.
 
     Raises:
-        DataError: The file is missing, empty or of an unknown form, a column is missing, or no
-            row can be used.
+        DataError: The source is missing, empty or of an unknown form, a column is missing, no
+            row can be used, or the target is not one to write to.
     """
-    form_of(out)
-    if out.resolve() == source.resolve():
-        raise DataError(f"{out} is the source itself; name another file to write")
-    rows = open_rows(source)
-    reader = _PairReader(_columns(rows, predictor, text_column, term_column), first)
-    types = _out_types(rows, form_of(out), predictor.task.labels)
-    counts = Counts()
-    rejected = out.with_name(f"{out.name}.rejected.jsonl")
+    options = options or ScoreOptions()
+    job = _prepare(predictor, source, out, options)
+    rejected = _rejected_path(out)
     with contextlib.ExitStack() as stack:
-        draft = stack.enter_context(whole_file(out))
         rejections = _Rejections(rejected, stack)
-        write = stack.enter_context(row_writer(draft, out, types))
-        advance = stack.enter_context(progress_bar("score", rows.count())) if progress else None
-        for chunk in _chunks(rows, reader, counts, rejections):
-            probs = predictor.predict_probs([pair.example for pair in chunk])
-            write(_scored(chunk, probs.tolist(), predictor.task.labels))
-            counts.predictions += len(chunk)
-            if advance is not None:
-                advance(len({pair.row.line for pair in chunk}))
-        if counts.predictions == 0:
-            raise DataError(_nothing_usable(source, counts, rejections.first))
-    if not counts.rejected:
+        bar = progress_bar("score", job.rows.count()) if options.progress else None
+        advance = stack.enter_context(bar) if bar is not None else None
+        job.write(_chunks(job, rejections, advance))
+    if job.counts.rejected:
+        job.counts.rejected_path = rejected
+    else:
         rejected.unlink(missing_ok=True)
-    return counts
+    return job.counts
 
 
-class _Columns(NamedTuple):
-    """Names of the columns that are read; "" where there is none."""
+def shown_place(place: str | Path) -> str:
+    """A path or an address as people may see it: without user, password and options."""
+    from attar.mongo import mongo_address
 
-    text: str
-    term: str
-    start: str
-    end: str
+    return mongo_address(str(place)).shown if is_mongodb(place) else str(place)
 
 
-class _Pair(NamedTuple):
-    row: Row
-    example: Example
+_OutForm = Form | Literal["label_studio"]
 
 
 @dataclass(frozen=True, slots=True)
-class _PairReader:
-    """Turns a row into the pairs to score, or into the reason why it has none."""
+class _Job:
+    """All that is known once everything has been checked and before anything is computed."""
 
-    columns: _Columns
-    first: bool
+    predictor: Predictor
+    rows: RowSource
+    places: Places
+    out: str
+    form: _OutForm
+    options: ScoreOptions
+    counts: Counts
+    gold: str
 
-    def pairs(self, row: Row) -> list[_Pair] | str:
-        if row.problem:
-            return row.problem
-        text = row.values.get(self.columns.text)
-        if not isinstance(text, str) or not text.strip():
-            return "empty_text"
-        if not _encodable(text):
-            return "bad_text"
-        spans = self._spans(row.values, text)
-        return spans if isinstance(spans, str) else [_Pair(row, Example(text, *span)) for span in spans]
+    @property
+    def model(self) -> dict[str, str]:
+        artifact = self.predictor.artifact
+        return {
+            "task": artifact.task.name,
+            "version": artifact.version,
+            "sha256": artifact.files["model.onnx"],
+        }
 
-    def _spans(self, values: Mapping[str, Any], text: str) -> list[tuple[int, int]] | str:
-        if not self.columns.term and not self.columns.start:
-            return [(0, 0)]
-        term = values.get(self.columns.term) if self.columns.term else None
-        if term is not None and not isinstance(term, str):
-            return "empty_term"
-        try:
-            start, end = _offset(values.get(self.columns.start)), _offset(values.get(self.columns.end))
-        except ValueError:
-            return "bad_offsets"
-        if start is None and end is None:
-            return _occurrences(text, term, self.first) if term else "empty_term"
-        if start is None or end is None or not 0 <= start < end <= len(text):
-            return "bad_offsets"
-        return [(start, end)] if not term or text[start:end] == term else "offsets_not_at_term"
+    def write(self, chunks: Iterator[list[Scored]]) -> None:
+        task = self.predictor.task
+        path = Path(self.out)
+        match self.form:
+            case "mongodb" if self.options.into_source:
+                write_into_source(self.out, chunks, self.model)
+            case "mongodb":
+                write_documents(self.out, chunks, self.model)
+            case "label_studio":
+                version = f"{self.model['task']} {self.model['version']}"
+                write_label_studio(path, chunks, self.places, labels=task.labels, model_version=version)
+            case "excel":
+                types = table_types(self.rows, task.labels)
+                write_excel(path, chunks, types, self.places, task=task, gold=self.gold, facts=self.facts)
+            case _:
+                types = {} if self.form == "jsonl" else table_types(self.rows, task.labels)
+                write_table(path, chunks, types)
+
+    def facts(self) -> dict[str, str | int]:
+        """What the summary of a workbook says first."""
+        rejected = {f"rejected: {reason}": count for reason, count in self.counts.rejected.items()}
+        return {
+            "source": self.rows.name,
+            "task": self.model["task"],
+            "model": self.model["version"],
+            "rows": self.counts.rows,
+            "mentions": self.counts.predictions,
+            **rejected,
+        }
+
+
+def _prepare(predictor: Predictor, source: str | Path, out: str | Path, options: ScoreOptions) -> _Job:
+    form = _out_form(out)
+    if form == "label_studio" and not predictor.task.has_term:
+        raise DataError(
+            f"{out}: task {predictor.task.name!r} has no terms to mark in Label Studio; name a table"
+        )
+    if form != "mongodb" and not is_mongodb(source) and Path(out).resolve() == Path(source).resolve():
+        raise DataError(f"{out} is the source itself; name another file to write")
+    if form == "mongodb":
+        from_collection = str(source) if is_mongodb(source) else None
+        check_target(from_collection, str(out), into_source=options.into_source)
+    elif options.into_source:
+        raise DataError(f"--into-source writes into the collection that is read; {out} is a file")
+    if is_mongodb(source):
+        rows = open_documents(str(source), options.query)
+    elif options.query:
+        raise DataError(f"--query chooses documents of MongoDB; {source} is a file")
+    else:
+        rows = open_rows(Path(source))
+    places = places_of(rows, predictor.task, options.text, options.term)
+    gold = ""
+    if form == "excel":
+        check_size(rows)
+        gold = gold_column(rows, options.label)
+    elif options.label is not None:
+        raise DataError(f"--label is for the sheets of an Excel file; {shown_place(out)} is none")
+    return _Job(predictor, rows, places, str(out), form, options, Counts(), gold)
+
+
+def _out_form(out: str | Path) -> _OutForm:
+    if is_mongodb(out):
+        return "mongodb"
+    return "label_studio" if Path(out).suffix.lower() == ".json" else form_of(Path(out))
+
+
+def _rejected_path(out: str | Path) -> Path:
+    if is_mongodb(out):
+        from attar.mongo import mongo_address
+
+        name = mongo_address(str(out)).collection.replace("/", "_")
+        return Path(f"{name}.rejected.jsonl")
+    return Path(out).with_name(f"{Path(out).name}.rejected.jsonl")
 
 
 @dataclass(slots=True)
@@ -172,17 +239,32 @@ class _Rejections:
 
 
 def _chunks(
-    rows: RowSource, reader: _PairReader, counts: Counts, rejections: _Rejections
-) -> Iterator[list[_Pair]]:
-    chunk: list[_Pair] = []
-    for row in rows.rows():
-        counts.rows += 1
-        pairs = reader.pairs(row)
-        if isinstance(pairs, str):
-            counts.rejected[pairs] += 1
-            rejections.add(row, pairs)
+    job: _Job, rejections: _Rejections, advance: Callable[..., None] | None
+) -> Iterator[list[Scored]]:
+    """Scored rows, a chunk of whole rows at a time."""
+    counts = job.counts
+    for chunk in _examples(job, rejections):
+        probs = job.predictor.predict_probs([example for _, example in chunk])
+        counts.predictions += len(chunk)
+        yield _scored(chunk, probs.tolist(), job.predictor.task.labels)
+        if advance is not None:
+            advance(len({row.line for row, _ in chunk}))
+    if counts.predictions == 0:
+        raise DataError(_nothing_usable(job.rows.name, counts, rejections.first))
+
+
+def _examples(job: _Job, rejections: _Rejections) -> Iterator[list[tuple[Row, Example]]]:
+    is_excel = job.rows.form == "excel"
+    reader = PairReader(job.predictor.task, job.places, job.options.first, numbers_are_text=is_excel)
+    chunk: list[tuple[Row, Example]] = []
+    for row in job.rows.rows():
+        job.counts.rows += 1
+        examples = reader.examples(row)
+        if isinstance(examples, str):
+            job.counts.rejected[examples] += 1
+            rejections.add(row, examples)
             continue
-        chunk += pairs
+        chunk += [(row, example) for example in examples]
         if len(chunk) >= _CHUNK:
             yield chunk
             chunk = []
@@ -190,95 +272,18 @@ def _chunks(
         yield chunk
 
 
-def _columns(rows: RowSource, predictor: Predictor, text: str, term: str | None) -> _Columns:
-    has = rows.columns
-    if text not in has:
-        raise DataError(_missing(rows, text, "--text"))
-    if not predictor.task.has_term:
-        return _Columns(text, "", "", "")
-    start, end = ("start", "end") if {"start", "end"} <= set(has) else ("", "")
-    if term is None:
-        term = next((name for name in _TERM_COLUMNS if name in has), "")
-        if not term and not start:
-            raise DataError(_missing(rows, "term", "--term"))
-    elif term not in has:
-        raise DataError(_missing(rows, term, "--term"))
-    return _Columns(text, term, start, end)
-
-
-def _missing(rows: RowSource, column: str, option: str) -> str:
-    there = ", ".join(rows.columns[:12]) or "none that can be read"
-    near = difflib.get_close_matches(column, rows.columns, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{rows.path} has no column {column!r}; its columns: {there}{hint}; {option} names another"
-
-
-def _added(labels: Sequence[str]) -> list[str]:
-    return ["label", "prob", *(f"prob_{label}" for label in labels)]
-
-
-def _kept(columns: Mapping[str, Any], added: Sequence[str]) -> dict[str, Any]:
-    """The input's columns, those that we add moved to ``input_<name>``."""
-    kept = {name: value for name, value in columns.items() if name not in added}
-    for name in added:
-        if name in columns:
-            kept.setdefault(f"input_{name}", columns[name])
-    return kept
-
-
-def _out_types(rows: RowSource, form: Form, labels: Sequence[str]) -> dict[str, Any]:
-    if form == "jsonl":
-        return {}
-    added = _added(labels)
-    places = {"start": "int64", "end": "int64"}
-    ours = {name: "string" if name == "label" else "double" for name in added}
-    return _kept(column_types(rows), added) | places | ours
-
-
 def _scored(
-    chunk: Sequence[_Pair], probs: Sequence[Sequence[float]], labels: Sequence[str]
-) -> list[dict[str, Any]]:
-    added = _added(labels)
+    chunk: Sequence[tuple[Row, Example]], probs: Sequence[Sequence[float]], labels: Sequence[str]
+) -> list[Scored]:
     scored = []
-    for pair, row in zip(chunk, probs, strict=True):
-        best = max(range(len(row)), key=row.__getitem__)
-        rounded = [round(prob, 6) for prob in row]
-        place = {"start": pair.example.start, "end": pair.example.end}
-        ours = dict(zip(added, [labels[best], rounded[best], *rounded], strict=True))
-        scored.append(_kept(pair.row.values, added) | place | ours)
+    for (row, example), each in zip(chunk, probs, strict=True):
+        best = labels[max(range(len(each)), key=each.__getitem__)]
+        rounded = {label: round(prob, 6) for label, prob in zip(labels, each, strict=True)}
+        scored.append(Scored(row, example, best, rounded))
     return scored
 
 
-def _occurrences(text: str, term: str, first: bool) -> list[tuple[int, int]] | str:
-    spans = []
-    start = text.find(term)
-    while start >= 0:
-        spans.append((start, start + len(term)))
-        start = -1 if first else text.find(term, start + len(term))
-    return spans or "term_not_found"
-
-
-def _offset(value: object) -> int | None:
-    """A code-point offset in whatever type the source gave it; None where there is none."""
-    if value is None or value == "" or value != value:  # noqa: PLR0124 - NaN is how some tables say nothing
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError
-    number = float(value)
-    if not number.is_integer():
-        raise ValueError
-    return int(number)
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _nothing_usable(source: Path, counts: Counts, first: tuple[int, str] | None) -> str:
+def _nothing_usable(source: str, counts: Counts, first: tuple[int, str] | None) -> str:
     if first is None:
         return f"{source} has no rows; expected rows with a text column"
     reasons = ", ".join(f"{reason} {count}" for reason, count in counts.rejected.most_common())

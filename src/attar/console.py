@@ -1,0 +1,94 @@
+"""What the command line shows beside single lines: tables of figures, and the log on stderr."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+__all__ = ["print_comparison", "print_speeds", "print_summary", "set_up_logging"]
+
+
+def print_summary(report: dict[str, Any]) -> None:
+    """The report's main figures as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{report['title']}: {report['num_test']} test examples")
+    for heading in ("model", "macro-F1 (95 %)", "accuracy", "size", "examples/s", "one example"):
+        table.add_column(heading, justify="left" if heading == "model" else "right")
+    for name, model in report["models"].items():
+        size, speed, latency = (model[k] for k in ("size_bytes", "examples_per_second", "latency_ms_p50"))
+        table.add_row(
+            name,
+            f"{model['macro_f1']:.3f} ({model['macro_f1_low']:.3f}-{model['macro_f1_high']:.3f})",
+            f"{model['accuracy']:.3f}",
+            "" if size is None else f"{size / 1e6:.1f} MB",
+            "" if speed is None else f"{speed:,.0f}",
+            "" if latency is None else f"{latency:.1f} ms",
+        )
+    Console().print(table)
+    ratios = report["ratios"]
+    if ratios["smaller"] and ratios["faster"]:
+        typer.echo(
+            f"{report['chosen']} against {report['reference']}: {ratios['smaller']:.0f}x smaller, "
+            f"{ratios['faster']:.0f}x faster, same label for {report['agreement']:.1%}"
+        )
+
+
+def print_comparison(figures: Mapping[str, Any]) -> None:
+    """The main figures of ``attar compare`` as a table, and how many rows each sheet has."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for heading in ("", "answers", "with gold", "accuracy", "macro-F1"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for side, of in figures["sides"].items():
+        scores = ("" if of[key] is None else f"{of[key]:.3f}" for key in ("accuracy", "macro_f1"))
+        table.add_row(f"{side}: {of['name']}", f"{of['num']:,}", f"{of['num_gold']:,}", *scores)
+    Console().print(table)
+    if "share" in figures:
+        kappa = "–" if figures["kappa"] is None else f"{figures['kappa']:.3f}"
+        agreed = f"{figures['num_same']:,} of {figures['num_both']:,} ({figures['share']:.1%})"
+        typer.echo(f"agreement: {agreed}, Cohen's kappa {kappa}")
+    sheets = ", ".join(f"{title} {count:,}" for title, count in figures["sheets"].items())
+    typer.echo(f"sheets:    {sheets}")
+
+
+def print_speeds(speeds: dict[str, dict[str, Any]]) -> None:
+    """What ``attar bench`` measured as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="text to label, one interleaved run")
+    for heading in ("model", "examples/s", "slowest-fastest round", "one example p50", "p99", "x the first"):
+        table.add_column(heading, justify="left" if heading == "model" else "right")
+    first = next(iter(speeds.values()))["examples_per_second"]
+    for name, speed in speeds.items():
+        table.add_row(
+            name,
+            f"{speed['examples_per_second']:,.0f}",
+            f"{speed['examples_per_second_low']:,.0f}-{speed['examples_per_second_high']:,.0f}",
+            f"{speed['latency_ms_p50']:.2f} ms",
+            f"{speed['latency_ms_p99']:.2f} ms",
+            f"{speed['examples_per_second'] / first:.2f}",
+        )
+    Console().print(table)
+
+
+def set_up_logging() -> None:
+    """Send what attar says to stderr, with the time."""
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    handler = RichHandler(console=Console(stderr=True), show_path=False, log_time_format="%H:%M:%S")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    logging.getLogger("attar").setLevel(logging.INFO)
+    # transformers draws bars of its own over ours.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -1,0 +1,108 @@
+"""Scored rows as a workbook for analysts: summary, result and, with gold labels, wrong and correct."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from attar.errors import DataError
+from attar.scoring.pairs import Places
+from attar.scoring.reading import RowSource, value_at
+from attar.scoring.scored import Scored, table_row
+from attar.task import Task
+from attar.workbook.answers import GROUPS, AnswerSheets, write_tally
+from attar.workbook.sheets import MAX_ROWS, Cell, Column, Kind, Marked, open_workbook
+
+__all__ = ["check_size", "gold_column", "write_excel"]
+
+_GOLD_COLUMNS = ("input_label", "label")
+_NUMBERS = ("start", "end")
+
+
+def check_size(source: RowSource) -> None:
+    """Refuse what is known to be too long for one sheet before anything is computed.
+
+    Raises:
+        DataError: More rows than Excel takes.
+    """
+    if source.form in ("parquet", "mongodb") and source.count() > MAX_ROWS:
+        raise DataError(
+            f"{source.name} has {source.count():,} rows, a sheet of Excel takes {MAX_ROWS:,}: "
+            "write .parquet or .csv, or score a part of it"
+        )
+
+
+def gold_column(source: RowSource, named: str | None) -> str:
+    """The column that may hold gold labels, or "".
+
+    Raises:
+        DataError: The named one is not there.
+    """
+    if named is not None and named not in source.columns:
+        there = ", ".join(source.columns[:12])
+        raise DataError(f"{source.name} has no column {named!r}; its columns: {there}; --label names another")
+    return named or next((name for name in _GOLD_COLUMNS if name in source.columns), "")
+
+
+def write_excel(
+    path: Path,
+    chunks: Iterable[Sequence[Scored]],
+    types: Mapping[str, object],
+    places: Places,
+    *,
+    task: Task,
+    gold: str,
+    facts: Callable[[], Mapping[str, Cell]],
+) -> None:
+    """Write the workbook, whole or not at all.
+
+    Args:
+        path: Where to.
+        chunks: The rows.
+        types: Columns in order.
+        places: Which column holds the text.
+        task: Its labels, and their other spellings in the gold column.
+        gold: Column with gold labels, "" for none; a value that is no label counts as none.
+        facts: Asked at the end for what the summary says first.
+
+    Raises:
+        DataError: Openpyxl is not installed.
+    """
+    columns = [Column(name, _kind(name, places)) for name in types]
+    with open_workbook(path) as book:
+        page = book.sheet("summary")
+        sheets = AnswerSheets(book, columns, task.labels)
+        for scored in (scored for chunk in chunks for scored in chunk):
+            values = scored.row.values
+            groups = {name: str(values[name]) for name in GROUPS if values.get(name) not in (None, "")}
+            sheets.add(
+                _cells(scored, types, places),
+                scored.label,
+                _label(values, gold, task),
+                prob=scored.prob,
+                groups=groups,
+            )
+        page.heading("attar score")
+        for said, value in facts().items():
+            page.append([said, value])
+        write_tally(page, sheets.tally)
+
+
+def _kind(name: str, places: Places) -> Kind:
+    if name == places.text:
+        return "text"
+    if name == "prob" or name.startswith("prob_"):
+        return "share"
+    return "number" if name in _NUMBERS else "word"
+
+
+def _cells(scored: Scored, types: Mapping[str, object], places: Places) -> list[Cell]:
+    row = table_row(scored)
+    if scored.example.end > scored.example.start and isinstance(row.get(places.text), str):
+        row[places.text] = Marked(scored.example.text, scored.example.start, scored.example.end)
+    return [row.get(name) for name in types]
+
+
+def _label(values: Mapping[str, object], gold: str, task: Task) -> str | None:
+    value = value_at(values, gold) if gold else None
+    return None if value is None else task.label_of(str(value))

@@ -1,0 +1,54 @@
+"""Scored: one answer beside the row that it is about, whatever it is written to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from attar.scoring.reading import Row
+from attar.task import Example
+
+__all__ = ["Scored", "added_columns", "kept_columns", "table_row"]
+
+
+class Scored(NamedTuple):
+    """One answer.
+
+    Attributes:
+        row: The row as it was read.
+        example: What was asked of the model.
+        label: The likeliest label.
+        probs: Every label's prob, rounded to six digits.
+    """
+
+    row: Row
+    example: Example
+    label: str
+    probs: Mapping[str, float]
+
+    @property
+    def prob(self) -> float:
+        """The prob of the label."""
+        return self.probs[self.label]
+
+
+def added_columns(labels: Sequence[str]) -> list[str]:
+    """Columns of a table that an input column may also be called."""
+    return ["label", "prob", *(f"prob_{label}" for label in labels)]
+
+
+def kept_columns(columns: Mapping[str, Any], added: Sequence[str]) -> dict[str, Any]:
+    """The input's columns, those that we add moved to ``input_<name>``."""
+    kept = {name: value for name, value in columns.items() if name not in added}
+    for name in added:
+        if name in columns:
+            kept.setdefault(f"input_{name}", columns[name])
+    return kept
+
+
+def table_row(scored: Scored) -> dict[str, Any]:
+    """A scored row as tables have it: the input's columns, start, end, label, prob, prob_<label>."""
+    ours = {"label": scored.label, "prob": scored.prob}
+    ours |= {f"prob_{label}": prob for label, prob in scored.probs.items()}
+    place = {"start": scored.example.start, "end": scored.example.end}
+    return kept_columns(scored.row.values, list(ours)) | place | ours

@@ -1,0 +1,147 @@
+"""Answers beside their gold labels: the sheets result, wrong and correct, and what they add up to.
+
+Rows are added one at a time, in any number; ``wrong`` shows the surest mistakes first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from attar.workbook.sheets import Book, Cell, Column, Sheet
+
+__all__ = ["GROUPS", "AnswerSheets", "Tally", "write_tally"]
+
+GROUPS = ("channel", "wordtype")
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of answers.
+
+    Attributes:
+        labels: C of them, in the order of the tables.
+        predicted: Answers by label.
+        confusion: Answers that have a gold label, by (gold, predicted).
+        groups: Answers by (column, its value, predicted label).
+        labelled: Answers that have a gold label, by (column, its value, whether they are right).
+    """
+
+    labels: Sequence[str]
+    predicted: Counter[str] = field(default_factory=Counter)
+    confusion: Counter[tuple[str, str]] = field(default_factory=Counter)
+    groups: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    labelled: Counter[tuple[str, str, bool]] = field(default_factory=Counter)
+
+    def add(self, label: str, gold: str | None, groups: Mapping[str, str]) -> None:
+        """Count one answer; ``groups`` are its channel and wordtype."""
+        self.predicted[label] += 1
+        if gold is not None:
+            self.confusion[gold, label] += 1
+        for name, value in groups.items():
+            self.groups[name, value, label] += 1
+            if gold is not None:
+                self.labelled[name, value, gold == label] += 1
+
+    @property
+    def num_gold(self) -> int:
+        """Answers that have a gold label."""
+        return self.confusion.total()
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the answers with a gold label that are right; 0 without any."""
+        hits = sum(count for (gold, label), count in self.confusion.items() if gold == label)
+        return hits / self.num_gold if self.num_gold else 0.0
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean over all labels of 2 hits / (gold + predicted); 0 where a label is neither."""
+        sides: Counter[str] = Counter()
+        for (gold, label), count in self.confusion.items():
+            sides[gold] += count
+            sides[label] += count
+        f1 = [2 * self.confusion[name, name] / sides[name] if sides[name] else 0.0 for name in self.labels]
+        return sum(f1) / len(f1) if f1 else 0.0
+
+
+class AnswerSheets:
+    """The sheets result, wrong and correct of one answerer.
+
+    Args:
+        book: Gets the sheets; ``wrong`` and ``correct`` only if a row has a gold label.
+        columns: Of every sheet.
+        labels: Of the task.
+    """
+
+    def __init__(self, book: Book, columns: Sequence[Column], labels: Sequence[str]) -> None:
+        self.tally = Tally(labels)
+        self._result = book.sheet("result", columns)
+        self._wrong = book.sheet("wrong", columns, is_sorted=True)
+        self._correct = book.sheet("correct", columns)
+
+    def add(
+        self, cells: Sequence[Cell], label: str, gold: str | None, *, prob: float, groups: Mapping[str, str]
+    ) -> None:
+        """Add one answer."""
+        if gold is not None and not self.tally.num_gold:
+            self._wrong.show()
+            self._correct.show()
+        self.tally.add(label, gold, groups)
+        self._result.append(cells)
+        if gold is not None and gold == label:
+            self._correct.append(cells)
+        elif gold is not None:
+            self._wrong.append(cells, rank=prob)
+
+
+def write_tally(page: Sheet, tally: Tally, name: str = "") -> None:
+    """Write the figures of a tally onto a page.
+
+    Args:
+        page: A sheet without columns.
+        tally: The counts.
+        name: Whose answers they are, where there are several.
+    """
+    suffix = f" {name}" if name else ""
+    _table(page, f"answers{suffix}", ["label", "n"], [(k, tally.predicted[k]) for k in tally.labels])
+    if tally.num_gold:
+        facts = (
+            ("with a gold label", tally.num_gold),
+            ("accuracy", tally.accuracy),
+            ("macro-F1", tally.macro_f1),
+        )
+        _table(page, f"against gold{suffix}", ["", ""], facts)
+        confusion: list[list[Cell]] = [
+            [gold, *(tally.confusion[gold, k] for k in tally.labels)] for gold in tally.labels
+        ]
+        _table(page, f"confusion{suffix}", ["gold / answer", *tally.labels], confusion)
+    for column in GROUPS:
+        sizes = Counter[str]()
+        for (of, value, _), count in tally.groups.items():
+            if of == column:
+                sizes[value] += count
+        order = sorted(sizes, key=lambda value: (-sizes[value], value))
+        rows = [_group(tally, column, value) for value in order]
+        if sizes:
+            gold = ["with gold", "accuracy"] if tally.num_gold else []
+            _table(page, f"by {column}{suffix}", [column, "n", *tally.labels, *gold], rows)
+
+
+def _group(tally: Tally, column: str, value: str) -> list[Cell]:
+    counts = [tally.groups[column, value, label] for label in tally.labels]
+    right, wrong = tally.labelled[column, value, True], tally.labelled[column, value, False]
+    gold: list[Cell] = []
+    if tally.num_gold:
+        gold = [right + wrong, right / (right + wrong) if right + wrong else None]
+    return [value, sum(counts), *counts, *gold]
+
+
+def _table(page: Sheet, title: str, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    page.append([])
+    page.heading(title)
+    if any(header):
+        page.append(list(header))
+    for row in rows:
+        page.append([round(cell, 4) if isinstance(cell, float) else cell for cell in row])

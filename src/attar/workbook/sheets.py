@@ -1,0 +1,343 @@
+"""Excel files that open ready to read: sheets of rows, written as a stream.
+
+What ``attar score``, ``compare`` and ``evaluate`` give to analysts. A header stays in view and
+filters, the term stands out in its text, and nothing that a review says is ever a formula. The
+bytes of a file depend on its cells alone, so that a run's hashes hold.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import re
+import shutil
+import sqlite3
+import zipfile
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass
+from datetime import datetime
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from attar.errors import DataError
+from attar.files import whole_file
+
+__all__ = [
+    "MAX_ROWS",
+    "Book",
+    "Cell",
+    "Column",
+    "Kind",
+    "Marked",
+    "Sheet",
+    "cell_text",
+    "excel",
+    "open_workbook",
+]
+
+MAX_ROWS = 1_048_575  # of data: Excel's limit less the header
+_MAX_COLUMNS = 16_384
+_MAX_CELL_UNITS = 32_767  # UTF-16, as Excel counts
+_MAX_EXACT = 2**53  # an Excel number is a double
+_REFUSED = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
+_LOOKS_ACTIVE = ("=", "+", "-", "@", "\t")
+_EPOCH = datetime(2000, 1, 1)
+_ZIP_EPOCH = (2000, 1, 1, 0, 0, 0)
+_WIDTHS = {"text": 70, "word": 16, "number": 10, "share": 10}
+_MARK_COLOUR, _HEAD_COLOUR = "B03A5B", "F3E9EC"
+
+
+class Marked(NamedTuple):
+    """A text with one part of it, half-open in code points, to stand out."""
+
+    text: str
+    start: int
+    end: int
+
+
+Cell = str | int | float | bool | None | Marked
+
+
+Kind = Literal["text", "word", "number", "share"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its heading, and what it holds (a share is a number from 0 to 1)."""
+
+    name: str
+    kind: Kind = "word"
+
+
+def excel() -> Any:  # noqa: ANN401 - a module of an optional package
+    """Openpyxl; the base install does without.
+
+    Raises:
+        DataError: It is not installed.
+    """
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise DataError("Excel needs the package openpyxl; pip install 'attar[excel]'") from error
+    return openpyxl
+
+
+def cell_text(text: str) -> str:
+    """A text as an Excel cell can hold it.
+
+    What Excel refuses (control characters, halves of a surrogate pair) becomes U+FFFD and a
+    carriage return becomes a space, one for one, so that offsets stay true. A text beyond Excel's
+    limit of 32,767 UTF-16 units ends with an ellipsis.
+    """
+    text = _REFUSED.sub("\ufffd", text.replace("\r", " "))
+    if len(text) * 2 <= _MAX_CELL_UNITS:
+        return text
+    units = text.encode("utf-16-le")
+    if len(units) <= 2 * _MAX_CELL_UNITS:
+        return text
+    return units[: 2 * (_MAX_CELL_UNITS - 1)].decode("utf-16-le", "ignore") + "…"
+
+
+@contextlib.contextmanager
+def open_workbook(path: Path) -> Iterator[Book]:
+    """Yield a book that is written to ``path``, whole, only if the block succeeds.
+
+    Raises:
+        DataError: Openpyxl is not installed.
+    """
+    book = Book()
+    try:
+        yield book
+        with whole_file(path) as draft:
+            book.save(draft)
+    finally:
+        book.close()
+
+
+class Book:
+    """An Excel file in the making; sheets stand in the order in which they were declared."""
+
+    def __init__(self) -> None:
+        self.openpyxl = excel()
+        self.workbook = self.openpyxl.Workbook(write_only=True)
+        self.workbook.properties.created = self.workbook.properties.modified = _EPOCH
+        self._sheets: list[Sheet] = []
+
+    def sheet(self, title: str, columns: Sequence[Column] = (), *, is_sorted: bool = False) -> Sheet:
+        """Declare a sheet; it is in the file once a row is appended, or ``show`` is called.
+
+        Args:
+            title: At most 28 characters, without brackets, slashes and ``:*?``.
+            columns: Its header; none makes it a page of free rows.
+            is_sorted: Write the rows in the order of their ``rank``, the highest first.
+
+        Raises:
+            DataError: More columns than Excel takes.
+        """
+        if len(columns) > _MAX_COLUMNS:
+            raise DataError(
+                f"{len(columns)} columns; Excel takes {_MAX_COLUMNS}: write .csv or .parquet instead"
+            )
+        made = Sheet(self, title, columns, is_sorted=is_sorted)
+        self._sheets.append(made)
+        return made
+
+    def save(self, path: Path) -> None:
+        """Finish every sheet and write the file."""
+        from openpyxl.writer.excel import ExcelWriter
+
+        parts = [part for sheet in self._sheets for part in sheet.finish()]
+        for index, part in enumerate(parts):
+            self.workbook.move_sheet(part.title, index - self.workbook.index(part))
+        with _Archive(path, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
+            ExcelWriter(self.workbook, archive).write_data()
+
+    def close(self) -> None:
+        """Let go of what the sheets hold."""
+        for sheet in self._sheets:
+            sheet.close()
+
+
+class Sheet:
+    """One sheet; past Excel's last row it goes on in another, "<title> 2"."""
+
+    def __init__(self, book: Book, title: str, columns: Sequence[Column], *, is_sorted: bool) -> None:
+        from openpyxl.cell import WriteOnlyCell
+        from openpyxl.cell.rich_text import CellRichText, TextBlock
+        from openpyxl.cell.text import InlineFont
+
+        self.num_rows = 0
+        self.title = title
+        self._book, self._columns = book, columns
+        self._parts: list[Any] = []
+        self._waiting = _Waiting() if is_sorted else None
+        self._cell, self._rich, self._block = WriteOnlyCell, CellRichText, TextBlock
+        self._mark = InlineFont(b=True, color=_MARK_COLOUR)
+        self._styles: dict[tuple[str, bool], Any] = {}
+
+    def append(self, cells: Sequence[Cell], *, rank: float = 0.0) -> None:
+        """Add a row, one cell a column; ``rank`` counts in a sorted sheet."""
+        self.num_rows += 1
+        if self._waiting is None:
+            self._write(cells, self.num_rows)
+        else:
+            self._waiting.add(rank, cells)
+
+    def heading(self, *cells: Cell) -> None:
+        """Add a row in bold to a page."""
+        self.num_rows += 1
+        part = self._part(self.num_rows)
+        part.append([self._head_cell(part, cell) for cell in cells])
+
+    def show(self) -> None:
+        """Have the sheet in the file even without rows."""
+        self._part(1)
+
+    def finish(self) -> list[Any]:
+        """Write what waits, set the filters, and give openpyxl's sheets."""
+        if self._waiting is not None:
+            for number, cells in enumerate(self._waiting.in_order(), 1):
+                self._write(cells, number)
+        if self._columns:
+            last = self._book.openpyxl.utils.get_column_letter(len(self._columns))
+            for index, part in enumerate(self._parts):
+                rows = min(self.num_rows - index * MAX_ROWS, MAX_ROWS)
+                part.auto_filter.ref = f"A1:{last}{rows + 1}"
+        return self._parts
+
+    def close(self) -> None:
+        """Forget the rows that wait, and end what was not finished."""
+        if self._waiting is not None:
+            self._waiting.close()
+        for part in self._parts:
+            if not part.closed:
+                part.close()
+
+    def _write(self, cells: Sequence[Cell], number: int) -> None:
+        part = self._part(number)
+        kinds = [column.kind for column in self._columns] or ["word"] * len(cells)
+        part.append([self._styled(part, cell, kind) for cell, kind in zip(cells, kinds, strict=True)])
+
+    def _part(self, number: int) -> Any:  # noqa: ANN401 - openpyxl's
+        index = (number - 1) // MAX_ROWS
+        if index == len(self._parts):
+            title = self.title if index == 0 else f"{self.title} {index + 1}"
+            part = self._book.workbook.create_sheet(title)
+            letter = self._book.openpyxl.utils.get_column_letter
+            for place, column in enumerate(self._columns, 1):
+                width = max(_WIDTHS[column.kind], min(2 * len(column.name), 24))
+                part.column_dimensions[letter(place)].width = width
+            if self._columns:
+                part.freeze_panes = "A2"
+                part.append([self._head_cell(part, column.name) for column in self._columns])
+            else:
+                for place in range(1, 13):
+                    part.column_dimensions[letter(place)].width = 28 if place == 1 else 14
+            self._parts.append(part)
+        return self._parts[index]
+
+    def _head_cell(self, part: Any, value: Cell) -> Any:  # noqa: ANN401 - openpyxl's
+        from openpyxl.styles import Font, PatternFill
+
+        cell = self._styled(part, value, "word")
+        cell._style = copy(cell._style)
+        cell.font = Font(bold=True)
+        cell.fill = PatternFill("solid", fgColor=_HEAD_COLOUR)
+        return cell
+
+    def _styled(self, part: Any, value: Cell, kind: str) -> Any:  # noqa: ANN401 - openpyxl's
+        cell = self._cell(part)
+        is_active = False
+        if isinstance(value, Marked):
+            cell.value = self._marked(value)
+        else:
+            plain = _plain(value)
+            cell.value = plain
+            if isinstance(plain, str) and plain:
+                # Left to itself openpyxl makes =1+1 a formula and #N/A an error.
+                cell.data_type = "s"
+                is_active = plain.startswith(_LOOKS_ACTIVE)
+        cell._style = self._style(part, kind, is_active)
+        return cell
+
+    def _style(self, part: Any, kind: str, is_active: bool) -> Any:  # noqa: ANN401 - openpyxl's
+        """The look of a kind of cell: made once, because openpyxl takes its time over each."""
+        if (kind, is_active) not in self._styles:
+            from openpyxl.styles import Alignment
+
+            cell = self._cell(part)
+            cell.alignment = Alignment(vertical="top", wrap_text=kind == "text")
+            cell.quotePrefix = is_active
+            if kind == "share":
+                cell.number_format = "0.000"
+            self._styles[kind, is_active] = cell._style
+        return self._styles[kind, is_active]
+
+    def _marked(self, value: Marked) -> Any:  # noqa: ANN401 - openpyxl's
+        text = cell_text(value.text)
+        parts = (text[: value.start], text[value.start : value.end], text[value.end :])
+        if not parts[1]:
+            return self._rich(text)
+        return self._rich(
+            *(self._block(self._mark, part) if i == 1 else part for i, part in enumerate(parts) if part)
+        )
+
+
+class _Waiting:
+    """Rows that wait on disk for their order to be known."""
+
+    def __init__(self) -> None:
+        self._rows = sqlite3.connect("")  # a file of SQLite's own, gone with the connection
+        self._rows.execute("CREATE TABLE waiting (rank REAL, number INTEGER PRIMARY KEY, cells TEXT)")
+
+    def add(self, rank: float, cells: Sequence[Cell]) -> None:
+        written = json.dumps([cell if isinstance(cell, Marked) else _plain(cell) for cell in cells])
+        self._rows.execute("INSERT INTO waiting (rank, cells) VALUES (?, ?)", (rank, written))
+
+    def in_order(self) -> Iterator[list[Cell]]:
+        for (written,) in self._rows.execute("SELECT cells FROM waiting ORDER BY rank DESC, number"):
+            yield [Marked(*cell) if isinstance(cell, list) else cell for cell in json.loads(written)]
+
+    def close(self) -> None:
+        self._rows.close()
+
+
+class _Archive(zipfile.ZipFile):
+    """A zip that says nothing of when it was made."""
+
+    def write(self, filename: str | PathLike[str], arcname: Any = None, *_: Any) -> None:  # noqa: ANN401
+        """Add a file."""
+        entry = self._entry(str(arcname))
+        entry.file_size = Path(filename).stat().st_size
+        with Path(filename).open("rb") as source, self.open(entry, "w") as target:
+            shutil.copyfileobj(source, target)
+
+    def writestr(self, name: Any, data: Any, *_: Any) -> None:  # noqa: ANN401 - as the base class has it
+        """Add bytes."""
+        super().writestr(self._entry(str(name)), data)
+
+    @staticmethod
+    def _entry(name: str) -> zipfile.ZipInfo:
+        entry = zipfile.ZipInfo(name, _ZIP_EPOCH)
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        entry.external_attr = 0o644 << 16
+        return entry
+
+
+def _plain(value: object) -> str | int | float | bool | None:
+    """A value as a cell can hold it; what is no text, number or truth becomes text."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return cell_text(value)
+    if isinstance(value, int):
+        # A long number is an id; as a double it would lose its last digits.
+        return int(value) if abs(value) <= _MAX_EXACT else str(int(value))
+    if isinstance(value, float):
+        return None if math.isnan(value) else float(value) if math.isfinite(value) else str(value)
+    if isinstance(value, dict | list | tuple):
+        return cell_text(json.dumps(value, ensure_ascii=False, default=str))
+    return cell_text(str(value))
