@@ -1,20 +1,25 @@
-"""The distill stage: who may teach whom, and what the student's checkpoint says."""
+"""The distill stage: who may teach whom, by what, and what the student's checkpoint says."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from attar import stages
 from attar.distillation.stage import distill, finetune_student
 from attar.errors import RecipeError
-from attar.models.checkpoint import load_checkpoint, predict_logits, save_checkpoint
-from attar.recipe import Recipe
+from attar.models.checkpoint import Checkpoint, load_checkpoint, predict_logits, save_checkpoint
+from attar.recipe import DistillRecipe, FitRecipe, Recipe, SourceRecipe, make_recipe
 from attar.records.prepared import load_split
 from attar.stages import prepare
 from attar.task import Task
+from attar.text.encoding import TextEncoder
 
 STUDENT = {"layers": 1, "hidden": 16, "heads": 2, "intermediate": 32, "vocab_margin": 5}
 FIT = {"precision": "fp32", "dropout": 0.0, "learning_rate": 1e-3, "batch_size": 16, "epochs": 4}
+HIDDEN = {"loss": "hidden_mse", "teacher_layer": 2, "student_layer": 1}
+ATTENTION = {"feature": "attention", "loss": "attention_mse_sum", "teacher_layer": 2, "student_layer": 1}
 
 
 @pytest.fixture
@@ -30,19 +35,49 @@ def recipe(encoder_folder):
 
 @pytest.fixture
 def data(tmp_path, recipe, make_rows):
-    return prepare(recipe, [make_rows(tmp_path / "rows.jsonl", 90)], tmp_path / "data")
+    rows = make_rows(tmp_path / "rows.jsonl", 90)
+    return prepare(recipe, [SourceRecipe(path=str(rows))], tmp_path / "data")
+
+
+@pytest.fixture
+def teach(tmp_path, recipe, data):
+    """``teach(out, *checkpoints, **settings)``: a student's checkpoint and its losses, first to last."""
+
+    def run(out, *teachers, start="layers", **settings):
+        folders = []
+        for i, teacher in enumerate(teachers):
+            folders.append(teacher if teacher == "linear" else tmp_path / f"{out}-teacher{i}")
+            if isinstance(teacher, Checkpoint):
+                save_checkpoint(teacher, folders[-1])
+        changed = recipe.model_copy(
+            update={
+                "student": recipe.student.model_copy(update={"start": start}),
+                "distill": DistillRecipe(**recipe.distill.model_dump() | {"epochs": 3} | settings),
+            }
+        )
+        distill(changed, data, folders, tmp_path / out)
+        lines = (tmp_path / out / "metrics.jsonl").read_text().splitlines()
+        losses = [line for line in map(json.loads, lines) if any(key.startswith("loss/") for key in line)]
+        return load_checkpoint(tmp_path / out), losses
+
+    return run
+
+
+def answers(student, data):
+    return predict_logits(student, load_split(data, "dev"))
 
 
 def test_the_student_comes_nearer_to_its_teacher(tmp_path, recipe, data, make_checkpoint):
     teacher = make_checkpoint(seed=6)
     save_checkpoint(teacher, tmp_path / "teacher")
-    assert distill(recipe, data, tmp_path / "teacher", tmp_path / "student") == tmp_path / "student"
+    assert distill(recipe, data, [tmp_path / "teacher"], tmp_path / "student") == tmp_path / "student"
     student = load_checkpoint(tmp_path / "student")
     assert student.model.config.hidden_size == 16
     assert student.encoder.tokenizer.get_vocab_size() < teacher.encoder.tokenizer.get_vocab_size()
     assert student.encoder.spec.max_tokens == 24
     notes = student.notes
     assert (notes["role"], notes["num_train"]) == ("student", len(load_split(data, "train")))
+    assert (notes["teachers"], notes["matches"]) == ([["teacher", 1.0]], [])
     assert 0 <= notes["dev_score"] <= 1
     lines = [json.loads(line) for line in (tmp_path / "student" / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss/soft"] for line in lines if "loss/soft" in line]
@@ -54,11 +89,120 @@ def test_the_student_comes_nearer_to_its_teacher(tmp_path, recipe, data, make_ch
 
 @pytest.mark.parametrize("labels", [("积极", "中性", "消极"), ("消极", "积极"), ("a", "b", "c")])
 def test_other_labels_are_refused(tmp_path, recipe, data, make_checkpoint, labels):
-    save_checkpoint(make_checkpoint(task=Task("other", labels)), tmp_path / "teacher")
+    save_checkpoint(make_checkpoint(), tmp_path / "first")
+    save_checkpoint(make_checkpoint(task=Task("other", labels)), tmp_path / "second")
     with pytest.raises(RecipeError, match="labels and their order must be the same") as error:
-        distill(recipe, data, tmp_path / "teacher", tmp_path / "student")
-    assert str(tmp_path / "teacher") in str(error.value)
+        distill(recipe, data, [tmp_path / "first", tmp_path / "second"], tmp_path / "student")
+    assert str(tmp_path / "second") in str(error.value)
     assert not (tmp_path / "student").exists()
+
+
+def test_no_teacher_is_said(tmp_path, recipe, data):
+    with pytest.raises(RecipeError, match="no teacher; name a checkpoint, or 'linear'"):
+        distill(recipe, data, [], tmp_path / "student")
+
+
+def test_one_teacher_twice_is_one_teacher(teach, data, make_checkpoint):
+    once, _ = teach("once", make_checkpoint(seed=6))
+    twice, _ = teach("twice", make_checkpoint(seed=6), make_checkpoint(seed=6))
+    np.testing.assert_array_equal(answers(once, data), answers(twice, data))
+
+
+@pytest.mark.parametrize("weights", ["dev", (3, 1, 0.5)])
+def test_teachers_of_other_architectures_and_vocabularies(
+    teach, data, make_checkpoint, make_tokenizer, weights
+):
+    bert, albert = make_checkpoint(seed=6), make_checkpoint("albert", seed=7)
+    ids = albert.encoder.tokenizer.get_vocab()
+    fewer = make_tokenizer(sorted(ids.keys() - {"白", "贴"}, key=ids.__getitem__))
+    foreign = replace(albert, encoder=TextEncoder(fewer, albert.encoder.spec))
+    student, losses = teach("student", bert, foreign, "linear", teacher_weights=weights, epochs=8)
+    names, shares = zip(*student.notes["teachers"], strict=True)
+    assert names == ("student-teacher0", "student-teacher1", "linear")
+    assert sum(shares) == pytest.approx(1, abs=1e-3)
+    assert losses[-1]["loss/soft"] < losses[0]["loss/soft"]
+    folder = sorted((data.parent / "student" / "teacher-answers").iterdir())
+    assert len(folder) == 3 if weights != "dev" else 6
+
+
+def test_matches_with_the_only_teacher_of_a_foreign_input_are_refused(teach, make_checkpoint):
+    for matches in ("auto", (HIDDEN,)):
+        with pytest.raises(RecipeError, match=r"teacher0 reads \d+ of \d+ .*Logits can be taught"):
+            teach("student", make_checkpoint(reads="cls"), matches=matches)
+    _, losses = teach("student", make_checkpoint(reads="cls"))
+    assert np.isfinite(losses[-1]["loss/soft"])
+
+
+def test_the_linear_model_alone_teaches(teach):
+    student, losses = teach("student", "linear", epochs=15, learning_rate=5e-3)
+    assert student.notes["teachers"] == [["linear", 1.0]]
+    assert losses[-1]["loss/soft"] < 0.7 * losses[0]["loss/soft"]
+    assert student.notes["dev_score"] > 0.6
+
+
+@pytest.mark.parametrize("kind", ["bert", "electra", "albert"])
+def test_matches_bring_the_student_nearer_to_the_layers(teach, make_checkpoint, kind):
+    teacher, start = make_checkpoint(kind, seed=6), "random" if kind == "albert" else "layers"
+    settings = {"matches": ("auto", HIDDEN, ATTENTION), "epochs": 8, "start": start, "learning_rate": 5e-3}
+    student, losses = teach("student", teacher, **settings)
+    names = student.notes["matches"]
+    assert len(names) == 5
+    # The relations of queries and keys with those of a random teacher are slow to learn.
+    for name in names[2:]:
+        assert losses[-1][f"loss/{name}"] < 0.98 * losses[0][f"loss/{name}"], name
+    assert not any("projections" in name for name in student.model.state_dict())
+
+
+def test_matches_alone_teach_too(teach, data, make_checkpoint):
+    _, losses = teach("student", make_checkpoint(seed=6), matches=(HIDDEN,), soft_weight=0, epochs=10)
+    assert losses[-1]["loss/hidden_mse@1-2"] < 0.9 * losses[0]["loss/hidden_mse@1-2"]
+    assert all(line["loss/hard"] == 0 for line in losses)
+    assert not list((data.parent / "student").glob("teacher-answers/*"))
+
+
+@pytest.mark.parametrize("kind", ["electra", "albert"])
+def test_cached_or_along_is_the_same(teach, data, make_checkpoint, kind, monkeypatch):
+    # bf16 rounds differently in batches of other sizes; here is tested what the caches cost.
+    monkeypatch.setattr("attar.models.precision.computes_in_bf16", lambda: False)
+    teachers = [make_checkpoint(kind, seed=6), make_checkpoint(seed=7)]
+    settings = {"matches": ("auto", HIDDEN), "start": "random" if kind == "albert" else "layers"}
+    kept, found = {}, {}
+    for cache in ("logits", "features", "none"):
+        student, _ = teach(cache, *teachers, cache=cache, **settings)
+        found[cache] = answers(student, data)
+        folder = data.parent / cache / "teacher-answers"
+        kept[cache] = {path.name.split("-")[0] for path in folder.glob("*.npy")}
+    assert kept == {"logits": {"logits"}, "features": {"logits", "features"}, "none": set()}
+    # Logits are kept in single precision; hidden states in half, 11 bits, over nine steps.
+    np.testing.assert_allclose(found["none"], found["logits"], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(found["features"], found["logits"], rtol=0, atol=5e-3)
+
+
+def test_attentions_are_never_cached(teach, data, make_checkpoint):
+    teach("student", make_checkpoint(), matches=(ATTENTION, HIDDEN), cache="features", epochs=1)
+    assert not list((data.parent / "student" / "teacher-answers").glob("features-*"))
+
+
+def test_a_bound_on_the_cache(teach, make_checkpoint):
+    with pytest.raises(RecipeError, match=r"more than distill.cache_limit_gb"):
+        teach("student", make_checkpoint(), matches=(HIDDEN,), cache="features", cache_limit_gb=1e-6)
+
+
+def test_matches_under_bf16(teach, make_checkpoint):
+    settings = {"matches": ("auto", HIDDEN, ATTENTION), "learning_rate": 5e-3, "epochs": 6}
+    _, losses = teach("student", make_checkpoint(), precision="bf16", **settings)
+    assert losses[-1]["loss/hidden_mse@1-2"] < 0.9 * losses[0]["loss/hidden_mse@1-2"]
+    assert np.isfinite([value for line in losses for value in line.values()]).all()
+
+
+def test_hidden_tokens_and_accumulation_go_with_matches(teach, data, make_checkpoint):
+    settings = {"matches": ("auto", HIDDEN), "cache": "features"}
+    whole, _ = teach("whole", make_checkpoint(), **settings)
+    parts, _ = teach("parts", make_checkpoint(), accumulate=4, **settings)
+    np.testing.assert_allclose(answers(whole, data), answers(parts, data), rtol=0, atol=1e-3)
+    hidden, losses = teach("hidden", make_checkpoint(), token_dropout=0.2, **settings)
+    assert np.isfinite([value for line in losses for value in line.values()]).all()
+    assert not np.allclose(answers(hidden, data), answers(whole, data), atol=1e-3)
 
 
 def test_finetuned_is_the_same_student_without_a_teacher(tmp_path, recipe, data):
@@ -70,3 +214,82 @@ def test_finetuned_is_the_same_student_without_a_teacher(tmp_path, recipe, data)
     assert any(line.get("loss/hard", 0) > 0 for line in lines)
     assert not any("loss/soft" in line for line in lines)
     assert np.isfinite(predict_logits(student, load_split(data, "dev"))).all()
+
+
+def recipe_of(**distill):
+    return make_recipe({"name": "r", "distill": distill})
+
+
+def test_matches_in_a_recipe():
+    assert [m.preset for m in recipe_of(matches="auto").distill.matches] == ["auto"]
+    mixed = recipe_of(matches=["L4t_hidden_mse", HIDDEN | {"weight": 2}]).distill.matches
+    assert [(m.preset, m.loss, m.weight) for m in mixed] == [
+        ("L4t_hidden_mse", None, 1.0),
+        (None, "hidden_mse", 2.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "complaint"),
+    [
+        ({"matches": [{"loss": "hidden_mse"}]}, "needs the name of a preset, or loss, teacher_layer"),
+        ({"matches": [{"preset": "auto", "loss": "mmd"}]}, "give one of the two"),
+        ({"matches": [{"los": "mmd"}]}, "did you mean 'distill.matches.loss'"),
+        ({"soft_weight": 0, "hard_weight": 0}, "no matches: nothing to learn from"),
+        ({"cache": "features", "mask_padding": False}, "set cache = 'logits'"),
+        ({"teacher_weights": [1, -1]}, "greater than or equal to 0"),
+    ],
+)
+def test_what_a_recipe_may_not_say(keys, complaint):
+    with pytest.raises(RecipeError, match=complaint):
+        recipe_of(**keys)
+
+
+def test_finetuning_leaves_every_teacher_out():
+    loaded = recipe_of(
+        matches="auto", soft_loss="ce", dynamic_temperature="flsw", cache="none", teacher_weights="dev",
+        mask_padding=False, more_teachers=["linear"], hard_schedule="linear_decay", epochs=7,
+        transfer=["x.csv"],
+    )  # fmt: skip
+    alone = DistillRecipe(epochs=7, soft_weight=0, hard_weight=1, temperature=1)
+    assert loaded.finetuning() == alone
+    assert set(FitRecipe.model_fields) < set(DistillRecipe.model_fields)
+
+
+def test_more_teachers_stand_beside_the_recipe(tmp_path):
+    loaded = make_recipe(
+        {"name": "r", "distill": {"more_teachers": ["other", "linear", "/abs"]}}, folder=tmp_path
+    )
+    assert loaded.distill.more_teachers == (str(tmp_path / "other"), "linear", "/abs")
+
+
+def test_the_verb_knows_its_teachers(tmp_path, recipe, data, make_checkpoint, monkeypatch):
+    calls = []
+
+    def work(_recipe, _data, teachers, out):
+        calls.append(teachers)
+        (out / "weights").write_text("")
+
+    monkeypatch.setattr("attar.distillation.stage.distill", work)
+    for name, seed in (("a", 1), ("b", 2)):
+        save_checkpoint(make_checkpoint(seed=seed), tmp_path / name)
+    a, b, out = tmp_path / "a", tmp_path / "b", tmp_path / "student"
+    for teachers in (a, [a], [a, "linear"], [a, b], [b, a], [b, a]):
+        stages.distill(recipe, data, teachers, out)
+    assert calls == [[a], [a, "linear"], [a, b], [b, a]]
+    larger = recipe.distill.model_copy(update={"cache_limit_gb": 99.0})
+    stages.distill(recipe.model_copy(update={"distill": larger}), data, [b, a], out)
+    more = recipe.distill.model_copy(update={"more_teachers": (str(a),)})
+    stages.distill(recipe.model_copy(update={"distill": more}), data, b, out)
+    assert len(calls) == 4
+    save_checkpoint(make_checkpoint(seed=3), a)
+    stages.distill(recipe, data, [b, a], out)
+    stages.distill(recipe, data, ["linear"], out)
+    assert calls[4:] == [[b, a], ["linear"]]
+
+
+def test_a_misspelt_preset_stops_a_run_before_its_first_stage(tmp_path, recipe):
+    wrong = recipe.distill.model_copy(update={"matches": DistillRecipe(matches=("auot",)).matches})
+    with pytest.raises(RecipeError, match="did you mean 'auto'"):
+        stages.run_recipe(recipe.model_copy(update={"distill": wrong}), tmp_path / "run", print)
+    assert not (tmp_path / "run").exists()

@@ -1,13 +1,14 @@
 """More text for the teacher to answer: read without its labels, never from the held-out side."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from attar.distillation.stage import distill
 from attar.errors import DataError
 from attar.models.checkpoint import load_checkpoint, save_checkpoint
-from attar.recipe import Recipe
+from attar.recipe import DataRecipe, Recipe, SourceRecipe
 from attar.records.prepared import load_split
 from attar.records.transfer import transfer_examples
 from attar.stages import prepare
@@ -22,7 +23,8 @@ def rows_of(path, rows):
 
 
 def read(*sources, known=()):
-    return transfer_examples(sources, TASK, known, columns={}, near_duplicate=0.5)
+    named = [SourceRecipe(path=str(source)) for source in sources]
+    return transfer_examples(named, TASK, known, DataRecipe(), Path("never-fetched"))
 
 
 def test_labels_are_not_read(tmp_path):
@@ -65,9 +67,11 @@ def test_the_student_learns_from_it(tmp_path, encoder_folder, make_rows, make_ch
         student={"layers": 1, "hidden": 16, "heads": 2, "intermediate": 32, "vocab_margin": 0},
         distill=fit | {"transfer": (source,)},
     )
-    data = prepare(recipe, [make_rows(tmp_path / "rows.jsonl", 40)], tmp_path / "data")
+    data = prepare(
+        recipe, [SourceRecipe(path=str(make_rows(tmp_path / "rows.jsonl", 40)))], tmp_path / "data"
+    )
     save_checkpoint(make_checkpoint(), tmp_path / "teacher")
-    distill(recipe, data, tmp_path / "teacher", tmp_path / "student")
+    distill(recipe, data, [tmp_path / "teacher"], tmp_path / "student")
     student = load_checkpoint(tmp_path / "student")
     assert student.notes["num_train"] == len(load_split(data, "train")) + 1
     assert {"推", "荐", "喜", "欢"} <= set(student.encoder.tokenizer.get_vocab())

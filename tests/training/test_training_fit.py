@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ class Trial:
         self.checkpoint = make_checkpoint(dropout=dropout)
         self.examples, self.folder = examples, folder
 
-    def run(self, objective=None, evaluate=None, seed=7, **settings):
+    def run(self, objective=None, evaluate=None, seed=7, after_evaluation=None, **settings):
         recipe = FitRecipe(**(QUICK | settings))
         kinds = (self.checkpoint.task, self.examples, recipe.class_weights)
         return fit(
@@ -57,6 +58,7 @@ class Trial:
             folder=self.folder,
             seed=seed,
             name="trial",
+            after_evaluation=after_evaluation,
         )
 
     def weights(self):
@@ -415,3 +417,166 @@ def test_fp16_needs_a_gpu(trial):
 def test_fewer_examples_than_a_batch(trial):
     result = trial("small").run(batch_size=500, accumulate=4, epochs=0.1, evaluate=scripted([0.4]))
     assert (result.total_steps, result.best_step) == (1, 1)
+
+
+CLASSIC = {
+    "optimiser": "bert_adam",
+    "schedule": "slanted_triangular",
+    "schedule_options": (30.0, 0.0, 1.0),
+    "drop_last": True,
+    "evaluations_per_epoch": 2,
+    "keep": "last",
+}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_classic_settings_learn_too(trial, precision):
+    one = trial("classic")
+    result = one.run(**CLASSIC, epochs=16, precision=precision)
+    losses = [line["loss/hard"] for line in one.metrics() if "loss/hard" in line]
+    assert losses[-1] < 0.3 * losses[0]
+    assert result.total_steps == 30 // 8 * 16
+    assert all(value.dtype == torch.float32 for value in one.weights().values())
+
+
+@pytest.mark.parametrize("stops_at", [3, 7])
+def test_a_stopped_classic_training_goes_on_exactly(trial, stops_at):
+    settings = CLASSIC | {"checkpoint_minutes": 1e-9}
+    whole = trial("whole", dropout=0.1)
+    whole.run(**settings)
+    stopped = trial("stopped", dropout=0.1)
+    with pytest.raises(StoppedError):
+        stopped.run(
+            objective=StopsAt(stopped.checkpoint.task, stopped.examples, "sqrt", at=stops_at), **settings
+        )
+    again = trial("stopped", dropout=0.1)
+    again.run(**settings)
+    assert equal(again.weights(), whole.weights())
+    assert again.metrics() == whole.metrics()
+
+
+def test_bert_adam_is_given_whole_gradients(trial, monkeypatch):
+    """It clips for itself; nothing may be clipped over all parameters before."""
+    from accelerate import Accelerator
+
+    monkeypatch.setattr(Accelerator, "clip_grad_norm_", lambda *_: pytest.fail("clipped twice"))
+    one = trial("bert-adam")
+    start = one.weights()
+    one.run(optimiser="bert_adam", epochs=1, batch_size=30, warmup=0.0, evaluate=scripted([0.5]))
+    name = "bert.encoder.layer.0.output.dense.bias"
+    # The first step of Adam without bias correction: rate 0.1 g / sqrt(0.001 g^2).
+    moved = (one.weights()[name] - start[name]).abs().median()
+    assert moved.item() == pytest.approx(2e-3 * 0.1 / 0.001**0.5, rel=0.05)
+
+
+def test_the_last_weights_are_kept(trial):
+    one, seen = trial("last"), []
+    evaluate = scripted([0.1, 0.9, 0.3], seen=seen, model=one.checkpoint.model)
+    result = one.run(evaluate=evaluate, keep="last")
+    assert equal(one.weights(), seen[2])
+    assert not equal(one.weights(), seen[1])
+    assert (result.best_score, result.best_step) == (0.3, 12)
+
+
+def test_the_last_batch_of_an_epoch_is_left_out(trial):
+    one = trial("drops")
+    watching = Watching(one.checkpoint.task, one.examples, "sqrt")
+    result = one.run(objective=watching, drop_last=True, epochs=2)
+    assert result.total_steps == 6
+    assert [len(rows) for rows, _ in watching.seen] == [8] * 6
+    with pytest.raises(RecipeError, match="30 training examples are fewer than batch_size = 31"):
+        trial("none").run(drop_last=True, batch_size=31)
+
+
+def test_the_caller_hears_of_each_evaluation(trial):
+    one, heard = trial("hook"), []
+
+    def heard_of(step, dev):
+        heard.append((step, dev.score, one.weights()))
+
+    seen = []
+    evaluate = scripted([0.1, 0.9, 0.3], seen=seen, model=one.checkpoint.model)
+    one.run(evaluate=evaluate, after_evaluation=heard_of)
+    assert [(step, score) for step, score, _ in heard] == [(4, 0.1), (8, 0.9), (12, 0.3)]
+    assert all(equal(ours, theirs) for (_, _, ours), theirs in zip(heard, seen, strict=True))
+
+
+@pytest.mark.parametrize("stops_in", [4, 8, 12])
+@pytest.mark.parametrize("minutes", [1e-9, 99])
+def test_no_call_is_lost_or_changed_by_a_kill(trial, stops_in, minutes):
+    def run(one, heard, stops_in=None):
+        def heard_of(step, dev):
+            if step == stops_in:
+                raise StoppedError
+            weights = one.weights()
+            assert step not in heard or equal(heard[step][1], weights)
+            heard[step] = (dev.score, weights)
+
+        one.run(after_evaluation=heard_of, checkpoint_minutes=minutes)
+
+    whole, in_pieces = {}, {}
+    run(trial("whole", dropout=0.1), whole)
+    with pytest.raises(StoppedError):
+        run(trial("stopped", dropout=0.1), in_pieces, stops_in)
+    run(trial("stopped", dropout=0.1), in_pieces)
+    assert in_pieces.keys() == whole.keys() == {4, 8, 12}
+    for step, (score, weights) in whole.items():
+        assert in_pieces[step][0] == score
+        assert equal(in_pieces[step][1], weights)
+
+
+def test_losses_are_shown_when_asked_for(trial, caplog):
+    with caplog.at_level(logging.INFO):
+        trial("quiet").run()
+    assert "loss" not in caplog.text
+    with caplog.at_level(logging.INFO):
+        trial("talks").run(log_every=5)
+    shown = [record.getMessage() for record in caplog.records if "hard loss" in record.getMessage()]
+    assert [line.split(",")[0] for line in shown] == ["trial: step 5 of 12", "trial: step 10 of 12"]
+    assert all(", rate " in line for line in shown)
+
+
+def test_a_kill_while_the_log_is_cut_loses_nothing(trial, monkeypatch):
+    settings = {"checkpoint_minutes": 1e-9}
+    stopped = trial("stopped")
+    with pytest.raises(StoppedError):
+        stopped.run(objective=StopsAt(stopped.checkpoint.task, stopped.examples, "sqrt", at=11), **settings)
+    before = stopped.metrics()
+    assert len(before) == 3
+
+    def killed(path, text, *arguments):
+        path.write_bytes(text.encode(*arguments)[: len(text) // 2])
+        raise StoppedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", killed)
+        with pytest.raises(StoppedError):
+            trial("stopped").run(**settings)
+    assert stopped.metrics() == before
+    assert sorted(p.name for p in stopped.folder.iterdir()) == ["metrics.jsonl", "state", "tensorboard"]
+
+
+def test_a_stage_can_leave_a_classic_file_at_each_evaluation(make_checkpoint, make_examples, tmp_path):
+    from attar.models.checkpoint import load_checkpoint
+    from attar.models.classic_checkpoint import save_classic
+    from attar.models.classic_weights import read_weights
+    from attar.training.stage import fit_and_save
+
+    checkpoint, examples = make_checkpoint(), make_examples(30)
+    settings = FitRecipe(**(QUICK | CLASSIC | {"epochs": 2, "head": "random"}))
+    fit_and_save(
+        checkpoint,
+        examples,
+        HardLabels(checkpoint.task, examples, "none"),
+        settings,
+        examples[:12],
+        tmp_path / "out",
+        seed=3,
+        notes={"role": "teacher"},
+        after_evaluation=lambda step, _: save_classic(checkpoint, tmp_path / f"gs{step}.pkl"),
+    )
+    steps = sorted(int(path.stem[2:]) for path in tmp_path.glob("gs*.pkl"))
+    assert steps == [1, 3, 4, 6]
+    kept = load_checkpoint(tmp_path / "out").model.state_dict()
+    assert equal(read_weights(tmp_path / "gs6.pkl"), dict(kept))
+    assert not equal(read_weights(tmp_path / "gs4.pkl"), dict(kept))

@@ -1,7 +1,10 @@
-"""Distillation losses: small pure functions.
+"""Distillation losses on logits: small pure functions.
 
 Each takes tensors and returns one value an example, [B], unreduced, so that the training loop
-alone decides what a batch weighs.
+alone decides what a batch weighs. A temperature is one number, or [B] where every example has its
+own (``attar.distillation.dynamic``).
+
+The losses on hidden states, attentions and relations stand beside this file.
 """
 
 from __future__ import annotations
@@ -9,11 +12,11 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F  # noqa: N812 - the field's usual name
 
-__all__ = ["soft_label_loss"]
+__all__ = ["logit_mse", "soft_cross_entropy", "soft_label_loss"]
 
 
 def soft_label_loss(
-    student_logits: torch.Tensor, teacher_logits: torch.Tensor, temperature: float
+    student_logits: torch.Tensor, teacher_logits: torch.Tensor, temperature: float | torch.Tensor
 ) -> torch.Tensor:
     """KL divergence from the student's to the teacher's softened distribution, times T^2.
 
@@ -24,11 +27,59 @@ def soft_label_loss(
     Args:
         student_logits: [B, C].
         teacher_logits: [B, C].
-        temperature: T > 0.
+        temperature: T > 0, one number or [B].
 
     Returns:
         [B], no reduction.
     """
-    log_q = F.log_softmax(student_logits.float() / temperature, dim=-1)
-    log_p = F.log_softmax(teacher_logits.float() / temperature, dim=-1)
+    log_q = F.log_softmax(_softened(student_logits, temperature), dim=-1)
+    log_p = F.log_softmax(_softened(teacher_logits, temperature), dim=-1)
     return (log_p.exp() * (log_p - log_q)).sum(-1) * temperature**2
+
+
+def soft_cross_entropy(
+    student_logits: torch.Tensor, teacher_logits: torch.Tensor, temperature: float | torch.Tensor
+) -> torch.Tensor:
+    """Cross-entropy of the student's softened distribution with the teacher's; no T^2.
+
+    - sum_c p_c log q_c with p and q as in ``soft_label_loss``: the form of the original system and
+      of textbrewer's ``kd_ce_loss``. It is ``soft_label_loss`` / T^2 plus the teacher's entropy, so
+      its gradient falls as 1 / T^2 and a high T leaves more weight to the other losses.
+
+    Args:
+        student_logits: [B, C].
+        teacher_logits: [B, C].
+        temperature: T > 0, one number or [B].
+
+    Returns:
+        [B], no reduction.
+    """
+    log_q = F.log_softmax(_softened(student_logits, temperature), dim=-1)
+    p = F.softmax(_softened(teacher_logits, temperature), dim=-1)
+    return -(p * log_q).sum(-1)
+
+
+def logit_mse(
+    student_logits: torch.Tensor, teacher_logits: torch.Tensor, temperature: float | torch.Tensor = 1.0
+) -> torch.Tensor:
+    """Mean squared difference of the logits.
+
+    1/C sum_c ((s_c - t_c) / T)^2, without T^2 (Ba and Caruana 2014, arXiv:1312.6184, section 2.2;
+    textbrewer's ``kd_mse_loss``). Unlike the losses on probabilities it sees a constant added to
+    all logits.
+
+    Args:
+        student_logits: [B, C].
+        teacher_logits: [B, C].
+        temperature: T > 0, one number or [B].
+
+    Returns:
+        [B]: the mean over the classes.
+    """
+    return (_softened(student_logits, temperature) - _softened(teacher_logits, temperature)).square().mean(-1)
+
+
+def _softened(logits: torch.Tensor, temperature: float | torch.Tensor) -> torch.Tensor:
+    if isinstance(temperature, torch.Tensor) and temperature.dim():
+        temperature = temperature.unsqueeze(-1)
+    return logits.float() / temperature

@@ -1,15 +1,18 @@
-"""What a student learns from: soft labels of a teacher and hard labels of people."""
+"""What a student learns from: its teachers' answers, the labels of people, its teacher's layers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from attar.distillation.losses import soft_label_loss
+from attar.distillation.answers import Answer
+from attar.distillation.dynamic import cwsm_temperature, flsw_temperature, scheduled_weight
+from attar.distillation.features import forward_with_features
+from attar.distillation.losses import logit_mse, soft_cross_entropy, soft_label_loss
+from attar.distillation.match_losses import MatchLosses
+from attar.distillation.matches import Features, wanted
 from attar.recipe import DistillRecipe
 from attar.task import Example, Task
 from attar.training.fit import Objective
@@ -19,38 +22,75 @@ __all__ = ["Distillation"]
 
 
 class Distillation(Objective):
-    """soft_weight * soft_label_loss + hard_weight * hard_label_loss.
+    """soft_weight * soft + hard_weight * hard_label_loss + matches; see ``attar.recipe.DistillRecipe``.
 
     Args:
         task: Order of the classes.
-        examples: The N training examples; one without a label has soft labels only.
-        teacher_logits: [N, C], in their order.
-        recipe: Temperature, weights of the losses and of the classes.
+        examples: The N training examples; one without a label has no hard loss, and an example's
+            own weight multiplies it.
+        answers: [B] rows -> what the teachers say about them.
+        recipe: Kinds and weights of the losses.
+        matches: Compares layers; None where only answers are taught.
     """
 
     def __init__(
         self,
         task: Task,
         examples: Sequence[Example],
-        teacher_logits: NDArray[np.float32],
+        answers: Callable[[torch.Tensor], Answer],
         recipe: DistillRecipe,
+        matches: MatchLosses | None = None,
     ) -> None:
         super().__init__()
-        self.recipe = recipe
+        self.recipe, self.answers, self.matches = recipe, answers, matches
+        self.layers = wanted(matches.matches).student if matches else {}
         labelled = [example for example in examples if example.label is not None]
         labels = torch.tensor([task.index_of(e) if e.label is not None else 0 for e in examples])
         self.labels = nn.Buffer(labels, persistent=False)
-        has_label = torch.tensor([example.label is not None for example in examples])
-        self.has_label = nn.Buffer(has_label, persistent=False)
+        shares = torch.tensor([e.weight if e.label is not None else 0.0 for e in examples])
+        self.shares = nn.Buffer(shares, persistent=False)
         self.weights = nn.Buffer(class_weights(task, labelled, recipe.class_weights), persistent=False)
-        self.teacher_logits = nn.Buffer(torch.from_numpy(teacher_logits), persistent=False)
 
     def forward(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: torch.Tensor
     ) -> dict[str, torch.Tensor]:
         """See ``Objective.forward``."""
-        logits = model(**inputs).logits
         recipe = self.recipe
-        soft = soft_label_loss(logits, self.teacher_logits[rows], recipe.temperature)
-        hard = hard_label_loss(logits, self.labels[rows], self.weights) * self.has_label[rows]
-        return {"soft": recipe.soft_weight * soft, "hard": recipe.hard_weight * hard}
+        logits, features = self._run(model, inputs)
+        answer = self.answers(rows)
+        hard = hard_label_loss(logits, self.labels[rows], self.weights) * self.shares[rows]
+        hard_weight = recipe.hard_weight * scheduled_weight(recipe.hard_schedule, self.progress)
+        losses = {"hard": hard_weight * hard}
+        if recipe.soft_weight:
+            assert answer.logits is not None
+            soft_weight = recipe.soft_weight * scheduled_weight(recipe.soft_schedule, self.progress)
+            losses["soft"] = soft_weight * self._soft(logits, answer.logits)
+        if self.matches is not None:
+            assert answer.features is not None
+            mask = inputs["attention_mask"] if recipe.mask_padding else None
+            losses |= self.matches(features, answer.features, mask)
+        return losses
+
+    def _run(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, Features]:
+        if self.matches is None:
+            return model(**inputs).logits, Features()
+        return forward_with_features(model, inputs, self.layers, self.recipe.attention)
+
+    def _soft(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        """[B] of the recipe's kind, each example at its own temperature if the recipe says so."""
+        recipe = self.recipe
+        temperature: float | torch.Tensor = recipe.temperature
+        match recipe.dynamic_temperature:
+            case "flsw":
+                temperature = flsw_temperature(
+                    student, teacher, recipe.temperature, recipe.dynamic_beta, recipe.dynamic_gamma
+                )
+            case "cwsm":
+                temperature = cwsm_temperature(student, recipe.temperature, recipe.dynamic_beta)
+        match recipe.soft_loss:
+            case "kl":
+                return soft_label_loss(student, teacher, temperature)
+            case "ce":
+                return soft_cross_entropy(student, teacher, temperature)
+            case "mse":
+                return logit_mse(student, teacher, temperature)

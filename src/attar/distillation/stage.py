@@ -1,15 +1,20 @@
-"""The ``distill`` stage: a student learns from the teacher, or, for comparison, from labels alone."""
+"""The ``distill`` stage: a student learns from its teachers, or, for comparison, from labels alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import torch
 
+from attar.distillation.answers import Answers, AskedTeacher, KeptLogits, LiveTeacher, Speaker
+from attar.distillation.cached_features import cached_features
+from attar.distillation.linear import linear_teacher
+from attar.distillation.match_losses import MatchLosses
 from attar.distillation.objective import Distillation
-from attar.distillation.teachers import cached_logits, load_teacher
+from attar.distillation.pairing import check_names, find_matched
+from attar.distillation.teachers import Teacher, load_teacher, mean_logits, teacher_shares
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint
 from attar.models.encoders import Encoder, load_encoder
@@ -19,47 +24,92 @@ from attar.records.prepared import load_split
 from attar.records.transfer import transfer_examples
 from attar.task import Example
 from attar.text.encoding import InputSpec, TextEncoder
-from attar.training.fit import Objective
+from attar.training.fit import DevScore
 from attar.training.objectives import HardLabels
 from attar.training.stage import fit_and_save
 
-__all__ = ["distill", "finetune_student"]
+__all__ = ["distill", "finetune_student", "teach"]
+
+_LINEAR = "linear"  # names the linear baseline among the teachers
 
 
-def distill(recipe: Recipe, data: Path, teacher: Path, out: Path) -> Path:
-    """Train the recipe's student on the teacher's soft labels and the hard labels.
+def distill(recipe: Recipe, data: Path, teachers: Sequence[Path | str], out: Path) -> Path:
+    """Train the recipe's student on its teachers' answers, their layers and the labels.
 
     Args:
         recipe: Its ``[student]``, ``[distill]`` and ``[encode]``.
         data: A folder written by ``attar prepare``.
-        teacher: A checkpoint of the same task.
-        out: Gets the student's checkpoint, metrics.jsonl, tensorboard/ and the teacher's answers.
+        teachers: Checkpoints of the same task, or "linear"; ``distill.more_teachers`` follow them.
+            The student takes the first checkpoint's tokenizer and, with ``start = "layers"``, its
+            layers.
+        out: Gets the student's checkpoint, metrics.jsonl, tensorboard/ and the teachers' answers.
 
     Raises:
-        RecipeError: The teacher's labels are not the recipe's.
+        CheckpointError: A teacher is no whole checkpoint.
+        RecipeError: A teacher's labels are not the recipe's, or matches do not fit.
     """
-    task = recipe.resolved_task()
-    theirs, ask, identity = load_teacher(teacher)
-    if theirs.task.labels != task.labels:
-        raise RecipeError(
-            f"{teacher}: the teacher answers {list(theirs.task.labels)}, the recipe's task has "
-            f"{list(task.labels)}; labels and their order must be the same"
-        )
-    examples = load_split(data, "train")
-    if recipe.distill.transfer:
-        known = [*examples, *load_split(data, "dev"), *load_split(data, "test")]
-        examples += transfer_examples(
-            recipe.distill.transfer,
-            task,
-            known,
-            columns=recipe.data.columns,
-            near_duplicate=recipe.data.near_duplicate,
-        )
-    logits = cached_logits(ask, identity, examples, len(task.labels), out / "teacher-answers")
-    objective = Distillation(task, examples, logits, recipe.distill)
-    source = Encoder(theirs.model, theirs.encoder.tokenizer, theirs.encoder.spec.token_types)
-    student = _Student(recipe, recipe.distill, source, "student")
-    return student.fit(examples, objective, load_split(data, "dev"), out)
+    task, settings = recipe.resolved_task(), recipe.distill
+    check_names(settings.matches)
+    train, dev = load_split(data, "train"), load_split(data, "dev")
+    asked = [
+        linear_teacher(task, train, dev) if entry == _LINEAR else load_teacher(Path(entry), task)
+        for entry in (*teachers, *settings.more_teachers)
+    ]
+    if not asked:
+        raise RecipeError("distill: no teacher; name a checkpoint, or 'linear'")
+    examples = [*train, *_transfer(recipe, data, [*train, *dev], out / "teacher-answers" / "transfer")]
+    student = _student(recipe, settings, _source(recipe, asked, examples), examples)
+    notes = {"role": "student", "student": recipe.student.model_dump(mode="json")}
+    return teach(student, asked, examples, dev, settings, out, seed=recipe.seed, notes=notes)
+
+
+def teach(  # noqa: PLR0913 - what every distillation needs
+    student: Checkpoint,
+    teachers: Sequence[Teacher],
+    examples: Sequence[Example],
+    dev: Sequence[Example],
+    settings: DistillRecipe,
+    out: Path,
+    *,
+    seed: int,
+    notes: dict[str, Any],
+    evaluate: Callable[[], DevScore] | None = None,
+    after_evaluation: Callable[[int, DevScore], None] | None = None,
+) -> Path:
+    """Train a student on its teachers' answers, their layers and the labels.
+
+    Args:
+        student: As it starts.
+        teachers: One or several, of the same task.
+        examples: What it is trained on.
+        dev: Labelled examples that choose the best weights.
+        settings: The recipe's ``[distill]``.
+        out: Gets the student's checkpoint, metrics.jsonl, tensorboard/ and the teachers' answers.
+        seed: Order of the examples and dropout.
+        notes: What the checkpoint says of itself; the teachers and matches are added.
+        evaluate: See ``attar.training.stage.fit_and_save``.
+        after_evaluation: See ``attar.training.fit.fit``.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        RecipeError: Weights of the teachers, or matches, do not fit.
+    """
+    task, answers = student.task, out / "teacher-answers"
+    shares = teacher_shares(teachers, settings.teacher_weights, task, dev, answers)
+    speakers, losses = _speakers(teachers, shares, student, examples, settings, answers)
+    notes = notes | {
+        "teachers": [
+            [Path(one.name).name, round(share, 4)] for one, share in zip(teachers, shares, strict=True)
+        ],
+        "matches": [match.name for match in losses.matches] if losses else [],
+    }
+    objective = Distillation(task, examples, Answers(speakers), settings, losses)
+    return fit_and_save(
+        student, examples, objective, settings, dev, out,
+        seed=seed, notes=notes, evaluate=evaluate, after_evaluation=after_evaluation,
+    )  # fmt: skip
 
 
 def finetune_student(recipe: Recipe, data: Path, out: Path) -> Path:
@@ -67,43 +117,100 @@ def finetune_student(recipe: Recipe, data: Path, out: Path) -> Path:
 
     The baseline that says what the teacher was worth.
     """
-    task = recipe.resolved_task()
-    examples = load_split(data, "train")
-    torch.manual_seed(recipe.seed)
-    source = load_encoder(recipe.train, len(task.labels), (e.text for e in examples))
-    settings = recipe.finetuning()
+    task, settings = recipe.resolved_task(), recipe.finetuning()
+    examples, dev = load_split(data, "train"), load_split(data, "dev")
+    student = _student(recipe, settings, _source(recipe, [], examples), examples)
+    notes: dict[str, Any] = {"role": "finetuned", "student": recipe.student.model_dump(mode="json")}
     objective = HardLabels(task, examples, settings.class_weights)
-    return _Student(recipe, settings, source, "finetuned").fit(
-        examples, objective, load_split(data, "dev"), out
+    return fit_and_save(student, examples, objective, settings, dev, out, seed=recipe.seed, notes=notes)
+
+
+def _transfer(recipe: Recipe, data: Path, known: Sequence[Example], beside: Path) -> list[Example]:
+    if not recipe.distill.transfer:
+        return []
+    return transfer_examples(
+        recipe.distill.transfer,
+        recipe.resolved_task(),
+        [*known, *load_split(data, "test")],
+        recipe.data,
+        beside,
     )
 
 
-class _Student(NamedTuple):
-    """What a student is made of, whatever it learns from."""
+def _source(recipe: Recipe, teachers: Sequence[Teacher], examples: Sequence[Example]) -> Encoder:
+    """Whose tokenizer and layers a student takes: the first checkpoint's, or the pretrained encoder's."""
+    for teacher in teachers:
+        if teacher.checkpoint is not None:
+            model, encoder = teacher.checkpoint.model, teacher.checkpoint.encoder
+            return Encoder(model, encoder.tokenizer, encoder.spec.token_types)
+    torch.manual_seed(recipe.seed)
+    return load_encoder(recipe.train, len(recipe.resolved_task().labels), (e.text for e in examples))
 
-    recipe: Recipe
-    settings: DistillRecipe
-    source: Encoder
-    role: str
 
-    def fit(
-        self, examples: Sequence[Example], objective: Objective, dev: Sequence[Example], out: Path
-    ) -> Path:
-        """Build it, train it and write its checkpoint."""
-        recipe, task = self.recipe, self.recipe.resolved_task()
-        torch.manual_seed(recipe.seed)
-        student = build_student(
-            recipe.student,
-            self.source,
-            (e.text for e in examples),
-            num_labels=len(task.labels),
-            dropout=self.settings.dropout,
+def _student(
+    recipe: Recipe, settings: DistillRecipe, source: Encoder, examples: Sequence[Example]
+) -> Checkpoint:
+    """The student before it has learnt anything."""
+    task = recipe.resolved_task()
+    torch.manual_seed(recipe.seed)
+    student = build_student(
+        recipe.student,
+        source,
+        (e.text for e in examples),
+        num_labels=len(task.labels),
+        dropout=settings.dropout,
+    )
+    spec = InputSpec.for_task(
+        task,
+        recipe.encode.max_tokens,
+        token_types=student.token_types,
+        reads=recipe.encode.reads,
+        normalise=recipe.encode.normalise,
+    )
+    return Checkpoint(student.model, TextEncoder(student.tokenizer, spec), task)
+
+
+def _speakers(
+    teachers: Sequence[Teacher],
+    shares: Sequence[float],
+    student: Checkpoint,
+    examples: Sequence[Example],
+    settings: DistillRecipe,
+    folder: Path,
+) -> tuple[list[tuple[float, Speaker]], MatchLosses | None]:
+    """Who answers in each step, with what share in the logits, and the losses of the matches."""
+    matched, losses = None, None
+    speakers: list[tuple[float, Speaker]] = []
+    if settings.matches:
+        matched, live, matches = find_matched(
+            teachers, student, examples, settings.matches, settings.attention
         )
-        spec = InputSpec.for_task(
-            task, recipe.encode.max_tokens, token_types=student.token_types, reads=recipe.encode.reads
-        )
-        checkpoint = Checkpoint(student.model, TextEncoder(student.tokenizer, spec), task)
-        notes = {"role": self.role, "student": recipe.student.model_dump(mode="json")}
-        return fit_and_save(
-            checkpoint, examples, objective, self.settings, dev, out, seed=recipe.seed, notes=notes
-        )
+        losses = _match_losses(matches, student, live.checkpoint, settings)
+        share = shares[teachers.index(matched)] if settings.cache == "none" else 0.0
+        shown: Speaker = live
+        if settings.cache == "features" and "attention" not in live.layers:
+            shown = cached_features(matched, live, examples, folder, settings.cache_limit_gb)
+        speakers.append((share if settings.soft_weight else 0.0, shown))
+    if not settings.soft_weight:
+        return speakers, losses
+    if settings.cache != "none":
+        logits = mean_logits(teachers, shares, examples, len(student.task.labels), folder)
+        return [*speakers, (1.0, KeptLogits(logits))], losses
+    for teacher, share in zip(teachers, shares, strict=True):
+        if teacher is not matched:
+            speaks = LiveTeacher(teacher.checkpoint, examples, {}) if teacher.checkpoint else None
+            speakers.append((share, speaks or AskedTeacher(teacher, examples)))
+    return speakers, losses
+
+
+def _match_losses(
+    matches: Sequence[Any], student: Checkpoint, teacher: Checkpoint, settings: DistillRecipe
+) -> MatchLosses:
+    textbrewer = settings.match_scale == "textbrewer"
+    return MatchLosses(
+        matches,
+        student.model.config.hidden_size,
+        teacher.model.config.hidden_size,
+        weigh_by="tokens" if textbrewer else "examples",
+        max_tokens=student.encoder.spec.max_tokens if textbrewer else None,
+    )

@@ -1,4 +1,8 @@
-"""Teachers: any function from examples to logits, asked once.
+"""Teachers: any function from examples to logits, asked once; one or several of them.
+
+A checkpoint encodes the examples in its own way, so teachers may be of different architectures and
+vocabularies; the linear baseline (``attar.distillation.linear``) is one too. What they say is
+combined as the original system does it, by the mean of their logits, weighted if the recipe says so.
 
 The answers are kept in a folder under a key made of everything that they depend on (the examples,
 the encoding, the teacher's weights, the order of the labels), in chunks written whole: an
@@ -8,34 +12,67 @@ another teacher or other data are never taken for these.
 
 from __future__ import annotations
 
-import logging
+import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from attar.files import content_hash, file_hash, read_json, whole_file
+from attar.distillation.cache import read_array, write_array
+from attar.errors import RecipeError
+from attar.evaluation.metrics import scores
+from attar.files import content_hash, file_hash, read_json
 from attar.models.checkpoint import CHECKPOINT_FILES, Checkpoint, load_checkpoint, predict_logits
 from attar.progress import progress_bar
-from attar.task import Example
+from attar.task import Example, Task
 
-__all__ = ["Teacher", "cached_logits", "load_teacher"]
+__all__ = [
+    "Teacher",
+    "cached_logits",
+    "checkpoint_teacher",
+    "load_teacher",
+    "mean_logits",
+    "teacher_device",
+    "teacher_shares",
+]
 
-_LOG = logging.getLogger(__name__)
 _CHUNK = 1024
 
-Teacher = Callable[[Sequence[Example]], NDArray[np.float32]]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Teacher:
+    """Whoever answers for examples.
+
+    Attributes:
+        name: What messages call it.
+        identity: Hash of everything in it that its answers depend on.
+        ask: [N] examples -> logits [N, C].
+        checkpoint: The model behind it; None where it is no network.
+    """
+
+    name: str
+    identity: str
+    ask: Callable[[Sequence[Example]], NDArray[np.float32]]
+    checkpoint: Checkpoint | None = None
 
 
-def load_teacher(folder: Path) -> tuple[Checkpoint, Teacher, str]:
-    """A checkpoint as a teacher.
+def load_teacher(folder: Path, task: Task) -> Teacher:
+    """A checkpoint as a teacher; its model stays on the CPU until it is asked.
 
-    Returns:
-        The checkpoint, the function [N] examples -> [N, C] logits, and its identity: a hash of its
-        weights, tokenizer, input form and labels.
+    Raises:
+        CheckpointError: There is no whole checkpoint.
+        RecipeError: Its labels, or their order, are not the task's.
     """
     checkpoint = load_checkpoint(folder)
+    if checkpoint.task.labels != task.labels:
+        raise RecipeError(
+            f"{folder}: the teacher answers {list(checkpoint.task.labels)}, the recipe's task has "
+            f"{list(task.labels)}; labels and their order must be the same"
+        )
     card = read_json(folder / "attar.json")
     identity = content_hash(
         {
@@ -44,17 +81,100 @@ def load_teacher(folder: Path) -> tuple[Checkpoint, Teacher, str]:
             "task": card["task"],
         }
     )
-    return checkpoint, lambda examples: predict_logits(checkpoint, examples, quick=True), identity
+
+    return checkpoint_teacher(checkpoint, str(folder), identity)
+
+
+def checkpoint_teacher(checkpoint: Checkpoint, name: str, identity: str) -> Teacher:
+    """A loaded checkpoint as a teacher.
+
+    Args:
+        checkpoint: The model; it stays on the CPU until it is asked.
+        name: What messages call it.
+        identity: Hash of everything in it that its answers depend on.
+    """
+
+    def ask(examples: Sequence[Example]) -> NDArray[np.float32]:
+        checkpoint.model.to(teacher_device())
+        return predict_logits(checkpoint, examples, quick=True)
+
+    return Teacher(name, identity, ask, checkpoint)
+
+
+def teacher_device() -> torch.device:
+    """Where a teacher computes: this process's GPU, or without one the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
+
+
+def teacher_shares(
+    teachers: Sequence[Teacher],
+    weights: Literal["equal", "dev"] | Sequence[float],
+    task: Task,
+    dev: Sequence[Example],
+    folder: Path,
+) -> tuple[float, ...]:
+    """What each teacher's logits weigh in the mean; they sum to 1.
+
+    Args:
+        teachers: K of them.
+        weights: "equal"; "dev" for the task's metric on ``dev``; or K numbers.
+        task: Names labels and metric.
+        dev: Labelled examples.
+        folder: The cache of their answers.
+
+    Raises:
+        RecipeError: Not K numbers, or all of them are 0.
+    """
+    if weights == "equal":
+        raw = [1.0] * len(teachers)
+    elif weights == "dev":
+        raw = [_dev_score(teacher, task, dev, folder) for teacher in teachers]
+    else:
+        raw = [float(weight) for weight in weights]
+    if len(raw) != len(teachers) or sum(raw) <= 0:
+        raise RecipeError(
+            f"distill.teacher_weights = {raw}: expected {len(teachers)} numbers, one a teacher in the "
+            f"order {', '.join(teacher.name for teacher in teachers)}, not all of them 0"
+        )
+    return tuple(weight / sum(raw) for weight in raw)
+
+
+def _dev_score(teacher: Teacher, task: Task, dev: Sequence[Example], folder: Path) -> float:
+    gold = np.array([task.index_of(example) for example in dev])
+    found = scores(task, gold, cached_logits(teacher, dev, len(task.labels), folder))
+    return found.macro_f1 if task.metric == "macro_f1" else found.accuracy
+
+
+def mean_logits(
+    teachers: Sequence[Teacher],
+    shares: Sequence[float],
+    examples: Sequence[Example],
+    num_labels: int,
+    folder: Path,
+) -> NDArray[np.float32]:
+    """The weighted mean of the teachers' logits [N, C], each teacher's own from the cache.
+
+    Args:
+        teachers: Asked for what the cache does not hold.
+        shares: What each one weighs.
+        examples: N examples.
+        num_labels: C.
+        folder: The cache.
+    """
+    answers = (cached_logits(teacher, examples, num_labels, folder) for teacher in teachers)
+    weighed = (np.float32(share) * logits for share, logits in zip(shares, answers, strict=True))
+    return sum(weighed, np.zeros((len(examples), num_labels), np.float32))
 
 
 def cached_logits(
-    teacher: Teacher, identity: str, examples: Sequence[Example], num_labels: int, folder: Path
+    teacher: Teacher, examples: Sequence[Example], num_labels: int, folder: Path
 ) -> NDArray[np.float32]:
-    """The teacher's logits [N, C] for the examples, from the folder where they are already there.
+    """A teacher's logits [N, C] for the examples, from the folder where they are already there.
 
     Args:
         teacher: Asked for what is missing.
-        identity: Hash of everything in the teacher that its answers depend on.
         examples: N examples.
         num_labels: C.
         folder: The cache; several teachers and sets of examples can share it.
@@ -63,31 +183,12 @@ def cached_logits(
     with progress_bar("teacher answers", len(examples)) as advance:
         for start in range(0, len(examples), _CHUNK):
             chunk = examples[start : start + _CHUNK]
-            key = content_hash([identity, [(e.text, e.start, e.end) for e in chunk]])
+            key = content_hash([teacher.identity, [e.question for e in chunk]])
             path = folder / f"logits-{key[:32]}.npy"
-            answers = _read(path, (len(chunk), num_labels))
+            answers = read_array(path, key, (len(chunk), num_labels), np.float32)
             if answers is None:
-                answers = teacher(chunk)
-                with whole_file(path) as draft, draft.open("wb") as stream:
-                    np.save(stream, answers)
+                answers = teacher.ask(chunk)
+                write_array(path, key, answers)
             out[start : start + len(chunk)] = answers
             advance(len(chunk))
     return out
-
-
-def _read(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
-    if not path.is_file():
-        return None
-    try:
-        answers = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        answers = None
-    if (
-        answers is None
-        or answers.shape != shape
-        or answers.dtype != np.float32
-        or not np.isfinite(answers).all()
-    ):
-        _LOG.warning("%s is damaged; the teacher is asked again", path)
-        return None
-    return np.asarray(answers, np.float32)

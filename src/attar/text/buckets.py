@@ -19,15 +19,25 @@ def sorted_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
 
 
 def shuffled_batches(
-    lengths: Sequence[int], batch_size: int, *, seed: int, epoch: int, pool: int = 50
+    lengths: Sequence[int],
+    batch_size: int,
+    *,
+    seed: int,
+    epoch: int,
+    pool: int = 50,
+    drop_last: bool = False,
 ) -> list[list[int]]:
     """Indices in random batches of about equal length, the same for the same seed and epoch.
 
     Every pool of ``pool`` batches of a random order is sorted by length and cut; the batches of
-    the epoch are then shuffled. The last batch of an epoch may be smaller.
+    the epoch are then shuffled. One batch of an epoch may be smaller; with ``drop_last`` there is
+    none, and which indices an epoch leaves out is drawn.
     """
     rng = np.random.default_rng((seed, epoch))
     order = rng.permutation(len(lengths))
+    if drop_last:
+        # Before they are sorted by length: else an epoch would always leave out the longest.
+        order = order[: len(order) - len(order) % batch_size]
     size = np.asarray(lengths)
     batches: list[list[int]] = []
     for i in range(0, len(order), pool * batch_size):

@@ -14,40 +14,41 @@ import logging
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint, batch_to
-from attar.models.precision import computes_in_bf16
 from attar.progress import progress_bar
 from attar.recipe import FitRecipe
-from attar.text.buckets import shuffled_batches
 from attar.text.encoding import Encoding
 from attar.training.metrics_log import MetricsLog
+from attar.training.optimisers import build_optimiser
+from attar.training.placement import place_training
+from attar.training.plan import StepPlan
 from attar.training.schedules import schedule_factor
 from attar.training.state import TrainingStates
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
 __all__ = ["DevScore", "FitResult", "Objective", "fit"]
 
 _LOG = logging.getLogger(__name__)
 _LOG_EVERY = 10
-_NO_DECAY = ("bias", "LayerNorm.weight", "layer_norm.weight")
 
 
 class Objective(nn.Module, ABC):
     """What is learnt: named losses of a batch.
 
     Subclasses may hold parameters (projections between widths, say); the loop trains them too.
+
+    Attributes:
+        progress: Steps done / steps in all; the loop sets it before each step.
     """
+
+    progress: float = 0.0
 
     @abstractmethod
     def forward(
@@ -70,7 +71,7 @@ class DevScore:
     """What the model scores on dev at one moment.
 
     Attributes:
-        score: The task's metric, a fraction of 1; the best one is kept.
+        score: The task's metric, a fraction of 1; ``keep = "best"`` goes by it.
         detail: Other figures to log.
         collapsed: Whether every dev example got the same label.
     """
@@ -90,7 +91,7 @@ class FitResult:
         total_steps: Optimiser steps of the whole training.
         seconds: Wall-clock time of this process, without what ran before a resume.
         history: One dict an evaluation: step, score and the detail.
-        collapsed: Whether even the best weights give every dev example one label.
+        collapsed: Whether the weights that were kept give every dev example one label.
     """
 
     best_score: float
@@ -111,8 +112,9 @@ def fit(  # noqa: PLR0913 - the loop is one call
     folder: Path,
     seed: int,
     name: str = "fit",
+    after_evaluation: Callable[[int, DevScore], None] | None = None,
 ) -> FitResult:
-    """Train a checkpoint's model in place and leave it with its best weights on dev.
+    """Train a checkpoint's model in place and leave it with its best weights on dev, or its last.
 
     Args:
         checkpoint: The model and its input.
@@ -124,13 +126,17 @@ def fit(  # noqa: PLR0913 - the loop is one call
             runs, its state in ``state/``.
         seed: Order of the examples and dropout.
         name: What the progress bar calls it.
+        after_evaluation: Called by the first process after each evaluation, with the number of
+            optimiser steps done and the score, while the model has the weights that were scored.
+            A killed and resumed training misses no call; one since the last saved state comes
+            again, with the same weights.
 
     Raises:
         RecipeError: No examples, or the loss became infinite.
     """
     if not encodings:
         raise RecipeError("no training examples")
-    return _Fit(checkpoint, encodings, objective, recipe, evaluate, folder, seed).run(name)
+    return _Fit(checkpoint, encodings, objective, recipe, evaluate, folder, seed).run(name, after_evaluation)
 
 
 class _Fit:
@@ -147,18 +153,18 @@ class _Fit:
         seed: int,
     ) -> None:
         self.checkpoint, self.encodings, self.recipe = checkpoint, encodings, recipe
-        self.evaluate, self.seed = evaluate, seed
-        self.lengths = [len(e.ids) for e in encodings]
-        self.steps_per_epoch = math.ceil(len(encodings) / recipe.batch_size)
-        self.total_steps = max(1, math.ceil(recipe.epochs * self.steps_per_epoch))
-        self.evaluate_every = max(1, self.steps_per_epoch // recipe.evaluations_per_epoch)
-        self.accelerator = _accelerator(recipe)
+        self.evaluate = evaluate
+        self.plan = StepPlan([len(e.ids) for e in encodings], recipe, seed)
+        self.total_steps = self.plan.total_steps
+        self.accelerator = place_training(recipe.precision)
         self.model = checkpoint.model
         self.objective = objective.to(self.accelerator.device)
         torch.manual_seed(seed)
         # accelerate wraps for several processes; the bare model keeps the same parameters.
         self.wrapped = self.accelerator.prepare_model(self.model)
-        self.optimiser = self.accelerator.prepare_optimizer(_optimiser(self.model, self.objective, recipe))
+        self.optimiser = self.accelerator.prepare_optimizer(
+            build_optimiser(self.model, self.objective, recipe)
+        )
         self.states = TrainingStates(folder / "state")
         self.log = MetricsLog(folder, enabled=self.accelerator.is_main_process)
         self.best: dict[str, torch.Tensor] = {}
@@ -166,20 +172,25 @@ class _Fit:
         self.history: list[dict[str, float]] = []
         self.step = 0
 
-    def run(self, name: str) -> FitResult:
+    def run(self, name: str, after_evaluation: Callable[[int, DevScore], None] | None) -> FitResult:
         self._resume()
         started = last_saved = time.monotonic()
         with (
             self.log.opened(after_step=self.step),
             progress_bar(name, self.total_steps, self.step) as advance,
         ):
-            for rows in self._remaining_batches():
+            for rows in self.plan.batches_after(self.step):
                 losses = self._train_step(rows)
                 self.step += 1
                 if self.step % _LOG_EVERY == 0 or self.step == self.total_steps:
                     self._log_losses(losses, time.monotonic() - started)
-                if self.step % self.evaluate_every == 0 or self.step == self.total_steps:
-                    self._score(name)
+                if self.recipe.log_every and self.step % self.recipe.log_every == 0:
+                    self._say_losses(name, losses)
+                if self.plan.evaluates_after(self.step):
+                    dev = self._score(name)
+                    # Before the state is saved: a call that a kill cut short comes again.
+                    if after_evaluation is not None and self.accelerator.is_main_process:
+                        after_evaluation(self.step, dev)
                 if time.monotonic() - last_saved > 60 * self.recipe.checkpoint_minutes:
                     self._save()
                     last_saved = time.monotonic()
@@ -188,29 +199,21 @@ class _Fit:
         self.model.eval()
         if self.best_collapsed:
             _LOG.warning(
-                "%s collapsed: its best weights give every dev example the same label. "
+                "%s collapsed: its %s weights give every dev example the same label. "
                 "Lower the learning rate, lengthen the warm-up, or train longer.",
                 name,
+                self.recipe.keep,
             )
         return FitResult(
             self.best_score, self.best_step, self.total_steps, time.monotonic() - started, self.history,
             self.best_collapsed,
         )  # fmt: skip
 
-    def _remaining_batches(self) -> Iterator[list[int]]:
-        size = self.recipe.batch_size
-        for epoch in range(
-            self.step // self.steps_per_epoch, math.ceil(self.total_steps / self.steps_per_epoch)
-        ):
-            batches = shuffled_batches(self.lengths, size, seed=self.seed, epoch=epoch)
-            for i, rows in enumerate(batches, epoch * self.steps_per_epoch):
-                if self.step <= i < self.total_steps:
-                    yield rows
-
     def _train_step(self, rows: list[int]) -> dict[str, torch.Tensor]:
         self.wrapped.train()
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         mine = rows[rank::world]
+        self.objective.progress = self.step / self.total_steps
         totals: dict[str, torch.Tensor] = {}
         parts = [mine[i :: self.recipe.accumulate] for i in range(self.recipe.accumulate)]
         parts = [part for part in parts if part] or [rows[:1]]
@@ -240,17 +243,25 @@ class _Fit:
         ids[drawn & text] = self.checkpoint.encoder.hidden
 
     def _update(self, losses: dict[str, torch.Tensor]) -> None:
-        factor = schedule_factor(self.recipe.schedule, self.step, self.total_steps, self.recipe.warmup)
+        recipe = self.recipe
+        factor = schedule_factor(
+            recipe.schedule, self.step, self.total_steps, recipe.warmup, recipe.schedule_options
+        )
         for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate * factor
+            group["lr"] = recipe.learning_rate * factor
         if not all(math.isfinite(float(value)) for value in losses.values()):
             figures = {key: float(value) for key, value in losses.items()}
             raise RecipeError(
                 f"the loss is not finite at step {self.step} ({figures}); "
                 "lower learning_rate or set precision = 'fp32'"
             )
-        trained = [*self.model.parameters(), *self.objective.parameters()]
-        self.accelerator.clip_grad_norm_(trained, self.recipe.clip)
+        if self.accelerator.num_processes > 1:  # only the model's gradients are averaged by themselves
+            for parameter in self.objective.parameters():
+                if parameter.grad is not None:
+                    parameter.grad = self.accelerator.reduce(parameter.grad, "mean")
+        if recipe.optimiser != "bert_adam":  # which clips for itself
+            trained = [*self.model.parameters(), *self.objective.parameters()]
+            self.accelerator.clip_grad_norm_(trained, recipe.clip)
         self.optimiser.step()
         self.optimiser.zero_grad()
 
@@ -259,7 +270,12 @@ class _Fit:
         figures = {f"loss/{key}": float(value) for key, value in losses.items()}
         self.log.write(self.step, figures | {"learning_rate": rate, "seconds": seconds})
 
-    def _score(self, name: str) -> None:
+    def _say_losses(self, name: str, losses: dict[str, torch.Tensor]) -> None:
+        figures = ", ".join(f"{key} loss {float(value):.4f}" for key, value in losses.items())
+        rate = self.optimiser.param_groups[0]["lr"]
+        _LOG.info("%s: step %d of %d, %s, rate %.3g", name, self.step, self.total_steps, figures, rate)
+
+    def _score(self, name: str) -> DevScore:
         dev = self.evaluate()
         entry = {"step": float(self.step), "dev/score": dev.score} | dev.detail
         self.history.append(entry)
@@ -269,9 +285,10 @@ class _Fit:
             "%s: step %d of %d, dev %.4f%s%s", name, self.step, self.total_steps, dev.score,
             " (best)" if better else "", " COLLAPSED to one label" if dev.collapsed else "",
         )  # fmt: skip
-        if better:
+        if better or self.recipe.keep == "last":
             self.best = {key: value.detach().clone() for key, value in self.model.state_dict().items()}
             self.best_score, self.best_step, self.best_collapsed = dev.score, self.step, dev.collapsed
+        return dev
 
     def _save(self) -> None:
         if not self.accelerator.is_main_process:
@@ -310,36 +327,3 @@ class _Fit:
         self.best_score, self.best_step = state["best_score"], state["best_step"]
         self.best_collapsed = state["best_collapsed"]
         _LOG.info("resuming after step %d of %d", self.step, self.total_steps)
-
-
-def _optimiser(model: nn.Module, objective: nn.Module, recipe: FitRecipe) -> torch.optim.Optimizer:
-    """AdamW; biases and layer norms do not decay."""
-    decayed: list[nn.Parameter] = []
-    plain: list[nn.Parameter] = []
-    for name, parameter in [*model.named_parameters(), *objective.named_parameters()]:
-        if parameter.requires_grad:
-            (plain if name.endswith(_NO_DECAY) else decayed).append(parameter)
-    groups: list[dict[str, Any]] = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, eps=1e-6, fused=True)
-
-
-def _accelerator(recipe: FitRecipe) -> Accelerator:
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
-
-    gpu = torch.cuda.is_available()
-    match recipe.precision:
-        case "auto":
-            precision = "bf16" if computes_in_bf16() else "no"
-        case "fp32":
-            precision = "no"
-        case "fp16" if not gpu:
-            raise RecipeError("precision = 'fp16' needs a GPU; 'auto' and 'bf16' work on a CPU")
-        case other:
-            precision = other
-    # accelerate holds a process to its first precision; the next stage may ask for another one.
-    AcceleratorState._reset_state()
-    return Accelerator(mixed_precision=precision, cpu=not gpu)

@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from attar.files import whole_file
+
 __all__ = ["MetricsLog"]
 
 
@@ -31,12 +33,9 @@ class MetricsLog:
 
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "metrics.jsonl"
-        kept = ""
-        if path.is_file() and after_step:
-            lines = path.read_text("utf-8").splitlines(keepends=True)
-            kept = "".join(x for x in lines if x.endswith("}\n") and json.loads(x)["step"] <= after_step)
-        with path.open("w", encoding="utf-8") as self._lines:
-            self._lines.write(kept)
+        with whole_file(path) as draft:
+            draft.write_text(_until(path, after_step), "utf-8")
+        with path.open("a", encoding="utf-8") as self._lines:
             self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=after_step + 1)
             try:
                 yield
@@ -51,3 +50,11 @@ class MetricsLog:
         self._lines.flush()
         for key, value in figures.items():
             self._board.add_scalar(key, value, step)
+
+
+def _until(path: Path, step: int) -> str:
+    """The whole lines of a log up to a step; a kill may have cut its last line short."""
+    if not step or not path.is_file():
+        return ""
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    return "".join(x for x in lines if x.endswith("}\n") and json.loads(x)["step"] <= step)

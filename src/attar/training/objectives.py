@@ -18,14 +18,14 @@ __all__ = ["HardLabels", "class_weights", "hard_label_loss"]
 def class_weights(
     task: Task, examples: Sequence[Example], kind: Literal["none", "sqrt", "balanced"]
 ) -> torch.Tensor:
-    """Weights [C] of the classes: (N / (C n_c))^p with p = 0, 0.5 or 1.
+    """Weights [C] of the classes: (N / (C n_c))^p with p = 0, 0.5 or 1; n_c adds up the examples' weights.
 
     A class without examples weighs 1. Their mean over the examples is 1 for "balanced" and near it
     for "sqrt", so the learning rate keeps its meaning.
     """
     counts = torch.zeros(len(task.labels))
     for example in examples:
-        counts[task.index_of(example)] += 1
+        counts[task.index_of(example)] += example.weight
     power = {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}[kind]
     weights = (counts.sum() / (len(counts) * counts.clamp(min=1))) ** power
     return torch.where(counts > 0, weights, torch.ones_like(weights))
@@ -46,7 +46,7 @@ def hard_label_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.T
 
 
 class HardLabels(Objective):
-    """Cross-entropy with the labels of the training examples."""
+    """Cross-entropy with the labels of the training examples, times the examples' own weights."""
 
     def __init__(
         self, task: Task, examples: Sequence[Example], kind: Literal["none", "sqrt", "balanced"]
@@ -55,9 +55,12 @@ class HardLabels(Objective):
         labels = torch.tensor([task.index_of(example) for example in examples])
         self.labels = nn.Buffer(labels, persistent=False)
         self.weights = nn.Buffer(class_weights(task, examples, kind), persistent=False)
+        shares = torch.tensor([example.weight for example in examples])
+        self.shares = nn.Buffer(shares, persistent=False)
 
     def forward(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: torch.Tensor
     ) -> dict[str, torch.Tensor]:
         """See ``Objective.forward``."""
-        return {"hard": hard_label_loss(model(**inputs).logits, self.labels[rows], self.weights)}
+        loss = hard_label_loss(model(**inputs).logits, self.labels[rows], self.weights)
+        return {"hard": loss * self.shares[rows]}

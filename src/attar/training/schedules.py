@@ -1,21 +1,46 @@
-"""Learning-rate schedules: a factor of the peak rate for each optimiser step."""
+"""Learning-rate schedules: a factor of the peak rate for each optimiser step.
+
+"linear", "cosine" and "constant" count so that no step has the rate 0 (where there is a warm-up,
+step 0 is its first step up). The other six are those of the original system and of the code that
+it stood on (airaria/TextBrewer, examples/mnli_example/optimization.py): functions of
+x = step / total alone, so that their warm-up starts at 0 and, where it ends, may jump.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+
+from attar.recipe import Schedule
 
 __all__ = ["schedule_factor"]
 
 
 def schedule_factor(
-    name: Literal["linear", "cosine", "constant"], step: int, total_steps: int, warmup: float
+    name: Schedule,
+    step: int,
+    total_steps: int,
+    warmup: float,
+    options: tuple[float, float, float] = (1.0, 0.0, 1.0),
 ) -> float:
     """Factor for the update numbered ``step`` (0-based) of ``total_steps``.
 
-    Rises linearly over the first ``warmup`` share of the steps, then falls linearly to 0, falls as
-    half a cosine to 0, or stays.
+    Args:
+        name: The schedule.
+        step: Updates done before this one.
+        total_steps: Updates of the whole training.
+        warmup: Share of the steps in which the rate rises.
+        options: The original's ``s_opt1``, ``s_opt2``, ``s_opt3``. warmup_linear_release: release
+            start, release level. warmup_step: first step, second step, decay.
+            slanted_triangular: peak rate over lowest rate.
     """
+    match name:
+        case "linear" | "cosine" | "constant":
+            return _by_steps(name, step, total_steps, warmup)
+        case _:
+            return _by_share(name, step / total_steps, warmup, options)
+
+
+def _by_steps(name: Schedule, step: int, total_steps: int, warmup: float) -> float:
     warmup_steps = warmup * total_steps
     if step < warmup_steps:
         return (step + 1) / (warmup_steps + 1)
@@ -25,5 +50,31 @@ def schedule_factor(
             return max(0.0, 1.0 - done)
         case "cosine":
             return 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
-        case "constant":
+        case _:
+            return 1.0
+
+
+def _by_share(name: Schedule, x: float, warmup: float, options: tuple[float, float, float]) -> float:
+    """The original's schedules at the share ``x`` of the training."""
+    rising = x < warmup
+    if name == "slanted_triangular":
+        ratio = options[0]
+        # With warmup = 1 the fall has no length: at its only point, x = 1, the rate is at its peak.
+        height = x / warmup if rising else 1.0 - (x - warmup) / ((1.0 - warmup) or 1.0)
+        return (1.0 + height * (ratio - 1.0)) / ratio
+    return x / warmup if rising else _after_warm_up(name, x, options)
+
+
+def _after_warm_up(name: Schedule, x: float, options: tuple[float, float, float]) -> float:
+    first, second, third = options
+    match name:
+        case "warmup_linear":
+            return 1.0 - x
+        case "warmup_cosine":
+            return 0.5 * (1.0 + math.cos(math.pi * x))
+        case "warmup_linear_release":
+            return 1.0 - (1.0 - second) / first * x if x < first else second
+        case "warmup_step":
+            return 1.0 if x < first else third if x < second else third**2
+        case _:
             return 1.0

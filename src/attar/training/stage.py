@@ -42,7 +42,11 @@ def train(recipe: Recipe, data: Path, out: Path) -> Path:
     torch.manual_seed(recipe.seed)
     encoder = load_encoder(recipe.train, len(task.labels), (e.text for e in examples))
     spec = InputSpec.for_task(
-        task, recipe.encode.max_tokens, token_types=encoder.token_types, reads=recipe.encode.reads
+        task,
+        recipe.encode.max_tokens,
+        token_types=encoder.token_types,
+        reads=recipe.encode.reads,
+        normalise=recipe.encode.normalise,
     )
     checkpoint = Checkpoint(encoder.model, TextEncoder(encoder.tokenizer, spec), task)
     objective = HardLabels(task, examples, recipe.train.class_weights)
@@ -69,8 +73,10 @@ def fit_and_save(  # noqa: PLR0913 - what every training needs
     *,
     seed: int,
     notes: dict[str, Any],
+    evaluate: Callable[[], DevScore] | None = None,
+    after_evaluation: Callable[[int, DevScore], None] | None = None,
 ) -> Path:
-    """Train a checkpoint's model and write its best weights on dev.
+    """Train a checkpoint's model and write its best weights on dev, or its last.
 
     Args:
         checkpoint: The model and its input.
@@ -81,6 +87,8 @@ def fit_and_save(  # noqa: PLR0913 - what every training needs
         out: Gets the checkpoint, metrics.jsonl and tensorboard/.
         seed: Order of the examples and dropout.
         notes: What the checkpoint says of itself; ``role`` names it in the progress bar.
+        evaluate: Scores the model as it stands; None for ``dev_scorer``.
+        after_evaluation: See ``attar.training.fit.fit``.
 
     Returns:
         ``out``.
@@ -94,10 +102,11 @@ def fit_and_save(  # noqa: PLR0913 - what every training needs
         checkpoint.encoder.encode(examples),
         objective,
         settings,
-        evaluate=dev_scorer(checkpoint, dev),
+        evaluate=evaluate or dev_scorer(checkpoint, dev),
         folder=out,
         seed=seed,
         name=notes["role"],
+        after_evaluation=after_evaluation,
     )
     notes = notes | {
         "num_train": len(examples),

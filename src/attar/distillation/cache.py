@@ -1,0 +1,74 @@
+"""Arrays that are kept on disk, each under a key of all that it depends on.
+
+A file is a ``.npy`` with the SHA-256 of its key and its bytes behind it. It is written whole, so
+an interrupted pass goes on after the last one; one that is damaged, or was put there under another
+key, does not pass the checksum and is never read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from attar.files import whole_file
+
+__all__ = ["read_array", "write_array"]
+
+_LOG = logging.getLogger(__name__)
+_BLOCK = 1 << 20
+_DIGEST_BYTES = 32
+
+
+def write_array(path: Path, key: str, array: NDArray[Any]) -> None:
+    """Write an array, whole or not at all, with the checksum that ``read_array`` asks for."""
+    with whole_file(path) as draft:
+        with draft.open("wb") as stream:
+            np.save(stream, array)
+        digest = _digest(draft, key, draft.stat().st_size)
+        with draft.open("ab") as stream:
+            stream.write(digest)
+
+
+def read_array(path: Path, key: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any] | None:
+    """Read an array back, as a memory map.
+
+    Args:
+        path: Where ``write_array`` put it.
+        key: What it was written under.
+        shape: What it must have.
+        dtype: The same.
+
+    Returns:
+        The array; None if it is not there, or is damaged or another one, which is said.
+    """
+    if not path.is_file():
+        return None
+    array = None
+    size = path.stat().st_size - _DIGEST_BYTES
+    if size > 0 and _digest(path, key, size) == _tail(path, size):
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array is None or array.shape != shape or array.dtype != dtype:
+        _LOG.warning("%s is damaged, or of another teacher or other examples; it is made again", path)
+        return None
+    return np.asarray(array)
+
+
+def _digest(path: Path, key: str, size: int) -> bytes:
+    """SHA-256 of a key and of the first ``size`` bytes of a file."""
+    digest = hashlib.sha256(key.encode())
+    with path.open("rb") as stream:
+        while size > 0 and (block := stream.read(min(size, _BLOCK))):
+            digest.update(block)
+            size -= len(block)
+    return digest.digest()
+
+
+def _tail(path: Path, start: int) -> bytes:
+    with path.open("rb") as stream:
+        stream.seek(start)
+        return stream.read()

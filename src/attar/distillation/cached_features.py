@@ -1,0 +1,169 @@
+"""A teacher's hidden states, queries, keys and values on disk, so that it need not run along.
+
+Exactly the layers that matches want, of real tokens only, in half precision, in files of 256
+examples that are mapped into memory. The size is said before the work and bounded. Attentions are
+never kept: they grow with the square of the length.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from attar.distillation.answers import Answer, LiveTeacher
+from attar.distillation.cache import read_array, write_array
+from attar.distillation.matches import Feature, Features
+from attar.distillation.teachers import Teacher, teacher_device
+from attar.errors import RecipeError
+from attar.files import content_hash
+from attar.progress import progress_bar
+from attar.task import Example
+from attar.text.buckets import sorted_batches
+
+__all__ = ["CachedFeatures", "cached_features"]
+
+_LOG = logging.getLogger(__name__)
+_CHUNK = 256
+_BATCH = 32
+_GB = 1e9
+
+
+class CachedFeatures:
+    """Features looked up.
+
+    Args:
+        chunks: [tokens, layers, D] of each run of examples.
+        places: [N] the first token of each example in its chunk.
+        lengths: [N] its tokens.
+        layers: Feature -> numbers of the layers, in the order in which they are kept.
+        depth: Transformer layers of the teacher.
+    """
+
+    def __init__(
+        self,
+        chunks: Sequence[NDArray[np.float16]],
+        places: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        layers: Mapping[Feature, Sequence[int]],
+        depth: int,
+    ) -> None:
+        self.chunks, self.places, self.lengths = chunks, places, lengths
+        self.layers, self.depth = layers, depth
+
+    def __call__(self, rows: torch.Tensor) -> Answer:
+        """Features [B, T, D] of [B] rows, 0 at padding, in single precision; no logits."""
+        index = rows.cpu().numpy()
+        shape = (len(index), int(self.lengths[index].max()), *self.chunks[0].shape[1:])
+        states = np.zeros(shape, np.float16)
+        for i, row in enumerate(index):
+            start, count = self.places[row], self.lengths[row]
+            states[i, :count] = self.chunks[row // _CHUNK][start : start + count]
+        kept = iter(torch.from_numpy(states).to(rows.device).float().unbind(2))
+        found: dict[Feature, list[torch.Tensor | None]] = {}
+        for feature, numbers in self.layers.items():
+            first = 0 if feature == "hidden" else 1
+            found[feature] = [None] * (self.depth + 1 - first)
+            for number in numbers:
+                found[feature][number - first] = next(kept)
+        return Answer(
+            None,
+            Features(
+                hidden=tuple(found.get("hidden", ())),
+                queries=tuple(found.get("query", ())),
+                keys=tuple(found.get("key", ())),
+                values=tuple(found.get("value", ())),
+            ),
+        )
+
+
+def cached_features(
+    teacher: Teacher, live: LiveTeacher, examples: Sequence[Example], folder: Path, limit_gb: float
+) -> CachedFeatures:
+    """The features that ``live`` shows of the examples, from the folder where they are already there.
+
+    Args:
+        teacher: Its identity is part of the key.
+        live: The same teacher, asked for what is missing; no attentions among its layers.
+        examples: The N training examples.
+        folder: The cache.
+        limit_gb: The most that it may take, in 10^9 bytes.
+
+    Raises:
+        RecipeError: It would take more than that or than the disk has, or the states do not fit
+            half precision.
+    """
+    assert "attention" not in live.layers, "attentions are never kept"
+    config = live.checkpoint.model.config
+    lengths = np.array([len(encoding.ids) for encoding in live.encodings], np.int64)
+    num_layers = sum(len(numbers) for numbers in live.layers.values())
+    _announce(int(lengths.sum()), int(config.hidden_size), num_layers, folder, limit_gb)
+    chunks, places = [], np.zeros(len(examples), np.int64)
+    with progress_bar("teacher features", len(examples)) as advance:
+        for start in range(0, len(examples), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            places[rows] = np.cumsum(lengths[rows]) - lengths[rows]
+            shape = (int(lengths[rows].sum()), num_layers, int(config.hidden_size))
+            questions = [example.question for example in examples[rows]]
+            key = content_hash([teacher.identity, {k: list(v) for k, v in live.layers.items()}, questions])
+            path = folder / f"features-{key[:32]}.npy"
+            chunk = read_array(path, key, shape, np.float16)
+            if chunk is None:
+                write_array(path, key, _computed(live, start, lengths[rows], places[rows], shape))
+                chunk = read_array(path, key, shape, np.float16)
+                assert chunk is not None, f"{path} changed while it was read"
+            chunks.append(chunk)
+            advance(len(questions))
+    return CachedFeatures(chunks, places, lengths, live.layers, int(config.num_hidden_layers))
+
+
+def _announce(tokens: int, width: int, num_layers: int, folder: Path, limit_gb: float) -> None:
+    size_gb = tokens * width * num_layers * 2 / _GB
+    what = f"{tokens:,} tokens x {width} x {num_layers} layers x 2 bytes = {size_gb:.3g} GB"
+    folder.mkdir(parents=True, exist_ok=True)
+    there = sum(path.stat().st_size for path in folder.glob("features-*.npy")) / _GB
+    free_gb = shutil.disk_usage(folder).free / _GB
+    for most, why in ((limit_gb, "distill.cache_limit_gb"), (free_gb + there, "what the disk has free")):
+        if size_gb > most:
+            raise RecipeError(
+                f"distill.cache = 'features' would take {what}, more than {why} ({most:.3g}); "
+                "set cache = 'logits': the teacher then runs along with the student"
+            )
+    _LOG.info("the teacher's features: %s in %s", what, folder)
+
+
+def _computed(
+    live: LiveTeacher,
+    start: int,
+    lengths: NDArray[np.int64],
+    places: NDArray[np.int64],
+    shape: tuple[int, int, int],
+) -> NDArray[np.float16]:
+    """[tokens, layers, D] of the examples from ``start`` on."""
+    out = np.zeros(shape, np.float16)
+    for batch in sorted_batches(lengths.tolist(), _BATCH):
+        rows = torch.tensor([start + i for i in batch], device=teacher_device())
+        features = live(rows).features
+        assert features is not None
+        states = torch.stack(
+            [_layer(features, feature, n) for feature, numbers in live.layers.items() for n in numbers], 2
+        )
+        half = states.half().cpu().numpy()
+        for i, example in zip(batch, half, strict=True):
+            out[places[i] : places[i] + lengths[i]] = example[: lengths[i]]
+    if not np.isfinite(out).all():
+        raise RecipeError(
+            "distill.cache = 'features': the teacher's states do not fit half precision; set cache = 'logits'"
+        )
+    return out
+
+
+def _layer(features: Features, feature: Feature, number: int) -> torch.Tensor:
+    states = features.layer(feature, number)
+    assert states is not None, (feature, number)
+    return states

@@ -1,0 +1,75 @@
+"""The linear baseline as a teacher: it errs differently than a network, and costs next to nothing.
+
+On the examples that it was fitted on it would only repeat their labels. So five are fitted, each
+without a fifth of the reviews: a training example is answered by the one that never saw its review,
+every other example by the mean of all (cross-fitting, as in stacking: Wolpert 1992, Stacked
+generalization).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attar.distillation.teachers import Teacher
+from attar.evaluation.baselines import WindowedLinear
+from attar.evaluation.calibration import fit_temperature
+from attar.files import content_hash
+from attar.task import Example, Task
+
+__all__ = ["linear_teacher"]
+
+_FOLDS = 5
+_FORM = "windowed-linear-1"  # changes whenever its answers do
+_SMALLEST_PROB = 1e-6
+
+
+def linear_teacher(task: Task, train: Sequence[Example], dev: Sequence[Example]) -> Teacher:
+    """The windowed linear model of ``attar.evaluation.baselines``, fitted when it is first asked.
+
+    Its logits are log-probs over one temperature that calibrates its answers for the training
+    examples, so that it is as sure as it is right and may be averaged with networks.
+
+    Args:
+        task: Names the labels.
+        train: Labelled examples to fit.
+        dev: Labelled examples to choose its window and strength on.
+
+    Raises:
+        DataError: When asked: a fold has no example, or a single label.
+    """
+    seen = [[[*example.question, example.label] for example in part] for part in (train, dev)]
+    identity = content_hash([_FORM, task.to_json(), seen])
+    return Teacher("linear", identity, _CrossFitted(task, train, dev))
+
+
+class _CrossFitted:
+    def __init__(self, task: Task, train: Sequence[Example], dev: Sequence[Example]) -> None:
+        self.task, self.train, self.dev = task, train, dev
+        reviews = dict.fromkeys(example.text for example in train)
+        self.folds = {text: number % _FOLDS for number, text in enumerate(reviews)}
+
+    def __call__(self, examples: Sequence[Example]) -> NDArray[np.float32]:
+        return (self._log_probs(examples) / self.temperature).astype(np.float32)
+
+    @cached_property
+    def models(self) -> list[WindowedLinear]:
+        return [
+            WindowedLinear(self.task, [e for e in self.train if self.folds[e.text] != fold], self.dev)
+            for fold in range(_FOLDS)
+        ]
+
+    @cached_property
+    def temperature(self) -> float:
+        gold = np.array([self.task.index_of(example) for example in self.train])
+        return fit_temperature(self._log_probs(self.train), gold)
+
+    def _log_probs(self, examples: Sequence[Example]) -> NDArray[np.float64]:
+        """[N, C]: of the model that did not see the review, or the mean of all."""
+        every = np.stack([np.log(np.maximum(model(examples), _SMALLEST_PROB)) for model in self.models])
+        chosen = [self.folds.get(example.text) for example in examples]
+        rows = [every[:, i].mean(0) if fold is None else every[fold, i] for i, fold in enumerate(chosen)]
+        return np.array(rows, np.float64).reshape(len(examples), len(self.task.labels))

@@ -1,0 +1,148 @@
+"""Which layers of the student are compared with which of whose.
+
+Layers can be compared only token by token, so a match needs a teacher that reads the very tokens of
+the student, in the same places. The student takes the tokenizer of the first checkpoint among its
+teachers; the others are asked for logits only, as textbrewer asks all of several teachers.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from attar.distillation.answers import LiveTeacher
+from attar.distillation.matches import (
+    PRESET_MATCHES,
+    Match,
+    auto_matches,
+    check_layers,
+    wanted,
+    with_projections,
+)
+from attar.distillation.teachers import Teacher
+from attar.errors import RecipeError
+from attar.models.checkpoint import Checkpoint
+from attar.recipe import AttentionForm, MatchRecipe
+from attar.task import Example
+from attar.text.encoding import Encoding, TextEncoder
+
+__all__ = ["check_names", "find_matched", "resolve_matches"]
+
+_LOG = logging.getLogger(__name__)
+_AUTO = "auto"
+
+
+def check_names(entries: Sequence[MatchRecipe]) -> None:
+    """Refuse names that are no preset, before anything is trained.
+
+    Raises:
+        RecipeError: A name is unknown; the nearest is named.
+    """
+    for entry in entries:
+        if entry.preset in (None, _AUTO, *PRESET_MATCHES):
+            continue
+        near = difflib.get_close_matches(str(entry.preset), [_AUTO, *PRESET_MATCHES], n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join([_AUTO, *PRESET_MATCHES])}"
+        raise RecipeError(f"distill.matches: no preset is called {entry.preset!r}; {hint}")
+
+
+def resolve_matches(
+    entries: Sequence[MatchRecipe], student: Checkpoint, teacher: Checkpoint
+) -> tuple[Match, ...]:
+    """The matches of a recipe for these two models, with the projections that they need.
+
+    Raises:
+        RecipeError: An unknown preset or loss, or a layer that one of the models does not have.
+    """
+    check_names(entries)
+    ours, theirs = student.model.config, teacher.model.config
+    matches: list[Match] = []
+    for entry in entries:
+        match entry:
+            case MatchRecipe(preset="auto"):
+                chosen = auto_matches(ours.num_hidden_layers, theirs.num_hidden_layers)
+            case MatchRecipe(preset=str(name)):
+                chosen = PRESET_MATCHES[name]
+            case _:
+                chosen = (_from_table(entry),)
+        matches += [replace(one, weight=one.weight * entry.weight) for one in chosen]
+    check_layers(matches, ours.num_hidden_layers, theirs.num_hidden_layers)
+    return with_projections(matches, ours.hidden_size, theirs.hidden_size)
+
+
+def _from_table(entry: MatchRecipe) -> Match:
+    assert entry.teacher_layer is not None
+    assert entry.student_layer is not None
+    # Match refuses a loss that it does not know, and names the nearest.
+    return Match(entry.feature, entry.loss, entry.teacher_layer, entry.student_layer)  # type: ignore[arg-type]
+
+
+def find_matched(
+    teachers: Sequence[Teacher],
+    student: Checkpoint,
+    examples: Sequence[Example],
+    entries: Sequence[MatchRecipe],
+    form: AttentionForm,
+) -> tuple[Teacher, LiveTeacher, tuple[Match, ...]]:
+    """The first teacher that reads the student's tokens, and what is compared with it.
+
+    Args:
+        teachers: In the order of the recipe.
+        student: As it will be trained.
+        examples: The N training examples; all of them must be read alike.
+        entries: The recipe's matches.
+        form: What attentions are.
+
+    Returns:
+        The teacher, ready to show the layers that the matches want, and the matches.
+
+    Raises:
+        RecipeError: No teacher reads as the student does, or the matches do not fit the models.
+    """
+    ours = student.encoder.encode(examples)
+    reasons = []
+    for teacher in teachers:
+        checkpoint = teacher.checkpoint
+        if checkpoint is None:
+            reasons.append(f"{teacher.name} has no layers")
+            continue
+        live = LiveTeacher(checkpoint, examples, {}, form)
+        other = _num_read_otherwise(student.encoder, ours, checkpoint.encoder, live.encodings)
+        if other:
+            difference = _difference(student.encoder, checkpoint.encoder)
+            reasons.append(f"{teacher.name} reads {other} of {len(ours)} examples otherwise{difference}")
+            continue
+        matches = resolve_matches(entries, student, checkpoint)
+        live.layers = wanted(matches).teacher
+        names = ", ".join(match.name for match in matches)
+        _LOG.info("matches with %s: %s; all other teachers give logits alone", teacher.name, names)
+        return teacher, live, matches
+    raise RecipeError(
+        f"distill.matches: no teacher reads the student's tokens ({'; '.join(reasons)}). Logits can be "
+        "taught all the same: leave matches out; or name first a teacher trained with this [encode]"
+    )
+
+
+def _num_read_otherwise(
+    encoder: TextEncoder, ours: Sequence[Encoding], other: TextEncoder, theirs: Sequence[Encoding]
+) -> int:
+    """How many examples are other tokens, or in other places, to the two."""
+    tokens = (encoder.tokenizer.id_to_token(i) for i in range(encoder.tokenizer.get_vocab_size()))
+    their_id = np.array(
+        [-1 if t is None or (i := other.tokenizer.token_to_id(t)) is None else i for t in tokens], np.int64
+    )
+    return sum(
+        (a.second, a.read) != (b.second, b.read) or not np.array_equal(their_id[a.ids], b.ids)
+        for a, b in zip(ours, theirs, strict=True)
+    )
+
+
+def _difference(ours: TextEncoder, theirs: TextEncoder) -> str:
+    """The settings of the input that differ, in words; empty if only the tokens do."""
+    here, there = ours.spec.to_json(), theirs.spec.to_json()
+    found = [f"{key} {there[key]!r}, the student {here[key]!r}" for key in here if here[key] != there[key]]
+    return f" ({'; '.join(found)})" if found else ""

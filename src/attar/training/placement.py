@@ -1,0 +1,42 @@
+"""Where a training runs and in which precision; accelerate does the rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from attar.errors import RecipeError
+from attar.models.precision import computes_in_bf16
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["place_training"]
+
+
+def place_training(precision: Literal["auto", "fp32", "bf16", "fp16"]) -> Accelerator:
+    """The accelerator of one training: a GPU if there is one, else the CPU.
+
+    Args:
+        precision: Of the recipe; "auto" takes bf16 where the processor computes in it.
+
+    Raises:
+        RecipeError: fp16 without a GPU.
+    """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    gpu = torch.cuda.is_available()
+    match precision:
+        case "auto":
+            mixed = "bf16" if computes_in_bf16() else "no"
+        case "fp32":
+            mixed = "no"
+        case "fp16" if not gpu:
+            raise RecipeError("precision = 'fp16' needs a GPU; 'auto' and 'bf16' work on a CPU")
+        case other:
+            mixed = other
+    # accelerate holds a process to its first precision; the next stage may ask for another one.
+    AcceleratorState._reset_state()
+    return Accelerator(mixed_precision=mixed, cpu=not gpu)
