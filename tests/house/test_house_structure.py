@@ -19,23 +19,30 @@ MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "progress": set(),
+    "console": set(),
+    "mongo": {"errors"},
+    "workbook": {"errors", "files"},
     "model_card": set(),
     "task": {"errors"},
-    "recipe": {"errors", "task"},
+    "sections": {"task"},
+    "recipe": {"errors", "sections", "task"},
     "run": {"errors", "files"},
     "artifact": BASE | {"model_card"},
-    "records": BASE | {"attar", "recipe"},
     "text": {"errors", "task"},
+    "records": BASE | {"attar", "recipe", "text", "mongo", "progress"},
     "models": BASE | {"recipe", "text"},
     "training": BASE | {"recipe", "run", "records", "text", "models", "progress", "evaluation"},
-    "distillation": BASE | {"recipe", "records", "text", "models", "training", "progress"},
-    "evaluation": BASE | {"recipe", "text"},  # callables, never models
+    "distillation": BASE | {"recipe", "records", "text", "models", "training", "progress", "evaluation"},
+    "evaluation": BASE | {"recipe", "text", "workbook"},  # callables, never models
     "export": BASE | {"recipe", "text", "models", "artifact", "evaluation", "scoring"},
-    "scoring": BASE | {"artifact", "text", "progress"},
+    "scoring": BASE | {"artifact", "text", "progress", "mongo", "workbook"},
+    "serving": BASE - {"files"} | {"attar", "artifact", "scoring"},
+    "answers": BASE | {"recipe", "records", "scoring", "evaluation", "workbook"},
     "comparison": BASE | {"recipe", "records", "models", "artifact", "scoring", "evaluation"},
     "stages": BASE
     | {"recipe", "run", "records", "models", "training", "distillation", "export", "comparison"},
-    "cli": BASE | {"attar", "recipe", "records", "artifact", "scoring", "stages", "comparison"},
+    "cli": BASE
+    | {"attar", "console", "recipe", "records", "artifact", "scoring", "serving", "stages", "comparison", "answers"},
     "attar": {"errors", "scoring"},
 }
 NO_TORCH = ("torch", "transformers", "sklearn", "onnx", "accelerate", "safetensors", "matplotlib", "jinja2")

@@ -107,6 +107,7 @@ class LiveTeacher:
     Attributes:
         encodings: The examples as it reads them.
         layers: As given.
+        pad_to: Tokens that its batches are padded to; None for those of the longest example.
     """
 
     def __init__(
@@ -118,11 +119,13 @@ class LiveTeacher:
     ) -> None:
         self.checkpoint, self.layers, self.form = checkpoint, layers, form
         self.encodings = checkpoint.encoder.encode(examples)
+        self.pad_to: int | None = None
 
     def __call__(self, rows: torch.Tensor) -> Answer:
         """See ``Speaker``."""
         model = self.checkpoint.model.to(rows.device).eval()
-        inputs = batch_to(self.checkpoint, [self.encodings[row] for row in rows.tolist()], rows.device)
+        encodings = [self.encodings[row] for row in rows.tolist()]
+        inputs = batch_to(self.checkpoint, encodings, rows.device, self.pad_to)
         # Not inference_mode: what it gives may not be kept for the student's backward pass.
         with torch.no_grad(), quick_inference(rows.device):
             logits, features = forward_with_features(model, inputs, self.layers, self.form)

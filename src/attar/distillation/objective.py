@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,6 +32,8 @@ class Distillation(Objective):
         answers: [B] rows -> what the teachers say about them.
         recipe: Kinds and weights of the losses.
         matches: Compares layers; None where only answers are taught.
+        pad_to: Tokens that batches are padded to where padding counts in the matches, so that what
+            it weighs does not depend on what else is in the batch.
     """
 
     def __init__(
@@ -40,9 +43,10 @@ class Distillation(Objective):
         answers: Callable[[torch.Tensor], Answer],
         recipe: DistillRecipe,
         matches: MatchLosses | None = None,
+        pad_to: int | None = None,
     ) -> None:
         super().__init__()
-        self.recipe, self.answers, self.matches = recipe, answers, matches
+        self.recipe, self.answers, self.matches, self.pad_to = recipe, answers, matches, pad_to
         self.layers = wanted(matches.matches).student if matches else {}
         labelled = [example for example in examples if example.label is not None]
         labels = torch.tensor([task.index_of(e) if e.label is not None else 0 for e in examples])
@@ -56,6 +60,8 @@ class Distillation(Objective):
     ) -> dict[str, torch.Tensor]:
         """See ``Objective.forward``."""
         recipe = self.recipe
+        if self.pad_to is not None:
+            inputs = _padded(model, inputs, self.pad_to)
         logits, features = self._run(model, inputs)
         answer = self.answers(rows)
         hard = hard_label_loss(logits, self.labels[rows], self.weights) * self.shares[rows]
@@ -94,3 +100,13 @@ class Distillation(Objective):
                 return soft_cross_entropy(student, teacher, temperature)
             case "mse":
                 return logit_mse(student, teacher, temperature)
+
+
+def _padded(model: nn.Module, inputs: dict[str, torch.Tensor], length: int) -> dict[str, torch.Tensor]:
+    """A model's inputs [B, T], padded to ``length`` tokens."""
+    bare: Any = getattr(model, "module", model)
+    fill = {"input_ids": int(bare.config.pad_token_id)}
+    return {
+        name: nn.functional.pad(value, (0, length - value.shape[1]), value=fill.get(name, 0))
+        for name, value in inputs.items()
+    }

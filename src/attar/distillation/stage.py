@@ -105,7 +105,8 @@ def teach(  # noqa: PLR0913 - what every distillation needs
         ],
         "matches": [match.name for match in losses.matches] if losses else [],
     }
-    objective = Distillation(task, examples, Answers(speakers), settings, losses)
+    pad_to = _pad_to(student, settings) if losses else None
+    objective = Distillation(task, examples, Answers(speakers), settings, losses, pad_to)
     return fit_and_save(
         student, examples, objective, settings, dev, out,
         seed=seed, notes=notes, evaluate=evaluate, after_evaluation=after_evaluation,
@@ -185,6 +186,7 @@ def _speakers(
         matched, live, matches = find_matched(
             teachers, student, examples, settings.matches, settings.attention
         )
+        live.pad_to = _pad_to(student, settings)
         losses = _match_losses(matches, student, live.checkpoint, settings)
         share = shares[teachers.index(matched)] if settings.cache == "none" else 0.0
         shown: Speaker = live
@@ -201,6 +203,11 @@ def _speakers(
             speaks = LiveTeacher(teacher.checkpoint, examples, {}) if teacher.checkpoint else None
             speakers.append((share, speaks or AskedTeacher(teacher, examples)))
     return speakers, losses
+
+
+def _pad_to(student: Checkpoint, settings: DistillRecipe) -> int | None:
+    """Tokens that batches are padded to where padding counts."""
+    return None if settings.mask_padding else student.encoder.spec.max_tokens
 
 
 def _match_losses(

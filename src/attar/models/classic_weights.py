@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import torch
+from safetensors.torch import load_file
 
 from attar.errors import CheckpointError
 from attar.files import whole_file
@@ -34,6 +35,8 @@ _NAMED = 5  # how many weights a message names
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """Read a state_dict, in the zip form or the older one, without running what is pickled in it.
 
+    A ``model.safetensors``, as hubs give it out today, is read too.
+
     Returns:
         The weights by the names that ``transformers`` gives them today, on the CPU.
 
@@ -43,7 +46,10 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's guesses at odd files; what they are is said below
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
+            if path.suffix == ".safetensors":
+                loaded = load_file(path)
+            else:
+                loaded = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot read the weights ({error.strerror})") from error
     except pickle.UnpicklingError as error:

@@ -21,7 +21,7 @@ from attar.files import whole_file
 __all__ = ["labelling_config", "write_tasks"]
 
 _CONTROL, _OBJECT = "label", "text"
-_COLOURS = ("#2e9e5b", "#8a8f98", "#d6453d", "#2f6fd0", "#c98a12", "#8757c9")
+_COLOURS = ("#d6453d", "#8a8f98", "#2e9e5b", "#2f6fd0", "#c98a12", "#8757c9")
 
 _Row = Mapping[str, Any]
 

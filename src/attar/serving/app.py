@@ -1,0 +1,119 @@
+"""The app: an artifact behind HTTP.
+
+``POST /v1/score``, ``GET /v1/model``, ``/live`` and ``/ready``, and on request the routes of the
+original system (``attar.serving.classic``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from attar.scoring.predictor import Predictor
+from attar.serving.classic import ClassicModels, classic_router
+from attar.serving.limits import Limits
+from attar.serving.score import ModelReply, ProblemReply, ScoreReply, ScoreRequest, score
+from attar.serving.service import Reply, Service, bare_app, reply_of
+from attar.task import Example
+
+__all__ = ["create_app", "create_classic_app"]
+
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"model": ProblemReply, "description": "Not JSON"},
+    401: {"model": ProblemReply, "description": "The key is missing or wrong"},
+    413: {"model": ProblemReply, "description": "The body is too long"},
+    422: {"model": ProblemReply, "description": "A row cannot be used, or there is too much of something"},
+    503: {"model": ProblemReply, "description": "Busy; Retry-After says when to come again"},
+}
+
+
+def create_app(
+    predictor: Predictor,
+    *,
+    limits: Limits | None = None,
+    api_key: str | None = None,
+    classic: ClassicModels | None = None,
+) -> FastAPI:
+    """An app that serves one artifact.
+
+    Args:
+        predictor: Of the artifact; it stays the caller's to close.
+        limits: What one request may ask for; None takes the defaults.
+        api_key: What clients must send as ``Authorization: Bearer KEY``; None lets anyone in.
+        classic: Adds the routes of the original system.
+    """
+    limits = limits or Limits()
+    artifact = predictor.artifact
+    service = Service(limits=limits, api_key=api_key, workers=predictor.workers, version=artifact.version)
+    app = bare_app(service, lambda: predictor.predict_probs([_first_example(predictor)]))
+    card = ModelReply(
+        version=artifact.version,
+        task=artifact.task.name,
+        labels=list(artifact.task.labels),
+        style=artifact.task.style,
+        precision=artifact.precision,
+        limits={"max_tokens": artifact.input["max_tokens"], **asdict(limits)},
+    ).model_dump()
+
+    @app.post(
+        "/v1/score",
+        summary="Score every occurrence of a term, or the one at start and end",
+        responses={200: {"model": ScoreReply}, **_PROBLEMS},
+        openapi_extra={"requestBody": _body_of(ScoreRequest.model_json_schema())},
+    )
+    async def score_route(request: Request) -> Response:
+        async def reply() -> Reply:
+            return await service.on_body(request, lambda value: score(value, predictor, limits))
+
+        return await service.answer(request, reply)
+
+    @app.get("/v1/model", summary="Task, labels, version and limits", responses={200: {"model": ModelReply}})
+    async def model_route(request: Request) -> Response:
+        async def reply() -> Reply:
+            return reply_of(card)
+
+        return await service.answer(request, reply)
+
+    if classic is not None:
+        app.include_router(classic_router(classic, service))
+    return app
+
+
+def create_classic_app(
+    models: ClassicModels, *, limits: Limits, api_key: str | None = None, workers: int = 1
+) -> FastAPI:
+    """An app with the routes of the original system alone, for models that are no artifact.
+
+    Args:
+        models: What answers.
+        limits: Such as ``attar.serving.limits.CLASSIC_LIMITS``.
+        api_key: What clients must send as ``Authorization: Bearer KEY``; None lets anyone in, as
+            the original did.
+        workers: Requests that are computed at once; 1 unless the models can take more.
+    """
+    service = Service(limits=limits, api_key=api_key, workers=workers, version=models.served.version)
+    app = bare_app(service, lambda: models.served.probs([Example("好", 0, 1)]))
+    app.include_router(classic_router(models, service))
+    return app
+
+
+def _first_example(predictor: Predictor) -> Example:
+    end = 1 if predictor.task.has_term else 0
+    return Example("好", 0, end, second="好" if predictor.task.style == "sentence_pair" else "")
+
+
+def _body_of(schema: dict[str, Any]) -> dict[str, Any]:
+    """A request's body in OpenAPI, with what the schema refers to inside it."""
+    text = {"content": {"application/json": {"schema": _inlined(schema, schema.get("$defs", {}))}}}
+    return {"required": True, **text}
+
+
+def _inlined(value: Any, definitions: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON is any
+    if isinstance(value, dict):
+        if "$ref" in value:
+            return _inlined(definitions[value["$ref"].rpartition("/")[2]], definitions)
+        return {key: _inlined(inner, definitions) for key, inner in value.items() if key != "$defs"}
+    return [_inlined(inner, definitions) for inner in value] if isinstance(value, list) else value

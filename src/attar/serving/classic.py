@@ -1,0 +1,190 @@
+"""The original's HTTP routes, for clients that exist: ABSA on port 5000, components on 5010.
+
+All are ``POST {"data": [row, ...]}``; rows and replies are described in
+``attar.serving.classic_rows``.
+
+================================ =========================== =================================
+route                            rows                        reply
+================================ =========================== =================================
+/api/predict                     2                           plain, one a row
+/api/predict_truncate            2, 4, 5, 7                  truncated, one an occurrence
+/api/predict_truncate_model      2, 4, 5, 7                  the same by the newest checkpoint
+/api/predict_macbert, _albert    3, 5, 7 (with labels)       plain for 3, truncated for 5 and 7
+/api/train                       3                           "Done" when it is trained
+/api/train_truncate              5, 7                        "Done" when it is trained
+================================ =========================== =================================
+
+What the original did with a wrong row (500, or the whole text instead of a window) is a 400 here
+that names the row. A request for the newest checkpoint leaves the served model as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from attar.errors import RecipeError
+from attar.scoring.predictor import Predictor
+from attar.serving.classic_rows import Asked, ClassicModel, RowReader, replies
+from attar.serving.problem import Problem
+from attar.serving.service import Reply, Service, reply_of
+from attar.task import Example, Task
+
+__all__ = ["ClassicModels", "Trainer", "classic_router", "model_of"]
+
+_LOG = logging.getLogger(__name__)
+_TRAIN_SHARE = 0.9
+
+
+class Trainer(Protocol):
+    """Trains a model and keeps its checkpoint where ``ClassicModels.newest`` finds it."""
+
+    def __call__(self, train: Sequence[Example], dev: Sequence[Example]) -> None:
+        """Train on ``train``, evaluate on ``dev``; both are labelled and not empty.
+
+        Raises:
+            DataError: These rows cannot be trained on; the client is told why (400).
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ClassicModels:
+    """What the routes ask. They are called from several threads if the app has several workers.
+
+    Attributes:
+        task: Whose labels the models give.
+        served: Answers /api/predict and /api/predict_truncate.
+        newest: The newest checkpoint that /api/train made, None where there is none yet.
+        named: ``macbert`` and ``albert``: each gives its model, loaded when it is first asked for,
+            or None.
+        train: Does the work of /api/train; None where the service only scores.
+    """
+
+    task: Task
+    served: ClassicModel
+    newest: Callable[[], ClassicModel | None] = lambda: None
+    named: Mapping[str, Callable[[], ClassicModel | None]] = field(default_factory=dict)
+    train: Trainer | None = None
+
+    def __post_init__(self) -> None:
+        if not self.task.has_term:
+            raise RecipeError(
+                f"the classic routes ask about a keyword; task {self.task.name!r} has none: use /v1/score"
+            )
+
+
+def model_of(predictor: Predictor) -> ClassicModel:
+    """An artifact as a model of the classic routes."""
+    return ClassicModel(predictor.predict_probs, predictor.window, predictor.artifact.version)
+
+
+def classic_router(models: ClassicModels, service: Service) -> APIRouter:
+    """The /api routes.
+
+    Args:
+        models: What answers.
+        service: Key, limits and gate.
+    """
+    router = APIRouter(prefix="/api", tags=["classic"])
+    reader = RowReader(models.task, service.limits)
+    training = _Training(models.train)
+
+    def route(path: str, reply: Callable[[Request], Any]) -> None:
+        async def endpoint(request: Request) -> Response:
+            return await service.answer(request, lambda: reply(request))
+
+        router.add_api_route(path, endpoint, methods=["POST"], name=path.strip("/"))
+
+    def predict(find: Callable[[], ClassicModel], read: Callable[[Any], list[Asked]], name: str) -> None:
+        def work(value: Any) -> Reply:  # noqa: ANN401 - JSON is any
+            asked = read(value)
+            return _reply(find(), models.task, asked, name)
+
+        route(f"/{name}", lambda request: service.on_body(request, work))
+
+    def named(name: str) -> Callable[[], ClassicModel]:
+        find = models.named.get(name, lambda: None)
+        return lambda: _there(find(), f"this service has no {name} model")
+
+    def train(sizes: tuple[int, ...], name: str) -> None:
+        async def reply(request: Request) -> Reply:
+            asked = await service.on_body(request, lambda value: reader.labelled(value, sizes))
+            await training.run([one.example for one in asked])
+            return reply_of("Done", num_rows=len(asked))
+
+        route(f"/{name}", reply)
+
+    predict(lambda: models.served, lambda value: reader.plain(value, 2), "predict")
+    predict(lambda: models.served, reader.located, "predict_truncate")
+    predict(
+        lambda: _there(models.newest(), "/api/train has trained no model yet"),
+        reader.located,
+        "predict_truncate_model",
+    )
+    predict(named("macbert"), lambda value: reader.labelled(value, (3, 5, 7)), "predict_macbert")
+    predict(named("albert"), lambda value: reader.labelled(value, (3, 5, 7)), "predict_albert")
+    train((3,), "train")
+    train((5, 7), "train_truncate")
+    return router
+
+
+class _Training:
+    """One training at a time, in a thread of its own, which an ending process does not wait for."""
+
+    def __init__(self, train: Trainer | None) -> None:
+        self._train = train
+        self._lock = threading.Lock()
+
+    async def run(self, examples: Sequence[Example]) -> None:
+        train = self._train
+        if train is None:
+            raise Problem(404, "no_training", "this service only scores; it was started without a trainer")
+        # In the order that they came in, as the original cut them.
+        num_train = int(len(examples) * _TRAIN_SHARE)
+        if num_train == 0:
+            raise Problem(400, "too_few_rows", f"{len(examples)} rows; training needs at least 2")
+        if not self._lock.acquire(blocking=False):
+            raise Problem(
+                409, "training_busy", "a training is running; wait for its answer", retry_after_s=60
+            )
+        done: Future[None] = Future()
+
+        def work() -> None:
+            failure: Exception | None
+            try:
+                train(examples[:num_train], examples[num_train:])
+            except BaseException as error:  # noqa: BLE001 - raised again in the request
+                # A SystemExit raised there would end the service.
+                failure = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
+            else:
+                failure = None
+            finally:
+                self._lock.release()
+            if failure is None:
+                done.set_result(None)
+            else:
+                done.set_exception(failure)
+
+        threading.Thread(target=work, name="attar-training", daemon=True).start()
+        await asyncio.wrap_future(done)
+
+
+def _reply(model: ClassicModel, task: Task, asked: Sequence[Asked], name: str) -> Reply:
+    made, num_right = replies(model, task, asked)
+    if asked and asked[0].example.label is not None:
+        _LOG.info("%s: accuracy %.4f of %d rows", name, num_right / len(asked), len(asked))
+    return reply_of(made, num_rows=len(asked), version=model.version)
+
+
+def _there(model: ClassicModel | None, missing: str) -> ClassicModel:
+    if model is None:
+        raise Problem(404, "no_such_model", missing)
+    return model

@@ -1,0 +1,182 @@
+"""How much one request may ask for, and reading a body within it.
+
+A body is counted as it arrives: a Content-Length may be missing or wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+from typing import Any, NoReturn
+
+from starlette.requests import Request
+
+from attar.serving.problem import Problem
+
+__all__ = ["CLASSIC_LIMITS", "Limits", "MentionCount", "check_num_rows", "check_text", "parse", "read_body"]
+
+_MIB = 1 << 20
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_DISCARD_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one service takes.
+
+    Attributes:
+        max_body_bytes: Longest body, 413 above it.
+        max_rows: Rows in one request, 422 above it.
+        max_chars: Code points in one text, 422 above it.
+        max_mentions: Occurrences of terms in one request, 422 above it.
+        max_waiting: Requests that may wait for their turn; 503 for the next one.
+        timeout_s: For the body to arrive (408), and for the answer to be ready (503).
+    """
+
+    max_body_bytes: int = _MIB
+    max_rows: int = 512
+    max_chars: int = 5_000
+    max_mentions: int = 1_024
+    max_waiting: int = 64
+    timeout_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        assert min(asdict(self).values()) > 0, "a service that takes nothing"
+
+
+# The original's clients send whole data sets in one request and wait six minutes.
+CLASSIC_LIMITS = Limits(
+    max_body_bytes=64 * _MIB, max_rows=100_000, max_chars=20_000, max_mentions=200_000, timeout_s=360.0
+)
+
+
+async def read_body(request: Request, limits: Limits) -> bytes:
+    """A request's body.
+
+    Raises:
+        Problem: 413 if it is too long, 408 if it does not arrive in time.
+    """
+    chunks: list[bytes] = []
+    num_bytes = 0
+    stream = request.stream()
+    try:
+        async with asyncio.timeout(limits.timeout_s):
+            async for chunk in stream:
+                num_bytes += len(chunk)
+                if num_bytes > limits.max_body_bytes:
+                    chunks.clear()
+                    await _discard(stream, limits.max_body_bytes)
+                    raise Problem(
+                        413, "body_too_large", f"the body is longer than {limits.max_body_bytes} bytes"
+                    )
+                chunks.append(chunk)
+    except TimeoutError:
+        raise Problem(408, "body_timeout", f"the body did not arrive within {limits.timeout_s:g} s") from None
+    return b"".join(chunks)
+
+
+def parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is any
+    """A body's JSON, every string of which can be written as UTF-8.
+
+    Raises:
+        Problem: 400, it is not JSON, or it holds half of a surrogate pair.
+    """
+    try:
+        value = json.loads(body.decode("utf-8"), parse_constant=_no_number, parse_float=_number)
+        if _SURROGATE.search(body):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise Problem(
+            400, "invalid_text", "the body holds half of a surrogate pair (\\ud800-\\udfff)"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise Problem(400, "invalid_json", f"the body is not UTF-8 (byte {error.start})") from None
+    except json.JSONDecodeError as error:
+        raise Problem(
+            400, "invalid_json", f"the body is not JSON: {error.msg} (character {error.pos})"
+        ) from None
+    except ValueError:
+        raise Problem(400, "invalid_json", "the body holds a number that is out of range") from None
+    except RecursionError:
+        raise Problem(400, "invalid_json", "the body is nested too deeply") from None
+    return value
+
+
+def check_num_rows(num_rows: int, limits: Limits) -> None:
+    """Refuse too many rows.
+
+    Raises:
+        Problem: 422.
+    """
+    if num_rows > limits.max_rows:
+        raise Problem(
+            422, "too_many_rows", f"{num_rows} rows in one request; at most {limits.max_rows}: send several"
+        )
+
+
+def check_text(where: str, text: str, limits: Limits) -> None:
+    """Refuse a text that is too long.
+
+    Raises:
+        Problem: 422.
+    """
+    if len(text) > limits.max_chars:
+        raise Problem(
+            422, "text_too_long", f"{where}: {len(text)} characters; a text may have {limits.max_chars}"
+        )
+
+
+class MentionCount:
+    """Counts the occurrences that one request asks for.
+
+    A short term in a long text occurs thousands of times, and each occurrence reads all of it.
+
+    Args:
+        limits: How many there may be.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._left = limits.max_mentions
+        self._limit = limits.max_mentions
+
+    def add(self, where: str, count: int) -> None:
+        """Count a row's.
+
+        Raises:
+            Problem: 422, there are too many.
+        """
+        self._left -= count
+        if self._left < 0:
+            raise Problem(
+                422,
+                "too_many_mentions",
+                f"{where}: the terms occur more than {self._limit} times up to here; send fewer rows, "
+                "or offsets of those that matter",
+            )
+
+
+async def _discard(stream: AsyncIterator[bytes], most: int) -> None:
+    """Read on for a while: a client that is still sending would see a reset instead of the answer."""
+    try:
+        async with asyncio.timeout(_DISCARD_S):
+            async for chunk in stream:
+                most -= len(chunk)
+                if most < 0:
+                    return
+    except TimeoutError:
+        return
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _number(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(digits[:20])
+    return value

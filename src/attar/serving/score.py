@@ -1,0 +1,163 @@
+"""``POST /v1/score``: rows in, an answer for each occurrence of their terms out.
+
+A row goes the way that a row of ``attar score`` goes, so both give the same answers and refuse the
+same rows for the same reasons.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
+
+from attar.scoring.pairs import PairReader, Places
+from attar.scoring.predictor import Predictor
+from attar.scoring.reading import Row
+from attar.serving.limits import Limits, MentionCount, check_num_rows, check_text
+from attar.serving.problem import Problem
+from attar.serving.service import Reply, reply_of
+from attar.task import Example
+
+__all__ = [
+    "Mention",
+    "ModelReply",
+    "ProblemReply",
+    "RowReply",
+    "ScoreReply",
+    "ScoreRequest",
+    "ScoreRow",
+    "score",
+]
+
+_PLACES = Places("text", "term", "start", "end")
+_REASONS = {
+    "empty_text": "its text is empty",
+    "empty_term": "needs a term that is not empty, or start and end",
+    "bad_offsets": "start and end must be half-open offsets within its text, in Unicode code points",
+    "offsets_not_at_term": "its term does not stand at start and end; give offsets in Unicode code points",
+}
+
+
+class ScoreRow(BaseModel):
+    """A text, and the term that is asked about."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: StrictStr
+    term: Annotated[
+        StrictStr | None,
+        Field(description="The term, or the second sentence of a pair; every occurrence is scored."),
+    ] = None
+    start: Annotated[
+        StrictInt | None, Field(description="With end: only this occurrence; Unicode code points, half open.")
+    ] = None
+    end: StrictInt | None = None
+
+
+class ScoreRequest(BaseModel):
+    """What is asked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rows: list[ScoreRow]
+
+
+class Mention(BaseModel):
+    """One occurrence and its answer."""
+
+    label: str
+    prob: float
+    probs: dict[str, float]
+    start: int
+    end: int
+
+
+class RowReply(BaseModel):
+    """The occurrences of a row's term; none where it does not occur in its text."""
+
+    mentions: list[Mention]
+
+
+class ScoreReply(BaseModel):
+    """A reply for each row, in order, and the version of the model that gave them."""
+
+    version: str
+    rows: list[RowReply]
+
+
+class ModelReply(BaseModel):
+    """The model that is served."""
+
+    version: str
+    task: str
+    labels: list[str]
+    style: str
+    precision: str
+    limits: dict[str, int | float]
+
+
+class ProblemReply(BaseModel):
+    """Why there is no answer."""
+
+    code: str
+    message: str
+
+
+def score(value: Any, predictor: Predictor, limits: Limits) -> Reply:  # noqa: ANN401 - JSON is any
+    """Score a request's rows.
+
+    Args:
+        value: The body.
+        predictor: Of the artifact.
+        limits: What one request may ask for.
+
+    Raises:
+        Problem: 422 with a code that says what is wrong, and a message that names the row.
+    """
+    rows = _rows(value, limits)
+    reader = PairReader(predictor.task, _PLACES, first=False)
+    counted = MentionCount(limits)
+    examples: list[list[Example]] = []
+    for index, row in enumerate(rows):
+        where = f"rows[{index}]"
+        check_text(where, row.text, limits)
+        found = reader.examples(Row(index + 1, row.model_dump()))
+        if found == "term_not_found":
+            found = []
+        if isinstance(found, str):
+            raise Problem(422, found, f"{where}: {_REASONS[found]}")
+        counted.add(where, len(found))
+        examples.append(found)
+    probs = iter(predictor.predict_probs([one for found in examples for one in found]).tolist())
+    labels = predictor.task.labels
+    replies = [{"mentions": [_mention(one, next(probs), labels) for one in found]} for found in examples]
+    version = predictor.artifact.version
+    return reply_of({"version": version, "rows": replies}, num_rows=len(rows))
+
+
+def _rows(value: Any, limits: Limits) -> list[ScoreRow]:  # noqa: ANN401 - JSON is any
+    # Before the rows are looked at one by one.
+    if isinstance(value, dict) and isinstance(value.get("rows"), list):
+        check_num_rows(len(value["rows"]), limits)
+    try:
+        return ScoreRequest.model_validate(value).rows
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        # A name that the client made up may be anything, so only places of ours are shown.
+        known = {"rows", *ScoreRow.model_fields}
+        path = [f"[{p}]" if isinstance(p, int) else f".{p}" if p in known else ".?" for p in first["loc"]]
+        where = "".join(path).lstrip(".") or "the body"
+        raise Problem(422, "invalid_request", f"{where}: {first['msg']}") from None
+
+
+def _mention(example: Example, probs: list[float], labels: tuple[str, ...]) -> dict[str, Any]:
+    best = max(range(len(probs)), key=probs.__getitem__)
+    rounded = {label: round(prob, 6) for label, prob in zip(labels, probs, strict=True)}
+    label = labels[best]
+    return {
+        "label": label,
+        "prob": rounded[label],
+        "probs": rounded,
+        "start": example.start,
+        "end": example.end,
+    }

@@ -1,0 +1,130 @@
+"""The process around an app: a socket, uvicorn, and an orderly end.
+
+On SIGTERM or Ctrl-C nothing new is let in, what is being answered is answered, then it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from attar.artifact import load_artifact
+from attar.errors import RecipeError
+from attar.scoring.predictor import Predictor
+from attar.serving.app import create_app
+from attar.serving.classic import ClassicModels, model_of
+from attar.serving.limits import CLASSIC_LIMITS, Limits
+
+__all__ = ["KEY_VARIABLE", "key_from_environment", "listen", "serve", "serve_artifact"]
+
+KEY_VARIABLE = "ATTAR_API_KEY"
+
+_BACKLOG = 2048
+_KEY = re.compile(r"[\x21-\x7e]+")
+
+
+def key_from_environment(environment: Mapping[str, str]) -> str | None:
+    """The key that clients must send, or None where the variable is not set.
+
+    Raises:
+        RecipeError: It is set to something that no client could send; the message does not show it.
+    """
+    key = environment.get(KEY_VARIABLE)
+    if key is not None and not _KEY.fullmatch(key):
+        raise RecipeError(
+            f"{KEY_VARIABLE} is empty, or holds spaces or characters that are not ASCII; "
+            "set it to a key, or unset it to let anyone in"
+        )
+    return key
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; connections wait in it until ``serve`` takes them.
+
+    Args:
+        host: Name or address, IPv4 or IPv6.
+        port: 0 takes any that is free.
+
+    Raises:
+        RecipeError: The address cannot be had.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        # asyncio sends small answers at once only where the protocol is spelt out; otherwise the
+        # second answer on a connection waits 40 ms for the client's acknowledgement.
+        listener = socket.socket(family, kind, socket.IPPROTO_TCP)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(_BACKLOG)
+        except BaseException:
+            listener.close()
+            raise
+    except (OSError, OverflowError) as error:
+        raise RecipeError(f"cannot listen on {host} port {port}: {error}; choose another --port") from None
+    return listener
+
+
+def serve(app: FastAPI, listener: socket.socket, *, grace_s: float) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Args:
+        app: From ``attar.serving.app``.
+        listener: From ``listen``; closed at the end.
+        grace_s: How long what is being answered may take after that.
+    """
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,  # it would show query strings; the service logs a line for each request
+        server_header=False,
+        lifespan="on",
+        ws="none",
+        timeout_graceful_shutdown=max(1, round(grace_s)),
+    )
+    with listener, contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def serve_artifact(
+    folder: Path,
+    host: str,
+    port: int,
+    *,
+    classic: bool,
+    workers: int | None,
+    say: Callable[[str], object],
+) -> None:
+    """What ``attar serve`` does.
+
+    Args:
+        folder: The artifact's.
+        host: To listen on.
+        port: To listen on; 0 takes any that is free.
+        classic: Whether to add the original's routes, with their larger limits.
+        workers: Processor cores; None takes all.
+        say: Told where the service listens, once it does.
+
+    Raises:
+        ArtifactError: It is no whole artifact.
+        RecipeError: The address, the key or the task does not do.
+    """
+    key = key_from_environment(os.environ)
+    predictor = Predictor(load_artifact(folder), workers)
+    models = ClassicModels(predictor.task, model_of(predictor)) if classic else None
+    limits = CLASSIC_LIMITS if classic else Limits()
+    app = create_app(predictor, limits=limits, api_key=key, classic=models)
+    listener = listen(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    say(f"serving:   http://{shown}:{listener.getsockname()[1]}{'' if key else ', without a key'}")
+    serve(app, listener, grace_s=limits.timeout_s)
+    predictor.close()

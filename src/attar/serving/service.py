@@ -1,0 +1,188 @@
+"""Service: what happens to every request, whichever route it is for.
+
+``key -> body within its limit -> the gate -> JSON out``, and one line in the log that says how
+many rows and how long, never what stood in them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import time
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from attar import __version__
+from attar.errors import AttarError, DataError
+from attar.serving.gate import Gate
+from attar.serving.limits import Limits, parse, read_body
+from attar.serving.problem import Problem, to_json
+
+__all__ = ["VERSION_HEADER", "Reply", "Service", "bare_app", "reply_of"]
+
+VERSION_HEADER = "attar-model-version"
+
+_LOG = logging.getLogger(__name__)
+_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+_T = TypeVar("_T")
+
+
+class Reply(NamedTuple):
+    """What a route has to say.
+
+    Attributes:
+        content: JSON.
+        num_rows: For the log.
+        version: Of the model that answered; "" for the one that is served.
+    """
+
+    content: bytes
+    num_rows: int
+    version: str
+
+
+def reply_of(value: Any, *, num_rows: int = 0, version: str = "") -> Reply:  # noqa: ANN401 - JSON is any
+    """A reply; made where the work is done, because writing much JSON takes time too."""
+    return Reply(to_json(value), num_rows, version)
+
+
+class Service:
+    """Answers requests.
+
+    Args:
+        limits: What one request may ask for.
+        api_key: Clients send it as ``Authorization: Bearer KEY``; None asks for none.
+        workers: Requests that are computed at once.
+        version: Of the model that is served.
+
+    Attributes:
+        limits: As given.
+        version: As given.
+        is_ready: Whether the model has answered once.
+    """
+
+    def __init__(self, *, limits: Limits, api_key: str | None, workers: int, version: str) -> None:
+        self.limits = limits
+        self.version = version
+        self.is_ready = False
+        self._gate = Gate(workers, limits)
+        self._key = None if api_key is None else api_key.encode("utf-8")
+
+    async def on_body(self, request: Request, work: Callable[[Any], _T]) -> _T:
+        """Read a request's JSON and do some work on it, in the gate.
+
+        Raises:
+            Problem: The body is too long, late or not JSON, the queue is full, or the time is up.
+        """
+        body = await read_body(request, self.limits)
+        return await self._gate.run(lambda: work(parse(body)))
+
+    async def answer(self, request: Request, reply: Callable[[], Awaitable[Reply]]) -> Response:
+        """Answer a request that has the key, whatever ``reply`` raises."""
+        started = time.perf_counter()
+        num_rows = 0
+        try:
+            self._check_key(request)
+            content, num_rows, version = await reply()
+            headers = {VERSION_HEADER: version or self.version}
+            response = Response(content, 200, headers, "application/json")
+        except ClientDisconnect:
+            response = Response(status_code=400)
+        except Exception as error:  # noqa: BLE001 - a trace could quote a review; _problem_of logs the rest
+            response = self.error(_problem_of(error))
+        took_ms = (time.perf_counter() - started) * 1000
+        _LOG.info("%s %d: %d rows, %.1f ms", request.url.path, response.status_code, num_rows, took_ms)
+        return response
+
+    def error(self, problem: Problem) -> Response:
+        """A problem as a reply."""
+        headers = {VERSION_HEADER: self.version}
+        if problem.retry_after_s is not None:
+            headers["retry-after"] = str(problem.retry_after_s)
+        if problem.status == 401:
+            headers["www-authenticate"] = "Bearer"
+        content = to_json({"code": problem.code, "message": problem.message})
+        return Response(content, problem.status, headers, "application/json")
+
+    async def warm_up(self, work: Callable[[], object]) -> None:
+        """Let the model answer once before the first request does."""
+        await self._gate.run(work)
+        self.is_ready = True
+
+    def close(self) -> None:
+        """Wait for what is being computed."""
+        self.is_ready = False
+        self._gate.close()
+
+    def _check_key(self, request: Request) -> None:
+        if self._key is None:
+            return
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        is_known = hmac.compare_digest(given.strip().encode("utf-8"), self._key)
+        if scheme.lower() != "bearer" or not is_known:
+            raise Problem(401, "unauthorized", "send the key of this service as 'Authorization: Bearer KEY'")
+
+
+def bare_app(service: Service, warm: Callable[[], object]) -> FastAPI:
+    """An app with what every service has: /live, /ready, JSON errors, and an orderly start and end.
+
+    Args:
+        service: Answers.
+        warm: Scores something; called once at the start, in the gate.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await service.warm_up(warm)
+        yield
+        await asyncio.to_thread(service.close)
+
+    # The interactive pages would load their scripts from elsewhere.
+    app = FastAPI(title="attar", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> Response:
+        code = _CODES.get(error.status_code, "invalid_request")
+        response = service.error(Problem(error.status_code, code, str(error.detail)))
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.get("/live", summary="The process answers")
+    async def live() -> Response:
+        return JSONResponse({"status": "live"})
+
+    @app.get("/ready", summary="The model answers")
+    async def ready() -> Response:
+        if service.is_ready:
+            return JSONResponse({"status": "ready"})
+        return service.error(Problem(503, "not_ready", "the model is being loaded", retry_after_s=1))
+
+    return app
+
+
+def _problem_of(error: Exception) -> Problem:
+    """What a client is told; what it must not see goes to the log, and reviews to neither."""
+    match error:
+        case Problem():
+            return error
+        case DataError():
+            return Problem(400, "invalid_data", str(error))
+        case AttarError():
+            _LOG.error("%s", error)
+            return Problem(
+                503, "model_unavailable", "the model cannot be used now; the service's log says why"
+            )
+        case _:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            _LOG.error("%s at %s:%s", type(error).__name__, Path(where.filename).name, where.lineno)
+            return Problem(500, "internal", "a fault of the service; its log says where")
