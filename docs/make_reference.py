@@ -20,7 +20,7 @@ from typing import Annotated, Any, get_type_hints
 from typer.models import ArgumentInfo, OptionInfo
 
 from attar.cli import app
-from attar.recipe import Recipe
+from attar.recipe import FitRecipe, Recipe
 from attar.task import BUILT_IN_TASKS
 
 __all__ = ["MEANINGS", "command_line", "recipe_keys", "rewritten"]
@@ -30,38 +30,63 @@ REFERENCE = Path(__file__).with_name("reference.md")
 _TRAINING = {
     "epochs": "Passes over the training examples; a fraction is allowed.",
     "batch_size": "Examples an optimiser step, over all processes and accumulation steps together.",
+    "drop_last": "Leave an epoch's last batch out where it is smaller.",
     "accumulate": "Parts that a batch is computed in, to save memory; the gradient stays the same.",
     "learning_rate": "Peak of the schedule.",
-    "weight_decay": "AdamW's decoupled decay; biases and layer norms have none.",
-    "schedule": "What the learning rate does after the warm-up: falls linearly, as a cosine, or stays.",
+    "optimiser": "`bert_adam` is the original system's Adam, which clips each parameter's gradient alone.",
+    "weight_decay": "Decoupled decay; biases and layer norms have none.",
+    "schedule": "What the learning rate does after the warm-up: falls linearly, as a cosine, or stays. The "
+    "six longer names are schedules of the original system.",
+    "schedule_options": "`s_opt1`, `s_opt2`, `s_opt3` of the original system's schedules.",
     "warmup": "Share of all steps in which the learning rate rises.",
     "clip": "Longest gradient, as a norm over all parameters.",
     "class_weights": "Weight of a class's hard-label loss: (N / (C n))^p, p = 0, 0.5 or 1.",
-    "evaluations_per_epoch": "How often dev is scored; the best weights are kept.",
+    "evaluations_per_epoch": "How often dev is scored.",
+    "keep": "Which weights remain: the best on dev, or the last.",
+    "log_every": "Show the losses every so many steps; left out, dev scores alone are shown.",
     "checkpoint_minutes": "Time between two states that a killed training resumes from.",
     "precision": '"auto" takes bf16 where the processor computes in it, else fp32; "fp16" needs a GPU.',
     "dropout": "Share of activations dropped in training.",
     "token_dropout": "Share of the text's tokens that are hidden in each training step.",
     "head": "How the classifier's head starts: from a linear probe of the encoder, or at random.",
 }
-_STUDENT_TRAINING = _TRAINING | {
+_WEIGHT_SCHEDULE = "Whether that weight stays, falls to 0 or grows from 0 over the training."
+_DISTILLATION = {
     "temperature": "T: both models' logits are divided by it in the soft-label loss.",
-    "soft_weight": "Weight of the soft-label loss, T^2 times the KL divergence of teacher and student.",
+    "soft_loss": "`kl` is T^2 times the KL divergence of teacher and student; `ce` the original system's "
+    "cross-entropy, without T^2; `mse` compares the logits.",
+    "soft_weight": "Weight of the soft-label loss.",
     "hard_weight": "Weight of the cross-entropy with the labels.",
-    "transfer": "More sources for the teacher to answer; their own labels are not read.",
+    "soft_schedule": f"Of `soft_weight`. {_WEIGHT_SCHEDULE}",
+    "hard_schedule": f"Of `hard_weight`. {_WEIGHT_SCHEDULE}",
+    "dynamic_temperature": "A temperature of its own for each example (Wen et al. 2019, arXiv:1911.07471).",
+    "dynamic_beta": "Beta of `flsw` and `cwsm`.",
+    "dynamic_gamma": "Gamma of `flsw`.",
+    "transfer": "More sources, as in `data.sources`, for the teachers to answer; their labels are not read.",
+    "more_teachers": 'Checkpoints beside the run\'s own teacher, or `"linear"`, the baseline.',
+    "teacher_weights": "How much each teacher's logits count: equally, by dev score, or a number each.",
+    "matches": "Layers of the student that are compared with the teacher's: names of presets, or tables.",
+    "attention": "What the attentions of `matches` are: scores or probs, of each head or summed.",
+    "mask_padding": "Leave padding out of `matches`; the original system's `no_inputs_mask` did not.",
+    "match_scale": "Whether in `matches` each example weighs the same, or each token, as in TextBrewer.",
+    "cache": "What is kept of the teachers' answers; the rest is computed in each step.",
+    "cache_limit_gb": "Most that the kept features may take.",
 }
 _LEADS: Mapping[str, str] = {
     "": "At the top of the file, outside every table.",
     "task": 'Your own task, as a `[task]` table. A built-in one is a name: `task = "cosmetics"`. '
     f"Built in are {', '.join(f'`{name}`' for name in BUILT_IN_TASKS)}.",
     "data": "`attar prepare`.",
+    "data.sources": "One source. A path alone may stand instead of a table.",
+    "data.sources.join": "More columns from another table.",
     "encode": "The input of every model of the run.",
     "train": "`attar train`: the teacher.",
     "student": "The student's shape and start.",
     "distill": "`attar distill`: the student. The loop has the keys of `[train]`, with some other defaults.",
+    "distill.matches": "One comparison of layers. The name of a preset may stand instead of a table.",
     "finetune": "The same student trained on the labels alone, the baseline. Without this table it takes the "
-    "settings of `[distill]`. `soft_weight`, `hard_weight` and `temperature` are set to 0, 1 and 1 here, "
-    "whatever the table says.",
+    "settings of `[distill]`. The other keys of `[distill]` may stand here too and mean nothing: there is no "
+    "teacher.",
     "export": "`attar export`: the gates.",
     "evaluate": "`attar evaluate`: how the report measures.",
 }
@@ -75,24 +100,50 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "name": "Short name, shown in reports and artifacts.",
         "labels": "The labels, two or more, in the order of the logits.",
         "style": "How an example becomes tokens: text and term with the term marked, the same without "
-        "marks, or the text alone.",
+        "marks, the text alone, or two sentences.",
         "window_chars": "Characters kept on either side of the term; left out, clauses are kept as the "
         "token budget allows.",
         "metric": "The dev score that picks the best weights.",
         "aliases": "Other spellings of labels in your files, to the label they stand for.",
     },
     "data": {
-        "sources": "Files and folders of labelled rows, relative to the recipe's folder.",
-        "dev": "Share of the examples that choose weights and settings.",
-        "test": "Share of the examples that only the report sees.",
+        "sources": "What is read, in this order; relative paths start from the recipe's folder.",
+        "columns": "Our column names (text, term, start, end, label, channel, wordtype, annotator) to "
+        "theirs, for tables without columns of their own.",
+        "repair": "Move offsets to the term where exactly one reading of them does.",
+        "disagreement": "What becomes of a term that several annotators label differently: none is used, "
+        "that of most annotators, or all with their shares.",
+        "max_chars": "A longer text is rejected.",
+        "dev": "Share of the examples that choose weights and settings; 0 where a source fills dev.",
+        "test": "Share of the examples that only the report sees; 0 where a source fills test.",
         "near_duplicate": "Reviews whose 3-grams overlap by more than this (Jaccard) stay in one split.",
         "train_only": "Channels whose reviews are never held out.",
-        "columns": "Our column names (text, term, start, end, label) to those of your tables.",
+    },
+    "data.sources": {
+        "path": "A file, a folder, `mongodb://HOST/DATABASE/COLLECTION`, or a Label Studio project's "
+        "address; `$NAME` is an environment variable.",
+        "form": "How it is written; left out, the ending and the start of the file tell.",
+        "columns": "Our column names to theirs; dots go into nested fields.",
+        "names": "The columns of a table without a header line.",
+        "delimiter": "What stands between two cells, one character or several; else a comma, in TSV a tab.",
+        "quoted": "Whether a quote at the start of a cell begins a quoted one; false takes quotes as text.",
+        "join": "Another table whose columns are added.",
+        "empty": "Cells that mean nothing.",
+        "constants": "Columns that are the same in every row: ours, or metadata. They win over the file's.",
+        "occurrence": "Which occurrence of a term without offsets is meant; `only` allows just one.",
+        "query": "A MongoDB filter; values may be extended JSON.",
+        "split": "Sends every row of the source there.",
+    },
+    "data.sources.join": {
+        "path": "The other table; where the source says a `form`, of that form too.",
+        "on": "The column that both have; each value stands once in the other table.",
     },
     "encode": {
         "max_tokens": "Longest input, special tokens included.",
         "window_chars": "Overrides the task's `window_chars`.",
         "reads": "What the classifier reads; left out, the mark where the task has one, else [CLS].",
+        "normalise": "Done to every text before it is read, in this order: HTML entities, form NFKC, "
+        "traditional to simplified characters. Offsets stay those of the text as written.",
     },
     "train": _TRAINING
     | {
@@ -114,8 +165,16 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "from_layers": "Which layers (1-based), one for each of the student's; left out, evenly spaced.",
         "vocab_margin": "As in `[train]`.",
     },
-    "distill": _STUDENT_TRAINING,
-    "finetune": _STUDENT_TRAINING,
+    "distill": _TRAINING | _DISTILLATION,
+    "distill.matches": {
+        "preset": "A name; instead of all the others but `weight`.",
+        "feature": "What is compared.",
+        "loss": "By which loss; see `attar.distillation.matches`.",
+        "teacher_layer": "Of the teacher, 0 is the embeddings; a pair where the loss is about two layers.",
+        "student_layer": "Of the student, likewise.",
+        "weight": "Multiplies the loss, or every loss of the preset.",
+    },
+    "finetune": _TRAINING,
     "export": {
         "calibration_examples": "Dev examples that int8 ranges are taken from.",
         "parity_examples": "Dev examples that the export is verified on.",
@@ -143,7 +202,7 @@ def recipe_keys() -> str:
         raise SystemExit(f"docs/make_reference.py: keys of attar.recipe and MEANINGS differ: {wrong}")
     parts = []
     for section, keys in found.items():
-        heading = f"`[{section}]`" if section else "Top of the file"
+        heading = _heading(schema, section)
         rows = [
             f"| `{key}` | {_kind(one, schema)} | {_default(one, required)} | {MEANINGS[section][key]} |"
             for key, (one, required) in keys.items()
@@ -153,15 +212,40 @@ def recipe_keys() -> str:
     return "\n\n".join(parts)
 
 
+def _heading(schema: Mapping[str, Any], section: str) -> str:
+    if not section:
+        return "Top of the file"
+    outer, _, name = section.rpartition(".")
+    is_list = _properties(schema, outer)["properties"][name].get("type") == "array"
+    return f"`[[{section}]]`" if is_list else f"`[{section}]`"
+
+
 def _sections(schema: Mapping[str, Any]) -> Iterator[str]:
-    for name, one in schema["properties"].items():
-        if _model_of(one) is not None:
-            yield name
+    """Names of the tables, each before those within it (``data``, ``data.sources``)."""
+    # Sources of transfer are those of data once more, and a finetuned student has no teacher.
+    known = {"distill.transfer", "finetune.transfer", "finetune.matches"}
+
+    def within(prefix: str, model: Mapping[str, Any]) -> Iterator[str]:
+        for name, one in model["properties"].items():
+            found = _model_of(one)
+            if found is not None and prefix + name not in known:
+                yield prefix + name
+                yield from within(f"{prefix}{name}.", schema["$defs"][found])
+
+    yield from within("", schema)
+
+
+def _properties(schema: Mapping[str, Any], section: str) -> Mapping[str, Any]:
+    """The model of a section, as JSON Schema."""
+    model: Mapping[str, Any] = schema
+    for name in section.split(".") if section else ():
+        model = schema["$defs"][_model_of(model["properties"][name])]
+    return model
 
 
 def _model_of(one: Mapping[str, Any]) -> str | None:
     """Name of the model that a property is, or may be."""
-    for kind in (one, *one.get("anyOf", ()), *one.get("allOf", ())):
+    for kind in (one, *one.get("anyOf", ()), *one.get("allOf", ()), one.get("items", {})):
         if "$ref" in kind:
             return str(kind["$ref"]).rpartition("/")[2]
     return None
@@ -169,11 +253,10 @@ def _model_of(one: Mapping[str, Any]) -> str | None:
 
 def _keys(schema: Mapping[str, Any], section: str) -> Iterator[tuple[str, tuple[dict[str, Any], bool]]]:
     """(key, (its schema, whether it is required)) of a section; the tables of the top are not its keys."""
-    if not section:
-        model: Mapping[str, Any] = schema
-    else:
-        model = schema["$defs"][_model_of(schema["properties"][section])]
+    model = _properties(schema, section)
     for key, one in model["properties"].items():
+        if section == "finetune" and key not in FitRecipe.model_fields:
+            continue
         plain = any(kind.get("type") == "string" for kind in one.get("anyOf", ()))
         if section or _model_of(one) is None or plain:
             # The file's own name stands in for a missing one.
@@ -188,10 +271,17 @@ def _kind(one: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
             kind = "table"
         case {"enum": values}:
             kind = ", ".join(f"`{json.dumps(value)}`" for value in values)
+        case {"type": "array", "items": {"enum": _} as items}:
+            kind = f"list of {_kind(items, schema)}"
         case {"type": "array", "items": items}:
-            kind = f"list of {_kind(items, schema)}s"
-        case {"type": "object"}:
+            name, _, bounds = _kind(items, schema).partition(" ")
+            kind = f"list of {name}s {bounds}".rstrip()
+        case {"type": "array", "prefixItems": items}:
+            kind = f"list of {len(items)} {_kind(items[0], schema)}s"
+        case {"type": "object", "additionalProperties": {"type": "string"}}:
             kind = "table of strings"
+        case {"type": "object"}:
+            kind = "table"
         case {"type": "string", "format": "path"}:
             kind = "path"
         case _:

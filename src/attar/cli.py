@@ -102,7 +102,7 @@ def prepare(
 
     Reads inline markup, the JSON rows of the original system, JSONL, CSV, TSV, Excel, Parquet, the
     three-line form, BIO tags, triplets, Label Studio exports, and MongoDB and Label Studio over the
-    network (a fetch that was stopped goes on). What cannot be used lands in rejected.jsonl with its
+    network (a MongoDB fetch that was stopped goes on). What cannot be used lands in rejected.jsonl with its
     reason, what was mended in repaired.jsonl; audit.html shows it all.
     """
     from attar import stages

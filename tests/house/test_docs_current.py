@@ -13,13 +13,19 @@ import typer
 from attar.artifact import ARTIFACT_FILES
 from attar.cli import app
 from attar.models.checkpoint import CHECKPOINT_FILES
-from attar.recipe import load_recipe
-from attar.records.audit import Reason
+from attar.recipe import Form, load_recipe
+from attar.records.outcomes import Reason
+from attar.records.repair import How
+from attar.records.summary import Summary
 from attar.stages import RunFolders
+from attar.task import task_by_name
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = [DOCS / "how-to.md", DOCS / "reference.md", DOCS / "explanation.md", ROOT / "CONTRIBUTING.md"]
+PAGES = [
+    *sorted(DOCS.glob("*.md")),
+    *(ROOT / f"{name}.md" for name in ("README", "README.zh", "CONTRIBUTING", "CHANGELOG")),
+]
 
 
 def blocks(page, language):
@@ -27,10 +33,17 @@ def blocks(page, language):
 
 
 def commands(page):
-    """The lines of a page's bash blocks that call attar, joined where they go on."""
-    lines = "\n".join(blocks(page, "bash")).replace("\\\n", " ").splitlines()
+    """The lines of a page's bash and console blocks that call attar, joined where they go on."""
+    found = [*blocks(page, "bash"), *blocks(page, "console")]
+    lines = "\n".join(found).replace("\\\n", " ").splitlines()
     calls = (re.search(r"(?:^|\s)attar (?P<rest>.*)", line) for line in lines if not line.startswith("#"))
     return [shlex.split(call["rest"], comments=True) for call in calls if call]
+
+
+def anchors(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
 def codes_of_table(heading):
@@ -57,8 +70,11 @@ def test_a_lost_marker_is_said(make_reference):
         make_reference.rewritten("# Reference\n")
 
 
-def test_prepare_reasons_are_all_there():
-    assert codes_of_table("reason in prepare") == set(get_args(Reason))
+@pytest.mark.parametrize(
+    ("heading", "codes"), [("reason in prepare", Reason), ("repair", How), ("form", Form)]
+)
+def test_codes_of_the_records_are_all_there(heading, codes):
+    assert codes_of_table(heading) == set(get_args(codes))
 
 
 def test_score_reasons_are_all_there():
@@ -67,7 +83,7 @@ def test_score_reasons_are_all_there():
     for node in ast.walk(ast.parse((scoring / "reading.py").read_text("utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Row":
             found |= {arg.value for arg in node.args[2:] if isinstance(arg, ast.Constant)}
-    for node in ast.walk(ast.parse((scoring / "rows.py").read_text("utf-8"))):
+    for node in ast.walk(ast.parse((scoring / "pairs.py").read_text("utf-8"))):
         if isinstance(node, ast.FunctionDef) and node.returns and ast.unparse(node.returns).endswith("| str"):
             returns = (each for each in ast.walk(node) if isinstance(each, ast.Return))
             constants = (
@@ -79,8 +95,17 @@ def test_score_reasons_are_all_there():
 
 def test_folders_and_files_are_named():
     text = (DOCS / "reference.md").read_text("utf-8")
-    for name in (*ARTIFACT_FILES, *CHECKPOINT_FILES, *(f"{folder}/" for folder in RunFolders._fields)):
+    prepared = ("rejected.jsonl", "repaired.jsonl", "audit.json", "audit.html", "manifest.json")
+    folders = (f"{folder}/" for folder in RunFolders._fields)
+    for name in (*ARTIFACT_FILES, *CHECKPOINT_FILES, *prepared, *folders):
         assert f"`{name}`" in text, name
+
+
+def test_what_prepare_counts_is_explained():
+    text = (DOCS / "reference.md").read_text("utf-8")
+    table = text.split("`audit.json`:", 1)[1].split("\n## ", 1)[0]
+    for key in Summary(task_by_name("cosmetics")).to_json():
+        assert f"`{key}`" in table, key
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -93,12 +118,14 @@ def test_every_command_is_one_that_attar_takes(page):
         root.commands[verb].make_context(verb, words[words.index(verb) + 1 :])
 
 
-def test_every_recipe_of_the_how_to_loads(tmp_path):
+def test_every_recipe_of_the_how_to_loads(tmp_path, monkeypatch):
     recipes = blocks(DOCS / "how-to.md", "toml")
     assert recipes
     for number, text in enumerate(recipes):
         path = tmp_path / f"recipe_{number}.toml"
         path.write_text(text, "utf-8")
+        for name in re.findall(r"\$(\w+)", text):
+            monkeypatch.setenv(name, "x")
         load_recipe(path)
 
 
@@ -106,4 +133,12 @@ def test_every_recipe_of_the_how_to_loads(tmp_path):
 def test_links_to_files_lead_somewhere(page):
     targets = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
     missing = [target for target in targets if not (page.parent / target).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_headings_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#:\s]*)#([^)]+)\)", page.read_text("utf-8"))
+    pages = ((page.parent / name if name else page, anchor) for name, anchor in links)
+    missing = [(target.name, anchor) for target, anchor in pages if anchor not in anchors(target)]
     assert not missing
