@@ -122,6 +122,19 @@ def test_samples_are_the_first_five():
     assert samples["repair:utf16"] == [Sample("a:3", ROWS[2].text, 5, 6, "6–7 became 5–6")]
 
 
+def test_a_rejected_row_shows_what_it_claims():
+    rows = [row(label="喜欢"), row(term="瓶"), row(term="瓶", start=None, end=None)]
+    samples = summed(rows).samples
+    assert (samples["unknown_label"][0].claim, samples["unknown_label"][0].start) == ("泵 · 喜欢", 4)
+    assert (samples["bad_offsets"][0].claim, samples["bad_offsets"][0].end) == ("瓶 · neg", 0)
+    assert (samples["term_not_found"][0].claim, samples["term_not_found"][0].end) == ("瓶 · neg", 0)
+
+
+def test_rows_that_can_all_be_used():
+    summary = summed([GOOD, row(text="泵坏", start=0, end=1)])
+    assert "All 2 rows can be used." in read(render_audit(summary.to_json(), summary.samples, MANIFEST))
+
+
 class Checker(HTMLParser):
     """Tags that are opened are closed, and none runs or fetches anything."""
 
@@ -181,7 +194,7 @@ def test_the_page_of_nothing():
 def test_the_page_of_good_rows_only():
     summary = summed([GOOD])
     text = read(render_audit(summary.to_json(), summary.samples, MANIFEST))
-    assert "All 1 rows can be used." in text
+    assert "The only row can be used." in text
     assert "What is repaired" not in text
     assert "How far annotators agree" not in text
 
@@ -216,4 +229,4 @@ def test_a_missing_package_is_named():
         "try:\n    render_audit({}, {}, {})\nexcept DataError as error:\n    sys.stdout.write(str(error))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install jinja2" in done.stdout
+    assert "pip install 'attar[data]'" in done.stdout

@@ -74,7 +74,7 @@ def test_thousands_of_reviews_take_seconds():
     rng = np.random.default_rng(5)
     words = ["".join(rng.choice(list("甲乙丙丁戊己庚辛壬癸子丑寅卯"), 2)) for _ in range(2000)]
     texts = ["".join(rng.choice(words, 20)) for _ in range(5000)]
-    started = time.perf_counter()
+    started = time.process_time()
     groups = group_reviews(texts, 0.5)
     assert len(set(groups.values())) == len(set(texts))
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from attar.errors import DataError
 from attar.records.summary import Sample
 
-__all__ = ["render_audit"]
+__all__ = ["audit_template", "render_audit"]
 
 _CONTEXT_CHARS = 90
 
@@ -74,6 +74,7 @@ class _Row(NamedTuple):
     term: str
     right: str
     note: str
+    claim: str
 
 
 def render_audit(
@@ -90,19 +91,7 @@ def render_audit(
     Raises:
         DataError: The package jinja2 is not installed.
     """
-    try:
-        import jinja2
-    except ImportError as error:
-        raise DataError("audit.html needs the package jinja2; pip install jinja2") from error
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("attar.records", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": _number, "share": _share, "figure": _figure}
-    page = environment.get_template("audit.html.j2").render(
+    page = audit_template().render(
         audit=audit,
         manifest=manifest,
         headline=_headline(audit),
@@ -114,10 +103,31 @@ def render_audit(
     return str(page)
 
 
+def audit_template() -> Any:  # noqa: ANN401 - of an optional package
+    """The page's template; a run that ends with the page asks for it before it begins.
+
+    Raises:
+        DataError: The package jinja2 is not installed.
+    """
+    try:
+        import jinja2
+    except ImportError as error:
+        raise DataError("audit.html needs the package jinja2; pip install 'attar[data]'") from error
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("attar.records", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": _number, "share": _share, "figure": _figure}
+    return environment.get_template("audit.html.j2")
+
+
 def _headline(audit: Mapping[str, Any]) -> str:
     read, used = audit["num_read"], audit["num_accepted"] + audit["num_confirmed"]
     if read and used == read:
-        return f"All {read:,} rows can be used."
+        return f"All {read:,} rows can be used." if read > 1 else "The only row can be used."
     headline = f"{used:,} of {read:,} rows can be used."
     reasons = list(audit["reasons"].items())
     if reasons:
@@ -141,7 +151,8 @@ def _row(sample: Sample) -> _Row:
         left = "…" + left[-_CONTEXT_CHARS:]
     if len(right) > _CONTEXT_CHARS:
         right = right[:_CONTEXT_CHARS] + "…"
-    return _Row(_writable(sample.where), left, term, right, _writable(sample.note))
+    claim = sample.claim if len(sample.claim) <= _CONTEXT_CHARS else sample.claim[:_CONTEXT_CHARS] + "…"
+    return _Row(_writable(sample.where), left, term, right, _writable(sample.note), _writable(claim))
 
 
 def _writable(text: str) -> str:

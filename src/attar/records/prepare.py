@@ -25,7 +25,7 @@ from attar.files import folder_hashes, whole_file, write_json
 from attar.recipe import DataRecipe, SourceRecipe
 from attar.records.audit import audit
 from attar.records.outcomes import Accepted, Reason, Rejection
-from attar.records.page import render_audit
+from attar.records.page import audit_template, render_audit
 from attar.records.remote import LocalRecords, fetched
 from attar.records.rows import example_row, write_rows
 from attar.records.split import SPLITS, split
@@ -55,13 +55,14 @@ def prepare(
         The manifest, as written.
 
     Raises:
-        DataError: A source cannot be read, no row can be used, or a split would be empty. Then
-            nothing but rejected.jsonl and repaired.jsonl is written.
+        DataError: A source cannot be read, no row can be used, a split would be empty, or a package
+            is missing. Then at most rejected.jsonl and repaired.jsonl are written.
     """
     if not sources:
         raise DataError("data.sources is empty; name at least one file or folder of labelled reviews")
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: a file stands where the prepared folder should go; choose another name")
+    audit_template()
     beside = out.parent / ".attar" / f"{out.name}.fetched"
     local = [fetched(source, beside / str(number)) for number, source in enumerate(sources, 1)]
     problem: DataError | None = None

@@ -38,6 +38,7 @@ class Sample:
         start: Offset of the term in it, the repaired one; equal to ``end`` where there is none.
         end: Offset one past the term.
         note: What was wrong, or how it was repaired.
+        claim: Term and label as the row has them.
     """
 
     where: str
@@ -45,6 +46,7 @@ class Sample:
     start: int
     end: int
     note: str
+    claim: str = ""
 
 
 class Summary:
@@ -157,8 +159,7 @@ class Summary:
     def _reject(self, rejection: Rejection) -> None:
         self._reasons[rejection.reason] += 1
         if len(self.samples.get(rejection.reason, ())) < _MOST_SAMPLES:
-            text = str(rejection.row[0]) if rejection.row else ""
-            self._sample(rejection.reason, Sample(rejection.where, text, 0, 0, rejection.message))
+            self._sample(rejection.reason, _rejected_sample(rejection))
 
     def _sample(self, name: str, sample: Sample) -> None:
         samples = self.samples.setdefault(name, [])
@@ -179,6 +180,18 @@ class Summary:
             for label in self._task.labels if totals[name] else ():
                 tables[name if name in shown else _OTHER][label] += counts[label]
         return tables
+
+
+def _rejected_sample(rejection: Rejection) -> Sample:
+    row = rejection.row
+    text = str(row[0]) if row else ""
+    if len(row) < 7:
+        return Sample(rejection.where, text, 0, 0, rejection.message)
+    term, start, end, label = row[1:5]
+    claim = " · ".join(str(part) for part in (term, label) if part)
+    if isinstance(start, int) and isinstance(end, int) and start >= 0 and text[start:end] == term:
+        return Sample(rejection.where, text, start, end, rejection.message, claim)
+    return Sample(rejection.where, text, 0, 0, rejection.message, claim)
 
 
 def _text_key(text: str) -> bytes:

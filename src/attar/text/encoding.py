@@ -27,6 +27,7 @@ from tokenizers import Tokenizer
 from attar.errors import RecipeError
 from attar.task import Example, InputStyle, Task
 from attar.text.normalise import Normalised, Step, normalise
+from attar.text.tokens import Tokens
 from attar.text.window import CLAUSE_MARKS, char_window, clause_window
 
 __all__ = ["Encoding", "InputSpec", "ReadToken", "TextEncoder", "model_inputs"]
@@ -114,7 +115,8 @@ class TextEncoder:
     """Turns examples into encodings.
 
     Args:
-        tokenizer: With [CLS], [SEP] and [PAD] (or <s>, </s>, <pad>) in its vocabulary.
+        tokenizer: With [CLS], [SEP] and [PAD] (or <s>, </s>, <pad>) in its vocabulary. It is set to
+            read their names in a text as text.
         spec: The input's form.
 
     Attributes:
@@ -129,6 +131,7 @@ class TextEncoder:
     def __init__(self, tokenizer: Tokenizer, spec: InputSpec) -> None:
         self.tokenizer = tokenizer
         self.spec = spec
+        self._tokens = Tokens(tokenizer)
         self._cls = self._special("[CLS]", "<s>")
         self._sep = self._special("[SEP]", "</s>")
         self.pad = self._special("[PAD]", "<pad>")
@@ -140,6 +143,10 @@ class TextEncoder:
         unknown = tokenizer.token_to_id("[UNK]"), tokenizer.token_to_id("<unk>")
         self._clause_marks = frozenset(ids[-1] for ids in marks if ids and ids[-1] not in unknown)
 
+    def __reduce__(self) -> tuple[type[TextEncoder], tuple[Tokenizer, InputSpec]]:
+        # A pickled tokenizer forgets how it was set.
+        return TextEncoder, (self.tokenizer, self.spec)
+
     def _special(self, *names: str) -> int:
         for name in names:
             found = self.tokenizer.token_to_id(name)
@@ -150,12 +157,12 @@ class TextEncoder:
     def encode(self, examples: Sequence[Example]) -> list[Encoding]:
         """Encode examples, in their order."""
         if self.spec.style == "single":
-            return [self._single(ids) for ids in self._tokenise([self._plain(e.text) for e in examples])]
+            return [self._single(ids) for ids in self._tokens.ids([self._plain(e.text) for e in examples])]
         if self.spec.style == "sentence_pair":
-            ids = self._tokenise([self._plain(text) for e in examples for text in (e.text, e.second)])
+            ids = self._tokens.ids([self._plain(text) for e in examples for text in (e.text, e.second)])
             return [self._sentences(ids[i], ids[i + 1]) for i in range(0, len(ids), 2)]
         pieces = [piece for example in examples for piece in self._placed(example).pieces]
-        ids = self._tokenise(pieces)
+        ids = self._tokens.ids(pieces)
         return [self._pair(*ids[i : i + 3]) for i in range(0, len(ids), 3)]
 
     def window(self, example: Example) -> tuple[int, int]:
@@ -179,13 +186,14 @@ class TextEncoder:
         if self.spec.window_chars is not None:
             first = max(0, start - self.spec.window_chars)
             text, start, end = char_window(text, start, end, self.spec.window_chars)
-        return _Placed((text[:start], text[start:end], text[end:]), normal, first)
+        # A side that has as many tokens as the whole encoding may is as good as endless to the window.
+        left = self._tokens.tail(text[:start], self.spec.max_tokens)
+        right = self._tokens.head(text[end:], self.spec.max_tokens)
+        return _Placed((left, text[start:end], right), normal, first + start - len(left))
 
     def _plain(self, text: str) -> str:
-        return normalise(text, self.spec.normalise).text if self.spec.normalise else text
-
-    def _tokenise(self, texts: list[str]) -> list[list[int]]:
-        return [e.ids for e in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+        plain = normalise(text, self.spec.normalise).text if self.spec.normalise else text
+        return self._tokens.head(plain, self.spec.max_tokens)
 
     def _single(self, ids: list[int]) -> Encoding:
         kept = [self._cls, *ids[: self.spec.max_tokens - 2], self._sep]

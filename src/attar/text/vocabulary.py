@@ -49,8 +49,10 @@ def prune_vocabulary(
     vocab: dict[str, int] = tree["model"]["vocab"]
     keep = {vocab[token] for token in (tree["model"]["unk_token"], "_") if token in vocab}
     keep.update(token["id"] for token in tree.get("added_tokens", ()))
+    reader = Tokenizer.from_str(json.dumps(tree))
+    reader.encode_special_tokens = True  # as attar.text.tokens reads
     for chunk in _chunks(texts):
-        for encoding in tokenizer.encode_batch_fast(chunk, add_special_tokens=False):
+        for encoding in reader.encode_batch_fast(chunk, add_special_tokens=False):
             keep.update(encoding.ids)
     for token in _common_tokens():
         if margin <= 0:

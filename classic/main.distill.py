@@ -1,0 +1,8 @@
+"""Teach a student by one teacher: the original's ``python main.distill.py``."""
+
+import sys
+
+from original.run import main
+
+if __name__ == "__main__":
+    sys.exit(main("distill"))

@@ -1,0 +1,8 @@
+"""Teach a student by several teachers: the original's ``python main.multiteacher.py``."""
+
+import sys
+
+from original.run import main
+
+if __name__ == "__main__":
+    sys.exit(main("multiteacher"))

@@ -1,0 +1,8 @@
+"""Train one model on labels: the original's ``python main.trainer.py``."""
+
+import sys
+
+from original.run import main
+
+if __name__ == "__main__":
+    sys.exit(main("trainer"))

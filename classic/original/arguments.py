@@ -1,0 +1,200 @@
+"""The original's flags, with its defaults, and which of them make no sense together.
+
+First step of every command line: ``argv -> Namespace``. Flags that the original parsed and never
+read are read here: see the help of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from attar.distillation.matches import PRESET_MATCHES
+from original.tasks import TASKS
+
+__all__ = ["Script", "parse_arguments"]
+
+Script = Literal["trainer", "distill", "multiteacher"]
+
+_DEFAULT_TOKENS = 416
+_SCHEDULES = (
+    "slanted_triangular", "warmup_linear_release", "warmup_step", "warmup_cosine", "warmup_constant",
+    "warmup_linear",
+)  # fmt: skip
+_ROOT = Path("data_root_dir")  # where the README keeps the data folders
+
+
+def parse_arguments(script: Script, argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read a command line of the original.
+
+    Args:
+        script: Which of the three it is for.
+        argv: The flags; None takes those of this process.
+
+    Returns:
+        The flags by name; ``teachers`` is the list of the teachers' weights.
+    """
+    parser = _parser(script)
+    args = parser.parse_args(argv)
+    args.script = script
+    single = [args.tuned_checkpoint_T] if args.tuned_checkpoint_T else []
+    args.teachers = list(args.tuned_checkpoint_Ts or []) if script == "multiteacher" else single
+    if args.data_dir is None and args.task_name:
+        args.data_dir = _ROOT / args.task_name
+    if args.max_seq_length is None:
+        args.max_seq_length = TASKS[args.task_name].max_tokens if args.task_name else _DEFAULT_TOKENS
+    problem = _general_problem(args) or (_teaching_problem(args) if script != "trainer" else None)
+    if problem:
+        parser.error(problem)
+    return args
+
+
+def _parser(script: Script) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"main.{script}.py", description="The original's command line, done by attar."
+    )
+    _add_files(parser)
+    _add_training(parser)
+    _add_teaching(parser)
+    return parser
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    add, known = parser.add_argument, list(TASKS)
+    add("--vocab_file", type=Path, required=True, help="vocab.txt of the student (and of the teachers)")
+    add("--output_dir", type=Path, required=True, help="where checkpoints and results go")
+    add("--data_dir", type=Path, help="folder with train, dev and test; default: data_root_dir/TASK")
+    add("--task_name", choices=known, help="what is learnt")
+    add("--aux_task_name", choices=known, help="a task whose train set is added")
+    add("--aux_data_dir", type=Path, help="folder of that task")
+    add("--bert_config_file_T", nargs="+", required=True, metavar="CONFIG",
+        help="config.json of the teacher, or of each teacher; none in the trainer")  # fmt: skip
+    add("--bert_config_file_S", type=Path, required=True, help="config.json of the model that is trained")
+    add("--vocab_file_T", nargs="+", type=Path, metavar="VOCAB",
+        help="vocab.txt of the teacher, or of each teacher, if it is another one (new here)")  # fmt: skip
+    add("--model_architecture", choices=("bert", "electra", "albert"), default="bert",
+        help="of the model that is trained; a teacher's is told by its weights")  # fmt: skip
+    add("--tuned_checkpoint_T", type=Path, help="the teacher's weights")
+    add("--tuned_checkpoint_Ts", nargs="*", type=Path, help="the weights of several teachers")
+    add("--tuned_checkpoint_S", type=Path, help="weights of the whole model, for --load_model_type all")
+    add("--init_checkpoint_S", type=Path, help="weights of the encoder, for --load_model_type bert")
+    add("--load_model_type", choices=("bert", "all", "none"), default="bert", help="how the model starts")
+    add("--only_load_embedding", action="store_true", help="of the encoder, take the embeddings alone")
+    add("--do_lower_case", action="store_true", help="lower-case the text")
+    add("--max_seq_length", type=_whole_number, help=f"longest input in tokens; default {_DEFAULT_TOKENS}")
+    add("--do_train", action="store_true", help="train")
+    add("--do_predict", action="store_true", help="evaluate on dev")
+    add("--predict_batch_size", type=_whole_number, default=8, help="examples a batch when evaluating")
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--train_batch_size", type=_whole_number, default=32, help="examples an optimiser step")
+    add("--gradient_accumulation_steps", type=_whole_number, default=1, help="parts of a batch")
+    add("--learning_rate", type=float, default=3e-5, help="peak of the schedule")
+    add("--num_train_epochs", type=float, default=3.0, help="passes over the train set")
+    add("--warmup_proportion", type=float, default=0.1, help="share of the steps in which the rate rises")
+    add("--weight_decay_rate", type=float, default=0.01, help="decoupled decay of the weights")
+    add("--schedule", choices=_SCHEDULES, default="warmup_linear_release", help="of the learning rate")
+    add("--s_opt1", type=float, default=1.0, help="release start / first step / peak over lowest rate")
+    add("--s_opt2", type=float, default=0.0, help="release level / second step")
+    add("--s_opt3", type=float, default=1.0, help="decay at each step of warmup_step")
+    add("--random_seed", type=int, default=10236797, help="decides weights, dropout and order")
+    add("--ckpt_frequency", type=_whole_number, default=2, help="checkpoints (and evaluations) an epoch")
+    add("--PRINT_EVERY", type=_whole_number, default=200, help="log the losses every so many steps")
+    add("--verbose_logging", action="store_true", help="log every row that is not used, and why")
+    add("--fp16", action="store_true", help="half precision on a GPU; bf16 on a CPU that has it")
+    add("--bf16", action="store_true", help="bf16 (new here)")
+    add("--local_rank", "--local-rank", type=int, default=-1,
+        help="as the launcher passes it; torchrun alone is enough")  # fmt: skip
+
+
+def _add_teaching(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--temperature", type=float, default=1.0, help="softens both models' probabilities")
+    add("--matches", nargs="*", default=[], metavar="PRESET", help="layers to compare: attar's preset names")
+    add("--weight", type=float, default=1.0, help="factor of the losses of --matches")
+    add("--no_inputs_mask", action="store_true", help="padding counts in the matches")
+    add("--no_logits", action="store_true", help="no loss on the logits, matches alone")
+    add("--teacher_cached", action="store_true", help="keep the teacher's answers on disk, ask once")
+    shown = "false" if parser.prog == "main.trainer.py" else "true"
+    for name, default, what in (
+        ("output_att_score", "true", "attentions before the softmax"),
+        ("output_att_sum", "false", "attentions summed over the heads"),
+        ("output_encoded_layers", "true", "matches may compare hidden states"),
+        ("output_attention_layers", "true", "matches may compare attentions"),
+    ):
+        add(f"--{name}", choices=("true", "false"), default=default, help=f"{what} (used: {shown})")
+
+
+def _whole_number(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
+    return value
+
+
+def _general_problem(args: argparse.Namespace) -> str | None:
+    missing = {
+        "bert": args.init_checkpoint_S is None and "--init_checkpoint_S",
+        "all": args.tuned_checkpoint_S is None and "--tuned_checkpoint_S",
+        "none": False,
+    }[args.load_model_type]
+    ranked = "RANK" in os.environ
+    checks = (
+        (not args.do_train and not args.do_predict, "give at least one of --do_train and --do_predict"),
+        (args.task_name is None, f"give --task_name, one of {', '.join(TASKS)}"),
+        (missing, f"--load_model_type {args.load_model_type} needs {missing}"),
+        (
+            args.only_load_embedding and args.load_model_type != "bert",
+            "--only_load_embedding goes with --load_model_type bert",
+        ),
+        (
+            (args.aux_task_name is None) != (args.aux_data_dir is None),
+            "--aux_task_name and --aux_data_dir go together",
+        ),
+        (args.fp16 and args.bf16, "--fp16 and --bf16: choose one"),
+        (
+            args.gradient_accumulation_steps > args.train_batch_size,
+            "--gradient_accumulation_steps is larger than --train_batch_size",
+        ),
+        (
+            args.local_rank != -1 and not ranked,
+            "--local_rank is for a launcher: torchrun --nproc-per-node N main.*.py ...",
+        ),
+    )
+    return next((message for wrong, message in checks if wrong), None)
+
+
+def _teaching_problem(args: argparse.Namespace) -> str | None:
+    """What is wrong with the teachers and matches of a training."""
+    flag = "--tuned_checkpoint_Ts" if args.script == "multiteacher" else "--tuned_checkpoint_T"
+    unknown = [name for name in args.matches if name not in PRESET_MATCHES]
+    compared = {
+        one.feature for name in args.matches if name in PRESET_MATCHES for one in PRESET_MATCHES[name]
+    }
+    checks = [
+        (args.do_train and not args.teachers, f"a student needs its teacher: give {flag}"),
+        (unknown, f"--matches {' '.join(unknown)}: there are {', '.join(PRESET_MATCHES)}"),
+        (
+            "hidden" in compared and args.output_encoded_layers == "false",
+            "--matches compare hidden states: they need --output_encoded_layers true",
+        ),
+        (
+            "attention" in compared and args.output_attention_layers == "false",
+            "--matches compare attentions: they need --output_attention_layers true",
+        ),
+        (
+            args.do_train and args.no_logits and not args.matches,
+            "--no_logits without --matches leaves nothing to learn from",
+        ),
+        (args.temperature <= 0, "--temperature must be above 0"),
+    ]
+    for name in ("bert_config_file_T", "vocab_file_T"):
+        given = len(getattr(args, name) or [""])
+        wrong = args.do_train and given not in (1, len(args.teachers))
+        checks.append((wrong, f"--{name}: give one for all {len(args.teachers)} teachers, or one for each"))
+    return next((message for wrong, message in checks if wrong), None)

@@ -1,0 +1,77 @@
+"""A client of the original's services: rows out, labels and probabilities in."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from typing import Any
+
+from attar.errors import DataError
+from attar.records.rows import example_row
+from attar.task import Example
+
+__all__ = ["ask_service"]
+
+_ROWS = 1000  # a request
+_TIMEOUT_S = 360.0
+_KEY_VARIABLE = "ATTAR_API_KEY"
+
+
+def ask_service(url: str, examples: Sequence[Example]) -> list[tuple[str, float]]:
+    """The (label, probability) that a service gives to each example.
+
+    Args:
+        url: Such as ``http://127.0.0.1:5000/api/predict_macbert``; rows of seven are sent.
+        examples: Labelled.
+
+    Raises:
+        DataError: It does not answer, refuses, or answers something else.
+    """
+    answers: list[tuple[str, float]] = []
+    for start in range(0, len(examples), _ROWS):
+        rows = [example_row(example)[:7] for example in examples[start : start + _ROWS]]
+        found = _post(url, {"data": rows})
+        if not isinstance(found, list) or len(found) != len(rows):
+            raise DataError(f"{url}: expected {len(rows)} answers, [label, probability, ...] each")
+        answers += [_answer(url, one) for one in found]
+    return answers
+
+
+def _answer(url: str, found: object) -> tuple[str, float]:
+    match found:
+        case [str(label), int(prob) | float(prob), *_]:
+            return label, float(prob)
+    raise DataError(f"{url}: an answer is no [label, probability, ...]; is it a route of the original's?")
+
+
+def _post(url: str, value: object) -> Any:  # noqa: ANN401 - JSON is any
+    if not url.startswith(("http://", "https://")):
+        raise DataError(f"{url}: expected http://HOST:PORT/api/...")
+    body = json.dumps(value, ensure_ascii=False).encode()
+    headers = {"content-type": "application/json"}
+    key = os.environ.get(_KEY_VARIABLE)
+    if key:
+        headers["authorization"] = f"Bearer {key}"
+    request = urllib.request.Request(url, body, headers)  # noqa: S310 - http alone, see above
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as reply:  # noqa: S310
+            return json.load(reply)
+    except urllib.error.HTTPError as error:
+        raise DataError(f"{url} answers {error.code}: {_message(error)}") from error
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise DataError(f"{url}: no answer ({reason}); is the service running?") from error
+    except ValueError as error:
+        raise DataError(f"{url}: its answer is not JSON; is it a service of the original's?") from error
+
+
+def _message(error: urllib.error.HTTPError) -> str:
+    """The reason that a service of attar gives, else the status in words."""
+    with error:
+        try:
+            return str(json.load(error)["message"])
+        except (ValueError, KeyError, TypeError):
+            return str(error.reason)

@@ -1,0 +1,140 @@
+"""A pretrained encoder as the README wants it: a folder with config.json, vocab.txt, pytorch_model.bin.
+
+``hub or folder -> weights read without running code -> checked against the config -> folder``. The
+hub is Hugging Face (HF_ENDPOINT names a mirror) or ModelScope.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attar.errors import CheckpointError
+from attar.files import whole_file
+from original.tool import say
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["download_main", "fetch_encoder", "write_encoder_folder"]
+
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_TEXTS = ("config.json", "vocab.txt")
+_CLASSIC = Path(__file__).resolve().parents[1]
+
+
+def download_main(name: str, folder: str, argv: Sequence[str] | None = None) -> None:
+    """The command line of the download tools.
+
+    Args:
+        name: The encoder on the hub, for where the command line names no other.
+        folder: What the README calls its folder, beside main.trainer.py.
+        argv: The flags; None takes those of this process.
+
+    Raises:
+        CheckpointError: It cannot be had, or is not whole.
+    """
+    parser = argparse.ArgumentParser(description=f"Download {name}; HF_ENDPOINT names a mirror.")
+    add = parser.add_argument
+    add("--model", default=name, help=f"a name on the hub, or a folder; default {name}")
+    add("--hub", choices=("huggingface", "modelscope"), default="huggingface", help="default huggingface")
+    add("--revision", help="a commit, tag or branch")
+    add("--out", type=Path, default=_CLASSIC / folder, help=f"default {folder} beside main.trainer.py")
+    args = parser.parse_args(argv)
+    source = Path(args.model)
+    if not source.is_dir():
+        source = fetch_encoder(args.model, args.hub, args.revision)
+    write_encoder_folder(source, args.out)
+    say(f"{args.model} -> {args.out}")
+
+
+def write_encoder_folder(source: Path, out: Path) -> None:
+    """Write an encoder's three files, each whole, once they are known to belong together.
+
+    Args:
+        source: Holds config.json, vocab.txt, and pytorch_model.bin or model.safetensors.
+        out: Gets config.json, vocab.txt and pytorch_model.bin.
+
+    Raises:
+        CheckpointError: A file is missing, damaged or another model's, or holds code.
+    """
+    from attar.models.classic_checkpoint import build_classic, start_encoder
+    from attar.models.classic_files import ClassicFiles
+    from attar.models.classic_weights import architecture_of, read_weights, write_weights
+    from attar.task import task_by_name
+
+    missing = [name for name in _TEXTS if not (source / name).is_file()]
+    path = next((source / name for name in _WEIGHTS if (source / name).is_file()), None)
+    if missing or path is None:
+        there = ", ".join(sorted(p.name for p in source.iterdir())[:8]) or "nothing"
+        wanted = ", ".join(missing or _WEIGHTS[1:])
+        raise CheckpointError(f"{source}: no {wanted}; there: {there}; the original needs all three files")
+    weights = _weights(path)
+    architecture = architecture_of(weights, path)
+    files = ClassicFiles(source / "config.json", source / "vocab.txt", architecture=architecture)
+    out.mkdir(parents=True, exist_ok=True)
+    with whole_file(out / "pytorch_model.bin") as draft:
+        write_weights(weights, draft)
+        if path.suffix == ".safetensors":
+            write_weights(read_weights(draft), draft)  # under today's names
+        try:
+            start_encoder(build_classic(files, task_by_name("cosmetics"), 8), draft)
+        except CheckpointError as error:
+            raise CheckpointError(str(error).replace(str(draft), str(path))) from error
+    for name in _TEXTS:
+        if (source / name).resolve() != (out / name).resolve():
+            with whole_file(out / name) as draft:
+                shutil.copyfile(source / name, draft)
+
+
+def _weights(path: Path) -> dict[str, torch.Tensor]:
+    from attar.models.classic_weights import read_weights
+
+    if path.suffix != ".safetensors":
+        return read_weights(path)
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a whole safetensors file ({error}); get it again") from error
+
+
+def fetch_encoder(name: str, hub: str, revision: str | None) -> Path:
+    """Fetch an encoder's files into the hub's own cache.
+
+    Args:
+        name: On the hub.
+        hub: "huggingface", or what HF_ENDPOINT names instead; or "modelscope".
+        revision: A commit, tag or branch; None takes the newest.
+
+    Returns:
+        The folder with the files.
+
+    Raises:
+        CheckpointError: It does not answer, or knows no such encoder.
+    """
+    try:
+        if hub == "modelscope":
+            from modelscope import snapshot_download as fetch
+        else:
+            from huggingface_hub import snapshot_download as fetch
+    except ImportError as error:
+        package = "attar[modelscope]" if hub == "modelscope" else "attar[train]"
+        raise CheckpointError(f"{hub} needs a package; pip install '{package}'") from error
+    try:
+        for weights in _WEIGHTS:  # a hub often has both, of some hundred megabytes each
+            folder = Path(fetch(name, revision=revision, allow_patterns=[*_TEXTS, weights]))
+            if (folder / weights).is_file():
+                break
+    except Exception as error:  # each hub has errors of its own, with no public base
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise CheckpointError(
+            f"{name}: cannot be fetched from {hub}: {reason} Check the name and the network; HF_ENDPOINT "
+            "names a mirror, --hub modelscope takes the other hub, --model a folder that is here"
+        ) from error
+    return folder

@@ -1,0 +1,130 @@
+"""Evaluation as the original did it: log lines, eval_results-TASK.txt, and the answers as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score, matthews_corrcoef
+
+from attar.files import write_json
+from attar.models.checkpoint import Checkpoint, predict_logits
+from attar.models.classic_files import classic_labels
+from attar.progress import progress_bar
+from attar.run import is_first_process
+from attar.task import Example, Task
+from attar.training.fit import DevScore
+from original.log import MAIN
+from original.tasks import TASKS, Metric
+
+__all__ = ["Evaluation", "figures"]
+
+_BATCHES_A_STEP = 16  # of the bar
+
+
+class Evaluation:
+    """Scores a model on the files of dev and writes what the original wrote.
+
+    Args:
+        args: The command line.
+        checkpoint: The model, as it stands whenever it is scored.
+        dev: Name of an evaluation -> its examples.
+
+    Attributes:
+        results: The figures of the last evaluation.
+    """
+
+    def __init__(
+        self, args: argparse.Namespace, checkpoint: Checkpoint, dev: Mapping[str, Sequence[Example]]
+    ) -> None:
+        self.args, self.checkpoint, self.dev = args, checkpoint, dev
+        self.results: dict[str, dict[str, float]] = {}
+        self._logits: dict[str, NDArray[np.float32]] = {}
+
+    def score(self) -> DevScore:
+        """Score the model on every file of dev; the first one's accuracy decides."""
+        labels = set()
+        for name, examples in self.dev.items():
+            self._logits[name] = self._answer(name, examples)
+            gold = np.array([self.checkpoint.task.index_of(example) for example in examples])
+            chosen = self._logits[name].argmax(1)
+            labels |= set(chosen.tolist())
+            self.results[name] = figures(TASKS[self.args.task_name].metric, gold, chosen)
+            if self.args.do_predict:
+                MAIN.info("task:,%s", name)
+                MAIN.info("result: %s", self.results[name])
+                self._say_time(len(examples))
+        first = next(iter(self.dev))
+        hits = self._logits[first].argmax(1) == [self.checkpoint.task.index_of(e) for e in self.dev[first]]
+        detail = {f"dev/{key}": value for key, value in self.results[first].items()}
+        return DevScore(float(hits.mean()), detail, collapsed=len(labels) == 1)
+
+    def write(self, step: int) -> None:
+        """Write the last scores, of the weights after ``step`` steps."""
+        if not self.args.do_predict or not is_first_process():
+            return
+        for name, result in self.results.items():
+            MAIN.info("***** Eval results %d task %s *****", step, name)
+            with (self.args.output_dir / f"eval_results-{name}.txt").open("a", encoding="utf-8") as stream:
+                stream.write(f"step: {step} ****\n ")
+                for key in sorted(result):
+                    MAIN.info("%s = %s", key, result[key])
+                    stream.write(f"{key} = {result[key]}\n")
+            if self.args.script == "trainer":
+                path = self.args.output_dir / f"eval_results-{name}.json"
+                _write_answers(path, self.checkpoint.task, self._logits[name])
+
+    def _answer(self, name: str, examples: Sequence[Example]) -> NDArray[np.float32]:
+        size = self.args.predict_batch_size
+        if self.args.do_predict:
+            MAIN.info("Predicting...")
+            MAIN.info("***** Running predictions *****")
+            MAIN.info(" task name = %s", name)
+            MAIN.info("  Num  examples = %d", len(examples))
+            MAIN.info("  Batch size = %d", size)
+        step = size * _BATCHES_A_STEP
+        parts = []
+        self._seconds = -time.monotonic()
+        with progress_bar("Evaluating", -(-len(examples) // size)) as advance:
+            for start in range(0, len(examples), step):
+                chunk = examples[start : start + step]
+                parts.append(predict_logits(self.checkpoint, chunk, size))
+                advance(-(-len(chunk) // size))
+        self._seconds += time.monotonic()
+        return np.concatenate(parts)
+
+    def _say_time(self, count: int) -> None:
+        each = self._seconds / count
+        MAIN.info(
+            "--- 评估%d条数据的总耗时是 %s seconds, 每条耗时 %s seconds ---", count, self._seconds, each
+        )
+
+
+def figures(metric: Metric, gold: NDArray[np.int64], chosen: NDArray[np.int64]) -> dict[str, float]:
+    """The figures of a task, by the names that eval_results has.
+
+    Args:
+        metric: Which ones.
+        gold: [N] indices of the labels.
+        chosen: [N] indices of the answers.
+    """
+    if metric == "mcc":
+        return {"mcc": float(matthews_corrcoef(gold, chosen))}
+    accuracy = float((gold == chosen).mean())
+    if metric == "acc":
+        return {"acc": accuracy}
+    f1 = float(f1_score(gold, chosen, zero_division=0.0))
+    return {"acc": accuracy, "f1": f1, "acc_and_f1": (accuracy + f1) / 2}
+
+
+def _write_answers(path: Path, task: Task, logits: NDArray[np.float32]) -> None:
+    """``[[pred_id, max_prob], ...]``, the ids in the order of the original's labels."""
+    theirs = classic_labels(task)
+    shifted = np.exp(logits - logits.max(1, keepdims=True))
+    probs = (shifted / shifted.sum(1, keepdims=True)).max(1)
+    ids = [theirs.index(task.labels[i]) for i in logits.argmax(1)]
+    write_json(path, [[i, float(p)] for i, p in zip(ids, probs, strict=True)], indent=None)

@@ -1,0 +1,58 @@
+"""Log lines in the original's format, on stderr and in ``output_dir/log.txt``."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from attar.run import is_first_process
+
+__all__ = ["DATA", "MAIN", "logged"]
+
+MAIN = logging.getLogger("Main")
+DATA = logging.getLogger("utils")
+"""The name that the original's data lines have."""
+
+_FORMAT = logging.Formatter("%(asctime)s - %(levelname)s - %(name)s -  %(message)s", "%Y/%m/%d %H:%M:%S")
+
+
+@contextlib.contextmanager
+def logged(folder: Path) -> Iterator[None]:
+    """While it is open, log this run; of several processes only the first speaks.
+
+    Args:
+        folder: Gets log.txt, to which is appended.
+    """
+    # transformers draws bars of its own over ours.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    folder.mkdir(parents=True, exist_ok=True)
+    handlers: list[logging.Handler] = [logging.NullHandler()]
+    if is_first_process():
+        handlers = [
+            logging.StreamHandler(sys.stderr),
+            logging.FileHandler(folder / "log.txt", encoding="utf-8"),
+        ]
+    loggers = (MAIN, DATA, logging.getLogger("attar"))
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        for handler in handlers:
+            handler.setFormatter(_FORMAT)
+            logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger, (level, propagate) in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+            logger.propagate = propagate
+            for handler in handlers:
+                logger.removeHandler(handler)
+        for handler in handlers:
+            handler.close()

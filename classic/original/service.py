@@ -1,0 +1,163 @@
+"""The original's services: ABSA on port 5000, components on 5010.
+
+``flags -> models -> attar.serving``. Where the command line names no model, the paths of the original
+are looked at, so that the service starts from inside a folder that has them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from attar.errors import CheckpointError
+from attar.models.classic_weights import architecture_of, read_weights
+from attar.serving.app import create_classic_app
+from attar.serving.classic import ClassicModels
+from attar.serving.classic_rows import ClassicModel
+from attar.serving.limits import CLASSIC_LIMITS
+from attar.serving.server import key_from_environment, listen, serve
+from original.service_models import ModelReader, Newest, first_use
+from original.service_training import StartFiles, TrainingService, TrainSettings
+from original.tasks import TASKS
+from original.tool import say
+
+__all__ = ["Defaults", "models_of", "read_flags", "serve_original"]
+
+_NAMED = ("macbert", "albert")
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """Where the original kept what a service needs.
+
+    Attributes:
+        tasks: That it can answer, the usual one first.
+        port: To listen on.
+        model: Weights, config, vocab of the model that answers.
+        named: The same of macbert and albert.
+        train_from: The same of what a training starts from.
+    """
+
+    tasks: tuple[str, ...]
+    port: int
+    model: tuple[str, str, str]
+    named: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    train_from: tuple[str, str, str] | None = None
+
+
+def serve_original(defaults: Defaults, argv: Sequence[str] | None = None) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Args:
+        defaults: Of the service.
+        argv: The flags; None takes those of this process.
+
+    Raises:
+        AttarError: A model, the address or the key does not do.
+    """
+    args = read_flags(defaults, argv)
+    key = key_from_environment(os.environ)
+    models, close = models_of(args)
+    try:
+        app = create_classic_app(models, limits=CLASSIC_LIMITS, api_key=key)
+        listener = listen(args.host, args.port)
+        shown = f"[{args.host}]" if ":" in args.host else args.host
+        without = "" if key else ", without a key"
+        say(f"serving: http://{shown}:{listener.getsockname()[1]}{without}")
+        serve(app, listener, grace_s=args.grace_s)
+    finally:
+        close()
+
+
+def read_flags(defaults: Defaults, argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The flags of a service; what they do not name is where the original kept it, if it is there."""
+    parser = argparse.ArgumentParser(description="A service of the original: POST /api/...")
+    add = parser.add_argument
+    paths = "an artifact's or a checkpoint's folder, or WEIGHTS CONFIG VOCAB"
+    add("--model", nargs="+", type=Path, default=list(map(Path, defaults.model)), metavar="PATH",
+        help=f"answers /api/predict*: {paths}; default {' '.join(defaults.model)}")  # fmt: skip
+    for name in _NAMED:
+        place = defaults.named.get(name)
+        shown = " ".join(place) if place else "the model"
+        add(f"--{name}", nargs="+", type=Path, default=_if_there(place), metavar="PATH",
+            help=f"answers /api/predict_{name}: {paths}; default {shown}")  # fmt: skip
+    start = defaults.train_from
+    add("--train_from", nargs=3, type=Path, default=_if_there(start), metavar=("WEIGHTS", "CONFIG", "VOCAB"),
+        help="the encoder that a training starts from; default: "
+        f"{' '.join(start) + ' if it is there, else ' if start else ''}the whole model")  # fmt: skip
+    add("--task_name", choices=defaults.tasks, default=defaults.tasks[0], help=f"default {defaults.tasks[0]}")
+    add(
+        "--labels", help="the labels in the order of a gs*.pkl's logits, with commas; default: the original's"
+    )
+    add("--cased", action="store_true", help="the models were trained without --do_lower_case")
+    add("--max_seq_length", type=int, default=70, help="longest input in tokens; default 70")
+    add("--host", default="127.0.0.1", help="to listen on; 0.0.0.0 for all, as the original did")
+    add("--port", type=int, default=defaults.port, help=f"default {defaults.port}; 0 takes any that is free")
+    add("--grace_s", type=float, default=CLASSIC_LIMITS.timeout_s, help="for open requests at the end")
+    add("--no_train", action="store_true", help="no /api/train")
+    add("--output_dir", type=Path, help="of the trainings; default output_root_dir/train_api/TASK")
+    add("--num_train_epochs", type=float, default=1.0, help="default 1")
+    add("--train_batch_size", type=int, default=8, help="default 8")
+    add("--learning_rate", type=float, default=2e-5, help="default 2e-5")
+    add("--random_seed", type=int, default=9580, help="default 9580")
+    return parser.parse_args(argv)
+
+
+def models_of(args: argparse.Namespace) -> tuple[ClassicModels, Callable[[], None]]:
+    """What the routes ask, and a function that ends it.
+
+    Raises:
+        AttarError: A model cannot be loaded.
+    """
+    labels = tuple(label.strip() for label in args.labels.split(",")) if args.labels else ()
+    reader = ModelReader(TASKS[args.task_name].task, args.max_seq_length, labels, not args.cased)
+    _check_there("--model", args.model)
+    served, task = reader.load(args.model)
+    named: dict[str, Callable[[], ClassicModel]] = {}
+    for name in _NAMED:
+        paths = getattr(args, name)
+        if paths is None or paths == args.model:
+            named[name] = lambda: served
+        else:
+            _check_there(f"--{name}", paths)
+            named[name] = first_use(lambda paths=paths: reader.load(paths)[0])  # type: ignore[misc]
+    training = None if args.no_train else _training(args, is_reordered=bool(labels))
+    if training is None:
+        return ClassicModels(task, served, named=named), lambda: None
+    newest = Newest(training.newest, ModelReader(reader.task, reader.max_tokens, (), reader.lower_case))
+    return ClassicModels(task, served, newest, named, training), training.close
+
+
+def _training(args: argparse.Namespace, *, is_reordered: bool) -> TrainingService | None:
+    """The training service; None where there are no weights to start from."""
+    start = args.train_from
+    if start is not None:
+        _check_there("--train_from", start)
+    # The trainer takes a whole model's logits in the original's order alone.
+    elif len(args.model) == 3 and not is_reordered:
+        start = args.model
+    else:
+        return None
+    weights, config, vocab = start
+    architecture = architecture_of(read_weights(weights), weights)
+    files = StartFiles(weights, config, vocab, architecture, is_whole=args.train_from is None)
+    settings = TrainSettings(
+        args.task_name, args.max_seq_length, not args.cased, args.num_train_epochs, args.train_batch_size,
+        args.learning_rate, args.random_seed,
+    )  # fmt: skip
+    out = args.output_dir or Path("output_root_dir/train_api") / args.task_name
+    return TrainingService(files, settings, out)
+
+
+def _if_there(paths: Sequence[str] | None) -> list[Path] | None:
+    found = [Path(path) for path in paths or ()]
+    return found if found and all(path.is_file() for path in found) else None
+
+
+def _check_there(flag: str, paths: Sequence[Path]) -> None:
+    for path in paths:
+        if not path.exists():
+            raise CheckpointError(f"{flag} {path}: no such file or folder, seen from {Path.cwd()}")

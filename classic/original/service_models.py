@@ -1,0 +1,137 @@
+"""The models that the services ask: artifacts, checkpoint folders, and gs*.pkl with config and vocab.
+
+``paths -> Checkpoint or Predictor -> ClassicModel``, which is all that ``attar.serving.classic``
+knows of a model.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from attar.artifact import load_artifact
+from attar.errors import CheckpointError, RecipeError
+from attar.files import content_hash, file_hash
+from attar.models.checkpoint import Checkpoint, load_checkpoint, predict_logits
+from attar.models.classic_checkpoint import load_classic
+from attar.models.classic_files import ClassicFiles
+from attar.scoring.predictor import Predictor, softmax
+from attar.serving.classic import model_of
+from attar.serving.classic_rows import ClassicModel
+from attar.task import Example, Task
+
+__all__ = ["ModelReader", "Newest", "first_use"]
+
+_LOG = logging.getLogger(__name__)
+_BATCH_SIZE = 64  # the original's
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReader:
+    """Loads models for one service.
+
+    Attributes:
+        task: What all of its models answer.
+        max_tokens: Longest input of a gs*.pkl, special tokens included.
+        labels: In the order of a gs*.pkl's logits; empty for the original's order.
+        lower_case: Whether a gs*.pkl was trained with ``--do_lower_case``.
+    """
+
+    task: Task
+    max_tokens: int = 70
+    labels: tuple[str, ...] = ()
+    lower_case: bool = True
+
+    def load(self, paths: Sequence[Path]) -> tuple[ClassicModel, Task]:
+        """A model, and its task.
+
+        Args:
+            paths: An artifact or a checkpoint folder of attar; or weights, config.json and vocab.txt.
+
+        Raises:
+            ArtifactError: It is a damaged artifact.
+            CheckpointError: A file is missing or cannot be used.
+            RecipeError: It answers another task.
+        """
+        if len(paths) == 1 and (paths[0] / "model.onnx").is_file():
+            predictor = Predictor(load_artifact(paths[0]))
+            model, task = model_of(predictor), predictor.task
+        else:
+            checkpoint = self._checkpoint(paths)
+            model, task = _model(checkpoint, paths), checkpoint.task
+        if task.labels != self.task.labels or not task.has_term:
+            raise RecipeError(
+                f"{paths[0]}: a model of the task {task.name!r} with {', '.join(task.labels)}; this service "
+                f"answers {self.task.name!r} with {', '.join(self.task.labels)}: see --task_name"
+            )
+        _LOG.info("%s: loaded as version %s", paths[0], model.version)
+        return model, task
+
+    def _checkpoint(self, paths: Sequence[Path]) -> Checkpoint:
+        if len(paths) == 1:
+            return load_checkpoint(paths[0])
+        if len(paths) != 3:
+            raise CheckpointError(
+                f"{paths[0]}: a model is one folder, or weights, config.json and vocab.txt; "
+                f"got {len(paths)} paths"
+            )
+        weights, config, vocab = paths
+        files = ClassicFiles(config, vocab, weights, lower_case=self.lower_case, labels=self.labels)
+        return load_classic(files, self.task, self.max_tokens)
+
+
+def _model(checkpoint: Checkpoint, paths: Sequence[Path]) -> ClassicModel:
+    checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+    def probs(examples: Sequence[Example]) -> NDArray[np.float32]:
+        return softmax(predict_logits(checkpoint, examples, _BATCH_SIZE), 1.0)
+
+    files = [path / "model.safetensors" if path.is_dir() else path for path in paths]
+    version = content_hash([file_hash(path) for path in files])[:12]
+    return ClassicModel(probs, checkpoint.encoder.window, version)
+
+
+def first_use(load: Callable[[], ClassicModel]) -> Callable[[], ClassicModel]:
+    """A function that loads a model when it is first called."""
+    lock = threading.Lock()
+    found: list[ClassicModel] = []
+
+    def get() -> ClassicModel:
+        with lock:
+            if not found:
+                found.append(load())
+            return found[0]
+
+    return get
+
+
+class Newest:
+    """The newest checkpoint of a training service, loaded when it is asked for.
+
+    Args:
+        find: The paths of the newest checkpoint, None where there is none yet.
+        reader: Loads it.
+    """
+
+    def __init__(self, find: Callable[[], tuple[Path, ...] | None], reader: ModelReader) -> None:
+        self._find, self._reader = find, reader
+        self._lock = threading.Lock()
+        self._loaded: tuple[tuple[Path, ...], ClassicModel] | None = None
+
+    def __call__(self) -> ClassicModel | None:
+        """The model, or None."""
+        with self._lock:
+            paths = self._find()
+            if paths is None:
+                return None
+            if self._loaded is None or self._loaded[0] != paths:
+                self._loaded = None  # two models need not fit into memory
+                self._loaded = (paths, self._reader.load(paths)[0])
+            return self._loaded[1]

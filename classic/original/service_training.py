@@ -1,0 +1,185 @@
+"""/api/train: each request's rows become a checkpoint, by main.trainer.py in a process of its own.
+
+The service goes on answering meanwhile, its random numbers and its log stay its own, and what a
+training leaves in memory ends with it. Every training starts from the same weights and gets a
+numbered folder with all that its checkpoint needs; it has its number only once it is whole.
+
+    output_root_dir/train_api/TASK/0007/  gs12.pkl config.json vocab.txt data/ eval_results-TASK.txt log.txt
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from attar.errors import CheckpointError, DataError
+from attar.records.rows import write_rows
+from attar.run import locked
+from attar.task import Example
+from original.data import load_examples, source_of
+from original.tasks import TASKS
+
+__all__ = ["StartFiles", "TrainSettings", "TrainingService"]
+
+_LOG = logging.getLogger(__name__)
+_TRAINER = Path(__file__).resolve().parents[1] / "main.trainer.py"
+_CONFIG, _VOCAB = "config.json", "vocab.txt"
+_TOLD = " -  "  # between the head of a log line and what it says
+
+
+@dataclass(frozen=True, slots=True)
+class StartFiles:
+    """What every training starts from.
+
+    Attributes:
+        weights: A pretrained encoder's, or a whole model's.
+        config: config.json.
+        vocab: vocab.txt.
+        architecture: bert, electra or albert.
+        is_whole: Whether the classifier is taken from ``weights`` too.
+    """
+
+    weights: Path
+    config: Path
+    vocab: Path
+    architecture: str
+    is_whole: bool
+
+    def flags(self) -> list[str]:
+        """For main.trainer.py."""
+        start = ("all", "--tuned_checkpoint_S") if self.is_whole else ("bert", "--init_checkpoint_S")
+        return [
+            "--vocab_file", str(self.vocab), "--bert_config_file_T", "none",
+            "--bert_config_file_S", str(self.config), "--model_architecture", self.architecture,
+            "--load_model_type", start[0], start[1], str(self.weights),
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """How it is trained; the original service's settings.
+
+    Attributes:
+        task_name: For main.trainer.py.
+        max_tokens: Longest input.
+        lower_case: Whether the text is lower-cased.
+        epochs: Passes over the rows.
+        batch_size: At most; fewer rows make one batch.
+        learning_rate: Peak of the schedule.
+        seed: Order of the rows and dropout.
+    """
+
+    task_name: str
+    max_tokens: int = 70
+    lower_case: bool = True
+    epochs: float = 1.0
+    batch_size: int = 8
+    learning_rate: float = 2e-5
+    seed: int = 9580
+
+    def flags(self, num_rows: int) -> list[str]:
+        """For main.trainer.py."""
+        return [
+            "--task_name", self.task_name, "--max_seq_length", str(self.max_tokens),
+            *(["--do_lower_case"] if self.lower_case else []),
+            "--num_train_epochs", f"{self.epochs:g}", "--learning_rate", f"{self.learning_rate:g}",
+            "--train_batch_size", str(min(self.batch_size, num_rows)), "--random_seed", str(self.seed),
+            "--schedule", "slanted_triangular", "--s_opt1", "30", "--ckpt_frequency", "1",
+            "--do_train", "--do_predict",
+        ]  # fmt: skip
+
+
+class TrainingService:
+    """Trains on request, and knows the newest checkpoint that came of it.
+
+    Args:
+        start: What every training starts from.
+        settings: How it is trained.
+        folder: Gets a numbered folder for each training.
+    """
+
+    def __init__(self, start: StartFiles, settings: TrainSettings, folder: Path) -> None:
+        self._start, self._settings, self._folder = start, settings, folder
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._is_closed = False
+
+    def __call__(self, train: Sequence[Example], dev: Sequence[Example]) -> None:
+        """Train on ``train``, evaluate on ``dev``.
+
+        Raises:
+            DataError: None of these rows can be trained on, or evaluated.
+            CheckpointError: The trainer failed; its last line says why.
+            RecipeError: Another service trains in the same folder.
+        """
+        with locked(self._folder):
+            for draft in self._folder.glob("*.part"):
+                shutil.rmtree(draft, ignore_errors=True)
+            number = max(self._numbers(), default=0) + 1
+            draft, whole = self._folder / f"{number:04}.part", self._folder / f"{number:04}"
+            num_rows = self._write_data(draft / "data", train, dev)
+            flags = [*self._start.flags(), *self._settings.flags(num_rows)]
+            self._run([*flags, "--data_dir", str(draft / "data"), "--output_dir", str(draft)])
+            if not list(draft.glob("gs*.pkl")):
+                raise CheckpointError(f"{draft}: the training wrote no gs*.pkl; see log.txt there")
+            shutil.copyfile(self._start.config, draft / _CONFIG)
+            shutil.copyfile(self._start.vocab, draft / _VOCAB)
+            draft.rename(whole)
+        _LOG.info("trained on %d rows -> %s", num_rows, whole)
+
+    def newest(self) -> tuple[Path, Path, Path] | None:
+        """Weights, config and vocab of the newest checkpoint; None before the first training."""
+        number = max(self._numbers(), default=None)
+        if number is None:
+            return None
+        folder = self._folder / f"{number:04}"
+        weights = max(folder.glob("gs*.pkl"), key=lambda path: int(path.stem.removeprefix("gs")))
+        return weights, folder / _CONFIG, folder / _VOCAB
+
+    def close(self) -> None:
+        """End a training that runs; its rows are lost."""
+        with self._lock:
+            self._is_closed = True
+            process = self._process
+        if process is not None:
+            process.terminate()
+            process.wait()
+
+    def _numbers(self) -> list[int]:
+        return [int(path.name) for path in self._folder.glob("[0-9]*") if path.name.isdecimal()]
+
+    def _write_data(self, folder: Path, train: Sequence[Example], dev: Sequence[Example]) -> int:
+        """Write the rows as the trainer's data folder; the number of those that it will train on."""
+        folder.mkdir(parents=True)
+        used = {}
+        for stem, examples in (("train", train), ("dev", dev)):
+            write_rows(folder / f"{stem}.json", examples)
+            task = TASKS[self._settings.task_name]
+            source = source_of(folder, task, stem, "train" if stem == "train" else "dev")
+            try:
+                used[stem] = len(load_examples(source, task, verbose=False).examples)
+            except DataError as error:
+                # A client knows nothing of where its rows were laid.
+                raise DataError(str(error).replace(f"{folder}/", "")) from error
+        return used["train"]
+
+    def _run(self, flags: Sequence[str]) -> None:
+        command = [sys.executable, str(_TRAINER), *flags]
+        with self._lock:
+            if self._is_closed:
+                raise CheckpointError("the service is ending; ask again when it is back")
+            self._process = subprocess.Popen(  # noqa: S603 - our own script; the flags are the operator's
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+                errors="replace",
+            )  # fmt: skip
+        _, said = self._process.communicate()
+        code, self._process = self._process.returncode, None
+        if code:
+            last = next((line for line in reversed(said.splitlines()) if line.strip()), "no word")
+            raise CheckpointError(f"main.trainer.py ended with {code}: {last.split(_TOLD, 1)[-1]}")

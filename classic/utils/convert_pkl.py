@@ -1,0 +1,97 @@
+"""Old checkpoints in today's forms: ``python utils/convert_pkl.py gs3024.pkl new.pkl``.
+
+Reads what ``torch.save`` wrote before and since PyTorch 1.6, weights alone: nothing that is pickled
+in a file is run. The ending of the second name says what is written: ``.pkl`` or ``.bin`` a
+state_dict as a zip (or, with ``--old``, in the form before it), ``.safetensors``, and without an
+ending a checkpoint folder of attar, which also needs ``--config`` and ``--vocab``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from attar.errors import CheckpointError
+from attar.files import whole_file
+from attar.task import BUILT_IN_TASKS, task_by_name
+from original.tool import run_tool, say
+
+_PICKLES = (".pkl", ".bin", ".pt", ".pth")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Convert one file."""
+    args = _parser().parse_args(argv)
+    out: Path = args.out
+    if out.resolve() == args.weights.resolve():
+        raise CheckpointError(f"{out} is the file that is read; name another one")
+    if args.old and out.suffix not in _PICKLES:
+        raise CheckpointError(f"{out}: --old goes with {', '.join(_PICKLES)}")
+    if out.suffix in _PICKLES:
+        _write_pickle(args.weights, out, zipped=not args.old)
+    elif out.suffix == ".safetensors":
+        _write_safetensors(args.weights, out)
+    elif not out.suffix:
+        _write_checkpoint(args)
+    else:
+        raise CheckpointError(f"{out}: expected {', '.join(_PICKLES)}, .safetensors, or a folder's name")
+    say(f"{args.weights} -> {out}")
+
+
+def _write_pickle(path: Path, out: Path, *, zipped: bool) -> None:
+    """The same tensors under the same names: the original loads strictly."""
+    import torch
+
+    from attar.models.classic_weights import read_weights, write_weights
+
+    read_weights(path)  # says what is wrong with a file that is no state_dict
+    weights = torch.load(path, map_location="cpu", weights_only=True)
+    write_weights(weights, out, zipped=zipped)
+
+
+def _write_safetensors(path: Path, out: Path) -> None:
+    from safetensors.torch import save_file
+
+    from attar.models.classic_weights import read_weights
+
+    # Tied weights share their memory, which this format does not know.
+    weights = {name: value.clone().contiguous() for name, value in read_weights(path).items()}
+    with whole_file(out) as draft:
+        save_file(weights, draft, metadata={"format": "pt"})
+
+
+def _write_checkpoint(args: argparse.Namespace) -> None:
+    from attar.models.classic_checkpoint import convert_classic
+    from attar.models.classic_files import ClassicFiles
+
+    if args.config is None or args.vocab is None:
+        raise CheckpointError(f"{args.out}: a checkpoint folder needs --config and --vocab too")
+    order = tuple(label.strip() for label in args.labels.split(",")) if args.labels else ()
+    files = ClassicFiles(
+        args.config, args.vocab, args.weights, args.model_architecture, not args.cased, order
+    )
+    convert_classic(files, task_by_name(args.task_name), args.max_seq_length, args.out)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Old checkpoints in today's forms.")
+    add = parser.add_argument
+    add("weights", type=Path, metavar="OLD", help="a gs*.pkl or pytorch_model.bin of any age")
+    add("out", type=Path, metavar="NEW", help=".pkl, .safetensors, or the name of a checkpoint folder")
+    add("--old", action="store_true", help="write the form that PyTorch before 1.6 reads")
+    add("--config", type=Path, help="a checkpoint folder: the config.json of the weights")
+    add("--vocab", type=Path, help="a checkpoint folder: the vocab.txt of the weights")
+    add("--task_name", choices=sorted(BUILT_IN_TASKS), default="cosmetics", help="default cosmetics")
+    add("--max_seq_length", type=int, default=70, help="longest input in tokens; default 70")
+    add("--model_architecture", choices=("bert", "electra", "albert"), help="default: as the weights say")
+    add("--labels", help="the labels in the order of the logits, with commas; default: the original's")
+    add("--cased", action="store_true", help="the weights were trained without --do_lower_case")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(run_tool(main))
