@@ -117,6 +117,7 @@ def test_every_folder_holds_what_it_promises(story):
     _, folders = story
     assert folders == RunFolders.under(folders.data.parent)
     prepared = {"train.json", "dev.json", "test.json", "rejected.jsonl", "manifest.json"}
+    prepared |= {"repaired.jsonl", "audit.json", "audit.html"}
     assert {p.name for p in folders.data.iterdir()} == prepared
     checkpoint = {"config.json", "model.safetensors", "tokenizer.json", "attar.json", "metrics.jsonl"}
     for folder in (folders.teacher, folders.student, folders.finetuned):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from attar.recipe import DataRecipe, SourceRecipe
 from attar.records.audit import Rejection, audit
 from attar.records.groups import grams
 from attar.records.record import Record
@@ -25,7 +26,7 @@ FOLDERS = {"cosmetics": ("cosmetics", "cosmetics_hard"), "components": ("compone
 
 
 def read(task: str) -> list[Record | Rejection]:
-    return [record for folder in FOLDERS[task] for record in read_source(CORPUS / folder, {})]
+    return [record for folder in FOLDERS[task] for record in read_source(SourceRecipe(path=str(CORPUS / folder)))]
 
 
 def by_review(task: str) -> dict[str, list[Record]]:
@@ -37,7 +38,7 @@ def by_review(task: str) -> dict[str, list[Record]]:
 
 def test_every_row_is_accepted_and_points_at_its_term(task):
     records = read(task)
-    outcomes = list(audit(records, BUILT_IN_TASKS[task]))
+    outcomes = list(audit(records, BUILT_IN_TASKS[task], DataRecipe()))
     assert [(row.where, row.reason) for row in outcomes if isinstance(row, Rejection)] == []
     assert len(outcomes) == len(records)
     for record in records:
