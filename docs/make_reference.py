@@ -1,10 +1,11 @@
-"""Rewrite what reference.md says of recipes and of the command line, from the code itself.
+"""Rewrite what reference.md says of recipes, presets, limits and the command line, from the code itself.
 
     .venv/bin/python docs/make_reference.py
 
 The keys, types and defaults come from the pydantic models of ``attar.recipe``, the options from the
-typer application. What a key does stands in ``MEANINGS`` below: a key without a line, or a line
-without a key, stops the script. ``tests/house/test_docs_current.py`` runs it without writing.
+typer application, presets and limits from the tables that the code reads. What a key does stands in
+``MEANINGS`` below, what a limit does in ``LIMITS``: a key without a line, or a line without a key,
+stops the script. ``tests/house/test_docs_current.py`` runs it without writing.
 """  # noqa: INP001 - a script, not a package
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ import json
 import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 from typer.models import ArgumentInfo, OptionInfo
 
 from attar.cli import app
+from attar.distillation.matches import EQUAL_WIDTHS, PRESET_MATCHES, Match
 from attar.recipe import FitRecipe, Recipe
+from attar.serving.limits import CLASSIC_LIMITS, Limits
 from attar.task import BUILT_IN_TASKS
 
-__all__ = ["MEANINGS", "command_line", "recipe_keys", "rewritten"]
+__all__ = ["LIMITS", "MEANINGS", "command_line", "limits", "presets", "recipe_keys", "rewritten"]
 
 REFERENCE = Path(__file__).with_name("reference.md")
 
@@ -65,11 +69,14 @@ _DISTILLATION = {
     "transfer": "More sources, as in `data.sources`, for the teachers to answer; their labels are not read.",
     "more_teachers": 'Checkpoints beside the run\'s own teacher, or `"linear"`, the baseline.',
     "teacher_weights": "How much each teacher's logits count: equally, by dev score, or a number each.",
-    "matches": "Layers of the student that are compared with the teacher's: names of presets, or tables.",
+    "matches": "Layers of the student that are compared with those of the first teacher that reads its "
+    'tokens: [`"auto"`, names of presets](#matches), or tables.',
     "attention": "What the attentions of `matches` are: scores or probs, of each head or summed.",
     "mask_padding": "Leave padding out of `matches`; the original system's `no_inputs_mask` did not.",
-    "match_scale": "Whether in `matches` each example weighs the same, or each token, as in TextBrewer.",
-    "cache": "What is kept of the teachers' answers; the rest is computed in each step.",
+    "match_scale": "Whether in `matches` each example weighs the same, or each token, as in TextBrewer "
+    "(where `mmd` also is divided by the padded length).",
+    "cache": "What is kept of the teachers' answers: logits, with them the layers that matches want (never "
+    "attentions), or nothing; the rest is computed in each step.",
     "cache_limit_gb": "Most that the kept features may take.",
 }
 _LEADS: Mapping[str, str] = {
@@ -167,9 +174,9 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
     },
     "distill": _TRAINING | _DISTILLATION,
     "distill.matches": {
-        "preset": "A name; instead of all the others but `weight`.",
+        "preset": '`"auto"` or a [name](#presets-of-matches); instead of all the others but `weight`.',
         "feature": "What is compared.",
-        "loss": "By which loss; see `attar.distillation.matches`.",
+        "loss": "By which [loss](#losses-of-matches).",
         "teacher_layer": "Of the teacher, 0 is the embeddings; a pair where the loss is about two layers.",
         "student_layer": "Of the student, likewise.",
         "weight": "Multiplies the loss, or every loss of the preset.",
@@ -186,6 +193,14 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "speed_examples": "Test examples that are timed.",
         "speed_repeats": "Interleaved rounds of timing.",
     },
+}
+LIMITS: Mapping[str, str] = {
+    "max_body_bytes": "Longest body: 413.",
+    "max_rows": "Rows in one request: 422.",
+    "max_chars": "Characters of one text: 422.",
+    "max_mentions": "Occurrences of terms in one request: 422.",
+    "max_waiting": "Requests that wait for their turn: 503 for the next one.",
+    "timeout_s": "Seconds for the body to arrive (408), and for the answer to be ready (503).",
 }
 
 
@@ -359,19 +374,50 @@ def _value(hint: Any) -> str:  # noqa: ANN401 - as above
     return {Path: "path", int: "integer"}.get(kind, "text")
 
 
+def presets() -> str:
+    """The presets of ``distill.matches``, as a Markdown table."""
+    rows = ["| preset | loss | layers | projected |", "| --- | --- | --- | --- |"]
+    for name, matches in PRESET_MATCHES.items():
+        layers = ", ".join(match.name.partition("@")[2] for match in matches)
+        losses = ", ".join(dict.fromkeys(f"`{match.loss}`" for match in matches))
+        rows.append(f"| `{name}` | {losses} | {layers} | {_projected(matches[0])} |")
+    return "\n".join(rows)
+
+
+def _projected(match: Match) -> str:
+    if match.projection:
+        return "always"
+    return "if widths differ" if match.loss in EQUAL_WIDTHS else "never"
+
+
+def limits() -> str:
+    """What a service takes, with and without the original's routes, as a Markdown table."""
+    plain, classic = asdict(Limits()), asdict(CLASSIC_LIMITS)
+    if plain.keys() != LIMITS.keys():
+        raise SystemExit(f"docs/make_reference.py: attar.serving.limits and LIMITS differ: {list(plain)}")
+    rows = ["| limit | `attar serve` | `--classic` | meaning |", "| --- | --- | --- | --- |"]
+    rows += [f"| `{name}` | {plain[name]:,} | {classic[name]:,} | {LIMITS[name]} |" for name in plain]
+    return "\n".join(rows)
+
+
 def rewritten(text: str) -> str:
     """``reference.md`` with what stands between its markers made anew.
 
     Raises:
         SystemExit: A marker is missing.
     """
-    for name, made in (("recipe keys", recipe_keys()), ("command line", command_line())):
+    for name, make in (
+        ("presets", presets),
+        ("limits", limits),
+        ("recipe keys", recipe_keys),
+        ("command line", command_line),
+    ):
         start, end = f"<!-- generated: {name} -->\n", f"\n<!-- end of {name} -->"
         before, found_start, rest = text.partition(start)
         _, found_end, after = rest.partition(end)
         if not found_start or not found_end:
             raise SystemExit(f"{REFERENCE}: the markers of {name!r} are missing")
-        text = f"{before}{start}\n{made}\n{end}{after}"
+        text = f"{before}{start}\n{make()}\n{end}{after}"
     return text
 
 

@@ -1,9 +1,11 @@
-"""The documentation says what the code does: keys, options, commands, reasons, files."""
+"""The documentation says what the code does: keys, options, commands, reasons, codes, files."""
 
 import ast
 import importlib.util
 import re
+import runpy
 import shlex
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -12,17 +14,22 @@ import typer
 
 from attar.artifact import ARTIFACT_FILES
 from attar.cli import app
+from attar.distillation.matches import MatchLoss
 from attar.models.checkpoint import CHECKPOINT_FILES
 from attar.recipe import Form, load_recipe
 from attar.records.outcomes import Reason
 from attar.records.repair import How
 from attar.records.summary import Summary
+from attar.serving.score import _REASONS
+from attar.serving.service import _CODES
 from attar.stages import RunFolders
 from attar.task import task_by_name
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
+CLASSIC = ROOT / "classic"
 PAGES = [
+    CLASSIC / "README.md",
     *sorted(DOCS.glob("*.md")),
     *(ROOT / f"{name}.md" for name in ("README", "README.zh", "CONTRIBUTING", "CHANGELOG")),
 ]
@@ -32,10 +39,15 @@ def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
 
 
-def commands(page):
-    """The lines of a page's bash and console blocks that call attar, joined where they go on."""
+def lines_of(page):
+    """The lines of a page's bash and console blocks, joined where they go on."""
     found = [*blocks(page, "bash"), *blocks(page, "console")]
-    lines = "\n".join(found).replace("\\\n", " ").splitlines()
+    return "\n".join(found).replace("\\\n", " ").splitlines()
+
+
+def commands(page):
+    """Those that call attar."""
+    lines = lines_of(page)
     calls = (re.search(r"(?:^|\s)attar (?P<rest>.*)", line) for line in lines if not line.startswith("#"))
     return [shlex.split(call["rest"], comments=True) for call in calls if call]
 
@@ -66,7 +78,7 @@ def test_reference_is_what_the_code_says(make_reference):
 
 
 def test_a_lost_marker_is_said(make_reference):
-    with pytest.raises(SystemExit, match="markers of 'recipe keys'"):
+    with pytest.raises(SystemExit, match="markers of 'presets'"):
         make_reference.rewritten("# Reference\n")
 
 
@@ -116,6 +128,66 @@ def test_every_command_is_one_that_attar_takes(page):
         assert verb in root.commands, words
         # Raises for an option or an argument that the verb does not know; runs nothing.
         root.commands[verb].make_context(verb, words[words.index(verb) + 1 :])
+
+
+@pytest.fixture
+def classic_help(monkeypatch, capsys):
+    """``classic_help(script)``: what a command of classic/ says to --help."""
+    monkeypatch.setattr(sys, "path", [str(CLASSIC), *sys.path])
+
+    def say(script):
+        monkeypatch.setattr(sys, "argv", [script, "--help"])
+        with pytest.raises(SystemExit):
+            runpy.run_path(str(CLASSIC / script), run_name="__main__")
+        return capsys.readouterr().out
+
+    return say
+
+
+def test_every_classic_command_is_one_that_is_there(classic_help):
+    calls = [
+        shlex.split(call[1])
+        for page in (CLASSIC / "README.md", DOCS / "how-to.md")
+        for line in lines_of(page)
+        if (call := re.search(r"(?:^|\s)python (.*)", line))
+    ]
+    known = {script: flags_of(classic_help(script)) for script in {call[0] for call in calls}}
+    assert {"main.trainer.py", "main.distill.py", "main.multiteacher.py", "api_absa.py"} <= set(known)
+    for script, *words in calls:
+        assert {word for word in words if word.startswith("--")} <= known[script], script
+
+
+def test_every_tool_has_a_command():
+    text = (CLASSIC / "README.md").read_text("utf-8")
+    for path in (*(CLASSIC / "utils").glob("*.py"), *CLASSIC.glob("*.py")):
+        assert f"python {path.relative_to(CLASSIC)}" in text, path.name
+    for path in CLASSIC.glob("*.sh"):
+        assert f"`{path.name}`" in text, path.name
+
+
+def test_every_classic_flag_is_in_its_table(classic_help):
+    text = (CLASSIC / "README.md").read_text("utf-8")
+    table = text.split("| flag |", 1)[1].split("\n\n", 1)[0]
+    named = {flag for row in table.splitlines() for flag in flags_of(row.split("|")[1])}
+    assert named == flags_of(classic_help("main.distill.py")) - {"--help"}
+
+
+def flags_of(text):
+    return set(re.findall(r"(?<!\S)[`\[]*(--\w[\w-]*)", text))
+
+
+def test_codes_of_the_service_are_all_there():
+    found = set()
+    for path in (ROOT / "src" / "attar" / "serving").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Problem":
+                found |= {arg.value for arg in node.args[1:2] if isinstance(arg, ast.Constant)}
+    found |= {*_REASONS, *_CODES.values()}
+    assert codes_of_table("code") == found
+
+
+def test_losses_of_matches_are_all_there():
+    assert codes_of_table("loss") == set(get_args(MatchLoss))
 
 
 def test_every_recipe_of_the_how_to_loads(tmp_path, monkeypatch):
