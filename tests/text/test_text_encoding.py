@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, models
 
 from attar.errors import RecipeError
 from attar.task import Example, Task
-from attar.text.encoding import InputSpec, TextEncoder, model_inputs
+from attar.text.encoding import InputSpec, TextEncoder, model_inputs, texts_read
 from attar.text.normalise import normalise
 
 TEXTS = st.text(
@@ -173,6 +173,16 @@ def test_normalising_leaves_the_examples_offsets_alone(tiny_tokenizer):
     assert InputSpec(**spec.to_json()) == spec
     (encoding,) = TextEncoder(tiny_tokenizer, spec).encode([Example("＆amp;好&#x662F;ＡＢ", 5, 14)])
     assert shown(tiny_tokenizer, encoding.ids).endswith("[SEP]好是[SEP]")
+
+
+@pytest.mark.parametrize("style", ["marked_pair", "single", "sentence_pair"])
+def test_all_that_is_tokenised_is_among_the_texts_read(tiny_tokenizer, style):
+    items = [Example("香ＴＥＳＴ好best口红", 1, 5, second="差test"), Example("best口红", 4, 6, second="口")]
+    task = Task("t", ("a", "b"), style, window_chars=2 if style == "marked_pair" else None)
+    covered = {i for text in texts_read(items, task, ("nfkc",)) for i in ids_of(tiny_tokenizer, text)}
+    encoder = TextEncoder(tiny_tokenizer, InputSpec(style, 40, task.window_chars, normalise=("nfkc",)))
+    used = {int(i) for encoding in encoder.encode(items) for i in encoding.ids}
+    assert used - encoder.fixed <= covered
 
 
 def test_spec_refuses_what_cannot_be():

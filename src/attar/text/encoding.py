@@ -16,7 +16,7 @@ loses its last token, again and again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -30,7 +30,7 @@ from attar.text.normalise import Normalised, Step, normalise
 from attar.text.tokens import Tokens
 from attar.text.window import CLAUSE_MARKS, char_window, clause_window
 
-__all__ = ["Encoding", "InputSpec", "ReadToken", "TextEncoder", "model_inputs"]
+__all__ = ["Encoding", "InputSpec", "ReadToken", "TextEncoder", "model_inputs", "texts_read"]
 
 ReadToken = Literal["cls", "mark"]
 
@@ -109,6 +109,26 @@ class _Placed(NamedTuple):
     pieces: tuple[str, str, str]
     normal: Normalised
     first: int  # where the pieces begin in the normalised text
+
+
+def texts_read(examples: Iterable[Example], task: Task, steps: Sequence[Step] = ()) -> Iterator[str]:
+    """All that a tokenizer may be given of examples, for a vocabulary that covers it.
+
+    A piece may have tokens that its text has not: a window cuts a word in two, a term is read alone.
+
+    Yields:
+        Whole normalised texts, second sentences, and what stands before, in and after each term.
+    """
+    for example in examples:
+        normal = normalise(example.text, steps)
+        yield normal.text
+        if example.second:
+            yield normalise(example.second, steps).text
+        if task.has_term:
+            text, (start, end) = normal.text, normal.to_normal(example.start, example.end)
+            if task.window_chars is not None:
+                text, start, end = char_window(text, start, end, task.window_chars)
+            yield from (text[:start], text[start:end], text[end:])
 
 
 class TextEncoder:

@@ -25,7 +25,7 @@ __all__ = ["Tokens"]
 
 # Each is a token of its own wherever it stands: the ideographs that BERT sets apart, and punctuation
 # but < = >, with which NFKC joins a stroke through them, and what NFKC writes with several characters.
-_ALONE = "\u4e00-\u9fff，。！？：；、“”‘’（）《》【】·" + re.escape("".join(sorted(set(string.punctuation) - set("<=>"))))
+_ALONE = "\u4e00-\u9fff，。！？：；、“”‘’（）《》【】·" + re.escape(re.sub("[<=>]", "", string.punctuation))
 _ONE = re.compile(f"[{_ALONE}]")
 _BETWEEN = re.compile(f"([^ {_ALONE}]+)")
 

@@ -17,7 +17,7 @@ from attar.recipe import FitRecipe, Recipe
 from attar.records.prepared import load_split
 from attar.run import is_first_process
 from attar.task import Example
-from attar.text.encoding import InputSpec, TextEncoder
+from attar.text.encoding import InputSpec, TextEncoder, texts_read
 from attar.training.fit import DevScore, Objective, fit
 from attar.training.objectives import HardLabels, class_weights
 from attar.training.probe import start_head
@@ -40,7 +40,9 @@ def train(recipe: Recipe, data: Path, out: Path) -> Path:
     task = recipe.resolved_task()
     examples = load_split(data, "train")
     torch.manual_seed(recipe.seed)
-    encoder = load_encoder(recipe.train, len(task.labels), (e.text for e in examples))
+    encoder = load_encoder(
+        recipe.train, len(task.labels), texts_read(examples, recipe.resolved_task(), recipe.encode.normalise)
+    )
     spec = InputSpec.for_task(
         task,
         recipe.encode.max_tokens,
