@@ -41,7 +41,7 @@ def train(recipe: Recipe, data: Path, out: Path) -> Path:
     examples = load_split(data, "train")
     torch.manual_seed(recipe.seed)
     encoder = load_encoder(
-        recipe.train, len(task.labels), texts_read(examples, recipe.resolved_task(), recipe.encode.normalise)
+        recipe.train, len(task.labels), texts_read(examples, task, recipe.encode.normalise)
     )
     spec = InputSpec.for_task(
         task,
