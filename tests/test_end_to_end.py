@@ -280,9 +280,9 @@ def test_the_run_verb_ends_with_what_to_do_next(story):
 def test_bench_times_both(story, tmp_path):
     _, folders = story
     arguments = ["bench", folders.artifact, "--data", folders.data, "--against", folders.teacher]
-    arguments += ["--repeats", 1, "--out", tmp_path / "speeds.json"]
+    arguments += ["--repeats", 1, "--out", tmp_path]
     result = CliRunner().invoke(cli.app, list(map(str, arguments)))
     assert result.exit_code == 0, result.output
-    speeds = json.loads((tmp_path / "speeds.json").read_text("utf-8"))
+    speeds = json.loads((tmp_path / "bench.json").read_text("utf-8"))["models"]
     assert set(speeds) == {"artifact", "teacher"}
-    assert all(speed["examples_per_second"] > 0 for speed in speeds.values())
+    assert all(speed["all_cores"]["examples_per_second"] > 0 for speed in speeds.values())

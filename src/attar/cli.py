@@ -1,4 +1,4 @@
-"""The command line: one thin function a verb."""
+"""The command line: one thin function a verb; those that use what was made are in ``attar.applying``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from attar import __version__
-from attar.console import print_comparison, print_speeds, print_summary, set_up_logging
+from attar.applying import bench, compare, score, serve
+from attar.console import print_summary, set_up_logging
 from attar.errors import AttarError, RecipeError
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe.")
 ]
 DataFolder = Annotated[Path, typer.Option("--data", help="A folder written by `attar prepare`.")]
-_ROWS = ".jsonl, .csv, .tsv, .parquet, .xlsx or mongodb://HOST/DB/COLLECTION"
 OutFolder = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
 
 
@@ -241,103 +241,10 @@ def evaluate(
     typer.echo(f"report:    {out / 'report.html'}")
 
 
-@app.command(epilog="Example: `attar score artifact --in reviews.csv --out scored.csv`")
-def score(
-    artifact: Annotated[Path, typer.Argument(help="An artifact folder.")],
-    source: Annotated[str, typer.Option("--in", help=f"Rows with text and term: {_ROWS}.")],
-    out: Annotated[str, typer.Option(help=f"The same with label and probabilities: {_ROWS}, .json.")],
-    text: Annotated[str, typer.Option(help="Column of the text; a.b is a nested one.")] = "text",
-    term: Annotated[str | None, typer.Option(help="Column of the term. [default: term or keyword]")] = None,
-    first: Annotated[bool, typer.Option("--first", help="Only the first occurrence of a term.")] = False,
-    label: Annotated[str | None, typer.Option(help="Excel: the gold labels. [default: label]")] = None,
-    query: Annotated[str | None, typer.Option(help="MongoDB: which documents, a filter as JSON.")] = None,
-    into_source: Annotated[
-        bool, typer.Option("--into-source", help="MongoDB: add a field `attar` to what is read.")
-    ] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processor cores. [default: all]")] = None,
-) -> None:
-    """Score rows: every occurrence of the term, or the one at start and end if the row has them.
-
-    `.xlsx` is a workbook for analysts; `.json` are Label Studio tasks with pre-annotations.
-    """
-    from attar.artifact import load_artifact
-    from attar.recipe import expand_variables
-    from attar.scoring.mongodb import parse_query
-    from attar.scoring.predictor import Predictor
-    from attar.scoring.rows import ScoreOptions, score_file, shown_place
-
-    source, out = (expand_variables(place) if "://" in place else place for place in (source, out))
-    chosen = parse_query(query) if query is not None else {}
-    options = ScoreOptions(text, term, first, label, chosen, into_source)
-    predictor = Predictor(load_artifact(artifact), workers=workers)
-    counts = score_file(predictor, source, out, options)
-    typer.echo(f"scored:    {counts.predictions} mentions of {counts.rows} rows -> {shown_place(out)}")
-    if counts.rejected:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in counts.rejected.most_common())
-        typer.echo(f"rejected:  {reasons} -> {counts.rejected_path}")
-
-
-@app.command(epilog="Example: `attar serve artifact --port 8000`")
-def serve(
-    artifact: Annotated[Path, typer.Argument(help="An artifact folder.")],
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8000,
-    classic: Annotated[
-        bool, typer.Option("--classic", help="Add the original system's /api routes, with its large limits.")
-    ] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processor cores. [default: all]")] = None,
-) -> None:
-    """Serve an artifact over HTTP: POST /v1/score, GET /v1/model, /live, /ready, /openapi.json.
-
-    Where ATTAR_API_KEY is set, clients must send it as `Authorization: Bearer KEY`. On SIGTERM what
-    is being answered is answered first.
-    """
-    try:
-        from attar.serving.server import serve_artifact
-    except ImportError as error:
-        raise RecipeError("attar serve needs FastAPI and uvicorn; pip install 'attar[serve]'") from error
-    serve_artifact(artifact, host, port, classic=classic, workers=workers, say=typer.echo)
-
-
-@app.command(epilog="Example: `attar compare old.csv new.csv --gold test.json --out compared.xlsx`")
-def compare(
-    a: Annotated[Path, typer.Argument(metavar="A", help="Scored rows, or rows that people labelled.")],
-    b: Annotated[Path | None, typer.Argument(metavar="[B]", help="Others, of the same texts.")] = None,
-    out: Annotated[Path, typer.Option(help="The workbook, .xlsx.")] = Path("compared.xlsx"),
-    gold: Annotated[Path | None, typer.Option(help="Gold labels. [default: the column input_label]")] = None,
-    task: Annotated[str | None, typer.Option(help="Read labels in any spelling of this task.")] = None,
-) -> None:
-    """Compare answers with gold labels, two models, or annotators, in an Excel workbook.
-
-    Sheets: wrong and correct of each, different, both wrong, and what is in one file only.
-    """
-    from attar.answers import compare_files
-    from attar.task import task_by_name
-
-    figures = compare_files(a, b, out, gold=gold, task=task_by_name(task) if task else None)
-    print_comparison(figures)
-    typer.echo(f"workbook:  {out}")
-
-
-@app.command(epilog="Example: `attar bench artifact --data data --against teacher`")
-def bench(
-    artifact: Annotated[Path, typer.Argument(help="An artifact folder.")],
-    data: DataFolder,
-    against: Annotated[
-        list[Path] | None, typer.Option(help="Checkpoints or artifacts to time beside it.")
-    ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = 5,
-    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON too.")] = None,
-) -> None:
-    """Time an artifact on this machine, text to label, beside other models in one interleaved run."""
-    from attar.comparison import bench as measure
-    from attar.files import write_json
-
-    speeds = measure(artifact, against or [], data, repeats)
-    print_speeds(speeds)
-    if out is not None:
-        write_json(out, speeds)
-        typer.echo(f"figures:   {out}")
+app.command(epilog="Example: `attar score artifact --in reviews.csv --out scored.csv`")(score)
+app.command(epilog="Example: `attar serve artifact --port 8000`")(serve)
+app.command(epilog="Example: `attar compare old.csv new.csv --gold test.json --out compared.xlsx`")(compare)
+app.command(epilog="Example: `attar bench artifact --against teacher --data data --out bench`")(bench)
 
 
 def _recipe_or(path: Path | None, overrides: list[str] | None, **keys: object) -> Recipe:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from attar.artifact import load_artifact
+from attar.errors import DataError
 from attar.evaluation.baselines import Majority, WindowedLinear
-from attar.evaluation.benchmark import Side, interleaved
+from attar.evaluation.bench_picture import bench_svg
+from attar.evaluation.benchmark import Side, Speed, interleaved, times_faster
+from attar.evaluation.fresh import fresh_processes
+from attar.evaluation.machine import machine
+from attar.evaluation.mix import synthetic_mix
 from attar.evaluation.report import Candidate, evaluate
+from attar.files import whole_file, write_json
 from attar.models.checkpoint import Checkpoint, batch_to, load_checkpoint, predict_logits
 from attar.recipe import Recipe
 from attar.records.prepared import load_split
 from attar.scoring.predictor import Predictor, softmax
-from attar.task import Example
+from attar.task import Example, Task
 
-__all__ = ["as_the_seed_runs_it", "bench", "compare"]
+__all__ = ["as_the_seed_runs_it", "bench", "compare", "write_bench"]
 
 
 def compare(recipe: Recipe, data: Path, models: Mapping[str, Path], out: Path) -> None:
@@ -89,28 +96,190 @@ def as_the_seed_runs_it(
     return np.concatenate(out)
 
 
-def bench(artifact: Path, against: Sequence[Path], data: Path, repeats: int) -> dict[str, dict[str, Any]]:
-    """Time an artifact and other models in turns on a prepared folder's test split.
+def bench(
+    artifact: Path,
+    against: Sequence[Path] = (),
+    data: Path | None = None,
+    *,
+    repeats: int = 5,
+    price_per_core_hour: float = 0.04,
+) -> dict[str, Any]:
+    """Time an artifact and other models in turns on this machine, text to label.
 
     Args:
         artifact: Timed first; the others are compared with it.
         against: Checkpoints (run as the seed runs one) or artifacts.
-        data: A folder written by ``attar prepare``.
-        repeats: Interleaved rounds.
+        data: A folder written by ``attar prepare``, whose test split is read in a random order;
+            None makes up examples of 12 to 70 tokens.
+        repeats: Interleaved rounds; up to three of them are also starts in fresh processes.
+        price_per_core_hour: What a core costs an hour, in any currency.
 
     Returns:
-        ``attar.evaluation.benchmark.Speed`` as a dict, by the folder's name.
+        ``machine``, ``data``, ``rounds``, ``price_per_core_hour``, and under ``models`` by the
+        folder's name: ``kind``, ``size_bytes``, ``all_cores`` and ``one_core``
+        (``attar.evaluation.benchmark.Speed`` as dicts; a single example's latency is that of
+        ``one_core``), ``fresh`` (``attar.evaluation.fresh.Fresh``), ``price_per_million`` and
+        ``times_slower`` than the artifact, from paired rounds on all cores.
+
+    Raises:
+        DataError: No examples, a negative price, a folder named twice, or models whose tasks put
+            their examples in different ways.
     """
-    examples = load_split(data, "test")
-    sides: dict[str, Side] = {}
-    for folder in (artifact, *against):
-        name = folder.name if folder.name not in sides else str(folder)
-        sides[name] = _side_of(folder)
-    return {name: asdict(speed) for name, speed in interleaved(sides, examples, repeats).items()}
+    if price_per_core_hour < 0:
+        raise DataError(f"attar bench: a core-hour for {price_per_core_hour}; expected 0 or more")
+    models = _loaded([artifact, *against])
+    first, task = next((name, model.task) for name, model in models.items())
+    examples = synthetic_mix(_MADE_UP, task.style) if data is None else _shuffled(load_split(data, "test"))
+    speeds = _speeds(models, examples, repeats)
+    here = machine()
+    price = price_per_core_hour * here["cores"] / 3600
+    return {
+        "machine": here,
+        "data": {
+            "source": "made up" if data is None else str(data),
+            "examples": len(examples),
+            "mean_tokens": float(np.mean([len(one.ids) for one in models[first].encode(examples)])),
+        },
+        "rounds": repeats,
+        "price_per_core_hour": price_per_core_hour,
+        "models": {
+            name: {
+                "kind": model.kind,
+                "size_bytes": model.size_bytes,
+                "all_cores": asdict(speeds[name, "all"]),
+                "one_core": asdict(speeds[name, "one"]),
+                "fresh": asdict(fresh_processes(model.program, examples[: model.num_fresh], min(3, repeats))),
+                "price_per_million": 1e6 * price / speeds[name, "all"].examples_per_second,
+                "times_slower": times_faster(speeds[first, "all"], speeds[name, "all"]),
+            }
+            for name, model in models.items()
+        },
+    }
 
 
-def _side_of(folder: Path) -> Side:
-    if (folder / "model.safetensors").is_file():
+def write_bench(out: Path, figures: Mapping[str, Any]) -> tuple[Path, Path]:
+    """Write what ``bench`` measured as ``bench.json``, and as the picture ``bench.svg``, into a folder.
+
+    Returns:
+        The two files.
+    """
+    table, picture = out / "bench.json", out / "bench.svg"
+    write_json(table, figures)
+    with whole_file(picture) as draft:
+        draft.write_text(bench_svg(figures), "utf-8")
+    return table, picture
+
+
+_MADE_UP = 2000
+_ARTIFACT_PROGRAM = """
+import attar
+score = attar.load({folder!r}).predict_probs
+"""
+_CHECKPOINT_PROGRAM = """
+from pathlib import Path
+from attar.models.checkpoint import load_checkpoint, predict_logits
+checkpoint = load_checkpoint(Path({folder!r}))
+score = lambda examples: predict_logits(checkpoint, examples, batch_size=8)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Benched:
+    """A model to time.
+
+    Attributes:
+        kind: What stands in its folder.
+        task: What it answers.
+        size_bytes: Its file of weights.
+        encode: How it reads.
+        sides: On all cores and on one, by ``all`` and ``one``.
+        program: Starts it in a fresh process; see ``attar.evaluation.fresh``.
+        num_fresh: How many examples such a process answers.
+    """
+
+    kind: Literal["artifact", "checkpoint"]
+    task: Task
+    size_bytes: int
+    encode: Callable[[Sequence[Example]], Sequence[Any]]
+    sides: Mapping[str, Side]
+    program: str
+    num_fresh: int
+
+    @classmethod
+    def of(cls, folder: Path) -> _Benched:
+        if (folder / "model.safetensors").is_file():
+            return cls._of_checkpoint(folder)
+        loaded = load_artifact(folder)
+        every, one = (Predictor(loaded, workers, deduplicate=False) for workers in (None, 1))
+        return cls(
+            "artifact",
+            loaded.task,
+            loaded.model_path.stat().st_size,
+            every.encoder.encode,
+            {"all": every.predict_probs, "one": one.predict_probs},
+            _ARTIFACT_PROGRAM.format(folder=str(folder)),
+            2000,
+        )
+
+    @classmethod
+    def _of_checkpoint(cls, folder: Path) -> _Benched:
         checkpoint = load_checkpoint(folder)
-        return lambda examples: as_the_seed_runs_it(checkpoint, examples)
-    return _scorer(folder)
+
+        def on(threads: int) -> Side:
+            def side(examples: Sequence[Example]) -> object:
+                torch.set_num_threads(threads)
+                return as_the_seed_runs_it(checkpoint, examples)
+
+            return side
+
+        return cls(
+            "checkpoint",
+            checkpoint.task,
+            (folder / "model.safetensors").stat().st_size,
+            checkpoint.encoder.encode,
+            {"all": on(len(os.sched_getaffinity(0))), "one": on(1)},
+            _CHECKPOINT_PROGRAM.format(folder=str(folder)),
+            32,
+        )
+
+
+def _speeds(
+    models: Mapping[str, _Benched], examples: Sequence[Example], repeats: int
+) -> dict[tuple[str, str], Speed]:
+    """Speeds by name and cores, all of them from one interleaved run."""
+    sides = {(name, cores): side for name, model in models.items() for cores, side in model.sides.items()}
+    threads = torch.get_num_threads()
+    try:
+        found = interleaved({str(place): side for place, side in sides.items()}, examples, repeats)
+    finally:
+        torch.set_num_threads(threads)
+    return dict(zip(sides, found.values(), strict=True))
+
+
+def _loaded(folders: Sequence[Path]) -> dict[str, _Benched]:
+    """Models of one task's style, by name."""
+    models = dict(zip(_names(folders), map(_Benched.of, folders), strict=True))
+    (first, style), *others = ((name, model.task.style) for name, model in models.items())
+    for name, other in others:
+        if other != style:
+            raise DataError(
+                f"attar bench: {name} reads examples of style {other!r}, {first} of {style!r}; "
+                "name models of one task"
+            )
+    return models
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """The folders' names; the whole path where a name is taken."""
+    whole = [folder.resolve() for folder in folders]
+    twice = [str(folder) for folder in folders if whole.count(folder.resolve()) > 1]
+    if twice:
+        raise DataError(f"attar bench: {twice[0]} is named twice; name each folder once")
+    names = [folder.name for folder in whole]
+    return [str(folder) if folder.name in names[:i] else folder.name for i, folder in enumerate(whole)]
+
+
+def _shuffled(examples: Sequence[Example]) -> list[Example]:
+    """Examples in a random order, the same every time: a fair mix of lengths in every turn."""
+    order = np.random.default_rng(0).permutation(len(examples))
+    return [examples[i] for i in order]

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-__all__ = ["print_comparison", "print_speeds", "print_summary", "set_up_logging"]
+__all__ = ["print_bench", "print_comparison", "print_summary", "set_up_logging"]
 
 
 def print_summary(report: dict[str, Any]) -> None:
@@ -59,25 +59,62 @@ def print_comparison(figures: Mapping[str, Any]) -> None:
     typer.echo(f"sheets:    {sheets}")
 
 
-def print_speeds(speeds: dict[str, dict[str, Any]]) -> None:
-    """What ``attar bench`` measured as a table."""
+def print_bench(figures: Mapping[str, Any]) -> None:
+    """What ``attar bench`` measured as a table: a column a model."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="text to label, one interleaved run")
-    for heading in ("model", "examples/s", "slowest-fastest round", "one example p50", "p99", "x the first"):
-        table.add_column(heading, justify="left" if heading == "model" else "right")
-    first = next(iter(speeds.values()))["examples_per_second"]
-    for name, speed in speeds.items():
-        table.add_row(
-            name,
-            f"{speed['examples_per_second']:,.0f}",
-            f"{speed['examples_per_second_low']:,.0f}-{speed['examples_per_second_high']:,.0f}",
-            f"{speed['latency_ms_p50']:.2f} ms",
-            f"{speed['latency_ms_p99']:.2f} ms",
-            f"{speed['examples_per_second'] / first:.2f}",
-        )
-    Console().print(table)
+    models = figures["models"].values()
+    table = Table(title="text to label, one interleaved run", title_justify="left")
+    table.add_column()
+    for name in figures["models"]:
+        table.add_column(name, justify="right", overflow="fold")
+    price = f"price a million, {figures['price_per_core_hour']:g} a core-hour"
+    rows = [_bench_rows(model) for model in models]
+    names = (
+        f"examples/s, {figures['machine']['cores']} cores",
+        "slowest-fastest round",
+        "CPU ms an example",
+        "the first is faster by",
+        "examples/s, one core",
+        "one example, p50",
+        "one example, p99",
+        "one example, CPU p50",
+        "import to first answer",
+        "resident memory",
+        "file",
+        price,
+    )
+    for name, *cells in zip(names, *rows, strict=True):
+        table.add_row(name, *cells)
+    console = Console()
+    console.print(table)
+    here, data = figures["machine"], figures["data"]
+    flags = f" ({', '.join(here['flags'])})" if here["flags"] else ""
+    typer.echo(f"machine:   {here['cpu']}, {here['cores']} cores{flags}, onnxruntime {here['onnxruntime']}")
+    typer.echo(
+        f"data:      {data['source']}, {data['examples']:,} examples of {data['mean_tokens']:.0f} tokens"
+    )
+
+
+def _bench_rows(model: Mapping[str, Any]) -> tuple[str, ...]:
+    """The cells of one model, from the top."""
+    fast, alone, fresh = model["all_cores"], model["one_core"], model["fresh"]
+    cpu_ms = 1000 * fast["cpu_seconds"] / (fast["num_examples"] * len(fast["rounds"]))
+    return (
+        f"{fast['examples_per_second']:,.0f}",
+        f"{fast['examples_per_second_low']:,.0f}-{fast['examples_per_second_high']:,.0f}",
+        f"{cpu_ms:.3g}",
+        f"{model['times_slower']:.3g}x",
+        f"{alone['examples_per_second']:,.0f}",
+        f"{alone['latency_ms_p50']:.2f} ms",
+        f"{alone['latency_ms_p99']:.2f} ms",
+        f"{alone['latency_cpu_ms_p50']:.2f} ms",
+        f"{fresh['start_up_seconds']:.2f} s",
+        f"{fresh['resident_bytes'] / 1e6:,.0f} MB",
+        f"{model['size_bytes'] / 1e6:.1f} MB",
+        f"{model['price_per_million']:.3g}",
+    )
 
 
 def set_up_logging() -> None:

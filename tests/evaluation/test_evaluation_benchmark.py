@@ -29,6 +29,7 @@ def test_sides_take_turns_of_about_equal_time():
     assert 2 < times_faster(fast, slow) < 14
     assert slow.examples_per_second_low <= slow.examples_per_second <= slow.examples_per_second_high
     assert 1 <= slow.latency_ms_p50 <= slow.latency_ms_p99
+    assert slow.latency_cpu_ms_p50 < slow.latency_ms_p50
     assert 20 <= slow.num_single <= 25
     assert slow.cpu_seconds < slow.wall_seconds
     turns = [name for name, count in calls if count == speeds[name].num_examples][-6:]
@@ -57,7 +58,7 @@ def test_a_side_that_takes_no_time_at_all_ends():
 
 def test_faster_is_the_median_of_the_rounds():
     def speed(*rounds):
-        return Speed(0, 0, 0, rounds, 1, 1, 1, 1, 1, 1)
+        return Speed(0, 0, 0, rounds, 1, 1, 1, 1, 1, 1, 1)
 
     assert times_faster(speed(10, 40, 30), speed(1, 2, 3)) == 10
 

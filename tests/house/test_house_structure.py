@@ -41,8 +41,8 @@ MAY_IMPORT = {
     "comparison": BASE | {"recipe", "records", "models", "artifact", "scoring", "evaluation"},
     "stages": BASE
     | {"recipe", "run", "records", "models", "training", "distillation", "export", "comparison"},
-    "cli": BASE
-    | {"attar", "console", "recipe", "records", "artifact", "scoring", "serving", "stages", "comparison", "answers"},
+    "applying": BASE | {"console", "recipe", "artifact", "scoring", "serving", "comparison", "answers"},
+    "cli": BASE | {"attar", "applying", "console", "recipe", "records", "stages"},
     "attar": {"errors", "scoring"},
 }
 NO_TORCH = ("torch", "transformers", "sklearn", "onnx", "accelerate", "safetensors", "matplotlib", "jinja2")

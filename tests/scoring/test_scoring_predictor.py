@@ -6,7 +6,8 @@ import pickle
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import warnings
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -44,11 +45,9 @@ def test_an_answer_is_the_same_bytes_whatever_it_is_scored_with(predictor, alone
 def test_a_batch_padded_to_any_length_answers_with_the_same_bytes(predictor, artifact_folder, alone, data):
     examples, wanted = alone
     rows = data.draw(st.lists(st.integers(0, len(examples) - 1), min_size=1, max_size=24))
-    encodings = predictor._encoder.encode([examples[i] for i in rows])
+    encodings = predictor.encoder.encode([examples[i] for i in rows])
     widest = max(len(e.ids) for e in encodings)
-    model = OnnxModel(
-        artifact_folder / "model.onnx", pad=predictor._encoder.pad, spec=predictor._encoder.spec
-    )
+    model = OnnxModel(artifact_folder / "model.onnx", pad=predictor.encoder.pad, spec=predictor.encoder.spec)
     found = model.logits(encodings, data.draw(st.integers(widest, 48)))
     assert found.tobytes() == wanted[rows].tobytes()
 
@@ -130,10 +129,25 @@ def test_several_threads_and_a_pickle(predictor, alone):
             assert found.tobytes() == wanted.tobytes()
     copy = _pickled(predictor)
     assert copy.workers == predictor.workers
+    assert copy.deduplicate
+    assert not _pickled(Predictor(predictor.artifact, deduplicate=False)).deduplicate
     assert copy.predict_logits(examples[:9]).tobytes() == wanted[:9].tobytes()
     copy.close()
     model = _pickled(predictor._model)
-    assert model.logits(predictor._encoder.encode(examples[:1])).tobytes() == wanted[:1].tobytes()
+    assert model.logits(predictor.encoder.encode(examples[:1])).tobytes() == wanted[:1].tobytes()
+
+
+def test_shuffled_padded_batched_and_split_in_any_way(predictor, some_examples):
+    examples = some_examples(3000, 11)
+    wanted = predictor.predict_probs(examples)
+    rng = np.random.default_rng(5)
+    for number in range(20):
+        order = rng.permutation(len(examples))
+        cuts = np.sort(rng.integers(0, len(examples), int(rng.integers(0, 12))))
+        other = Predictor(predictor.artifact, 1 + number % 3, deduplicate=number % 2 == 0)
+        parts = [other.predict_probs([examples[i] for i in rows]) for rows in np.split(order, cuts)]
+        other.close()
+        assert np.concatenate(parts).tobytes() == wanted[order].tobytes()
 
 
 def _pickled(value):
@@ -153,8 +167,90 @@ def test_a_fork_of_a_used_predictor_answers(predictor, alone):
     child.join()
 
 
+def test_a_fork_while_another_thread_holds_the_locks_answers(artifact_folder, alone):
+    # Unused, so that a session and threads are still to be made, under locks that nobody gives back.
+    examples, wanted = alone
+    fresh = Predictor(load_artifact(artifact_folder), workers=2)
+    with fresh._lock, fresh._model._lock:
+        context = multiprocessing.get_context("fork")
+        ours, theirs = context.Pipe()
+        child = context.Process(target=lambda: theirs.send(fresh.predict_logits(examples).tobytes()))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child.start()
+        assert ours.poll(60)
+        assert ours.recv() == wanted.tobytes()
+    child.join()
+
+
+def test_a_spawned_process_answers(predictor, alone):
+    examples, wanted = alone
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
+        found = processes.submit(predictor.predict_logits, examples).result(timeout=60)
+    assert found.tobytes() == wanted.tobytes()
+
+
+def test_a_stream_gives_what_predict_gives_and_takes_one_chunk_at_a_time(predictor, some_examples):
+    examples = some_examples(60, 12) * 2
+    taken = []
+
+    def pairs():
+        for i, e in enumerate(examples):
+            taken.append(i)
+            yield (e.text, e.term) if e.text.find(e.term) == e.start else (e.text, e.term, e.start, e.end)
+
+    wanted = predictor.predict(
+        [e.text for e in examples], [e.term for e in examples], [(e.start, e.end) for e in examples]
+    )
+    stream = predictor.predict_stream(pairs(), chunk=50)
+    assert taken == []
+    assert next(stream) == wanted[0]
+    assert len(taken) == 50
+    assert [wanted[0], *stream] == wanted
+    assert list(predictor.predict_stream([])) == []
+
+
+def test_a_stream_computes_equal_pairs_of_a_chunk_once(artifact_folder, monkeypatch):
+    predictor = Predictor(load_artifact(artifact_folder), 1)
+    seen = []
+    real = predictor._model.logits
+    monkeypatch.setattr(predictor._model, "logits", lambda rows: seen.extend(rows) or real(rows))
+    answers = list(predictor.predict_stream([("香味很好", "香味")] * 30, chunk=10))
+    assert len(seen) == 3
+    assert answers == answers[:1] * 30
+
+
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [
+        (("香味很好", "口红"), "pair 3: its term .* does not occur"),
+        (("香味很好", "香味", 1, 3), "pair 3: .*does not stand at 1:3"),
+        (("香味很好",), "pair 3 is no"),
+        (("香味很好", None), "pair 3 is no"),
+        (("香味很好", "香味", 0), "pair 3 is no"),
+        ("香味", "pair 3 is no"),
+    ],
+)
+def test_a_bad_pair_of_a_stream_is_named(predictor, pair, said):
+    stream = predictor.predict_stream([("香味很好", "香味")] * 3 + [pair], chunk=2)
+    assert len([next(stream), next(stream)]) == 2
+    with pytest.raises(DataError, match=said) as caught:
+        next(stream)
+    assert "很好" not in str(caught.value)
+
+
+def test_a_stream_needs_a_chunk(predictor):
+    with pytest.raises(DataError, match="chunk = 0"):
+        predictor.predict_stream([], chunk=0)
+
+
+def test_a_stream_of_single_sentences(single_folder):
+    predictor = attar.load(single_folder, workers=1)
+    assert list(predictor.predict_stream([("香味很好", "")])) == predictor.predict(["香味很好"])
+
+
 def test_batches_hold_every_row_once_and_little_padding(predictor, some_examples):
-    encodings = predictor._encoder.encode(some_examples(400, 2))
+    encodings = predictor.encoder.encode(some_examples(400, 2))
     batches = list(length_batches(encodings))
     assert sorted(i for rows in batches for i in rows) == list(range(400))
     padded = sum(len(rows) * len(encodings[rows[0]].ids) for rows in batches)

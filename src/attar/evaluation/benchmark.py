@@ -40,6 +40,7 @@ class Speed:
         cpu_seconds: Of all rounds together, all threads of this process.
         latency_ms_p50: Median time of one example on its own.
         latency_ms_p99: 99th percentile of it.
+        latency_cpu_ms_p50: Median CPU time of it: what is left where neighbours share the machine.
         num_single: How many single examples were timed.
     """
 
@@ -52,6 +53,7 @@ class Speed:
     cpu_seconds: float
     latency_ms_p50: float
     latency_ms_p99: float
+    latency_cpu_ms_p50: float
     num_single: int
 
 
@@ -65,6 +67,7 @@ class _Turns:
         self.wall: list[float] = []
         self.cpu = 0.0
         self.single: list[float] = []
+        self.single_cpu: list[float] = []
 
     def warm_up(self, turn_seconds: float) -> None:
         """Find how many examples fill a turn; the first call pays for what is loaded lazily."""
@@ -87,7 +90,9 @@ class _Turns:
         for done in range(count):
             if done >= _FEWEST_SINGLE and time.perf_counter() - start > seconds:
                 break
-            self.single.append(1000 * self._call(1)[0])
+            wall, cpu = self._call(1)
+            self.single.append(1000 * wall)
+            self.single_cpu.append(1000 * cpu)
 
     def speed(self) -> Speed:
         rounds = tuple(self.num_examples / wall for wall in self.wall)
@@ -102,6 +107,7 @@ class _Turns:
             cpu_seconds=self.cpu,
             latency_ms_p50=float(p50),
             latency_ms_p99=float(p99),
+            latency_cpu_ms_p50=float(np.median(self.single_cpu)),
             num_single=len(self.single),
         )
 

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from attar.evaluation.calibration import ReliabilityBin
 from attar.files import whole_file
 
-__all__ = ["Point", "confusion_svg", "reliability_svg", "save_png", "size_text", "tradeoff_svg"]
+__all__ = ["Point", "confusion_svg", "reliability_svg", "save_png", "size_text", "standalone", "tradeoff_svg"]
 
 # Colours as drawn (and as they stay in a PNG), and the page's variables that replace them in SVG.
 _INK, _SOFT, _GRID, _ACCENT, _SECOND, _PAPER = (
@@ -134,6 +134,13 @@ def tradeoff_svg(points: Sequence[Point]) -> str:
     with _drawing(8.6, 4.3) as (figure, axes):
         _tradeoff(figure, axes, points)
         return _svg(figure, "tradeoff")
+
+
+def standalone(svg: str) -> str:
+    """A picture as a file of its own: with its own colours, on paper, where no page gives them."""
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(variable, colour)
+    return svg.replace("<svg ", f'<svg style="background: {_PAPER}" ', 1)
 
 
 def size_text(size_bytes: int) -> str:

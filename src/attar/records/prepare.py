@@ -34,7 +34,7 @@ from attar.task import Example, Task
 
 __all__ = ["prepare"]
 
-_Write = Callable[[Mapping[str, object]], None]
+_WriteLine = Callable[[Mapping[str, object]], None]
 _TEXTS = ("rejected.jsonl", "repaired.jsonl", "audit.json", "audit.html")
 
 
@@ -76,28 +76,39 @@ def prepare(
             problem = error
     if problem is not None:
         raise problem
-    for name in SPLITS:
-        write_rows(out / f"{name}.json", sides[name])
-    summary = found.summary.to_json()
-    write_json(out / "audit.json", summary)
-    manifest: dict[str, Any] = {
+    facts = {
         "attar": __version__,
         "task": task.to_json(),
         "seed": seed,
         "settings": data.model_dump(mode="json", exclude={"sources"}),
         "sources": [file for source in local for file in source.described()],
+    }
+    manifest = _write(out, facts, sides, found.summary, task)
+    shutil.rmtree(beside, ignore_errors=True)
+    return manifest
+
+
+def _write(
+    out: Path, facts: Mapping[str, Any], sides: Mapping[str, Sequence[Example]], summary: Summary, task: Task
+) -> dict[str, Any]:
+    """Write the splits, the audit and, last, the manifest."""
+    for name in SPLITS:
+        write_rows(out / f"{name}.json", sides[name])
+    audited = summary.to_json()
+    write_json(out / "audit.json", audited)
+    manifest: dict[str, Any] = {
+        **facts,
         "num_examples": sum(map(len, sides.values())),
-        "num_rejected": summary["num_rejected"],
-        "num_repaired": summary["num_repaired"],
+        "num_rejected": audited["num_rejected"],
+        "num_repaired": audited["num_repaired"],
         "labels": {name: _label_counts(sides[name], task) for name in SPLITS},
         "channels": {name: _channel_counts(sides[name]) for name in SPLITS},
-        "reasons": summary["reasons"],
+        "reasons": audited["reasons"],
     }
     with whole_file(out / "audit.html") as draft:
-        draft.write_text(render_audit(summary, found.summary.samples, manifest), "utf-8")
+        draft.write_text(render_audit(audited, summary.samples, manifest), "utf-8")
     manifest["files"] = folder_hashes(out, (*(f"{name}.json" for name in SPLITS), *_TEXTS))
     write_json(out / "manifest.json", manifest)
-    shutil.rmtree(beside, ignore_errors=True)
     return manifest
 
 
@@ -106,12 +117,12 @@ class _Found:
     """What the audit gives, as it comes."""
 
     summary: Summary
-    reject: _Write
+    reject: _WriteLine
     examples: list[Example] = field(default_factory=list)
     fixed: defaultdict[str, list[Example]] = field(default_factory=lambda: defaultdict(list))
     first: dict[str, Rejection] = field(default_factory=dict)
 
-    def read(self, records: LocalRecords, task: Task, data: DataRecipe, repaired: _Write) -> None:
+    def read(self, records: LocalRecords, task: Task, data: DataRecipe, repaired: _WriteLine) -> None:
         for outcome in audit(records, task, data, self.summary.agreement):
             self.summary.add(outcome)
             if isinstance(outcome, Rejection):
@@ -174,7 +185,7 @@ def _settled(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]
 
 
 @contextlib.contextmanager
-def _json_lines(path: Path) -> Iterator[_Write]:
+def _json_lines(path: Path) -> Iterator[_WriteLine]:
     """A function that writes one JSON line; the file is there when the block ends well."""
     # Broken surrogates, a reason to reject a row, are written as the JSON escapes that they were.
     with (

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import repeat
+from functools import partial
+from itertools import islice, repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +27,9 @@ from attar.scoring.session import OnnxModel
 from attar.task import Example, Task
 from attar.text.encoding import Encoding, InputSpec, TextEncoder
 
-__all__ = ["Prediction", "Predictor", "load", "softmax"]
+__all__ = ["Pair", "Prediction", "Predictor", "load", "softmax"]
+
+Pair = tuple[str, str] | tuple[str, str, int, int]
 
 _CHUNK = 2048
 _BATCH_TOKENS = 512  # more falls out of a core's own cache, fewer leave its vector units idle
@@ -63,6 +66,9 @@ class Predictor:
         workers: Threads that compute; None takes one a usable core.
         deduplicate: Compute equal (text, start, end) once; only a benchmark wants otherwise.
 
+    Attributes:
+        encoder: How it reads.
+
     Raises:
         ArtifactError: Its tokenizer cannot be read.
     """
@@ -76,14 +82,14 @@ class Predictor:
             tokenizer = Tokenizer.from_file(str(artifact.tokenizer_path))
         except Exception as error:  # tokenizers raises bare Exception
             raise ArtifactError(f"{artifact.tokenizer_path} cannot be read: {error}; export again") from error
-        self._encoder = TextEncoder(tokenizer, spec)
-        self._model = OnnxModel(artifact.model_path, pad=self._encoder.pad, spec=spec)
+        self.encoder = TextEncoder(tokenizer, spec)
+        self._model = OnnxModel(artifact.model_path, pad=self.encoder.pad, spec=spec)
         self._pool: ThreadPoolExecutor | None = None
-        self._pool_pid = 0
         self._lock = threading.Lock()
+        self._pid = os.getpid()
 
-    def __reduce__(self) -> tuple[type[Predictor], tuple[Artifact, int]]:
-        return Predictor, (self.artifact, self.workers)
+    def __reduce__(self) -> tuple[Callable[..., Predictor], tuple[Artifact, int]]:
+        return partial(Predictor, deduplicate=self.deduplicate), (self.artifact, self.workers)
 
     @property
     def task(self) -> Task:
@@ -110,9 +116,28 @@ class Predictor:
         Raises:
             DataError: Unequal lengths, or a term that does not stand in its text or at its span.
         """
-        examples = self._examples(texts, terms, spans)
-        probs = self.predict_probs(examples)
-        return [self._prediction(e, row) for e, row in zip(examples, probs.tolist(), strict=True)]
+        return self._predictions(self._examples(texts, terms, spans))
+
+    def predict_stream(self, pairs: Iterable[Pair], chunk: int = 4096) -> Iterator[Prediction]:
+        """Score pairs as they come: any number of them, in memory for one chunk.
+
+        Args:
+            pairs: (text, term) or (text, term, start, end) each, the last two in code points; the
+                term of a sentence pair is its second sentence, that of a single sentence is not
+                read.
+            chunk: How many pairs are taken before their answers are given; equal ones within a
+                chunk are computed once.
+
+        Yields:
+            One answer a pair, in order; the same as ``predict`` gives.
+
+        Raises:
+            DataError: A chunk of less than one pair, a pair of another form, or a term that does
+                not stand in its text or at its span; the message counts pairs from 0.
+        """
+        if chunk < 1:
+            raise DataError(f"predict_stream: chunk = {chunk}; expected 1 or more")
+        return self._stream(iter(pairs), chunk)
 
     def predict_probs(self, examples: Sequence[Example]) -> NDArray[np.float32]:
         """Probs [N, C] of examples, in order; equal (text, start, end) are computed once."""
@@ -131,7 +156,7 @@ class Predictor:
         out = np.empty((len(examples), len(self.task.labels)), np.float32)
         waiting: _Waiting = []
         for begin in range(0, len(examples), _CHUNK):
-            encodings = self._encoder.encode(examples[begin : begin + _CHUNK])
+            encodings = self.encoder.encode(examples[begin : begin + _CHUNK])
             batches = list(length_batches(encodings))
             # The next chunk is encoded while the threads compute this one.
             self._collect(out, waiting)
@@ -141,12 +166,12 @@ class Predictor:
 
     def window(self, example: Example) -> tuple[int, int]:
         """Code-point offsets of the part of the text that is read; see ``TextEncoder.window``."""
-        return self._encoder.window(example)
+        return self.encoder.window(example)
 
     def close(self) -> None:
         """End the threads; a later call starts them again."""
-        with self._lock:
-            if self._pool is not None and self._pool_pid == os.getpid():
+        with self._guard():
+            if self._pool is not None:
                 self._pool.shutdown()
             self._pool = None
 
@@ -168,6 +193,34 @@ class Predictor:
             _example(i, text, term, span)
             for i, (text, term, span) in enumerate(zip(texts, terms, spans or repeat(None), strict=False))
         ]
+
+    def _stream(self, pairs: Iterator[Pair], chunk: int) -> Iterator[Prediction]:
+        done = 0
+        while part := list(islice(pairs, chunk)):
+            yield from self._predictions([self._of_pair(done + i, pair) for i, pair in enumerate(part)])
+            done += len(part)
+
+    def _of_pair(self, index: int, pair: Pair) -> Example:
+        match pair:
+            case (str(text), str(term)):
+                span = None
+            case (str(text), str(term), int(start), int(end)):
+                span = start, end
+            case _:
+                raise DataError(
+                    f"pair {index} is no (text, term) or (text, term, start, end): "
+                    "expected a tuple of strings and whole numbers"
+                )
+        match self.task.style:
+            case "single":
+                return Example(text, 0, 0)
+            case "sentence_pair":
+                return Example(text, 0, 0, second=term)
+        return _example(index, text, term, span)
+
+    def _predictions(self, examples: Sequence[Example]) -> list[Prediction]:
+        probs = self.predict_probs(examples).tolist()
+        return [self._prediction(e, row) for e, row in zip(examples, probs, strict=True)]
 
     def _prediction(self, example: Example, probs: list[float]) -> Prediction:
         best = max(range(len(probs)), key=probs.__getitem__)
@@ -191,11 +244,18 @@ class Predictor:
             out[at] = future.result()
 
     def _threads(self) -> ThreadPoolExecutor:
-        with self._lock:
-            if self._pool is None or self._pool_pid != os.getpid():
+        with self._guard():
+            if self._pool is None:
                 self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="attar-scoring")
-                self._pool_pid = os.getpid()
             return self._pool
+
+    def _guard(self) -> threading.Lock:
+        """The lock of this process: a fork has none of the threads, but perhaps a lock that one held."""
+        if self._pid != os.getpid():
+            self._lock = threading.Lock()
+            self._pool = None
+            self._pid = os.getpid()
+        return self._lock
 
 
 def load(path: str | Path, workers: int | None = None) -> Predictor:

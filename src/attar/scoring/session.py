@@ -38,14 +38,14 @@ class OnnxModel:
         self._pad = pad
         self._spec = spec
         self._session: ort.InferenceSession | None = None
-        self._pid = 0
         self._lock = threading.Lock()
+        self._pid = os.getpid()
 
     def __getstate__(self) -> dict[str, object]:
         return {"_source": self._source, "_pad": self._pad, "_spec": self._spec}
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state, _session=None, _pid=0, _lock=threading.Lock())
+        self.__dict__.update(state, _session=None, _pid=os.getpid(), _lock=threading.Lock())
 
     def logits(self, encodings: Sequence[Encoding], length: int | None = None) -> NDArray[np.float32]:
         """Logits [B, C] of one batch.
@@ -59,17 +59,17 @@ class OnnxModel:
         return np.asarray(logits, np.float32)
 
     def _ready(self) -> ort.InferenceSession:
-        session = self._session
-        if session is not None and self._pid == os.getpid():
-            return session
-        if self._pid not in (0, os.getpid()):
-            # The parent may have forked while another of its threads held the lock.
+        if self._pid != os.getpid():
+            # A fork: one of the parent's other threads may have held the lock.
             self._lock = threading.Lock()
-        with self._lock:
-            if self._session is None or self._pid != os.getpid():
-                self._session = self._open()
-                self._pid = os.getpid()
-            return self._session
+            self._session = None
+            self._pid = os.getpid()
+        session = self._session
+        if session is None:
+            with self._lock:
+                session = self._session or self._open()
+                self._session = session
+        return session
 
     def _open(self) -> ort.InferenceSession:
         options = ort.SessionOptions()

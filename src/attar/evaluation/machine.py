@@ -1,0 +1,46 @@
+"""The machine that a figure was measured on, in words: a speed without it means nothing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+__all__ = ["machine"]
+
+# What int8 arithmetic runs on, where a processor has it.
+_FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "asimddp", "i8mm")
+
+
+def machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
+    """Describe this machine.
+
+    Args:
+        cpuinfo: Linux's description of its processors; where there is none, less is known.
+
+    Returns:
+        ``cpu`` (its name), ``cores`` that this process may use, ``flags`` that matter to int8,
+        ``system``, and the versions of ``python`` and ``onnxruntime``.
+    """
+    facts = _facts(cpuinfo)
+    has = set(facts.get("flags", facts.get("Features", "")).split())
+    return {
+        "cpu": facts.get("model name") or platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "flags": [flag for flag in _FLAGS if flag in has],
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+        "onnxruntime": importlib.metadata.version("onnxruntime"),
+    }
+
+
+def _facts(cpuinfo: Path) -> dict[str, str]:
+    """What is said of the first processor."""
+    try:
+        lines = cpuinfo.read_text("utf-8", "replace").split("\n\n")[0].splitlines()
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in lines)
+    return {name.strip(): value.strip() for name, _, value in pairs}
