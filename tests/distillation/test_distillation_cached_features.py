@@ -80,8 +80,12 @@ def test_they_are_what_the_teacher_shows(tmp_path, teacher, make_examples):
     assert sorted(live.rows) == list(range(21))
     for rows in ([0, 1], [20, 3, 9, 8, 7], [16]):
         assert_same(cached, live, torch.tensor(rows))
+    assert sorted(cached.heard) == list(range(21))
+    for row in (0, 8, 20):
+        torch.testing.assert_close(torch.from_numpy(cached.heard[row]), live(torch.tensor([row])).logits[0])
     again, cached = kept(teacher, examples, tmp_path / "cache")
     assert again.rows == []
+    assert cached.heard == {}
     assert_same(cached, live, torch.tensor([5, 19]))
 
 

@@ -178,6 +178,29 @@ def test_cached_or_along_is_the_same(teach, data, make_checkpoint, kind, monkeyp
     np.testing.assert_allclose(found["features"], found["logits"], rtol=0, atol=5e-3)
 
 
+def test_one_pass_over_the_examples_gives_features_and_logits(teach, data, make_checkpoint, monkeypatch):
+    asked = []
+
+    def counted(checkpoint, examples, **settings):
+        asked.append(len(examples))
+        return predict_logits(checkpoint, examples, **settings)
+
+    monkeypatch.setattr("attar.distillation.teachers.predict_logits", counted)
+    teachers, settings = (
+        [make_checkpoint(seed=6), make_checkpoint(seed=7)],
+        {"matches": (HIDDEN,), "epochs": 1},
+    )
+    teach("student", *teachers, cache="features", **settings)
+    num_train = len(load_split(data, "train"))
+    assert asked == [num_train]  # the second teacher alone
+
+    # Features on disk, logits lost: those are asked for anew.
+    for path in (data.parent / "student" / "teacher-answers").glob("logits-*"):
+        path.unlink()
+    teach("student", *teachers, cache="features", **settings)
+    assert asked == [num_train] * 3
+
+
 def test_attentions_are_never_cached(teach, data, make_checkpoint):
     teach("student", make_checkpoint(), matches=(ATTENTION, HIDDEN), cache="features", epochs=1)
     assert not list((data.parent / "student" / "teacher-answers").glob("features-*"))

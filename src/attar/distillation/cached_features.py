@@ -43,6 +43,8 @@ class CachedFeatures:
         lengths: [N] its tokens.
         layers: Feature -> numbers of the layers, in the order in which they are kept.
         depth: Transformer layers of the teacher.
+        heard: Row of an example -> logits [C] that the teacher gave while its features were computed;
+            nothing of the examples whose features were on disk.
     """
 
     def __init__(
@@ -52,9 +54,10 @@ class CachedFeatures:
         lengths: NDArray[np.int64],
         layers: Mapping[Feature, Sequence[int]],
         depth: int,
+        heard: Mapping[int, NDArray[np.float32]],
     ) -> None:
         self.chunks, self.places, self.lengths = chunks, places, lengths
-        self.layers, self.depth = layers, depth
+        self.layers, self.depth, self.heard = layers, depth, heard
 
     def __call__(self, rows: torch.Tensor) -> Answer:
         """Features [B, T, D] of [B] rows, 0 at padding, in single precision; no logits."""
@@ -104,6 +107,7 @@ def cached_features(
     num_layers = sum(len(numbers) for numbers in live.layers.values())
     _announce(int(lengths.sum()), int(config.hidden_size), num_layers, folder, limit_gb)
     chunks, places = [], np.zeros(len(examples), np.int64)
+    heard: dict[int, NDArray[np.float32]] = {}
     with progress_bar("teacher features", len(examples)) as advance:
         for start in range(0, len(examples), _CHUNK):
             rows = slice(start, start + _CHUNK)
@@ -114,12 +118,14 @@ def cached_features(
             path = folder / f"features-{key[:32]}.npy"
             chunk = read_array(path, key, shape, np.float16)
             if chunk is None:
-                write_array(path, key, _computed(live, start, lengths[rows], places[rows], shape))
+                computed, logits = _computed(live, start, lengths[rows], places[rows], shape)
+                write_array(path, key, computed)
+                heard |= dict(enumerate(logits, start))
                 chunk = read_array(path, key, shape, np.float16)
                 assert chunk is not None, f"{path} changed while it was read"
             chunks.append(chunk)
             advance(len(questions))
-    return CachedFeatures(chunks, places, lengths, live.layers, int(config.num_hidden_layers))
+    return CachedFeatures(chunks, places, lengths, live.layers, int(config.num_hidden_layers), heard)
 
 
 def _announce(tokens: int, width: int, num_layers: int, folder: Path, limit_gb: float) -> None:
@@ -143,15 +149,23 @@ def _computed(
     lengths: NDArray[np.int64],
     places: NDArray[np.int64],
     shape: tuple[int, int, int],
-) -> NDArray[np.float16]:
-    """[tokens, layers, D] of the examples from ``start`` on."""
+) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
+    """[tokens, layers, D] of the examples from ``start`` on, and their logits [N, C]."""
     out = np.zeros(shape, np.float16)
+    logits = np.zeros((len(lengths), len(live.checkpoint.task.labels)), np.float32)
     for batch in sorted_batches(lengths.tolist(), _BATCH):
         rows = torch.tensor([start + i for i in batch], device=teacher_device())
-        features = live(rows).features
-        assert features is not None
+        answer = live(rows)
+        assert answer.features is not None
+        assert answer.logits is not None
+        logits[batch] = answer.logits.cpu().numpy()
         states = torch.stack(
-            [_layer(features, feature, n) for feature, numbers in live.layers.items() for n in numbers], 2
+            [
+                _layer(answer.features, feature, n)
+                for feature, numbers in live.layers.items()
+                for n in numbers
+            ],
+            2,
         )
         half = states.half().cpu().numpy()
         for i, example in zip(batch, half, strict=True):
@@ -160,7 +174,7 @@ def _computed(
         raise RecipeError(
             "distill.cache = 'features': the teacher's states do not fit half precision; set cache = 'logits'"
         )
-    return out
+    return out, logits
 
 
 def _layer(features: Features, feature: Feature, number: int) -> torch.Tensor:

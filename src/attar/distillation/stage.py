@@ -14,7 +14,13 @@ from attar.distillation.linear import linear_teacher
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.objective import Distillation
 from attar.distillation.pairing import check_names, find_matched
-from attar.distillation.teachers import Teacher, load_teacher, mean_logits, teacher_shares
+from attar.distillation.teachers import (
+    Teacher,
+    already_asked,
+    load_teacher,
+    mean_logits,
+    teacher_shares,
+)
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint
 from attar.models.encoders import Encoder, load_encoder
@@ -23,7 +29,7 @@ from attar.recipe import DistillRecipe, Recipe
 from attar.records.prepared import load_split
 from attar.records.transfer import transfer_examples
 from attar.task import Example
-from attar.text.encoding import InputSpec, TextEncoder
+from attar.text.encoding import InputSpec, TextEncoder, texts_read
 from attar.training.fit import DevScore
 from attar.training.objectives import HardLabels
 from attar.training.stage import fit_and_save
@@ -145,7 +151,11 @@ def _source(recipe: Recipe, teachers: Sequence[Teacher], examples: Sequence[Exam
             model, encoder = teacher.checkpoint.model, teacher.checkpoint.encoder
             return Encoder(model, encoder.tokenizer, encoder.spec.token_types)
     torch.manual_seed(recipe.seed)
-    return load_encoder(recipe.train, len(recipe.resolved_task().labels), (e.text for e in examples))
+    return load_encoder(
+        recipe.train,
+        len(recipe.resolved_task().labels),
+        texts_read(examples, recipe.resolved_task(), recipe.encode.normalise),
+    )
 
 
 def _student(
@@ -157,7 +167,7 @@ def _student(
     student = build_student(
         recipe.student,
         source,
-        (e.text for e in examples),
+        texts_read(examples, recipe.resolved_task(), recipe.encode.normalise),
         num_labels=len(task.labels),
         dropout=settings.dropout,
     )
@@ -192,6 +202,9 @@ def _speakers(
         shown: Speaker = live
         if settings.cache == "features" and "attention" not in live.layers:
             shown = cached_features(matched, live, examples, folder, settings.cache_limit_gb)
+            # One pass over the examples gives both.
+            asked = already_asked(matched, examples, shown.heard)
+            teachers = [asked if teacher is matched else teacher for teacher in teachers]
         speakers.append((share if settings.soft_weight else 0.0, shown))
     if not settings.soft_weight:
         return speakers, losses

@@ -13,8 +13,8 @@ another teacher or other data are never taken for these.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +32,7 @@ from attar.task import Example, Task
 
 __all__ = [
     "Teacher",
+    "already_asked",
     "cached_logits",
     "checkpoint_teacher",
     "load_teacher",
@@ -99,6 +100,26 @@ def checkpoint_teacher(checkpoint: Checkpoint, name: str, identity: str) -> Teac
         return predict_logits(checkpoint, examples, quick=True)
 
     return Teacher(name, identity, ask, checkpoint)
+
+
+def already_asked(
+    teacher: Teacher, examples: Sequence[Example], heard: Mapping[int, NDArray[np.float32]]
+) -> Teacher:
+    """The same teacher, not troubled again with what it has answered.
+
+    Args:
+        teacher: Asked for all else.
+        examples: N examples.
+        heard: Index of one of them -> the logits [C] that the teacher gave for it.
+    """
+    known = {examples[row].question: logits for row, logits in heard.items()}
+
+    def ask(examples: Sequence[Example]) -> NDArray[np.float32]:
+        unknown = [example for example in examples if example.question not in known]
+        fresh = iter(teacher.ask(unknown) if unknown else ())
+        return np.stack([known[e.question] if e.question in known else next(fresh) for e in examples])
+
+    return replace(teacher, ask=ask)
 
 
 def teacher_device() -> torch.device:

@@ -1,0 +1,195 @@
+"""Accuracy against speed over models of every cost, on one prepared data folder.
+
+    python benchmarks/accuracy_speed.py makeup runs/makeup/data --out runs/makeup/accuracy_speed \
+        --teacher runs/makeup/teacher --artifact runs/makeup/artifact --artifact runs/makeup-2x128/artifact
+    python benchmarks/accuracy_speed.py cars runs/cars/data ... --results docs/results.md
+
+fastText (`pip install fasttext-community`) and TF-IDF with a linear model are trained on the data's
+training split and tuned on dev; the test split is scored once. A teacher is timed as the original
+system runs one; all sides are timed in turns, in one process, on the first two cores. Writes
+report.json, report.html, NAME.svg and NAME.png, and with --results a table between markers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from peers.document import machine_line, write_block
+from peers.linear_sides import train_fasttext
+
+from attar.artifact import load_artifact
+from attar.comparison import as_the_seed_runs_it
+from attar.errors import AttarError
+from attar.evaluation.baselines import WindowedLinear
+from attar.evaluation.machine import machine
+from attar.evaluation.pictures import Point, save_png, standalone, tradeoff_svg
+from attar.evaluation.report import Candidate, evaluate
+from attar.files import whole_file
+from attar.models.checkpoint import load_checkpoint, predict_logits
+from attar.recipe import EvaluateRecipe
+from attar.records.prepared import load_split
+from attar.scoring.predictor import Predictor, softmax
+from attar.task import Example, Task
+
+_LOG = logging.getLogger("accuracy_speed")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("name", help="of the set: title, files, markers")
+    made.add_argument("data", type=Path, help="folder that attar prepare wrote")
+    made.add_argument("--out", type=Path, required=True)
+    made.add_argument("--teacher", metavar="[NAME=]FOLDER", action="append", default=[], help="a checkpoint")
+    made.add_argument(
+        "--artifact", metavar="[NAME=]FOLDER", action="append", default=[], help="a student's artifact"
+    )
+    made.add_argument("--rounds", type=int, default=8, help="interleaved rounds of timing")
+    made.add_argument("--examples", type=int, default=400, help="different examples that are timed")
+    made.add_argument("--results", type=Path, help="page whose block is replaced, e.g. docs/results.md")
+    return made
+
+
+def main() -> None:
+    """Score, time, draw."""
+    args = parser().parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+    load_before = os.getloadavg()[0]
+    try:
+        report = _measure(args)
+    except AttarError as error:
+        sys.exit(f"accuracy_speed: {error}")
+    points = _points(report)
+    with whole_file(args.out / f"{args.name}.svg") as draft:
+        draft.write_text(standalone(tradeoff_svg(points)), "utf-8")
+    save_png(args.out / f"{args.name}.png", points)
+    lines = _page(args, report, load_before)
+    print("\n".join(lines))
+    if args.results:
+        write_block(
+            args.results, f"accuracy-speed-{args.name}", f"Accuracy against speed: {args.name}", lines
+        )
+
+
+def _measure(args: argparse.Namespace) -> dict[str, Any]:
+    teachers = dict(_named(value, "teacher") for value in args.teacher)
+    artifacts = dict(_named(value, "student_int8") for value in args.artifact)
+    if len(teachers) + len(artifacts) < len(args.teacher) + len(args.artifact):
+        raise AttarError("two models have one name; give --artifact NAME=FOLDER")
+    if not artifacts:
+        raise AttarError("no --artifact; expected at least one student's")
+    train, dev, test = (load_split(args.data, name) for name in ("train", "dev", "test"))
+    task = load_artifact(next(iter(artifacts.values()))).task
+    candidates = [_teacher(name, folder) for name, folder in teachers.items()]
+    candidates += [_artifact(name, folder) for name, folder in artifacts.items()]
+    candidates += _static(task, train, dev)
+    _LOG.info(
+        "scoring %d models on %d test examples, then %d rounds", len(candidates), len(test), args.rounds
+    )
+    recipe = EvaluateRecipe(speed_examples=args.examples, speed_repeats=args.rounds)
+    reference, chosen = next(iter(teachers), "teacher"), next(iter(artifacts))
+    return evaluate(
+        candidates, test, task, recipe, title=args.name, out=args.out, reference=reference, chosen=chosen
+    )
+
+
+def _named(value: str, kind: str) -> tuple[str, Path]:
+    """NAME=FOLDER, or a folder alone, which is called by its kind."""
+    name, equals, folder = value.partition("=")
+    return (name, Path(folder)) if equals else (kind, Path(value))
+
+
+def _teacher(name: str, folder: Path) -> Candidate:
+    checkpoint = load_checkpoint(folder)
+    return Candidate(
+        name,
+        lambda examples: softmax(predict_logits(checkpoint, examples), 1.0),
+        (folder / "model.safetensors").stat().st_size,
+        lambda examples: as_the_seed_runs_it(checkpoint, examples),
+        "torch fp32, padded, batch 8",
+    )
+
+
+def _artifact(name: str, folder: Path) -> Candidate:
+    predict = Predictor(load_artifact(folder), deduplicate=False).predict_probs
+    size = (folder / "model.onnx").stat().st_size
+    return Candidate(name, predict, size, predict, "the artifact: ONNX Runtime, one worker a core")
+
+
+def _static(task: Task, train: Sequence[Example], dev: Sequence[Example]) -> list[Candidate]:
+    """The two baselines without any transformer, both tuned on dev; each computes on one thread."""
+    _LOG.info("training TF-IDF with a linear model on %d examples", len(train))
+    linear = WindowedLinear(task, train, dev)
+    candidates = [Candidate("TF-IDF + linear", linear, linear.size_bytes, linear, "one thread")]
+    if not task.has_term:
+        _LOG.info("left out: fastText reads the surroundings of a term, and task %s has none", task.name)
+        return candidates
+    _LOG.info("training fastText: 24 settings")
+    found = train_fasttext(task, train, dev)
+    _LOG.info("fastText: window %s", found.window_chars or "the whole text")
+
+    def predict(examples: Sequence[Example]) -> NDArray[np.float32]:
+        probs = found(examples)
+        probs /= probs.sum(1, keepdims=True)
+        return probs
+
+    return [*candidates, Candidate("fastText", predict, found.size_bytes, found, "one thread")]
+
+
+def _points(report: dict[str, Any]) -> list[Point]:
+    return [
+        Point(
+            name,
+            model["examples_per_second"],
+            model["macro_f1"],
+            model["macro_f1_low"],
+            model["macro_f1_high"],
+            model["size_bytes"],
+            highlighted=name == report["chosen"],
+        )
+        for name, model in report["models"].items()
+    ]
+
+
+def _page(args: argparse.Namespace, report: dict[str, Any], load_before: float) -> list[str]:
+    models = " ".join(
+        f"--{kind} {value}" for kind in ("teacher", "artifact") for value in getattr(args, kind)
+    )
+    command = f"python benchmarks/accuracy_speed.py {args.name} {args.data} --out {args.out} {models}"
+    head = (
+        f"`{command}` on {machine_line(machine(), 2)}, load {load_before:.1f} before: "
+        f"n = {report['num_test']} test terms of {report['num_reviews']} reviews."
+    )
+    lines = [
+        head,
+        "",
+        "| model | accuracy | macro-F1 (95 %) | size | examples/s (slowest-fastest round) |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, model in report["models"].items():
+        speed = model["speed"]
+        lines.append(
+            f"| {name} | {100 * model['accuracy']:.1f} | {100 * model['macro_f1']:.1f} "
+            f"({100 * model['macro_f1_low']:.1f}-{100 * model['macro_f1_high']:.1f}) "
+            f"| {model['size_bytes'] / 1e6:.1f} MB | {speed['examples_per_second']:,.0f} "
+            f"({speed['examples_per_second_low']:,.0f}-{speed['examples_per_second_high']:,.0f}) |"
+        )
+    chosen = report["chosen"]
+    lines.append("")
+    for name, difference in report["paired_differences"].items():
+        value, low, high = (100 * difference[key] for key in ("value", "low", "high"))
+        lines.append(f"{chosen} minus {name}: {value:+.1f} macro-F1 [{low:.1f}, {high:.1f}].  ")
+    return lines
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Whether two of the sides learn the same: their losses on the first batch, before anything is timed.
+
+    python -m distilling.agreement FILES OUT
+
+prints one line of JSON: the total and the matches' losses of textbrewer, of attar with the teacher
+in fp32, and of attar with the teacher in the precision that ``main.distill.py`` gives it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from peers.traffic import LONGEST
+
+from attar.distillation.answers import Answers
+from attar.distillation.match_losses import MatchLosses
+from attar.distillation.objective import Distillation
+from attar.distillation.pairing import find_matched
+from attar.models.checkpoint import Checkpoint, batch_to
+from attar.task import Example
+from distilling.files import BATCH, read_split
+from distilling.sides import arguments, distiller_of
+from original.models import load_student, load_teachers
+from original.translate import to_recipe
+
+__all__ = ["first_losses", "main"]
+
+
+@torch.no_grad()
+def first_losses(folder: Path, out: Path) -> dict[str, list[float]]:
+    """The losses on the first batch by side: logits first, then match by match, dropout off.
+
+    Args:
+        folder: What ``make_files`` wrote.
+        out: textbrewer wants a folder.
+    """
+    args = arguments(folder, out)
+    settings = to_recipe(args, []).distill
+    examples = read_split(folder, "train")[:BATCH]
+    student, teachers = load_student(args), load_teachers(args)
+    student.model.eval()
+    teacher, live, matches = find_matched(teachers, student, examples, settings.matches, settings.attention)
+    assert teacher.checkpoint is not None
+    distiller = distiller_of(teacher.checkpoint.model, student.model, out)
+    widths = [model.config.hidden_size for model in (student.model, teacher.checkpoint.model)]
+    losses = MatchLosses(matches, *widths, max_tokens=LONGEST)
+    for mine, theirs in zip(losses.projections, distiller.projs, strict=True):
+        if theirs is not None:
+            mine.load_state_dict(theirs.state_dict())
+    objective = Distillation(student.task, examples, Answers([(1.0, live)]), settings, losses)
+    quick = _ours(objective, student, examples)
+    with mock.patch("attar.distillation.answers.quick_inference", lambda _device: contextlib.nullcontext()):
+        exact = _ours(objective, student, examples)
+    return {"textbrewer": _textbrewers(distiller, student, examples), "attar": exact, "attar_as_run": quick}
+
+
+def _ours(objective: Distillation, student: Checkpoint, examples: Sequence[Example]) -> list[float]:
+    """Of a batch as short as it can be, by rows."""
+    inputs = batch_to(student, student.encoder.encode(examples))
+    found = objective(student.model, inputs, torch.arange(len(examples)))
+    return [float(value.mean()) for name, value in found.items() if name != "hard"]
+
+
+def _textbrewers(distiller: Any, student: Checkpoint, examples: Sequence[Example]) -> list[float]:  # noqa: ANN401
+    inputs = batch_to(student, student.encoder.encode(examples), length=LONGEST)
+    batch = tuple(inputs[name] for name in ("input_ids", "attention_mask", "token_type_ids"))
+    _, found = distiller.train_on_batch(batch, {"output_hidden_states": True})
+    return [float(value) for value in found.values()]
+
+
+def main(arguments: list[str]) -> None:
+    """Print what was found."""
+    print(json.dumps(first_losses(*map(Path, arguments))))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

