@@ -139,7 +139,8 @@ def mistakes(folder):
 MISTAKES = (
     "missing recipe", "typo in a recipe", "typo in --set", "unknown task", "missing source", "empty file",
     "unset variable", "missing column", "no usable row", "foreign folder", "a file as folder",
-    "unprepared data", "missing data", "other labels", "no teacher", "data as teacher", "data as checkpoint", "no artifact",
+    "unprepared data", "missing data", "other labels", "no teacher", "data as teacher", "data as checkpoint",
+    "no artifact",
     "missing artifact", "bench of no artifact", "a bad --set without recipe",
 )  # fmt: skip
 

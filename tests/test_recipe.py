@@ -183,11 +183,16 @@ def test_sources_are_relative_to_the_recipe(tmp_path, recipe):
 def test_a_source_may_be_a_table_a_server_or_a_variable(tmp_path, recipe, monkeypatch):
     monkeypatch.setenv("SETS", "/sets")
     loaded = recipe(
-        "[[data.sources]]\npath = '$SETS/labels.csv'\njoin = {path = 'texts.csv', on = 'id'}\nsplit = 'test'\n"
+        "[[data.sources]]\npath = '$SETS/labels.csv'\nsplit = 'test'\n"
+        "join = {path = 'texts.csv', on = 'id'}\n"
         "[[data.sources]]\npath = 'mongodb://host/db/things'\nquery = {brand = 'x'}\n"
     )
     table, server = loaded.data.sources
-    assert (table.path, table.join.path, table.split) == ("/sets/labels.csv", str(tmp_path / "texts.csv"), "test")
+    assert (table.path, table.join.path, table.split) == (
+        "/sets/labels.csv",
+        str(tmp_path / "texts.csv"),
+        "test",
+    )
     assert server.is_remote and server.path == "mongodb://host/db/things" and server.query == {"brand": "x"}
 
 
@@ -214,7 +219,10 @@ def test_a_recipe_from_keys_takes_overrides():
 
 def test_transfer_is_relative_to_the_recipe_and_for_the_taught_student_alone(tmp_path, recipe):
     loaded = recipe(f"[distill]\ntransfer = ['more.csv', '{tmp_path}/abs.csv']")
-    assert [s.path for s in loaded.distill.transfer] == [str(tmp_path / "more.csv"), str(tmp_path / "abs.csv")]
+    assert [s.path for s in loaded.distill.transfer] == [
+        str(tmp_path / "more.csv"),
+        str(tmp_path / "abs.csv"),
+    ]
     assert loaded.finetuning().transfer == ()
 
 

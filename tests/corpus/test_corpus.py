@@ -26,7 +26,9 @@ FOLDERS = {"cosmetics": ("cosmetics", "cosmetics_hard"), "components": ("compone
 
 
 def read(task: str) -> list[Record | Rejection]:
-    return [record for folder in FOLDERS[task] for record in read_source(SourceRecipe(path=str(CORPUS / folder)))]
+    return [
+        record for folder in FOLDERS[task] for record in read_source(SourceRecipe(path=str(CORPUS / folder)))
+    ]
 
 
 def by_review(task: str) -> dict[str, list[Record]]:
