@@ -1,0 +1,343 @@
+"""What a small student gives up, and which part of its training gives what: the tables of distillation.
+
+    ATTAR_DATA=DIR python benchmarks/strength.py --out runs/strength                     # everything
+    ATTAR_DATA=DIR python benchmarks/strength.py --out runs/strength --sets cars --seeds 20
+    ATTAR_DATA=DIR python benchmarks/strength.py --out runs/strength --results docs/results.md
+
+A queue: benchmarks/strength.toml says which models of which sets; each becomes a folder under OUT, and a
+line of OUT/scores.jsonl with its score on dev once it is there. Started again it goes on; started
+twice, on another core, the two share the work. Settings are chosen by the scores on dev; the test
+split is answered when --results writes the tables, by what is finished then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import fcntl
+import json
+import logging
+import os
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from peers.document import write_block
+
+from attar.evaluation.baselines import Majority, WindowedLinear
+from attar.evaluation.intervals import Resampled, resample
+from attar.evaluation.metrics import macro_f1_of, scores
+from attar.files import whole_file
+from attar.models.checkpoint import load_checkpoint, predict_logits
+from attar.recipe import Recipe, make_recipe
+from attar.records.prepared import load_split
+from attar.stages import distill, prepare, train
+from attar.task import Example, Task
+
+HERE = Path(__file__).resolve().parent
+SETS = HERE.parent / "recipes" / "sets"
+_LOG = logging.getLogger("strength")
+_POLL_SECONDS = 20
+
+
+class Model(NamedTuple):
+    """One model of the tables; ``shape`` is empty where there is none to choose."""
+
+    of: str
+    row: str
+    shape: str = ""
+    seed: int = 20
+
+    @property
+    def name(self) -> str:
+        """Its folder under the set's."""
+        return "-".join(part for part in (self.row, self.shape, str(self.seed)) if part)
+
+
+class Plan:
+    """benchmarks/strength.toml, and where its models are.
+
+    Args:
+        out: OUT.
+        seeds: Of the students.
+    """
+
+    def __init__(self, out: Path, seeds: Sequence[int]) -> None:
+        self.out, self.seeds = out, seeds
+        self.tree = tomllib.loads((HERE / "strength.toml").read_text("utf-8"))
+
+    def folder(self, model: Model) -> Path:
+        """Where a model is trained."""
+        return self.out / model.of / model.name
+
+    def data(self, of: str) -> Path:
+        """A set's prepared folder."""
+        return self.out / of / "data"
+
+    def models(self, of: str) -> list[Model]:
+        """A set's models, in the order of training: what others learn from first, then seed by seed."""
+        table = self.tree["sets"][of]["rows"]
+        students = [
+            Model(of, row, shape, seed)
+            for seed in self.seeds
+            for row in table
+            if row not in self.tree["teachers"]
+            for shape in self.tree["rows"][row].get("shapes", self.tree["shapes"])
+        ]
+        return [*(Model(of, row) for row in table if row in self.tree["teachers"]), *students]
+
+    def recipe(self, model: Model) -> Recipe:
+        """The recipe of a model: the set's own, then the plan's settings, the row's, the shape's."""
+        chosen = self.tree["sets"][model.of]
+        path = SETS / f"{chosen['recipe']}.toml"
+        tree: dict[str, Any] = {"name": model.of, **tomllib.loads(path.read_text("utf-8"))}
+        row = self.tree["teachers"].get(model.row) or self.tree["rows"].get(model.row, {})
+        parts = [self.tree["settings"], chosen["settings"], *self._row(row)]
+        if model.shape:
+            parts.append(self.tree["shapes"][model.shape])
+        parts.append(chosen.get(model.row, {}))
+        for part in parts:
+            for key, value in part.items():
+                *sections, last = key.split(".")
+                node = tree
+                for section in sections:
+                    node = node.setdefault(section, {})
+                node[last] = value
+        if "terms" in chosen:
+            for source in tree["data"]["sources"]:
+                if source["split"] == "train":
+                    source["path"] = str(self.out / model.of / "labelled.txt")
+        return make_recipe(tree | {"seed": model.seed}, where=str(path), folder=path.parent)
+
+    def _row(self, row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        below = self._row(self.tree["rows"][row["over"]]) if "over" in row else []
+        return [*below, row.get("settings", {})]
+
+
+def cut_labels(plan: Plan, of: str) -> None:
+    """The first reviews of train.txt keep their labels, the others only their text."""
+    chosen = plan.tree["sets"][of]
+    source = Path(os.environ["ATTAR_DATA"]) / chosen["recipe"] / "train.txt"
+    terms, labelled, texts = 0, [], []
+    for line in source.read_text("utf-8").splitlines():
+        text, _, triplets = line.rpartition("####")
+        if terms < chosen["terms"]:
+            terms += len({str(span) for span, _, _ in ast.literal_eval(triplets)})
+            labelled.append(line)
+        else:
+            texts.append("".join(text.split(" ")))
+    for name, lines in (("labelled.txt", labelled), ("unlabelled.txt", texts)):
+        with whole_file(plan.out / of / name) as draft:
+            draft.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """Whether this process has the work that ``path`` stands for; another one's claim ends with it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def make(plan: Plan, model: Model) -> bool:
+    """Train one model and note its score on dev; False if what it learns from is not there yet."""
+    recipe, data, folder = plan.recipe(model), plan.data(model.of), plan.folder(model)
+    row = plan.tree["teachers"].get(model.row)
+    if row is not None:
+        train(recipe, data, folder)
+    else:
+        names = plan.tree["rows"][model.row].get("teachers", ["teacher"])
+        teachers = [name if name == "linear" else plan.folder(Model(model.of, name)) for name in names]
+        if not all(
+            name == "linear" or answers_path(plan, Model(model.of, name), "dev").is_file() for name in names
+        ):
+            return False
+        distill(recipe, data, teachers, folder)
+    answer(plan, model, "dev")
+    return True
+
+
+def answers_path(plan: Plan, model: Model, split: str) -> Path:
+    """Where a model's probs for a split are kept."""
+    return plan.out / model.of / "answers" / f"{model.name}.{split}.npy"
+
+
+def answer(plan: Plan, model: Model, split: Any) -> NDArray[np.float32]:  # noqa: ANN401 - a Literal
+    """A model's logits [N, C] for a split, asked once."""
+    path = answers_path(plan, model, split)
+    if path.is_file():
+        found: NDArray[np.float32] = np.load(path)
+        return found
+    examples = load_split(plan.data(model.of), split)
+    task = plan.recipe(model).resolved_task()
+    logits = predict_logits(load_checkpoint(plan.folder(model)), examples)
+    with whole_file(path) as draft, draft.open("wb") as stream:
+        np.save(stream, logits)
+    found_scores = scores(task, gold_of(task, examples), logits)
+    if split == "dev":
+        line = {"set": model.of, "row": model.row, "shape": model.shape, "seed": model.seed}
+        line |= {"macro_f1": round(found_scores.macro_f1, 4), "accuracy": round(found_scores.accuracy, 4)}
+        line |= {"f1": [round(one.f1, 3) for one in found_scores.labels.values()]}
+        with (plan.out / "scores.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line) + "\n")
+        _LOG.info("%s", line)
+    return logits
+
+
+def gold_of(task: Task, examples: Sequence[Example]) -> NDArray[np.int64]:
+    """Label indices [N]."""
+    return np.array([task.index_of(example) for example in examples], np.int64)
+
+
+def work(plan: Plan, sets: Sequence[str], wanted: Callable[[Model], bool]) -> None:
+    """Make every model that is wanted and not there, together with other processes that do the same."""
+    for of in sets:
+        with claimed(plan.out / of / "claims" / "data"):
+            if "terms" in plan.tree["sets"][of] and not (plan.out / of / "unlabelled.txt").is_file():
+                cut_labels(plan, of)
+            recipe = plan.recipe(Model(of, "teacher"))
+            prepare(recipe, recipe.data.sources, plan.data(of))
+    left = [model for of in sets for model in plan.models(of) if wanted(model)]
+    while left:
+        made = None
+        for model in left:
+            if answers_path(plan, model, "dev").is_file():
+                made = model
+                break
+            with claimed(plan.out / model.of / "claims" / model.name) as mine:
+                if mine and make(plan, model):
+                    made = model
+                    break
+        if made is None:
+            time.sleep(_POLL_SECONDS)
+        else:
+            left.remove(made)
+
+
+class Column(NamedTuple):
+    """A row of a table in one shape: its models' scores on test, one a seed."""
+
+    macro_f1: list[float]
+    accuracy: list[float]
+    drawn: NDArray[np.float64]
+    """Macro-F1 under each draw of reviews, the seeds' mean [R]."""
+
+    @property
+    def shown(self) -> str:
+        """Mean, and the spread where there are several."""
+        spread = f" ± {100 * np.std(self.macro_f1, ddof=1):.1f}" if len(self.macro_f1) > 1 else ""
+        return f"{100 * np.mean(self.macro_f1):.1f}{spread} / {100 * np.mean(self.accuracy):.1f}"
+
+
+def table(plan: Plan, of: str) -> list[str]:
+    """A set's block of docs/results.md, from the models that are finished."""
+    data = plan.data(of)
+    task = plan.recipe(Model(of, "teacher")).resolved_task()
+    train_split, dev, test = (load_split(data, name) for name in ("train", "dev", "test"))
+    finished = [model for model in plan.models(of) if answers_path(plan, model, "dev").is_file()]
+    labels = {model: answer(plan, model, "test").argmax(1) for model in finished}
+    fitted = {
+        Model(of, "majority"): Majority(task, train_split),
+        Model(of, "linear"): WindowedLinear(task, train_split, dev),
+    }
+    labels = {model: fit(test).argmax(1) for model, fit in fitted.items()} | labels
+    named = {model.name: found for model, found in labels.items()}
+    gold, reviews = gold_of(task, test), [example.text for example in test]
+    drawn = resample(gold, named, reviews, num_labels=len(task.labels), repeats=1000, seed=20)
+    groups: dict[tuple[str, str], list[Resampled]] = {}
+    for model in labels:
+        groups.setdefault((model.row, model.shape), []).append(drawn[model.name])
+    columns = {key: _column(found) for key, found in groups.items()}
+    shapes = list(dict.fromkeys(shape for _, shape in columns if shape)) or [""]
+    sizes = f"{len(train_split):,} terms train, {len(dev):,} dev, {len(test):,} test of {len(set(reviews)):,}"
+    seeds = ", ".join(map(str, plan.seeds))
+    lines = [
+        f"{sizes} reviews; macro-F1 / accuracy on test, mean ± standard deviation of seeds {seeds}.",
+        "",
+        "| | " + " | ".join(shape or "" for shape in shapes) + " |",
+        "| --- |" + " --- |" * len(shapes),
+    ]
+    for row in dict.fromkeys(row for row, _ in columns):
+        alone = columns.get((row, ""))
+        cells = [(columns.get((row, shape)) or alone) for shape in shapes]
+        shown = [cell.shown if cell else "" for cell in cells]
+        lines.append(f"| {_says(plan, row)} | " + " | ".join(shown) + " |")
+    return [*lines, "", *_differences(plan, of, columns)]
+
+
+def _column(found: Sequence[Resampled]) -> Column:
+    return Column(
+        [one.macro_f1().value for one in found],
+        [one.accuracy().value for one in found],
+        np.mean([macro_f1_of(one.draws) for one in found], axis=0),
+    )
+
+
+def _says(plan: Plan, row: str) -> str:
+    for kind in ("teachers", "rows", "baselines"):
+        if row in plan.tree[kind]:
+            return str(plan.tree[kind][row]["says"])
+    return row
+
+
+def _differences(plan: Plan, of: str, columns: Mapping[tuple[str, str], Column]) -> list[str]:
+    """Paired differences that the claims rest on, each with its 95 % interval over reviews."""
+    lines = []
+    for shape in plan.tree["shapes"]:
+        for row, other in plan.tree["sets"][of].get("differences", plan.tree["differences"]):
+            first, second = (columns.get((name, shape)) or columns.get((name, "")) for name in (row, other))
+            if first is None or second is None or (row, shape) not in columns | {("teacher", shape): first}:
+                continue
+            low, high = np.percentile(first.drawn - second.drawn, (2.5, 97.5))
+            value = np.mean(first.macro_f1) - np.mean(second.macro_f1)
+            where = f"{shape}: " if (row, shape) in columns else ""
+            line = (
+                f"{where}{_says(plan, row)} minus {_says(plan, other)}: {100 * value:+.1f} macro-F1 "
+                f"[{100 * low:+.1f}, {100 * high:+.1f}].  "
+            )
+            if line not in lines:
+                lines.append(line)
+    return lines
+
+
+def main() -> None:
+    """Train what is asked for, or write the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--sets", nargs="+", metavar="SET", help="of strength.toml; all by default")
+    parser.add_argument("--rows", nargs="+", metavar="ROW", help="these rows only")
+    parser.add_argument("--shapes", nargs="+", metavar="SHAPE", help="these students only")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[20, 21, 22])
+    parser.add_argument("--results", type=Path, help="write the tables into this page and train nothing")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    out = args.out.resolve()
+    os.environ["STRENGTH"] = str(out)
+    plan = Plan(out, args.seeds)
+    sets = args.sets or list(plan.tree["sets"])
+    if args.results:
+        for of in sets:
+            write_block(args.results, f"strength-{of}", f"Distillation, row by row: {of}", table(plan, of))
+        return
+
+    def wanted(model: Model) -> bool:
+        row = args.rows is None or model.row in args.rows
+        return row and (not model.shape or args.shapes is None or model.shape in args.shapes)
+
+    work(plan, sets, wanted)
+
+
+if __name__ == "__main__":
+    main()
