@@ -246,7 +246,7 @@ def table(plan: Plan, of: str) -> list[str]:
     train_split, dev, test = (load_split(data, name) for name in ("train", "dev", "test"))
     finished = [model for model in plan.models(of) if answers_path(plan, model, "dev").is_file()]
     labels = {model: answer(plan, model, "test").argmax(1) for model in finished}
-    fitted = {
+    fitted: dict[Model, Callable[[Sequence[Example]], NDArray[np.float32]]] = {
         Model(of, "majority"): Majority(task, train_split),
         Model(of, "linear"): WindowedLinear(task, train_split, dev),
     }
