@@ -45,6 +45,13 @@ _TRAINING = {
     "warmup": "Share of all steps in which the learning rate rises.",
     "clip": "Longest gradient, as a norm over all parameters.",
     "class_weights": "Weight of a class's hard-label loss: (N / (C n))^p, p = 0, 0.5 or 1.",
+    "hard_loss": "Loss of the labels: cross-entropy, logit adjustment (Menon et al. 2021, arXiv:2007.07314) "
+    "or focal loss (Lin et al. 2017, arXiv:1708.02002).",
+    "adjust_tau": "Of `logit_adjusted`: what part of the labels' log shares training adds to the logits.",
+    "focal_gamma": "Of `focal`: the higher, the less an example counts that is right already.",
+    "sampling": "What an epoch reads: each example once, or labels in proportion to the square root of their "
+    "examples, or equally often.",
+    "layer_decay": "Learning rate of a layer over that of the layer above; the head has the whole rate.",
     "evaluations_per_epoch": "How often dev is scored.",
     "keep": "Which weights remain: the best on dev, or the last.",
     "log_every": "Show the losses every so many steps; left out, dev scores alone are shown.",

@@ -173,7 +173,7 @@ def _train(
 
     def work() -> None:
         if args.script == "trainer":
-            objective = HardLabels(checkpoint.task, train, "none")
+            objective = HardLabels(checkpoint.task, train, recipe.train)
             fit_and_save(
                 checkpoint, train, objective, recipe.train, dev, folder,
                 seed=recipe.seed, notes={"role": "teacher"},

@@ -14,6 +14,7 @@ from attar.distillation.losses import logit_mse, soft_cross_entropy, soft_label_
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.matches import Match, wanted
 from attar.distillation.objective import Distillation
+from attar.errors import RecipeError
 from attar.models.checkpoint import batch_to
 from attar.recipe import DistillRecipe
 from attar.task import Example, task_by_name
@@ -61,6 +62,18 @@ def test_examples_without_a_label_have_soft_labels_only(make_examples):
     assert losses["hard"][[1, 2]].tolist() == [0, 0]
     torch.testing.assert_close(losses["hard"][[0, 3]], alone["hard"])
     assert (losses["soft"] > 0).all()
+
+
+def test_an_example_without_a_label_is_sampled_as_the_teachers_answer(make_examples):
+    labelled = make_examples(6)
+    examples = [*labelled, *(Example(e.text, e.start, e.end) for e in make_examples(40, seed=3))]
+    teacher = np.random.default_rng(0).normal(size=(46, 3)).astype(np.float32)
+    objective = Distillation(TASK, examples, KeptLogits(teacher), DistillRecipe(soft_weight=1.0))
+    expected = [*(TASK.index_of(e) for e in labelled), *teacher[6:].argmax(1).tolist()]
+    assert objective.row_labels() == expected
+    silent = Distillation(TASK, examples, lambda _: Answer(None), DistillRecipe(sampling="balanced"))
+    with pytest.raises(RecipeError, match=r"distill.sampling = 'balanced' needs the label.*soft_weight"):
+        silent.row_labels()
 
 
 def soft_of(make_examples, logits, teacher, **settings):
@@ -114,7 +127,7 @@ def test_the_weight_of_an_example_multiplies_its_hard_loss(make_examples):
     torch.testing.assert_close(half["hard"], factors * whole["hard"])
     torch.testing.assert_close(half["soft"], whole["soft"])
     whole, half = (
-        HardLabels(TASK, these, "none")(Echo(), logits, rows)["hard"] for these in (examples, halves)
+        HardLabels(TASK, these, recipe)(Echo(), logits, rows)["hard"] for these in (examples, halves)
     )
     torch.testing.assert_close(half, factors * whole)
 

@@ -48,11 +48,10 @@ class Trial:
 
     def run(self, objective=None, evaluate=None, seed=7, after_evaluation=None, **settings):
         recipe = FitRecipe(**(QUICK | settings))
-        kinds = (self.checkpoint.task, self.examples, recipe.class_weights)
         return fit(
             self.checkpoint,
             self.checkpoint.encoder.encode(self.examples),
-            objective or HardLabels(*kinds),
+            objective or HardLabels(self.checkpoint.task, self.examples, recipe),
             recipe,
             evaluate=evaluate or dev_scorer(self.checkpoint, self.examples[:12]),
             folder=self.folder,
@@ -152,12 +151,12 @@ def test_a_stopped_training_goes_on_exactly(trial, accumulate, stops_at):
     whole = trial("whole", dropout=0.1)
     expected = whole.run(**settings)
     stopped = trial("stopped", dropout=0.1)
-    objective = StopsAt(stopped.checkpoint.task, stopped.examples, "sqrt", at=stops_at)
+    objective = StopsAt(stopped.checkpoint.task, stopped.examples, FitRecipe(), at=stops_at)
     with pytest.raises(StoppedError):
         stopped.run(objective=objective, **settings)
     again = trial("stopped", dropout=0.1)
     torch.manual_seed(12345)  # whatever ran before in the new process
-    counting = StopsAt(again.checkpoint.task, again.examples, "sqrt", at=-1)
+    counting = StopsAt(again.checkpoint.task, again.examples, FitRecipe(), at=-1)
     result = again.run(objective=counting, **settings)
     assert 0 < counting.calls < 12 * accumulate
     assert equal(again.weights(), whole.weights())
@@ -191,7 +190,7 @@ def test_a_training_stopped_before_its_first_state_starts_over(trial):
     whole = trial("whole")
     whole.run(checkpoint_minutes=99)
     stopped = trial("stopped")
-    objective = StopsAt(stopped.checkpoint.task, stopped.examples, "sqrt", at=6)
+    objective = StopsAt(stopped.checkpoint.task, stopped.examples, FitRecipe(), at=6)
     with pytest.raises(StoppedError):
         stopped.run(objective=objective, checkpoint_minutes=99)
     again = trial("stopped")
@@ -207,7 +206,9 @@ def test_a_damaged_state_falls_back_to_the_one_before(trial, caplog, damage):
     whole.run(**settings)
     stopped = trial("stopped", dropout=0.1)
     with pytest.raises(StoppedError):
-        stopped.run(objective=StopsAt(stopped.checkpoint.task, stopped.examples, "sqrt", at=8), **settings)
+        stopped.run(
+            objective=StopsAt(stopped.checkpoint.task, stopped.examples, FitRecipe(), at=8), **settings
+        )
     older, newest = sorted((stopped.folder / "state").glob("step-*.pt"))
     assert (older.name[:13], newest.name[:13]) == ("step-00000006", "step-00000007")
     content = bytearray(newest.read_bytes())
@@ -215,7 +216,7 @@ def test_a_damaged_state_falls_back_to_the_one_before(trial, caplog, damage):
     damaged = {"truncated": content[:-100], "flipped": content, "empty": b""}[damage]
     newest.write_bytes(damaged)
     again = trial("stopped", dropout=0.1)
-    counting = StopsAt(again.checkpoint.task, again.examples, "sqrt", at=-1)
+    counting = StopsAt(again.checkpoint.task, again.examples, FitRecipe(), at=-1)
     with caplog.at_level(logging.WARNING):
         again.run(objective=counting, **settings)
     assert f"{newest} is damaged" in caplog.text
@@ -374,7 +375,7 @@ class Watching(HardLabels):
 def test_token_dropout_hides_text_and_nothing_else(trial, share):
     one = trial("hides")
     encoder = one.checkpoint.encoder
-    watching = Watching(one.checkpoint.task, one.examples, "sqrt")
+    watching = Watching(one.checkpoint.task, one.examples, FitRecipe())
     one.run(objective=watching, token_dropout=share, epochs=4)
     encodings, changed, text = encoder.encode(one.examples), 0, 0
     for rows, ids in watching.seen:
@@ -447,7 +448,7 @@ def test_a_stopped_classic_training_goes_on_exactly(trial, stops_at):
     stopped = trial("stopped", dropout=0.1)
     with pytest.raises(StoppedError):
         stopped.run(
-            objective=StopsAt(stopped.checkpoint.task, stopped.examples, "sqrt", at=stops_at), **settings
+            objective=StopsAt(stopped.checkpoint.task, stopped.examples, FitRecipe(), at=stops_at), **settings
         )
     again = trial("stopped", dropout=0.1)
     again.run(**settings)
@@ -480,7 +481,7 @@ def test_the_last_weights_are_kept(trial):
 
 def test_the_last_batch_of_an_epoch_is_left_out(trial):
     one = trial("drops")
-    watching = Watching(one.checkpoint.task, one.examples, "sqrt")
+    watching = Watching(one.checkpoint.task, one.examples, FitRecipe())
     result = one.run(objective=watching, drop_last=True, epochs=2)
     assert result.total_steps == 6
     assert [len(rows) for rows, _ in watching.seen] == [8] * 6
@@ -540,7 +541,9 @@ def test_a_kill_while_the_log_is_cut_loses_nothing(trial, monkeypatch):
     settings = {"checkpoint_minutes": 1e-9}
     stopped = trial("stopped")
     with pytest.raises(StoppedError):
-        stopped.run(objective=StopsAt(stopped.checkpoint.task, stopped.examples, "sqrt", at=11), **settings)
+        stopped.run(
+            objective=StopsAt(stopped.checkpoint.task, stopped.examples, FitRecipe(), at=11), **settings
+        )
     before = stopped.metrics()
     assert len(before) == 3
 
@@ -567,7 +570,7 @@ def test_a_stage_can_leave_a_classic_file_at_each_evaluation(make_checkpoint, ma
     fit_and_save(
         checkpoint,
         examples,
-        HardLabels(checkpoint.task, examples, "none"),
+        HardLabels(checkpoint.task, examples, FitRecipe(class_weights="none")),
         settings,
         examples[:12],
         tmp_path / "out",

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from attar.errors import RecipeError
 from attar.recipe import FitRecipe
+from attar.training.fit import Objective
 from attar.training.plan import StepPlan
 
 
@@ -66,3 +67,26 @@ def test_what_an_epoch_leaves_out_is_drawn_not_the_longest():
     longest = [row for row in range(38) if row % 7 == 6]
     often = [sum(row in batch for batch in made.batches_after(0)) for row in longest]
     assert min(often) > 30  # of 60 epochs; a fair draw keeps each in 47
+
+
+def test_a_sampled_epoch_reads_labels_as_asked_and_resumes():
+    labels = [0] * 50 + [1] * 10 + [2] * 3
+    recipe = FitRecipe(epochs=2, batch_size=8, sampling="balanced")
+    made = StepPlan([3 + i % 7 for i in range(63)], recipe, 1, labels)
+    whole = list(made.batches_after(0))
+    assert len(whole) == made.total_steps == 16
+    assert list(made.batches_after(11)) == whole[11:]
+    for epoch in (whole[:8], whole[8:]):
+        drawn = [labels[row] for batch in epoch for row in batch]
+        assert [drawn.count(label) for label in (0, 1, 2)] == [21, 21, 21]
+    first, second = (sorted(row for batch in epoch for row in batch) for epoch in (whole[:8], whole[8:]))
+    assert first != second
+
+
+def test_an_objective_without_labels_cannot_be_sampled():
+    class Nothing(Objective):
+        def forward(self, model, inputs, rows):
+            raise NotImplementedError
+
+    with pytest.raises(RecipeError, match="set sampling = 'shuffled'"):
+        Nothing().row_labels()

@@ -14,16 +14,19 @@ from attar.distillation.features import forward_with_features
 from attar.distillation.losses import logit_mse, soft_cross_entropy, soft_label_loss
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.matches import Features, wanted
+from attar.errors import RecipeError
 from attar.recipe import DistillRecipe
 from attar.task import Example, Task
 from attar.training.fit import Objective
-from attar.training.objectives import class_weights, hard_label_loss
+from attar.training.objectives import LabelLoss
 
 __all__ = ["Distillation"]
 
+_ASKED_AT_ONCE = 32
+
 
 class Distillation(Objective):
-    """soft_weight * soft + hard_weight * hard_label_loss + matches; see ``attar.recipe.DistillRecipe``.
+    """soft_weight * soft + hard_weight * LabelLoss + matches; see ``attar.recipe.DistillRecipe``.
 
     Args:
         task: Order of the classes.
@@ -48,12 +51,7 @@ class Distillation(Objective):
         super().__init__()
         self.recipe, self.answers, self.matches, self.pad_to = recipe, answers, matches, pad_to
         self.layers = wanted(matches.matches).student if matches else {}
-        labelled = [example for example in examples if example.label is not None]
-        labels = torch.tensor([task.index_of(e) if e.label is not None else 0 for e in examples])
-        self.labels = nn.Buffer(labels, persistent=False)
-        shares = torch.tensor([e.weight if e.label is not None else 0.0 for e in examples])
-        self.shares = nn.Buffer(shares, persistent=False)
-        self.weights = nn.Buffer(class_weights(task, labelled, recipe.class_weights), persistent=False)
+        self.hard = LabelLoss(task, examples, recipe)
 
     def forward(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: torch.Tensor
@@ -64,9 +62,8 @@ class Distillation(Objective):
             inputs = _padded(model, inputs, self.pad_to)
         logits, features = self._run(model, inputs)
         answer = self.answers(rows)
-        hard = hard_label_loss(logits, self.labels[rows], self.weights) * self.shares[rows]
         hard_weight = recipe.hard_weight * scheduled_weight(recipe.hard_schedule, self.progress)
-        losses = {"hard": hard_weight * hard}
+        losses = {"hard": hard_weight * self.hard(logits, rows)}
         if recipe.soft_weight:
             assert answer.logits is not None
             soft_weight = recipe.soft_weight * scheduled_weight(recipe.soft_schedule, self.progress)
@@ -76,6 +73,20 @@ class Distillation(Objective):
             mask = inputs["attention_mask"] if recipe.mask_padding else None
             losses |= self.matches(features, answer.features, mask)
         return losses
+
+    def row_labels(self) -> list[int]:
+        """See ``Objective.row_labels``; where an example has no label, it is the teachers' answer."""
+        labels = self.hard.labels.clone()
+        for rows in torch.split(torch.nonzero(~self.hard.known).flatten(), _ASKED_AT_ONCE):
+            logits = self.answers(rows).logits
+            if logits is None:
+                raise RecipeError(
+                    f"distill.sampling = {self.recipe.sampling!r} needs the label of every example, and "
+                    "the teachers are not asked for those without one: set soft_weight above 0, or "
+                    "sampling = 'shuffled'"
+                )
+            labels[rows] = logits.argmax(1)
+        return [int(label) for label in labels]
 
     def _run(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, Features]:
         if self.matches is None:

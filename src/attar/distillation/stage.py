@@ -128,7 +128,7 @@ def finetune_student(recipe: Recipe, data: Path, out: Path) -> Path:
     examples, dev = load_split(data, "train"), load_split(data, "dev")
     student = _student(recipe, settings, _source(recipe, [], examples), examples)
     notes: dict[str, Any] = {"role": "finetuned", "student": recipe.student.model_dump(mode="json")}
-    objective = HardLabels(task, examples, settings.class_weights)
+    objective = HardLabels(task, examples, settings)
     return fit_and_save(student, examples, objective, settings, dev, out, seed=recipe.seed, notes=notes)
 
 

@@ -39,7 +39,16 @@ class FitRecipe(Section):
     or the last. ``log_every`` shows the losses every so many steps.
 
     ``class_weights`` multiplies each example's hard-label loss by (N / (C n_c))^p, p = 0.5 for
-    "sqrt", 1 for "balanced". ``precision`` "auto" takes bf16 where the processor computes in it.
+    "sqrt", 1 for "balanced". ``hard_loss`` is cross-entropy, "logit_adjusted" by ``adjust_tau``
+    times the labels' log shares, or "focal" with ``focal_gamma`` (``attar.training.objectives``).
+    ``sampling`` reads each example once an epoch ("shuffled"), or each label in proportion to the
+    square root of its examples ("sqrt") or as often as any other ("balanced"); an example without
+    a label counts as what the teachers answer. Class weights, logit adjustment and sampling each
+    make up for rare labels: two of them make up twice.
+
+    ``layer_decay`` multiplies the learning rate once for every layer below the head
+    (``attar.training.optimisers``). ``precision`` "auto" takes bf16 where the processor computes
+    in it.
     ``token_dropout`` hides that share of the tokens from the model in each training step.
     ``head = "probe"`` starts the classifier's head from a linear probe (``attar.training.probe``).
     """
@@ -56,6 +65,11 @@ class FitRecipe(Section):
     warmup: Share = 0.1
     clip: Annotated[float, Field(gt=0)] = 1.0
     class_weights: Literal["none", "sqrt", "balanced"] = "sqrt"
+    hard_loss: Literal["ce", "logit_adjusted", "focal"] = "ce"
+    adjust_tau: Annotated[float, Field(ge=0)] = 1.0
+    focal_gamma: Annotated[float, Field(ge=1)] = 2.0
+    sampling: Literal["shuffled", "sqrt", "balanced"] = "shuffled"
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     evaluations_per_epoch: Positive = 1
     keep: Literal["best", "last"] = "best"
     log_every: Positive | None = None

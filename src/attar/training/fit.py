@@ -65,6 +65,14 @@ class Objective(nn.Module, ABC):
             Named losses, [B] each, already weighted: their sum is what is minimised.
         """
 
+    def row_labels(self) -> list[int]:
+        """Class index of each training example, for the recipe's ``sampling``.
+
+        Raises:
+            RecipeError: What is learnt has no labels.
+        """
+        raise RecipeError("this training has no labels to sample by; set sampling = 'shuffled'")
+
 
 @dataclass(frozen=True, slots=True)
 class DevScore:
@@ -154,11 +162,12 @@ class _Fit:
     ) -> None:
         self.checkpoint, self.encodings, self.recipe = checkpoint, encodings, recipe
         self.evaluate = evaluate
-        self.plan = StepPlan([len(e.ids) for e in encodings], recipe, seed)
-        self.total_steps = self.plan.total_steps
         self.accelerator = place_training(recipe.precision)
         self.model = checkpoint.model
         self.objective = objective.to(self.accelerator.device)
+        labels = None if recipe.sampling == "shuffled" else self.objective.row_labels()
+        self.plan = StepPlan([len(e.ids) for e in encodings], recipe, seed, labels)
+        self.total_steps = self.plan.total_steps
         torch.manual_seed(seed)
         # accelerate wraps for several processes; the bare model keeps the same parameters.
         self.wrapped = self.accelerator.prepare_model(self.model)
@@ -248,7 +257,7 @@ class _Fit:
             recipe.schedule, self.step, self.total_steps, recipe.warmup, recipe.schedule_options
         )
         for group in self.optimiser.param_groups:
-            group["lr"] = recipe.learning_rate * factor
+            group["lr"] = recipe.learning_rate * factor * group["share"]
         if not all(math.isfinite(float(value)) for value in losses.values()):
             figures = {key: float(value) for key, value in losses.items()}
             raise RecipeError(
@@ -266,13 +275,13 @@ class _Fit:
         self.optimiser.zero_grad()
 
     def _log_losses(self, losses: dict[str, torch.Tensor], seconds: float) -> None:
-        rate = self.optimiser.param_groups[0]["lr"]
+        rate = max(group["lr"] for group in self.optimiser.param_groups)
         figures = {f"loss/{key}": float(value) for key, value in losses.items()}
         self.log.write(self.step, figures | {"learning_rate": rate, "seconds": seconds})
 
     def _say_losses(self, name: str, losses: dict[str, torch.Tensor]) -> None:
         figures = ", ".join(f"{key} loss {float(value):.4f}" for key, value in losses.items())
-        rate = self.optimiser.param_groups[0]["lr"]
+        rate = max(group["lr"] for group in self.optimiser.param_groups)
         _LOG.info("%s: step %d of %d, %s, rate %.3g", name, self.step, self.total_steps, figures, rate)
 
     def _score(self, name: str) -> DevScore:

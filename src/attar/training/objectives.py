@@ -1,4 +1,9 @@
-"""Learning from labels: weighted cross-entropy."""
+"""Learning from labels: cross-entropy and its forms for labels of unequal frequency.
+
+Each loss is a pure function of logits, [B] without reduction; ``LabelLoss`` looks the labels up and
+takes the one that the recipe names. ``HardLabels`` is the objective of a teacher and of a student
+that is fine-tuned alone; distillation adds ``LabelLoss`` to its own.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +14,19 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the field's usual name
 
+from attar.recipe import FitRecipe
 from attar.task import Example, Task
 from attar.training.fit import Objective
 
-__all__ = ["HardLabels", "class_weights", "hard_label_loss"]
+__all__ = [
+    "HardLabels",
+    "LabelLoss",
+    "class_weights",
+    "focal_loss",
+    "hard_label_loss",
+    "label_log_shares",
+    "logit_adjusted_loss",
+]
 
 
 def class_weights(
@@ -31,6 +45,15 @@ def class_weights(
     return torch.where(counts > 0, weights, torch.ones_like(weights))
 
 
+def label_log_shares(task: Task, examples: Sequence[Example]) -> torch.Tensor:
+    """[C]: log(n_c / N), n_c adding up the examples' weights; a label without examples counts as one."""
+    counts = torch.zeros(len(task.labels))
+    for example in examples:
+        counts[task.index_of(example)] += example.weight
+    counts = torch.where(counts > 0, counts, torch.ones_like(counts))
+    return (counts / counts.sum()).log()
+
+
 def hard_label_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Weighted cross-entropy of each example.
 
@@ -45,22 +68,102 @@ def hard_label_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.T
     return F.cross_entropy(logits.float(), labels, reduction="none") * weights[labels]
 
 
-class HardLabels(Objective):
-    """Cross-entropy with the labels of the training examples, times the examples' own weights."""
+def logit_adjusted_loss(
+    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, log_shares: torch.Tensor, tau: float
+) -> torch.Tensor:
+    """Cross-entropy of logits that are shifted by how frequent their labels are.
 
-    def __init__(
-        self, task: Task, examples: Sequence[Example], kind: Literal["none", "sqrt", "balanced"]
-    ) -> None:
+    -weights[y] log softmax(logits + tau log pi)[y], pi the labels' shares of the training examples:
+    the model need not learn the shares, so that argmax(logits) at tau = 1 is the answer under equally
+    frequent labels, which minimises the balanced error (Menon et al. 2021, arXiv:2007.07314, equation
+    10). tau = 0 is ``hard_label_loss``.
+
+    Args:
+        logits: [B, C].
+        labels: [B] class indices.
+        weights: [C]; ones for the loss of the paper.
+        log_shares: [C], log pi.
+        tau: Strength of the shift.
+
+    Returns:
+        [B]; no reduction.
+    """
+    return hard_label_loss(logits.float() + tau * log_shares, labels, weights)
+
+
+def focal_loss(
+    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, gamma: float
+) -> torch.Tensor:
+    """Cross-entropy in which examples that are right already count less.
+
+    -weights[y] (1 - p_y)^gamma log p_y with p = softmax(logits) (Lin et al. 2017, arXiv:1708.02002,
+    equation 5, its alpha being the weights). gamma = 0 is ``hard_label_loss``.
+
+    Args:
+        logits: [B, C].
+        labels: [B] class indices.
+        weights: [C].
+        gamma: How much less; 0 or at least 1, where the gradient is finite everywhere.
+
+    Returns:
+        [B]; no reduction.
+    """
+    loss = F.cross_entropy(logits.float(), labels, reduction="none")
+    return (-torch.expm1(-loss)) ** gamma * loss * weights[labels]
+
+
+class LabelLoss(nn.Module):
+    """The recipe's loss of the labels of the training examples, times the examples' own weights.
+
+    Args:
+        task: Order of the classes.
+        examples: The N training examples; one without a label has no loss.
+        recipe: Its ``hard_loss``, ``class_weights``, ``adjust_tau`` and ``focal_gamma``.
+
+    Attributes:
+        labels: [N] class indices; 0 where there is no label.
+        known: [N] whether there is one.
+    """
+
+    def __init__(self, task: Task, examples: Sequence[Example], recipe: FitRecipe) -> None:
         super().__init__()
-        labels = torch.tensor([task.index_of(example) for example in examples])
-        self.labels = nn.Buffer(labels, persistent=False)
-        self.weights = nn.Buffer(class_weights(task, examples, kind), persistent=False)
-        shares = torch.tensor([example.weight for example in examples])
+        self.recipe = recipe
+        labelled = [example for example in examples if example.label is not None]
+        known = torch.tensor([example.label is not None for example in examples])
+        labels = [task.index_of(e) if e.label is not None else 0 for e in examples]
+        shares = torch.tensor([example.weight for example in examples]) * known
+        self.known = nn.Buffer(known, persistent=False)
+        self.labels = nn.Buffer(torch.tensor(labels), persistent=False)
         self.shares = nn.Buffer(shares, persistent=False)
+        self.weights = nn.Buffer(class_weights(task, labelled, recipe.class_weights), persistent=False)
+        self.log_shares = nn.Buffer(label_log_shares(task, labelled), persistent=False)
+
+    def forward(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """[B] losses of the logits [B, C] of the examples ``rows`` [B]."""
+        labels, recipe = self.labels[rows], self.recipe
+        match recipe.hard_loss:
+            case "ce":
+                loss = hard_label_loss(logits, labels, self.weights)
+            case "logit_adjusted":
+                loss = logit_adjusted_loss(logits, labels, self.weights, self.log_shares, recipe.adjust_tau)
+            case "focal":
+                loss = focal_loss(logits, labels, self.weights, recipe.focal_gamma)
+        return loss * self.shares[rows]
+
+
+class HardLabels(Objective):
+    """``LabelLoss`` and nothing else."""
+
+    def __init__(self, task: Task, examples: Sequence[Example], recipe: FitRecipe) -> None:
+        super().__init__()
+        self.hard = LabelLoss(task, examples, recipe)
 
     def forward(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: torch.Tensor
     ) -> dict[str, torch.Tensor]:
         """See ``Objective.forward``."""
-        loss = hard_label_loss(model(**inputs).logits, self.labels[rows], self.weights)
-        return {"hard": loss * self.shares[rows]}
+        return {"hard": self.hard(model(**inputs).logits, rows)}
+
+    def row_labels(self) -> list[int]:
+        """See ``Objective.row_labels``."""
+        return [int(label) for label in self.hard.labels]

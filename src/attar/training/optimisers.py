@@ -1,7 +1,8 @@
-"""Which optimiser a training has, what decays, and how its gradients are clipped."""
+"""Which optimiser a training has, what decays, and which rate each layer learns at."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
@@ -10,9 +11,37 @@ from torch import nn
 from attar.recipe import FitRecipe
 from attar.training.bert_adam import BertAdam
 
-__all__ = ["build_optimiser"]
+__all__ = ["build_optimiser", "layer_shares"]
 
 _NO_DECAY = ("bias", "LayerNorm.weight", "layer_norm.weight")
+# BERT, RoBERTa, ERNIE and ELECTRA; ALBERT's groups of layers that share their weights.
+_LAYER = re.compile(r"\.(?:layer|albert_layer_groups)\.(\d+)\.")
+_EMBEDDINGS = re.compile(r"\.embedding(?:s|s_project|_hidden_mapping_in)\.")
+
+
+def layer_shares(model: nn.Module, decay: float) -> dict[str, float]:
+    """What part of the learning rate each parameter of a classifier learns at.
+
+    decay^(L + 1 - l): the head and the pooler (l = L + 1) at the whole rate, transformer layer l at
+    less the deeper it lies, the embeddings (l = 0) at the least, because what lies deep is what
+    pretraining got right (ULMFiT, Howard & Ruder 2018, arXiv:1801.06146, section 3.2, with 1/2.6;
+    ELECTRA, Clark et al. 2020, arXiv:2003.10555, table 6, with 0.8). Of layers that share their
+    weights (ALBERT) each group counts as one layer.
+
+    Args:
+        model: A BERT, RoBERTa, ERNIE, ELECTRA or ALBERT classifier.
+        decay: From above 0 to 1; 1 is the same rate for all.
+
+    Returns:
+        Parameter name -> share.
+    """
+    found = {name: _LAYER.search(name) for name, _ in model.named_parameters()}
+    top = max((int(match[1]) + 1 for match in found.values() if match), default=0) + 1
+    levels = {
+        name: int(match[1]) + 1 if match else 0 if _EMBEDDINGS.search(name) else top
+        for name, match in found.items()
+    }
+    return {name: decay ** (top - level) for name, level in levels.items()}
 
 
 def build_optimiser(model: nn.Module, objective: nn.Module, recipe: FitRecipe) -> torch.optim.Optimizer:
@@ -20,20 +49,25 @@ def build_optimiser(model: nn.Module, objective: nn.Module, recipe: FitRecipe) -
 
     Args:
         model: The model in training; its frozen parameters are left out.
-        objective: May have parameters of its own.
-        recipe: Its ``optimiser``, ``learning_rate``, ``weight_decay`` and ``clip``.
+        objective: May have parameters of its own, which learn at the whole rate.
+        recipe: Its ``optimiser``, ``learning_rate``, ``layer_decay``, ``weight_decay`` and ``clip``.
+
+    Returns:
+        With groups of one rate and one weight decay each; a group's "share" multiplies the learning
+        rate that the schedule gives.
     """
-    decayed: list[nn.Parameter] = []
-    plain: list[nn.Parameter] = []
+    shares = layer_shares(model, recipe.layer_decay)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in [*model.named_parameters(), *objective.named_parameters()]:
         if parameter.requires_grad:
-            (plain if name.endswith(_NO_DECAY) else decayed).append(parameter)
-    groups: list[dict[str, Any]] = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
+            weight_decay = 0.0 if name.endswith(_NO_DECAY) else recipe.weight_decay
+            groups.setdefault((shares.get(name, 1.0), weight_decay), []).append(parameter)
+    settings: list[dict[str, Any]] = [
+        {"params": parameters, "weight_decay": weight_decay, "share": share}
+        for (share, weight_decay), parameters in groups.items()
     ]
     match recipe.optimiser:
         case "adamw":
-            return torch.optim.AdamW(groups, lr=recipe.learning_rate, eps=1e-6, fused=True)
+            return torch.optim.AdamW(settings, lr=recipe.learning_rate, eps=1e-6, fused=True)
         case "bert_adam":
-            return BertAdam(groups, recipe.learning_rate, max_norm=recipe.clip)
+            return BertAdam(settings, recipe.learning_rate, max_norm=recipe.clip)

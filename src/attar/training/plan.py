@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from attar.errors import RecipeError
 from attar.recipe import FitRecipe
 from attar.text.buckets import shuffled_batches
+from attar.training.sampling import sampled_rows
 
 __all__ = ["StepPlan"]
 
@@ -21,8 +24,10 @@ class StepPlan:
 
     Args:
         lengths: Tokens of each example, N of them.
-        recipe: Its ``epochs``, ``batch_size``, ``drop_last`` and ``evaluations_per_epoch``.
+        recipe: Its ``epochs``, ``batch_size``, ``drop_last``, ``sampling`` and
+            ``evaluations_per_epoch``.
         seed: Decides the batches.
+        labels: Class index of each example; needed where ``sampling`` goes by it.
 
     Attributes:
         steps_per_epoch: N / batch_size, rounded up, or down with ``drop_last``.
@@ -32,8 +37,11 @@ class StepPlan:
         RecipeError: ``drop_last`` leaves no batch.
     """
 
-    def __init__(self, lengths: Sequence[int], recipe: FitRecipe, seed: int) -> None:
-        self._lengths, self._recipe, self._seed = lengths, recipe, seed
+    def __init__(
+        self, lengths: Sequence[int], recipe: FitRecipe, seed: int, labels: Sequence[int] | None = None
+    ) -> None:
+        assert recipe.sampling == "shuffled" or labels is not None
+        self._lengths, self._recipe, self._seed, self._labels = lengths, recipe, seed, labels
         batches = len(lengths) / recipe.batch_size
         self.steps_per_epoch = math.floor(batches) if recipe.drop_last else math.ceil(batches)
         if self.steps_per_epoch == 0:
@@ -56,13 +64,16 @@ class StepPlan:
         """The batches, as indices of examples, that are left after ``step`` optimiser steps."""
         size = self.steps_per_epoch
         for epoch in range(step // size, math.ceil(self.total_steps / size)):
-            batches = shuffled_batches(
-                self._lengths,
-                self._recipe.batch_size,
-                seed=self._seed,
-                epoch=epoch,
-                drop_last=self._recipe.drop_last,
-            )
-            for number, rows in enumerate(batches, epoch * size):
+            for number, rows in enumerate(self._batches_of(epoch), epoch * size):
                 if step <= number < self.total_steps:
                     yield rows
+
+    def _batches_of(self, epoch: int) -> list[list[int]]:
+        recipe, lengths, drawn = self._recipe, self._lengths, None
+        if recipe.sampling != "shuffled" and self._labels is not None:
+            drawn = sampled_rows(self._labels, recipe.sampling, seed=self._seed, epoch=epoch)
+            lengths = np.asarray(lengths)[drawn].tolist()
+        batches = shuffled_batches(
+            lengths, recipe.batch_size, seed=self._seed, epoch=epoch, drop_last=recipe.drop_last
+        )
+        return batches if drawn is None else [drawn[batch].tolist() for batch in batches]

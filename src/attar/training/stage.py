@@ -51,7 +51,7 @@ def train(recipe: Recipe, data: Path, out: Path) -> Path:
         normalise=recipe.encode.normalise,
     )
     checkpoint = Checkpoint(encoder.model, TextEncoder(encoder.tokenizer, spec), task)
-    objective = HardLabels(task, examples, recipe.train.class_weights)
+    objective = HardLabels(task, examples, recipe.train)
     notes = {"role": "teacher", "encoder": recipe.train.encoder}
     return fit_and_save(
         checkpoint,
