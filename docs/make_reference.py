@@ -74,6 +74,7 @@ _DISTILLATION = {
     "dynamic_beta": "Beta of `flsw` and `cwsm`.",
     "dynamic_gamma": "Gamma of `flsw`.",
     "transfer": "More sources, as in `data.sources`, for the teachers to answer; their labels are not read.",
+    "unlabelled": "Reviews for the teachers to answer; terms are found in them: [keys](#distillunlabelled).",
     "more_teachers": 'Checkpoints beside the run\'s own teacher, or `"linear"`, the baseline.',
     "teacher_weights": "How much each teacher's logits count: equally, by dev score, or a number each.",
     "matches": "Layers of the student that are compared with those of the first teacher that reads its "
@@ -97,6 +98,7 @@ _LEADS: Mapping[str, str] = {
     "train": "`attar train`: the teacher.",
     "student": "The student's shape and start.",
     "distill": "`attar distill`: the student. The loop has the keys of `[train]`, with some other defaults.",
+    "distill.unlabelled": "Reviews without labels. A list of sources alone may stand instead of the table.",
     "distill.matches": "One comparison of layers. The name of a preset may stand instead of a table.",
     "finetune": "The same student trained on the labels alone, the baseline. Without this table it takes the "
     "settings of `[distill]`. The other keys of `[distill]` may stand here too and mean nothing: there is no "
@@ -180,6 +182,16 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "vocab_margin": "As in `[train]`.",
     },
     "distill": _TRAINING | _DISTILLATION,
+    "distill.unlabelled": {
+        "sources": "Files, folders, MongoDB collections, as in `data.sources`; only the text is read, and a "
+        "`.txt` file without a form holds one review a line.",
+        "terms": "Terms to look for beside those of the training split: a list, or a file of one a line.",
+        "per_term": "Most places of a term that are put to the teachers.",
+        "min_confidence": "Least top prob of the teachers' mean logits, calibrated on dev.",
+        "balance": "How the predicted labels share `limit`: as they come, by the square root of their "
+        "counts, or equally; what a rare label cannot fill stays empty.",
+        "limit": "Most examples that are kept.",
+    },
     "distill.matches": {
         "preset": '`"auto"` or a [name](#presets-of-matches); instead of all the others but `weight`.',
         "feature": "What is compared.",
@@ -245,7 +257,8 @@ def _heading(schema: Mapping[str, Any], section: str) -> str:
 def _sections(schema: Mapping[str, Any]) -> Iterator[str]:
     """Names of the tables, each before those within it (``data``, ``data.sources``)."""
     # Sources of transfer are those of data once more, and a finetuned student has no teacher.
-    known = {"distill.transfer", "finetune.transfer", "finetune.matches"}
+    known = {"distill.transfer", "distill.unlabelled.sources"}
+    known |= {f"finetune.{name}" for name in ("transfer", "unlabelled", "matches")}
 
     def within(prefix: str, model: Mapping[str, Any]) -> Iterator[str]:
         for name, one in model["properties"].items():
@@ -326,6 +339,8 @@ def _default(one: Mapping[str, Any], required: bool) -> str:
     value = one.get("default")
     if value is None:
         return "not set"
+    if isinstance(value, dict) and value:
+        return "its own"
     return f"`{json.dumps(value, ensure_ascii=False)}`"
 
 

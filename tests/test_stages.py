@@ -86,6 +86,21 @@ def test_other_transfer_text_redoes_the_student_alone(tmp_path, recipe, data, as
         line(recipe, data)
 
 
+def test_other_unlabelled_text_or_terms_redo_the_student_alone(tmp_path, recipe, data, asked):
+    source, terms = tmp_path / "reviews.txt", tmp_path / "terms.txt"
+    found = {"sources": (SourceRecipe(path=str(source)),), "terms": str(terms)}
+    more = type(recipe.distill).model_validate(recipe.distill.model_dump() | {"unlabelled": found})
+    recipe = recipe.model_copy(update={"distill": more})
+    for path in (source, terms):
+        source.write_text("口红不错\n", "utf-8")
+        terms.write_text("睫毛膏\n", "utf-8")
+        line(recipe, data)
+        asked.clear()
+        path.write_text("口红不行\n", "utf-8")
+        line(recipe, data)
+        assert asked == ["distill"]
+
+
 def test_the_seed_and_the_task_redo_everything(recipe, data, asked):
     line(recipe, data)
     for update in ({"seed": 99}, {"encode": recipe.encode.model_copy(update={"window_chars": 9})}):

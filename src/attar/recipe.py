@@ -31,6 +31,7 @@ from attar.sections.training import (
     TrainRecipe,
     WeightSchedule,
 )
+from attar.sections.transfer import UnlabelledRecipe
 from attar.task import Task, task_by_name
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "StudentRecipe",
     "TaskRecipe",
     "TrainRecipe",
+    "UnlabelledRecipe",
     "WeightSchedule",
     "expand_variables",
     "load_recipe",
@@ -208,7 +210,16 @@ def _with_paths_from(recipe: Recipe, folder: Path) -> Recipe:
     data = recipe.data.model_copy(update={"sources": tuple(map(at, recipe.data.sources))})
     teachers = tuple(t if t == "linear" else resolved(t) for t in recipe.distill.more_teachers)
     transfer = tuple(map(at, recipe.distill.transfer))
-    distill = recipe.distill.model_copy(update={"transfer": transfer, "more_teachers": teachers})
+    found = recipe.distill.unlabelled
+    unlabelled = found.model_copy(
+        update={
+            "sources": tuple(map(at, found.sources)),
+            "terms": resolved(found.terms) if isinstance(found.terms, str) else found.terms,
+        }
+    )
+    distill = recipe.distill.model_copy(
+        update={"transfer": transfer, "unlabelled": unlabelled, "more_teachers": teachers}
+    )
     return recipe.model_copy(update={"data": data, "distill": distill})
 
 

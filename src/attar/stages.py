@@ -146,6 +146,10 @@ def distill(recipe: Recipe, data: Path, teachers: Path | Sequence[Path | str], o
     inputs = _inputs(recipe, sections, data=data)
     inputs["teachers"] = [entry if entry == "linear" else identity_of(Path(entry)) for entry in every]
     inputs["distill"]["transfer"] = [_source_identity(source) for source in recipe.distill.transfer]
+    found = recipe.distill.unlabelled
+    inputs["distill"]["unlabelled"]["sources"] = [_source_identity(source) for source in found.sources]
+    if isinstance(found.terms, str):
+        inputs["distill"]["unlabelled"]["terms"] = identity_of(Path(found.terms))
     for place in ("more_teachers", "cache_limit_gb"):  # where things are and how large they may be
         del inputs["distill"][place]
     run_stage(out, "distill", inputs, work, shared=True)

@@ -12,6 +12,7 @@ from attar.distillation.answers import Answers, AskedTeacher, KeptLogits, LiveTe
 from attar.distillation.cached_features import cached_features
 from attar.distillation.linear import linear_teacher
 from attar.distillation.match_losses import MatchLosses
+from attar.distillation.more_examples import more_examples
 from attar.distillation.objective import Distillation
 from attar.distillation.pairing import check_names, find_matched
 from attar.distillation.teachers import (
@@ -27,7 +28,6 @@ from attar.models.encoders import Encoder, load_encoder
 from attar.models.students import build_student
 from attar.recipe import DistillRecipe, Recipe
 from attar.records.prepared import load_split
-from attar.records.transfer import transfer_examples
 from attar.task import Example
 from attar.text.encoding import InputSpec, TextEncoder, texts_read
 from attar.training.fit import DevScore
@@ -52,6 +52,7 @@ def distill(recipe: Recipe, data: Path, teachers: Sequence[Path | str], out: Pat
 
     Raises:
         CheckpointError: A teacher is no whole checkpoint.
+        DataError: Nothing is left of the sources of more examples.
         RecipeError: A teacher's labels are not the recipe's, or matches do not fit.
     """
     task, settings = recipe.resolved_task(), recipe.distill
@@ -63,7 +64,8 @@ def distill(recipe: Recipe, data: Path, teachers: Sequence[Path | str], out: Pat
     ]
     if not asked:
         raise RecipeError("distill: no teacher; name a checkpoint, or 'linear'")
-    examples = [*train, *_transfer(recipe, data, [*train, *dev], out / "teacher-answers" / "transfer")]
+    more, asked = more_examples(recipe, data, asked, out)
+    examples = [*train, *more]
     student = _student(recipe, settings, _source(recipe, asked, examples), examples)
     notes = {"role": "student", "student": recipe.student.model_dump(mode="json")}
     return teach(student, asked, examples, dev, settings, out, seed=recipe.seed, notes=notes)
@@ -130,18 +132,6 @@ def finetune_student(recipe: Recipe, data: Path, out: Path) -> Path:
     notes: dict[str, Any] = {"role": "finetuned", "student": recipe.student.model_dump(mode="json")}
     objective = HardLabels(task, examples, settings)
     return fit_and_save(student, examples, objective, settings, dev, out, seed=recipe.seed, notes=notes)
-
-
-def _transfer(recipe: Recipe, data: Path, known: Sequence[Example], beside: Path) -> list[Example]:
-    if not recipe.distill.transfer:
-        return []
-    return transfer_examples(
-        recipe.distill.transfer,
-        recipe.resolved_task(),
-        [*known, *load_split(data, "test")],
-        recipe.data,
-        beside,
-    )
 
 
 def _source(recipe: Recipe, teachers: Sequence[Teacher], examples: Sequence[Example]) -> Encoder:

@@ -1,4 +1,8 @@
-"""Transfer examples: more text for a teacher to answer, whose labels, if any, are not read."""
+"""Transfer examples: more text for a teacher to answer, whose labels, if any, are not read.
+
+Here a source names the terms; where it has nothing but reviews, they are found:
+``attar.records.unlabelled``.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,10 @@ from attar.recipe import DataRecipe, SourceRecipe
 from attar.records.audit import audit
 from attar.records.groups import group_reviews
 from attar.records.outcomes import Accepted
-from attar.records.remote import LocalRecords, fetched
+from attar.records.remote import LocalRecords, LocalSource, fetched
 from attar.task import Example, Task
 
-__all__ = ["transfer_examples"]
+__all__ = ["transfer_examples", "without_labels"]
 
 
 def transfer_examples(
@@ -40,11 +44,7 @@ def transfer_examples(
     Raises:
         DataError: A source cannot be read, or nothing is left.
     """
-    local = [
-        # Any label passes the audit; it is taken off again below.
-        fetched(source, beside / str(number)).with_constants(label=task.labels[0])
-        for number, source in enumerate(sources, 1)
-    ]
+    local = without_labels(sources, task, beside)
     found = [
         replace(outcome.example, label=None)
         for outcome in audit(LocalRecords(local, data.columns), task, data)
@@ -60,3 +60,22 @@ def transfer_examples(
             "in the prepared folder already; name other sources or leave it out"
         )
     return left
+
+
+def without_labels(sources: Sequence[SourceRecipe], task: Task, beside: Path) -> list[LocalSource]:
+    """Sources on disk whose own labels, and who gave them, are not read.
+
+    Every record gets a label of the task, because the audit wants one; it means nothing.
+
+    Args:
+        sources: Files, folders and servers.
+        task: Names the labels.
+        beside: Folder for what is fetched from servers.
+
+    Raises:
+        DataError: A server cannot be reached.
+    """
+    return [
+        fetched(source, beside / str(number)).with_constants(label=task.labels[0], annotator="")
+        for number, source in enumerate(sources, 1)
+    ]

@@ -1,0 +1,111 @@
+"""Unlabelled reviews on their way to the student: the teachers are asked once, and it is written down."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from attar.distillation.more_examples import more_examples
+from attar.distillation.stage import distill
+from attar.distillation.teachers import cached_logits, load_teacher
+from attar.errors import DataError, RecipeError
+from attar.models.checkpoint import load_checkpoint, save_checkpoint
+from attar.recipe import Recipe, SourceRecipe, make_recipe
+from attar.records.prepared import load_split
+from attar.stages import prepare
+
+FIT = {"precision": "fp32", "dropout": 0.0, "epochs": 1}
+
+
+@pytest.fixture
+def story(tmp_path, encoder_folder, make_rows, make_checkpoint):
+    """``story(**unlabelled)``: a recipe whose source of reviews is ``reviews.txt``, and a prepared folder."""
+    texts = [f"{a}{b}毛孔，口红{said}色服" for a in "白红润香粉底" for b in "贴膏妆液" for said in "好差是"]
+    (tmp_path / "reviews.txt").write_text("\n".join(texts), "utf-8")
+    save_checkpoint(make_checkpoint(), tmp_path / "teacher")
+
+    def make(**keys):
+        unlabelled = {"sources": (SourceRecipe(path=str(tmp_path / "reviews.txt")),)} | keys
+        return Recipe(
+            name="tiny",
+            data={"near_duplicate": 1.0},
+            encode={"max_tokens": 24},
+            train=FIT | {"encoder": str(encoder_folder)},
+            student={"layers": 1, "hidden": 16, "heads": 2, "intermediate": 32, "vocab_margin": 0},
+            distill=FIT | {"unlabelled": unlabelled},
+        )
+
+    sources = [SourceRecipe(path=str(make_rows(tmp_path / "rows.jsonl", 40)))]
+    return make, prepare(make(), sources, tmp_path / "data")
+
+
+def test_the_student_learns_from_it_and_the_report_adds_up(tmp_path, story):
+    make, data = story
+    recipe, out = make(min_confidence=0.0, balance="none", limit=20), tmp_path / "student"
+    distill(recipe, data, [tmp_path / "teacher"], out)
+    written = json.loads((out / "unlabelled.json").read_text("utf-8"))
+    assert written["counts"]["asked"] == 50 == sum(written["sure"].values())
+    assert written["num_kept"] == sum(written["kept"].values())
+    assert 17 <= written["num_kept"] <= 20  # each label's share is rounded down
+    student = load_checkpoint(out)
+    assert student.notes["num_train"] == len(load_split(data, "train")) + written["num_kept"]
+
+
+def test_a_teacher_is_asked_once(tmp_path, story):
+    make, data = story
+    calls = []
+    teacher = load_teacher(tmp_path / "teacher", make().resolved_task())
+
+    def ask(examples):
+        calls.append(len(examples))
+        return teacher.ask(examples)
+
+    found = more_examples(
+        make(min_confidence=0.0, limit=20), data, [replace(teacher, ask=ask)], tmp_path / "out"
+    )
+    num_dev = len(load_split(data, "dev"))
+    assert sorted(calls) == sorted([50, num_dev])
+    train = load_split(data, "train")
+    folder = tmp_path / "again"
+    logits = cached_logits(found.teachers[0], [*train, *found.examples], 3, folder)
+    assert calls[2:] == [len(train)]
+    np.testing.assert_allclose(logits[len(train) :], teacher.ask(found.examples), atol=1e-5)
+    assert all(example.label is None for example in found.examples)
+
+
+def test_the_same_seed_gives_the_same_examples(tmp_path, story):
+    make, data = story
+    teacher = load_teacher(tmp_path / "teacher", make().resolved_task())
+
+    def drawn(seed, out):
+        recipe = make(min_confidence=0.0, limit=12).model_copy(update={"seed": seed})
+        return [e.question for e in more_examples(recipe, data, [teacher], tmp_path / out).examples]
+
+    assert drawn(1, "a") == drawn(1, "b") != drawn(2, "a")
+
+
+def test_unsure_teachers_are_said(tmp_path, story):
+    make, data = story
+    teacher = load_teacher(tmp_path / "teacher", make().resolved_task())
+    with pytest.raises(DataError, match=r"sure of none \(min_confidence = 1\); lower it"):
+        more_examples(make(min_confidence=1.0), data, [teacher], tmp_path / "out")
+
+
+def test_without_sources_nothing_is_read(tmp_path, story):
+    make, _ = story
+    found = more_examples(make(sources=()), tmp_path / "nowhere", ["teacher"], tmp_path)
+    assert found == ([], ["teacher"])
+
+
+def test_the_recipe_of_unlabelled_reviews(tmp_path):
+    tree = {"name": "r", "distill": {"unlabelled": {"sources": ["a.txt"], "terms": "terms.txt"}}}
+    found = make_recipe(tree, folder=tmp_path).distill.unlabelled
+    assert (found.sources[0].path, found.terms) == (str(tmp_path / "a.txt"), str(tmp_path / "terms.txt"))
+    short = make_recipe({"name": "r", "distill": {"unlabelled": ["a.txt"]}}, folder=tmp_path)
+    assert short.distill.unlabelled.sources[0].path == str(tmp_path / "a.txt")
+    assert short.finetuning().unlabelled.sources == ()
+    with pytest.raises(RecipeError, match="what has no label teaches nothing"):
+        make_recipe({"name": "r", "distill": {"unlabelled": ["a.txt"], "soft_weight": 0}})
+    with pytest.raises(RecipeError, match=r"did you mean 'distill.unlabelled.per_term'"):
+        make_recipe({"name": "r", "distill": {"unlabelled": {"perterm": 3}}})
