@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import argparse
 import ast
+import csv
 import fcntl
 import json
 import logging
 import os
+import random
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,6 +45,7 @@ HERE = Path(__file__).resolve().parent
 SETS = HERE.parent / "recipes" / "sets"
 _LOG = logging.getLogger("strength")
 _POLL_SECONDS = 20
+_SHORTEST = 6  # characters of a whole review
 
 
 class Model(NamedTuple):
@@ -108,10 +111,14 @@ class Plan:
                 for section in sections:
                     node = node.setdefault(section, {})
                 node[last] = value
+        if "after" in chosen:
+            tree["train"]["encoder"] = str(self.folder(Model(chosen["after"], "teacher")))
         if "terms" in chosen:
             for source in tree["data"]["sources"]:
                 if source["split"] == "train":
                     source["path"] = str(self.out / model.of / "labelled.txt")
+        if "reviews" in chosen:
+            tree["data"]["sources"] = [str(self.out / model.of / "rows.jsonl")]
         return make_recipe(tree | {"seed": model.seed}, where=str(path), folder=path.parent)
 
     def _row(self, row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -136,6 +143,23 @@ def cut_labels(plan: Plan, of: str) -> None:
             draft.write_text("\n".join(lines) + "\n", "utf-8")
 
 
+def cut_reviews(plan: Plan, of: str) -> None:
+    """A sample of whole reviews, the beginning of each."""
+    chosen = plan.tree["sets"][of]
+    source = Path(os.environ["ATTAR_DATA"]) / chosen["recipe"] / f"{chosen['recipe']}.csv"
+    with source.open(encoding="utf-8-sig", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    random.Random(plan.tree["sample_seed"]).shuffle(rows)  # noqa: S311 - a sample, not a secret
+    labels: dict[str, str] = {}
+    for row in rows:
+        if len(text := row["review"].strip()) >= _SHORTEST:
+            labels.setdefault(text, row["label"])
+    with whole_file(plan.out / of / "rows.jsonl") as draft, draft.open("w", encoding="utf-8") as stream:
+        for text in list(labels)[: chosen["reviews"]]:
+            row = {"text": text[: chosen["chars"]], "label": labels[text]}
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
 @contextmanager
 def claimed(path: Path) -> Iterator[bool]:
     """Whether this process has the work that ``path`` stands for; another one's claim ends with it."""
@@ -154,6 +178,9 @@ def make(plan: Plan, model: Model) -> bool:
     recipe, data, folder = plan.recipe(model), plan.data(model.of), plan.folder(model)
     row = plan.tree["teachers"].get(model.row)
     if row is not None:
+        first = plan.tree["sets"][model.of].get("after")
+        if first and not answers_path(plan, Model(first, "teacher"), "dev").is_file():
+            return False
         train(recipe, data, folder)
     else:
         names = plan.tree["rows"][model.row].get("teachers", ["teacher"])
@@ -205,6 +232,8 @@ def work(plan: Plan, sets: Sequence[str], wanted: Callable[[Model], bool]) -> No
         with claimed(plan.out / of / "claims" / "data"):
             if "terms" in plan.tree["sets"][of] and not (plan.out / of / "unlabelled.txt").is_file():
                 cut_labels(plan, of)
+            if "reviews" in plan.tree["sets"][of] and not (plan.out / of / "rows.jsonl").is_file():
+                cut_reviews(plan, of)
             recipe = plan.recipe(Model(of, "teacher"))
             prepare(recipe, recipe.data.sources, plan.data(of))
     left = [model for of in sets for model in plan.models(of) if wanted(model)]
