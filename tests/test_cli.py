@@ -16,7 +16,10 @@ from attar import __version__, cli, stages
 
 ATTAR = Path(sys.executable).with_name("attar")
 RECIPES = Path(__file__).parents[1] / "recipes"
-VERBS = ("run", "prepare", "train", "distill", "export", "evaluate", "score", "compare", "bench", "serve")
+VERBS = (
+    "run", "prepare", "pretrain", "train", "distill", "export", "evaluate",
+    "score", "compare", "bench", "serve",
+)  # fmt: skip
 
 
 def attar(*arguments, **settings):

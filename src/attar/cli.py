@@ -128,6 +128,44 @@ def prepare(
     typer.echo(f"data:      {out}")
 
 
+@app.command(epilog="Example: `attar pretrain recipes/quickstart.toml --texts reviews.txt --out pretrained`")
+def pretrain(
+    recipe: RecipePath,
+    out: OutFolder,
+    texts: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Reviews without labels: one a line, or any form that prepare reads; may be given several "
+            "times. [default: those of the recipe]",
+        ),
+    ] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A prepared folder of a task to come, for its words and to leave out its dev and test "
+            "reviews; may be given several times."
+        ),
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Teach the student, or the encoder, on reviews without labels, before there is a task.
+
+    `pretrain.kind = "relations"` teaches the recipe's student the layers of an encoder: then set
+    `student.start = "pretrained"` and `student.from_checkpoint` to the result. "mlm" goes on with the
+    encoder's own masked-language-model training: then set `train.encoder` to the result.
+    """
+    from attar import stages
+    from attar.recipe import SourceRecipe, load_recipe
+
+    loaded = load_recipe(recipe, overrides or ())
+    if texts:
+        named = tuple(SourceRecipe(path=path) for path in texts)
+        loaded = loaded.model_copy(update={"pretrain": loaded.pretrain.model_copy(update={"texts": named})})
+    stages.pretrain(loaded, data or (), out)
+    typer.echo(f"pretrained: {out}")
+
+
 @app.command(epilog="Example: `attar train recipes/quickstart.toml --data data --out teacher`")
 def train(recipe: RecipePath, data: DataFolder, out: OutFolder, overrides: Overrides = None) -> None:
     """Fine-tune the recipe's pretrained encoder: the teacher."""

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from attar.errors import RecipeError
 from attar.sections.base import Positive, Section, Share
 from attar.sections.data import DataRecipe, EncodeRecipe, Form, JoinRecipe, SourceRecipe, TaskRecipe
+from attar.sections.pretraining import PretrainRecipe
 from attar.sections.training import (
     AttentionForm,
     DistillRecipe,
@@ -45,6 +46,7 @@ __all__ = [
     "Form",
     "JoinRecipe",
     "MatchRecipe",
+    "PretrainRecipe",
     "Recipe",
     "Schedule",
     "SourceRecipe",
@@ -88,6 +90,7 @@ class Recipe(Section):
     seed: int = 20
     data: DataRecipe = DataRecipe()
     encode: EncodeRecipe = EncodeRecipe()
+    pretrain: PretrainRecipe = PretrainRecipe()
     train: TrainRecipe = TrainRecipe()
     student: StudentRecipe = StudentRecipe()
     distill: DistillRecipe = DistillRecipe()
@@ -220,7 +223,11 @@ def _with_paths_from(recipe: Recipe, folder: Path) -> Recipe:
     distill = recipe.distill.model_copy(
         update={"transfer": transfer, "unlabelled": unlabelled, "more_teachers": teachers}
     )
-    return recipe.model_copy(update={"data": data, "distill": distill})
+    pretrain = recipe.pretrain.model_copy(update={"texts": tuple(map(at, recipe.pretrain.texts))})
+    pretrained = recipe.student.from_checkpoint
+    student = recipe.student.model_copy(update={"from_checkpoint": pretrained and resolved(pretrained)})
+    sections = {"data": data, "pretrain": pretrain, "student": student, "distill": distill}
+    return recipe.model_copy(update=sections)
 
 
 def expand_variables(path: str) -> str:

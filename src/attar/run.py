@@ -29,7 +29,7 @@ __all__ = ["identity_of", "is_first_process", "locked", "run_stage"]
 
 _LOG = logging.getLogger(__name__)
 _STAMPS = ".attar"
-_NOT_HASHED = ("tensorboard", "teacher-answers", "state")
+_NOT_HASHED = ("tensorboard", "teacher-answers", "state", "pieces")
 _POLL_SECONDS = 0.2
 
 

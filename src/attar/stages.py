@@ -3,6 +3,9 @@
 Each function is one verb: folders in, one stamped folder out. ``run_recipe`` is the whole line:
 
     sources -> data/ -> teacher/ -> student/ (and finetuned/) -> artifact/ -> report/
+
+With texts in ``[pretrain]`` there is pretrained/ after data/, from which the student or the teacher
+starts.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ __all__ = [
     "export",
     "finetune",
     "prepare",
+    "pretrain",
     "run_recipe",
     "train",
 ]
@@ -37,6 +41,7 @@ class RunFolders(NamedTuple):
     """Where a run keeps what each verb wrote."""
 
     data: Path
+    pretrained: Path
     teacher: Path
     student: Path
     finetuned: Path
@@ -103,6 +108,8 @@ def _inputs(recipe: Recipe, sections: Sequence[str], **folders: Path) -> dict[st
     if "train" in sections and Path(recipe.train.encoder).is_dir():
         identities["encoder"] = identity_of(Path(recipe.train.encoder))
     chosen = {name: recipe.model_dump(mode="json")[name] for name in sections}
+    if "student" in chosen and (start := chosen["student"].pop("from_checkpoint")) is not None:
+        identities["pretrained"] = identity_of(Path(start))
     task = recipe.resolved_task().to_json()
     return {"task": task, "seed": recipe.seed, **chosen, **identities}
 
@@ -116,6 +123,33 @@ def _check_labels(data: Path, labels: Sequence[str], whose: str) -> None:
             f"{data} was prepared for the labels {', '.join(prepared)}; {whose} has {', '.join(labels)}: "
             "prepare the data with the same recipe"
         )
+
+
+def pretrain(recipe: Recipe, data: Sequence[Path], out: Path) -> Path:
+    """Texts without labels -> a student, or an encoder, that has learnt from them.
+
+    ``data`` are prepared folders of the tasks to come; see ``attar.pretraining.stage.pretrain``.
+    """
+
+    def work() -> None:
+        from attar.pretraining.stage import pretrain as learn
+
+        learn(recipe, data, out)
+
+    settings, encoder = recipe.pretrain, Path(recipe.pretrain.encoder or recipe.train.encoder)
+    inputs = {
+        "seed": recipe.seed,
+        "pretrain": settings.model_dump(mode="json", exclude={"texts"}),
+        "texts": [_source_identity(source) for source in settings.texts],
+        "columns": recipe.data.columns,
+        "normalise": recipe.encode.normalise,
+        "encoder": [str(encoder), recipe.train.hub, recipe.train.revision],
+        "encoder_files": identity_of(encoder) if encoder.is_dir() else None,
+        "student": recipe.student.model_dump(mode="json") if settings.kind == "relations" else None,
+        "data": [identity_of(folder) for folder in data],
+    }
+    run_stage(out, "pretrain", inputs, work, shared=True)
+    return out
 
 
 def train(recipe: Recipe, data: Path, out: Path) -> Path:
@@ -209,6 +243,19 @@ def evaluate(recipe: Recipe, data: Path, models: Models, out: Path) -> Path:
     return out
 
 
+def _pretrained(recipe: Recipe, at: RunFolders, say: Callable[[str], None]) -> Recipe:
+    """The recipe whose student, or teacher, starts from what the texts of ``[pretrain]`` taught it."""
+    if not recipe.pretrain.texts:
+        return recipe
+    say("pretrain: on texts without labels")
+    pretrain(recipe, [at.data], at.pretrained)
+    if recipe.pretrain.kind == "mlm":
+        train = recipe.train.model_copy(update={"encoder": str(at.pretrained)})
+        return recipe.model_copy(update={"train": train})
+    start = {"start": "pretrained", "from_checkpoint": str(at.pretrained)}
+    return recipe.model_copy(update={"student": recipe.student.model_copy(update=start)})
+
+
 def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFolders:
     """Every verb of a recipe in turn; what is already there and unchanged is kept.
 
@@ -224,6 +271,7 @@ def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFold
         check_names(recipe.distill.matches)  # now, not after the teacher was trained
     say("prepare: reading, checking and splitting the labelled reviews")
     prepare(recipe, recipe.data.sources, at.data)
+    recipe = _pretrained(recipe, at, say)
     say("train: the teacher")
     train(recipe, at.data, at.teacher)
     say("distill: the student, taught by the teacher")

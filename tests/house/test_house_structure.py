@@ -33,6 +33,8 @@ MAY_IMPORT = {
     "models": BASE | {"recipe", "text"},
     "training": BASE | {"recipe", "run", "records", "text", "models", "progress", "evaluation"},
     "distillation": BASE | {"recipe", "records", "text", "models", "training", "progress", "evaluation"},
+    "pretraining": BASE
+    | {"recipe", "run", "records", "text", "models", "training", "distillation", "progress"},
     "evaluation": BASE | {"recipe", "text", "workbook"},  # callables, never models
     "export": BASE | {"recipe", "text", "models", "artifact", "evaluation", "scoring"},
     "scoring": BASE | {"artifact", "text", "progress", "mongo", "workbook"},
@@ -40,7 +42,17 @@ MAY_IMPORT = {
     "answers": BASE | {"recipe", "records", "scoring", "evaluation", "workbook"},
     "comparison": BASE | {"recipe", "records", "models", "artifact", "scoring", "evaluation"},
     "stages": BASE
-    | {"recipe", "run", "records", "models", "training", "distillation", "export", "comparison"},
+    | {
+        "recipe",
+        "run",
+        "records",
+        "models",
+        "training",
+        "distillation",
+        "pretraining",
+        "export",
+        "comparison",
+    },
     "applying": BASE | {"console", "recipe", "artifact", "scoring", "serving", "comparison", "answers"},
     "cli": BASE | {"attar", "applying", "console", "recipe", "records", "stages"},
     "attar": {"errors", "scoring"},

@@ -29,6 +29,7 @@ __all__ = [
     "Match",
     "MatchLoss",
     "Wanted",
+    "auto_hidden_matches",
     "auto_matches",
     "check_layers",
     "layer_numbers",
@@ -205,6 +206,21 @@ def auto_matches(student_layers: int, teacher_layers: int) -> tuple[Match, ...]:
     layer = teacher_layers if teacher_layers <= 12 else round(teacher_layers * 7 / 8)
     features: tuple[Feature, ...] = ("query", "key", "value")
     return tuple(Match(feature, "relation", layer, student_layers) for feature in features)
+
+
+def auto_hidden_matches(student_layers: int, teacher_layers: int) -> tuple[Match, ...]:
+    """Every hidden state of the student with one of the teacher's, evenly spaced, by mean squares.
+
+    The embeddings with the embeddings, the last layer with the last, as TinyBERT's general
+    distillation does (arXiv:1909.10351, section 3.1). Unlike relations it reaches every weight of
+    the student's last layer.
+
+    Args:
+        student_layers: Transformer layers of the student.
+        teacher_layers: Transformer layers of the teacher.
+    """
+    layers = ((round(i * teacher_layers / student_layers), i) for i in range(student_layers + 1))
+    return tuple(Match("hidden", "hidden_mse", theirs, ours) for theirs, ours in layers)
 
 
 def with_projections(matches: Sequence[Match], student_width: int, teacher_width: int) -> tuple[Match, ...]:

@@ -18,6 +18,7 @@ from attar.distillation.answers import LiveTeacher
 from attar.distillation.matches import (
     PRESET_MATCHES,
     Match,
+    auto_hidden_matches,
     auto_matches,
     check_layers,
     wanted,
@@ -33,21 +34,25 @@ from attar.text.encoding import Encoding, TextEncoder
 __all__ = ["check_names", "find_matched", "resolve_matches"]
 
 _LOG = logging.getLogger(__name__)
-_AUTO = "auto"
+_AUTO = {"auto": auto_matches, "auto_hidden": auto_hidden_matches}
 
 
-def check_names(entries: Sequence[MatchRecipe]) -> None:
+def check_names(entries: Sequence[MatchRecipe], key: str = "distill.matches") -> None:
     """Refuse names that are no preset, before anything is trained.
+
+    Args:
+        entries: The recipe's matches.
+        key: Where they stand in it.
 
     Raises:
         RecipeError: A name is unknown; the nearest is named.
     """
     for entry in entries:
-        if entry.preset in (None, _AUTO, *PRESET_MATCHES):
+        if entry.preset in (None, *_AUTO, *PRESET_MATCHES):
             continue
-        near = difflib.get_close_matches(str(entry.preset), [_AUTO, *PRESET_MATCHES], n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join([_AUTO, *PRESET_MATCHES])}"
-        raise RecipeError(f"distill.matches: no preset is called {entry.preset!r}; {hint}")
+        near = difflib.get_close_matches(str(entry.preset), [*_AUTO, *PRESET_MATCHES], n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join([*_AUTO, *PRESET_MATCHES])}"
+        raise RecipeError(f"{key}: no preset is called {entry.preset!r}; {hint}")
 
 
 def resolve_matches(
@@ -63,8 +68,8 @@ def resolve_matches(
     matches: list[Match] = []
     for entry in entries:
         match entry:
-            case MatchRecipe(preset="auto"):
-                chosen = auto_matches(ours.num_hidden_layers, theirs.num_hidden_layers)
+            case MatchRecipe(preset="auto" | "auto_hidden" as name):
+                chosen = _AUTO[name](ours.num_hidden_layers, theirs.num_hidden_layers)
             case MatchRecipe(preset=str(name)):
                 chosen = PRESET_MATCHES[name]
             case _:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from attar.distillation.answers import Answers, AskedTeacher, KeptLogits, LiveTeacher, Speaker
@@ -25,7 +27,7 @@ from attar.distillation.teachers import (
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint
 from attar.models.encoders import Encoder, load_encoder
-from attar.models.students import build_student
+from attar.models.students import build_student, pretrained_student
 from attar.recipe import DistillRecipe, Recipe
 from attar.records.prepared import load_split
 from attar.task import Example
@@ -36,6 +38,7 @@ from attar.training.stage import fit_and_save
 
 __all__ = ["distill", "finetune_student", "teach"]
 
+_LOG = logging.getLogger(__name__)
 _LINEAR = "linear"  # names the linear baseline among the teachers
 
 
@@ -135,7 +138,13 @@ def finetune_student(recipe: Recipe, data: Path, out: Path) -> Path:
 
 
 def _source(recipe: Recipe, teachers: Sequence[Teacher], examples: Sequence[Example]) -> Encoder:
-    """Whose tokenizer and layers a student takes: the first checkpoint's, or the pretrained encoder's."""
+    """Whose tokenizer and layers a student takes.
+
+    Those of the student that it is to go on from, of the first checkpoint among its teachers, or of
+    the pretrained encoder.
+    """
+    if recipe.student.from_checkpoint is not None:
+        return pretrained_student(recipe.student)
     for teacher in teachers:
         if teacher.checkpoint is not None:
             model, encoder = teacher.checkpoint.model, teacher.checkpoint.encoder
@@ -168,7 +177,23 @@ def _student(
         reads=recipe.encode.reads,
         normalise=recipe.encode.normalise,
     )
-    return Checkpoint(student.model, TextEncoder(student.tokenizer, spec), task)
+    encoder = TextEncoder(student.tokenizer, spec)
+    if recipe.student.start == "pretrained":
+        _say_unknown(encoder, examples)
+    return Checkpoint(student.model, encoder, task)
+
+
+def _say_unknown(encoder: TextEncoder, examples: Sequence[Example]) -> None:
+    """How much of the training text a vocabulary made for other text does not know."""
+    unknown = encoder.tokenizer.token_to_id("[UNK]")
+    read = np.concatenate([encoding.ids for encoding in encoder.encode(examples)])
+    if count := int((read == unknown).sum()):
+        _LOG.warning(
+            "the pretrained student does not know %d of the %d tokens of the training examples; "
+            "pretrain with --data naming this folder, and its vocabulary covers them",
+            count,
+            len(read),
+        )
 
 
 def _speakers(

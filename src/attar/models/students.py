@@ -9,6 +9,7 @@ importance): the residual stream, the dimensions of each head and the neurons of
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -16,7 +17,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from attar.errors import RecipeError
-from attar.models.checkpoint import first_position
+from attar.models.checkpoint import first_position, load_checkpoint
 from attar.models.encoders import Encoder, encoder_layers, set_dropout
 from attar.recipe import StudentRecipe
 from attar.text.vocabulary import prune_vocabulary
@@ -24,7 +25,7 @@ from attar.text.vocabulary import prune_vocabulary
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["PRESETS", "Shape", "build_student", "shape_of"]
+__all__ = ["PRESETS", "Shape", "build_student", "pretrained_student", "shape_of"]
 
 
 class Shape(NamedTuple):
@@ -66,7 +67,13 @@ def shape_of(recipe: StudentRecipe) -> Shape:
 
 
 def build_student(
-    recipe: StudentRecipe, source: Encoder, texts: Iterable[str], *, num_labels: int, dropout: float
+    recipe: StudentRecipe,
+    source: Encoder,
+    texts: Iterable[str],
+    *,
+    num_labels: int,
+    dropout: float,
+    used: Iterable[int] = (),
 ) -> Encoder:
     """Make a student that reads as ``source`` does, with its vocabulary cut if the recipe says so.
 
@@ -76,6 +83,7 @@ def build_student(
         texts: What a pruned vocabulary must cover.
         num_labels: C.
         dropout: Share of activations dropped in training.
+        used: Ids of the source that a pruned vocabulary must cover too.
 
     Raises:
         RecipeError: The shape is impossible or the source has no layers to take.
@@ -83,7 +91,7 @@ def build_student(
     from transformers import BertConfig, BertForSequenceClassification
 
     shape = shape_of(recipe)
-    tokenizer, old_ids = _vocabulary(recipe, source, texts)
+    tokenizer, old_ids = _vocabulary(recipe, source, texts, used)
     theirs = source.model.config
     config = BertConfig(
         vocab_size=len(old_ids),
@@ -91,7 +99,7 @@ def build_student(
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
         intermediate_size=shape.intermediate,
-        hidden_act=theirs.hidden_act if recipe.start == "layers" else "gelu",
+        hidden_act="gelu" if recipe.start == "random" else theirs.hidden_act,
         max_position_embeddings=theirs.max_position_embeddings,
         type_vocab_size=2,
         layer_norm_eps=theirs.layer_norm_eps,
@@ -99,18 +107,43 @@ def build_student(
         num_labels=num_labels,
     )
     student = BertForSequenceClassification(config)
-    if recipe.start == "layers":
-        _start_from_layers(student, source.model, shape, old_ids, recipe.from_layers)
+    if recipe.start != "random":
+        every = recipe.start == "pretrained"  # of the layers, which are those of this shape already
+        _start_from_layers(student, source.model, shape, old_ids, None if every else recipe.from_layers)
     set_dropout(student, dropout)
     return Encoder(student, tokenizer, source.token_types)
 
 
+def pretrained_student(recipe: StudentRecipe) -> Encoder:
+    """The student that ``attar pretrain`` wrote, as the source that a student of a task starts from.
+
+    Args:
+        recipe: Its shape and ``from_checkpoint``.
+
+    Raises:
+        CheckpointError: There is no whole checkpoint.
+        RecipeError: It has another shape.
+    """
+    folder = Path(str(recipe.from_checkpoint))
+    found = load_checkpoint(folder)
+    config, shape = found.model.config, shape_of(recipe)
+    there = Shape(
+        config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size
+    )
+    if there != shape:
+        raise RecipeError(
+            f"student.from_checkpoint: {folder} has the shape {tuple(there)}, the recipe's student "
+            f"{tuple(shape)} (layers, hidden, heads, intermediate); pretrain one of this shape"
+        )
+    return Encoder(found.model, found.encoder.tokenizer, found.encoder.spec.token_types)
+
+
 def _vocabulary(
-    recipe: StudentRecipe, source: Encoder, texts: Iterable[str]
+    recipe: StudentRecipe, source: Encoder, texts: Iterable[str], used: Iterable[int]
 ) -> tuple[Tokenizer, torch.Tensor]:
     if recipe.vocab_margin == "all":
         return source.tokenizer, torch.arange(source.tokenizer.get_vocab_size())
-    tokenizer, old_ids = prune_vocabulary(source.tokenizer, texts, recipe.vocab_margin)
+    tokenizer, old_ids = prune_vocabulary(source.tokenizer, texts, recipe.vocab_margin, used)
     return tokenizer, torch.from_numpy(old_ids)
 
 

@@ -18,7 +18,7 @@ from attar.records.markup import MARK, METADATA
 from attar.records.target import PLACE
 from attar.records.triplets import BEFORE_TRIPLETS
 
-__all__ = ["KNOWN_ENDINGS", "TABLES", "check_options", "form_of"]
+__all__ = ["KNOWN_ENDINGS", "TABLES", "check_options", "form_of", "plain_text"]
 
 TABLES: frozenset[Form] = frozenset({"csv", "tsv", "jsonl", "excel", "parquet"})
 _BY_ENDING: Mapping[str, Form] = {
@@ -66,6 +66,12 @@ def check_options(source: SourceRecipe, form: Form) -> None:
             )
     if source.delimiter == "":
         raise DataError(f"{source.path}: delimiter is empty; expected what stands between two cells")
+
+
+def plain_text(source: SourceRecipe) -> SourceRecipe:
+    """A source whose text alone is wanted: a ``.txt`` file without a form holds one text a line."""
+    is_plain = source.form is None and not source.is_remote and source.path.lower().endswith(".txt")
+    return source.model_copy(update={"form": "lines"}) if is_plain else source
 
 
 def form_of(file: Path) -> Form:

@@ -16,8 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from attar.errors import DataError, RecipeError
-from attar.recipe import Recipe, SourceRecipe
+from attar.recipe import Recipe
 from attar.records.audit import audit
+from attar.records.forms import plain_text
 from attar.records.groups import group_reviews
 from attar.records.outcomes import Accepted
 from attar.records.remote import LocalRecords
@@ -95,7 +96,7 @@ def unlabelled_examples(
 def _texts(recipe: Recipe, beside: Path, counts: Counter[str]) -> Iterator[Example]:
     """Every different text that can be used, as a single sentence."""
     task = replace(recipe.resolved_task(), style="single", window_chars=None)
-    sources = [_as_lines(source) for source in recipe.distill.unlabelled.sources]
+    sources = [plain_text(source) for source in recipe.distill.unlabelled.sources]
     local = without_labels(sources, task, beside)
     for outcome in audit(LocalRecords(local, recipe.data.columns), task, recipe.data):
         counts["rows"] += 1
@@ -103,11 +104,6 @@ def _texts(recipe: Recipe, beside: Path, counts: Counter[str]) -> Iterator[Examp
             yield replace(outcome.example, label=None, weight=1.0)
         else:
             counts["dropped_unusable_or_equal"] += 1
-
-
-def _as_lines(source: SourceRecipe) -> SourceRecipe:
-    is_plain = source.form is None and not source.is_remote and source.path.lower().endswith(".txt")
-    return source.model_copy(update={"form": "lines"}) if is_plain else source
 
 
 def _pairs(text: Example, finder: TermFinder | None) -> list[_Pair]:

@@ -114,7 +114,8 @@ class StudentRecipe(Section):
 
     ``preset`` names a shape; ``layers``, ``hidden``, ``heads`` and ``intermediate`` override it.
     ``start = "layers"`` copies ``from_layers`` (1-based, evenly spaced by default) of the
-    teacher, projected where the widths differ; "random" starts from noise.
+    teacher, projected where the widths differ; "random" starts from noise; "pretrained" takes the
+    student that ``attar pretrain`` wrote to ``from_checkpoint``, whose shape must be this one.
     """
 
     preset: Literal["T6", "T3", "T4-tiny", "6x384", "4x384", "2x256", "2x128"] = "T4-tiny"
@@ -122,9 +123,18 @@ class StudentRecipe(Section):
     hidden: Positive | None = None
     heads: Positive | None = None
     intermediate: Positive | None = None
-    start: Literal["layers", "random"] = "layers"
+    start: Literal["layers", "random", "pretrained"] = "layers"
     from_layers: tuple[int, ...] | None = None
+    from_checkpoint: str | None = None
     vocab_margin: Margin = 1500
+
+    @model_validator(mode="after")
+    def _one_start(self) -> StudentRecipe:
+        if (self.from_checkpoint is None) == (self.start == "pretrained"):
+            raise ValueError(
+                "start = 'pretrained' and from_checkpoint go together: the folder that attar pretrain wrote"
+            )
+        return self
 
 
 class MatchRecipe(Section):

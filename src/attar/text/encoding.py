@@ -28,7 +28,7 @@ from attar.errors import RecipeError
 from attar.task import Example, InputStyle, Task
 from attar.text.normalise import Normalised, Step, normalise
 from attar.text.tokens import Tokens
-from attar.text.window import CLAUSE_MARKS, char_window, clause_window
+from attar.text.window import CLAUSE_MARKS, char_window, clause_pieces, clause_window
 
 __all__ = ["Encoding", "InputSpec", "ReadToken", "TextEncoder", "model_inputs", "texts_read"]
 
@@ -184,6 +184,22 @@ class TextEncoder:
         pieces = [piece for example in examples for piece in self._placed(example).pieces]
         ids = self._tokens.ids(pieces)
         return [self._pair(*ids[i : i + 3]) for i in range(0, len(ids), 3)]
+
+    def pieces(self, texts: Sequence[str]) -> list[list[Encoding]]:
+        """Encode texts whole, each as one or more pieces that are cut where clauses end.
+
+        Args:
+            texts: As they were written; they have no term.
+
+        Returns:
+            The pieces of each text, ``[CLS] piece [SEP]`` each.
+        """
+        read = [normalise(text, self.spec.normalise).text for text in texts]
+        room = self.spec.max_tokens - 2
+        return [
+            [self._single(list(piece)) for piece in clause_pieces(ids, room, self._clause_marks)]
+            for ids in self._tokens.ids(read)
+        ]
 
     def window(self, example: Example) -> tuple[int, int]:
         """Code-point offsets, in the text as written, of what the encoding of a pair holds of it."""

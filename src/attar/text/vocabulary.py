@@ -25,7 +25,7 @@ _CHUNK = 4096
 
 
 def prune_vocabulary(
-    tokenizer: Tokenizer, texts: Iterable[str], margin: int
+    tokenizer: Tokenizer, texts: Iterable[str], margin: int, used: Iterable[int] = ()
 ) -> tuple[Tokenizer, NDArray[np.int64]]:
     """Cut a WordPiece tokenizer's vocabulary.
 
@@ -33,6 +33,7 @@ def prune_vocabulary(
         tokenizer: A WordPiece tokenizer; it is not changed.
         texts: What must be tokenised exactly as before.
         margin: How many tokens beyond those to keep.
+        used: Ids that texts read before have used; they are kept too.
 
     Returns:
         The smaller tokenizer, and [V_new] the old id of each of its ids.
@@ -48,6 +49,7 @@ def prune_vocabulary(
         )
     vocab: dict[str, int] = tree["model"]["vocab"]
     keep = {vocab[token] for token in (tree["model"]["unk_token"], "_") if token in vocab}
+    keep.update(map(int, used))
     keep.update(token["id"] for token in tree.get("added_tokens", ()))
     reader = Tokenizer.from_str(json.dumps(tree))
     reader.encode_special_tokens = True  # as attar.text.tokens reads

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-__all__ = ["CLAUSE_MARKS", "char_window", "clause_window"]
+__all__ = ["CLAUSE_MARKS", "char_window", "clause_pieces", "clause_window"]
 
 CLAUSE_MARKS = "：。；，！:;,!？?"
 
@@ -22,6 +22,31 @@ def char_window(text: str, start: int, end: int, chars: int) -> tuple[str, int, 
     """
     low = max(0, start - chars)
     return text[low : end + chars], start - low, end - low
+
+
+def clause_pieces(ids: Sequence[int], budget: int, marks: Collection[int]) -> list[Sequence[int]]:
+    """Cut a text into pieces of at most ``budget`` tokens, each as long as whole clauses make it.
+
+    A clause ends with its mark; one that is too long alone is cut where the budget ends.
+
+    Args:
+        ids: Token ids of the text.
+        budget: Tokens of the longest piece; 1 or more.
+        marks: Token ids that end a clause.
+
+    Returns:
+        The pieces, which joined are the text; none of an empty text.
+    """
+    pieces = []
+    start = end = 0  # of the piece, as far as whole clauses go
+    for place, token in enumerate(ids, 1):
+        if place - start > budget:
+            end = end if end > start else place - 1
+            pieces.append(ids[start:end])
+            start = end
+        if token in marks:
+            end = place
+    return [*pieces, ids[start:]] if start < len(ids) else pieces
 
 
 def clause_window(

@@ -79,7 +79,8 @@ class DevScore:
     """What the model scores on dev at one moment.
 
     Attributes:
-        score: The task's metric, a fraction of 1; ``keep = "best"`` goes by it.
+        score: The task's metric, a fraction of 1, or minus the loss on held-out text; the higher the
+            better, and ``keep = "best"`` goes by it.
         detail: Other figures to log.
         collapsed: Whether every dev example got the same label.
     """
@@ -177,7 +178,7 @@ class _Fit:
         self.states = TrainingStates(folder / "state")
         self.log = MetricsLog(folder, enabled=self.accelerator.is_main_process)
         self.best: dict[str, torch.Tensor] = {}
-        self.best_score, self.best_step, self.best_collapsed = -1.0, 0, False
+        self.best_score, self.best_step, self.best_collapsed = -math.inf, 0, False
         self.history: list[dict[str, float]] = []
         self.step = 0
 
@@ -203,7 +204,7 @@ class _Fit:
                 if time.monotonic() - last_saved > 60 * self.recipe.checkpoint_minutes:
                     self._save()
                     last_saved = time.monotonic()
-                advance(1, f"dev {self.best_score:.4f}" if self.best_score >= 0 else "")
+                advance(1, f"dev {self.best_score:.4f}" if self.best else "")
         self.model.load_state_dict(self.best)
         self.model.eval()
         if self.best_collapsed:

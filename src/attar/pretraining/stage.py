@@ -1,0 +1,202 @@
+"""The ``pretrain`` stage: texts without labels -> a student or an encoder that knows them.
+
+Flow: sources -> distinct texts -> pieces on disk -> ``attar.training.fit`` -> a checkpoint without a
+task, which ``student.from_checkpoint`` or ``train.encoder`` names.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from attar.distillation.match_losses import MatchLosses
+from attar.distillation.pairing import check_names, resolve_matches
+from attar.errors import RecipeError
+from attar.models.checkpoint import Checkpoint, batch_to, save_checkpoint
+from attar.models.encoders import Encoder, load_encoder
+from attar.models.students import build_student
+from attar.pretraining.pieces import Pieces, written_pieces
+from attar.pretraining.relations import LayersOfEncoder
+from attar.pretraining.texts import distinct, read_texts, text_key
+from attar.recipe import Recipe
+from attar.records.prepared import load_split
+from attar.run import is_first_process
+from attar.task import Task
+from attar.text.buckets import sorted_batches
+from attar.text.encoding import InputSpec, TextEncoder, texts_read
+from attar.training.fit import DevScore, Objective, fit
+from attar.training.state import TrainingStates
+
+__all__ = ["pretrain"]
+
+_LOG = logging.getLogger(__name__)
+# What is pretrained answers nothing yet: as a teacher or for export its labels fit no recipe.
+_NO_TASK = Task("pretraining", ("no task", "pretrained only"), style="single")
+_MOST_HELD_OUT = 512
+
+
+def pretrain(recipe: Recipe, data: Sequence[Path], out: Path) -> Path:
+    """Teach the recipe's student, or go on with its encoder, on texts without labels.
+
+    Args:
+        recipe: Its ``[pretrain]``, ``[student]``, ``[train]`` and ``[encode]``.
+        data: Folders written by ``attar prepare``, of the tasks to come: their training texts are
+            covered by the vocabulary, their dev and test texts are not learnt from.
+        out: Gets the checkpoint, metrics.jsonl, tensorboard/ and the token ids in pieces/.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        DataError: A source cannot be read, or there is too little in them.
+        RecipeError: No texts are named, or the matches do not fit the models.
+    """
+    settings = recipe.pretrain
+    if not settings.texts:
+        raise RecipeError("pretrain: no texts; name files with --texts, or sources in pretrain.texts")
+    if recipe.student.start == "pretrained":
+        raise RecipeError(
+            "pretrain: student.start = 'pretrained' is how the student of a task starts; "
+            "here set it to 'layers' or 'random'"
+        )
+    check_names(settings.matches, "pretrain.matches")
+    torch.manual_seed(recipe.seed)
+    teacher = _without_task(recipe, _encoder(recipe))
+    texts = _texts(recipe, data, out / "pieces" / "fetched")
+    pieces = written_pieces(texts, teacher.encoder, settings.held_out, out / "pieces" / "ids")
+    student = _student(recipe, teacher, data, pieces)
+    read = pieces.in_vocabulary(_new_ids(teacher.encoder.tokenizer, student.encoder.tokenizer))
+    matches = resolve_matches(settings.matches, student, teacher)
+    _LOG.info("pretrain: matches with %s: %s", _named(recipe), ", ".join(match.name for match in matches))
+    widths = student.model.config.hidden_size, teacher.model.config.hidden_size
+    objective = LayersOfEncoder(teacher, pieces, MatchLosses(matches, *widths, weigh_by="examples"))
+    notes = {"student": recipe.student.model_dump(mode="json"), "matches": [match.name for match in matches]}
+    return _fit_and_save(recipe, student, read, objective, notes, out)
+
+
+def _fit_and_save(
+    recipe: Recipe,
+    checkpoint: Checkpoint,
+    pieces: Pieces,
+    objective: Objective,
+    notes: dict[str, Any],
+    out: Path,
+) -> Path:
+    settings = recipe.pretrain
+    result = fit(
+        checkpoint,
+        pieces.train,
+        objective,
+        settings,
+        evaluate=_held_out_loss(checkpoint, pieces, objective, recipe.seed),
+        folder=out,
+        seed=recipe.seed,
+        name="pretrain",
+    )
+    notes = notes | {
+        "role": "pretrained",
+        "kind": settings.kind,
+        "encoder": _named(recipe),
+        "num_pieces": pieces.num_train,
+        "held_out_loss": -result.best_score,
+        "total_steps": result.total_steps,
+    }
+    if is_first_process():
+        save_checkpoint(replace(checkpoint, notes=notes), out)
+        TrainingStates(out / "state").clear()
+    rate = pieces.num_train * settings.epochs / max(result.seconds, 1e-9)
+    _LOG.info("pretrain: held-out loss %.4f, %.0f pieces/s", -result.best_score, rate)
+    return out
+
+
+def _held_out_loss(
+    checkpoint: Checkpoint, pieces: Pieces, objective: Objective, seed: int
+) -> Callable[[], DevScore]:
+    """A function that gives minus the objective's mean loss on held-out pieces as the score."""
+    rows = list(range(pieces.num_train, len(pieces)))[:_MOST_HELD_OUT]
+    held = [pieces[row] for row in rows]
+    batches = sorted_batches([len(encoding.ids) for encoding in held], 32)
+
+    @torch.no_grad()
+    def score() -> DevScore:
+        checkpoint.model.eval()
+        device = next(checkpoint.model.parameters()).device
+        totals: dict[str, float] = {}
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)  # the same masks in each evaluation
+            for batch in batches:
+                inputs = batch_to(checkpoint, [held[i] for i in batch], device)
+                chosen = torch.tensor([rows[i] for i in batch], device=device)
+                for name, value in objective(checkpoint.model, inputs, chosen).items():
+                    totals[name] = totals.get(name, 0.0) + float(value.float().sum()) / len(rows)
+        detail = {f"dev/{name}": value for name, value in totals.items()}
+        return DevScore(-sum(totals.values()), detail)
+
+    return score
+
+
+def _named(recipe: Recipe) -> str:
+    return recipe.pretrain.encoder or recipe.train.encoder
+
+
+def _encoder(recipe: Recipe) -> Encoder:
+    # Whole: what is cut off or frozen in [train] is for the task.
+    settings = recipe.train.model_copy(
+        update={
+            "encoder": _named(recipe),
+            "keep_layers": None,
+            "freeze": None,
+            "vocab_margin": "all",
+            "dropout": recipe.pretrain.dropout,
+        }
+    )
+    return load_encoder(settings, len(_NO_TASK.labels), ())
+
+
+def _without_task(recipe: Recipe, encoder: Encoder) -> Checkpoint:
+    spec = InputSpec.for_task(
+        _NO_TASK,
+        recipe.pretrain.max_tokens,
+        token_types=encoder.token_types,
+        normalise=recipe.encode.normalise,
+    )
+    return Checkpoint(encoder.model, TextEncoder(encoder.tokenizer, spec), _NO_TASK)
+
+
+def _texts(recipe: Recipe, data: Sequence[Path], beside: Path) -> Iterator[str]:
+    held = {text_key(e.text) for folder in data for name in ("dev", "test") for e in load_split(folder, name)}
+    return distinct(read_texts(recipe.pretrain.texts, recipe.data.columns, beside), held)
+
+
+def _student(recipe: Recipe, teacher: Checkpoint, data: Sequence[Path], pieces: Pieces) -> Checkpoint:
+    source = Encoder(teacher.model, teacher.encoder.tokenizer, teacher.encoder.spec.token_types)
+    known = itertools.chain.from_iterable(
+        texts_read(load_split(folder, "train"), recipe.resolved_task(), recipe.encode.normalise)
+        for folder in data
+    )
+    student = build_student(
+        recipe.student,
+        source,
+        known,
+        num_labels=len(_NO_TASK.labels),
+        dropout=recipe.pretrain.dropout,
+        used=pieces.used_ids(),
+    )
+    return _without_task(recipe, student)
+
+
+def _new_ids(theirs: Tokenizer, ours: Tokenizer) -> NDArray[np.int32]:
+    """[V] what the ids of one tokenizer are in another one's vocabulary, -1 where they are not in it."""
+    new_ids = np.full(theirs.get_vocab_size(), -1, np.int32)
+    for token, new_id in ours.get_vocab().items():
+        new_ids[theirs.token_to_id(token)] = new_id
+    return new_ids

@@ -1,0 +1,52 @@
+"""The texts of ``[pretrain]``: any source, of which only the text is read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+from attar.recipe import SourceRecipe
+from attar.records.forms import plain_text
+from attar.records.groups import normal_form
+from attar.records.outcomes import Rejection
+from attar.records.remote import LocalRecords, fetched
+
+__all__ = ["distinct", "read_texts", "text_key"]
+
+
+def read_texts(sources: Sequence[SourceRecipe], columns: Mapping[str, str], beside: Path) -> Iterator[str]:
+    """The texts of some sources, one after the other.
+
+    Args:
+        sources: Files, folders and servers; a ``.txt`` file without a form holds one text a line.
+        columns: For a source without columns of its own.
+        beside: Folder for what is fetched from servers.
+
+    Yields:
+        Texts that are not empty, as they were written. A row that no record can be made of is
+        passed over: there is nothing to learn from it.
+
+    Raises:
+        DataError: A source cannot be read.
+    """
+    for number, source in enumerate(sources, 1):
+        local = fetched(plain_text(source), beside / str(number)).with_constants(label="", annotator="")
+        for record in LocalRecords([local], columns):
+            if not isinstance(record, Rejection) and record.text.strip():
+                yield record.text
+
+
+def distinct(texts: Iterator[str], left_out: Collection[bytes]) -> Iterator[str]:
+    """The first of all texts that say the same, without those whose key is among ``left_out``."""
+    seen = set(left_out)
+    for text in texts:
+        key = text_key(text)
+        if key not in seen:
+            seen.add(key)
+            yield text
+
+
+def text_key(text: str) -> bytes:
+    """Eight bytes that texts share only if they are equal but for case, width and punctuation."""
+    return blake2b(normal_form(text).encode("utf-8", "surrogatepass"), digest_size=8).digest()

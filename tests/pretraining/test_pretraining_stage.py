@@ -1,0 +1,155 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from attar import stages
+from attar.errors import DataError, RecipeError
+from attar.models.checkpoint import load_checkpoint
+from attar.recipe import make_recipe
+from attar.records.prepared import load_split
+
+STUDENT = {"layers": 2, "hidden": 16, "heads": 2, "intermediate": 32, "vocab_margin": 0}
+FIT = {"epochs": 2, "batch_size": 8, "learning_rate": 5e-3, "precision": "fp32", "evaluations_per_epoch": 1}
+
+
+@pytest.fixture
+def story(tmp_path, encoder_folder, make_examples):
+    """``story(**sections)``: a recipe with unlabelled texts, a tiny encoder and a tiny student."""
+    texts = tmp_path / "reviews.txt"
+    texts.write_text("".join(f"{e.text}很香，{e.text}！\n" for e in make_examples(120, seed=7)), "utf-8")
+
+    def make(student=None, pretrain=None, **more):
+        tree = {
+            "name": "test",
+            "encode": {"max_tokens": 24},
+            "train": {"encoder": str(encoder_folder), "epochs": 1, "precision": "fp32"},
+            "pretrain": FIT | {"texts": [str(texts)], "max_tokens": 16, "held_out": 0.2} | (pretrain or {}),
+            "student": STUDENT | (student or {}),
+            "distill": {"epochs": 1, "precision": "fp32"},
+        }
+        return make_recipe(tree | more)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory, make_rows):
+    """A prepared folder."""
+    folder = tmp_path_factory.mktemp("pretraining")
+    rows = make_rows(folder / "rows.jsonl", 80)
+    stages.prepare(make_recipe({"name": "test"}), [rows], folder / "data")
+    return folder / "data"
+
+
+def history_of(folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line["dev/score"] for line in lines if "dev/score" in line]
+
+
+@pytest.mark.parametrize("start", ["layers", "random"])
+def test_a_student_learns_layers_and_starts_one_of_a_task(story, data, tmp_path, start):
+    stages.pretrain(story({"start": start}, {"epochs": 4}), [data], tmp_path / "pretrained")
+    losses = [-score for score in history_of(tmp_path / "pretrained")]
+    assert losses[-1] < losses[0]
+    learnt = load_checkpoint(tmp_path / "pretrained")
+    assert learnt.notes["role"] == "pretrained"
+    assert learnt.notes["held_out_loss"] == pytest.approx(losses[-1])
+    begun = {"start": "pretrained", "from_checkpoint": str(tmp_path / "pretrained")}
+    recipe = story(begun, finetune={"epochs": 0.01, "learning_rate": 1e-9, "precision": "fp32"})
+    stages.finetune(recipe, data, tmp_path / "finetuned")
+    student = load_checkpoint(tmp_path / "finetuned")
+    before, after = (c.model.base_model.state_dict() for c in (learnt, student))
+    assert all(
+        torch.allclose(before[name], value, atol=1e-6)
+        for name, value in after.items()
+        if name.startswith("encoder.")
+    )
+    assert set(student.encoder.tokenizer.get_vocab()) <= set(learnt.encoder.tokenizer.get_vocab())
+
+
+def test_a_killed_pretraining_goes_on_as_if_it_had_not_been(story, tmp_path, monkeypatch):
+    from attar.training import fit
+
+    recipe = story(pretrain={"checkpoint_minutes": 1e-9})
+    stages.pretrain(recipe, [], tmp_path / "whole")
+    count = iter(range(1000))
+    step = fit._Fit._train_step
+
+    def killed(self, rows):
+        if next(count) == 9:
+            raise KeyboardInterrupt
+        return step(self, rows)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(fit._Fit, "_train_step", killed)
+        stages.pretrain(recipe, [], tmp_path / "killed")
+    stages.pretrain(recipe, [], tmp_path / "killed")
+    whole, killed_one = (load_checkpoint(tmp_path / name).model.state_dict() for name in ("whole", "killed"))
+    assert all(torch.equal(value, killed_one[name]) for name, value in whole.items())
+
+
+def test_the_vocabulary_covers_the_texts_and_the_data(story, data, tmp_path, encoder_folder):
+    stages.pretrain(story(), [data], tmp_path / "pretrained")
+    tokens = load_checkpoint(tmp_path / "pretrained").encoder.tokenizer.get_vocab()
+    known = set((encoder_folder / "vocab.txt").read_text("utf-8").split())
+    assert {"香", "口", "红", "_"} <= set(tokens) < known
+    assert {c for e in load_split(data, "train") for c in e.text if c in known} <= set(tokens)
+
+
+def test_a_student_of_another_shape_is_refused(story, data, tmp_path):
+    stages.pretrain(story(pretrain={"epochs": 0.1}), [data], tmp_path / "pretrained")
+    wider = story({"start": "pretrained", "from_checkpoint": str(tmp_path / "pretrained"), "layers": 1})
+    with pytest.raises(RecipeError, match=r"has the shape \(2, 16, 2, 32\)"):
+        stages.finetune(wider, data, tmp_path / "finetuned")
+
+
+def test_what_is_pretrained_is_no_teacher(story, data, tmp_path):
+    stages.pretrain(story(pretrain={"epochs": 0.1}), [data], tmp_path / "pretrained")
+    with pytest.raises(RecipeError, match="pretrained only"):
+        stages.distill(story(), data, tmp_path / "pretrained", tmp_path / "student")
+
+
+def test_no_texts_unknown_matches_and_a_pretrained_start(story, tmp_path):
+    with pytest.raises(RecipeError, match="no texts"):
+        stages.pretrain(story(pretrain={"texts": []}), [], tmp_path / "a")
+    with pytest.raises(RecipeError, match=r"pretrain.matches.*'auto_hidden'"):
+        stages.pretrain(story(pretrain={"matches": "auto_hiden"}), [], tmp_path / "b")
+    with pytest.raises(RecipeError, match="how the student of a task starts"):
+        recipe = story({"start": "pretrained", "from_checkpoint": "x"})
+        stages.pretrain(recipe, [], tmp_path / "c")
+    with pytest.raises(RecipeError, match="go together"):
+        story({"start": "pretrained"})
+
+
+def test_too_few_texts(story, tmp_path):
+    (tmp_path / "one.txt").write_text("好\n", "utf-8")
+    with pytest.raises(DataError, match="held out"):
+        stages.pretrain(story(pretrain={"texts": [str(tmp_path / "one.txt")]}), [], tmp_path / "out")
+
+
+def test_the_command_line_takes_texts(attar_main, story, tmp_path, encoder_folder):
+    (tmp_path / "recipe.toml").write_text(
+        f'[train]\nencoder = "{encoder_folder}"\n[encode]\nmax_tokens = 24\n'
+        "[student]\nlayers = 1\nhidden = 16\nheads = 2\nintermediate = 16\n"
+        '[pretrain]\nepochs = 0.1\nbatch_size = 4\nheld_out = 0.2\nprecision = "fp32"\nmatches = "auto"\n',
+        "utf-8",
+    )
+    story()
+    code, out, err = attar_main(
+        "pretrain", tmp_path / "recipe.toml", "--texts", tmp_path / "reviews.txt", "--out", tmp_path / "out"
+    )
+    assert code == 0, err
+    assert str(tmp_path / "out") in out
+    assert load_checkpoint(tmp_path / "out").notes["kind"] == "relations"
+
+
+def test_a_run_starts_its_student_from_its_texts(story, tmp_path, make_rows):
+    rows = make_rows(tmp_path / "rows.jsonl", 60)
+    more = {"data": {"sources": [str(rows)]}, "export": {"max_flips": 1.0, "max_f1_loss": 1.0}}
+    evaluate = {"bootstrap": 10, "speed_examples": 4, "speed_repeats": 1}
+    at = stages.run_recipe(story(**more, evaluate=evaluate), tmp_path / "run", lambda _: None)
+    assert load_checkpoint(at.pretrained).notes["kind"] == "relations"
+    assert load_checkpoint(at.student).notes["student"]["from_checkpoint"] == str(at.pretrained)
+    assert np.isfinite(load_checkpoint(at.student).notes["dev_score"])
