@@ -71,7 +71,7 @@ def test_every_preset_is_known_and_others_are_not():
         RecipeError, match="no preset is called 'L4t_hiden_mse'; did you mean 'L4t_hidden_mse'"
     ):
         check_names(entries("L4t_hiden_mse"))
-    with pytest.raises(RecipeError, match="no preset is called 'xyz'; there are auto, L3_"):
+    with pytest.raises(RecipeError, match="no preset is called 'xyz'; there are auto, auto_hidden, L3_"):
         check_names(entries("xyz"))
 
 
