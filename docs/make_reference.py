@@ -75,6 +75,7 @@ _DISTILLATION = {
     "dynamic_gamma": "Gamma of `flsw`.",
     "transfer": "More sources, as in `data.sources`, for the teachers to answer; their labels are not read.",
     "unlabelled": "Reviews for the teachers to answer; terms are found in them: [keys](#distillunlabelled).",
+    "augment": "Changed copies of training examples for the teachers to answer: [keys](#distillaugment).",
     "more_teachers": 'Checkpoints beside the run\'s own teacher, or `"linear"`, the baseline.',
     "teacher_weights": "How much each teacher's logits count: equally, by dev score, or a number each.",
     "matches": "Layers of the student that are compared with those of the first teacher that reads its "
@@ -101,6 +102,7 @@ _LEADS: Mapping[str, str] = {
     "student": "The student's shape and start.",
     "distill": "`attar distill`: the student. The loop has the keys of `[train]`, with some other defaults.",
     "distill.unlabelled": "Reviews without labels. A list of sources alone may stand instead of the table.",
+    "distill.augment": "Copies of the training examples in which the term stays a term; made once.",
     "distill.matches": "One comparison of layers. The name of a preset may stand instead of a table.",
     "finetune": "The same student trained on the labels alone, the baseline. Without this table it takes the "
     "settings of `[distill]`. The other keys of `[distill]` may stand here too and mean nothing: there is no "
@@ -206,6 +208,12 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "counts, or equally; what a rare label cannot fill stays empty.",
         "limit": "Most examples that are kept.",
     },
+    "distill.augment": {
+        "copies": "Most copies of each example.",
+        "kinds": "What is changed, in turns: clauses without the term are left out, another term of the same "
+        "wordtype is put in its place, letters outside it are replaced, left out or exchanged.",
+        "noise": "Share of the letters that `noise` changes.",
+    },
     "distill.matches": {
         "preset": '`"auto"`, `"auto_hidden"` or a [name](#presets-of-matches); instead of all the others '
         "but `weight`.",
@@ -273,7 +281,7 @@ def _sections(schema: Mapping[str, Any]) -> Iterator[str]:
     """Names of the tables, each before those within it (``data``, ``data.sources``)."""
     # Sources of transfer are those of data once more, and a finetuned student has no teacher.
     known = {"distill.transfer", "distill.unlabelled.sources", "pretrain.texts", "pretrain.matches"}
-    known |= {f"finetune.{name}" for name in ("transfer", "unlabelled", "matches")}
+    known |= {f"finetune.{name}" for name in ("transfer", "unlabelled", "augment", "matches")}
 
     def within(prefix: str, model: Mapping[str, Any]) -> Iterator[str]:
         for name, one in model["properties"].items():

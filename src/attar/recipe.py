@@ -32,11 +32,12 @@ from attar.sections.training import (
     TrainRecipe,
     WeightSchedule,
 )
-from attar.sections.transfer import UnlabelledRecipe
+from attar.sections.transfer import AugmentRecipe, UnlabelledRecipe
 from attar.task import Task, task_by_name
 
 __all__ = [
     "AttentionForm",
+    "AugmentRecipe",
     "DataRecipe",
     "DistillRecipe",
     "EncodeRecipe",

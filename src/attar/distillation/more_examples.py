@@ -1,4 +1,4 @@
-"""What the teachers answer beside the training split: named pairs, and terms found in reviews.
+"""What the teachers answer beside the training split: named pairs, terms found in reviews, copies.
 
 None of it has a label that counts, so a student learns from the teachers alone there
 (``attar.distillation.objective``); dev and test, or what nearly says the same, are never in it.
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from attar.distillation.augmentation import augmented_examples
 from attar.distillation.selection import chosen_rows
 from attar.distillation.teachers import Teacher, already_asked, cached_logits, mean_logits, teacher_shares
 from attar.errors import DataError
@@ -44,7 +45,7 @@ class MoreExamples(NamedTuple):
 
 
 def more_examples(recipe: Recipe, data: Path, teachers: Sequence[Teacher], out: Path) -> MoreExamples:
-    """Read and choose what ``distill.transfer`` and ``distill.unlabelled`` name.
+    """What ``distill.transfer``, ``distill.unlabelled`` and ``distill.augment`` add.
 
     Args:
         recipe: Its ``[distill]``.
@@ -58,7 +59,7 @@ def more_examples(recipe: Recipe, data: Path, teachers: Sequence[Teacher], out: 
         RecipeError: ``distill.teacher_weights`` do not fit.
     """
     settings, asked = recipe.distill, list(teachers)
-    if not (settings.transfer or settings.unlabelled.sources):
+    if not (settings.transfer or settings.unlabelled.sources or settings.augment.copies):
         return MoreExamples([], asked)
     train, dev, test = (load_split(data, name) for name in ("train", "dev", "test"))
     answers, examples = out / "teacher-answers", []
@@ -75,6 +76,11 @@ def more_examples(recipe: Recipe, data: Path, teachers: Sequence[Teacher], out: 
         chosen, asked = _chosen(recipe, found.examples, asked, dev, answers)
         write_json(out / "unlabelled.json", {"counts": found.counts, **chosen.facts})
         examples += chosen.examples
+    if settings.augment.copies:
+        reach = recipe.resolved_task().window_chars or recipe.encode.max_tokens
+        copies = augmented_examples(train, [*dev, *test], settings.augment, reach, recipe.seed)
+        _LOG.info("augment: %d copies of %d examples", len(copies), len(train))
+        examples += copies
     return MoreExamples(examples, asked)
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from attar.sections.base import Margin, Positive, Section, Share
 from attar.sections.data import SourceRecipe
-from attar.sections.transfer import UnlabelledRecipe
+from attar.sections.transfer import AugmentRecipe, UnlabelledRecipe
 
 __all__ = [
     "AttentionForm",
@@ -176,7 +176,8 @@ class DistillRecipe(FitRecipe):
     ``dynamic_beta`` and ``dynamic_gamma``) or "cwsm" (with ``dynamic_beta``). ``soft_schedule`` and
     ``hard_schedule`` let those weights fall or grow over the training. ``transfer`` names more
     sources: the teachers answer for their terms, their own labels are not read. ``unlabelled`` names
-    reviews in which known terms are found.
+    reviews in which known terms are found, ``augment`` makes changed copies of the training
+    examples; what has no label is learnt from the teachers alone.
 
     ``more_teachers`` are checkpoints beside the recipe's own teacher, or "linear", the baseline
     fitted on the training split. ``teacher_weights`` weighs their logits: "equal", "dev" (by dev
@@ -205,6 +206,7 @@ class DistillRecipe(FitRecipe):
     dynamic_gamma: float = 1.0
     transfer: tuple[SourceRecipe, ...] = ()
     unlabelled: UnlabelledRecipe = UnlabelledRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
     more_teachers: tuple[str, ...] = ()
     teacher_weights: Literal["equal", "dev"] | tuple[Annotated[float, Field(ge=0)], ...] = "equal"
     matches: tuple[MatchRecipe, ...] = ()
@@ -223,10 +225,11 @@ class DistillRecipe(FitRecipe):
     def _something_to_learn(self) -> DistillRecipe:
         if self.soft_weight == 0 and self.hard_weight == 0 and not self.matches:
             raise ValueError("soft_weight and hard_weight are both 0 and no matches: nothing to learn from")
-        if self.soft_weight == 0 and not self.matches and (self.transfer or self.unlabelled.sources):
+        more = self.transfer or self.unlabelled.sources or self.augment.copies
+        if more and self.soft_weight == 0 and not self.matches:
             raise ValueError(
                 "soft_weight is 0 and no matches: what has no label teaches nothing; "
-                "leave transfer and unlabelled out"
+                "leave transfer, unlabelled and augment out"
             )
         if self.cache == "features" and not self.mask_padding:
             raise ValueError(

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from attar.sections.base import Positive, Section, Share
 from attar.sections.data import SourceRecipe
 
-__all__ = ["UnlabelledRecipe"]
+__all__ = ["AugmentRecipe", "UnlabelledRecipe"]
+
+
+class AugmentRecipe(Section):
+    """``distill.augment``: changed copies of the training examples, for the teachers to answer.
+
+    ``copies`` of each example, in whose making the ``kinds`` take turns: "clauses" leaves out some
+    that do not hold the term, "terms" puts another term of the same wordtype in its place, "noise"
+    changes that share of the letters outside the term. They are made once, not in each epoch.
+    """
+
+    copies: Annotated[int, Field(ge=0)] = 0
+    kinds: Annotated[tuple[Literal["clauses", "terms", "noise"], ...], Field(min_length=1)] = (
+        "clauses",
+        "terms",
+        "noise",
+    )
+    noise: Share = 0.1
 
 
 class UnlabelledRecipe(Section):
