@@ -134,3 +134,19 @@ def test_what_cannot_be_is_said(lines, tmp_path):
         unlabelled_examples(make_recipe(tree), [], [], tmp_path)
     with pytest.raises(DataError, match=r"gone.txt: no such file"):
         find(str(tmp_path / "gone.txt"))
+
+
+def test_documents_of_a_server_need_only_a_text(tmp_path):
+    pytest.importorskip("pymongo")
+    from mongo_server import running_server, test_database
+
+    with running_server(tmp_path / "server") as server, test_database(server) as (uri, database):
+        database.reviews.insert_many(
+            [{"content": "口红不错"}, {"content": list("面膜太贵"), "shop": "京东"}, {"content": None}]
+        )
+        source = {"path": uri("reviews"), "columns": {"text": "content"}}
+        found = find(source, beside=tmp_path / "beside")
+        assert spans(found) == [("口红不错", "口红"), ("面膜太贵", "面膜")]
+        assert found.counts["dropped_unusable_or_equal"] == 1
+    # What was fetched is read again without the server.
+    assert spans(find(source, beside=tmp_path / "beside")) == spans(found)
