@@ -51,6 +51,8 @@ _TRAINING = {
     "focal_gamma": "Of `focal`: the higher, the less an example counts that is right already.",
     "sampling": "What an epoch reads: each example once, or labels in proportion to the square root of their "
     "examples, or equally often.",
+    "thresholds": '"dev": an offset for each label, chosen on dev after the training and kept where it is '
+    "more than noise, is added to the classifier's bias.",
     "layer_decay": "Learning rate of a layer over that of the layer above; the head has the whole rate.",
     "evaluations_per_epoch": "How often dev is scored.",
     "keep": "Which weights remain: the best on dev, or the last.",
@@ -87,6 +89,7 @@ _DISTILLATION = {
     "cache": "What is kept of the teachers' answers: logits, with them the layers that matches want (never "
     "attentions), or nothing; the rest is computed in each step.",
     "cache_limit_gb": "Most that the kept features may take.",
+    "allow_collapsed": "Distil from a teacher even if it gives every dev example one label.",
 }
 _LEADS: Mapping[str, str] = {
     "": "At the top of the file, outside every table.",

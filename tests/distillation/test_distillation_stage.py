@@ -102,6 +102,28 @@ def test_no_teacher_is_said(tmp_path, recipe, data):
         distill(recipe, data, [], tmp_path / "student")
 
 
+def test_a_collapsed_teacher_is_refused_unless_it_is_asked_for(teach, make_checkpoint):
+    collapsed = replace(make_checkpoint(), notes={"collapsed": True})
+    complaint = r"again-teacher1: this teacher collapsed.*train.learning_rate.*distill.allow_collapsed=true"
+    with pytest.raises(RecipeError, match=complaint):
+        teach("again", make_checkpoint(seed=5), collapsed)
+    found = teach("anyway", collapsed, allow_collapsed=True, epochs=1)
+    assert found[0].notes["teachers"] == [["anyway-teacher0", 1.0]]
+
+
+def test_a_run_stops_after_a_teacher_that_collapsed(tmp_path, recipe, data, monkeypatch):
+    import attar.training.stage
+    from attar.training.fit import DevScore
+
+    monkeypatch.setattr(attar.training.stage, "dev_scorer", lambda *_: lambda: DevScore(0.2, collapsed=True))
+    quick = recipe.model_copy(update={"train": recipe.train.model_copy(update={"epochs": 1})})
+    teacher = stages.train(quick, data, tmp_path / "teacher")
+    assert json.loads((teacher / "attar.json").read_text("utf-8"))["notes"]["collapsed"] is True
+    with pytest.raises(RecipeError, match="collapsed"):
+        stages.distill(quick, data, teacher, tmp_path / "student")
+    assert not (tmp_path / "student" / "attar.json").exists()
+
+
 def test_one_teacher_twice_is_one_teacher(teach, data, make_checkpoint):
     once, _ = teach("once", make_checkpoint(seed=6))
     twice, _ = teach("twice", make_checkpoint(seed=6), make_checkpoint(seed=6))

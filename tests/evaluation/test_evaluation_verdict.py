@@ -9,7 +9,7 @@ def report(student=0.79, teacher=0.80, faster=22.4, smaller=16.0, gap=(0.05, 0.0
     value, low, high = gap
     return {
         "models": {
-            name: {"macro_f1": score}
+            name: {"macro_f1": score, "confusion": [[5, 1], [2, 7]]}
             for name, score in (("teacher", teacher), ("student_int8", student), (rival, student - value))
         },
         "reference": "teacher",
@@ -65,8 +65,31 @@ def test_without_a_reference_or_a_chosen_one():
     alone = report()
     alone["models"] = {"tfidf": {"macro_f1": 0.7}}
     assert verdict(alone).headline == "The linear model has a macro-F1 of 70.0."
-    alone["models"] = {"student_int8": {"macro_f1": 0.7}}
+    alone["models"] = {"student_int8": {"macro_f1": 0.7, "confusion": [[5, 1], [2, 7]]}}
     assert verdict(alone).headline == "The small model has a macro-F1 of 70.0."
     assert verdict(alone).good is None
     alone["models"] = {"teacher": {"macro_f1": 0.8}, "tfidf": {"macro_f1": 0.7}}
     assert verdict(alone).headline == "The teacher has the best macro-F1 of 2: 80.0."
+
+
+@pytest.mark.parametrize(
+    ("which", "start"),
+    [
+        (("teacher",), "The teacher collapsed: one label for every test example. The small"),
+        (("student_int8",), "The small model collapsed: one"),
+        (("teacher", "student_int8"), "The teacher and the small model collapsed: one"),
+    ],
+)
+def test_a_collapse_is_said_first(which, start):
+    collapsed = report()
+    for name in which:
+        collapsed["models"][name]["confusion"] = [[0, 6], [0, 9]]
+    found = verdict(collapsed)
+    assert found.headline.startswith(start)
+    assert found.good is False
+
+
+def test_one_label_where_there_is_only_one_is_no_collapse():
+    single = report()
+    single["models"]["teacher"]["confusion"] = [[0, 0], [0, 9]]
+    assert verdict(single) == verdict(report())

@@ -283,6 +283,9 @@ def test_collapse_is_said(trial, caplog):
     assert result.collapsed
     assert "COLLAPSED to one label" in caplog.text
     assert "trial collapsed: its best weights" in caplog.text
+    warned = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warned) == 2  # at once, and at the end; not at each evaluation
+    assert all("Lower learning_rate, set dropout = 0" in record.getMessage() for record in warned)
     caplog.clear()
     with caplog.at_level(logging.INFO):
         result = trial("recovers").run(evaluate=scripted([0.2, 0.5, 0.1], collapsed={0}))
@@ -300,6 +303,8 @@ def test_dev_scorer_sees_a_collapse(make_checkpoint, make_examples):
     gold = np.array([checkpoint.task.index_of(example) for example in dev])
     assert score.detail["dev/accuracy"] == pytest.approx((gold == 1).mean())
     assert score.score == score.detail["dev/macro_f1"] < score.detail["dev/accuracy"]
+    alike = [example for example in dev if checkpoint.task.index_of(example) == 1]
+    assert not dev_scorer(checkpoint, alike)().collapsed
 
 
 class Spoilt(Objective):

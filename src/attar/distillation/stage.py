@@ -67,6 +67,8 @@ def distill(recipe: Recipe, data: Path, teachers: Sequence[Path | str], out: Pat
     ]
     if not asked:
         raise RecipeError("distill: no teacher; name a checkpoint, or 'linear'")
+    if not settings.allow_collapsed:
+        _refuse_collapsed(asked)
     more, asked = more_examples(recipe, data, asked, out)
     examples = [*train, *more]
     student = _student(recipe, settings, _source(recipe, asked, examples), examples)
@@ -135,6 +137,16 @@ def finetune_student(recipe: Recipe, data: Path, out: Path) -> Path:
     notes: dict[str, Any] = {"role": "finetuned", "student": recipe.student.model_dump(mode="json")}
     objective = HardLabels(task, examples, settings)
     return fit_and_save(student, examples, objective, settings, dev, out, seed=recipe.seed, notes=notes)
+
+
+def _refuse_collapsed(teachers: Sequence[Teacher]) -> None:
+    for teacher in teachers:
+        if teacher.checkpoint is not None and teacher.checkpoint.notes.get("collapsed"):
+            raise RecipeError(
+                f"{teacher.name}: this teacher collapsed, it gives every dev example one label; lower "
+                "train.learning_rate, set train.dropout = 0 or train.head = 'probe' and train it again, or "
+                "distil from it all the same with --set distill.allow_collapsed=true"
+            )
 
 
 def _source(recipe: Recipe, teachers: Sequence[Teacher], examples: Sequence[Example]) -> Encoder:

@@ -40,7 +40,8 @@ def verdict(report: Mapping[str, Any]) -> Verdict:
     """Put a report (as report.json has it) into words.
 
     The chosen model is good if it loses at most two points of the reference's macro-F1 and scores
-    above every other candidate that is not the reference or its own fp32 form.
+    above every other candidate that is not the reference or its own fp32 form, and neither it nor
+    the reference gives one label to everything.
     """
     models, chosen, reference = report["models"], report["chosen"], report["reference"]
     if chosen not in models:
@@ -60,7 +61,17 @@ def verdict(report: Mapping[str, Any]) -> Verdict:
         sentence, above = _against(report, name)
         sentences.append(sentence)
         good = good and above
-    return Verdict(headline, tuple(sentences), good if len(models) > 1 else None)
+    collapsed = [name for name in (reference, chosen) if name in models and _gives_one_label(models[name])]
+    if collapsed:
+        names = _capital(" and ".join(map(_name, collapsed)))
+        headline = f"{names} collapsed: one label for every test example. {headline}"
+    return Verdict(headline, tuple(sentences), (good and not collapsed) if len(models) > 1 else None)
+
+
+def _gives_one_label(model: Mapping[str, Any]) -> bool:
+    """Whether all answers are the same, though the gold labels are not."""
+    confusion = model["confusion"]
+    return sum(map(any, zip(*confusion, strict=True))) == 1 < sum(map(any, confusion))
 
 
 def _against_reference(report: Mapping[str, Any]) -> tuple[str, bool]:

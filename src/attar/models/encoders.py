@@ -31,6 +31,7 @@ __all__ = [
     "freeze_first",
     "keep_layers",
     "load_encoder",
+    "output_bias",
     "prune_embeddings",
     "set_dropout",
 ]
@@ -205,6 +206,22 @@ def freeze_first(model: PreTrainedModel, num_layers: int) -> None:
         raise RecipeError(f"train.freeze = {num_layers}: the encoder has {len(layers)} layers")
     for module in (model.base_model.embeddings, *layers[:num_layers]):
         module.requires_grad_(False)
+
+
+def output_bias(model: PreTrainedModel) -> nn.Parameter:
+    """The bias [C] that a classifier adds to its logits.
+
+    Raises:
+        RecipeError: The classifier's last layer is no linear one with a bias.
+    """
+    classifier = model.classifier
+    last = getattr(classifier, "out_proj", classifier)
+    if not isinstance(last, nn.Linear) or last.bias is None:
+        raise RecipeError(
+            f"{type(model).__name__}: its last layer has no bias that could hold thresholds; "
+            "set thresholds = 'none'"
+        )
+    return last.bias
 
 
 def prune_embeddings(model: PreTrainedModel, old_ids: torch.Tensor, tokenizer: Tokenizer) -> None:

@@ -47,6 +47,9 @@ class FitRecipe(Section):
     a label counts as what the teachers answer. Class weights, logit adjustment and sampling each
     make up for rare labels: two of them make up twice.
 
+    ``thresholds = "dev"`` adds an offset to each label's logit once the training is done, chosen on
+    dev and kept only where dev examples that did not choose it gain (``attar.evaluation.thresholds``).
+
     ``layer_decay`` multiplies the learning rate once for every layer below the head
     (``attar.training.optimisers``). ``precision`` "auto" takes bf16 where the processor computes
     in it.
@@ -70,6 +73,7 @@ class FitRecipe(Section):
     adjust_tau: Annotated[float, Field(ge=0)] = 1.0
     focal_gamma: Annotated[float, Field(ge=1)] = 2.0
     sampling: Literal["shuffled", "sqrt", "balanced"] = "shuffled"
+    thresholds: Literal["none", "dev"] = "none"
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     evaluations_per_epoch: Positive = 1
     keep: Literal["best", "last"] = "best"
@@ -189,6 +193,8 @@ class DistillRecipe(FitRecipe):
     ``match_scale`` is "examples", each of which weighs the same, or "textbrewer": each token does, and
     mmd is divided by the padded length.
 
+    A teacher that gave every dev example one label is refused, unless ``allow_collapsed``.
+
     ``cache`` keeps the teachers' "logits", with "features" also the layers that matches want (at
     most ``cache_limit_gb``), or "none": what is not kept is computed in each step.
     """
@@ -215,6 +221,7 @@ class DistillRecipe(FitRecipe):
     match_scale: Literal["examples", "textbrewer"] = "examples"
     cache: Literal["logits", "features", "none"] = "logits"
     cache_limit_gb: Annotated[float, Field(gt=0)] = 20.0
+    allow_collapsed: bool = False
 
     @field_validator("matches", mode="before")
     @classmethod

@@ -37,6 +37,9 @@ __all__ = ["DevScore", "FitResult", "Objective", "fit"]
 
 _LOG = logging.getLogger(__name__)
 _LOG_EVERY = 10
+_COLLAPSED = (
+    "Lower learning_rate, set dropout = 0, start the head from a probe (head = 'probe'), or train longer."
+)
 
 
 class Objective(nn.Module, ABC):
@@ -82,7 +85,7 @@ class DevScore:
         score: The task's metric, a fraction of 1, or minus the loss on held-out text; the higher the
             better, and ``keep = "best"`` goes by it.
         detail: Other figures to log.
-        collapsed: Whether every dev example got the same label.
+        collapsed: Whether every dev example got the same label, though not all of them have it.
     """
 
     score: float
@@ -180,6 +183,7 @@ class _Fit:
         self.best: dict[str, torch.Tensor] = {}
         self.best_score, self.best_step, self.best_collapsed = -math.inf, 0, False
         self.history: list[dict[str, float]] = []
+        self.said_collapsed = False
         self.step = 0
 
     def run(self, name: str, after_evaluation: Callable[[int, DevScore], None] | None) -> FitResult:
@@ -209,10 +213,10 @@ class _Fit:
         self.model.eval()
         if self.best_collapsed:
             _LOG.warning(
-                "%s collapsed: its %s weights give every dev example the same label. "
-                "Lower the learning rate, lengthen the warm-up, or train longer.",
+                "%s collapsed: its %s weights give every dev example the same label. %s",
                 name,
                 self.recipe.keep,
+                _COLLAPSED,
             )
         return FitResult(
             self.best_score, self.best_step, self.total_steps, time.monotonic() - started, self.history,
@@ -291,9 +295,13 @@ class _Fit:
         self.history.append(entry)
         self.log.write(self.step, {k: v for k, v in entry.items() if k != "step"})
         better = dev.score > self.best_score
-        _LOG.info(
-            "%s: step %d of %d, dev %.4f%s%s", name, self.step, self.total_steps, dev.score,
+        first_time = dev.collapsed and not self.said_collapsed
+        self.said_collapsed |= dev.collapsed
+        _LOG.log(
+            logging.WARNING if first_time else logging.INFO,
+            "%s: step %d of %d, dev %.4f%s%s%s", name, self.step, self.total_steps, dev.score,
             " (best)" if better else "", " COLLAPSED to one label" if dev.collapsed else "",
+            f". If it stays so: {_COLLAPSED}" if first_time else "",
         )  # fmt: skip
         if better or self.recipe.keep == "last":
             self.best = {key: value.detach().clone() for key, value in self.model.state_dict().items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,9 @@ import numpy as np
 import torch
 
 from attar.evaluation.metrics import scores
+from attar.evaluation.thresholds import choose_thresholds
 from attar.models.checkpoint import Checkpoint, predict_logits, save_checkpoint
-from attar.models.encoders import load_encoder
+from attar.models.encoders import load_encoder, output_bias
 from attar.recipe import FitRecipe, Recipe
 from attar.records.prepared import load_split
 from attar.run import is_first_process
@@ -23,7 +25,9 @@ from attar.training.objectives import HardLabels, class_weights
 from attar.training.probe import start_head
 from attar.training.state import TrainingStates
 
-__all__ = ["dev_scorer", "fit_and_save", "train"]
+__all__ = ["dev_scorer", "fit_and_save", "move_thresholds", "train"]
+
+_LOG = logging.getLogger(__name__)
 
 
 def train(recipe: Recipe, data: Path, out: Path) -> Path:
@@ -117,6 +121,8 @@ def fit_and_save(  # noqa: PLR0913 - what every training needs
         "total_steps": result.total_steps,
         "collapsed": result.collapsed,
     }
+    if settings.thresholds == "dev":
+        notes["thresholds"] = move_thresholds(checkpoint, dev)
     if is_first_process():
         save_checkpoint(replace(checkpoint, notes=notes), out)
         TrainingStates(out / "state").clear()
@@ -133,6 +139,43 @@ def dev_scorer(checkpoint: Checkpoint, dev: Sequence[Example]) -> Callable[[], D
         found = scores(task, gold, logits)
         detail = {"dev/accuracy": found.accuracy, "dev/macro_f1": found.macro_f1}
         value = found.macro_f1 if task.metric == "macro_f1" else found.accuracy
-        return DevScore(value, detail, collapsed=len(np.unique(logits.argmax(1))) == 1)
+        one_label = len(np.unique(logits.argmax(1))) == 1 < len(np.unique(gold))
+        return DevScore(value, detail, collapsed=one_label)
 
     return score
+
+
+def move_thresholds(checkpoint: Checkpoint, dev: Sequence[Example]) -> dict[str, Any]:
+    """Add the offsets that dev asks for to the bias of a classifier's logits, in place.
+
+    So its label is argmax(logits + offsets) and its probs are softmax(logits + offsets) wherever it
+    goes from here: as a teacher, in a report, exported, in a scorer. A temperature fitted later
+    divides the sum.
+
+    Args:
+        checkpoint: A trained classifier.
+        dev: Labelled.
+
+    Returns:
+        For the checkpoint's notes: the offset of each label, whether they were kept, what they gain on
+        dev examples that did not choose them, and the dev score without and with them.
+    """
+    task, model = checkpoint.task, checkpoint.model
+    gold = np.array([task.index_of(example) for example in dev])
+    found = choose_thresholds(predict_logits(checkpoint, dev), gold, task.metric)
+    offsets = [round(float(offset), 4) if found.kept else 0.0 for offset in found.offsets]
+    with torch.no_grad():
+        bias = output_bias(model)
+        bias.add_(torch.tensor(offsets, dtype=bias.dtype, device=bias.device))
+    _LOG.info(
+        "thresholds %s: %+.4f on dev examples that did not choose them",
+        "moved" if found.kept else "stay",
+        found.gain,
+    )
+    return {
+        "offsets": dict(zip(task.labels, offsets, strict=True)),
+        "kept": found.kept,
+        "gain": round(found.gain, 4),
+        "before": round(found.before, 4),
+        "after": round(found.after if found.kept else found.before, 4),
+    }
