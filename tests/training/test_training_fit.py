@@ -364,6 +364,35 @@ def test_several_precisions_in_one_process(trial):
         assert 0 <= result.best_score <= 1
 
 
+def test_bf16_computes_in_it_and_goes_where_fp32_goes(trial):
+    """What it moves a weight by differs from fp32 by less than a tenth of the movement, on average."""
+    found, start = {}, trial("start").weights()
+    for precision in ("fp32", "bf16"):
+        one, dtypes = trial(precision), set()
+        one.checkpoint.model.classifier.register_forward_hook(lambda *a, d=dtypes: d.add(a[2].dtype))
+        one.run(precision=precision, accumulate=2, epochs=1, learning_rate=1e-4, evaluate=scripted([0.1]))
+        assert dtypes == {torch.bfloat16 if precision == "bf16" else torch.float32}
+        found[precision] = one.weights()
+    moved = sum((found["fp32"][name] - start[name]).abs().sum() for name in start)
+    apart = sum((found["fp32"][name] - found["bf16"][name]).abs().sum() for name in start)
+    assert 0 < apart < 0.1 * moved
+
+
+@pytest.mark.parametrize("sampling", ["sqrt", "balanced"])
+def test_a_stopped_sampled_training_goes_on_exactly(trial, sampling):
+    settings = {"sampling": sampling, "layer_decay": 0.7, "checkpoint_minutes": 1e-9}
+    whole = trial("whole")
+    whole.run(**settings)
+    stopped = trial("stopped")
+    objective = StopsAt(stopped.checkpoint.task, stopped.examples, FitRecipe(), at=6)
+    with pytest.raises(StoppedError):
+        stopped.run(objective=objective, **settings)
+    again = trial("stopped")
+    again.run(**settings)
+    assert equal(again.weights(), whole.weights())
+    assert again.metrics() == whole.metrics()
+
+
 class Watching(HardLabels):
     """Labels, keeping the ids that it was shown."""
 

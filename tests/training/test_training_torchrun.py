@@ -26,6 +26,8 @@ accumulate = 2
 learning_rate = 1e-4
 dropout = 0.0
 precision = "fp32"
+layer_decay = 0.8
+hard_loss = "logit_adjusted"
 """
 
 
