@@ -19,6 +19,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from attar.export.graph import build_graph
 from attar.export.stage import export_checkpoint
+from attar.export.weights import read_weights
 from attar.files import write_json
 from attar.models.checkpoint import Checkpoint, save_checkpoint
 from attar.models.encoders import Encoder, load_encoder, prune_embeddings
@@ -81,7 +82,7 @@ def make_models(folder: Path, num_examples: int) -> None:
     student = _random_bert("student", full)
     checkpoint = _checkpoint(student)
     save_checkpoint(checkpoint, folder / "student")
-    graph = build_graph(checkpoint.model, checkpoint.encoder.spec)
+    graph = build_graph(read_weights(checkpoint.model), checkpoint.encoder.spec)
     (folder / "student.onnx").write_bytes(graph.SerializeToString())
     _export(_checkpoint(_pruned(student)), calibrating, folder / "t4-int8")
     _export(_checkpoint(_pruned(_random_bert("2x128", full))), calibrating, folder / "2x128-int8")

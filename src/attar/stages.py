@@ -218,7 +218,10 @@ def export(recipe: Recipe, checkpoint: Path | ClassicFiles, data: Path, out: Pat
         else:
             loaded = load_checkpoint(checkpoint)
         _check_labels(data, loaded.task.labels, str(checkpoint))
-        export_checkpoint(loaded, load_split(data, "dev"), out, recipe.export, {"recipe": recipe.name})
+        splits = {name: load_split(data, name) for name in ("dev", "train")}
+        export_checkpoint(
+            loaded, splits["dev"], out, recipe.export, {"recipe": recipe.name}, train=splits["train"]
+        )
 
     if isinstance(checkpoint, ClassicFiles):
         files = {name: getattr(checkpoint, name) for name in ("weights", "config", "vocab")}

@@ -1,19 +1,53 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attar.export import calibrate
+from attar.export import taps as taps_module
 from attar.export.calibrate import activation_ranges, best_range, layer_errors
-from attar.export.graph import ActivationRange, build_graph, linear_inputs
+from attar.export.equalise import equalise
+from attar.export.graph import build_graph, linear_inputs
+from attar.export.grids import ActivationRange, LayerGrid, weight_steps
+from attar.export.quantise import choose_form
+from attar.export.rounding import round_weights, rounded_table
+from attar.export.shifts import choose_shifts
+from attar.export.taps import Calibration, Taps
+from attar.export.weights import read_weights
+from attar.scoring.session import OnnxModel
+
+
+def _calibration(made, examples):
+    return Calibration(made.encoder.encode(examples), 0, made.encoder.spec)
+
+
+def _taps(made, examples):
+    calibration = _calibration(made, examples)
+    return Taps(build_graph(read_weights(made.model), calibration.spec), calibration)
+
+
+def _grids(taps):
+    ones = {name: np.ones(len(matrix), np.int64) for name, matrix in taps.weights.items()}
+    ranges = activation_ranges(taps)
+    return {n: LayerGrid(ranges[n], weight_steps(m), ones[n]) for n, m in taps.weights.items()}
+
+
+def _make_loud(model):
+    """One channel of the hidden states and one neuron far louder than the others."""
+    with torch.no_grad():
+        for layer in model.base_model.encoder.layer:
+            layer.attention.output.LayerNorm.weight[3] *= 40
+            layer.attention.output.LayerNorm.bias[5] += 20
+            layer.intermediate.dense.weight[0] *= 100
+    return model
 
 
 def _squared_error(values, chosen):
-    step, zero = chosen.scale_and_zero()
-    grid = (np.clip(np.rint(values / step) + float(zero), 0, 255) - float(zero)) * step
-    return float(((grid - values) ** 2).sum())
+    return float(np.square(chosen.rounded(values.astype(np.float32)) - values).sum())
 
 
 @settings(max_examples=50, deadline=None)
@@ -42,50 +76,86 @@ def test_best_range_of_zeros():
 
 def test_ranges_do_not_see_padding(checkpoint, examples, monkeypatch):
     made = checkpoint("bert")
-    proto = build_graph(made.model, made.encoder.spec)
-    encodings = made.encoder.encode(examples[:30])
-    padded = activation_ranges(proto, encodings, pad=0, spec=made.encoder.spec)
-    monkeypatch.setattr(calibrate, "_BATCH", 1)
-    alone = activation_ranges(proto, encodings, pad=0, spec=made.encoder.spec)
-    assert set(padded) == set(linear_inputs(proto))
+    padded = activation_ranges(_taps(made, examples[:30]))
+    monkeypatch.setattr(taps_module, "_BATCH", 1)
+    taps = _taps(made, examples[:30])
+    alone = activation_ranges(taps)
+    assert set(padded) == set(taps.inputs) == set(taps.weights)
     for name, found in padded.items():
         np.testing.assert_allclose(found, alone[name], rtol=0.02, atol=1e-4)
 
 
+def test_samples_are_the_same_each_time_and_no_more_than_asked(checkpoint, examples):
+    taps = _taps(checkpoint("bert"), examples)
+    first, second = taps.samples(200), taps.samples(200)
+    assert {len(rows) for rows in first.values()} <= set(range(100, 201))
+    for tensor, rows in first.items():
+        np.testing.assert_array_equal(rows, second[tensor])
+
+
 def test_layer_errors_grow_with_a_bad_range(checkpoint, examples):
-    made = checkpoint("bert")
-    proto = build_graph(made.model, made.encoder.spec)
-    encodings = made.encoder.encode(examples)
-    ranges = activation_ranges(proto, encodings, pad=0, spec=made.encoder.spec)
-    good = layer_errors(proto, ranges, encodings, pad=0, spec=made.encoder.spec)
-    assert set(good) == set(ranges)
+    taps = _taps(checkpoint("bert"), examples)
+    grids = _grids(taps)
+    good = layer_errors(taps, grids)
+    assert set(good) == set(taps.inputs)
     assert max(good.values()) < 0.1
-    bad = layer_errors(
-        proto,
-        ranges | {"layer.1.inner": ActivationRange(-500, 500)},
-        encodings,
-        pad=0,
-        spec=made.encoder.spec,
-    )
+    coarse = replace(grids["layer.1.inner"], range=ActivationRange(-500, 500))
+    bad = layer_errors(taps, grids | {"layer.1.inner": coarse})
     assert max(bad, key=bad.__getitem__) == "layer.1.inner"
     assert {k: v for k, v in bad.items() if k != "layer.1.inner"} == {
         k: v for k, v in good.items() if k != "layer.1.inner"
     }
 
 
-def test_a_layer_that_one_scale_does_not_serve_gets_one_for_each_row(checkpoint, examples):
+@pytest.mark.parametrize("kind", ["bert", "roberta", "ernie", "electra", "albert"])
+def test_an_equalised_classifier_gives_the_same_answers(checkpoint, examples, kind):
+    made = checkpoint(kind)
+    weights, calibration = read_weights(made.model), _calibration(made, examples)
+    spec = calibration.spec
+    plain = build_graph(weights, spec)
+    shifts = choose_shifts(Taps(plain, calibration), weights)
+    assert any((shift.hidden.width != 1).any() for shift in shifts)
+    equal = equalise(weights, shifts)
+    assert len({id(layer) for layer in equal.layers}) == len({id(layer) for layer in weights.layers})
+    proto = build_graph(equal, spec)
+    assert set(linear_inputs(proto)) == set(linear_inputs(plain))
+    wanted, found = (
+        OnnxModel(graph.SerializeToString(), pad=0, spec=spec).logits(calibration.encodings)
+        for graph in (plain, proto)
+    )
+    np.testing.assert_allclose(found, wanted, atol=2e-5)
+
+
+def test_loud_channels_and_neurons_are_equalised(checkpoint, examples):
     made = checkpoint("bert")
-    proto = build_graph(made.model, made.encoder.spec)
-    encodings = made.encoder.encode(examples)
-    before = activation_ranges(proto, encodings, pad=0, spec=made.encoder.spec)
-    assert "layer.0.outer" in before
-    with torch.no_grad():
-        # One neuron a hundred times as loud as the others, which most rows leave silent.
-        inner = made.model.base_model.encoder.layer[0].intermediate.dense
-        inner.weight[0] *= 100
-    proto = build_graph(made.model, made.encoder.spec)
-    after = activation_ranges(proto, encodings, pad=0, spec=made.encoder.spec)
-    assert "layer.0.outer" not in after
-    assert "layer.0.inner" in after
-    errors = layer_errors(proto, after, encodings, pad=0, spec=made.encoder.spec)
-    assert errors["layer.0.outer"] < 0.05
+    _make_loud(made.model)
+    taps = _taps(made, examples)
+    before = layer_errors(taps, _grids(taps))
+    form = choose_form(read_weights(made.model), _calibration(made, examples))
+    after = form.errors()
+    for name in ("layer.0.inner", "layer.0.outer", "layer.1.inner", "layer.1.outer"):
+        assert after[name] < 0.7 * before[name]
+    assert max(after.values()) < 0.06
+    assert form.shifts[0].copies.argmax() == 0
+    assert form.shifts[0].copies[0] > 1
+
+
+def test_rounding_by_columns_is_nearer_for_the_inputs_it_knows():
+    rng = np.random.default_rng(0)
+    inputs = (rng.normal(size=(400, 24)) @ rng.normal(size=(24, 24))).astype(np.float32)
+    weights = rng.normal(size=(24, 10)).astype(np.float32)
+    grid = LayerGrid(ActivationRange(-1, 1), 8 * weight_steps(weights), np.ones(24, np.int64))
+    table = rounded_table(weights, inputs.T @ inputs, grid)
+
+    def error(codes):
+        return np.linalg.norm(inputs @ (codes * grid.steps - weights))
+
+    assert error(table) < 0.7 * error(grid.codes(weights))
+    assert np.abs(table).max() <= 127
+
+
+def test_shared_weights_are_rounded_once(checkpoint, examples):
+    taps = _taps(checkpoint("albert"), examples)
+    grids = round_weights(taps, _grids(taps))
+    assert grids["layer.0.inner"].table is grids["layer.1.inner"].table
+    assert grids["layer.0.inner"].table is not grids["layer.0.outer"].table

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from attar.errors import ArtifactError
-from attar.export.calibrate import activation_ranges
-from attar.export.graph import ActivationRange, Quantisation, build_graph, linear_inputs, symmetric_int8
+from attar.export.graph import build_graph, linear_inputs, linear_weights
+from attar.export.quantise import choose_form
+from attar.export.taps import Calibration
+from attar.export.weights import linear_modules, read_weights
 from attar.models.checkpoint import batch_to
 from attar.scoring.session import OnnxModel
 from attar.text.encoding import InputSpec
@@ -22,7 +24,7 @@ def _open(proto, spec):
 
 
 def _fp32(checkpoint):
-    return build_graph(checkpoint.model, checkpoint.encoder.spec)
+    return build_graph(read_weights(checkpoint.model), checkpoint.encoder.spec)
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
@@ -45,8 +47,7 @@ def test_int8_is_close_and_both_are_exact_under_padding(checkpoint, examples, ki
     made = checkpoint(kind, reads)
     spec, proto = made.encoder.spec, _fp32(made)
     encodings = made.encoder.encode(examples)
-    ranges = activation_ranges(proto, encodings, pad=0, spec=spec)
-    quantised = build_graph(made.model, spec, Quantisation(ranges))
+    quantised = choose_form(read_weights(made.model), Calibration(encodings, 0, spec)).graph()
     fp32, int8 = _open(proto, spec), _open(quantised, spec)
     wanted = fp32.logits(encodings)
     assert np.linalg.norm(int8.logits(encodings) - wanted) < 0.2 * np.linalg.norm(wanted)
@@ -58,34 +59,21 @@ def test_int8_is_close_and_both_are_exact_under_padding(checkpoint, examples, ki
             assert model.logits([encoding], 24).tobytes() == together[row : row + 1].tobytes()
 
 
-def test_scales_by_row_are_finer_and_exact_under_padding(checkpoint, examples):
+def test_a_dead_ffn_has_a_scale(checkpoint, examples):
     made = checkpoint("ernie")  # its ReLU makes rows of zeros possible
-    spec, proto = made.encoder.spec, _fp32(made)
-    encodings = made.encoder.encode(examples)
-    coarse = {name: ActivationRange(-40.0, 40.0) for name in linear_inputs(proto)}
-    wanted = _open(proto, spec).logits(encodings)
-    by_row = _open(build_graph(made.model, spec, Quantisation({})), spec)
-    together = by_row.logits(encodings)
-    fixed = _open(build_graph(made.model, spec, Quantisation(coarse)), spec).logits(encodings)
-    assert np.linalg.norm(together - wanted) < 0.5 * np.linalg.norm(fixed - wanted)
-    for row, encoding in enumerate(encodings):
-        assert by_row.logits([encoding], 24).tobytes() == together[row : row + 1].tobytes()
-
-
-def test_a_row_of_zeros_has_a_scale(checkpoint, examples):
-    made = checkpoint("ernie")
     with torch.no_grad():
         for layer in made.model.base_model.encoder.layer:
             layer.intermediate.dense.bias.fill_(-1e6)
-    graph = build_graph(made.model, made.encoder.spec, Quantisation({}))
-    assert np.isfinite(_open(graph, made.encoder.spec).logits(made.encoder.encode(examples[:3]))).all()
+    encodings = made.encoder.encode(examples[:30])
+    form = choose_form(read_weights(made.model), Calibration(encodings, 0, made.encoder.spec))
+    assert np.isfinite(_open(form.graph(), made.encoder.spec).logits(encodings)).all()
 
 
 def test_token_types_matter_and_are_an_input_only_where_used(checkpoint, examples):
     made = checkpoint("bert")
     spec = made.encoder.spec
     with_types = _fp32(made)
-    without = build_graph(made.model, replace(spec, token_types=False))
+    without = build_graph(read_weights(made.model), replace(spec, token_types=False))
     assert [i.name for i in with_types.graph.input] == [
         "input_ids",
         "attention_mask",
@@ -105,6 +93,20 @@ def test_shared_layers_are_written_once(checkpoint):
     assert sum("inner.weight" in name for name in names) == 1
     assert sum("inner.weight" in constant.name for constant in separate.graph.initializer) == 2
     assert len(linear_inputs(shared)) == len(linear_inputs(separate)) == 13
+    assert len(set(linear_weights(shared).values())) == 7
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_every_linear_layer_has_its_module(checkpoint, kind):
+    made = checkpoint(kind)
+    modules = linear_modules(made.model)
+    proto = _fp32(made)
+    used = linear_weights(proto)
+    assert set(modules) == set(used)
+    values = {c.name: onnx.numpy_helper.to_array(c) for c in proto.graph.initializer}
+    for name, module in modules.items():
+        factor = 8**-0.5 if name.endswith("query") else 1.0
+        np.testing.assert_allclose(values[used[name]], factor * module.weight.detach().numpy().T, rtol=1e-6)
 
 
 def test_position_table_is_cut(checkpoint):
@@ -122,31 +124,12 @@ def test_what_cannot_be_exported_says_so(classifier):
     )
     spec = InputSpec("single", 16, None, token_types=False)
     with pytest.raises(ArtifactError, match=r"DistilBert.*supported are Bert"):
-        build_graph(other, spec)
+        read_weights(other)
     with pytest.raises(ArtifactError, match=r"41.*40 positions"):
-        build_graph(classifier("bert"), replace(spec, max_tokens=41))
+        build_graph(read_weights(classifier("bert")), replace(spec, max_tokens=41))
     with pytest.raises(ArtifactError, match="one segment"):
-        build_graph(classifier("roberta"), replace(spec, token_types=True))
+        build_graph(read_weights(classifier("roberta")), replace(spec, token_types=True))
     strange = classifier("bert")
     strange.config.hidden_act = "silu"
     with pytest.raises(ArtifactError, match="silu"):
-        build_graph(strange, spec)
-
-
-def test_ranges_put_zero_on_the_grid():
-    for low, high in ((-1.0, 3.0), (0.5, 2.0), (-3.0, -1.0), (0.0, 0.0)):
-        step, zero = ActivationRange(low, high).scale_and_zero()
-        assert step > 0
-        assert (0 - float(zero)) * step <= low + step
-        assert (255 - float(zero)) * step >= high - step
-
-
-def test_symmetric_int8_is_within_half_a_step():
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(7, 5)).astype(np.float32)
-    values[:, 2] = 0
-    table, steps = symmetric_int8(values, axis=0)
-    assert table.dtype == np.int8
-    assert steps.shape == (1, 5)
-    assert (np.abs(table * steps - values) <= steps / 2 + 1e-7).all()
-    assert np.abs(table).max() == 127
+        read_weights(strange)

@@ -1,26 +1,24 @@
 """The ONNX graph of a sequence classifier, written node by node.
 
-Second step of ``attar export``: no tracing, so the graph holds what scoring needs and nothing
+Third step of ``attar export``: no tracing, so the graph holds what scoring needs and nothing
 else. The last layer computes queries, FFN and pooler for the row that the head reads; the position table
 ends at the longest input. fp32 and int8 differ in the linear layers and the word table only:
 
     fp32   MatMul, Add
-    fixed  QuantizeLinear (uint8, one calibrated scale) -> MatMulIntegerToFloat (int8 weights, one
+    int8   QuantizeLinear (uint8, one calibrated scale) -> MatMulIntegerToFloat (int8 weights, one
            scale a column, bias fused)
-    rows   divide each row by its own largest value / 127, then the same product, scaled back
 
-A norm's output fits one fixed scale; a GELU's may not, and then each row gets its own, which costs
-some speed (calibration decides, layer by layer). ONNX Runtime's dynamic quantisation is slower
-than either and takes the scale from the whole batch, so that a review's answer would depend on its
-neighbours. Everything else (norms, softmax, GELU, attention products) stays fp32. All of it is
-exact under padding.
+One fixed scale has to serve a whole input; ``attar.export.equalise`` rewrites the classifier so that
+it does. ONNX Runtime's dynamic quantisation is slower and takes the scale from the whole
+batch, so that a review's answer would depend on its neighbours. Everything else (norms, softmax,
+GELU, attention products, the head) stays fp32. All of it is exact under padding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -28,13 +26,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from attar.errors import ArtifactError
-from attar.export.weights import Activation, ClassifierWeights, LayerWeights, Linear, Norm, read_weights
+from attar.export.grids import ActivationRange, LayerGrid, symmetric_int8
+from attar.export.weights import Activation, ClassifierWeights, LayerWeights, Linear, Norm
 from attar.text.encoding import InputSpec
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-__all__ = ["ActivationRange", "Quantisation", "build_graph", "linear_inputs", "symmetric_int8"]
+__all__ = ["build_graph", "linear_inputs", "linear_weights"]
 
 _OPSET = 21
 _IR_VERSION = 10
@@ -43,41 +39,16 @@ _MASKED = np.float32(-1e9)  # far below any score: its exp is an exact 0
 _INPUT_SUFFIX = ".input"
 
 
-class ActivationRange(NamedTuple):
-    """The values that a linear layer's input is clipped to before it becomes uint8."""
-
-    low: float
-    high: float
-
-    def scale_and_zero(self) -> tuple[np.float32, np.uint8]:
-        """Step and zero point of a uint8 grid over the range; 0 is always on the grid."""
-        low, high = min(self.low, 0.0), max(self.high, 0.0)
-        step = max((high - low) / 255, 1e-8)
-        return np.float32(step), np.uint8(round(-low / step))
-
-
-@dataclass(frozen=True, slots=True)
-class Quantisation:
-    """How the int8 form is made.
-
-    Attributes:
-        ranges: Input range of linear layers with a fixed scale, by the layer's name; the others
-            take a scale for each row.
-    """
-
-    ranges: Mapping[str, ActivationRange]
-
-
 def build_graph(
-    model: PreTrainedModel, spec: InputSpec, quantisation: Quantisation | None = None
+    weights: ClassifierWeights, spec: InputSpec, grids: Mapping[str, LayerGrid] | None = None
 ) -> onnx.ModelProto:
     """Write a classifier as ONNX.
 
     Args:
-        model: A ``transformers`` sequence classifier.
+        weights: The classifier; for int8 an equalised one, as the grids were made for.
         spec: The input: its longest, in tokens; whether ``token_type_ids`` is an input (otherwise
             all tokens have type 0) and whether ``position_ids`` is (otherwise 0, 1, 2, ...).
-        quantisation: Input ranges for the int8 form, or None for fp32.
+        grids: Of every linear layer but the head's, by its name, for int8; None for fp32.
 
     Returns:
         A model with int64 inputs ``input_ids``, ``attention_mask`` and, if asked for,
@@ -85,9 +56,8 @@ def build_graph(
         output ``logits`` [B, C].
 
     Raises:
-        ArtifactError: An unsupported architecture, or fewer positions or segments than asked for.
+        ArtifactError: Fewer positions or segments than asked for.
     """
-    weights = read_weights(model)
     if spec.max_tokens > len(weights.positions):
         raise ArtifactError(
             f"max_tokens = {spec.max_tokens}, but the encoder has {len(weights.positions)} positions; "
@@ -95,7 +65,7 @@ def build_graph(
         )
     if spec.token_types and len(weights.types) < 2:
         raise ArtifactError("the input has token_types, but the encoder knows one segment only")
-    graph = _Graph(quantisation)
+    graph = _Graph(grids)
     last = _encoder(graph, weights, spec)
     # fp32: one row an example costs nothing, and what the head reads may vary little around large means.
     pooled = graph.activation(
@@ -120,6 +90,15 @@ def linear_inputs(proto: onnx.ModelProto) -> dict[str, str]:
     """Name of the tensor that enters each quantisable linear layer of an fp32 graph, by the layer's name."""
     return {
         node.name.removesuffix(_INPUT_SUFFIX): node.input[0]
+        for node in proto.graph.node
+        if node.op_type == "MatMul" and node.name.endswith(_INPUT_SUFFIX)
+    }
+
+
+def linear_weights(proto: onnx.ModelProto) -> dict[str, str]:
+    """Name of the constant that holds each quantisable linear layer's weights, by the layer's name."""
+    return {
+        node.name.removesuffix(_INPUT_SUFFIX): node.input[1]
         for node in proto.graph.node
         if node.op_type == "MatMul" and node.name.endswith(_INPUT_SUFFIX)
     }
@@ -181,10 +160,17 @@ def _layer(graph: _Graph, name: str, layer: LayerWeights, stream: _Stream, *, fi
         context = graph.node("Gather", [context, head], axis=1)
         hidden = graph.node("Gather", [hidden, head], axis=1)
     attended = graph.linear(f"{name}.attention.out", context, layer.attention_out)
-    hidden = graph.norm(f"{name}.attention", graph.node("Add", [attended, hidden]), layer.attention_norm)
-    inner = graph.activation(stream.weights.activation, graph.linear(f"{name}.inner", hidden, layer.inner))
+    added = graph.times(f"{name}.attention.factors", hidden, layer.hidden_factors)
+    hidden = graph.norm(f"{name}.attention", graph.node("Add", [attended, added]), layer.attention_norm)
+    copied = graph.grids[f"{name}.outer"] if graph.grids is not None else None
+    inner = graph.linear(f"{name}.inner", hidden, layer.inner, copied)
+    inner = graph.activation(stream.weights.activation, inner)
+    if layer.inner_factors is not None:
+        places = slice(None) if copied is None else copied.places
+        inner = graph.times(f"{name}.inner.factors", inner, layer.inner_factors[places])
     outer = graph.linear(f"{name}.outer", inner, layer.outer)
-    return graph.norm(f"{name}.out", graph.node("Add", [outer, hidden]), layer.out_norm)
+    added = graph.times(f"{name}.factors", hidden, layer.attended_factors)
+    return graph.norm(f"{name}.out", graph.node("Add", [outer, added]), layer.out_norm)
 
 
 _FIRST_TWO = (("first", 0), ("two", 2), ("axis_1", 1))
@@ -213,11 +199,10 @@ def _attention(graph: _Graph, name: str, layer: LayerWeights, asking: str, strea
 class _Graph:
     """Nodes and constants as they are written; a linear layer in the chosen precision."""
 
-    quantisation: Quantisation | None
+    grids: Mapping[str, LayerGrid] | None
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
     shared: dict[int, tuple[Linear, str]] = field(default_factory=dict)
-    by_row: dict[str, tuple[str, str]] = field(default_factory=dict)
     quantised: dict[tuple[str, ActivationRange], tuple[str, str, str]] = field(default_factory=dict)
 
     def node(
@@ -244,6 +229,10 @@ class _Graph:
         bias = self.constant(f"{name}.norm.bias", norm.bias)
         return self.node("LayerNormalization", [source, scale, bias], axis=-1, epsilon=norm.epsilon)
 
+    def times(self, name: str, source: str, factors: NDArray[np.float32] | None) -> str:
+        """A tensor times factors of its last axis, if there are any."""
+        return source if factors is None else self.node("Mul", [source, self.constant(name, factors)])
+
     def activation(self, kind: Activation, source: str) -> str:
         match kind:
             case "gelu":
@@ -257,25 +246,32 @@ class _Graph:
 
     def word_rows(self, words: NDArray[np.float32]) -> str:
         """Rows of the word table [B, T, E]; in int8 with one scale a token."""
-        if self.quantisation is None:
+        if self.grids is None:
             return self.node("Gather", [self.constant("words", words), "input_ids"])
-        table, scale = symmetric_int8(words, axis=1)
+        table, scale = symmetric_int8(words)
         rows = self.node("Gather", [self.constant("words", table), "input_ids"])
         scales = self.node("Gather", [self.constant("words.scale", scale), "input_ids"])
         return self.node("Mul", [self.node("Cast", [rows], to=TensorProto.FLOAT), scales])
 
-    def linear(self, name: str, source: str, linear: Linear) -> str:
-        """A linear layer in the graph's precision."""
-        if self.quantisation is None:
+    def linear(self, name: str, source: str, linear: Linear, copied: LayerGrid | None = None) -> str:
+        """A linear layer in the graph's precision; ``copied`` says how often each output stands there."""
+        if self.grids is None:
             out = self.plain_linear(name, source, linear)
             self.nodes[-2].name = name + _INPUT_SUFFIX
             return out
-        wanted = self.quantisation.ranges.get(name)
-        if wanted is None:
-            return self._by_row(name, source, linear)
-        values, step, zero = self._quantised(name, source, wanted)
-        table, scale, bias = self._int8_weights(name, linear)
-        inputs = [values, table, step, scale, zero, "", bias]
+        grid = self.grids[name]
+        values, step, zero = self._quantised(name, source, grid.range)
+        weights = self._weight_name(name, linear)
+        places = slice(None) if copied is None else copied.places
+        inputs = [
+            values,
+            self.constant(f"{weights}.weight", grid.spread(grid.codes(linear.weight))[:, places]),
+            step,
+            self.constant(f"{weights}.scale", grid.steps[places]),
+            zero,
+            "",
+            self.constant(f"{weights}.bias", linear.bias[places]),
+        ]
         return self.node("MatMulIntegerToFloat", inputs, domain=_MICROSOFT)
 
     def plain_linear(self, name: str, source: str, linear: Linear, out: str = "") -> str:
@@ -294,40 +290,13 @@ class _Graph:
             list(self.constants.values()),
         )
         opsets = [helper.make_opsetid("", _OPSET)]
-        if self.quantisation is not None:
+        if self.grids is not None:
             opsets.append(helper.make_opsetid(_MICROSOFT, 1))
         return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="attar")
 
     def _weight_name(self, name: str, linear: Linear) -> str:
         """Name of a linear layer's constants: that of its first use, for layers that share weights."""
         return self.shared.setdefault(id(linear), (linear, name))[1]
-
-    def _int8_weights(self, name: str, linear: Linear) -> tuple[str, str, str]:
-        """int8 weights [in, out], their scales [out] and the bias [out]."""
-        weights = self._weight_name(name, linear)
-        table, scale = symmetric_int8(linear.weight, axis=0)
-        return (
-            self.constant(f"{weights}.weight", table),
-            self.constant(f"{weights}.scale", scale.reshape(-1)),
-            self.constant(f"{weights}.bias", linear.bias),
-        )
-
-    def _by_row(self, name: str, source: str, linear: Linear) -> str:
-        """An int8 linear layer with a scale for each row of its input."""
-        one, zero = self.constant("rows.one", np.float32(1)), self.constant("rows.zero", np.uint8(128))
-        if source not in self.by_row:
-            last = self.constant("last_axis", np.array([-1]))
-            largest = self.node("ReduceMax", [self.node("Abs", [source]), last], keepdims=1)
-            step = self.node("Mul", [largest, self.constant("rows.share", np.float32(1 / 127))])
-            step = self.node("Max", [step, self.constant("rows.least", np.float32(1e-8))])
-            self.by_row[source] = (
-                self.node("QuantizeLinear", [self.node("Div", [source, step]), one, zero]),
-                step,
-            )
-        values, step = self.by_row[source]
-        table, scale, bias = self._int8_weights(name, linear)
-        product = self.node("MatMulIntegerToFloat", [values, table, one, scale, zero], domain=_MICROSOFT)
-        return self.node("Add", [self.node("Mul", [product, step]), bias])
 
     def _quantised(self, name: str, source: str, wanted: ActivationRange) -> tuple[str, str, str]:
         """uint8 form of a tensor with its step and zero point, made once for all that read it."""
@@ -336,10 +305,3 @@ class _Graph:
             step, zero = self.constant(f"{name}.step", value), self.constant(f"{name}.zero", zero_point)
             self.quantised[source, wanted] = (self.node("QuantizeLinear", [source, step, zero]), step, zero)
         return self.quantised[source, wanted]
-
-
-def symmetric_int8(values: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """int8 form of a matrix and the steps, one for each index of the other axis than ``axis``."""
-    steps = np.abs(values).max(axis, keepdims=True) / np.float32(127)
-    steps = np.where(steps > 0, steps, np.float32(1)).astype(np.float32)
-    return np.clip(np.rint(values / steps), -127, 127).astype(np.int8), steps

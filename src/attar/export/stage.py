@@ -1,17 +1,19 @@
 """The ``export`` stage: a checkpoint becomes a verified artifact.
 
-fp32 graph -> parity -> calibration of ranges -> int8 graph -> parity -> temperature -> artifact.
-An int8 graph with fixed scales that fails its gate is tried again with a scale for each row. If that
-fails too, the fp32 artifact is kept beside the place where the int8 one would be.
+fp32 graph -> parity -> int8 form -> parity -> temperature -> artifact. An int8 form that fails its
+gate, or costs more than the recipe says, is tuned: a copy of the checkpoint learns the rounding.
+It is still compared with the checkpoint itself. If that fails too, the fp32 artifact is kept beside
+the place where the int8 one would be.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,23 @@ from attar.artifact import Artifact, write_artifact
 from attar.errors import DataError, ParityError
 from attar.evaluation.calibration import expected_calibration_error, fit_temperature
 from attar.evaluation.metrics import scores
-from attar.export.calibrate import activation_ranges, layer_errors
-from attar.export.graph import Quantisation, build_graph
-from attar.export.parity import Answers, batched_logits, check_fp32, check_int8, check_invariance
+from attar.export.graph import build_graph
+from attar.export.metadata import with_metadata
+from attar.export.parity import (
+    Answers,
+    batched_logits,
+    check_fp32,
+    check_int8,
+    check_invariance,
+    compare_int8,
+    failed_gates,
+    macro_f1_loss,
+)
+from attar.export.quantise import Int8Form, TuningData, choose_form, tune_form
+from attar.export.taps import Calibration
+from attar.export.weights import read_weights
 from attar.models.checkpoint import Checkpoint, predict_logits
-from attar.recipe import ExportRecipe
+from attar.recipe import DistillRecipe, ExportRecipe
 from attar.scoring.predictor import softmax
 from attar.scoring.session import OnnxModel
 from attar.task import Example, Task
@@ -37,25 +51,30 @@ __all__ = ["export_checkpoint"]
 
 _LOG = logging.getLogger(__name__)
 _PACKAGES = ("attar", "torch", "transformers", "tokenizers", "onnx", "onnxruntime", "numpy")
+_STATE = "state"  # what attar.run leaves out of a stage's outputs
 
 
 def export_checkpoint(
     checkpoint: Checkpoint,
-    examples: Sequence[Example],
+    dev: Sequence[Example],
     out: Path,
     recipe: ExportRecipe,
     notes: dict[str, Any],
+    *,
+    train: Sequence[Example] = (),
 ) -> Path:
     """Write a checkpoint's int8 artifact, whole or not at all.
 
     Args:
         checkpoint: What was trained.
-        examples: Held-out ones, labelled: ranges are taken from the first
-            ``recipe.calibration_examples``, parity and temperature from the first
-            ``recipe.parity_examples``.
+        dev: Held-out examples, labelled: parity is measured on them first, scores and temperature
+            on them alone.
         out: The artifact's folder.
         recipe: The gates.
         notes: What the artifact says of where it came from, beside the checkpoint's own notes.
+        train: What it was trained on: int8 is calibrated and, if need be, tuned on these, and parity
+            measured on as many as ``recipe.parity_examples`` asks for beyond dev. Without them dev
+            calibrates and nothing is tuned.
 
     Returns:
         ``out``.
@@ -66,53 +85,27 @@ def export_checkpoint(
         ParityError: The export does not answer as the checkpoint does. If it is int8 that fails,
             ``<out>-fp32`` holds an artifact that does.
     """
-    if not examples:
+    if not dev:
         raise DataError(f"export to {out}: no examples to verify on; expected the labelled dev split")
-    subject = _Subject.of(checkpoint, examples[: recipe.parity_examples])
+    subject = _Subject.of(checkpoint, dev, train, recipe)
     _LOG.info("export: the fp32 graph against the checkpoint, %d examples", len(subject.encodings))
-    plain = subject.graph(None)
+    plain = build_graph(read_weights(checkpoint.model), subject.spec)
     fp32 = subject.open(plain)
     fp32_logits = batched_logits(fp32, subject.encodings)
     passed = check_fp32(subject.answers, fp32_logits)
-    calibrating = subject.encodings[: recipe.calibration_examples]
-    ranges = activation_ranges(plain, calibrating, pad=subject.pad, spec=subject.spec)
-    errors = partial(layer_errors, plain, ranges, calibrating, pad=subject.pad, spec=subject.spec)
-    _LOG.info("export: the int8 graph against the checkpoint")
     try:
-        try:
-            quantised, int8_logits, parity = _quantised(subject, Quantisation(ranges), recipe, errors)
-        except ParityError as error:
-            _LOG.info("export: %s A scale for each row instead, a little slower.", error)
-            quantised, int8_logits, parity = _quantised(subject, Quantisation({}), recipe, errors)
+        found = _int8(subject, fp32, (dev, train), recipe, out / _STATE)
+        check_int8(found.figures, recipe, found.form.errors)
+        parity = passed | found.figures | check_invariance(found.model, subject.encodings, subject.max_tokens)
     except ParityError as error:
         beside = out.with_name(f"{out.name}-fp32")
-        passed |= check_invariance(fp32, subject.encodings, subject.spec.max_tokens)
-        _write(
-            subject,
-            plain,
-            fp32_logits,
-            Artifact(beside, *subject.identity, "fp32", parity=passed, notes=notes),
-        )
+        passed |= check_invariance(fp32, subject.encodings, subject.max_tokens)
+        artifact = Artifact(beside, *subject.identity, "fp32", parity=passed, notes=notes)
+        _write(subject, plain, fp32_logits, artifact)
         raise ParityError(f"{error} The fp32 artifact passed; it is in {beside}") from error
-    parity = passed | parity
-    _write(
-        subject, quantised, int8_logits, Artifact(out, *subject.identity, "int8", parity=parity, notes=notes)
-    )
+    artifact = Artifact(out, *subject.identity, "int8", parity=parity, notes=notes)
+    _write(subject, found.form.graph(), found.logits, artifact)
     return out
-
-
-def _quantised(
-    subject: _Subject,
-    form: Quantisation,
-    recipe: ExportRecipe,
-    errors: Callable[[], Mapping[str, float]],
-) -> tuple[onnx.ModelProto, NDArray[np.float32], dict[str, Any]]:
-    """One int8 form: its graph, its logits on the subject's examples, and the gates it passed."""
-    graph = subject.graph(form)
-    model = subject.open(graph)
-    logits = batched_logits(model, subject.encodings)
-    figures = {"fixed_scales": len(form.ranges)} | check_int8(subject.answers, logits, recipe, errors)
-    return graph, logits, figures | check_invariance(model, subject.encodings, subject.spec.max_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,34 +123,93 @@ class _Subject:
     answers: Answers
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, examples: Sequence[Example]) -> _Subject:
-        answers = Answers(checkpoint.task, examples, predict_logits(checkpoint, examples))
+    def of(
+        cls, checkpoint: Checkpoint, dev: Sequence[Example], train: Sequence[Example], recipe: ExportRecipe
+    ) -> _Subject:
+        examples = [*dev, *train][: recipe.parity_examples]
+        logits = predict_logits(checkpoint, examples)
+        answers = Answers(checkpoint.task, examples, logits, min(len(dev), len(examples)))
         return cls(checkpoint, checkpoint.encoder.encode(examples), answers)
-
-    @property
-    def pad(self) -> int:
-        return self.checkpoint.encoder.pad
 
     @property
     def spec(self) -> InputSpec:
         return self.checkpoint.encoder.spec
 
     @property
-    def identity(self) -> tuple[Task, dict[str, Any]]:
-        return self.checkpoint.task, self.checkpoint.encoder.spec.to_json()
+    def max_tokens(self) -> int:
+        return self.spec.max_tokens
 
-    def graph(self, quantisation: Quantisation | None) -> onnx.ModelProto:
-        return build_graph(self.checkpoint.model, self.spec, quantisation)
+    @property
+    def identity(self) -> tuple[Task, dict[str, Any]]:
+        return self.checkpoint.task, self.spec.to_json()
 
     def open(self, proto: onnx.ModelProto) -> OnnxModel:
-        return OnnxModel(proto.SerializeToString(), pad=self.pad, spec=self.spec)
+        return OnnxModel(proto.SerializeToString(), pad=self.checkpoint.encoder.pad, spec=self.spec)
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """An int8 form, opened, with its logits on the subject's examples and how they compare."""
+
+    form: Int8Form
+    model: OnnxModel
+    logits: NDArray[np.float32]
+    figures: dict[str, Any]
+
+    @classmethod
+    def of(cls, subject: _Subject, form: Int8Form, tuned_epochs: float) -> _Measured:
+        model = subject.open(form.graph())
+        logits = batched_logits(model, subject.encodings)
+        figures = compare_int8(subject.answers, logits) | {"tuned_epochs": tuned_epochs}
+        return cls(form, model, logits, figures)
+
+
+def _int8(
+    subject: _Subject,
+    fp32: OnnxModel,
+    splits: tuple[Sequence[Example], Sequence[Example]],
+    recipe: ExportRecipe,
+    state: Path,
+) -> _Measured:
+    """The checkpoint in int8: as it is or, where that costs too much, tuned."""
+    dev, train = splits
+    checkpoint, source = subject.checkpoint, train or dev
+    spread = source[:: max(1, len(source) // recipe.calibration_examples)][: recipe.calibration_examples]
+    _LOG.info("export: int8, calibrated on %d examples", len(spread))
+    encoder = checkpoint.encoder
+    calibration = Calibration(encoder.encode(spread), encoder.pad, subject.spec)
+    plain = _Measured.of(subject, choose_form(read_weights(checkpoint.model), calibration), 0)
+    failed, loss = failed_gates(plain.figures, recipe), macro_f1_loss(plain.figures)
+    if not recipe.qat_epochs or not train or (not failed and loss <= recipe.qat_above):
+        return plain
+    why = "; ".join(failed) or f"macro-F1 loss {loss:.2%} (qat_above {recipe.qat_above:.2%})"
+    _LOG.info("export: int8: %s. It learns the rounding now.", why)
+    answers = {"train": batched_logits(fp32, encoder.encode(train)), "dev": predict_logits(checkpoint, dev)}
+    settings = DistillRecipe(
+        epochs=recipe.qat_epochs,
+        learning_rate=recipe.qat_learning_rate,
+        weight_decay=0,
+        keep="last",
+        precision="fp32",
+        head="random",
+    )
+    # A state of another checkpoint or other settings is no state of this training.
+    mark = hashlib.sha256(answers["train"].tobytes() + settings.model_dump_json().encode()).hexdigest()[:12]
+    data = TuningData(answers, {"train": train, "dev": dev}, settings, state / mark)
+    tuned = _Measured.of(subject, tune_form(plain.form, checkpoint, data), recipe.qat_epochs)
+    shutil.rmtree(state)
+
+    def rank(one: _Measured) -> tuple[bool, float, float]:
+        return bool(failed_gates(one.figures, recipe)), macro_f1_loss(one.figures), one.figures["int8_flips"]
+
+    return min(plain, tuned, key=rank)
 
 
 def _write(
     subject: _Subject, proto: onnx.ModelProto, logits: NDArray[np.float32], artifact: Artifact
 ) -> None:
-    """Write an artifact with its scores and temperature, both from the labelled examples."""
-    task, examples = subject.answers.task, subject.answers.examples
+    """Write an artifact with its scores and temperature, both from the labelled examples of dev."""
+    task, examples = subject.answers.task, subject.answers.examples[: subject.answers.num_dev]
     labelled = [i for i, example in enumerate(examples) if example.label is not None]
     if labelled:
         gold = np.array([task.index_of(examples[i]) for i in labelled])
@@ -173,10 +225,12 @@ def _write(
                 "error_after": expected_calibration_error(gold, softmax(logits, temperature)),
             },
         )
-    artifact = replace(artifact, notes=subject.checkpoint.notes | dict(artifact.notes), versions=_versions())
-    write_artifact(
-        artifact, model=proto.SerializeToString(), tokenizer=subject.checkpoint.encoder.tokenizer.to_str()
-    )
+    opset = next(entry.version for entry in proto.opset_import if not entry.domain)
+    versions = _versions() | {"onnx_opset": str(opset)}
+    artifact = replace(artifact, notes=subject.checkpoint.notes | dict(artifact.notes), versions=versions)
+    tokenizer = subject.checkpoint.encoder.tokenizer.to_str()
+    model = with_metadata(proto, artifact, tokenizer).SerializeToString()
+    write_artifact(artifact, model=model, tokenizer=tokenizer)
     _LOG.info("export: wrote %s", artifact.folder)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-__all__ = ["Activation", "ClassifierWeights", "LayerWeights", "Linear", "Norm", "read_weights"]
+__all__ = [
+    "Activation",
+    "ClassifierWeights",
+    "LayerWeights",
+    "Linear",
+    "Norm",
+    "linear_modules",
+    "query_factor",
+    "read_weights",
+]
 
 Array = NDArray[np.float32]
 Activation = Literal["gelu", "gelu_tanh", "relu", "tanh"]
@@ -61,9 +70,23 @@ class Norm:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerWeights:
-    """One transformer layer: attention, add, norm, FFN, add, norm.
+    """One transformer layer: attention, add, norm, FFN, add, norm. Shared layers share the object.
 
-    The scores' factor 1 / sqrt(width of a head) is inside ``query``.
+    The scores' factor 1 / sqrt(width of a head) is inside ``query``. The last three are None, for
+    factors of 1, unless ``attar.export.equalise`` set them.
+
+    Attributes:
+        query: From D to D, as are the next three.
+        key: See there.
+        value: See there.
+        attention_out: See there.
+        attention_norm: After the first addition.
+        inner: From D to F.
+        outer: From F to D.
+        out_norm: After the second addition.
+        hidden_factors: [D], times the layer's input where it is added.
+        attended_factors: [D], times the first norm's output where it is added.
+        inner_factors: [F], times the activation's output.
     """
 
     query: Linear
@@ -74,6 +97,9 @@ class LayerWeights:
     inner: Linear
     outer: Linear
     out_norm: Norm
+    hidden_factors: Array | None = None
+    attended_factors: Array | None = None
+    inner_factors: Array | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,13 +156,34 @@ def read_weights(model: PreTrainedModel) -> ClassifierWeights:
         types=_array(body.embeddings.token_type_embeddings.weight),
         embedding_norm=_norm(body.embeddings.LayerNorm),
         projection=_projection(body),
-        layers=_albert_layers(body, config) if kind.startswith("Albert") else _bert_layers(body, config),
+        layers=_layers(model),
         heads=config.num_attention_heads,
         activation=activation,
         pooler=_linear(pooler),
         pooler_activation=pooler_activation,
         classifier=_linear(classifier),
     )
+
+
+def linear_modules(model: PreTrainedModel) -> dict[str, nn.Linear]:
+    """The modules behind the quantisable linear layers, by the names that the graph gives them.
+
+    Shared layers have one module, which stands under the name of each of their uses.
+    """
+    found = {}
+    projection = _projection_module(model.base_model)
+    if projection is not None:
+        found["embeddings.projection"] = projection
+    for index, parts in enumerate(_parts(model)):
+        found |= {
+            f"layer.{index}.attention.query": parts.query,
+            f"layer.{index}.attention.key": parts.key,
+            f"layer.{index}.attention.value": parts.value,
+            f"layer.{index}.attention.out": parts.attention_out,
+            f"layer.{index}.inner": parts.inner,
+            f"layer.{index}.outer": parts.outer,
+        }
+    return found
 
 
 def _array(tensor: Any) -> Array:  # noqa: ANN401 - a torch tensor, without importing torch
@@ -147,10 +194,14 @@ def _linear(module: nn.Linear) -> Linear:
     return Linear(np.ascontiguousarray(_array(module.weight).T), _array(module.bias))
 
 
+def query_factor(config: Any) -> np.float32:  # noqa: ANN401 - transformers' own
+    """What the scores are multiplied by, 1 / sqrt(width of a head); it stands inside ``query``."""
+    return np.float32((config.hidden_size // config.num_attention_heads) ** -0.5)
+
+
 def _query(module: nn.Linear, config: Any) -> Linear:  # noqa: ANN401 - transformers' own
-    plain = _linear(module)
-    shrink = np.float32((config.hidden_size // config.num_attention_heads) ** -0.5)
-    return Linear(plain.weight * shrink, plain.bias * shrink)
+    plain, factor = _linear(module), query_factor(config)
+    return Linear(plain.weight * factor, plain.bias * factor)
 
 
 def _norm(module: nn.LayerNorm) -> Norm:
@@ -168,48 +219,85 @@ def _positions(kind: str, embeddings: Any) -> Array:  # noqa: ANN401 - one of fi
 
 
 def _projection(body: Any) -> Linear | None:  # noqa: ANN401 - one of five modules
-    encoder = getattr(body, "encoder", None)
-    module = getattr(encoder, "embedding_hidden_mapping_in", None) or getattr(
-        body, "embeddings_project", None
-    )
+    module = _projection_module(body)
     return None if module is None else _linear(module)
 
 
-def _bert_layers(body: Any, config: Any) -> list[LayerWeights]:  # noqa: ANN401 - transformers' own
-    return [
-        LayerWeights(
-            query=_query(layer.attention.self.query, config),
-            key=_linear(layer.attention.self.key),
-            value=_linear(layer.attention.self.value),
-            attention_out=_linear(layer.attention.output.dense),
-            attention_norm=_norm(layer.attention.output.LayerNorm),
-            inner=_linear(layer.intermediate.dense),
-            outer=_linear(layer.output.dense),
-            out_norm=_norm(layer.output.LayerNorm),
-        )
-        for layer in body.encoder.layer
-    ]
+def _projection_module(body: Any) -> Any:  # noqa: ANN401 - a linear module or None
+    encoder = getattr(body, "encoder", None)
+    return getattr(encoder, "embedding_hidden_mapping_in", None) or getattr(body, "embeddings_project", None)
 
 
-def _albert_layers(body: Any, config: Any) -> list[LayerWeights]:  # noqa: ANN401 - transformers' own
-    groups = [
-        [
-            LayerWeights(
-                query=_query(layer.attention.query, config),
-                key=_linear(layer.attention.key),
-                value=_linear(layer.attention.value),
-                attention_out=_linear(layer.attention.dense),
-                attention_norm=_norm(layer.attention.LayerNorm),
-                inner=_linear(layer.ffn),
-                outer=_linear(layer.ffn_output),
-                out_norm=_norm(layer.full_layer_layer_norm),
-            )
-            for layer in group.albert_layers
+class _Parts(NamedTuple):
+    """The modules of one layer."""
+
+    query: Any
+    key: Any
+    value: Any
+    attention_out: Any
+    attention_norm: Any
+    inner: Any
+    outer: Any
+    out_norm: Any
+
+
+def _parts(model: Any) -> list[_Parts]:  # noqa: ANN401 - one of six
+    """Of each layer, first to last; shared layers share the tuple."""
+    encoder = model.base_model.encoder
+    if type(model).__name__.startswith("Albert"):
+        groups = [
+            [_albert_parts(layer) for layer in group.albert_layers] for group in encoder.albert_layer_groups
         ]
-        for group in body.encoder.albert_layer_groups
-    ]
-    per_group = config.num_hidden_layers / config.num_hidden_groups
-    return [layer for i in range(config.num_hidden_layers) for layer in groups[int(i / per_group)]]
+        count = model.config.num_hidden_layers
+        per_group = count / model.config.num_hidden_groups
+        return [part for i in range(count) for part in groups[int(i / per_group)]]
+    return [_bert_parts(layer) for layer in encoder.layer]
+
+
+def _bert_parts(layer: Any) -> _Parts:  # noqa: ANN401 - transformers' own
+    attention = layer.attention
+    return _Parts(
+        attention.self.query,
+        attention.self.key,
+        attention.self.value,
+        attention.output.dense,
+        attention.output.LayerNorm,
+        layer.intermediate.dense,
+        layer.output.dense,
+        layer.output.LayerNorm,
+    )
+
+
+def _albert_parts(layer: Any) -> _Parts:  # noqa: ANN401 - transformers' own
+    attention = layer.attention
+    return _Parts(
+        attention.query,
+        attention.key,
+        attention.value,
+        attention.dense,
+        attention.LayerNorm,
+        layer.ffn,
+        layer.ffn_output,
+        layer.full_layer_layer_norm,
+    )
+
+
+def _layers(model: PreTrainedModel) -> list[LayerWeights]:
+    read: dict[int, LayerWeights] = {}
+    parts = _parts(model)
+    for part in parts:
+        if id(part) not in read:
+            read[id(part)] = LayerWeights(
+                query=_query(part.query, model.config),
+                key=_linear(part.key),
+                value=_linear(part.value),
+                attention_out=_linear(part.attention_out),
+                attention_norm=_norm(part.attention_norm),
+                inner=_linear(part.inner),
+                outer=_linear(part.outer),
+                out_norm=_norm(part.out_norm),
+            )
+    return [read[id(part)] for part in parts]
 
 
 def _head(kind: str, model: Any) -> tuple[nn.Linear, Activation, nn.Linear]:  # noqa: ANN401 - one of six

@@ -1,0 +1,175 @@
+"""The int8 form of a checkpoint: equalised, calibrated, rounded, and tuned where that is not enough.
+
+``choose_form`` is post-training quantisation, half a minute for a small student. ``tune_form`` lets
+the checkpoint's weights learn the rounding; shifts and grids stay what they are.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from attar.export.calibrate import activation_ranges, layer_errors
+from attar.export.equalise import LayerShifts, Shift, equalise
+from attar.export.graph import build_graph
+from attar.export.grids import ActivationRange, LayerGrid, weight_steps
+from attar.export.rounding import round_weights
+from attar.export.shifts import choose_shifts
+from attar.export.taps import Calibration, Taps
+from attar.export.weights import ClassifierWeights, linear_modules, query_factor, read_weights
+from attar.models.checkpoint import Checkpoint
+from attar.recipe import DistillRecipe
+from attar.task import Example
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from attar.distillation.quantised import RoundedLinear
+
+__all__ = ["Int8Form", "TuningData", "choose_form", "tune_form"]
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Int8Form:
+    """An int8 classifier.
+
+    Attributes:
+        weights: Equalised.
+        shifts: What they were equalised with, layer by layer.
+        grids: Of every linear layer but the head's, by its name.
+        calibration: What all of it was chosen on.
+    """
+
+    weights: ClassifierWeights
+    shifts: Sequence[LayerShifts]
+    grids: Mapping[str, LayerGrid]
+    calibration: Calibration
+
+    def graph(self) -> onnx.ModelProto:
+        """The int8 graph."""
+        return build_graph(self.weights, self.calibration.spec, self.grids)
+
+    def errors(self) -> dict[str, float]:
+        """Each linear layer's relative error, given exact inputs."""
+        plain = build_graph(self.weights, self.calibration.spec)
+        return layer_errors(Taps(plain, self.calibration), self.grids)
+
+
+def choose_form(weights: ClassifierWeights, calibration: Calibration) -> Int8Form:
+    """Quantise a classifier as it is.
+
+    Args:
+        weights: As read from the checkpoint.
+        calibration: Real encodings, some hundred.
+    """
+    taps = Taps(build_graph(weights, calibration.spec), calibration)
+    shifts = choose_shifts(taps, weights)
+    equal = equalise(weights, shifts)
+    taps = Taps(build_graph(equal, calibration.spec), calibration)
+    ranges = activation_ranges(taps)
+    users: dict[int, list[ActivationRange]] = {}
+    for layer, found in ranges.items():
+        users.setdefault(id(taps.weights[layer]), []).append(found)
+    grids = {}
+    for layer, matrix in taps.weights.items():
+        lows, highs = zip(*users[id(matrix)], strict=True)  # shared layers share the grid
+        copies = _copies(shifts, layer, len(matrix))
+        grids[layer] = LayerGrid(ActivationRange(min(lows), max(highs)), weight_steps(matrix, copies), copies)
+    return Int8Form(equal, shifts, round_weights(taps, grids), calibration)
+
+
+class TuningData(NamedTuple):
+    """What a form is tuned on.
+
+    Attributes:
+        answers: The checkpoint's logits [N, C] for "train" and "dev".
+        splits: Those examples.
+        settings: Epochs, rate, precision.
+        folder: Gets the training's state, so that a killed one goes on.
+    """
+
+    answers: Mapping[str, Array]
+    splits: Mapping[str, Sequence[Example]]
+    settings: DistillRecipe
+    folder: Path
+
+
+def tune_form(form: Int8Form, checkpoint: Checkpoint, data: TuningData) -> Int8Form:
+    """Train a copy of the checkpoint's weights for a form's grids; the checkpoint stays what it is."""
+    from attar.distillation.quantised import learn_rounded
+
+    student = replace(checkpoint, model=copy.deepcopy(checkpoint.model))
+    layers = list(_rounded_layers(form, student))
+    learn_rounded(student, layers, data.answers, data.splits, data.settings, data.folder)
+    grids = {name: replace(grid, table=None) for name, grid in form.grids.items()}
+    return replace(form, weights=equalise(read_weights(student.model), form.shifts), grids=grids)
+
+
+def _rounded_layers(form: Int8Form, student: Checkpoint) -> Iterator[tuple[nn.Linear, RoundedLinear]]:
+    """The student's linear layers and how they are rounded; they start from the form's codes."""
+    import torch
+
+    from attar.distillation.quantised import RoundedLinear
+
+    done = set()
+    for name, module in linear_modules(student.model).items():
+        if id(module) in done:
+            continue
+        done.add(id(module))
+        grid = form.grids[name]
+        centre, width = _reads(form.shifts, name, module.in_features)
+        steps = grid.steps / _writes(form.shifts, name, student)
+        step, zero = grid.range.scale_and_zero()
+        parts = (centre, width, np.float32(step), np.float32(zero), steps, grid.reach.astype(np.float32))
+        with torch.no_grad():
+            table = grid.codes(np.empty((0, 0), np.float32)) * steps / width[:, None]
+            start = torch.from_numpy(np.ascontiguousarray(table.T, np.float32))
+            module.bias.add_((module.weight - start) @ torch.from_numpy(centre))
+            module.weight.copy_(start)
+        yield module, RoundedLinear(*(torch.tensor(part) for part in parts))
+
+
+def _copies(shifts: Sequence[LayerShifts], name: str, width: int) -> NDArray[np.int64]:
+    """[in] how often each input of a linear layer stands there."""
+    if name.endswith(".outer"):
+        return shifts[int(name.split(".")[1])].copies
+    return np.ones(width, np.int64)
+
+
+def _reads(shifts: Sequence[LayerShifts], name: str, width: int) -> Shift:
+    """How a linear layer's input is written in the equalised classifier."""
+    place, _, part = name.partition(".")[2].partition(".")
+    match part:
+        case "attention.query" | "attention.key" | "attention.value":
+            return shifts[int(place)].hidden
+        case "attention.out":
+            return shifts[int(place)].context
+        case "inner":
+            return shifts[int(place)].attended
+        case "outer":
+            return shifts[int(place)].inner
+        case _:
+            return Shift(np.zeros(width, np.float32), np.ones(width, np.float32))
+
+
+def _writes(shifts: Sequence[LayerShifts], name: str, student: Checkpoint) -> Array | np.float32:
+    """What the equalised classifier multiplies a linear layer's output by."""
+    place, _, part = name.partition(".")[2].partition(".")
+    match part:
+        case "attention.query":
+            return query_factor(student.model.config)
+        case "attention.value":
+            return np.reciprocal(shifts[int(place)].context.width)
+        case _ if name == "embeddings.projection":
+            return np.reciprocal(shifts[0].hidden.width)
+        case _:
+            return np.float32(1)

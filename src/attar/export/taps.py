@@ -1,0 +1,89 @@
+"""What enters each linear layer of a graph, on real encodings.
+
+Every choice of the int8 form stands on these values: shifts (``attar.export.shifts``), ranges
+(``attar.export.calibrate``) and the rounding of weights (``attar.export.rounding``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from attar.export.graph import linear_inputs, linear_weights
+from attar.text.buckets import sorted_batches
+from attar.text.encoding import Encoding, InputSpec, model_inputs
+
+__all__ = ["Calibration", "Taps"]
+
+_BATCH = 16
+
+
+class Calibration(NamedTuple):
+    """Real input.
+
+    Attributes:
+        encodings: A few hundred; at least one.
+        pad: Id of the padding token.
+        spec: The form of the input.
+    """
+
+    encodings: Sequence[Encoding]
+    pad: int
+    spec: InputSpec
+
+
+class Taps:
+    """An fp32 graph that shows the inputs of its linear layers.
+
+    Args:
+        proto: From ``attar.export.graph.build_graph``, fp32.
+        calibration: What it runs on.
+
+    Attributes:
+        inputs: Name of the tensor that a linear layer reads, by the layer's name.
+        weights: [in, out] of each linear layer, by its name; shared ones are one object.
+    """
+
+    def __init__(self, proto: onnx.ModelProto, calibration: Calibration) -> None:
+        self.inputs = linear_inputs(proto)
+        constants = {constant.name: constant for constant in proto.graph.initializer}
+        used = linear_weights(proto)
+        matrices = {name: numpy_helper.to_array(constants[name]) for name in set(used.values())}
+        self.weights: dict[str, NDArray[np.float32]] = {layer: matrices[name] for layer, name in used.items()}
+        self._tensors = sorted(set(self.inputs.values()))
+        self._calibration = calibration
+        tapped = onnx.ModelProto()
+        tapped.CopyFrom(proto)
+        tapped.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self._tensors)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = ort.InferenceSession(
+            tapped.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+
+    def values(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Each tensor's rows [rows, in] at real tokens, batch by batch, the longest first."""
+        encodings, pad, spec = self._calibration
+        for rows in sorted_batches([len(e.ids) for e in encodings], _BATCH):
+            inputs = model_inputs([encodings[i] for i in rows], pad, spec)
+            real = inputs["attention_mask"].astype(bool)
+            for tensor, values in zip(self._tensors, self._session.run(self._tensors, inputs), strict=True):
+                # [B, T, D] before the last layer's queries, [B, 2, D] and [B, D] after.
+                yield tensor, values[real[:, : values.shape[1]]] if values.ndim == 3 else values
+
+    def samples(self, rows: int) -> dict[str, NDArray[np.float32]]:
+        """At most ``rows`` rows [rows, in] of each tensor, spread over all batches; the same each time."""
+        batches = -(-len(self._calibration.encodings) // _BATCH)
+        rng = np.random.default_rng(0)
+        parts: dict[str, list[NDArray[np.float32]]] = {tensor: [] for tensor in self._tensors}
+        for tensor, values in self.values():
+            share = min(len(values), -(-rows // batches))
+            parts[tensor].append(values[np.sort(rng.choice(len(values), share, replace=False))])
+        return {tensor: np.concatenate(found)[:rows] for tensor, found in parts.items()}

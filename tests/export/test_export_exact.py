@@ -1,0 +1,76 @@
+"""An example's answer is the same bytes, whatever it is scored with."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attar.artifact import load_artifact
+from attar.export.stage import export_checkpoint
+from attar.recipe import ExportRecipe
+from attar.scoring.predictor import Predictor, softmax
+from attar.scoring.session import OnnxModel
+from attar.task import Example
+
+COUNT = 3000
+
+
+@pytest.fixture(scope="module")
+def many():
+    """3,000 examples of 1 to 40 characters."""
+    rng = np.random.default_rng(5)
+    made = []
+    for _ in range(COUNT):
+        text = "".join(chr(0x4E00 + int(i)) for i in rng.integers(0, 93, int(rng.integers(1, 41))))
+        start = int(rng.integers(0, len(text)))
+        made.append(Example(text, start, start + 1))
+    return made
+
+
+@pytest.fixture(scope="module", params=["mark", "cls"])
+def artifact(request, checkpoint, examples, tmp_path_factory):
+    out = tmp_path_factory.mktemp("exact") / "artifact"
+    lenient = ExportRecipe(max_flips=1, max_f1_loss=1, qat_epochs=0)
+    return load_artifact(export_checkpoint(checkpoint("bert", request.param), examples, out, lenient, {}))
+
+
+def test_twenty_ways_to_score_3000_examples_give_the_same_bytes(artifact, checkpoint, many):
+    predictor = Predictor(artifact, workers=1, deduplicate=False)
+    wanted = predictor.predict_probs(many)
+    assert wanted.shape == (COUNT, 3)
+    assert len(np.unique(wanted, axis=0)) > COUNT // 2
+    ways = 0
+
+    def same(found):
+        nonlocal ways
+        ways += 1
+        assert found.tobytes() == wanted.tobytes()
+
+    rng = np.random.default_rng(6)
+    for workers in (1, 2, 3):  # shuffled
+        order = rng.permutation(COUNT)
+        found = np.empty_like(wanted)
+        with_threads = Predictor(artifact, workers=workers)
+        found[order] = with_threads.predict_probs([many[i] for i in order])
+        with_threads.close()
+        same(found)
+    for size in (1, 7, 64, 999):  # split
+        parts = [predictor.predict_probs(many[i : i + size]) for i in range(0, COUNT, size)]
+        same(np.concatenate(parts))
+
+    reads = artifact.input["reads"]
+    encoder = checkpoint("bert", reads).encoder
+    encodings = encoder.encode(many)
+    model = OnnxModel(artifact.model_path, pad=encoder.pad, spec=encoder.spec)
+    for size in (1, 2, 3, 5, 8, 16, 33, 250):  # batched as they come, padded to the longest of the batch
+        same(_scored(model, artifact, [encodings[i : i + size] for i in range(0, COUNT, size)]))
+    for size, length in ((1, 24), (4, 24), (50, 24), (600, 24)):  # padded to the longest input there is
+        same(_scored(model, artifact, [encodings[i : i + size] for i in range(0, COUNT, size)], length))
+    cuts = np.sort(rng.choice(np.arange(1, COUNT), 300, replace=False)).tolist()
+    bounds = zip([0, *cuts], [*cuts, COUNT], strict=True)
+    same(_scored(model, artifact, [encodings[a:b] for a, b in bounds]))
+    assert ways == 20
+
+
+def _scored(model, artifact, batches, length=None):
+    return softmax(np.concatenate([model.logits(batch, length) for batch in batches]), artifact.temperature)
