@@ -35,8 +35,10 @@ __all__ = ["build_graph", "linear_inputs", "linear_weights"]
 _OPSET = 21
 _IR_VERSION = 10
 _MICROSOFT = "com.microsoft"
+LOGITS, FINE_LOGITS = "logits", "fine_logits"
 _MASKED = np.float32(-1e9)  # far below any score: its exp is an exact 0
 _INPUT_SUFFIX = ".input"
+_WIDER = 4  # the second look's range over the calibrated one: nothing is clipped there
 
 
 def build_graph(
@@ -66,13 +68,16 @@ def build_graph(
     if spec.token_types and len(weights.types) < 2:
         raise ArtifactError("the input has token_types, but the encoder knows one segment only")
     graph = _Graph(grids)
-    last = _encoder(graph, weights, spec)
-    # fp32: one row an example costs nothing, and what the head reads may vary little around large means.
-    pooled = graph.activation(
-        weights.pooler_activation, graph.plain_linear("head.pooler", last, weights.pooler)
-    )
-    graph.plain_linear("head.classifier", pooled, weights.classifier, out="logits")
-    proto = graph.finish(_input_names(spec), len(weights.classifier.bias))
+    outputs = [LOGITS] if grids is None else [LOGITS, FINE_LOGITS]
+    for output in outputs:
+        graph.fine = output == FINE_LOGITS
+        last = _encoder(graph, weights, spec)
+        # fp32: one row an example costs nothing, and what the head reads may vary little around large means.
+        pooled = graph.activation(
+            weights.pooler_activation, graph.plain_linear("head.pooler", last, weights.pooler)
+        )
+        graph.plain_linear("head.classifier", pooled, weights.classifier, out=output)
+    proto = graph.finish(_input_names(spec), outputs, len(weights.classifier.bias))
     onnx.checker.check_model(proto)
     return proto
 
@@ -195,15 +200,32 @@ def _attention(graph: _Graph, name: str, layer: LayerWeights, asking: str, strea
     return graph.node("Reshape", [merged, graph.constant("merged", np.array([0, 0, width]))])
 
 
+class _Quantised(NamedTuple):
+    """Names of a tensor's uint8 form."""
+
+    codes: str
+    step: str
+    zero: str
+
+
+class _Int8Weights(NamedTuple):
+    """Names of a linear layer's constants."""
+
+    weight: str
+    scale: str
+    bias: str
+
+
 @dataclass(slots=True)
 class _Graph:
     """Nodes and constants as they are written; a linear layer in the chosen precision."""
 
     grids: Mapping[str, LayerGrid] | None
+    fine: bool = False
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
     shared: dict[int, tuple[Linear, str]] = field(default_factory=dict)
-    quantised: dict[tuple[str, ActivationRange], tuple[str, str, str]] = field(default_factory=dict)
+    quantised: dict[tuple[str, ActivationRange], _Quantised] = field(default_factory=dict)
 
     def node(
         self,
@@ -260,19 +282,12 @@ class _Graph:
             self.nodes[-2].name = name + _INPUT_SUFFIX
             return out
         grid = self.grids[name]
-        values, step, zero = self._quantised(name, source, grid.range)
-        weights = self._weight_name(name, linear)
-        places = slice(None) if copied is None else copied.places
-        inputs = [
-            values,
-            self.constant(f"{weights}.weight", grid.spread(grid.codes(linear.weight))[:, places]),
-            step,
-            self.constant(f"{weights}.scale", grid.steps[places]),
-            zero,
-            "",
-            self.constant(f"{weights}.bias", linear.bias[places]),
-        ]
-        return self.node("MatMulIntegerToFloat", inputs, domain=_MICROSOFT)
+        constants = self._int8_weights(self._weight_name(name, linear), linear, grid, copied)
+        if not self.fine:
+            return self._product(self._quantised(name, source, grid.range), constants)
+        coarse, rest = self._quantised_twice(name, source, grid.range)
+        product = self._product(coarse, constants)
+        return self.node("Add", [product, self._product(rest, constants._replace(bias=""))])
 
     def plain_linear(self, name: str, source: str, linear: Linear, out: str = "") -> str:
         """A linear layer in fp32."""
@@ -280,13 +295,13 @@ class _Graph:
         product = self.node("MatMul", [source, self.constant(f"{weights}.weight", linear.weight)])
         return self.node("Add", [product, self.constant(f"{weights}.bias", linear.bias)], out)
 
-    def finish(self, names: list[str], num_labels: int) -> onnx.ModelProto:
+    def finish(self, names: list[str], outputs: list[str], num_labels: int) -> onnx.ModelProto:
         """The whole model, with these inputs."""
         graph = helper.make_graph(
             self.nodes,
             "classifier",
             [helper.make_tensor_value_info(name, TensorProto.INT64, ["B", "T"]) for name in names],
-            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["B", num_labels])],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", num_labels]) for name in outputs],
             list(self.constants.values()),
         )
         opsets = [helper.make_opsetid("", _OPSET)]
@@ -298,10 +313,39 @@ class _Graph:
         """Name of a linear layer's constants: that of its first use, for layers that share weights."""
         return self.shared.setdefault(id(linear), (linear, name))[1]
 
-    def _quantised(self, name: str, source: str, wanted: ActivationRange) -> tuple[str, str, str]:
-        """uint8 form of a tensor with its step and zero point, made once for all that read it."""
+    def _int8_weights(
+        self, name: str, linear: Linear, grid: LayerGrid, copied: LayerGrid | None
+    ) -> _Int8Weights:
+        places = slice(None) if copied is None else copied.places
+        return _Int8Weights(
+            self.constant(f"{name}.weight", grid.spread(grid.codes(linear.weight))[:, places]),
+            self.constant(f"{name}.scale", grid.steps[places]),
+            self.constant(f"{name}.bias", linear.bias[places]),
+        )
+
+    def _product(self, values: _Quantised, by: _Int8Weights) -> str:
+        """uint8 values times int8 weights, in fp32, plus the bias if it has a name."""
+        inputs = [values.codes, by.weight, values.step, by.scale, values.zero, "", by.bias]
+        return self.node("MatMulIntegerToFloat", inputs[: 7 if by.bias else 5], domain=_MICROSOFT)
+
+    def _quantised(self, name: str, source: str, wanted: ActivationRange) -> _Quantised:
+        """uint8 form of a tensor, made once for all that read it."""
         if (source, wanted) not in self.quantised:
             value, zero_point = wanted.scale_and_zero()
             step, zero = self.constant(f"{name}.step", value), self.constant(f"{name}.zero", zero_point)
-            self.quantised[source, wanted] = (self.node("QuantizeLinear", [source, step, zero]), step, zero)
+            codes = self.node("QuantizeLinear", [source, step, zero])
+            self.quantised[source, wanted] = _Quantised(codes, step, zero)
         return self.quantised[source, wanted]
+
+    def _quantised_twice(
+        self, name: str, source: str, wanted: ActivationRange
+    ) -> tuple[_Quantised, _Quantised]:
+        """A tensor as the sum of two uint8 forms: a wide, coarse one, and one of what that leaves over."""
+        low, high = wanted
+        wide = ActivationRange(_WIDER * low, _WIDER * high)
+        coarse = self._quantised(f"{name}.wide", source, wide)
+        zero = self.node("Cast", [coarse.zero], to=TensorProto.FLOAT)
+        whole = self.node("Sub", [self.node("Cast", [coarse.codes], to=TensorProto.FLOAT), zero])
+        rest = self.node("Sub", [source, self.node("Mul", [whole, coarse.step])])
+        half = float(wide.scale_and_zero()[0]) / 2
+        return coarse, self._quantised(f"{name}.rest", rest, ActivationRange(-half, half))
