@@ -228,10 +228,13 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
     },
     "finetune": _TRAINING,
     "export": {
-        "calibration_examples": "Dev examples that int8 ranges are taken from.",
-        "parity_examples": "Dev examples that the export is verified on.",
+        "calibration_examples": "Training examples that int8 is chosen on.",
+        "parity_examples": "Examples that the export is verified on: dev, then train.",
         "max_flips": "Gate: share of labels that int8 may change.",
         "max_f1_loss": "Gate: macro-F1 that int8 may cost, as a fraction of 1.",
+        "qat_above": "Where int8 costs more macro-F1 than this, or fails a gate, it is trained.",
+        "qat_epochs": "Length of that training; 0 turns it off.",
+        "qat_learning_rate": "Its peak rate.",
     },
     "evaluate": {
         "bootstrap": "Draws of reviews for the 95 % intervals.",

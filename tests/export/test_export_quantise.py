@@ -10,11 +10,11 @@ import onnx
 import pytest
 import torch
 
-from attar.distillation.quantised import RoundedLinear, rounded_forward
-from attar.export.grids import ActivationRange, LayerGrid, weight_steps
 from attar.export.graph import build_graph
+from attar.export.grids import ActivationRange, LayerGrid, weight_steps
 from attar.export.quantise import TuningData, _rounded_layers, choose_form, tune_form
-from attar.export.taps import Calibration
+from attar.export.taps import Calibration, Taps
+from attar.export.tuning import RoundedLinear, rounded_forward
 from attar.export.weights import linear_modules, read_weights
 from attar.models.checkpoint import predict_logits
 from attar.recipe import DistillRecipe
@@ -89,11 +89,13 @@ def test_gradients_pass_straight_through_within_the_range():
 
 def _coarse(form):
     """The same form on grids of about four bits, so that there is something to learn."""
+    taps = Taps(build_graph(form.weights, form.calibration.spec), form.calibration)
     grids = {}
     for name, grid in form.grids.items():
         low, high = grid.range
         wide = ActivationRange(16 * low, 16 * high) if name.endswith("outer") else grid.range
-        grids[name] = LayerGrid(wide, 12 * grid.steps, grid.copies)
+        coarse = LayerGrid(wide, 12 * grid.steps, grid.copies)
+        grids[name] = replace(coarse, table=coarse.codes(taps.weights[name]))
     return replace(form, grids=grids)
 
 
@@ -105,11 +107,9 @@ def test_tuning_brings_int8_nearer_and_leaves_the_checkpoint_alone(checkpoint, e
     settings = DistillRecipe(
         epochs=12, learning_rate=1e-3, weight_decay=0, keep="last", precision="fp32", head="random"
     )
-    data = TuningData(exact, {"train": examples, "dev": examples[:40]}, settings, tmp_path)
+    data = TuningData(examples, examples[:40], settings, tmp_path)
     tuned = tune_form(form, made, data)
-    plain, learnt = (
-        np.linalg.norm(_logits(one.graph(), made, examples) - exact) for one in (form, tuned)
-    )
+    plain, learnt = (np.linalg.norm(_logits(one.graph(), made, examples) - exact) for one in (form, tuned))
     assert learnt < 0.7 * plain
     assert tuned.shifts is form.shifts
     assert all(torch.equal(before[name], value) for name, value in made.model.state_dict().items())

@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "pretraining": BASE
     | {"recipe", "run", "records", "text", "models", "training", "distillation", "progress"},
     "evaluation": BASE | {"recipe", "text", "workbook"},  # callables, never models
-    "export": BASE | {"recipe", "text", "models", "artifact", "evaluation", "scoring"},
+    "export": BASE | {"recipe", "text", "models", "training", "artifact", "evaluation", "scoring"},
     "scoring": BASE | {"artifact", "text", "progress", "mongo", "workbook"},
     "serving": BASE - {"files"} | {"attar", "artifact", "scoring"},
     "answers": BASE | {"recipe", "records", "scoring", "evaluation", "workbook"},

@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812 - the field's usual name
 
 from attar.errors import CheckpointError, RecipeError
 from attar.export.graph import build_graph
-from attar.export.weights import read_weights
+from attar.export.weights import read_weights as read_classifier
 from attar.models.checkpoint import batch_to, load_checkpoint, predict_logits
 from attar.models.classic_checkpoint import (
     build_classic,
@@ -112,7 +112,9 @@ def test_logits_are_those_of_the_file_all_the_way(tmp_path, original, make_examp
     }  # fmt: skip
     spec = converted.encoder.spec
     assert (spec.reads, spec.style, spec.max_tokens, spec.token_types) == ("cls", "marked_pair", 24, True)
-    graph = OnnxModel(build_graph(read_weights(converted.model), spec).SerializeToString(), pad=0, spec=spec)
+    graph = OnnxModel(
+        build_graph(read_classifier(converted.model), spec).SerializeToString(), pad=0, spec=spec
+    )
     exported = graph.logits(converted.encoder.encode(examples))
     np.testing.assert_allclose(exported, wanted, rtol=0, atol=1e-4)
 

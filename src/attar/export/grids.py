@@ -1,7 +1,7 @@
 """The int8 form of a linear layer: the grid of its inputs and the codes of its weights.
 
 What calibration chooses (``attar.export.calibrate``), the graph writes (``attar.export.graph``) and
-quantisation-aware training learns with (``attar.distillation.quantised``).
+quantisation-aware training learns with (``attar.export.tuning``).
 """
 
 from __future__ import annotations

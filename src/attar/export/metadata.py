@@ -25,7 +25,7 @@ def with_metadata(proto: onnx.ModelProto, artifact: Artifact, tokenizer: str) ->
 
     described = onnx.ModelProto()
     described.CopyFrom(proto)
-    properties = {
+    properties = {entry.key: entry.value for entry in proto.metadata_props} | {
         "attar.version": artifact.versions.get("attar", ""),
         "attar.task": artifact.task.name,
         "attar.labels": text(list(artifact.task.labels)),

@@ -26,16 +26,21 @@ from attar.export.taps import Calibration, Taps
 from attar.export.weights import ClassifierWeights, linear_modules, query_factor, read_weights
 from attar.models.checkpoint import Checkpoint
 from attar.recipe import DistillRecipe
+from attar.scoring.session import OnnxModel
 from attar.task import Example
+from attar.text.buckets import sorted_batches
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from attar.distillation.quantised import RoundedLinear
+    from attar.export.tuning import RoundedLinear
 
 __all__ = ["Int8Form", "TuningData", "choose_form", "tune_form"]
 
 Array = NDArray[np.float32]
+
+_BATCH = 16
+_NEARLY_ALL = 99  # percent; beyond it lie confident examples, whose larger logits move further
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,16 +52,29 @@ class Int8Form:
         shifts: What they were equalised with, layer by layer.
         grids: Of every linear layer but the head's, by its name.
         calibration: What all of it was chosen on.
+        tie_margin: How near the best two logits are where a second look is due.
     """
 
     weights: ClassifierWeights
     shifts: Sequence[LayerShifts]
     grids: Mapping[str, LayerGrid]
     calibration: Calibration
+    tie_margin: float = 0.0
 
     def graph(self) -> onnx.ModelProto:
         """The int8 graph."""
-        return build_graph(self.weights, self.calibration.spec, self.grids)
+        return build_graph(self.weights, self.calibration.spec, self.grids, self.tie_margin)
+
+    def with_tie_margin(self) -> Int8Form:
+        """The form with a margin that nearly all changes of the first look against the second stay below."""
+        encodings, pad, spec = self.calibration
+        model = OnnxModel(self.graph().SerializeToString(), pad=pad, spec=spec)
+        moved = []
+        for rows in sorted_batches([len(e.ids) for e in encodings], _BATCH):
+            batch = [encodings[i] for i in rows]
+            quick, fine = (_gaps(model.look(batch, fine=look)) for look in (False, True))
+            moved.append(np.abs(quick - fine))
+        return replace(self, tie_margin=float(np.percentile(np.concatenate(moved), _NEARLY_ALL)))
 
     def errors(self) -> dict[str, float]:
         """Each linear layer's relative error, given exact inputs."""
@@ -84,41 +102,47 @@ def choose_form(weights: ClassifierWeights, calibration: Calibration) -> Int8For
         lows, highs = zip(*users[id(matrix)], strict=True)  # shared layers share the grid
         copies = _copies(shifts, layer, len(matrix))
         grids[layer] = LayerGrid(ActivationRange(min(lows), max(highs)), weight_steps(matrix, copies), copies)
-    return Int8Form(equal, shifts, round_weights(taps, grids), calibration)
+    return Int8Form(equal, shifts, round_weights(taps, grids), calibration).with_tie_margin()
+
+
+def _gaps(logits: Array) -> Array:
+    """[B] the best logit less the second best."""
+    best = np.sort(logits, 1)
+    return best[:, -1] - best[:, -2]
 
 
 class TuningData(NamedTuple):
     """What a form is tuned on.
 
     Attributes:
-        answers: The checkpoint's logits [N, C] for "train" and "dev".
-        splits: Those examples.
+        train: Examples to learn from.
+        dev: Examples to report on.
         settings: Epochs, rate, precision.
         folder: Gets the training's state, so that a killed one goes on.
     """
 
-    answers: Mapping[str, Array]
-    splits: Mapping[str, Sequence[Example]]
+    train: Sequence[Example]
+    dev: Sequence[Example]
     settings: DistillRecipe
     folder: Path
 
 
 def tune_form(form: Int8Form, checkpoint: Checkpoint, data: TuningData) -> Int8Form:
     """Train a copy of the checkpoint's weights for a form's grids; the checkpoint stays what it is."""
-    from attar.distillation.quantised import learn_rounded
+    from attar.export.tuning import learn_rounded
 
     student = replace(checkpoint, model=copy.deepcopy(checkpoint.model))
-    layers = list(_rounded_layers(form, student))
-    learn_rounded(student, layers, data.answers, data.splits, data.settings, data.folder)
+    learn_rounded(student, checkpoint, list(_rounded_layers(form, student)), *data)
     grids = {name: replace(grid, table=None) for name, grid in form.grids.items()}
-    return replace(form, weights=equalise(read_weights(student.model), form.shifts), grids=grids)
+    tuned = replace(form, weights=equalise(read_weights(student.model), form.shifts), grids=grids)
+    return tuned.with_tie_margin()
 
 
 def _rounded_layers(form: Int8Form, student: Checkpoint) -> Iterator[tuple[nn.Linear, RoundedLinear]]:
     """The student's linear layers and how they are rounded; they start from the form's codes."""
     import torch
 
-    from attar.distillation.quantised import RoundedLinear
+    from attar.export.tuning import RoundedLinear
 
     done = set()
     for name, module in linear_modules(student.model).items():
@@ -131,7 +155,8 @@ def _rounded_layers(form: Int8Form, student: Checkpoint) -> Iterator[tuple[nn.Li
         step, zero = grid.range.scale_and_zero()
         parts = (centre, width, np.float32(step), np.float32(zero), steps, grid.reach.astype(np.float32))
         with torch.no_grad():
-            table = grid.codes(np.empty((0, 0), np.float32)) * steps / width[:, None]
+            assert grid.table is not None, "a chosen form has its codes"
+            table = grid.table * steps / width[:, None]
             start = torch.from_numpy(np.ascontiguousarray(table.T, np.float32))
             module.bias.add_((module.weight - start) @ torch.from_numpy(centre))
             module.weight.copy_(start)

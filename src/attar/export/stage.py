@@ -51,6 +51,7 @@ __all__ = ["export_checkpoint"]
 
 _LOG = logging.getLogger(__name__)
 _PACKAGES = ("attar", "torch", "transformers", "tokenizers", "onnx", "onnxruntime", "numpy")
+_BATCH = 16
 _STATE = "state"  # what attar.run leaves out of a stage's outputs
 
 
@@ -94,7 +95,7 @@ def export_checkpoint(
     fp32_logits = batched_logits(fp32, subject.encodings)
     passed = check_fp32(subject.answers, fp32_logits)
     try:
-        found = _int8(subject, fp32, (dev, train), recipe, out / _STATE)
+        found = _int8(subject, (dev, train), recipe, out / _STATE)
         check_int8(found.figures, recipe, found.form.errors)
         parity = passed | found.figures | check_invariance(found.model, subject.encodings, subject.max_tokens)
     except ParityError as error:
@@ -166,7 +167,6 @@ class _Measured:
 
 def _int8(
     subject: _Subject,
-    fp32: OnnxModel,
     splits: tuple[Sequence[Example], Sequence[Example]],
     recipe: ExportRecipe,
     state: Path,
@@ -184,7 +184,6 @@ def _int8(
         return plain
     why = "; ".join(failed) or f"macro-F1 loss {loss:.2%} (qat_above {recipe.qat_above:.2%})"
     _LOG.info("export: int8: %s. It learns the rounding now.", why)
-    answers = {"train": batched_logits(fp32, encoder.encode(train)), "dev": predict_logits(checkpoint, dev)}
     settings = DistillRecipe(
         epochs=recipe.qat_epochs,
         learning_rate=recipe.qat_learning_rate,
@@ -194,8 +193,9 @@ def _int8(
         head="random",
     )
     # A state of another checkpoint or other settings is no state of this training.
-    mark = hashlib.sha256(answers["train"].tobytes() + settings.model_dump_json().encode()).hexdigest()[:12]
-    data = TuningData(answers, {"train": train, "dev": dev}, settings, state / mark)
+    identity = predict_logits(checkpoint, train[:_BATCH]).tobytes() + settings.model_dump_json().encode()
+    mark = hashlib.sha256(identity).hexdigest()[:12]
+    data = TuningData(train, dev, settings, state / mark)
     tuned = _Measured.of(subject, tune_form(plain.form, checkpoint, data), recipe.qat_epochs)
     shutil.rmtree(state)
 

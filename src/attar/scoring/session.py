@@ -2,6 +2,10 @@
 
 The one place that runs an exported graph; export's parity check and the predictor both stand on
 it, so what is verified is what scores.
+
+An int8 graph looks twice where its answer is nearly a tie: if the best two logits of an example are
+nearer than the graph's own margin, it computes that example again, with the inputs of its layers
+in two uint8 parts, sixteen bits together. Whether it does depends on the example alone.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime as ort
@@ -18,7 +23,18 @@ from numpy.typing import NDArray
 from attar.errors import ArtifactError
 from attar.text.encoding import Encoding, InputSpec, model_inputs
 
-__all__ = ["OnnxModel"]
+__all__ = ["FINE", "TIE_MARGIN", "OnnxModel"]
+
+FINE = "fine"
+"""The input that asks an int8 graph for the second look."""
+TIE_MARGIN = "attar.tie_margin"
+"""The metadata of an int8 graph that says how near two logits are nearly a tie."""
+
+
+class _Opened(NamedTuple):
+    session: ort.InferenceSession
+    tie_margin: float | None
+    """None where the graph looks once."""
 
 
 class OnnxModel:
@@ -37,7 +53,7 @@ class OnnxModel:
         self._source = source
         self._pad = pad
         self._spec = spec
-        self._session: ort.InferenceSession | None = None
+        self._opened: _Opened | None = None
         self._lock = threading.Lock()
         self._pid = os.getpid()
 
@@ -45,7 +61,7 @@ class OnnxModel:
         return {"_source": self._source, "_pad": self._pad, "_spec": self._spec}
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state, _session=None, _pid=os.getpid(), _lock=threading.Lock())
+        self.__dict__.update(state, _opened=None, _pid=os.getpid(), _lock=threading.Lock())
 
     def logits(self, encodings: Sequence[Encoding], length: int | None = None) -> NDArray[np.float32]:
         """Logits [B, C] of one batch.
@@ -54,33 +70,57 @@ class OnnxModel:
             encodings: B of them.
             length: Pad to this many tokens; None pads to the longest.
         """
+        margin = self._ready().tie_margin
+        logits = self.look(encodings, length)
+        if margin is not None:
+            best = np.sort(logits, 1)
+            ties = np.flatnonzero(best[:, -1] - best[:, -2] < margin).tolist()
+            if ties:
+                logits[ties] = self.look([encodings[i] for i in ties], length, fine=True)
+        return logits
+
+    def look(
+        self, encodings: Sequence[Encoding], length: int | None = None, *, fine: bool = False
+    ) -> NDArray[np.float32]:
+        """Logits [B, C] of one pass; see ``logits``.
+
+        Args:
+            encodings: B of them.
+            length: Pad to this many tokens; None pads to the longest.
+            fine: The second look of an int8 graph.
+        """
+        opened = self._ready()
         inputs = model_inputs(encodings, self._pad, self._spec, length)
-        (logits,) = self._ready().run(["logits"], inputs)
+        if opened.tie_margin is not None:
+            inputs[FINE] = np.array(fine)
+        (logits,) = opened.session.run(["logits"], inputs)
         return np.asarray(logits, np.float32)
 
-    def _ready(self) -> ort.InferenceSession:
+    def _ready(self) -> _Opened:
         if self._pid != os.getpid():
             # A fork: one of the parent's other threads may have held the lock.
             self._lock = threading.Lock()
-            self._session = None
+            self._opened = None
             self._pid = os.getpid()
-        session = self._session
-        if session is None:
+        opened = self._opened
+        if opened is None:
             with self._lock:
-                session = self._session or self._open()
-                self._session = session
-        return session
+                opened = self._opened or self._open()
+                self._opened = opened
+        return opened
 
-    def _open(self) -> ort.InferenceSession:
+    def _open(self) -> _Opened:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         source = self._source if isinstance(self._source, bytes) else str(self._source)
         try:
-            return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+            session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's own errors share no public base
             where = "the exported graph" if isinstance(source, bytes) else source
             raise ArtifactError(
                 f"{where} cannot be opened by ONNX Runtime {ort.__version__}: {str(error)[:200]}"
             ) from error
+        margin = session.get_modelmeta().custom_metadata_map.get(TIE_MARGIN)
+        return _Opened(session, None if margin is None else float(margin))

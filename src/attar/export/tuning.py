@@ -10,14 +10,12 @@ arXiv:1712.05877, section 3).
 from __future__ import annotations
 
 import contextlib
-import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the field's usual name
 
@@ -104,19 +102,18 @@ def rounded_forward(words: nn.Embedding, layers: Sequence[tuple[nn.Linear, Round
 class SameAnswers(Objective):
     """The model's answers and hidden states, against those of the model as it was, on the same tokens.
 
-    1/C sum_c (s_c - t_c)^2 of the logits, plus ``hidden_weight`` times the mean over the layers of
+    1/C sum_c (s_c - t_c)^2 of the logits, plus the mean over the layers of
     |h - g|^2 / |g - mean g|^2, summed over the real tokens of an example and over the batch below
     the line. The tokens that ``token_dropout`` hides are hidden from both: what is left is nearer to
     a tie than texts that were learnt by heart.
 
     Args:
         teacher: The model as it was.
-        hidden_weight: See above.
     """
 
-    def __init__(self, teacher: nn.Module, hidden_weight: float) -> None:
+    def __init__(self, teacher: nn.Module) -> None:
         super().__init__()
-        self.teacher, self.hidden_weight = [teacher], hidden_weight  # a list: it is not trained
+        self.teacher = [teacher]  # a list: it is not trained
 
     def forward(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: torch.Tensor
@@ -134,14 +131,15 @@ class SameAnswers(Objective):
             spread = ((its - mean).square() * real).sum() / len(rows)
             hidden = hidden + ((mine - its).square() * real).sum((1, 2)) / spread
         layers = len(found.hidden_states) - 1
-        return {"logits": logits, "hidden": self.hidden_weight * hidden / layers}
+        return {"logits": logits, "hidden": hidden / layers}
 
 
 def learn_rounded(
     student: Checkpoint,
+    teacher: Checkpoint,
     layers: Sequence[tuple[nn.Linear, RoundedLinear]],
-    answers: Mapping[str, NDArray[np.float32]],
-    splits: Mapping[str, Sequence[Example]],
+    train: Sequence[Example],
+    dev: Sequence[Example],
     settings: DistillRecipe,
     folder: Path,
 ) -> FitResult:
@@ -149,19 +147,17 @@ def learn_rounded(
 
     Args:
         student: The model as it starts.
-        layers: Its linear layers and how they are rounded.
-        answers: Logits [N, C] of the model as it was, for "train" and "dev".
-        splits: The examples of "train" and "dev"; dev chooses nothing, it is only reported.
-        settings: The loop's settings; what it learns from is set here.
+        teacher: The model as it was.
+        layers: The student's linear layers and how they are rounded.
+        train: What it learns on; their labels are not read.
+        dev: Examples that choose nothing: how many keep their label is reported.
+        settings: The loop's settings.
         folder: Gets the loop's metrics and, while it runs, its state: a killed training goes on there.
 
     Returns:
         How it went; the score is the share of dev examples with the label of before.
     """
-    train, dev = splits["train"], splits["dev"]
-    import os
-    objective = SameAnswers(copy.deepcopy(TEACHER), float(os.environ.get("HW","0")))
-    before = answers["dev"]
+    before = predict_logits(teacher, dev)
 
     def agreement() -> DevScore:
         logits = predict_logits(student, dev)
@@ -173,7 +169,7 @@ def learn_rounded(
         result = fit(
             student,
             student.encoder.encode(train),
-            objective,
+            SameAnswers(teacher.model),
             settings,
             evaluate=agreement,
             folder=folder,
