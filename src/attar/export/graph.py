@@ -11,10 +11,11 @@ ends at the longest input. fp32 and int8 differ in the linear layers and the wor
            and one of what that leaves over; their products are added
 
 An int8 graph holds int8 and fine as the two branches of an If; ``attar.scoring.session`` asks for the
-second where the first is nearly a tie, a few examples in a hundred. One fixed scale has to serve a whole input; ``attar.export.equalise`` rewrites the classifier so that
-it does. ONNX Runtime's dynamic quantisation is slower and takes the scale from the whole
-batch, so that a review's answer would depend on its neighbours. Everything else (norms, softmax,
-GELU, attention products, the head) stays fp32. All of it is exact under padding.
+second where the first is nearly a tie, a few examples in a hundred. One fixed scale has to serve a
+whole input; ``attar.export.equalise`` rewrites the classifier so that it does. ONNX Runtime's dynamic
+quantisation is slower and takes the scale from the whole batch, so that a review's answer would
+depend on its neighbours. Everything else (norms, softmax, GELU, attention products, the head) stays
+fp32. All of it is exact under padding.
 """
 
 from __future__ import annotations
