@@ -38,7 +38,7 @@ from attar.files import whole_file
 from attar.models.checkpoint import load_checkpoint, predict_logits
 from attar.recipe import Recipe, make_recipe
 from attar.records.prepared import load_split
-from attar.stages import distill, prepare, train
+from attar.stages import distill, prepare, pretrain, train
 from attar.task import Example, Task
 
 HERE = Path(__file__).resolve().parent
@@ -104,13 +104,10 @@ class Plan:
         if model.shape:
             parts.append(self.tree["shapes"][model.shape])
         parts.append(chosen.get(model.row, {}))
-        for part in parts:
-            for key, value in part.items():
-                *sections, last = key.split(".")
-                node = tree
-                for section in sections:
-                    node = node.setdefault(section, {})
-                node[last] = value
+        if row.get("start") == "general":
+            begun = str(self.folder(Model("general", "student", model.shape)))
+            parts.append({"student.start": "pretrained", "student.from_checkpoint": begun})
+        _set(tree, parts)
         if "after" in chosen:
             tree["train"]["encoder"] = str(self.folder(Model(chosen["after"], "teacher")))
         if "terms" in chosen:
@@ -121,9 +118,29 @@ class Plan:
             tree["data"]["sources"] = [str(self.out / model.of / "rows.jsonl")]
         return make_recipe(tree | {"seed": model.seed}, where=str(path), folder=path.parent)
 
+    def general(self, shape: str) -> Recipe:
+        """The recipe of the general stage of a shape."""
+        chosen = self.tree["general"]
+        tree: dict[str, Any] = {"name": "general", "pretrain": {"texts": chosen["texts"]}}
+        encoder = str(self.folder(Model(chosen["after"], "teacher")))
+        margin = {"student.vocab_margin": self.tree["settings"]["student.vocab_margin"]}
+        _set(tree, [margin, chosen["settings"], self.tree["shapes"][shape], {"pretrain.encoder": encoder}])
+        return make_recipe(tree, where="strength.toml")
+
     def _row(self, row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         below = self._row(self.tree["rows"][row["over"]]) if "over" in row else []
         return [*below, row.get("settings", {})]
+
+
+def _set(tree: dict[str, Any], parts: Sequence[Mapping[str, Any]]) -> None:
+    """Put settings of dotted keys into a recipe's tree, one part over the other."""
+    for part in parts:
+        for key, value in part.items():
+            *sections, last = key.split(".")
+            node = tree
+            for section in sections:
+                node = node.setdefault(section, {})
+            node[last] = value
 
 
 def cut_labels(plan: Plan, of: str) -> None:
@@ -184,6 +201,13 @@ def make(plan: Plan, model: Model) -> bool:
         train(recipe, data, folder)
     else:
         names = plan.tree["rows"][model.row].get("teachers", ["teacher"])
+        begun = plan.folder(Model("general", "student", model.shape))
+        if recipe.student.start == "pretrained" and not (begun / "attar.json").is_file():
+            with claimed(plan.out / "general" / "claims" / model.shape) as mine:
+                if not mine:
+                    return False
+                covered = [plan.data(of) for of in plan.tree["general"]["covers"]]
+                pretrain(plan.general(model.shape), covered, begun)
         teachers = [name if name == "linear" else plan.folder(Model(model.of, name)) for name in names]
         if not all(
             name == "linear" or answers_path(plan, Model(model.of, name), "dev").is_file() for name in names
