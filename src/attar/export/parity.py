@@ -53,12 +53,13 @@ class Answers(NamedTuple):
     num_dev: int
 
 
-def batched_logits(model: OnnxModel, encodings: Sequence[Encoding]) -> NDArray[np.float32]:
-    """Logits [N, C] of an exported model, in the order of the encodings; N > 0."""
+def batched_logits(
+    logits: Callable[[Sequence[Encoding]], NDArray[np.float32]], encodings: Sequence[Encoding]
+) -> NDArray[np.float32]:
+    """Logits [N, C] of an exported model (``OnnxModel.logits``), in the encodings' order; N > 0."""
     order = sorted_batches([len(e.ids) for e in encodings], _BATCH)
-    parts = [model.logits([encodings[i] for i in rows]) for rows in order]
-    logits = np.concatenate(parts)
-    return logits[np.argsort([i for rows in order for i in rows])]
+    parts = [logits([encodings[i] for i in rows]) for rows in order]
+    return np.concatenate(parts)[np.argsort([i for rows in order for i in rows])]
 
 
 def check_fp32(reference: Answers, logits: NDArray[np.float32]) -> dict[str, Any]:

@@ -70,14 +70,20 @@ class OnnxModel:
             encodings: B of them.
             length: Pad to this many tokens; None pads to the longest.
         """
-        margin = self._ready().tie_margin
         logits = self.look(encodings, length)
-        if margin is not None:
-            best = np.sort(logits, 1)
-            ties = np.flatnonzero(best[:, -1] - best[:, -2] < margin).tolist()
-            if ties:
-                logits[ties] = self.look([encodings[i] for i in ties], length, fine=True)
+        ties = self.near_ties(logits)
+        if ties:
+            logits[ties] = self.look([encodings[i] for i in ties], length, fine=True)
         return logits
+
+    def near_ties(self, logits: NDArray[np.float32]) -> list[int]:
+        """Rows of a first look's logits [B, C] that need a second."""
+        margin = self._ready().tie_margin
+        if margin is None:
+            return []
+        best = np.sort(logits, 1)
+        ties: list[int] = np.flatnonzero(best[:, -1] - best[:, -2] < margin).tolist()
+        return ties
 
     def look(
         self, encodings: Sequence[Encoding], length: int | None = None, *, fine: bool = False
