@@ -204,7 +204,8 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
     "distill.unlabelled": {
         "sources": "Files, folders, MongoDB collections, as in `data.sources`; only the text is read, and a "
         "`.txt` file without a form holds one review a line.",
-        "terms": "Terms to look for beside those of the training split: a list, or a file of one a line.",
+        "terms": "Terms to look for beside those of the training split of two characters or more: a list, or "
+        "a file of one a line.",
         "per_term": "Most places of a term that are put to the teachers.",
         "min_confidence": "Least top prob of the teachers' mean logits, calibrated on dev.",
         "balance": "How the predicted labels share `limit`: as they come, by the square root of their "

@@ -56,6 +56,13 @@ def test_plain_lines_give_every_known_term(lines):
     assert found.counts["asked"] == found.counts["found"] == 4
 
 
+def test_a_training_term_of_one_character_is_looked_for_only_if_it_is_named(lines):
+    train = [*TRAIN, example("泵坏了", "泵", "消极")]
+    path = lines("口红送了泵")
+    assert spans(find(path, train)) == [("口红送了泵", "口红")]
+    assert spans(find(path, train, terms=["泵"])) == [("口红送了泵", "口红"), ("口红送了泵", "泵")]
+
+
 def test_other_forms_are_read_for_their_text_alone(tmp_path):
     table = tmp_path / "export.csv"
     table.write_text("id,review,label,term\n1,口红不错,没见过,不在\n1,口红不错,另一个,\n2,,,\n", "utf-8")

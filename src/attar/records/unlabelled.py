@@ -54,8 +54,10 @@ def unlabelled_examples(
     """Find the terms in the sources of ``distill.unlabelled``.
 
     Of reviews that say the same, or nearly, the first is kept. A review that is one of dev or test,
-    or nearly, is left out, and so is a term of a training review that is labelled there. A task of
-    single sentences has no terms: each review is one example.
+    or nearly, is left out, and so is a term of a training review that is labelled there. A training
+    term of one character is not looked for, as most of its places are parts of other words; one in
+    ``distill.unlabelled.terms`` is. A task of single sentences has no terms: each review is one
+    example.
 
     Args:
         recipe: The sources, how texts are normalised, how near two reviews are one, and the seed.
@@ -75,8 +77,8 @@ def unlabelled_examples(
     counts: Counter[str] = Counter()
     finder = None
     if task.has_term:
-        terms = [*(example.term for example in train), *read_terms(settings.terms)]
-        finder = TermFinder(terms, recipe.encode.normalise)
+        known = (example.term for example in train if len(example.term) > 1)
+        finder = TermFinder([*known, *read_terms(settings.terms)], recipe.encode.normalise)
         counts["terms"] = len(finder.terms)
     pairs = [pair for text in _texts(recipe, beside, counts) for pair in _pairs(text, finder)]
     counts["found"] = len(pairs)
