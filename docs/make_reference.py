@@ -369,6 +369,8 @@ def _default(one: Mapping[str, Any], required: bool) -> str:
     value = one.get("default")
     if value is None:
         return "not set"
+    if isinstance(value, list):  # a table that only names a preset is written as that name
+        value = [each["preset"] if isinstance(each, dict) else each for each in value]
     if isinstance(value, dict) and value:
         return "its own"
     return f"`{json.dumps(value, ensure_ascii=False)}`"

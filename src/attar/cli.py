@@ -156,11 +156,11 @@ def pretrain(
     encoder's own masked-language-model training: then set `train.encoder` to the result.
     """
     from attar import stages
-    from attar.recipe import SourceRecipe, load_recipe
+    from attar.recipe import SourceRecipe, expand_variables, load_recipe
 
     loaded = load_recipe(recipe, overrides or ())
     if texts:
-        named = tuple(SourceRecipe(path=path) for path in texts)
+        named = tuple(SourceRecipe(path=expand_variables(one) if "://" in one else one) for one in texts)
         loaded = loaded.model_copy(update={"pretrain": loaded.pretrain.model_copy(update={"texts": named})})
     stages.pretrain(loaded, data or (), out)
     typer.echo(f"pretrained: {out}")

@@ -132,8 +132,7 @@ def _fit_and_save(
     if is_first_process():
         save_checkpoint(replace(checkpoint, notes=notes), out)
         TrainingStates(out / "state").clear()
-    rate = pieces.num_train * settings.epochs / max(result.seconds, 1e-9)
-    _LOG.info("pretrain: held-out loss %.4f, %.0f pieces/s", -result.best_score, rate)
+    _LOG.info("pretrain: held-out loss %.4f", -result.best_score)
     return out
 
 
@@ -141,7 +140,9 @@ def _held_out_loss(
     checkpoint: Checkpoint, pieces: Pieces, objective: Objective, seed: int
 ) -> Callable[[], DevScore]:
     """A function that gives minus the objective's mean loss on held-out pieces as the score."""
-    rows = list(range(pieces.num_train, len(pieces)))[:_MOST_HELD_OUT]
+    count = min(_MOST_HELD_OUT, len(pieces) - pieces.num_train)
+    # Spread over all of them: sources and their parts stand one after the other.
+    rows = np.linspace(pieces.num_train, len(pieces) - 1, count).astype(int).tolist()
     held = [pieces[row] for row in rows]
     batches = sorted_batches([len(encoding.ids) for encoding in held], 32)
 
@@ -210,7 +211,8 @@ def _student(recipe: Recipe, teacher: Checkpoint, data: Sequence[Path], pieces: 
         used=pieces.used_ids(),
     )
     # The fused attention's gradient is slow on a CPU where heads are as narrow as a student's.
-    student.model.set_attn_implementation("eager")
+    if not torch.cuda.is_available():
+        student.model.set_attn_implementation("eager")
     return _without_task(recipe, student)
 
 
