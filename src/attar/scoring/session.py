@@ -30,6 +30,8 @@ FINE = "fine"
 TIE_MARGIN = "attar.tie_margin"
 """The metadata of an int8 graph that says how near two logits are nearly a tie."""
 
+_SLOWER = ["SkipLayerNormFusion"]  # on a CPU the fused kernel takes several times the add and the norm
+
 
 class _Opened(NamedTuple):
     session: ort.InferenceSession
@@ -122,7 +124,9 @@ class OnnxModel:
         options.log_severity_level = 3
         source = self._source if isinstance(self._source, bytes) else str(self._source)
         try:
-            session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+            session = ort.InferenceSession(
+                source, options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOWER
+            )
         except Exception as error:  # ONNX Runtime's own errors share no public base
             where = "the exported graph" if isinstance(source, bytes) else source
             raise ArtifactError(
