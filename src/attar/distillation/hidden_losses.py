@@ -33,7 +33,8 @@ def hidden_mse(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor 
     Returns:
         [B].
     """
-    return token_mean((student.float() - teacher.float()).square().mean(-1), mask)
+    squares = F.mse_loss(student.float(), teacher.float(), reduction="none")
+    return token_mean(squares.mean(-1), mask)
 
 
 def cosine_loss(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:

@@ -30,6 +30,7 @@ from attar.training.metrics_log import MetricsLog
 from attar.training.optimisers import build_optimiser
 from attar.training.placement import place_training
 from attar.training.plan import StepPlan
+from attar.training.quick_dropout import quick_dropout
 from attar.training.schedules import schedule_factor
 from attar.training.state import TrainingStates
 
@@ -58,6 +59,9 @@ class Objective(nn.Module, ABC):
         self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: torch.Tensor
     ) -> dict[str, torch.Tensor]:
         """Run the model and compare.
+
+        It runs in the training's precision: products of matrices are in bf16 or fp16 where that is
+        chosen. Losses are to be computed in single precision.
 
         Args:
             model: The model in training.
@@ -192,6 +196,7 @@ class _Fit:
         with (
             self.log.opened(after_step=self.step),
             progress_bar(name, self.total_steps, self.step) as advance,
+            quick_dropout(self.model),
         ):
             for rows in self.plan.batches_after(self.step):
                 losses = self._train_step(rows)
@@ -238,9 +243,10 @@ class _Fit:
                 inputs = batch_to(self.checkpoint, [self.encodings[i] for i in part], self.accelerator.device)
                 if self.recipe.token_dropout:
                     self._hide_tokens(inputs["input_ids"])
-                losses = self.objective(
-                    self.wrapped, inputs, torch.tensor(part, device=self.accelerator.device)
-                )
+                with self.accelerator.autocast():
+                    losses = self.objective(
+                        self.wrapped, inputs, torch.tensor(part, device=self.accelerator.device)
+                    )
                 # Processes are averaged, so that each counts its own share of the global batch.
                 share = (world if mine else 0) / len(rows)
                 loss = torch.stack([value.sum() for value in losses.values()]).sum() * share

@@ -1,0 +1,113 @@
+"""Dropout that costs a processor little: all trainings on a CPU go through it (``attar.training.fit``).
+
+torch draws a double for every number that dropout may hide, one after the other, unless the
+processor is Intel's; with dropout on attentions it also leaves its fused kernel for one that
+computes in single precision and looks for rows without keys. Both together are a fifth of a small
+student's step. Here a draw of 64 bits decides four numbers and attention is computed as
+it is written down (Vaswani et al. 2017, arXiv:1706.03762, equation 1). What is learnt is the same:
+each number is hidden with the same probability, to 1 in 65,536, and the draws come from torch's
+generator, so that a seed repeats a training and a resumed one goes on alike.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["dropped", "quick_dropout"]
+
+_ATTENTION = "attar_dropout"
+_STEPS = 1 << 16  # what 16 bits can count
+
+
+@contextlib.contextmanager
+def quick_dropout(model: PreTrainedModel) -> Iterator[None]:
+    """While it is open, a model on a CPU drops out quickly; on another device nothing changes.
+
+    Args:
+        model: Its parameters and their names stay as they are.
+    """
+    if model.device.type != "cpu":
+        yield
+        return
+    replaced = [
+        (parent, name, child)
+        for parent in model.modules()
+        for name, child in parent.named_children()
+        if type(child) is nn.Dropout
+    ]
+    attention = model.config._attn_implementation
+    for parent, name, child in replaced:
+        setattr(parent, name, _QuickDropout(child.p))
+    if attention == "sdpa":
+        _register_attention()
+        model.set_attn_implementation(_ATTENTION)
+    try:
+        yield
+    finally:
+        for parent, name, child in replaced:
+            setattr(parent, name, child.train(parent.training))
+        model.set_attn_implementation(attention)
+
+
+def dropped(values: torch.Tensor, share: float) -> torch.Tensor:
+    """Hide a random share of some numbers, and scale the others up so that their expectation stays.
+
+    Args:
+        values: On the CPU, of any shape.
+        share: From 0 to below 1, taken to the next 1 / 65,536.
+
+    Returns:
+        The same shape and precision: 0, or the value / (1 - share).
+    """
+    hidden = round(share * _STEPS)
+    count = values.numel()
+    draws = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+    kept = draws[:count].view(values.shape) >= hidden - _STEPS // 2
+    return values * kept.to(values.dtype).mul_(_STEPS / (_STEPS - hidden))
+
+
+class _QuickDropout(nn.Dropout):
+    """``nn.Dropout`` by ``dropped``."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name
+        return dropped(input, self.p) if self.training and self.p else input
+
+
+def _attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **options: Any,  # noqa: ANN401 - whatever a model passes to any of its attentions
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """transformers' interface: [B, H, T, D] each, a mask true at real keys -> [B, T, H, D]."""
+    if not dropout or scaling is None:
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
+        )
+    scores = (query * scaling) @ key.transpose(-1, -2)
+    if attention_mask is not None:
+        scores = scores.masked_fill(~attention_mask, -torch.inf)
+    probs = scores.softmax(-1, dtype=torch.float32).to(value.dtype)
+    return (dropped(probs, dropout) @ value).transpose(1, 2).contiguous(), None
+
+
+def _register_attention() -> None:
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(_ATTENTION, _attention)
+    AttentionMaskInterface.register(_ATTENTION, sdpa_mask)
