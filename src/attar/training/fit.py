@@ -58,10 +58,7 @@ class Objective(nn.Module, ABC):
     def forward(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """Run the model and compare.
-
-        It runs in the training's precision: products of matrices are in bf16 or fp16 where that is
-        chosen. Losses are to be computed in single precision.
+        """Run the model and compare, in the training's precision; the losses in single precision.
 
         Args:
             model: The model in training.
@@ -243,10 +240,9 @@ class _Fit:
                 inputs = batch_to(self.checkpoint, [self.encodings[i] for i in part], self.accelerator.device)
                 if self.recipe.token_dropout:
                     self._hide_tokens(inputs["input_ids"])
+                indices = torch.tensor(part, device=self.accelerator.device)
                 with self.accelerator.autocast():
-                    losses = self.objective(
-                        self.wrapped, inputs, torch.tensor(part, device=self.accelerator.device)
-                    )
+                    losses = self.objective(self.wrapped, inputs, indices)
                 # Processes are averaged, so that each counts its own share of the global batch.
                 share = (world if mine else 0) / len(rows)
                 loss = torch.stack([value.sum() for value in losses.values()]).sum() * share
