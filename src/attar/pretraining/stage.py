@@ -210,9 +210,6 @@ def _student(recipe: Recipe, teacher: Checkpoint, data: Sequence[Path], pieces: 
         dropout=recipe.pretrain.dropout,
         used=pieces.used_ids(),
     )
-    # The fused attention's gradient is slow on a CPU where heads are as narrow as a student's.
-    if not torch.cuda.is_available():
-        student.model.set_attn_implementation("eager")
     return _without_task(recipe, student)
 
 

@@ -30,7 +30,7 @@ from attar.training.metrics_log import MetricsLog
 from attar.training.optimisers import build_optimiser
 from attar.training.placement import place_training
 from attar.training.plan import StepPlan
-from attar.training.quick_dropout import quick_dropout
+from attar.training.quick_cpu import quick_on_cpu
 from attar.training.schedules import schedule_factor
 from attar.training.state import TrainingStates
 
@@ -193,7 +193,7 @@ class _Fit:
         with (
             self.log.opened(after_step=self.step),
             progress_bar(name, self.total_steps, self.step) as advance,
-            quick_dropout(self.model),
+            quick_on_cpu(self.model),
         ):
             for rows in self.plan.batches_after(self.step):
                 losses = self._train_step(rows)

@@ -1,0 +1,93 @@
+"""A teacher of BERT-base's size that knows something, and a student to teach, from a run folder.
+
+First step of ``benchmarks/distill_speed.py --to-score``. The cost of a teacher goes by its size, so
+the run's own, 12 x 384, is made twice as wide without changing what it answers: every unit stands
+there twice, and whoever reads it gives each of the two half the weight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
+
+from attar.errors import AttarError
+from attar.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from attar.models.encoders import Encoder
+from attar.models.students import build_student
+from attar.recipe import StudentRecipe
+from attar.records.prepared import load_split
+from attar.text.encoding import TextEncoder, texts_read
+from distilling.files import write_split
+
+__all__ = ["doubled", "make_trained"]
+
+_DROPOUT = 0.1
+
+
+def make_trained(folder: Path, data: Path, teacher: Path, seed: int) -> dict[str, float]:
+    """Write train.json, dev.json and the checkpoints teacher/ and student/.
+
+    The student is the 4x312 one, cut from the teacher's layers; its head is random.
+
+    Args:
+        folder: Gets them.
+        data: Written by ``attar prepare``.
+        teacher: A BERT, trained on these data.
+        seed: Of the head.
+
+    Returns:
+        Tokens of a training example: shortest, mean, longest.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    examples = load_split(data, "train")
+    write_split(folder / "train.json", examples)
+    write_split(folder / "dev.json", load_split(data, "dev"))
+    trained = load_checkpoint(teacher)
+    save_checkpoint(replace(trained, model=doubled(trained.model)), folder / "teacher")
+    torch.manual_seed(seed)
+    spec = trained.encoder.spec
+    student = build_student(
+        StudentRecipe(preset="T4-tiny"),
+        Encoder(trained.model, trained.encoder.tokenizer, spec.token_types),
+        texts_read(examples, trained.task, spec.normalise),
+        num_labels=len(trained.task.labels),
+        dropout=_DROPOUT,
+    )
+    encoder = TextEncoder(student.tokenizer, spec)
+    save_checkpoint(Checkpoint(student.model, encoder, trained.task, {"role": "student"}), folder / "student")
+    counts = [len(encoding.ids) for encoding in encoder.encode(examples)]
+    return {"shortest": min(counts), "mean": sum(counts) / len(counts), "longest": max(counts)}
+
+
+@torch.no_grad()
+def doubled(model: PreTrainedModel) -> BertForSequenceClassification:
+    """A BERT classifier of twice the width, with twice the heads, that gives the same logits.
+
+    The mean and the variance of a layer norm are those of its halves.
+
+    Raises:
+        AttarError: The model is no BERT classifier.
+    """
+    if not isinstance(model, BertForSequenceClassification):
+        raise AttarError(f"the teacher is a {type(model).__name__}; expected a BERT classifier")
+    config = model.config.to_dict()
+    for name in ("hidden_size", "num_attention_heads", "intermediate_size"):
+        config[name] = 2 * config[name]
+    wide = BertForSequenceClassification(BertConfig(**config)).eval()
+    modules = dict(model.named_modules())
+    for name, module in wide.named_modules():
+        narrow = modules[name]
+        if isinstance(narrow, nn.Linear):
+            times = module.out_features // narrow.out_features  # the classifier keeps its labels
+            module.weight.copy_(narrow.weight.repeat(times, 2) / 2)
+            module.bias.copy_(narrow.bias.repeat(times))
+        elif isinstance(narrow, nn.Embedding):
+            module.weight.copy_(narrow.weight.repeat(1, 2))
+        elif isinstance(narrow, nn.LayerNorm):
+            module.weight.copy_(narrow.weight.repeat(2))
+            module.bias.copy_(narrow.bias.repeat(2))
+    return wide
