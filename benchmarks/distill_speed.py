@@ -1,4 +1,4 @@
-"""One distillation, textbrewer's way and ours, step by step in one interleaved run.
+r"""One distillation, textbrewer's way and ours, step by step in one interleaved run.
 
     python benchmarks/distill_speed.py --out runs/distill_speed
     python benchmarks/distill_speed.py --out runs/distill_speed --results docs/results.md --rounds 8
@@ -9,6 +9,13 @@ of the project's corpus and have 12 to 70 tokens with mean 38. Each side trains 
 own and takes turns of ``--steps`` steps; there are just as many examples as all turns read. Before
 that the losses of the first batch are compared. Sides are listed by --help. textbrewer must be
 installed: `pip install textbrewer==0.2.1.post1`.
+
+    python benchmarks/distill_speed.py --out runs/distill_score --to-score 0.6 0.7 \
+        --data runs/quickstart/data --teacher runs/quickstart/teacher --epochs 12 --steps 26
+
+measures instead how much CPU time each side needs until its student has that macro-F1 on dev:
+prepared data, their trained teacher (made as wide as BERT-base, see ``distilling.trained``), one
+start for all sides, the same batch size and the same matches (attar's defaults have none).
 """
 
 from __future__ import annotations
@@ -28,9 +35,10 @@ from typing import Any, TextIO
 
 import numpy as np
 from distilling.figures import TITLES, figures_of, speed_table
-from distilling.files import BATCH, make_files
+from distilling.files import BATCH, make_files, read_split
+from distilling.reaching import reached, score_table
+from distilling.workers import Worker, module, side_environment
 from peers.document import machine_line, write_block
-from peers.turns import environment
 
 from attar.errors import AttarError
 from attar.evaluation.machine import machine
@@ -51,6 +59,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rounds", type=int, default=8, help="interleaved turns of every side")
     made.add_argument("--steps", type=int, default=4, help="optimiser steps of a turn")
     made.add_argument("--threads", type=int, default=1, help="of each side's computation")
+    made.add_argument("--to-score", type=float, nargs="+", help="macro-F1 on dev, a fraction; one or more")
+    made.add_argument("--data", type=Path, help="with --to-score: a folder of attar prepare")
+    made.add_argument("--teacher", type=Path, help="with --to-score: a BERT trained on it")
+    made.add_argument("--epochs", type=int, default=12, help="with --to-score: of each side's training")
     made.add_argument("--results", type=Path, help="page whose block is replaced, e.g. docs/results.md")
     return made
 
@@ -61,29 +73,24 @@ def main() -> None:
     args.out = args.out.resolve()  # the sides have another working folder
     args.out.mkdir(parents=True, exist_ok=True)
     try:
-        _compare(args)
+        if args.to_score:
+            _reach(args)
+        else:
+            _compare(args)
     except AttarError as error:
         sys.exit(f"distill_speed: {error}")
 
 
 def _compare(args: argparse.Namespace) -> None:
     begin, load = time.perf_counter(), os.getloadavg()[0]
-    sides = args.sides.split(",")
-    unknown = [name for name in sides if name not in TITLES]
-    if unknown:
-        raise AttarError(f"--sides: unknown {', '.join(unknown)}; known: {', '.join(TITLES)}")
+    sides = _sides(args)
     tokens = _files(args.out / "files", args.rounds * args.steps * BATCH)
     with (args.out / "sides.log").open("w", encoding="utf-8") as log:
         agreement = _agreement(args, log)
         laps = _take_turns(sides, args, log)
-    result = {
-        "command": _command(args),
-        "machine": machine() | {"computes_in_bf16": computes_in_bf16(), "load_before": load},
-        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+    result = _circumstances(args, begin, load) | {
+        "command": _command(args, f"--rounds {args.rounds}"),
         "rounds": args.rounds,
-        "steps": args.steps,
-        "threads": args.threads,
-        "wall_minutes": (time.perf_counter() - begin) / 60,
         "tokens": tokens,
         "agreement": agreement,
         "sides": figures_of(laps, args.steps),
@@ -95,12 +102,91 @@ def _compare(args: argparse.Namespace) -> None:
         write_block(args.results, "distill-speed", "Distillation: steps against textbrewer", lines)
 
 
-def _command(args: argparse.Namespace) -> str:
+def _reach(args: argparse.Namespace) -> None:
+    if args.data is None or args.teacher is None:
+        raise AttarError("--to-score needs --data and --teacher: a prepared folder and a BERT trained on it")
+    begin, load = time.perf_counter(), os.getloadavg()[0]
+    files, sides = args.out / "files", _sides(args)
+    from distilling.trained import make_trained  # which only this way needs
+
+    tokens = make_trained(files, args.data, args.teacher, seed=20)
+    num_laps = args.epochs * (len(read_split(files, "train")) // BATCH // args.steps)
+    shutil.rmtree(args.out / "sides", ignore_errors=True)  # filling the caches is part of what is told
+    laps = _turns_to_score(sides, num_laps, args)
+    figures = reached(laps, args.to_score)
+    targets = " ".join(f"{one:g}" for one in args.to_score)
+    inputs = " ".join(f"--{name} {_short(getattr(args, name))}" for name in ("data", "teacher"))
+    command = _command(args, f"--to-score {targets} {inputs} --epochs {args.epochs}")
+    result = _circumstances(args, begin, load) | {
+        "command": command,
+        "epochs": args.epochs,
+        "targets": args.to_score,
+        "tokens": tokens,
+        "sides": figures,
+    }
+    write_json(args.out / "distill_score.json", result)
+    lines = [_score_text(result), "", *score_table(figures, args.to_score)]
+    print("\n".join(lines))
+    if args.results:
+        write_block(args.results, "distill-score", "Distillation: time to the same score", lines)
+
+
+def _turns_to_score(
+    sides: Sequence[str], num_laps: int, args: argparse.Namespace
+) -> dict[str, list[dict[str, float]]]:
+    """Laps of every side, until its student has the highest of the scores."""
+    laps: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+    with (args.out / "sides.log").open("w", encoding="utf-8") as log:
+        workers = {}
+        for number in range(num_laps):
+            for name in sides if number == 0 else list(workers):
+                if number == 0:
+                    workers[name] = _worker(name, args, log, args.epochs)  # its first lap comes unasked
+                else:
+                    workers[name].go()
+                laps[name].append(workers[name].answer())
+                if laps[name][-1]["score"] >= max(args.to_score):
+                    workers.pop(name).close()
+            if workers:
+                _say(f"lap {number + 1} of {num_laps}: {_standing(laps)}")
+        for worker in workers.values():
+            worker.close()
+    return laps
+
+
+def _standing(laps: dict[str, list[dict[str, float]]]) -> str:
+    return ", ".join(f"{name} {100 * rounds[-1]['score']:.1f}" for name, rounds in laps.items())
+
+
+def _sides(args: argparse.Namespace) -> list[str]:
+    sides: list[str] = args.sides.split(",")
+    unknown = [name for name in sides if name not in TITLES]
+    if unknown:
+        raise AttarError(f"--sides: unknown {', '.join(unknown)}; known: {', '.join(TITLES)}")
+    return sides
+
+
+def _circumstances(args: argparse.Namespace, begin: float, load: float) -> dict[str, Any]:
+    return {
+        "machine": machine() | {"computes_in_bf16": computes_in_bf16(), "load_before": load},
+        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "steps": args.steps,
+        "threads": args.threads,
+        "wall_minutes": (time.perf_counter() - begin) / 60,
+    }
+
+
+def _command(args: argparse.Namespace, *flags: str) -> str:
     """How to do it again, without what is only of this machine."""
     sides = [] if args.sides == ",".join(TITLES) else ["--sides", args.sides]
-    out = f"{args.out.parent.name}/{args.out.name}"
-    counts = [f"--rounds {args.rounds}", f"--steps {args.steps}", f"--threads {args.threads}"]
-    return " ".join(["python benchmarks/distill_speed.py --out", out, *counts, *sides])
+    out = _short(args.out)
+    counts = [f"--steps {args.steps}", f"--threads {args.threads}"]
+    return " ".join(["python benchmarks/distill_speed.py --out", out, *flags, *counts, *sides])
+
+
+def _short(path: Path) -> str:
+    path = path.resolve()
+    return f"{path.parent.name}/{path.name}"
 
 
 def _files(folder: Path, num_examples: int) -> dict[str, float]:
@@ -119,14 +205,14 @@ def _agreement(args: argparse.Namespace, log: TextIO) -> dict[str, float]:
     Raises:
         AttarError: The two sides do not compute the same.
     """
-    command = [*_module("distilling.agreement"), str(args.out / "files"), str(args.out / "agreement")]
+    command = [*module("distilling.agreement"), str(args.out / "files"), str(args.out / "agreement")]
     done = subprocess.run(  # noqa: S603 - our own module
         command,
         check=False,
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
-        env=_environment(args),
+        env=side_environment(args.threads),
         cwd=_BENCHMARKS,
     )
     if done.returncode:
@@ -149,7 +235,7 @@ def _take_turns(
     shutil.rmtree(args.out / "sides", ignore_errors=True)  # filling the caches is part of what is told
     workers = {}
     for name in sides:
-        workers[name] = _Worker(name, args, log)
+        workers[name] = _worker(name, args, log)
         answer = workers[name].answer()
         _say(f"warm: {name}, {answer['setup_cpu_s']:.0f} CPU s before its first step")
     laps: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
@@ -163,53 +249,11 @@ def _take_turns(
     return laps
 
 
-class _Worker:
-    """One side's process, see ``distilling.worker``."""
-
-    def __init__(self, name: str, args: argparse.Namespace, log: TextIO) -> None:
-        self._name = name
-        out = args.out / "sides" / name
-        command = [
-            *_module("distilling.worker"), name,
-            str(args.out / "files"), str(out), str(args.threads), str(args.steps),
-        ]  # fmt: skip
-        self._process = subprocess.Popen(  # noqa: S603 - our own worker
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
-            env=_environment(args), cwd=_BENCHMARKS,
-        )  # fmt: skip
-
-    def go(self) -> None:
-        """Let it train for one turn."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write("\n")
-            self._process.stdin.flush()
-
-    def answer(self) -> dict[str, float]:
-        """Wait for the turn's times.
-
-        Raises:
-            AttarError: The process has ended.
-        """
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise AttarError(f"side {self._name}: its process ended; see sides.log in the output folder")
-        times: dict[str, float] = json.loads(line)
-        return times
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.communicate()
-
-
-def _module(name: str) -> list[str]:
-    return [sys.executable, "-m", name]
-
-
-def _environment(args: argparse.Namespace) -> dict[str, str]:
-    made = environment(args.threads)
-    return made | {"PYTHONPATH": os.pathsep.join((made["PYTHONPATH"], str(_BENCHMARKS.parent / "classic")))}
+def _worker(name: str, args: argparse.Namespace, log: TextIO, epochs: int | None = None) -> Worker:
+    return Worker(
+        name, args.out / "files", args.out,
+        threads=args.threads, steps=args.steps, log=log, epochs=epochs,
+    )  # fmt: skip
 
 
 def _page(result: dict[str, Any]) -> list[str]:
@@ -227,6 +271,19 @@ def _page(result: dict[str, Any]) -> list[str]:
         "the teacher in the precision that `main.distill.py` runs it in)."
     )
     return [text, "", *speed_table(result["sides"])]
+
+
+def _score_text(result: dict[str, Any]) -> str:
+    tokens, host = result["tokens"], result["machine"]
+    return (
+        f"`{result['command']}` on {machine_line(host, result['threads'])}, "
+        f"{'with' if host['computes_in_bf16'] else 'without'} native bf16: sides in turns of "
+        f"{result['steps']} steps, {result['epochs']} epochs at most, {result['wall_minutes']:.0f} minutes, "
+        f"load {host['load_before']:.1f} before. Batch {BATCH}, {tokens['shortest']} to {tokens['longest']} "
+        f"tokens, mean {tokens['mean']:.1f}. The teacher has BERT-base's size; every side's student starts "
+        "from the same weights. Time counts from the start, caches included, to the first lap with that "
+        "macro-F1 on dev, scoring left out."
+    )
 
 
 def _say(message: str) -> None:

@@ -17,7 +17,7 @@ from attar.models.classic_checkpoint import build_classic, save_classic
 from attar.models.classic_files import ClassicFiles
 from attar.task import Example
 
-__all__ = ["BATCH", "NUM_DEV", "STUDENT_CONFIG", "make_files", "read_split", "readme_command"]
+__all__ = ["BATCH", "NUM_DEV", "STUDENT_CONFIG", "make_files", "read_split", "readme_command", "write_split"]
 
 BATCH = 24
 NUM_DEV = 24
@@ -58,8 +58,8 @@ def make_files(folder: Path, num_examples: int) -> dict[str, float]:
     teacher = build_classic(ClassicFiles(folder / "config.json", folder / "vocab.txt"), TASK, LONGEST)
     save_classic(teacher, folder / "gs0.pkl")
     examples = make_traffic(tokenizer, num_examples + NUM_DEV, _SEED)
-    _write_split(folder / "train.json", examples[:num_examples])
-    _write_split(folder / "dev.json", examples[num_examples:])
+    write_split(folder / "train.json", examples[:num_examples])
+    write_split(folder / "dev.json", examples[num_examples:])
     counts = token_counts(tokenizer, examples[:num_examples])
     return {"shortest": min(counts), "mean": sum(counts) / len(counts), "longest": max(counts)}
 
@@ -98,7 +98,8 @@ def read_split(folder: Path, split: str) -> list[Example]:
     return [Example(*row) for row in json.loads((folder / f"{split}.json").read_text("utf-8"))]
 
 
-def _write_split(path: Path, examples: list[Example]) -> None:
+def write_split(path: Path, examples: list[Example]) -> None:
+    """What ``read_split`` reads."""
     rows = [[e.text, e.start, e.end, e.label] for e in examples]
     with whole_file(path) as draft:
         draft.write_text(json.dumps(rows, ensure_ascii=False), "utf-8")

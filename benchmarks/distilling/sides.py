@@ -2,7 +2,7 @@
 
 All start from the same files and teach the same student with the same batch size. attar's sides
 are its real stage, from the caches to the optimiser (``attar.distillation.stage.teach``); only the
-scoring of dev is replaced by the stopwatch. textbrewer's side is its GeneralDistiller in the
+scoring of dev is left to the stopwatch. textbrewer's side is its GeneralDistiller in the
 original's settings: padded to 70, fp32, the teacher along. It gets attar's fused form of the
 original's optimiser, which is faster than the original's.
 """
@@ -21,12 +21,14 @@ from peers.traffic import LONGEST
 
 from attar.distillation.matches import PRESET_MATCHES, Match
 from attar.distillation.stage import teach
-from attar.models.checkpoint import batch_to
+from attar.distillation.teachers import Teacher, load_teacher
+from attar.models.checkpoint import Checkpoint, batch_to, load_checkpoint
 from attar.recipe import DistillRecipe, make_recipe
 from attar.training import stage as training_stage
 from attar.training.bert_adam import BertAdam
 from attar.training.fit import DevScore, fit
 from attar.training.schedules import schedule_factor
+from attar.training.stage import dev_scorer
 from distilling.files import BATCH, read_split, readme_command
 from original.arguments import parse_arguments
 from original.models import load_student, load_teachers
@@ -35,10 +37,11 @@ from original.translate import to_recipe
 if TYPE_CHECKING:
     import textbrewer  # type: ignore[import-untyped]
 
-__all__ = ["TRAININGS", "Watch", "arguments", "distiller_of"]
+__all__ = ["ENDLESS", "TRAININGS", "Watch", "arguments", "distiller_of"]
 
 _MATCHES = ("L4t_hidden_mse", "L4_hidden_smmd")
-_EPOCHS = 1000  # more than will be seen
+ENDLESS = 1000
+"""Epochs: more than will be seen."""
 
 
 class Watch:
@@ -46,12 +49,20 @@ class Watch:
 
     Args:
         start: Called once, when the set-up is done.
-        lap: Called after every ``steps`` steps; ends the training by an exception.
+        lap: Called after every ``steps`` steps with what scores the student on dev, if it wants to
+            know; ends the training by an exception.
         steps: Optimiser steps of a lap.
+        epochs: Of the training; its schedule goes by it.
     """
 
-    def __init__(self, start: Callable[[], None], lap: Callable[[], None], steps: int) -> None:
-        self.start, self.lap, self.steps = start, lap, steps
+    def __init__(
+        self,
+        start: Callable[[], None],
+        lap: Callable[[Callable[[], DevScore]], None],
+        steps: int,
+        epochs: int = ENDLESS,
+    ) -> None:
+        self.start, self.lap, self.steps, self.epochs = start, lap, steps, epochs
 
 
 def arguments(folder: Path, out: Path, *more: str) -> argparse.Namespace:
@@ -89,13 +100,21 @@ def _as_textbrewers(match: Match) -> dict[str, Any]:
     return entry | ({"proj": ["linear", *match.projection]} if match.projection else {})
 
 
+def _models(folder: Path, args: argparse.Namespace) -> tuple[Checkpoint, list[Teacher]]:
+    """The original's files with random weights, or trained checkpoints where the folder has them."""
+    if not (folder / "student").is_dir():
+        return load_student(args), load_teachers(args)
+    student = load_checkpoint(folder / "student")
+    return student, [load_teacher(folder / "teacher", student.task)]
+
+
 def _train_textbrewer(folder: Path, out: Path, watch: Watch) -> None:
-    args = arguments(folder, out)
-    student, teacher = load_student(args), load_teachers(args)[0].checkpoint
+    student, teachers = _models(folder, arguments(folder, out))
+    teacher = teachers[0].checkpoint
     assert teacher is not None
     inputs = batch_to(student, student.encoder.encode(read_split(folder, "train")), length=LONGEST)
     data = torch.utils.data.TensorDataset(
-        *(inputs[name] for name in ("input_ids", "attention_mask", "token_type_ids"))
+        *(inputs[name] for name in ("input_ids", "attention_mask", "token_type_ids") if name in inputs)
     )
     loader = torch.utils.data.DataLoader(data, BATCH, shuffle=True, drop_last=True)
     distiller = distiller_of(teacher.model, student.model, out)
@@ -107,12 +126,12 @@ def _train_textbrewer(folder: Path, out: Path, watch: Watch) -> None:
         }
         for decays in decay
     ]
-    total = _EPOCHS * len(loader)
+    total = watch.epochs * len(loader)
     student.model.train()
     watch.start()
     distiller.train(
         BertAdam(groups, lr=1e-4),
-        _Watched(loader, watch),
+        _Watched(loader, watch, dev_scorer(student, read_split(folder, "dev"))),
         scheduler_class=torch.optim.lr_scheduler.LambdaLR,
         scheduler_args={
             "lr_lambda": lambda step: schedule_factor(
@@ -131,13 +150,15 @@ def _decays(name: str) -> bool:
 class _Watched:
     """A loader that shows the watch every lap: a batch is asked for when the step before it is done."""
 
-    def __init__(self, loader: torch.utils.data.DataLoader[Any], watch: Watch) -> None:
-        self._loader, self._watch, self._step = loader, watch, 0
+    def __init__(
+        self, loader: torch.utils.data.DataLoader[Any], watch: Watch, score: Callable[[], DevScore]
+    ) -> None:
+        self._loader, self._watch, self._score, self._step = loader, watch, score, 0
 
     def __iter__(self) -> Iterator[list[torch.Tensor]]:
         for batch in self._loader:
             if self._step and self._step % self._watch.steps == 0:
-                self._watch.lap()
+                self._watch.lap(self._score)
             self._step += 1
             yield batch
 
@@ -173,10 +194,13 @@ def _teach(folder: Path, out: Path, watch: Watch, args: argparse.Namespace, sett
     """Attar's distil stage with the watch in place of the scoring of dev."""
     train = read_split(folder, "train")
     laps = len(train) // BATCH // watch.steps
-    settings = settings.model_copy(update={"epochs": _EPOCHS, "evaluations_per_epoch": laps})
+    settings = settings.model_copy(update={"epochs": watch.epochs, "evaluations_per_epoch": laps})
+    dev = read_split(folder, "dev")
+    student, teachers = _models(folder, args)
+    score = dev_scorer(student, dev)
 
     def lap() -> DevScore:
-        watch.lap()
+        watch.lap(score)
         return DevScore(0.0)
 
     def timed_fit(*positional: Any, **named: Any) -> object:  # noqa: ANN401 - whatever fit takes
@@ -185,7 +209,7 @@ def _teach(folder: Path, out: Path, watch: Watch, args: argparse.Namespace, sett
 
     with mock.patch.object(training_stage, "fit", timed_fit):
         teach(
-            load_student(args), load_teachers(args), train, read_split(folder, "dev"), settings, out,
+            student, teachers, train, dev, settings, out,
             seed=args.random_seed, notes={"role": "student"}, evaluate=lap,
         )  # fmt: skip
 

@@ -1,9 +1,10 @@
 """One side in a process of its own: trains a lap for every line on stdin, and answers with its times.
 
-    python -m distilling.worker SIDE FILES OUT THREADS STEPS
+    python -m distilling.worker SIDE FILES OUT THREADS STEPS [EPOCHS]
 
 The first answer comes unasked, after the set-up and a lap to warm up. Any process ends when its
-stdin does.
+stdin does. With EPOCHS the training has that many, and the answers hold the student's score on dev,
+whose time is not counted.
 """
 
 from __future__ import annotations
@@ -12,7 +13,12 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from attar.training.fit import DevScore
 
 __all__ = ["main"]
 
@@ -24,7 +30,8 @@ class _End(Exception):  # noqa: N818 - no error: the way out of a training
 class _Clock:
     """Times the laps; between them it waits for the next line."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, scored: bool) -> None:
+        self._scored = scored
         # What libraries print belongs to the log, not between the answers.
         self._answers = os.fdopen(os.dup(1), "w", encoding="ascii")
         os.dup2(2, 1)
@@ -39,12 +46,14 @@ class _Clock:
         self._setup_cpu_s = time.process_time() - self._cpu
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
-    def lap(self) -> None:
+    def lap(self, score: Callable[[], DevScore]) -> None:
         answer = {
             "wall_s": time.perf_counter() - self._wall,
             "cpu_s": time.process_time() - self._cpu,
             "setup_cpu_s": self._setup_cpu_s,
         }
+        if self._scored:
+            answer["score"] = score().score
         self._answers.write(json.dumps(answer) + "\n")
         self._answers.flush()
         if not sys.stdin.readline():
@@ -54,17 +63,18 @@ class _Clock:
 
 def main(arguments: list[str]) -> None:
     """Train one side until stdin ends."""
-    side, files, out, threads, steps = arguments
-    clock = _Clock()
+    side, files, out, threads, steps, *epochs = arguments
+    clock = _Clock(scored=bool(epochs))
     import torch
 
-    from distilling.sides import TRAININGS, Watch
+    from distilling.sides import ENDLESS, TRAININGS, Watch
 
     torch.set_num_threads(int(threads))
     Path(out).mkdir(parents=True, exist_ok=True)
     clock.loaded()
     try:
-        TRAININGS[side](Path(files), Path(out), Watch(clock.start, clock.lap, int(steps)))
+        watch = Watch(clock.start, clock.lap, int(steps), int(epochs[0]) if epochs else ENDLESS)
+        TRAININGS[side](Path(files), Path(out), watch)
     except _End:
         return
 

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from attar.errors import AttarError
+from attar.models.checkpoint import batch_to
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -56,8 +59,8 @@ def test_every_side_has_a_title(bench):
 def test_a_lap_ends_when_its_last_step_is_done(bench):
     sides = bench("distilling.sides")
     steps, laps = [], []
-    watch = sides.Watch(lambda: None, lambda: laps.append(len(steps)), 3)
-    loader = sides._Watched(torch.utils.data.DataLoader(torch.arange(8), 2), watch)
+    watch = sides.Watch(lambda: None, lambda _score: laps.append(len(steps)), 3)
+    loader = sides._Watched(torch.utils.data.DataLoader(torch.arange(8), 2), watch, lambda: None)
     for _epoch in range(2):
         for batch in loader:
             steps.append(batch)
@@ -84,4 +87,42 @@ def test_an_unknown_side_is_named(bench, tmp_path, monkeypatch):
         sys, "argv", ["distill_speed.py", "--out", str(tmp_path), "--sides", "attar,textbruwer"]
     )
     with pytest.raises(SystemExit, match="unknown textbruwer; known: textbrewer, classic"):
+        script.main()
+
+
+def scored_lap(cpu_s, score):
+    return lap(cpu_s) | {"score": score}
+
+
+def test_time_to_a_score_counts_from_the_start(bench):
+    reaching = bench("distilling.reaching")
+    laps = {
+        "textbrewer": [scored_lap(50, 0.4), scored_lap(50, 0.7), scored_lap(50, 0.6)],
+        "attar": [scored_lap(3, 0.65), scored_lap(3, 0.5)],
+    }
+    found = reaching.reached(laps, [0.6, 0.7])
+    assert found["textbrewer"]["cpu_s"] == [107, 107]  # 7 before the first step
+    assert found["attar"]["cpu_s"] == [10, None]
+    assert found["attar"]["curve"] == [[10, 0.65], [13, 0.5]]
+    lines = reaching.score_table(found, [0.6, 0.7])
+    assert lines[0] == "| | CPU s to 60 | CPU s to 70 | of it before the first step | best on dev |"
+    assert lines[-1] == "| attar's defaults: logits, no matches | 10 (10.7x) | not reached | 7 | 65.0 |"
+    assert "(" not in reaching.score_table({"attar": found["attar"]}, [0.6, 0.7])[-1]
+
+
+def test_twice_the_width_gives_the_same_logits(bench, make_checkpoint, make_examples):
+    checkpoint = make_checkpoint()
+    wide = bench("distilling.trained").doubled(checkpoint.model)
+    assert wide.config.hidden_size == 2 * checkpoint.model.config.hidden_size
+    inputs = batch_to(checkpoint, checkpoint.encoder.encode(make_examples(5)))
+    with torch.no_grad():
+        torch.testing.assert_close(wide(**inputs).logits, checkpoint.model(**inputs).logits)
+    with pytest.raises(AttarError, match="expected a BERT classifier"):
+        bench("distilling.trained").doubled(make_checkpoint("electra").model)
+
+
+def test_a_score_needs_data_and_a_teacher(bench, tmp_path, monkeypatch):
+    script = bench("distill_speed")
+    monkeypatch.setattr(sys, "argv", ["distill_speed.py", "--out", str(tmp_path), "--to-score", "0.6"])
+    with pytest.raises(SystemExit, match="needs --data and --teacher"):
         script.main()
