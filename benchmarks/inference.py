@@ -21,6 +21,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--out", type=Path, required=True, help="models, examples, log and inference.json")
     made.add_argument("--sides", help="comma-separated names; all by default")
     made.add_argument(
-        "--artifact", type=Path, action="append", default=[], help="a trained artifact as a side"
+        "--artifact",
+        action="append",
+        default=[],
+        metavar="[SIDE=]FOLDER",
+        help="a trained artifact as a side; SIDE runs a model of its shape as the seed does",
     )
     made.add_argument("--rounds", type=int, default=10, help="interleaved turns of every side")
     made.add_argument("--examples", type=int, default=4000, help="different examples, read round and round")
@@ -144,7 +149,7 @@ def _choose(args: argparse.Namespace) -> tuple[list[Side], dict[str, str], dict[
     if unknown:
         raise AttarError(f"--sides: unknown {', '.join(unknown)}; known: {', '.join(SIDES)}")
     sides, pythons, skipped = [], {}, {}
-    for side in [*(SIDES[name] for name in names), *map(artifact_side, args.artifact)]:
+    for side in [*(SIDES[name] for name in names), *map(_trained, args.artifact)]:
         python = next((p for p in (sys.executable, args.peer_python) if importable(p, side.needs)), None)
         if python is None:
             skipped[side.name] = f"no {' or '.join(side.needs)} (--peer-python names another Python)"
@@ -155,6 +160,13 @@ def _choose(args: argparse.Namespace) -> tuple[list[Side], dict[str, str], dict[
     if not sides:
         raise AttarError("no side is left to time")
     return sides, pythons, skipped
+
+
+def _trained(wanted: str) -> Side:
+    against, _, folder = wanted.rpartition("=")
+    if against not in ("", *SIDES):
+        raise AttarError(f"--artifact {wanted}: unknown side {against}; known: {', '.join(SIDES)}")
+    return replace(artifact_side(Path(folder)), against=against)
 
 
 def _prepare(plan: Plan, sides: Sequence[Side], num_examples: int) -> None:

@@ -114,6 +114,9 @@ class Plan:
             for source in tree["data"]["sources"]:
                 if source["split"] == "train":
                     source["path"] = str(self.out / model.of / "labelled.txt")
+        if "apart_from" in chosen:
+            held = {"path": str(self.out / model.of / "held_out.jsonl"), "split": "test"}
+            tree["data"]["sources"].append(held)
         if "reviews" in chosen:
             tree["data"]["sources"] = [str(self.out / model.of / "rows.jsonl")]
         return make_recipe(tree | {"seed": model.seed}, where=str(path), folder=path.parent)
@@ -174,6 +177,18 @@ def cut_reviews(plan: Plan, of: str) -> None:
     with whole_file(plan.out / of / "rows.jsonl") as draft, draft.open("w", encoding="utf-8") as stream:
         for text in list(labels)[: chosen["reviews"]]:
             row = {"text": text[: chosen["chars"]], "label": labels[text]}
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def keep_apart(plan: Plan, of: str) -> None:
+    """What another set holds out, as this set's test split: the audit lets nothing of it into training."""
+    other = plan.tree["sets"][of]["apart_from"]
+    task = plan.recipe(Model(other, "teacher")).resolved_task()
+    held = [example for split in ("dev", "test") for example in load_split(plan.data(other), split)]
+    with whole_file(plan.out / of / "held_out.jsonl") as draft, draft.open("w", encoding="utf-8") as stream:
+        for example in held:
+            row = {"text": example.text, "start": example.start, "end": example.end}
+            row["label"] = task.labels[task.index_of(example)]
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
@@ -258,6 +273,8 @@ def work(plan: Plan, sets: Sequence[str], wanted: Callable[[Model], bool]) -> No
                 cut_labels(plan, of)
             if "reviews" in plan.tree["sets"][of] and not (plan.out / of / "rows.jsonl").is_file():
                 cut_reviews(plan, of)
+            if "apart_from" in plan.tree["sets"][of] and not (plan.out / of / "held_out.jsonl").is_file():
+                keep_apart(plan, of)
             recipe = plan.recipe(Model(of, "teacher"))
             prepare(recipe, recipe.data.sources, plan.data(of))
     left = [model for of in sets for model in plan.models(of) if wanted(model)]

@@ -71,8 +71,12 @@ def test_chunks_and_workers_change_nothing(predictor, alone, monkeypatch):
 def test_repeated_examples_are_computed_once(artifact_folder, some_examples, monkeypatch):
     predictor = Predictor(load_artifact(artifact_folder), 1)
     seen = []
-    real = predictor._model.logits
-    monkeypatch.setattr(predictor._model, "logits", lambda rows: seen.extend(rows) or real(rows))
+    real = predictor._model.look
+    monkeypatch.setattr(
+        predictor._model,
+        "look",
+        lambda rows, fine: (seen if not fine else []).extend(rows) or real(rows, fine=fine),
+    )
     few = some_examples(5, 1)
     probs = predictor.predict_probs(few * 20)
     assert len(seen) == 5
@@ -213,8 +217,12 @@ def test_a_stream_gives_what_predict_gives_and_takes_one_chunk_at_a_time(predict
 def test_a_stream_computes_equal_pairs_of_a_chunk_once(artifact_folder, monkeypatch):
     predictor = Predictor(load_artifact(artifact_folder), 1)
     seen = []
-    real = predictor._model.logits
-    monkeypatch.setattr(predictor._model, "logits", lambda rows: seen.extend(rows) or real(rows))
+    real = predictor._model.look
+    monkeypatch.setattr(
+        predictor._model,
+        "look",
+        lambda rows, fine: (seen if not fine else []).extend(rows) or real(rows, fine=fine),
+    )
     answers = list(predictor.predict_stream([("香味很好", "香味")] * 30, chunk=10))
     assert len(seen) == 3
     assert answers == answers[:1] * 30

@@ -157,11 +157,14 @@ class Predictor:
         waiting: _Waiting = []
         for begin in range(0, len(examples), _CHUNK):
             encodings = self.encoder.encode(examples[begin : begin + _CHUNK])
-            batches = list(length_batches(encodings))
             # The next chunk is encoded while the threads compute this one.
             self._collect(out, waiting)
-            waiting = self._submit(encodings, batches, begin)
+            waiting = self._submit(encodings, range(begin, begin + len(encodings)))
         self._collect(out, waiting)
+        # The second looks together: one at a time, each would cost half as much again.
+        if ties := self._model.near_ties(out):
+            encodings = self.encoder.encode([examples[i] for i in ties])
+            self._collect(out, self._submit(encodings, ties, fine=True))
         return out
 
     def window(self, example: Example) -> tuple[int, int]:
@@ -227,11 +230,14 @@ class Predictor:
         by_label = dict(zip(self.task.labels, probs, strict=True))
         return Prediction(self.task.labels[best], probs[best], by_label, example.start, example.end)
 
-    def _submit(self, encodings: list[Encoding], batches: list[list[int]], begin: int) -> _Waiting:
-        def logits(rows: list[int]) -> NDArray[np.float32]:
-            return self._model.logits([encodings[i] for i in rows])
+    def _submit(self, encodings: list[Encoding], places: Sequence[int], *, fine: bool = False) -> _Waiting:
+        """Have encodings looked at; ``places`` are their rows of the result."""
 
-        placed = [[begin + i for i in rows] for rows in batches]
+        def logits(rows: list[int]) -> NDArray[np.float32]:
+            return self._model.look([encodings[i] for i in rows], fine=fine)
+
+        batches = list(length_batches(encodings))
+        placed = [[places[i] for i in rows] for rows in batches]
         if len(batches) == 1 or self.workers == 1:
             # One request is answered sooner without a change of threads.
             return [(at, _done(logits(rows))) for at, rows in zip(placed, batches, strict=True)]
