@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from peers.document import write_block
 
+from attar.distillation.linear import linear_teacher
 from attar.evaluation.baselines import Majority, WindowedLinear
 from attar.evaluation.intervals import Resampled, resample
 from attar.evaluation.metrics import macro_f1_of, scores
@@ -315,12 +316,19 @@ def table(plan: Plan, of: str) -> list[str]:
     task = plan.recipe(Model(of, "teacher")).resolved_task()
     train_split, dev, test = (load_split(data, name) for name in ("train", "dev", "test"))
     finished = [model for model in plan.models(of) if answers_path(plan, model, "dev").is_file()]
-    labels = {model: answer(plan, model, "test").argmax(1) for model in finished}
-    fitted: dict[Model, Callable[[Sequence[Example]], NDArray[np.float32]]] = {
-        Model(of, "majority"): Majority(task, train_split),
-        Model(of, "linear"): WindowedLinear(task, train_split, dev),
+    logits = {
+        Model(of, "majority"): Majority(task, train_split)(test),
+        Model(of, "linear"): WindowedLinear(task, train_split, dev)(test),
     }
-    labels = {model: fit(test).argmax(1) for model, fit in fitted.items()} | labels
+    logits |= {model: answer(plan, model, "test") for model in finished if not model.shape}
+    for name, mixture in plan.tree["mixtures"].items():
+        said = {row: logits.get(Model(of, row)) for row in mixture["weights"]}
+        said["linear"] = linear_teacher(task, train_split, dev).ask(test)
+        if all(row in said and said[row] is not None for row in mixture["weights"]):
+            mean = sum(share * said[row] for row, share in mixture["weights"].items())
+            logits[Model(of, name)] = np.asarray(mean, np.float32)
+    logits |= {model: answer(plan, model, "test") for model in finished if model.shape}
+    labels = {model: found.argmax(1) for model, found in logits.items()}
     named = {model.name: found for model, found in labels.items()}
     gold, reviews = gold_of(task, test), [example.text for example in test]
     drawn = resample(gold, named, reviews, num_labels=len(task.labels), repeats=1000, seed=20)
@@ -354,7 +362,7 @@ def _column(found: Sequence[Resampled]) -> Column:
 
 
 def _says(plan: Plan, row: str) -> str:
-    for kind in ("teachers", "rows", "baselines"):
+    for kind in ("teachers", "mixtures", "rows", "baselines"):
         if row in plan.tree[kind]:
             return str(plan.tree[kind][row]["says"])
     return row
