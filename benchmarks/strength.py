@@ -305,9 +305,11 @@ class Column(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """Mean, and the spread where there are several."""
-        spread = f" ± {100 * np.std(self.macro_f1, ddof=1):.1f}" if len(self.macro_f1) > 1 else ""
-        return f"{100 * np.mean(self.macro_f1):.1f}{spread} / {100 * np.mean(self.accuracy):.1f}"
+        """Mean; where there are several seeds, their spread and number."""
+        several = len(self.macro_f1) > 1
+        spread = f" ± {100 * np.std(self.macro_f1, ddof=1):.1f}" if several else ""
+        number = f" ({len(self.macro_f1)})" if several else ""
+        return f"{100 * np.mean(self.macro_f1):.1f}{spread} / {100 * np.mean(self.accuracy):.1f}{number}"
 
 
 def table(plan: Plan, of: str) -> list[str]:
@@ -338,9 +340,10 @@ def table(plan: Plan, of: str) -> list[str]:
     columns = {key: _column(found) for key, found in groups.items()}
     shapes = list(dict.fromkeys(shape for _, shape in columns if shape)) or [""]
     sizes = f"{len(train_split):,} terms train, {len(dev):,} dev, {len(test):,} test of {len(set(reviews)):,}"
-    seeds = ", ".join(map(str, plan.seeds))
+    command = f"`python benchmarks/strength.py --out runs/strength --sets {of} --results docs/results.md`"
     lines = [
-        f"{sizes} reviews; macro-F1 / accuracy on test, mean ± standard deviation of seeds {seeds}.",
+        f"{command}: {sizes} reviews. Macro-F1 / accuracy on test; of several seeds the mean, ± the "
+        + "standard deviation of macro-F1, and in brackets how many.",
         "",
         "| | " + " | ".join(shape or "" for shape in shapes) + " |",
         "| --- |" + " --- |" * len(shapes),

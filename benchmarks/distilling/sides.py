@@ -113,9 +113,11 @@ def _train_textbrewer(folder: Path, out: Path, watch: Watch) -> None:
     teacher = teachers[0].checkpoint
     assert teacher is not None
     inputs = batch_to(student, student.encoder.encode(read_split(folder, "train")), length=LONGEST)
-    data = torch.utils.data.TensorDataset(
-        *(inputs[name] for name in ("input_ids", "attention_mask", "token_type_ids") if name in inputs)
-    )
+    # textbrewer calls the models with the tensors in their order.
+    types = inputs.get("token_type_ids", torch.zeros_like(inputs["input_ids"]))
+    tensors = [inputs["input_ids"], inputs["attention_mask"], types]
+    tensors += [inputs["position_ids"]] if "position_ids" in inputs else []
+    data = torch.utils.data.TensorDataset(*tensors)
     loader = torch.utils.data.DataLoader(data, BATCH, shuffle=True, drop_last=True)
     distiller = distiller_of(teacher.model, student.model, out)
     decay = {True: 0.01, False: 0.0}
