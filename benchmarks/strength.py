@@ -341,9 +341,9 @@ def table(plan: Plan, of: str) -> list[str]:
     shapes = list(dict.fromkeys(shape for _, shape in columns if shape)) or [""]
     sizes = f"{len(train_split):,} terms train, {len(dev):,} dev, {len(test):,} test of {len(set(reviews)):,}"
     command = f"`python benchmarks/strength.py --out runs/strength --sets {of} --results docs/results.md`"
+    meaning = "Macro-F1 / accuracy on test; of several seeds the mean, ± its deviation, and how many"
     lines = [
-        f"{command}: {sizes} reviews. Macro-F1 / accuracy on test; of several seeds the mean, ± the "
-        + "standard deviation of macro-F1, and in brackets how many.",
+        f"{command}: {sizes} reviews. {meaning}.",
         "",
         "| | " + " | ".join(shape or "" for shape in shapes) + " |",
         "| --- |" + " --- |" * len(shapes),
