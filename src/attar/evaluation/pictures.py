@@ -30,6 +30,8 @@ from attar.files import whole_file
 
 __all__ = ["Point", "confusion_svg", "reliability_svg", "save_png", "size_text", "standalone", "tradeoff_svg"]
 
+_FAR = 4  # what a point of distance costs a label, in pixels that it covers
+
 # Colours as drawn (and as they stay in a PNG), and the page's variables that replace them in SVG.
 _INK, _SOFT, _GRID, _ACCENT, _SECOND, _PAPER = (
     "#2b2326",
@@ -225,7 +227,7 @@ def _label(figure: Figure, axes: Axes, point: Point, taken: Sequence[Bbox]) -> B
             box = text.get_window_extent(renderer).padded(2)
             covered = sum(_shared(box, other) for other in taken)
             outside = box.width * box.height - _shared(box, frame)
-            cost = covered + outside + distance
+            cost = covered + outside + _FAR * distance
             if best is None or cost < best[0]:
                 best = cost, (dx, dy), side
     assert best is not None
