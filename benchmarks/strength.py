@@ -106,7 +106,7 @@ class Plan:
             parts.append(self.tree["shapes"][model.shape])
         parts.append(chosen.get(model.row, {}))
         if row.get("start") == "general":
-            begun = str(self.folder(Model("general", "student", model.shape)))
+            begun = str(self.folder(self.begun(model)))
             parts.append({"student.start": "pretrained", "student.from_checkpoint": begun})
         _set(tree, parts)
         if "after" in chosen:
@@ -122,14 +122,24 @@ class Plan:
             tree["data"]["sources"] = [str(self.out / model.of / "rows.jsonl")]
         return make_recipe(tree | {"seed": model.seed}, where=str(path), folder=path.parent)
 
-    def general(self, shape: str) -> Recipe:
-        """The recipe of the general stage of a shape."""
-        chosen = self.tree["general"]
-        tree: dict[str, Any] = {"name": "general", "pretrain": {"texts": chosen["texts"]}}
-        encoder = str(self.folder(Model(chosen["after"], "teacher")))
+    def begun(self, model: Model) -> Model:
+        """What a student starts from after its set's general stage."""
+        return Model("general", self.tree["sets"][model.of]["after_general"], model.shape)
+
+    def general(self, begun: Model) -> Recipe:
+        """The recipe of a general stage."""
+        chosen = self.tree["generals"][begun.row]
+        encoder = self.tree["settings"]["train.encoder"]
+        if "after" in chosen:
+            encoder = str(self.folder(Model(chosen["after"], "teacher")))
+        tree: dict[str, Any] = {"name": "general", "pretrain": {"texts": chosen["texts"], "encoder": encoder}}
         margin = {"student.vocab_margin": self.tree["settings"]["student.vocab_margin"]}
-        _set(tree, [margin, chosen["settings"], self.tree["shapes"][shape], {"pretrain.encoder": encoder}])
+        _set(tree, [margin, chosen["settings"], self.tree["shapes"][begun.shape]])
         return make_recipe(tree, where="strength.toml")
+
+    def covered(self, begun: Model) -> list[Path]:
+        """The prepared folders whose sets go on from a general stage."""
+        return [self.data(of) for of, one in self.tree["sets"].items() if one.get("after_general") == begun.row]
 
     def _row(self, row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         below = self._row(self.tree["rows"][row["over"]]) if "over" in row else []
@@ -217,13 +227,13 @@ def make(plan: Plan, model: Model) -> bool:
         train(recipe, data, folder)
     else:
         names = plan.tree["rows"][model.row].get("teachers", ["teacher"])
-        begun = plan.folder(Model("general", "student", model.shape))
-        if recipe.student.start == "pretrained" and not (begun / "attar.json").is_file():
-            with claimed(plan.out / "general" / "claims" / model.shape) as mine:
-                if not mine:
-                    return False
-                covered = [plan.data(of) for of in plan.tree["general"]["covers"]]
-                pretrain(plan.general(model.shape), covered, begun)
+        if recipe.student.start == "pretrained":
+            begun = plan.begun(model)
+            if not (plan.folder(begun) / "attar.json").is_file():
+                with claimed(plan.out / "general" / "claims" / begun.name) as mine:
+                    if not mine:
+                        return False
+                    pretrain(plan.general(begun), plan.covered(begun), plan.folder(begun))
         teachers = [name if name == "linear" else plan.folder(Model(model.of, name)) for name in names]
         if not all(
             name == "linear" or answers_path(plan, Model(model.of, name), "dev").is_file() for name in names

@@ -43,6 +43,11 @@ def test_every_model_of_the_plan_has_a_valid_recipe(strength, plan):
                 if model.row == "alone_random"
                 else "layers"
             )
+            if recipe.student.start == "pretrained":
+                begun = plan.begun(model)
+                assert recipe.student.from_checkpoint == str(plan.folder(begun))
+                assert plan.data(of) in plan.covered(begun)
+                assert plan.general(begun).student.preset == model.shape
     best = plan.recipe(strength.Model("cars", "best", "2x128"))
     assert best.distill.transfer
     assert best.distill.teacher_weights == (0.7, 0.3)
