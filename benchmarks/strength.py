@@ -139,7 +139,9 @@ class Plan:
 
     def covered(self, begun: Model) -> list[Path]:
         """The prepared folders whose sets go on from a general stage."""
-        return [self.data(of) for of, one in self.tree["sets"].items() if one.get("after_general") == begun.row]
+        return [
+            self.data(of) for of, one in self.tree["sets"].items() if one.get("after_general") == begun.row
+        ]
 
     def _row(self, row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         below = self._row(self.tree["rows"][row["over"]]) if "over" in row else []

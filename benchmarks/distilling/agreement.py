@@ -13,7 +13,6 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import torch
@@ -26,7 +25,7 @@ from attar.distillation.pairing import find_matched
 from attar.models.checkpoint import Checkpoint, batch_to
 from attar.task import Example
 from distilling.files import BATCH, read_split
-from distilling.sides import arguments, distiller_of
+from distilling.sides import arguments, distiller_of, textbrewers_batch
 from original.models import load_student, load_teachers
 from original.translate import to_recipe
 
@@ -51,14 +50,17 @@ def first_losses(folder: Path, out: Path) -> dict[str, list[float]]:
     distiller = distiller_of(teacher.checkpoint.model, student.model, out)
     widths = [model.config.hidden_size for model in (student.model, teacher.checkpoint.model)]
     losses = MatchLosses(matches, *widths, max_tokens=LONGEST)
-    for mine, theirs in zip(losses.projections, distiller.projs, strict=True):
-        if theirs is not None:
-            mine.load_state_dict(theirs.state_dict())
+    for mine, given in zip(losses.projections, distiller.projs, strict=True):
+        if given is not None:
+            mine.load_state_dict(given.state_dict())
     objective = Distillation(student.task, examples, Answers([(1.0, live)]), settings, losses)
     quick = _ours(objective, student, examples)
     with mock.patch("attar.distillation.answers.quick_inference", lambda _device: contextlib.nullcontext()):
         exact = _ours(objective, student, examples)
-    return {"textbrewer": _textbrewers(distiller, student, examples), "attar": exact, "attar_as_run": quick}
+    batch = textbrewers_batch(teacher.checkpoint, student, examples)
+    _, found = distiller.train_on_batch(batch, {"output_hidden_states": True})
+    theirs = [float(value) for value in found.values()]
+    return {"textbrewer": theirs, "attar": exact, "attar_as_run": quick}
 
 
 def _ours(objective: Distillation, student: Checkpoint, examples: Sequence[Example]) -> list[float]:
@@ -66,13 +68,6 @@ def _ours(objective: Distillation, student: Checkpoint, examples: Sequence[Examp
     inputs = batch_to(student, student.encoder.encode(examples))
     found = objective(student.model, inputs, torch.arange(len(examples)))
     return [float(value.mean()) for name, value in found.items() if name != "hard"]
-
-
-def _textbrewers(distiller: Any, student: Checkpoint, examples: Sequence[Example]) -> list[float]:  # noqa: ANN401
-    inputs = batch_to(student, student.encoder.encode(examples), length=LONGEST)
-    batch = tuple(inputs[name] for name in ("input_ids", "attention_mask", "token_type_ids"))
-    _, found = distiller.train_on_batch(batch, {"output_hidden_states": True})
-    return [float(value) for value in found.values()]
 
 
 def main(arguments: list[str]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -24,6 +24,7 @@ from attar.distillation.stage import teach
 from attar.distillation.teachers import Teacher, load_teacher
 from attar.models.checkpoint import Checkpoint, batch_to, load_checkpoint
 from attar.recipe import DistillRecipe, make_recipe
+from attar.task import Example
 from attar.training import stage as training_stage
 from attar.training.bert_adam import BertAdam
 from attar.training.fit import DevScore, fit
@@ -37,7 +38,7 @@ from original.translate import to_recipe
 if TYPE_CHECKING:
     import textbrewer  # type: ignore[import-untyped]
 
-__all__ = ["ENDLESS", "TRAININGS", "Watch", "arguments", "distiller_of"]
+__all__ = ["ENDLESS", "TRAININGS", "Watch", "arguments", "distiller_of", "textbrewers_batch"]
 
 _MATCHES = ("L4t_hidden_mse", "L4_hidden_smmd")
 ENDLESS = 1000
@@ -78,8 +79,9 @@ def distiller_of(
         warnings.simplefilter("ignore")  # textbrewer compares strings by identity
         import textbrewer
 
-    def adaptor(batch: tuple[torch.Tensor, ...], outputs: Any) -> dict[str, Any]:  # noqa: ANN401
-        return {"logits": outputs.logits, "hidden": outputs.hidden_states, "inputs_mask": batch[1]}
+    def adaptor(batch: Mapping[str, torch.Tensor], outputs: Any) -> dict[str, Any]:  # noqa: ANN401
+        mask = batch["attention_mask"]
+        return {"logits": outputs.logits, "hidden": outputs.hidden_states, "inputs_mask": mask}
 
     matches = [_as_textbrewers(match) for name in _MATCHES for match in PRESET_MATCHES[name]]
     return textbrewer.GeneralDistiller(
@@ -87,6 +89,14 @@ def distiller_of(
         textbrewer.DistillationConfig(temperature=8, intermediate_matches=matches),
         teacher.eval(), student, adaptor, adaptor,
     )  # fmt: skip
+
+
+def textbrewers_batch(
+    teacher: Checkpoint, student: Checkpoint, examples: Sequence[Example]
+) -> dict[str, dict[str, torch.Tensor]]:
+    """What textbrewer gives the two models: each one's own token ids, for a pruned student's differ."""
+    sides = {"teacher": teacher, "student": student}
+    return {name: batch_to(one, one.encoder.encode(examples), length=LONGEST) for name, one in sides.items()}
 
 
 def _as_textbrewers(match: Match) -> dict[str, Any]:
@@ -112,12 +122,11 @@ def _train_textbrewer(folder: Path, out: Path, watch: Watch) -> None:
     student, teachers = _models(folder, arguments(folder, out))
     teacher = teachers[0].checkpoint
     assert teacher is not None
-    inputs = batch_to(student, student.encoder.encode(read_split(folder, "train")), length=LONGEST)
-    # textbrewer calls the models with the tensors in their order.
-    types = inputs.get("token_type_ids", torch.zeros_like(inputs["input_ids"]))
-    tensors = [inputs["input_ids"], inputs["attention_mask"], types]
-    tensors += [inputs["position_ids"]] if "position_ids" in inputs else []
-    data = torch.utils.data.TensorDataset(*tensors)
+    inputs = textbrewers_batch(teacher, student, read_split(folder, "train"))
+    data = [
+        {side: {name: tensor[row] for name, tensor in tensors.items()} for side, tensors in inputs.items()}
+        for row in range(len(inputs["student"]["input_ids"]))
+    ]
     loader = torch.utils.data.DataLoader(data, BATCH, shuffle=True, drop_last=True)
     distiller = distiller_of(teacher.model, student.model, out)
     decay = {True: 0.01, False: 0.0}
