@@ -122,6 +122,10 @@ class Plan:
             tree["data"]["sources"] = [str(self.out / model.of / "rows.jsonl")]
         return make_recipe(tree | {"seed": model.seed}, where=str(path), folder=path.parent)
 
+    def learns_from(self, row: str) -> set[str]:
+        """The teachers of a row's students."""
+        return set(self.tree["rows"].get(row, {}).get("teachers", ["teacher"]))
+
     def begun(self, model: Model) -> Model:
         """What a student starts from after its set's general stage."""
         return Model("general", self.tree["sets"][model.of]["after_general"], model.shape)
@@ -336,6 +340,8 @@ def table(plan: Plan, of: str) -> list[str]:
     }
     logits |= {model: answer(plan, model, "test") for model in finished if not model.shape}
     for name, mixture in plan.tree["mixtures"].items():
+        if set(mixture["weights"]) not in [plan.learns_from(row) for row in plan.tree["sets"][of]["rows"]]:
+            continue
         said = {row: logits.get(Model(of, row)) for row in mixture["weights"]}
         said["linear"] = linear_teacher(task, train_split, dev).ask(test)
         if all(row in said and said[row] is not None for row in mixture["weights"]):
