@@ -358,10 +358,10 @@ def table(plan: Plan, of: str) -> list[str]:
     columns = {key: _column(found) for key, found in groups.items()}
     shapes = list(dict.fromkeys(shape for _, shape in columns if shape)) or [""]
     sizes = f"{len(train_split):,} terms train, {len(dev):,} dev, {len(test):,} test of {len(set(reviews)):,}"
-    command = f"`python benchmarks/strength.py --out runs/strength --sets {of} --results docs/results.md`"
+    command = "ATTAR_DATA=DIR python benchmarks/strength.py --out runs/strength"
     meaning = "Macro-F1 / accuracy on test; of several seeds the mean, ± its deviation, and how many"
     lines = [
-        f"{command}: {sizes} reviews. {meaning}.",
+        f"`{command} --sets {of} --results docs/results.md`: {sizes} reviews. {meaning}.",
         "",
         "| | " + " | ".join(shape or "" for shape in shapes) + " |",
         "| --- |" + " --- |" * len(shapes),
