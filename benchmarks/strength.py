@@ -91,7 +91,7 @@ class Plan:
             for seed in self.seeds
             for row in table
             if row not in self.tree["teachers"]
-            for shape in self.tree["rows"][row].get("shapes", self.tree["shapes"])
+            for shape in self.row(row).get("shapes", self.tree["shapes"])
         ]
         return [*(Model(of, row) for row in table if row in self.tree["teachers"]), *students]
 
@@ -100,8 +100,8 @@ class Plan:
         chosen = self.tree["sets"][model.of]
         path = SETS / f"{chosen['recipe']}.toml"
         tree: dict[str, Any] = {"name": model.of, **tomllib.loads(path.read_text("utf-8"))}
-        row = self.tree["teachers"].get(model.row) or self.tree["rows"].get(model.row, {})
-        parts = [self.tree["settings"], chosen["settings"], *self._row(row)]
+        row = self.row(model.row)
+        parts = [self.tree["settings"], chosen["settings"], row["settings"]]
         if model.shape:
             parts.append(self.tree["shapes"][model.shape])
         parts.append(chosen.get(model.row, {}))
@@ -122,9 +122,21 @@ class Plan:
             tree["data"]["sources"] = [str(self.out / model.of / "rows.jsonl")]
         return make_recipe(tree | {"seed": model.seed}, where=str(path), folder=path.parent)
 
-    def learns_from(self, row: str) -> set[str]:
-        """The teachers of a row's students."""
-        return set(self.tree["rows"].get(row, {}).get("teachers", ["teacher"]))
+    def row(self, name: str) -> dict[str, Any]:
+        """A row's keys over those of the row that it is ``over``, settings one by one."""
+        mine = self.tree["rows"].get(name, {})
+        below = self.row(mine["over"]) if "over" in mine else {"teachers": ["teacher"], "settings": {}}
+        return below | mine | {"settings": below["settings"] | mine.get("settings", {})}
+
+    def mixtures(self, of: str) -> dict[str, dict[str, float]]:
+        """The teachers and their weights of each mixture that a row of a set learns from."""
+        taught = [self.row(name)["teachers"] for name in self.tree["sets"][of]["rows"]]
+        rows = {name: self.row(one["row"]) for name, one in self.tree["mixtures"].items()}
+        return {
+            name: dict(zip(row["teachers"], row["settings"]["distill.teacher_weights"], strict=True))
+            for name, row in rows.items()
+            if row["teachers"] in taught
+        }
 
     def begun(self, model: Model) -> Model:
         """What a student starts from after its set's general stage."""
@@ -133,12 +145,10 @@ class Plan:
     def general(self, begun: Model) -> Recipe:
         """The recipe of a general stage."""
         chosen = self.tree["generals"][begun.row]
-        encoder = self.tree["settings"]["train.encoder"]
+        tree: dict[str, Any] = {"name": "general", "pretrain": {"texts": chosen["texts"]}}
+        _set(tree, [self.tree["settings"], chosen["settings"], self.tree["shapes"][begun.shape]])
         if "after" in chosen:
-            encoder = str(self.folder(Model(chosen["after"], "teacher")))
-        tree: dict[str, Any] = {"name": "general", "pretrain": {"texts": chosen["texts"], "encoder": encoder}}
-        margin = {"student.vocab_margin": self.tree["settings"]["student.vocab_margin"]}
-        _set(tree, [margin, chosen["settings"], self.tree["shapes"][begun.shape]])
+            tree["pretrain"]["encoder"] = str(self.folder(Model(chosen["after"], "teacher")))
         return make_recipe(tree, where="strength.toml")
 
     def covered(self, begun: Model) -> list[Path]:
@@ -146,10 +156,6 @@ class Plan:
         return [
             self.data(of) for of, one in self.tree["sets"].items() if one.get("after_general") == begun.row
         ]
-
-    def _row(self, row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        below = self._row(self.tree["rows"][row["over"]]) if "over" in row else []
-        return [*below, row.get("settings", {})]
 
 
 def _set(tree: dict[str, Any], parts: Sequence[Mapping[str, Any]]) -> None:
@@ -225,14 +231,13 @@ def claimed(path: Path) -> Iterator[bool]:
 def make(plan: Plan, model: Model) -> bool:
     """Train one model and note its score on dev; False if what it learns from is not there yet."""
     recipe, data, folder = plan.recipe(model), plan.data(model.of), plan.folder(model)
-    row = plan.tree["teachers"].get(model.row)
-    if row is not None:
+    if model.row in plan.tree["teachers"]:
         first = plan.tree["sets"][model.of].get("after")
         if first and not answers_path(plan, Model(first, "teacher"), "dev").is_file():
             return False
         train(recipe, data, folder)
     else:
-        names = plan.tree["rows"][model.row].get("teachers", ["teacher"])
+        names = plan.row(model.row)["teachers"]
         if recipe.student.start == "pretrained":
             begun = plan.begun(model)
             if not (plan.folder(begun) / "attar.json").is_file():
@@ -339,13 +344,11 @@ def table(plan: Plan, of: str) -> list[str]:
         Model(of, "linear"): WindowedLinear(task, train_split, dev)(test),
     }
     logits |= {model: answer(plan, model, "test") for model in finished if not model.shape}
-    for name, mixture in plan.tree["mixtures"].items():
-        if set(mixture["weights"]) not in [plan.learns_from(row) for row in plan.tree["sets"][of]["rows"]]:
-            continue
-        said = {row: logits.get(Model(of, row)) for row in mixture["weights"]}
+    for name, weights in plan.mixtures(of).items():
+        said = {row: logits.get(Model(of, row)) for row in weights}
         said["linear"] = linear_teacher(task, train_split, dev).ask(test)
-        if all(row in said and said[row] is not None for row in mixture["weights"]):
-            mean = sum(share * said[row] for row, share in mixture["weights"].items())
+        if all(said[row] is not None for row in weights):
+            mean = sum(share * said[row] for row, share in weights.items())
             logits[Model(of, name)] = np.asarray(mean, np.float32)
     logits |= {model: answer(plan, model, "test") for model in finished if model.shape}
     labels = {model: found.argmax(1) for model, found in logits.items()}

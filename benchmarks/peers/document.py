@@ -19,7 +19,7 @@ def machine_line(machine: Mapping[str, Any], cores: int) -> str:
         cores: How many were used.
     """
     flags = ", ".join(machine["flags"]) or "no vector flags known"
-    return f"{cores} cores of {machine['cpu']} ({flags}), Python {machine['python']}"
+    return f"{cores} core{'s' * (cores != 1)} of {machine['cpu']} ({flags}), Python {machine['python']}"
 
 
 def write_block(page: Path, name: str, heading: str, lines: Sequence[str]) -> None:

@@ -35,10 +35,9 @@ def test_every_model_of_the_plan_has_a_valid_recipe(strength, plan):
         for model in plan.models(of):
             recipe = plan.recipe(model)
             assert recipe.seed == model.seed
-            rows = plan.tree["rows"]
             assert recipe.student.start == (
                 "pretrained"
-                if rows.get(model.row, {}).get("start") == "general"
+                if plan.row(model.row).get("start") == "general"
                 else "random"
                 if model.row == "alone_random"
                 else "layers"
