@@ -93,7 +93,17 @@ class Plan:
             if row not in self.tree["teachers"]
             for shape in self.row(row).get("shapes", self.tree["shapes"])
         ]
-        return [*(Model(of, row) for row in table if row in self.tree["teachers"]), *students]
+        teachers = [
+            Model(of, row, seed=seed)
+            for row in table
+            if row in self.tree["teachers"]
+            for seed in self.teacher_seeds(of)
+        ]
+        return [*teachers, *students]
+
+    def teacher_seeds(self, of: str) -> list[int]:
+        """Students learn from the first; the others say how far one teacher's score is to be believed."""
+        return list(self.tree["sets"][of].get("teacher_seeds", [Model._field_defaults["seed"]]))
 
     def recipe(self, model: Model) -> Recipe:
         """The recipe of a model: the set's own, then the plan's settings, the row's, the shape's."""
@@ -345,11 +355,13 @@ def table(plan: Plan, of: str) -> list[str]:
     }
     logits |= {model: answer(plan, model, "test") for model in finished if not model.shape}
     for name, weights in plan.mixtures(of).items():
-        said = {row: logits.get(Model(of, row)) for row in weights}
-        said["linear"] = linear_teacher(task, train_split, dev).ask(test)
-        if all(said[row] is not None for row in weights):
-            mean = sum(share * said[row] for row, share in weights.items())
-            logits[Model(of, name)] = np.asarray(mean, np.float32)
+        linear = linear_teacher(task, train_split, dev).ask(test)
+        for seed in plan.teacher_seeds(of):
+            models = {row: Model(of, row, seed=seed) for row in weights if row != "linear"}
+            if all(model in logits for model in models.values()):
+                said = {"linear": linear} | {row: logits[model] for row, model in models.items()}
+                mean = sum(share * said[row] for row, share in weights.items())
+                logits[Model(of, name, seed=seed)] = np.asarray(mean, np.float32)
     logits |= {model: answer(plan, model, "test") for model in finished if model.shape}
     labels = {model: found.argmax(1) for model, found in logits.items()}
     named = {model.name: found for model, found in labels.items()}

@@ -8,6 +8,7 @@ generalization).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -22,6 +23,7 @@ from attar.task import Example, Task
 
 __all__ = ["linear_teacher"]
 
+_LOG = logging.getLogger(__name__)
 _FOLDS = 5
 _FORM = "windowed-linear-1"  # changes whenever its answers do
 _SMALLEST_PROB = 1e-6
@@ -57,10 +59,12 @@ class _CrossFitted:
 
     @cached_property
     def models(self) -> list[WindowedLinear]:
-        return [
-            WindowedLinear(self.task, [e for e in self.train if self.folds[e.text] != fold], self.dev)
-            for fold in range(_FOLDS)
-        ]
+        found = []
+        for fold in range(_FOLDS):
+            seen = [example for example in self.train if self.folds[example.text] != fold]
+            found.append(WindowedLinear(self.task, seen, self.dev))
+            _LOG.info("linear teacher: fitted %d of %d, on %d examples", fold + 1, _FOLDS, len(seen))
+        return found
 
     @cached_property
     def temperature(self) -> float:
