@@ -266,23 +266,27 @@ def make(plan: Plan, model: Model) -> bool:
 
 
 def answers_path(plan: Plan, model: Model, split: str) -> Path:
-    """Where a model's probs for a split are kept."""
+    """Where a model's answers for a split are kept."""
     return plan.out / model.of / "answers" / f"{model.name}.{split}.npy"
+
+
+def kept(path: Path, ask: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+    """The answers in a file, asked for where there is none."""
+    if not path.is_file():
+        with whole_file(path) as draft, draft.open("wb") as stream:
+            np.save(stream, ask())
+    found: NDArray[np.float32] = np.load(path)
+    return found
 
 
 def answer(plan: Plan, model: Model, split: Any) -> NDArray[np.float32]:  # noqa: ANN401 - a Literal
     """A model's logits [N, C] for a split, asked once."""
-    path = answers_path(plan, model, split)
-    if path.is_file():
-        found: NDArray[np.float32] = np.load(path)
-        return found
-    examples = load_split(plan.data(model.of), split)
-    task = plan.recipe(model).resolved_task()
-    logits = predict_logits(load_checkpoint(plan.folder(model)), examples)
-    with whole_file(path) as draft, draft.open("wb") as stream:
-        np.save(stream, logits)
-    found_scores = scores(task, gold_of(task, examples), logits)
-    if split == "dev":
+    path, examples = answers_path(plan, model, split), load_split(plan.data(model.of), split)
+    new = not path.is_file()
+    logits = kept(path, lambda: predict_logits(load_checkpoint(plan.folder(model)), examples))
+    if new and split == "dev":
+        task = plan.recipe(model).resolved_task()
+        found_scores = scores(task, gold_of(task, examples), logits)
         line = {"set": model.of, "row": model.row, "shape": model.shape, "seed": model.seed}
         line |= {"macro_f1": round(found_scores.macro_f1, 4), "accuracy": round(found_scores.accuracy, 4)}
         line |= {"f1": [round(one.f1, 3) for one in found_scores.labels.values()]}
@@ -349,13 +353,19 @@ def table(plan: Plan, of: str) -> list[str]:
     task = plan.recipe(Model(of, "teacher")).resolved_task()
     train_split, dev, test = (load_split(data, name) for name in ("train", "dev", "test"))
     finished = [model for model in plan.models(of) if answers_path(plan, model, "dev").is_file()]
+    baseline = Model(of, "linear")
     logits = {
         Model(of, "majority"): Majority(task, train_split)(test),
-        Model(of, "linear"): WindowedLinear(task, train_split, dev)(test),
+        baseline: kept(
+            answers_path(plan, baseline, "test"), lambda: WindowedLinear(task, train_split, dev)(test)
+        ),
     }
     logits |= {model: answer(plan, model, "test") for model in finished if not model.shape}
     for name, weights in plan.mixtures(of).items():
-        linear = linear_teacher(task, train_split, dev).ask(test)
+        linear = kept(
+            answers_path(plan, Model(of, "linear_teacher"), "test"),
+            lambda: linear_teacher(task, train_split, dev).ask(test),
+        )
         for seed in plan.teacher_seeds(of):
             models = {row: Model(of, row, seed=seed) for row in weights if row != "linear"}
             if all(model in logits for model in models.values()):
