@@ -220,7 +220,7 @@ def keep_apart(plan: Plan, of: str) -> None:
     held = [example for split in ("dev", "test") for example in load_split(plan.data(other), split)]
     with whole_file(plan.out / of / "held_out.jsonl") as draft, draft.open("w", encoding="utf-8") as stream:
         for example in held:
-            row = {"text": example.text, "start": example.start, "end": example.end}
+            row = {"text": example.text, "term": example.term, "start": example.start, "end": example.end}
             row["label"] = task.labels[task.index_of(example)]
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
 

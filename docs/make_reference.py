@@ -35,7 +35,8 @@ _TRAINING = {
     "epochs": "Passes over the training examples; a fraction is allowed.",
     "batch_size": "Examples an optimiser step, over all processes and accumulation steps together.",
     "drop_last": "Leave an epoch's last batch out where it is smaller.",
-    "accumulate": "Parts that a batch is computed in, to save memory; the gradient stays the same.",
+    "accumulate": "Parts that a batch is computed in, to save memory; the gradient stays the same, but for "
+    "losses among examples.",
     "learning_rate": "Peak of the schedule.",
     "optimiser": "`bert_adam` is the original system's Adam, which clips each parameter's gradient alone.",
     "weight_decay": "Decoupled decay; biases and layer norms have none.",
@@ -100,7 +101,8 @@ _LEADS: Mapping[str, str] = {
     "data.sources.join": "More columns from another table.",
     "encode": "The input of every model of the run.",
     "pretrain": "`attar pretrain`: on texts without labels. The loop has the keys of `[train]`, with some "
-    "other defaults; `class_weights` and `head` mean nothing here.",
+    "other defaults; `class_weights`, `hard_loss`, `adjust_tau`, `focal_gamma`, `thresholds` and `head` mean "
+    "nothing here, and `sampling` is refused, for there are no labels.",
     "train": "`attar train`: the teacher.",
     "student": "The student's shape and start.",
     "distill": "`attar distill`: the student. The loop has the keys of `[train]`, with some other defaults.",

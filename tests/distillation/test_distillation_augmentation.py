@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import json
 from collections import Counter
 
 import numpy as np
@@ -13,6 +14,7 @@ from attar.distillation.augmentation import augmented_examples, drop_clauses, no
 from attar.distillation.more_examples import more_examples
 from attar.errors import RecipeError
 from attar.recipe import AugmentRecipe, make_recipe
+from attar.records.groups import group_reviews
 from attar.records.prepared import load_split
 from attar.stages import prepare
 from attar.task import Example
@@ -114,39 +116,36 @@ def test_the_term_stands_where_the_copy_says(left, term, right, reach, seed):
 def test_kinds_take_turns_and_leave_their_turn_to_the_next():
     train = [example(f"第{n}次买，口红{n}天就好，包装一般", "口红") for n in "一二三四五六"]
     train.append(example("香水不错", "香水"))
-    made = augmented_examples(train, [], AugmentRecipe(copies=3, noise=0.4), 20, seed=1)
+    made = augmented_examples(train, AugmentRecipe(copies=3, noise=0.4), 20, seed=1)
     assert {copy.label for copy in made} == {None}
     assert len({copy.question for copy in made} - {e.question for e in train}) == len(made)
     assert len(made) >= 16
     swapped = [copy for copy in made if copy.term == "香水" and "次买" in copy.text]
     assert len(swapped) == 6
-    only = augmented_examples(train, [], AugmentRecipe(copies=1, kinds=("clauses",)), 20, seed=1)
+    only = augmented_examples(train, AugmentRecipe(copies=1, kinds=("clauses",)), 20, seed=1)
     assert len(only) == 6  # the last has a single clause
 
 
-def test_a_held_out_text_is_never_made():
+def test_what_is_there_is_not_made_again():
     train = [example("口红好", "口红"), example("眼影好", "眼影"), example("面膜好", "面膜")]
     settings = AugmentRecipe(copies=8, kinds=("terms",))
-    swaps = {copy.question for copy in augmented_examples(train, [], settings, 20, seed=1)}
-    assert swaps == set()  # all of them are there already
-    train = [*train[:2], example("面膜不行", "面膜")]
-    assert "面膜好" in {copy.text for copy in augmented_examples(train, [], settings, 20, seed=1)}
-    held_out = [example("面膜，好！", "面膜")]
-    assert "面膜好" not in {copy.text for copy in augmented_examples(train, held_out, settings, 20, seed=1)}
+    assert augmented_examples(train, settings, 20, seed=1) == []
+    train[2] = example("面膜不行", "面膜")
+    assert "面膜好" in {copy.text for copy in augmented_examples(train, settings, 20, seed=1)}
 
 
 def test_the_seed_decides(make_examples):
     train = make_examples(30)
     settings = AugmentRecipe(copies=2)
     first, again, other = (
-        [copy.question for copy in augmented_examples(train, [], settings, 20, seed)] for seed in (1, 1, 2)
+        [copy.question for copy in augmented_examples(train, settings, 20, seed)] for seed in (1, 1, 2)
     )
     assert first == again != other
 
 
 def test_sentences_without_terms_are_changed_too():
     train = [Example("今天不错，天气很好", 0, 0, "高", {"wordtype": "产品"})]
-    made = augmented_examples(train, [], AugmentRecipe(copies=6, noise=0.3), 20, seed=3)
+    made = augmented_examples(train, AugmentRecipe(copies=6, noise=0.3), 20, seed=3)
     assert "今天不错，" in {copy.text for copy in made}
     assert {(copy.start, copy.end) for copy in made} == {(0, 0)}
     assert len(made) > 2
@@ -159,7 +158,30 @@ def test_the_stage_adds_the_copies(tmp_path, make_rows):
     train = load_split(data, "train")
     assert len(train) < len(found.examples) <= 2 * len(train)
     assert Counter(copy.label for copy in found.examples) == {None: len(found.examples)}
+    assert {copy.meta["copy_of"] for copy in found.examples} <= {e.text for e in train}
     assert found.teachers == ["never asked"]
+
+
+def test_no_copy_is_nearly_a_held_out_review(tmp_path, make_rows):
+    held, long = "这支口红颜色真的特别好看显白又滋润", "包装盒上全是灰，客服半天不理人，快递送错了三次"
+    one = {"text": f"{held}不，{long}", "term": "口红", "label": "消极"}
+    other = {"text": held, "term": "口红", "label": "积极"}
+    sources = [{"path": str(make_rows(tmp_path / "rows.jsonl", 40))}]
+    for split, row in (("train", one), ("test", other)):
+        (tmp_path / f"{split}.jsonl").write_text(json.dumps(row, ensure_ascii=False), "utf-8")
+        sources.append({"path": str(tmp_path / f"{split}.jsonl"), "split": split})
+
+    def near_copies(near_duplicate):
+        augment = {"copies": 6, "kinds": ["clauses"]}
+        tree = {"name": "r", "data": {"sources": sources, "near_duplicate": near_duplicate}}
+        recipe = make_recipe(tree | {"distill": {"augment": augment}})
+        data = prepare(recipe, recipe.data.sources, tmp_path / f"data-{near_duplicate}")
+        assert one["text"] in {e.text for e in load_split(data, "train")}
+        texts = {copy.text for copy in more_examples(recipe, data, [], tmp_path / "out").examples}
+        return {text for text in texts if group_reviews([text, held], 0.6)[text] == held}
+
+    assert near_copies(1.0)
+    assert not near_copies(0.6)
 
 
 def test_what_a_recipe_may_not_say():

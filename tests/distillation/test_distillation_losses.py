@@ -379,6 +379,36 @@ def test_a_batch_of_one_or_of_equals_teaches_nothing_of_examples_and_breaks_noth
         assert loss.tolist() == pytest.approx([math.log(rows) if name == "contrastive" else 0.0] * rows)
 
 
+def test_texts_that_are_equal_but_for_rounding_have_no_direction():
+    random = torch.Generator().manual_seed(0)
+    teacher = torch.randn(6, 32, generator=random)
+    teacher[5] = teacher[4] * (1 + 1e-3)
+    student = torch.randn(6, 16, generator=random)
+    student[5] = student[4] + 1e-7
+    student.requires_grad_()
+    rkd_angle_loss(student, teacher).mean().backward()
+    assert student.grad.norm() < 1
+    # Nearly equal to the student, but not to the teacher.
+    student.grad = None
+    rkd_angle_loss(student, torch.randn(6, 32, generator=random)).mean().backward()
+    assert student.grad.norm() < 1
+
+
+def test_grams_are_nst_with_a_polynomial_kernel():
+    states = torch.randn(2, 5, 8, dtype=torch.float64)
+    student, teacher = states.unbind(0)
+    # Huang and Wang, equation 5: samples are the dimensions, vectors over the tokens.
+    kernel = [[(a.T @ b) ** 2 for b in (student, teacher)] for a in (student, teacher)]
+    mmd = (kernel[0][0] + kernel[1][1] - 2 * kernel[0][1]).sum() / 8**2
+    found = gram_loss((student[None],) * 2, (teacher[None],) * 2, None)
+    assert 5**2 * float(found) == pytest.approx(float(mmd), rel=1e-5)
+
+
+def test_a_focal_temperature_of_equal_answers_is_finite():
+    logits = 5000 * torch.randn(50, 3, generator=torch.Generator().manual_seed(1))
+    assert flsw_temperature(logits, logits, 2.0, 1.0, 1.5).isfinite().all()
+
+
 def test_shares_average_one_and_parts_add_up():
     lengths = lengths_of(MASK)
     assert lengths.tolist() == [5, 2, 4]

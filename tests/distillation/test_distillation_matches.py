@@ -13,6 +13,7 @@ from attar.distillation.matches import (
     PRESET_MATCHES,
     Features,
     Match,
+    auto_hidden_matches,
     auto_matches,
     check_layers,
     wanted,
@@ -121,6 +122,18 @@ def test_auto_fits_any_depths(student_layers, teacher_layers):
     check_layers(matches, student_layers, teacher_layers)
     assert [m.feature for m in matches] == ["query", "key", "value"]
     assert {(m.loss, m.student_layer) for m in matches} == {("relation", student_layers)}
+
+
+def test_auto_hidden_pairs_every_state_evenly_at_any_depths():
+    def pairs(student_layers, teacher_layers):
+        return [
+            (m.student_layer, m.teacher_layer) for m in auto_hidden_matches(student_layers, teacher_layers)
+        ]
+
+    assert pairs(4, 12) == [(0, 0), (1, 3), (2, 6), (3, 9), (4, 12)]
+    assert pairs(1, 24) == [(0, 0), (1, 24)]
+    assert pairs(5, 12) == [(0, 0), (1, 2), (2, 5), (3, 7), (4, 10), (5, 12)]
+    assert pairs(4, 2) == [(0, 0), (1, 0), (2, 1), (3, 2), (4, 2)]  # a deeper student than its teacher
 
 
 def test_auto_takes_the_last_layer_of_a_base_teacher_and_the_21st_of_24():

@@ -85,6 +85,19 @@ def test_the_same_seed_gives_the_same_examples(tmp_path, story):
     assert drawn(1, "a") == drawn(1, "b") != drawn(2, "a")
 
 
+def test_what_two_sources_say_is_learnt_once(tmp_path, story):
+    make, data = story
+    teacher = load_teacher(tmp_path / "teacher", make().resolved_task())
+    recipe = make(min_confidence=0.0, balance="none")
+    found = more_examples(recipe, data, [teacher], tmp_path / "a").examples
+    rows = [{"text": e.text, "term": e.term} for e in found[:7]]
+    (tmp_path / "named.jsonl").write_text("\n".join(json.dumps(row) for row in rows), "utf-8")
+    transfer = (SourceRecipe(path=str(tmp_path / "named.jsonl")),)
+    recipe = recipe.model_copy(update={"distill": recipe.distill.model_copy(update={"transfer": transfer})})
+    both = more_examples(recipe, data, [teacher], tmp_path / "b").examples
+    assert sorted(e.question for e in both) == sorted(e.question for e in found)
+
+
 def test_unsure_teachers_are_said(tmp_path, story):
     make, data = story
     teacher = load_teacher(tmp_path / "teacher", make().resolved_task())

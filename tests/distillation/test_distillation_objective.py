@@ -140,6 +140,14 @@ def test_a_class_is_as_large_as_its_examples_weigh(make_examples):
     )
 
 
+def test_a_class_may_weigh_less_than_one_example(make_examples):
+    few = [e for e in make_examples(60) if e.label != "中性"][:3]
+    examples = [replace(few[0], label="消极", weight=0.5), *(replace(e, label="积极") for e in few)]
+    torch.testing.assert_close(
+        class_weights(TASK, examples, "balanced"), torch.tensor([3.5 / 1.5, 1.0, 3.5 / 9])
+    )
+
+
 def test_speakers_are_averaged_and_features_come_from_the_one_that_has_them():
     rows = torch.tensor([1, 0])
     first, second = (np.arange(6, dtype=np.float32).reshape(2, 3) * factor for factor in (1, 10))

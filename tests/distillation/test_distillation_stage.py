@@ -250,6 +250,36 @@ def test_hidden_tokens_and_accumulation_go_with_matches(teach, data, make_checkp
     assert not np.allclose(answers(hidden, data), answers(whole, data), atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"match_scale": "textbrewer", "matches": ("auto", HIDDEN, {**HIDDEN, "loss": "mmd"})},
+        {"match_scale": "textbrewer", "matches": (ATTENTION,), "mask_padding": False},
+    ],
+)
+def test_parts_of_a_batch_add_up_by_tokens_too(teach, data, make_checkpoint, settings):
+    settings = settings | {"learning_rate": 3e-3}
+    whole, _ = teach("whole", make_checkpoint(), **settings)
+    parts, _ = teach("parts", make_checkpoint(), accumulate=5, **settings)
+    np.testing.assert_allclose(answers(whole, data), answers(parts, data), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"cache": "none"},
+        {"matches": ("auto",)},
+        {"matches": ("auto",), "cache": "features"},
+        {"soft_weight": 0.0, "hard_weight": 1.0},
+    ],
+)
+@pytest.mark.parametrize("sampling", ["sqrt", "balanced"])
+def test_labels_are_sampled_whatever_is_learnt(teach, make_checkpoint, sampling, settings):
+    _, losses = teach("student", make_checkpoint(), sampling=sampling, epochs=1, **settings)
+    assert np.isfinite([value for line in losses for value in line.values()]).all()
+
+
 def test_finetuned_is_the_same_student_without_a_teacher(tmp_path, recipe, data):
     finetune_student(recipe, data, tmp_path / "finetuned")
     student = load_checkpoint(tmp_path / "finetuned")

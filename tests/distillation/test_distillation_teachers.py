@@ -1,17 +1,20 @@
 """Teachers are asked once; nobody else's answers are taken for theirs; several are averaged."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from attar.distillation import teachers
+from attar.distillation.augmentation import augmented_examples
 from attar.distillation.linear import linear_teacher
 from attar.distillation.teachers import Teacher, cached_logits, load_teacher, mean_logits, teacher_shares
 from attar.errors import DataError, RecipeError
 from attar.evaluation.calibration import fit_temperature
 from attar.evaluation.metrics import scores
 from attar.models.checkpoint import predict_logits, save_checkpoint
+from attar.recipe import AugmentRecipe
 from attar.task import Example, Task, task_by_name
 
 TASK = task_by_name("cosmetics")
@@ -225,6 +228,27 @@ def test_the_linear_teacher_has_not_seen_what_it_answers(make_examples):
     said = linear_teacher(TASK, noisy, dev).ask(noisy).argmax(1)
     right = np.array([TASK.index_of(e) for e in (*train[::5], *noisy[len(turned) :])])
     assert (said == right).mean() > 0.9
+
+
+@pytest.mark.parametrize("kind", ["clauses", "terms", "noise"])
+def test_the_linear_teacher_has_not_seen_what_was_copied(kind):
+    """Labels by chance: who has seen the review that a copy was made from repeats its label."""
+    random = np.random.default_rng(0)
+    chars = [chr(0x4E00 + i) for i in range(800)]
+
+    def review():
+        left, right = ("".join(random.choice(chars, 9)) for _ in range(2))
+        label = TASK.labels[int(random.integers(3))]
+        return Example(f"{left}，口红{right}，", 10, 12, label, {"wordtype": "产品"})
+
+    train, dev = [review() for _ in range(150)], [review() for _ in range(40)]
+    train = [replace(e, end=e.start + 1) if i % 2 else e for i, e in enumerate(train)]  # two terms to swap
+    copies = augmented_examples(train, AugmentRecipe(copies=1, kinds=(kind,), noise=0.1), 20, seed=1)
+    label_of = {e.text: TASK.index_of(e) for e in train}
+    said = linear_teacher(TASK, train, dev).ask(copies).argmax(1)
+    gold = np.array([label_of[copy.meta["copy_of"]] for copy in copies])
+    assert len(copies) > 100
+    assert (said == gold).mean() < 0.6
 
 
 def test_the_linear_teacher_is_calibrated(make_examples):

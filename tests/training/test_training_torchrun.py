@@ -63,7 +63,11 @@ def test_two_processes_give_the_weights_of_one(tmp_path, make_rows, encoder_fold
     assert sorted(p.name for p in (tmp_path / "two").iterdir()) == sorted(
         p.name for p in (tmp_path / "one").iterdir()
     )
-    rows = [json.loads((tmp_path / f"rows-{rank}.json").read_text()) for rank in (0, 1)]
+    rows, drawn = zip(
+        *(json.loads((tmp_path / f"rows-{rank}.json").read_text()) for rank in (0, 1)), strict=True
+    )
+    assert not {*drawn[0]} & {*drawn[1]}  # no process hides what another one hides
+    assert len({*drawn[1]}) > len(drawn[1]) / 3  # nor the same in each step
     seen = [sorted(row for part in parts for row in part) for parts in rows]
     everything = list(range(notes[0]["num_train"]))
     assert sorted(seen[0] + seen[1]) == sorted(2 * everything)  # each row once an epoch

@@ -13,13 +13,17 @@ from attar.stages import train
 from attar.training.objectives import HardLabels
 
 SEEN: list[list[int]] = []
+DRAWN: list[float] = []
 
 
 class Watching(HardLabels):
-    """Labels, keeping which rows this process was given."""
+    """Labels, keeping which rows this process was given, and what it would draw."""
 
     def forward(self, model, inputs, rows):
         SEEN.append(rows.tolist())
+        state = torch.get_rng_state()
+        DRAWN.append(float(torch.rand(())))
+        torch.set_rng_state(state)
         return super().forward(model, inputs, rows)
 
 
@@ -28,6 +32,6 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     attar.training.stage.HardLabels = Watching
     train(load_recipe(recipe), data, out)
-    out.with_name(f"rows-{os.environ['RANK']}.json").write_text(json.dumps(SEEN))
+    out.with_name(f"rows-{os.environ['RANK']}.json").write_text(json.dumps([SEEN, DRAWN]))
     # Every process may go on with what the stage wrote.
     assert (out / "attar.json").is_file()

@@ -19,7 +19,6 @@ from dataclasses import replace
 import numpy as np
 
 from attar.recipe import AugmentRecipe
-from attar.records.groups import normal_form
 from attar.task import Example
 from attar.text.window import CLAUSE_MARKS
 
@@ -29,26 +28,22 @@ _CLAUSE = re.compile(f"[^{CLAUSE_MARKS}]*[{CLAUSE_MARKS}]+|[^{CLAUSE_MARKS}]+")
 
 
 def augmented_examples(
-    train: Sequence[Example],
-    held_out: Sequence[Example],
-    settings: AugmentRecipe,
-    reach: int,
-    seed: int,
+    train: Sequence[Example], settings: AugmentRecipe, reach: int, seed: int
 ) -> list[Example]:
     """Copies of the training examples.
 
     The kinds take turns; one that cannot change an example leaves its turn to the next. A copy that
-    is there already, or whose text is one of dev or test, is not made.
+    is there already is not made.
 
     Args:
         train: Labelled examples; the wordtypes of their terms are in ``meta``.
-        held_out: Examples of dev and test.
         settings: ``copies``, ``kinds`` and ``noise``.
         reach: Characters on either side of the term that a model may read; no others are changed.
         seed: Another seed, other copies.
 
     Returns:
-        At most ``copies`` of each example, without labels, in the order of the examples.
+        At most ``copies`` of each example, without labels, in the order of the examples. Their
+        ``meta`` names the review that they were made from, as ``copy_of``.
     """
     random = np.random.default_rng(seed)
     terms = _terms_by_wordtype(train)
@@ -58,14 +53,14 @@ def augmented_examples(
         "terms": lambda example: swap_term(example, terms, random),
         "noise": lambda example: noise(example, reach, settings.noise, alphabet, random),
     }
-    taken = {normal_form(example.text) for example in held_out}
     made = {example.question: example for example in train}
     for turn, example in enumerate(example for example in train for _ in range(settings.copies)):
         first = turn % len(settings.kinds)
         for kind in (*settings.kinds[first:], *settings.kinds[:first]):
             copy = change[kind](example)
-            if copy is not None and copy.question not in made and normal_form(copy.text) not in taken:
-                made[copy.question] = replace(copy, label=None, weight=1.0)
+            if copy is not None and copy.question not in made:
+                meta = {**copy.meta, "copy_of": example.text}
+                made[copy.question] = replace(copy, label=None, weight=1.0, meta=meta)
                 break
     return [example for example in made.values() if example.label is None]
 

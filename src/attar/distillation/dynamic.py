@@ -50,13 +50,13 @@ def flsw_temperature(
         gamma: How strongly the examples that differ stand out.
 
     Returns:
-        [B]. It depends on the whole batch through mean(w).
+        [B]. Each depends, through mean(w), on the others that are computed with it.
     """
     student, teacher = (
         logits.float() / (logits.float().norm(dim=-1, keepdim=True) + 1e-4)
         for logits in (student_logits, teacher_logits)
     )
-    return _spread((1 - (student * teacher).sum(-1)) ** gamma, base, beta)
+    return _spread((1 - (student * teacher).sum(-1)).clamp(min=0) ** gamma, base, beta)
 
 
 @torch.no_grad()
@@ -71,7 +71,7 @@ def cwsm_temperature(student_logits: torch.Tensor, base: float, beta: float) -> 
         beta: How far the temperatures spread.
 
     Returns:
-        [B]. It depends on the whole batch through mean(w).
+        [B]. Each depends, through mean(w), on the others that are computed with it.
     """
     surest = student_logits.float().softmax(-1).amax(-1)
     return _spread(1 / (surest + 1e-3), base, beta)

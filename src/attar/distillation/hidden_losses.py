@@ -77,8 +77,9 @@ def gram_loss(
     """Mean squared difference of the token Gram matrices of two layers ("mmd", "smmd", "nst").
 
     1/n^2 sum_ij (a_i . b_j / z_S - u_i . v_j / z_T)^2 over the pairs of the n real tokens, a and b
-    of the student's two layers (or twice one), u and v of the teacher's; the widths may differ. A
-    form of NST with a linear kernel (Huang and Wang 2017, arXiv:1707.01219, section 4).
+    of the student's two layers (or twice one), u and v of the teacher's; the widths may differ. With
+    one layer this is NST with the polynomial kernel (x . y)^2 (Huang and Wang 2017, arXiv:1707.01219,
+    section 4), but that dimensions are not scaled to length 1.
 
     z is the width of each model. textbrewer's ``mmd_loss`` does so only without a mask; with one it
     takes the padded length of the batch for both, and a longer padding makes a smaller loss. Give

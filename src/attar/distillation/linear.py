@@ -1,9 +1,9 @@
 """The linear baseline as a teacher: it errs differently than a network, and costs next to nothing.
 
 On the examples that it was fitted on it would only repeat their labels. So five are fitted, each
-without a fifth of the reviews: a training example is answered by the one that never saw its review,
-every other example by the mean of all (cross-fitting, as in stacking: Wolpert 1992, Stacked
-generalization).
+without a fifth of the reviews: a training example, or a changed copy of one, is answered by the one
+that never saw its review, every other example by the mean of all (cross-fitting, as in stacking:
+Wolpert 1992, Stacked generalization).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["linear_teacher"]
 
 _LOG = logging.getLogger(__name__)
 _FOLDS = 5
-_FORM = "windowed-linear-1"  # changes whenever its answers do
+_FORM = "windowed-linear-2"  # changes whenever its answers do
 _SMALLEST_PROB = 1e-6
 
 
@@ -74,6 +74,6 @@ class _CrossFitted:
     def _log_probs(self, examples: Sequence[Example]) -> NDArray[np.float64]:
         """[N, C]: of the model that did not see the review, or the mean of all."""
         every = np.stack([np.log(np.maximum(model(examples), _SMALLEST_PROB)) for model in self.models])
-        chosen = [self.folds.get(example.text) for example in examples]
+        chosen = [self.folds.get(example.meta.get("copy_of", example.text)) for example in examples]
         rows = [every[:, i].mean(0) if fold is None else every[fold, i] for i, fold in enumerate(chosen)]
         return np.array(rows, np.float64).reshape(len(examples), len(self.task.labels))

@@ -212,7 +212,7 @@ def auto_hidden_matches(student_layers: int, teacher_layers: int) -> tuple[Match
     """Every hidden state of the student with one of the teacher's, evenly spaced, by mean squares.
 
     The embeddings with the embeddings, the last layer with the last, as TinyBERT's general
-    distillation does (arXiv:1909.10351, section 3.1). Unlike relations it reaches every weight of
+    distillation does (arXiv:1909.10351, section 3.2). Unlike relations it reaches every weight of
     the student's last layer.
 
     Args:

@@ -71,13 +71,14 @@ class Distillation(Objective):
         if self.matches is not None:
             assert answer.features is not None
             mask = inputs["attention_mask"] if recipe.mask_padding else None
-            losses |= self.matches(features, answer.features, mask)
+            losses |= self.matches(features, answer.features, mask, batch_lengths=self.batch_lengths)
         return losses
 
     def row_labels(self) -> list[int]:
         """See ``Objective.row_labels``; where an example has no label, it is the teachers' answer."""
         labels = self.hard.labels.clone()
-        for rows in torch.split(torch.nonzero(~self.hard.known).flatten(), _ASKED_AT_ONCE):
+        unknown = torch.nonzero(~self.hard.known).flatten()
+        for rows in torch.split(unknown, _ASKED_AT_ONCE) if len(unknown) else ():
             logits = self.answers(rows).logits
             if logits is None:
                 raise RecipeError(

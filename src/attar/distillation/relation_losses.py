@@ -20,6 +20,7 @@ __all__ = ["contrastive_loss", "relation_heads", "relation_loss", "rkd_angle_los
 
 # What MiniLMv2 takes for teachers of base size.
 _MOST_HEADS = 48
+_NO_DISTANCE = 0.01  # of the mean: nearer texts differ by rounding alone
 
 
 def relation_heads(student_width: int, teacher_width: int) -> int:
@@ -133,5 +134,9 @@ def _distances(states: torch.Tensor) -> torch.Tensor:
 def _angles(states: torch.Tensor) -> torch.Tensor:
     """Cosines [B, B, B] between the directions from each example to all pairs of others."""
     x = first_token(states)
-    directions = F.normalize(x.unsqueeze(0) - x.unsqueeze(1), dim=-1)
+    differences = x.unsqueeze(0) - x.unsqueeze(1)
+    lengths = differences.detach().norm(dim=-1, keepdim=True)
+    # Two texts that are equal but for rounding have no direction, and its gradient would have no bound.
+    apart = lengths > _NO_DISTANCE * lengths.mean()
+    directions = F.normalize(torch.where(apart, differences, 0.0), dim=-1)
     return directions @ directions.transpose(1, 2)

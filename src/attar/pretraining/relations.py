@@ -2,7 +2,7 @@
 
 Task-agnostic distillation: relations of queries, keys and values (MiniLMv2, Wang et al. 2021,
 arXiv:2012.15828) and hidden states through learned projections (the general stage of TinyBERT,
-Jiao et al. 2020, arXiv:1909.10351, section 3.1), by the matches of ``[distill]``.
+Jiao et al. 2020, arXiv:1909.10351, section 3.2), by the matches of ``[distill]``.
 """
 
 from __future__ import annotations

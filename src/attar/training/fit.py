@@ -3,8 +3,9 @@
 One optimiser step reads one global batch of about equally long examples. accelerate places it
 (CPU, GPU, precision, processes); the objective says what is learnt. What a step does depends only
 on the seed and the data, so a run that was killed goes on from its last state exactly as if it
-had not been, and a batch that is split over accumulation steps or processes gives the gradient of
-the whole.
+had not been. A batch that is split over accumulation steps or processes gives the gradient of the
+whole, but for two things: dropout and hidden tokens are drawn otherwise in each part, and a loss
+that compares examples with each other sees those of its part alone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -50,9 +52,12 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         progress: Steps done / steps in all; the loop sets it before each step.
+        batch_lengths: [N] tokens of every example of the global batch, of which ``forward`` gets a
+            part; the loop sets it before each step.
     """
 
     progress: float = 0.0
+    batch_lengths: torch.Tensor | None = None
 
     @abstractmethod
     def forward(
@@ -165,7 +170,7 @@ class _Fit:
         folder: Path,
         seed: int,
     ) -> None:
-        self.checkpoint, self.encodings, self.recipe = checkpoint, encodings, recipe
+        self.checkpoint, self.encodings, self.recipe, self.seed = checkpoint, encodings, recipe, seed
         self.evaluate = evaluate
         self.accelerator = place_training(recipe.precision)
         self.model = checkpoint.model
@@ -229,7 +234,10 @@ class _Fit:
         self.wrapped.train()
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         mine = rows[rank::world]
+        if rank:  # the first draws what a single process would, and its state is kept
+            torch.manual_seed(int(np.random.SeedSequence([self.seed, self.step, rank]).generate_state(1)[0]))
         self.objective.progress = self.step / self.total_steps
+        self.objective.batch_lengths = torch.tensor([len(self.encodings[i].ids) for i in rows])
         totals: dict[str, torch.Tensor] = {}
         parts = [mine[i :: self.recipe.accumulate] for i in range(self.recipe.accumulate)]
         parts = [part for part in parts if part] or [rows[:1]]

@@ -41,7 +41,7 @@ def class_weights(
     for example in examples:
         counts[task.index_of(example)] += example.weight
     power = {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}[kind]
-    weights = (counts.sum() / (len(counts) * counts.clamp(min=1))) ** power
+    weights = (counts.sum() / (len(counts) * counts)) ** power
     return torch.where(counts > 0, weights, torch.ones_like(weights))
 
 
