@@ -13,8 +13,8 @@ from torch import nn
 from attar.errors import RecipeError
 from attar.models.checkpoint import predict_logits
 from attar.recipe import FitRecipe
-from attar.training.fit import DevScore, Objective, fit
-from attar.training.objectives import HardLabels
+from attar.training.fit import DevScore, fit
+from attar.training.objectives import HardLabels, Objective
 from attar.training.stage import dev_scorer
 from attar.training.state import TrainingStates
 

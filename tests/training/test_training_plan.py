@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from attar.errors import RecipeError
 from attar.recipe import FitRecipe
-from attar.training.fit import Objective
+from attar.training.objectives import Objective
 from attar.training.plan import StepPlan
 
 

@@ -17,8 +17,7 @@ from attar.distillation.matches import Features, wanted
 from attar.errors import RecipeError
 from attar.recipe import DistillRecipe
 from attar.task import Example, Task
-from attar.training.fit import Objective
-from attar.training.objectives import LabelLoss
+from attar.training.objectives import LabelLoss, Objective
 
 __all__ = ["Distillation"]
 

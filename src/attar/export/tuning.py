@@ -23,7 +23,8 @@ from attar.models.checkpoint import Checkpoint, predict_logits
 from attar.models.encoders import set_dropout
 from attar.recipe import DistillRecipe
 from attar.task import Example
-from attar.training.fit import DevScore, FitResult, Objective, fit
+from attar.training.fit import DevScore, FitResult, fit
+from attar.training.objectives import Objective
 from attar.training.state import TrainingStates
 
 __all__ = ["RoundedLinear", "learn_rounded", "rounded_forward"]

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the field's usual name
 
 from attar.text.encoding import TextEncoder
-from attar.training.fit import Objective
+from attar.training.objectives import Objective
 
 __all__ = ["MaskedTokens", "Masks", "TokenKinds", "draw_masks"]
 

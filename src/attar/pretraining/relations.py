@@ -16,7 +16,7 @@ from attar.distillation.matches import wanted
 from attar.models.checkpoint import Checkpoint, batch_to
 from attar.models.precision import quick_inference
 from attar.pretraining.pieces import Pieces
-from attar.training.fit import Objective
+from attar.training.objectives import Objective
 
 __all__ = ["LayersOfEncoder"]
 

@@ -34,7 +34,8 @@ from attar.run import is_first_process
 from attar.task import Task
 from attar.text.buckets import sorted_batches
 from attar.text.encoding import InputSpec, TextEncoder, texts_read
-from attar.training.fit import DevScore, Objective, fit
+from attar.training.fit import DevScore, fit
+from attar.training.objectives import Objective
 from attar.training.state import TrainingStates
 
 __all__ = ["pretrain"]

@@ -4,8 +4,7 @@ One optimiser step reads one global batch of about equally long examples. accele
 (CPU, GPU, precision, processes); the objective says what is learnt. What a step does depends only
 on the seed and the data, so a run that was killed goes on from its last state exactly as if it
 had not been. A batch that is split over accumulation steps or processes gives the gradient of the
-whole, but for two things: dropout and hidden tokens are drawn otherwise in each part, and a loss
-that compares examples with each other sees those of its part alone.
+whole; but dropout is drawn otherwise, and a loss among examples sees those of its part alone.
 """
 
 from __future__ import annotations
@@ -14,14 +13,11 @@ import contextlib
 import logging
 import math
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import nn
 
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint, batch_to
@@ -29,58 +25,21 @@ from attar.progress import progress_bar
 from attar.recipe import FitRecipe
 from attar.text.encoding import Encoding
 from attar.training.metrics_log import MetricsLog
+from attar.training.objectives import Objective
 from attar.training.optimisers import build_optimiser
-from attar.training.placement import place_training
+from attar.training.placement import draw_apart, place_training
 from attar.training.plan import StepPlan
 from attar.training.quick_cpu import quick_on_cpu
 from attar.training.schedules import schedule_factor
 from attar.training.state import TrainingStates
 
-__all__ = ["DevScore", "FitResult", "Objective", "fit"]
+__all__ = ["DevScore", "FitResult", "fit"]
 
 _LOG = logging.getLogger(__name__)
 _LOG_EVERY = 10
 _COLLAPSED = (
     "Lower learning_rate, set dropout = 0, start the head from a probe (head = 'probe'), or train longer."
 )
-
-
-class Objective(nn.Module, ABC):
-    """What is learnt: named losses of a batch.
-
-    Subclasses may hold parameters (projections between widths, say); the loop trains them too.
-
-    Attributes:
-        progress: Steps done / steps in all; the loop sets it before each step.
-        batch_lengths: [N] tokens of every example of the global batch, of which ``forward`` gets a
-            part; the loop sets it before each step.
-    """
-
-    progress: float = 0.0
-    batch_lengths: torch.Tensor | None = None
-
-    @abstractmethod
-    def forward(
-        self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: torch.Tensor
-    ) -> dict[str, torch.Tensor]:
-        """Run the model and compare, in the training's precision; the losses in single precision.
-
-        Args:
-            model: The model in training.
-            inputs: Its keyword arguments, [B, T] each.
-            rows: [B] indices of the examples, to look their targets up.
-
-        Returns:
-            Named losses, [B] each, already weighted: their sum is what is minimised.
-        """
-
-    def row_labels(self) -> list[int]:
-        """Class index of each training example, for the recipe's ``sampling``.
-
-        Raises:
-            RecipeError: What is learnt has no labels.
-        """
-        raise RecipeError("this training has no labels to sample by; set sampling = 'shuffled'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +193,7 @@ class _Fit:
         self.wrapped.train()
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         mine = rows[rank::world]
-        if rank:  # the first draws what a single process would, and its state is kept
-            torch.manual_seed(int(np.random.SeedSequence([self.seed, self.step, rank]).generate_state(1)[0]))
+        draw_apart(rank, self.seed, self.step)
         self.objective.progress = self.step / self.total_steps
         self.objective.batch_lengths = torch.tensor([len(self.encodings[i].ids) for i in rows])
         totals: dict[str, torch.Tensor] = {}
@@ -273,8 +231,8 @@ class _Fit:
         )
         for group in self.optimiser.param_groups:
             group["lr"] = recipe.learning_rate * factor * group["share"]
-        if not all(math.isfinite(float(value)) for value in losses.values()):
-            figures = {key: float(value) for key, value in losses.items()}
+        figures = {key: float(value) for key, value in losses.items()}
+        if not all(map(math.isfinite, figures.values())):
             raise RecipeError(
                 f"the loss is not finite at step {self.step} ({figures}); "
                 "lower learning_rate or set precision = 'fp32'"
@@ -289,15 +247,17 @@ class _Fit:
         self.optimiser.step()
         self.optimiser.zero_grad()
 
+    @property
+    def _rate(self) -> float:
+        return float(max(group["lr"] for group in self.optimiser.param_groups))
+
     def _log_losses(self, losses: dict[str, torch.Tensor], seconds: float) -> None:
-        rate = max(group["lr"] for group in self.optimiser.param_groups)
         figures = {f"loss/{key}": float(value) for key, value in losses.items()}
-        self.log.write(self.step, figures | {"learning_rate": rate, "seconds": seconds})
+        self.log.write(self.step, figures | {"learning_rate": self._rate, "seconds": seconds})
 
     def _say_losses(self, name: str, losses: dict[str, torch.Tensor]) -> None:
         figures = ", ".join(f"{key} loss {float(value):.4f}" for key, value in losses.items())
-        rate = max(group["lr"] for group in self.optimiser.param_groups)
-        _LOG.info("%s: step %d of %d, %s, rate %.3g", name, self.step, self.total_steps, figures, rate)
+        _LOG.info("%s: step %d of %d, %s, rate %.3g", name, self.step, self.total_steps, figures, self._rate)
 
     def _score(self, name: str) -> DevScore:
         dev = self.evaluate()

@@ -1,4 +1,4 @@
-"""Learning from labels: cross-entropy and its forms for labels of unequal frequency.
+"""What the loop minimises, and learning from labels, also those of unequal frequency.
 
 Each loss is a pure function of logits, [B] without reduction; ``LabelLoss`` looks the labels up and
 takes the one that the recipe names. ``HardLabels`` is the objective of a teacher and of a student
@@ -7,6 +7,7 @@ that is fine-tuned alone; distillation adds ``LabelLoss`` to its own.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal
 
@@ -14,19 +15,58 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the field's usual name
 
+from attar.errors import RecipeError
 from attar.recipe import FitRecipe
 from attar.task import Example, Task
-from attar.training.fit import Objective
 
 __all__ = [
     "HardLabels",
     "LabelLoss",
+    "Objective",
     "class_weights",
     "focal_loss",
     "hard_label_loss",
     "label_log_shares",
     "logit_adjusted_loss",
 ]
+
+
+class Objective(nn.Module, ABC):
+    """What is learnt: named losses of a batch.
+
+    Subclasses may hold parameters (projections between widths, say); the loop trains them too.
+
+    Attributes:
+        progress: Steps done / steps in all; the loop sets it before each step.
+        batch_lengths: [N] tokens of every example of the global batch, of which ``forward`` gets a
+            part; the loop sets it before each step.
+    """
+
+    progress: float = 0.0
+    batch_lengths: torch.Tensor | None = None
+
+    @abstractmethod
+    def forward(
+        self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Run the model and compare, in the training's precision; the losses in single precision.
+
+        Args:
+            model: The model in training.
+            inputs: Its keyword arguments, [B, T] each.
+            rows: [B] indices of the examples, to look their targets up.
+
+        Returns:
+            Named losses, [B] each, already weighted: their sum is what is minimised.
+        """
+
+    def row_labels(self) -> list[int]:
+        """Class index of each training example, for the recipe's ``sampling``.
+
+        Raises:
+            RecipeError: What is learnt has no labels.
+        """
+        raise RecipeError("this training has no labels to sample by; set sampling = 'shuffled'")
 
 
 def class_weights(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
 
 from attar.errors import RecipeError
@@ -12,7 +13,7 @@ from attar.models.precision import computes_in_bf16
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["place_training"]
+__all__ = ["draw_apart", "place_training"]
 
 
 def place_training(precision: Literal["auto", "fp32", "bf16", "fp16"]) -> Accelerator:
@@ -40,3 +41,18 @@ def place_training(precision: Literal["auto", "fp32", "bf16", "fp16"]) -> Accele
     # accelerate holds a process to its first precision; the next stage may ask for another one.
     AcceleratorState._reset_state()
     return Accelerator(mixed_precision=mixed, cpu=not gpu)
+
+
+def draw_apart(rank: int, seed: int, step: int) -> None:
+    """Let each of several processes draw its own numbers in a step.
+
+    The first draws what a single process would, and a saved state goes on from there; what the
+    others draw depends on nothing but these three, so that a resumed training draws it again.
+
+    Args:
+        rank: Number of this process, from 0.
+        seed: Of the training.
+        step: Optimiser steps done.
+    """
+    if rank:
+        torch.manual_seed(int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0]))

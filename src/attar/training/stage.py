@@ -20,8 +20,8 @@ from attar.records.prepared import load_split
 from attar.run import is_first_process
 from attar.task import Example
 from attar.text.encoding import InputSpec, TextEncoder, texts_read
-from attar.training.fit import DevScore, Objective, fit
-from attar.training.objectives import HardLabels, class_weights
+from attar.training.fit import DevScore, fit
+from attar.training.objectives import HardLabels, Objective, class_weights
 from attar.training.probe import start_head
 from attar.training.state import TrainingStates
 
