@@ -46,7 +46,7 @@ class MoreExamples(NamedTuple):
 
 
 def more_examples(recipe: Recipe, data: Path, teachers: Sequence[Teacher], out: Path) -> MoreExamples:
-    """What ``distill.transfer``, ``distill.unlabelled`` and ``distill.augment`` add.
+    """What ``distill.transfer``, ``distill.unlabelled`` and ``distill.augment`` add, each pair once.
 
     Args:
         recipe: Its ``[distill]``.
