@@ -2,12 +2,18 @@
 
 import itertools
 import shutil
+from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from attar import stages
+from attar.comparison import compare
 from attar.errors import DataError, RecipeError
+from attar.model_card import model_card
+from attar.models.checkpoint import save_checkpoint
 from attar.recipe import Recipe, SourceRecipe
+from attar.task import InputStyle
 
 
 @pytest.fixture
@@ -154,3 +160,25 @@ def test_a_folder_that_is_not_prepared(tmp_path, recipe, asked):
     with pytest.raises(DataError, match="attar prepare"):
         stages.train(recipe, tmp_path / "somewhere", tmp_path / "teacher")
     assert asked == []
+
+
+def test_a_model_of_other_labels_or_another_order_is_not_compared(tmp_path, make_rows, make_checkpoint):
+    recipe = Recipe(name="r")
+    data = stages.prepare(recipe, [make_rows(tmp_path / "rows.jsonl", 60)], tmp_path / "data")
+    checkpoint = make_checkpoint()
+    turned = replace(checkpoint.task, labels=checkpoint.task.labels[::-1])
+    save_checkpoint(replace(checkpoint, task=turned), tmp_path / "model")
+    with pytest.raises(DataError, match=r"model answers 积极, 中性, 消极, but the data has the labels 消极"):
+        compare(recipe, data, {"student": tmp_path / "model"}, tmp_path / "report")
+
+
+@pytest.mark.parametrize("style", get_args(InputStyle))
+def test_a_model_card_says_every_kind_of_input(style):
+    card = {
+        "task": {"name": "t", "labels": ["a", "b"]},
+        "input": {"style": style, "max_tokens": 8, "window_chars": None},
+        "precision": "int8",
+        "temperature": 1.0,
+        "scores": {}, "parity": {}, "calibration": {}, "notes": {}, "versions": {},
+    }  # fmt: skip
+    assert "Input: " in model_card(card, 10)

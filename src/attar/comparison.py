@@ -49,8 +49,9 @@ def compare(recipe: Recipe, data: Path, models: Mapping[str, Path], out: Path) -
         ("finetuned", "the same student trained on the labels alone"),
     ):
         if role in models:
-            candidates.append(_checkpoint_candidate(role, models[role], description))
+            candidates.append(_checkpoint_candidate(role, models[role], description, task))
     if "artifact" in models:
+        _check_labels(models["artifact"], load_artifact(models["artifact"]).task.labels, task)
         candidates.append(_artifact_candidate(models["artifact"]))
     linear = WindowedLinear(task, train, dev)
     window = f"{linear.window_chars} characters" if linear.window_chars else "the clause"
@@ -61,8 +62,18 @@ def compare(recipe: Recipe, data: Path, models: Mapping[str, Path], out: Path) -
     evaluate(candidates, test, task, recipe.evaluate, title=recipe.name, out=out, seed=recipe.seed)
 
 
-def _checkpoint_candidate(role: str, folder: Path, description: str) -> Candidate:
+def _check_labels(folder: Path, labels: Sequence[str], task: Task) -> None:
+    """Refuse a model whose logits mean something else, or the same in another order."""
+    if tuple(labels) != tuple(task.labels):
+        raise DataError(
+            f"{folder} answers {', '.join(labels)}, but the data has the labels {', '.join(task.labels)}, in "
+            "that order; name data of its task"
+        )
+
+
+def _checkpoint_candidate(role: str, folder: Path, description: str, task: Task) -> Candidate:
     checkpoint = load_checkpoint(folder)
+    _check_labels(folder, checkpoint.task.labels, task)
 
     def predict(examples: Sequence[Example]) -> NDArray[np.float32]:
         return softmax(predict_logits(checkpoint, examples), 1.0)

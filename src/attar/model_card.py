@@ -11,6 +11,7 @@ _STYLES = {
     "marked_pair": "a review and a term in it; the term is marked in the text and repeated after it",
     "pair": "a review and a term in it; the term is repeated after the text",
     "single": "a text on its own",
+    "sentence_pair": "two sentences",
 }
 
 
@@ -48,6 +49,8 @@ def model_card(card: Mapping[str, Any], size_bytes: int) -> str:
 def _window(spec: Mapping[str, Any]) -> str:
     if spec["style"] == "single":
         return "A longer text is cut at its end."
+    if spec["style"] == "sentence_pair":
+        return "What is too long is cut at the ends of both."
     if spec["window_chars"] is None:
         return "Of a longer text the clauses around the term are read."
     return f"Read are {spec['window_chars']} characters on either side of the term."
