@@ -22,7 +22,7 @@ from attar.errors import DataError
 from attar.evaluation.calibration import fit_temperature
 from attar.files import write_json
 from attar.recipe import Recipe
-from attar.records.groups import group_reviews
+from attar.records.groups import unlike
 from attar.records.prepared import load_split
 from attar.records.transfer import transfer_examples
 from attar.records.unlabelled import unlabelled_examples
@@ -80,20 +80,13 @@ def more_examples(recipe: Recipe, data: Path, teachers: Sequence[Teacher], out: 
     if settings.augment.copies:
         reach = recipe.resolved_task().window_chars or recipe.encode.max_tokens
         copies = augmented_examples(train, settings.augment, reach, recipe.seed)
-        copies = _apart(copies, [*dev, *test], recipe.data.near_duplicate)
+        copies = unlike(copies, [*dev, *test], recipe.data.near_duplicate)
         _LOG.info("augment: %d copies of %d examples", len(copies), len(train))
         examples += copies
     first: dict[Any, Example] = {}
     for example in examples:
         first.setdefault(example.question, example)
     return MoreExamples(list(first.values()), asked)
-
-
-def _apart(copies: Sequence[Example], held_out: Sequence[Example], near_duplicate: float) -> list[Example]:
-    """The copies whose text is none of dev or test, nor nearly one."""
-    groups = group_reviews(list({example.text for example in (*copies, *held_out)}), near_duplicate)
-    taken = {groups[example.text] for example in held_out}
-    return [copy for copy in copies if groups[copy.text] not in taken]
 
 
 class _Chosen(NamedTuple):

@@ -20,7 +20,9 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-__all__ = ["grams", "group_reviews", "normal_form"]
+from attar.task import Example
+
+__all__ = ["grams", "group_reviews", "normal_form", "unlike"]
 
 _IGNORED = re.compile(r"[\W_]+")
 # Products of the threshold and a size are whole numbers that floating point may miss by a hair.
@@ -61,6 +63,19 @@ def group_reviews(texts: Sequence[str], near_duplicate: float) -> dict[str, str]
         parent[high] = low
     index = {form: number for number, form in enumerate(forms)}
     return {text: forms[_root(parent, index[form])] for text, form in normal.items()}
+
+
+def unlike(examples: Sequence[Example], known: Sequence[Example], near_duplicate: float) -> list[Example]:
+    """The examples whose review is none of the known ones', nor nearly one.
+
+    Args:
+        examples: In any order, which stays.
+        known: Those whose reviews must not come back.
+        near_duplicate: As in ``group_reviews``.
+    """
+    groups = group_reviews([example.text for example in (*known, *examples)], near_duplicate)
+    taken = {groups[example.text] for example in known}
+    return [example for example in examples if groups[example.text] not in taken]
 
 
 def _root(parent: list[int], node: int) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from attar.errors import DataError
 from attar.recipe import DataRecipe, SourceRecipe
 from attar.records.audit import audit
-from attar.records.groups import group_reviews
+from attar.records.groups import unlike
 from attar.records.outcomes import Accepted
 from attar.records.remote import LocalRecords, LocalSource, fetched
 from attar.task import Example, Task
@@ -50,9 +50,7 @@ def transfer_examples(
         for outcome in audit(LocalRecords(local, data.columns), task, data)
         if isinstance(outcome, Accepted)
     ]
-    groups = group_reviews([e.text for e in (*known, *found)], data.near_duplicate)
-    taken = {groups[e.text] for e in known}
-    left = [example for example in found if groups[example.text] not in taken]
+    left = unlike(found, known, data.near_duplicate)
     if not left:
         names = ", ".join(source.shown for source in local)
         raise DataError(
