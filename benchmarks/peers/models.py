@@ -19,6 +19,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from attar.artifact import Artifact, write_artifact
+from attar.export.checks import make_checks
 from attar.export.graph import build_graph
 from attar.export.metadata import with_metadata
 from attar.export.parity import batched_logits
@@ -159,8 +160,9 @@ def _export(
     form = replace(form, tie_margin=float(np.quantile(gaps, _SECOND_LOOKS)))
     artifact = Artifact(folder, checkpoint.task, encoder.spec.to_json(), "int8", notes=_NOTES)
     tokenizer = encoder.tokenizer.to_str()
+    checks = make_checks(form.graph(), build_graph(form.weights, encoder.spec), encoder).to_json()
     model = with_metadata(form.graph(), artifact, tokenizer).SerializeToString()
-    write_artifact(artifact, model=model, tokenizer=tokenizer)
+    write_artifact(artifact, model=model, tokenizer=tokenizer, checks=checks)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The verbs that use what was made: score, serve, compare, bench."""
+"""The verbs that use what was made: score, serve, compare, bench, verify, convert."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from attar.console import print_bench, print_comparison
+from attar.console import print_bench, print_comparison, print_verification
 from attar.errors import RecipeError
 
-__all__ = ["bench", "compare", "score", "serve"]
+__all__ = ["bench", "compare", "convert", "score", "serve", "verify"]
 
 _ROWS = ".jsonl, .csv, .tsv, .parquet, .xlsx or mongodb://HOST/DB/COLLECTION"
 
@@ -116,3 +116,36 @@ def bench(
     print_bench(figures)
     if out is not None:
         typer.echo("figures:   {}, {}".format(*write_bench(out, figures)))
+
+
+def verify(artifact: Annotated[Path, typer.Argument(help="An artifact folder.")]) -> None:
+    """Check that an artifact answers on this machine as it did where it was exported.
+
+    Computes all its stored inputs. Exit code 0 if the logits are within the artifact's tolerance, 2 if not.
+    """
+    from attar.errors import ArtifactError
+    from attar.verify import verify as compute
+
+    found = compute(artifact)
+    print_verification(found)
+    if not found.compared.passed:
+        raise ArtifactError(
+            f"{artifact} answers otherwise on this machine than where it was exported; copy the folder "
+            "again, try another version of ONNX Runtime, or export again"
+        )
+
+
+def convert(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="An artifact folder of an older attar.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="A folder that is not there yet.")],
+) -> None:
+    """Make an artifact of an older attar exact on every processor; its answers stay the same.
+
+    Exporting again from the checkpoint gives one that is also faster. Needs `attar[train]`.
+    """
+    try:
+        from attar.export.convert import convert as rewrite
+    except ImportError as error:
+        raise RecipeError("attar convert needs the package onnx; pip install 'attar[train]'") from error
+    rewrite(old, new)
+    typer.echo(f"artifact:  {new}")

@@ -1,7 +1,8 @@
 """Artifact: the deployable folder, and all that is needed to score.
 
-``model.onnx``, ``tokenizer.json``, ``attar.json`` (task, input, precision, limits, scores, parity,
-calibration, hashes) and ``README.md``, the model card. Written by ``attar export``, read by
+``model.onnx``, ``tokenizer.json``, ``checks.json`` (inputs and what they must give),
+``attar.json`` (task, input, precision, limits, scores, parity, calibration, hashes) and ``README.md``,
+the model card. Written by ``attar export``, read by
 scoring and serving. No torch here.
 """
 
@@ -18,14 +19,17 @@ from attar.files import folder_hashes, read_json, write_json
 from attar.model_card import model_card
 from attar.task import Task
 
-__all__ = ["ARTIFACT_FILES", "Artifact", "Precision", "load_artifact", "write_artifact"]
+__all__ = ["ARTIFACT_FILES", "CHECKS_FILE", "Artifact", "Precision", "load_artifact", "write_artifact"]
 
-ARTIFACT_FILES = ("model.onnx", "tokenizer.json", "README.md", "attar.json")
-_HASHED = ARTIFACT_FILES[:3]
+CHECKS_FILE = "checks.json"
+"""Inputs with their logits (``attar.scoring.self_check``); artifacts of before have none."""
+ARTIFACT_FILES = ("model.onnx", "tokenizer.json", "README.md", CHECKS_FILE, "attar.json")
+_HASHED = ARTIFACT_FILES[:4]
+_NEEDED = ARTIFACT_FILES[:3]
 _FORMAT_NAME = "attar-artifact"
 _FORMAT_VERSION = 1
 
-Precision = Literal["int8", "fp32"]
+Precision = Literal["int8", "mixed", "fp32"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,9 @@ class Artifact:
         folder: Where it is.
         task: What the logits mean.
         input: Arguments of ``attar.text.encoding.InputSpec``.
-        precision: Of the linear layers.
+        precision: Of the linear layers: "mixed" where some are finer than int8.
+        layers: The precision of each linear layer, where there are several.
+        products: Work of all linear layers, in that of int8.
         temperature: The logits are divided by it before the softmax; labels do not depend on it.
         scores: What the exported model reaches on the examples it was verified on.
         parity: How it compares with its checkpoint.
@@ -50,6 +56,8 @@ class Artifact:
     task: Task
     input: Mapping[str, Any]
     precision: Precision
+    layers: Mapping[str, str] = field(default_factory=dict)
+    products: float = 1.0
     temperature: float = 1.0
     scores: Mapping[str, Any] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
@@ -76,7 +84,8 @@ class Artifact:
     @property
     def size_bytes(self) -> int:
         """Size of all files."""
-        return sum((self.folder / name).stat().st_size for name in ARTIFACT_FILES)
+        files = (self.folder / name for name in ARTIFACT_FILES)
+        return sum(path.stat().st_size for path in files if path.is_file())
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``attar.json``."""
@@ -85,6 +94,8 @@ class Artifact:
             "task": self.task.to_json(),
             "input": dict(self.input),
             "precision": self.precision,
+            "layers": dict(self.layers),
+            "products": self.products,
             "temperature": self.temperature,
             "limits": {"max_tokens": self.input["max_tokens"]},
             "scores": dict(self.scores),
@@ -96,13 +107,16 @@ class Artifact:
         }
 
 
-def write_artifact(artifact: Artifact, *, model: bytes, tokenizer: str) -> Artifact:
+def write_artifact(
+    artifact: Artifact, *, model: bytes, tokenizer: str, checks: Mapping[str, Any] | None
+) -> Artifact:
     """Write an artifact's folder, whole or not at all.
 
     Args:
         artifact: What to write, and where; its ``files`` are filled in here.
         model: The serialised ONNX graph.
         tokenizer: The tokenizer as JSON.
+        checks: The content of ``checks.json``; None leaves it out.
 
     Returns:
         The artifact with the hashes of its files.
@@ -114,13 +128,18 @@ def write_artifact(artifact: Artifact, *, model: bytes, tokenizer: str) -> Artif
     try:
         (draft / "model.onnx").write_bytes(model)
         (draft / "tokenizer.json").write_text(tokenizer, "utf-8")
+        if checks is not None:
+            write_json(draft / CHECKS_FILE, checks, indent=None)
         (draft / "README.md").write_text(model_card(artifact.to_json(), len(model) + len(tokenizer)), "utf-8")
         written = replace(artifact, files=folder_hashes(draft, _HASHED))
         write_json(draft / "attar.json", written.to_json())
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "attar.json").unlink(missing_ok=True)  # without it the folder is no artifact
         for name in ARTIFACT_FILES:
-            (draft / name).replace(folder / name)
+            if (draft / name).exists():
+                (draft / name).replace(folder / name)
+            else:
+                (folder / name).unlink(missing_ok=True)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return written
@@ -137,11 +156,13 @@ def load_artifact(folder: Path) -> Artifact:
         raise ArtifactError(f"{folder}: no such folder; expected one that attar export wrote")
     card = _read_card(folder)
     try:
-        hashes = {name: card["files"][name] for name in _HASHED}
+        hashes = {name: card["files"][name] for name in _HASHED if name in {*_NEEDED, *card["files"]}}
         artifact = Artifact(
             folder=folder,
             task=Task.from_json(card["task"]),
             files=hashes,
+            layers=card.get("layers", {}),
+            products=card.get("products", 1.0),
             **{name: card[name] for name in _PLAIN},
         )
         whole = artifact.input["max_tokens"] and artifact.temperature > 0
@@ -149,11 +170,11 @@ def load_artifact(folder: Path) -> Artifact:
         raise ArtifactError(f"{folder}/attar.json is incomplete ({error}); export again") from error
     if not whole:
         raise ArtifactError(f"{folder}/attar.json: temperature and max_tokens must be positive; export again")
-    found = folder_hashes(folder, _HASHED)
-    missing = [name for name in _HASHED if name not in found]
+    found = folder_hashes(folder, tuple(hashes))
+    missing = [name for name in hashes if name not in found]
     if missing:
         raise ArtifactError(f"{folder}: {', '.join(missing)} missing; copy the whole folder, or export again")
-    damaged = [name for name in _HASHED if found[name] != hashes[name]]
+    damaged = [name for name in hashes if found[name] != hashes[name]]
     if damaged:
         sizes = ", ".join(f"{name} ({(folder / name).stat().st_size} bytes)" for name in damaged)
         raise ArtifactError(f"{folder}: {sizes} truncated or changed since the export; copy or export again")

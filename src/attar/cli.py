@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from attar import __version__
-from attar.applying import bench, compare, score, serve
+from attar.applying import bench, compare, convert, score, serve, verify
 from attar.console import print_summary, set_up_logging
 from attar.errors import AttarError, RecipeError
 
@@ -228,7 +228,10 @@ def export(
     ] = None,
     cased: Annotated[bool, typer.Option("--cased", help="It was trained without --do_lower_case.")] = False,
 ) -> None:
-    """Turn a checkpoint into an int8 artifact, verified on the dev split before it is written.
+    """Turn a checkpoint into an artifact, verified on the dev split before it is written.
+
+    int8 where that changes next to no label, else finer arithmetic where it buys most
+    (`--set export.precision=int8` or `fp32` says which).
 
     A classic one: `--classic gs3024.pkl --config config.json --vocab vocab.txt`. It reads 70 tokens,
     or as many as `--set encode.max_tokens=...` says.
@@ -282,6 +285,8 @@ def evaluate(
 app.command(epilog="Example: `attar score artifact --in reviews.csv --out scored.csv`")(score)
 app.command(epilog="Example: `attar serve artifact --port 8000`")(serve)
 app.command(epilog="Example: `attar compare old.csv new.csv --gold test.json --out compared.xlsx`")(compare)
+app.command(epilog="Example: `attar verify artifact`")(verify)
+app.command(epilog="Example: `attar convert old-artifact new-artifact`")(convert)
 app.command(epilog="Example: `attar bench artifact --against teacher --data data --out bench`")(bench)
 
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-__all__ = ["print_bench", "print_comparison", "print_summary", "set_up_logging"]
+if TYPE_CHECKING:
+    from attar.verify import Verification
+
+__all__ = [
+    "print_bench",
+    "print_comparison",
+    "print_summary",
+    "print_verification",
+    "set_up_logging",
+]
 
 
 def print_summary(report: dict[str, Any]) -> None:
@@ -57,6 +66,29 @@ def print_comparison(figures: Mapping[str, Any]) -> None:
         typer.echo(f"agreement: {agreed}, Cohen's kappa {kappa}")
     sheets = ", ".join(f"{title} {count:,}" for title, count in figures["sheets"].items())
     typer.echo(f"sheets:    {sheets}")
+
+
+def print_verification(found: Verification) -> None:
+    """What ``attar verify`` found as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False)
+    compared = found.compared
+    there, allowed = compared.found, compared.allowed
+    rows = {
+        "processor": found.processor,
+        "ONNX Runtime": found.runtime,
+        "precision": found.precision,
+        "stored inputs": f"{compared.num}",
+        "largest difference": f"{there.largest:.2g} ({allowed.largest:.2g} allowed)",
+        "median difference": f"{there.median:.2g} ({allowed.median:.2g} allowed)",
+        "labels that differ": f"{compared.changed}",
+        "verdict": "answers as where it was exported" if compared.passed else "answers otherwise",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    Console().print(table)
 
 
 def print_bench(figures: Mapping[str, Any]) -> None:

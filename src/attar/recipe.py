@@ -14,7 +14,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -63,16 +63,22 @@ __all__ = [
 
 
 class ExportRecipe(Section):
-    """``export``: the gates an artifact must pass, as fractions of 1.
+    """``export``: the precision of an artifact and the gates it must pass, as fractions of 1.
+
+    ``precision = "int8"`` writes int8 or nothing, "fp32" no int8 at all. "auto" always ends with an
+    artifact: int8 where it passes the gates; else finer arithmetic, layer by layer, where it buys most
+    (``attar.export.ladder``); fp32 where nothing else passes.
 
     ``max_flips`` is the share of labels that int8 may change, ``max_f1_loss`` what it may cost in
     macro-F1, both on ``parity_examples`` of dev and then train, or on all there are. A share has an
     interval: 6 flips of 2,000 (0.3 %) say, with 95 % confidence, 0.14 to 0.65 % (Wilson's).
 
     Where int8 fails a gate or costs more macro-F1 than ``qat_above``, a copy of the checkpoint
-    learns the rounding for ``qat_epochs`` of train at ``qat_learning_rate``; 0 epochs turn that off.
+    goes through quantisation-aware training for ``qat_epochs`` of train at ``qat_learning_rate``;
+    0 epochs turn that off.
     """
 
+    precision: Literal["auto", "int8", "fp32"] = "auto"
     calibration_examples: Positive = 512
     parity_examples: Positive = 2000
     max_flips: Share = 0.003

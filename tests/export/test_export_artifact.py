@@ -14,7 +14,7 @@ SPEC = {"style": "single", "max_tokens": 16, "window_chars": None, "token_types"
 @pytest.fixture
 def folder(tmp_path):
     artifact = Artifact(tmp_path / "a", task_by_name("components"), SPEC, "int8", temperature=1.5)
-    write_artifact(artifact, model=b"graph", tokenizer="{}")
+    write_artifact(artifact, model=b"graph", tokenizer="{}", checks={"inputs": []})
     return tmp_path / "a"
 
 
@@ -36,13 +36,13 @@ def test_a_failed_write_leaves_the_earlier_artifact(folder, monkeypatch):
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
     monkeypatch.setattr("attar.artifact.model_card", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        write_artifact(load_artifact(folder), model=b"other", tokenizer="{}")
+        write_artifact(load_artifact(folder), model=b"other", tokenizer="{}", checks=None)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
     assert [p.name for p in folder.parent.iterdir()] == ["a"]
 
 
 def test_rewriting_replaces(folder):
-    write_artifact(load_artifact(folder), model=b"other", tokenizer="{}")
+    write_artifact(load_artifact(folder), model=b"other", tokenizer="{}", checks=None)
     assert load_artifact(folder).model_path.read_bytes() == b"other"
 
 

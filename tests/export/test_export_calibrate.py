@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attar.export import taps as taps_module
-from attar.export.calibrate import activation_ranges, best_range, layer_errors
+from attar.export.calibrate import activation_ranges, best_range, channel_statistics, layer_errors, observe
 from attar.export.equalise import equalise
 from attar.export.graph import build_graph, linear_inputs
 from attar.export.grids import ActivationRange, LayerGrid, weight_steps
 from attar.export.quantise import choose_form
-from attar.export.rounding import round_weights, rounded_table
+from attar.export.rounding import InputProducts, round_weights, rounded_table
 from attar.export.shifts import choose_shifts
 from attar.export.taps import Calibration, Taps
 from attar.export.weights import read_weights
@@ -30,9 +30,18 @@ def _taps(made, examples):
     return Taps(build_graph(read_weights(made.model), calibration.spec), calibration)
 
 
+def _observed(taps):
+    seen = channel_statistics(taps)
+    return observe(taps, {name: (float(one.low.min()), float(one.high.max())) for name, one in seen.items()})
+
+
+def _ranges(taps):
+    return activation_ranges(_observed(taps), taps.inputs)
+
+
 def _grids(taps):
     ones = {name: np.ones(len(matrix), np.int64) for name, matrix in taps.weights.items()}
-    ranges = activation_ranges(taps)
+    ranges = _ranges(taps)
     return {n: LayerGrid(ranges[n], weight_steps(m), ones[n]) for n, m in taps.weights.items()}
 
 
@@ -76,21 +85,42 @@ def test_best_range_of_zeros():
 
 def test_ranges_do_not_see_padding(checkpoint, examples, monkeypatch):
     made = checkpoint("bert")
-    padded = activation_ranges(_taps(made, examples[:30]))
+    padded = _ranges(_taps(made, examples[:30]))
     monkeypatch.setattr(taps_module, "_BATCH", 1)
     taps = _taps(made, examples[:30])
-    alone = activation_ranges(taps)
+    alone = _ranges(taps)
     assert set(padded) == set(taps.inputs) == set(taps.weights)
     for name, found in padded.items():
         np.testing.assert_allclose(found, alone[name], rtol=0.02, atol=1e-4)
 
 
-def test_samples_are_the_same_each_time_and_no_more_than_asked(checkpoint, examples):
+def test_statistics_are_those_of_all_rows_and_the_sample_is_the_same_each_time(checkpoint, examples):
     taps = _taps(checkpoint("bert"), examples)
-    first, second = taps.samples(200), taps.samples(200)
-    assert {len(rows) for rows in first.values()} <= set(range(100, 201))
-    for tensor, rows in first.items():
-        np.testing.assert_array_equal(rows, second[tensor])
+    first, second = channel_statistics(taps), channel_statistics(taps)
+    rows: dict[str, list] = {}
+    for tensor, values in taps.values("all"):
+        rows.setdefault(tensor, []).append(values)
+    for tensor, one in first.items():
+        whole = np.concatenate(rows[tensor])
+        np.testing.assert_array_equal(one.low, whole.min(0))
+        np.testing.assert_array_equal(one.high, whole.max(0))
+        np.testing.assert_allclose(one.total, whole.sum(0), rtol=1e-4, atol=1e-2)
+        assert one.count == len(whole)
+        assert 50 < len(one.rows) <= len(whole)
+        np.testing.assert_array_equal(one.rows, second[tensor].rows)
+
+
+def test_observed_products_and_histograms_are_those_of_all_rows(checkpoint, examples):
+    taps = _taps(checkpoint("bert"), examples[:40])
+    observed = _observed(taps)
+    rows: dict[str, list] = {}
+    for tensor, values in taps.values("all"):
+        rows.setdefault(tensor, []).append(values)
+    for tensor, one in observed.items():
+        whole = np.concatenate(rows[tensor])
+        np.testing.assert_allclose(one.squares, whole.T @ whole, rtol=1e-3, atol=1e-2)
+        assert one.counts.sum() == whole.size
+        assert (one.low, one.high) == (min(whole.min(), 0), max(whole.max(), 0))
 
 
 def test_layer_errors_grow_with_a_bad_range(checkpoint, examples):
@@ -113,7 +143,8 @@ def test_an_equalised_classifier_gives_the_same_answers(checkpoint, examples, ki
     weights, calibration = read_weights(made.model), _calibration(made, examples)
     spec = calibration.spec
     plain = build_graph(weights, spec)
-    shifts = choose_shifts(Taps(plain, calibration), weights)
+    taps = Taps(plain, calibration)
+    shifts = choose_shifts(taps, channel_statistics(taps), weights)
     assert any((shift.hidden.width != 1).any() for shift in shifts)
     equal = equalise(weights, shifts)
     assert len({id(layer) for layer in equal.layers}) == len({id(layer) for layer in weights.layers})
@@ -145,7 +176,7 @@ def test_rounding_by_columns_is_nearer_for_the_inputs_it_knows():
     inputs = (rng.normal(size=(400, 24)) @ rng.normal(size=(24, 24))).astype(np.float32)
     weights = rng.normal(size=(24, 10)).astype(np.float32)
     grid = LayerGrid(ActivationRange(-1, 1), 8 * weight_steps(weights), np.ones(24, np.int64))
-    table = rounded_table(weights, inputs.T @ inputs, grid)
+    table = rounded_table(weights, InputProducts(inputs.T @ inputs), grid)
 
     def error(codes):
         return np.linalg.norm(inputs @ (codes * grid.steps - weights))
@@ -156,6 +187,6 @@ def test_rounding_by_columns_is_nearer_for_the_inputs_it_knows():
 
 def test_shared_weights_are_rounded_once(checkpoint, examples):
     taps = _taps(checkpoint("albert"), examples)
-    grids = round_weights(taps, _grids(taps))
+    grids = round_weights(taps, _grids(taps), _observed(taps))
     assert grids["layer.0.inner"].table is grids["layer.1.inner"].table
     assert grids["layer.0.inner"].table is not grids["layer.0.outer"].table

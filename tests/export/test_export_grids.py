@@ -40,8 +40,10 @@ def test_copies_reach_further_and_share_their_codes(seed, loudest):
     weights[1] *= loudest
     copies = np.array([1, loudest, 1, 3, 1, 1])
     grid = LayerGrid(ActivationRange(-1, 1), weight_steps(weights, copies), copies)
+    nearest = grid.nearest(weights)
+    assert (np.abs(nearest * grid.steps - weights) <= grid.steps / 2 * 1.001 + 1e-7).all()
     codes = grid.codes(weights)
-    assert (np.abs(codes * grid.steps - weights) <= grid.steps / 2 * 1.001 + 1e-7).all()
+    assert (np.abs(codes - nearest) <= copies[:, None]).all()  # a place at most one less, for its neighbour
     spread = grid.spread(codes)
     assert spread.dtype == np.int8
     assert spread.shape == (copies.sum(), 4)

@@ -8,6 +8,7 @@ import pytest
 
 from attar.artifact import ARTIFACT_FILES, load_artifact
 from attar.errors import DataError, ParityError
+from attar.export import stage
 from attar.export.parity import Answers, check_fp32, check_int8, check_invariance, compare_int8
 from attar.export.stage import export_checkpoint
 from attar.models.checkpoint import predict_logits
@@ -55,19 +56,55 @@ def test_unlabelled_examples_give_no_scores_and_no_temperature(checkpoint, examp
     assert (artifact.temperature, dict(artifact.scores), dict(artifact.calibration)) == (1.0, {}, {})
 
 
-def test_a_failed_int8_gate_keeps_fp32_and_names_it(checkpoint, examples, tmp_path):
+# Fitted to one example only, and allowed to change nothing.
+STRICT = ExportRecipe(calibration_examples=1, max_flips=0.0, max_f1_loss=0.0)
+
+
+def test_int8_that_fails_its_gates_writes_nothing_and_touches_nothing(checkpoint, examples, tmp_path):
+    made, out = checkpoint("bert"), tmp_path / "a"
+    export_checkpoint(made, examples, out, LENIENT, {})
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    only_int8 = STRICT.model_copy(update={"precision": "int8"})
+    with pytest.raises(ParityError, match=r"flips .*Largest relative errors: .*layer\."):
+        export_checkpoint(made, examples, out, only_int8, {})
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_auto_ends_with_an_artifact_that_passes_and_says_what_it_tried(
+    checkpoint, examples, tmp_path, caplog
+):
     made = checkpoint("bert")
-    # Fitted to one example only, and allowed to change nothing.
-    strict = ExportRecipe(calibration_examples=1, max_flips=0.0, max_f1_loss=0.0)
-    with pytest.raises(ParityError, match=r"flips .*Largest relative errors: .*layer\.") as caught:
-        export_checkpoint(made, examples, tmp_path / "a", strict, {})
-    assert str(tmp_path / "a-fp32") in str(caught.value)
-    assert not (tmp_path / "a").exists()
-    kept = load_artifact(tmp_path / "a-fp32")
-    assert kept.precision == "fp32"
+    with caplog.at_level("INFO", "attar.export"):
+        artifact = load_artifact(export_checkpoint(made, examples, tmp_path / "a", STRICT, {}))
+    assert artifact.precision in ("mixed", "fp32")
     assert (
-        Predictor(kept, 1).predict_logits(examples).argmax(1) == predict_logits(made, examples).argmax(1)
+        Predictor(artifact, 1).predict_logits(examples).argmax(1) == predict_logits(made, examples).argmax(1)
     ).all()
+    tried = [r.message for r in caplog.records if "flips" in r.message and "products" in r.message]
+    assert tried[0].startswith("export: int8: ")
+    assert len(tried) > 1
+    if artifact.precision == "mixed":
+        assert artifact.products > 1
+        assert set(artifact.layers.values()) - {"w8a8"}
+        assert artifact.parity["int8_flips"] == 0
+        assert "mixed" in (artifact.folder / "README.md").read_text("utf-8")
+
+
+def test_fp32_is_what_one_gets_who_asks_for_it_and_what_is_left_when_nothing_passes(
+    checkpoint, examples, tmp_path, monkeypatch
+):
+    made = checkpoint("bert")
+    asked = load_artifact(
+        export_checkpoint(made, examples, tmp_path / "a", ExportRecipe(precision="fp32"), {})
+    )
+    monkeypatch.setattr(stage, "failed_gates", lambda *_: ["nothing is good enough"])
+    left = load_artifact(export_checkpoint(made, examples, tmp_path / "b", LENIENT, {}))
+    for artifact in (asked, left):
+        assert artifact.precision == "fp32"
+        np.testing.assert_allclose(
+            Predictor(artifact, 1).predict_logits(examples), predict_logits(made, examples), atol=1e-4
+        )
 
 
 def test_no_examples(checkpoint, tmp_path):

@@ -52,7 +52,7 @@ def test_the_second_look_is_nearer_and_the_margin_covers_what_the_first_moved(ma
     exact = _open(made, build_graph(read_weights(made.model), made.encoder.spec)).logits(encodings)
     model = _open(made, form.graph())
     quick, fine = model.look(encodings), model.look(encodings, fine=True)
-    assert np.linalg.norm(fine - exact) < 0.7 * np.linalg.norm(quick - exact)
+    assert np.linalg.norm(fine - exact) < 0.85 * np.linalg.norm(quick - exact)
     moved = np.abs(np.diff(np.sort(quick, 1)[:, -2:]) - np.diff(np.sort(fine, 1)[:, -2:]))
     assert 0.95 < float((moved <= form.tie_margin).mean()) < 1
 

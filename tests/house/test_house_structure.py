@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "progress": set(),
-    "console": set(),
+    "console": {"verify"},
     "mongo": {"errors"},
     "workbook": {"errors", "files"},
     "model_card": set(),
@@ -36,9 +36,11 @@ MAY_IMPORT = {
     "pretraining": BASE
     | {"recipe", "run", "records", "text", "models", "training", "distillation", "progress"},
     "evaluation": BASE | {"recipe", "text", "workbook"},  # callables, never models
-    "export": BASE | {"recipe", "text", "models", "training", "artifact", "evaluation", "scoring"},
+    "export": BASE
+    | {"recipe", "text", "models", "training", "artifact", "evaluation", "scoring", "progress"},
     "scoring": BASE | {"artifact", "text", "progress", "mongo", "workbook"},
     "serving": BASE - {"files"} | {"attar", "artifact", "scoring"},
+    "verify": {"errors", "artifact", "text", "scoring", "evaluation"},
     "answers": BASE | {"recipe", "records", "scoring", "evaluation", "workbook"},
     "comparison": BASE | {"recipe", "records", "models", "artifact", "scoring", "evaluation"},
     "stages": BASE
@@ -53,7 +55,8 @@ MAY_IMPORT = {
         "export",
         "comparison",
     },
-    "applying": BASE | {"console", "recipe", "artifact", "scoring", "serving", "comparison", "answers"},
+    "applying": BASE
+    | {"console", "recipe", "artifact", "scoring", "serving", "comparison", "answers", "verify", "export"},
     "cli": BASE | {"attar", "applying", "console", "recipe", "records", "stages"},
     "attar": {"errors", "scoring"},
 }

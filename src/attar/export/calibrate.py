@@ -1,6 +1,9 @@
-"""Calibration: the range of values that enters each linear layer, and what int8 costs there.
+"""Calibration: what enters each linear layer, its ranges, and what int8 costs there.
 
-Fourth step of ``attar export``, on the equalised fp32 graph. A range is not that of the extremes,
+Two passes over the real encodings: one over the fp32 graph, for every channel's extremes and mean and
+some rows (``channel_statistics``), from which ``attar.export.shifts`` chooses how to equalise; one over
+the equalised graph, for histograms and products of channels (``observe``), from which ranges are
+chosen and weights are rounded (``attar.export.rounding``). A range is not that of the extremes,
 which a single outlier sets, but the one whose uint8 grid has the smallest mean squared error over
 all values seen, clipping included.
 """
@@ -8,6 +11,7 @@ all values seen, clipping included.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,32 +19,108 @@ from numpy.typing import NDArray
 from attar.export.grids import ActivationRange, LayerGrid
 from attar.export.taps import Taps
 
-__all__ = ["activation_ranges", "best_range", "layer_errors", "range_of"]
+__all__ = [
+    "Channels",
+    "Observed",
+    "activation_ranges",
+    "best_range",
+    "channel_statistics",
+    "layer_errors",
+    "observe",
+    "range_of",
+]
 
 _BINS = 2048
 _SAMPLE = 1500
 _SHRINKS = np.linspace(0.2, 1.0, 81)
 
 
-def activation_ranges(taps: Taps) -> dict[str, ActivationRange]:
-    """Choose the input range of every linear layer of an fp32 graph.
+@dataclass(slots=True)
+class Channels:
+    """What was seen of a tensor's channels, and some of its rows.
 
-    The encodings run twice, in small batches: once for the extremes, once for histograms between
-    them, so memory does not grow with their number.
-
-    Returns:
-        A range by layer name.
+    Attributes:
+        low: [in] the smallest value of each channel.
+        high: [in] the largest.
+        total: [in] the sum.
+        count: Rows seen.
+        rows: [sample, in] some of them.
     """
-    tensors = set(taps.inputs.values())
-    extremes = dict.fromkeys(tensors, (0.0, 0.0))
-    for tensor, values in taps.values():
-        low, high = extremes[tensor]
-        extremes[tensor] = (min(low, float(values.min())), max(high, float(values.max())))
-    counts = {tensor: np.zeros(_BINS, np.int64) for tensor in tensors}
-    for tensor, values in taps.values():
-        counts[tensor] += _histogram(values, *extremes[tensor])
-    ranges = {tensor: best_range(counts[tensor], *extremes[tensor]) for tensor in tensors}
-    return {layer: ranges[tensor] for layer, tensor in taps.inputs.items()}
+
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+    total: NDArray[np.float64]
+    count: int
+    rows: NDArray[np.float32]
+
+
+def channel_statistics(taps: Taps) -> dict[str, Channels]:
+    """Go once over the encodings: every input of a linear layer, channel by channel, by tensor."""
+    found: dict[str, Channels] = {}
+    kept: dict[str, list[NDArray[np.float32]]] = {}
+    rng = np.random.default_rng(0)
+    share = -(-_SAMPLE // taps.num_batches)
+    for tensor, values in taps.values("calibration: values"):
+        if tensor not in found:
+            zeros, none = np.zeros(values.shape[1], np.float64), values[:0]
+            found[tensor] = Channels(values.min(0), values.max(0), zeros, 0, none)
+        channels = found[tensor]
+        channels.low = np.minimum(channels.low, values.min(0))
+        channels.high = np.maximum(channels.high, values.max(0))
+        channels.total += values.sum(0, dtype=np.float64)
+        channels.count += len(values)
+        rows = np.sort(rng.choice(len(values), min(len(values), share), replace=False))
+        kept.setdefault(tensor, []).append(values[rows])
+    for tensor, parts in kept.items():
+        found[tensor].rows = np.concatenate(parts)[:_SAMPLE]
+    return found
+
+
+@dataclass(slots=True)
+class Observed:
+    """What was seen of a tensor as a whole.
+
+    Attributes:
+        low: The smallest value, at most 0.
+        high: The largest, at least 0.
+        counts: Histogram of equal bins between them.
+        squares: X^T X of all rows X, [in, in].
+        count: Rows seen.
+    """
+
+    low: float
+    high: float
+    counts: NDArray[np.int64]
+    squares: NDArray[np.float32]
+    count: int = 0
+
+
+def observe(taps: Taps, extremes: Mapping[str, tuple[float, float]]) -> dict[str, Observed]:
+    """Go once over the encodings: histograms and products of channels, by tensor.
+
+    Args:
+        taps: Of an fp32 graph.
+        extremes: Of each tensor; what lies beyond by an error of rounding counts in the last bin.
+    """
+    found: dict[str, Observed] = {}
+    for tensor, values in taps.values("calibration: ranges"):
+        if tensor not in found:
+            low, high = min(extremes[tensor][0], 0.0), max(extremes[tensor][1], 0.0)
+            squares = np.zeros((values.shape[1],) * 2, np.float32)
+            found[tensor] = Observed(low, high, np.zeros(_BINS, np.int64), squares)
+        one = found[tensor]
+        one.counts += _histogram(values, one.low, one.high)
+        one.squares += values.T @ values
+        one.count += len(values)
+    return found
+
+
+def activation_ranges(
+    observed: Mapping[str, Observed], inputs: Mapping[str, str]
+) -> dict[str, ActivationRange]:
+    """Choose the input range of every linear layer; ``inputs`` names each layer's tensor."""
+    ranges = {name: best_range(one.counts, one.low, one.high) for name, one in observed.items()}
+    return {layer: ranges[tensor] for layer, tensor in inputs.items()}
 
 
 def range_of(values: NDArray[np.float32]) -> ActivationRange:
@@ -50,9 +130,9 @@ def range_of(values: NDArray[np.float32]) -> ActivationRange:
 
 
 def _histogram(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.int64]:
-    """Counts of ``_BINS`` equal bins over [low, high], which holds all values."""
+    """Counts of ``_BINS`` equal bins over [low, high], which holds all values but for rounding."""
     per_unit = np.float32(_BINS / max(high - low, 1e-30))
-    bins = ((values - np.float32(low)) * per_unit).astype(np.int32)
+    bins = ((np.clip(values, low, high) - np.float32(low)) * per_unit).astype(np.int32)
     return np.bincount(np.clip(bins, 0, _BINS - 1).ravel(), minlength=_BINS)
 
 
@@ -62,10 +142,9 @@ def layer_errors(taps: Taps, grids: Mapping[str, LayerGrid]) -> dict[str, float]
     Returns:
         ||int8 - fp32|| / ||fp32|| by layer name, without the bias.
     """
-    samples = taps.samples(_SAMPLE)
-    errors = {}
+    seen, errors = channel_statistics(taps), {}
     for layer, tensor in taps.inputs.items():
-        grid, values, matrix = grids[layer], samples[tensor], taps.weights[layer]
+        grid, values, matrix = grids[layer], seen[tensor].rows, taps.weights[layer]
         exact = values @ matrix
         found = grid.range.rounded(values) @ (grid.codes(matrix) * grid.steps)
         errors[layer] = float(np.linalg.norm(found - exact) / max(float(np.linalg.norm(exact)), 1e-30))

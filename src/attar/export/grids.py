@@ -6,17 +6,27 @@ quantisation-aware training learns with (``attar.export.tuning``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ActivationRange", "LayerGrid", "symmetric_int8", "weight_steps"]
+from attar.export.saturation import LARGEST, Bounds, pair_steps
+
+__all__ = [
+    "ActivationRange",
+    "LayerGrid",
+    "LayerPrecision",
+    "WeightPart",
+    "symmetric_int8",
+    "weight_steps",
+]
 
 Array = NDArray[np.float32]
 
-_LARGEST = 127
+LayerPrecision = Literal["w8a8", "w16a8", "w8a16", "w16a16", "fp32"]
+"""Bits of a layer's weights and of its inputs; sixteen are two parts of eight."""
 
 
 class ActivationRange(NamedTuple):
@@ -38,6 +48,13 @@ class ActivationRange(NamedTuple):
         return np.asarray(whole * step, np.float32)
 
 
+class WeightPart(NamedTuple):
+    """int8 codes [places, out] and their steps [out]."""
+
+    codes: NDArray[np.int8]
+    steps: Array
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerGrid:
     """How one linear layer is rounded.
@@ -48,51 +65,75 @@ class LayerGrid:
         copies: [in] how often each input stands there; its weight is the sum over the copies, so
             its codes reach ``copies`` times as far.
         table: [in, out] codes of the weights, or None for the nearest.
+        precision: How the graph computes it.
     """
 
     range: ActivationRange
     steps: Array
     copies: NDArray[np.int64]
     table: NDArray[np.int32] | None = None
+    precision: LayerPrecision = "w8a8"
+
+    def weight_parts(self, weights: Array) -> list[WeightPart]:
+        """The layer's weights [in, out] as one or two parts of int8, place by place; they add up."""
+        codes = self.codes(weights)
+        first = WeightPart(self.spread(codes), self.steps)
+        if not self.precision.startswith("w16"):
+            return [first]
+        left = weights - codes * self.steps
+        rest = replace(self, steps=weight_steps(left, self.copies), table=None)
+        return [first, WeightPart(rest.spread(rest.codes(left)), rest.steps)]
 
     def codes(self, weights: Array) -> NDArray[np.int32]:
         """Codes [in, out] of the layer's weights [in, out]: code * step is the weight."""
         if self.table is not None:
             return self.table
+        bounds, left = Bounds(self.places, weights.shape[1]), weights / self.steps.astype(np.float64)
+        return np.stack([bounds.rounded(channel, values) for channel, values in enumerate(left)])
+
+    def nearest(self, weights: Array) -> NDArray[np.int32]:
+        """Codes [in, out] without regard to saturation: off by one at most, and sooner there."""
         reach = self.reach[:, None]
         return np.asarray(np.clip(np.rint(weights / self.steps), -reach, reach), np.int32)
 
     @property
     def reach(self) -> NDArray[np.int64]:
         """[in] the largest code of each input's weights."""
-        return _LARGEST * self.copies
+        return LARGEST * self.copies
 
     @property
     def places(self) -> NDArray[np.int64]:
-        """[sum of copies] which input stands at each place."""
-        return np.repeat(np.arange(len(self.copies)), self.copies)
+        """[sum of copies] which input stands at each place: each once, then the further copies."""
+        return _places(self.copies)
 
     def spread(self, codes: NDArray[np.int32]) -> NDArray[np.int8]:
         """Codes [in, out] over the copies, as evenly as whole numbers can be: [sum of copies, out]."""
-        copies = self.copies[:, None]
-        share, rest = np.divmod(codes, copies)
-        number = np.arange(len(self.places)) - np.repeat(np.cumsum(self.copies) - self.copies, self.copies)
+        share, rest = np.divmod(codes, self.copies[:, None])
+        further = np.arange(self.copies.sum() - len(codes))
+        begin = np.cumsum(self.copies - 1) - (self.copies - 1)  # of each input's further copies
+        number = np.append(np.zeros(len(codes), np.int64), 1 + further - np.repeat(begin, self.copies - 1))
         return (share[self.places] + (number[:, None] < rest[self.places])).astype(np.int8)
 
 
+def _places(copies: NDArray[np.int64]) -> NDArray[np.int64]:
+    channels = np.arange(len(copies))
+    return np.append(channels, np.repeat(channels, copies - 1))
+
+
 def weight_steps(weights: Array, copies: NDArray[np.int64] | None = None) -> Array:
-    """Steps [out] for which the largest weight of each column gets the largest code.
+    """Steps [out] with which a matrix' weights fit into int8 that cannot saturate.
 
     Args:
         weights: [in, out].
         copies: [in], or None for one of each.
     """
-    each = weights if copies is None else weights / copies[:, None].astype(np.float32)
-    steps = np.abs(each).max(0) / np.float32(_LARGEST)
-    return np.where(steps > 0, steps, np.float32(1)).astype(np.float32)
+    if copies is None:
+        return pair_steps(weights)
+    return pair_steps(np.asarray(weights / copies[:, None], np.float32)[_places(copies)])
 
 
 def symmetric_int8(rows: Array) -> tuple[NDArray[np.int8], Array]:
     """int8 form of a table's rows [rows, D] and their steps [rows, 1]."""
-    steps = weight_steps(rows.T)[:, None]
-    return np.clip(np.rint(rows / steps), -_LARGEST, _LARGEST).astype(np.int8), steps
+    largest = np.abs(rows).max(1, keepdims=True) / np.float32(LARGEST)
+    steps = np.where(largest > 0, largest, np.float32(1))
+    return np.clip(np.rint(rows / steps), -LARGEST, LARGEST).astype(np.int8), steps

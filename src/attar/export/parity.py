@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from attar.errors import ParityError
 from attar.evaluation.metrics import scores
+from attar.progress import track
 from attar.recipe import ExportRecipe
 from attar.scoring.predictor import softmax
 from attar.scoring.session import OnnxModel
@@ -54,11 +55,16 @@ class Answers(NamedTuple):
 
 
 def batched_logits(
-    logits: Callable[[Sequence[Encoding]], NDArray[np.float32]], encodings: Sequence[Encoding]
+    logits: Callable[[Sequence[Encoding]], NDArray[np.float32]],
+    encodings: Sequence[Encoding],
+    description: str = "logits",
 ) -> NDArray[np.float32]:
-    """Logits [N, C] of an exported model (``OnnxModel.logits``), in the encodings' order; N > 0."""
+    """Logits [N, C] of an exported model (``OnnxModel.logits``), in the encodings' order; N > 0.
+
+    ``description`` is what a progress bar says.
+    """
     order = sorted_batches([len(e.ids) for e in encodings], _BATCH)
-    parts = [logits([encodings[i] for i in rows]) for rows in order]
+    parts = [logits([encodings[i] for i in rows]) for rows in track(order, description, unit="batches")]
     return np.concatenate(parts)[np.argsort([i for rows in order for i in rows])]
 
 

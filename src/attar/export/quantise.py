@@ -10,20 +10,26 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from attar.export.calibrate import activation_ranges, layer_errors
+from attar.export.calibrate import Channels, activation_ranges, channel_statistics, layer_errors, observe
 from attar.export.equalise import LayerShifts, Shift, equalise
 from attar.export.graph import build_graph
-from attar.export.grids import ActivationRange, LayerGrid, weight_steps
+from attar.export.grids import ActivationRange, LayerGrid, LayerPrecision, weight_steps
 from attar.export.rounding import round_weights
 from attar.export.shifts import choose_shifts
 from attar.export.taps import Calibration, Taps
-from attar.export.weights import ClassifierWeights, linear_modules, query_factor, read_weights
+from attar.export.weights import (
+    ClassifierWeights,
+    linear_layers,
+    linear_modules,
+    query_factor,
+    read_weights,
+)
 from attar.models.checkpoint import Checkpoint
 from attar.recipe import DistillRecipe
 from attar.scoring.session import OnnxModel
@@ -76,6 +82,16 @@ class Int8Form:
             moved.append(np.abs(quick - fine))
         return replace(self, tie_margin=float(np.percentile(np.concatenate(moved), _NEARLY_ALL)))
 
+    def with_precision(self, layers: Mapping[str, LayerPrecision]) -> Int8Form:
+        """The form with some layers computed otherwise; its margin stays what it was."""
+        changed = {name: replace(self.grids[name], precision=chosen) for name, chosen in layers.items()}
+        return replace(self, grids={**self.grids, **changed})
+
+    @property
+    def precision(self) -> Literal["int8", "mixed"]:
+        """Of the whole: int8 where every layer is w8a8."""
+        return "int8" if all(grid.precision == "w8a8" for grid in self.grids.values()) else "mixed"
+
     def errors(self) -> dict[str, float]:
         """Each linear layer's relative error, given exact inputs."""
         plain = build_graph(self.weights, self.calibration.spec)
@@ -89,11 +105,13 @@ def choose_form(weights: ClassifierWeights, calibration: Calibration) -> Int8For
         weights: As read from the checkpoint.
         calibration: Real encodings, some hundred.
     """
-    taps = Taps(build_graph(weights, calibration.spec), calibration)
-    shifts = choose_shifts(taps, weights)
+    plain = Taps(build_graph(weights, calibration.spec), calibration)
+    seen = channel_statistics(plain)
+    shifts = choose_shifts(plain, seen, weights)
     equal = equalise(weights, shifts)
     taps = Taps(build_graph(equal, calibration.spec), calibration)
-    ranges = activation_ranges(taps)
+    observed = observe(taps, _equalised_extremes(taps, plain, seen, shifts))
+    ranges = activation_ranges(observed, taps.inputs)
     users: dict[int, list[ActivationRange]] = {}
     for layer, found in ranges.items():
         users.setdefault(id(taps.weights[layer]), []).append(found)
@@ -102,7 +120,20 @@ def choose_form(weights: ClassifierWeights, calibration: Calibration) -> Int8For
         lows, highs = zip(*users[id(matrix)], strict=True)  # shared layers share the grid
         copies = _copies(shifts, layer, len(matrix))
         grids[layer] = LayerGrid(ActivationRange(min(lows), max(highs)), weight_steps(matrix, copies), copies)
-    return Int8Form(equal, shifts, round_weights(taps, grids), calibration).with_tie_margin()
+    return Int8Form(equal, shifts, round_weights(taps, grids, observed), calibration).with_tie_margin()
+
+
+def _equalised_extremes(
+    taps: Taps, plain: Taps, seen: Mapping[str, Channels], shifts: Sequence[LayerShifts]
+) -> dict[str, tuple[float, float]]:
+    """Extremes of the equalised graph's tensors, from those of the graph as it was."""
+    found = {}
+    for layer, tensor in taps.inputs.items():
+        was = seen[plain.inputs[layer]]
+        centre, width = _reads(shifts, layer, len(was.low))
+        low, high = (was.low - centre) / width, (was.high - centre) / width
+        found[tensor] = (float(low.min()), float(high.max()))
+    return found
 
 
 def _gaps(logits: Array) -> Array:
@@ -133,9 +164,15 @@ def tune_form(form: Int8Form, checkpoint: Checkpoint, data: TuningData) -> Int8F
 
     student = replace(checkpoint, model=copy.deepcopy(checkpoint.model))
     learn_rounded(student, checkpoint, list(_rounded_layers(form, student)), *data)
-    grids = {name: replace(grid, table=None) for name, grid in form.grids.items()}
-    tuned = replace(form, weights=equalise(read_weights(student.model), form.shifts), grids=grids)
-    return tuned.with_tie_margin()
+    weights = equalise(read_weights(student.model), form.shifts)
+    tables: dict[int, NDArray[np.int32]] = {}
+    grids = {}
+    for name, linear in linear_layers(weights).items():
+        grid = replace(form.grids[name], table=None)
+        if id(linear) not in tables:
+            tables[id(linear)] = grid.codes(linear.weight)
+        grids[name] = replace(grid, table=tables[id(linear)])
+    return replace(form, weights=weights, grids=grids).with_tie_margin()
 
 
 def _rounded_layers(form: Int8Form, student: Checkpoint) -> Iterator[tuple[nn.Linear, RoundedLinear]]:

@@ -8,14 +8,13 @@ the layers that read it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.export.calibrate import range_of
+from attar.export.calibrate import Channels, range_of
 from attar.export.equalise import LayerShifts, Shift
 from attar.export.grids import LayerGrid, weight_steps
 from attar.export.taps import Taps
@@ -26,20 +25,19 @@ __all__ = ["choose_shifts", "copies_of"]
 Array = NDArray[np.float32]
 
 _EXPONENTS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-_SAMPLE = 1500
 _LEAST = 1e-5
 _EXTRA_NEURONS = 1 / 96  # of the FFN's width; more copies gained nothing
 _WORTH = 1.1  # factors after the GELU cost a pass over it: taken where they save a tenth of the error
 
 
-def choose_shifts(taps: Taps, weights: ClassifierWeights) -> list[LayerShifts]:
+def choose_shifts(taps: Taps, seen: Mapping[str, Channels], weights: ClassifierWeights) -> list[LayerShifts]:
     """Choose the shifts of each layer, first to last.
 
     Args:
         taps: Of the classifier's fp32 graph.
+        seen: From ``channel_statistics`` of it.
         weights: The classifier.
     """
-    seen = _seen(taps)
     groups = [[i for i, other in enumerate(weights.layers) if other is layer] for layer in weights.layers]
     every = list(range(len(groups)))
     shared = max(map(len, groups)) > 1
@@ -66,17 +64,6 @@ def choose_shifts(taps: Taps, weights: ClassifierWeights) -> list[LayerShifts]:
     return [found[tuple(group)] for group in groups]
 
 
-@dataclass(slots=True)
-class _Channels:
-    """What was seen of a tensor's channels, and some of its rows."""
-
-    low: Array
-    high: Array
-    total: NDArray[np.float64]
-    count: int
-    rows: Array
-
-
 class _Reading(NamedTuple):
     """One input, or those of shared layers together, and the weights [in, out] that read it."""
 
@@ -87,22 +74,7 @@ class _Reading(NamedTuple):
     weights: Array
 
 
-def _seen(taps: Taps) -> dict[str, _Channels]:
-    samples = taps.samples(_SAMPLE)
-    found: dict[str, _Channels] = {}
-    for tensor, values in taps.values():
-        if tensor not in found:
-            zeros = np.zeros(values.shape[1], np.float64)
-            found[tensor] = _Channels(values.min(0), values.max(0), zeros, 0, samples[tensor])
-        channels = found[tensor]
-        channels.low = np.minimum(channels.low, values.min(0))
-        channels.high = np.maximum(channels.high, values.max(0))
-        channels.total += values.sum(0, dtype=np.float64)
-        channels.count += len(values)
-    return found
-
-
-def _reading(taps: Taps, seen: dict[str, _Channels], layers: Sequence[Sequence[str]]) -> _Reading:
+def _reading(taps: Taps, seen: Mapping[str, Channels], layers: Sequence[Sequence[str]]) -> _Reading:
     """Of groups of layers with one input each; the first of a group says which tensor that is."""
     channels = [seen[taps.inputs[group[0]]] for group in layers]
     count = sum(one.count for one in channels)
@@ -161,5 +133,5 @@ def _error(values: Array, weights: Array, width: Array, copies: NDArray[np.int64
     """How far int8 is from ``values @ weights``, squared."""
     written, read = values / width, width[:, None] * weights
     grid = LayerGrid(range_of(written), weight_steps(read, copies), copies)
-    found = grid.range.rounded(written) @ (grid.codes(read) * grid.steps)
+    found = grid.range.rounded(written) @ (grid.nearest(read) * grid.steps)
     return float(np.square(found - values @ weights).sum())

@@ -7,7 +7,7 @@ Every choice of the int8 form stands on these values: shifts (``attar.export.shi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from attar.export.graph import linear_inputs, linear_weights
+from attar.progress import track
 from attar.text.buckets import sorted_batches
 from attar.text.encoding import Encoding, InputSpec, model_inputs
 
@@ -68,22 +69,41 @@ class Taps:
             tapped.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
-    def values(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Each tensor's rows [rows, in] at real tokens, batch by batch, the longest first."""
-        encodings, pad, spec = self._calibration
-        for rows in sorted_batches([len(e.ids) for e in encodings], _BATCH):
-            inputs = model_inputs([encodings[i] for i in rows], pad, spec)
-            real = inputs["attention_mask"].astype(bool)
-            for tensor, values in zip(self._tensors, self._session.run(self._tensors, inputs), strict=True):
+    @property
+    def num_batches(self) -> int:
+        """How many batches ``values`` computes."""
+        return -(-len(self._calibration.encodings) // _BATCH)
+
+    def values(self, description: str) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Each tensor's rows [rows, in] at real tokens, batch by batch, the longest first.
+
+        Args:
+            description: What a progress bar says.
+        """
+        for _, real, found in self._batches(description):
+            for tensor, values in found.items():
                 # [B, T, D] before the last layer's queries, [B, 2, D] and [B, D] after.
                 yield tensor, values[real[:, : values.shape[1]]] if values.ndim == 3 else values
 
-    def samples(self, rows: int) -> dict[str, NDArray[np.float32]]:
-        """At most ``rows`` rows [rows, in] of each tensor, spread over all batches; the same each time."""
-        batches = -(-len(self._calibration.encodings) // _BATCH)
-        rng = np.random.default_rng(0)
-        parts: dict[str, list[NDArray[np.float32]]] = {tensor: [] for tensor in self._tensors}
-        for tensor, values in self.values():
-            share = min(len(values), -(-rows // batches))
-            parts[tensor].append(values[np.sort(rng.choice(len(values), share, replace=False))])
-        return {tensor: np.concatenate(found)[:rows] for tensor, found in parts.items()}
+    def extremes(self, description: str) -> Iterator[tuple[list[int], dict[str, list[tuple[float, float]]]]]:
+        """Of each batch its rows and, by tensor, each row's smallest and largest value at real tokens."""
+        for rows, real, found in self._batches(description):
+            yield rows, {tensor: _extremes(values, real) for tensor, values in found.items()}
+
+    def _batches(self, description: str) -> Iterator[tuple[list[int], NDArray[np.bool_], dict[str, Any]]]:
+        encodings, pad, spec = self._calibration
+        batches = sorted_batches([len(e.ids) for e in encodings], _BATCH)
+        for rows in track(batches, description, self.num_batches, unit="batches"):
+            inputs = model_inputs([encodings[i] for i in rows], pad, spec)
+            found = self._session.run(self._tensors, inputs)
+            real = inputs["attention_mask"].astype(bool)
+            yield list(rows), real, dict(zip(self._tensors, found, strict=True))
+
+
+def _extremes(values: NDArray[np.float32], real: NDArray[np.bool_]) -> list[tuple[float, float]]:
+    rows = (
+        values
+        if values.ndim == 2
+        else (row[own] for row, own in zip(values, real[:, : values.shape[1]], strict=True))
+    )
+    return [(float(row.min()), float(row.max())) for row in rows]

@@ -26,6 +26,7 @@ __all__ = [
     "LayerWeights",
     "Linear",
     "Norm",
+    "linear_layers",
     "linear_modules",
     "query_factor",
     "read_weights",
@@ -163,6 +164,21 @@ def read_weights(model: PreTrainedModel) -> ClassifierWeights:
         pooler_activation=pooler_activation,
         classifier=_linear(classifier),
     )
+
+
+def linear_layers(weights: ClassifierWeights) -> dict[str, Linear]:
+    """The quantisable linear layers, by the names that the graph gives them; shared ones are one object."""
+    found = {} if weights.projection is None else {"embeddings.projection": weights.projection}
+    for index, layer in enumerate(weights.layers):
+        found |= {
+            f"layer.{index}.attention.query": layer.query,
+            f"layer.{index}.attention.key": layer.key,
+            f"layer.{index}.attention.value": layer.value,
+            f"layer.{index}.attention.out": layer.attention_out,
+            f"layer.{index}.inner": layer.inner,
+            f"layer.{index}.outer": layer.outer,
+        }
+    return found
 
 
 def linear_modules(model: PreTrainedModel) -> dict[str, nn.Linear]:

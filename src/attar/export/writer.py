@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from attar.export.grids import ActivationRange, LayerGrid, symmetric_int8
+from attar.export.saturation import can_saturate
 from attar.export.weights import Activation, Linear, Norm
 from attar.scoring.session import FINE
 
@@ -26,6 +27,7 @@ INPUT_SUFFIX = ".input"
 _OPSET = 21
 _IR_VERSION = 10
 _MICROSOFT = "com.microsoft"
+_Places = NDArray[np.int64] | slice
 _WIDER = 4  # the second look's range over the calibrated one: nothing is clipped there
 
 
@@ -119,18 +121,35 @@ class Writer:
             self.nodes[-2].name = name + INPUT_SUFFIX
             return out
         grid = self.grids[name]
-        constants = self._int8_weights(self._weight_name(name, linear), linear, grid, copied)
-        if not self.fine:
-            return self._product(self._quantised(name, source, grid.range), constants)
-        coarse, rest = self._quantised_twice(name, source, grid.range)
-        product = self._product(coarse, constants)
-        return self.node("Add", [product, self._product(rest, constants._replace(bias=""))])
+        places = slice(None) if copied is None else copied.places
+        if grid.precision == "fp32":
+            return self._placed_linear(name, source, linear, grid, places)
+        first, *rest = self._int8_weights(name, linear, grid, places)
+        if not (self.fine or grid.precision.endswith("a16")):
+            values = self._quantised(name, source, grid.range)
+            parts = []
+        else:
+            values, fraction = self._quantised_twice(name, source, grid.range)
+            parts = [self._product(fraction, first._replace(bias=""))]
+        # What the fraction of the input and the rest of the weights give is beyond fp32's own accuracy.
+        parts += [self._product(values, part) for part in rest]
+        out = self._product(values, first)
+        for part in parts:
+            out = self.node("Add", [out, part])
+        return out
 
     def plain_linear(self, name: str, source: str, linear: Linear, out: str = "") -> str:
         """A linear layer in fp32."""
         weights = self._weight_name(name, linear)
         product = self.node("MatMul", [source, self.constant(f"{weights}.weight", linear.weight)])
         return self.node("Add", [product, self.constant(f"{weights}.bias", linear.bias)], out)
+
+    def _placed_linear(self, name: str, source: str, linear: Linear, grid: LayerGrid, places: _Places) -> str:
+        """A linear layer in fp32 whose inputs and outputs stand at as many places as int8's would."""
+        weights = self._weight_name(name, linear)
+        shares = (linear.weight / grid.copies[:, None].astype(np.float32))[grid.places][:, places]
+        product = self.node("MatMul", [source, self.constant(f"{weights}.weight_fp32", shares)])
+        return self.node("Add", [product, self.constant(f"{weights}.bias", linear.bias[places])])
 
     def take_branch(self, out: str, num_labels: int) -> onnx.GraphProto:
         """The nodes written since the last branch, as one of its own; the constants stay shared."""
@@ -153,14 +172,20 @@ class Writer:
         return self.shared.setdefault(id(linear), (linear, name))[1]
 
     def _int8_weights(
-        self, name: str, linear: Linear, grid: LayerGrid, copied: LayerGrid | None
-    ) -> _Int8Weights:
-        places = slice(None) if copied is None else copied.places
-        return _Int8Weights(
-            self.constant(f"{name}.weight", grid.spread(grid.codes(linear.weight))[:, places]),
-            self.constant(f"{name}.scale", grid.steps[places]),
-            self.constant(f"{name}.bias", linear.bias[places]),
-        )
+        self, name: str, linear: Linear, grid: LayerGrid, places: _Places
+    ) -> list[_Int8Weights]:
+        """The parts of a layer's weights; the first brings the bias."""
+        weights = self._weight_name(name, linear)
+        names = [_Int8Weights(f"{weights}.weight", f"{weights}.scale", f"{weights}.bias")]
+        if grid.precision.startswith("w16"):
+            names.append(_Int8Weights(f"{weights}.weight_rest", f"{weights}.scale_rest", ""))
+        if not {part.weight for part in names} <= self.constants.keys():
+            for found, part in zip(grid.weight_parts(linear.weight), names, strict=True):
+                assert not can_saturate(found.codes), name
+                self.constant(part.weight, found.codes[:, places])
+                self.constant(part.scale, found.steps[places])
+        self.constant(f"{weights}.bias", linear.bias[places])
+        return names
 
     def _product(self, values: _Quantised, by: _Int8Weights) -> str:
         """uint8 values times int8 weights, in fp32, plus the bias if it has a name."""

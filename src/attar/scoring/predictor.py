@@ -23,6 +23,7 @@ from tokenizers import Tokenizer
 
 from attar.artifact import Artifact, load_artifact
 from attar.errors import ArtifactError, DataError
+from attar.scoring.self_check import first_use_check
 from attar.scoring.session import OnnxModel
 from attar.task import Example, Task
 from attar.text.encoding import Encoding, InputSpec, TextEncoder
@@ -83,7 +84,8 @@ class Predictor:
         except Exception as error:  # tokenizers raises bare Exception
             raise ArtifactError(f"{artifact.tokenizer_path} cannot be read: {error}; export again") from error
         self.encoder = TextEncoder(tokenizer, spec)
-        self._model = OnnxModel(artifact.model_path, pad=self.encoder.pad, spec=spec)
+        check = partial(first_use_check, artifact)
+        self._model = OnnxModel(artifact.model_path, pad=self.encoder.pad, spec=spec, check=check)
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
         self._pid = os.getpid()

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import onnxruntime as ort
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from attar.errors import ArtifactError
 from attar.text.encoding import Encoding, InputSpec, model_inputs
 
-__all__ = ["FINE", "TIE_MARGIN", "OnnxModel"]
+__all__ = ["FINE", "TIE_MARGIN", "OnnxModel", "Pass"]
 
 FINE = "fine"
 """The input that asks an int8 graph for the second look."""
@@ -31,6 +31,14 @@ TIE_MARGIN = "attar.tie_margin"
 """The metadata of an int8 graph that says how near two logits are nearly a tie."""
 
 _SLOWER = ["SkipLayerNormFusion"]  # on a CPU the fused kernel takes several times the add and the norm
+
+
+class Pass(Protocol):
+    """One pass of a graph."""
+
+    def __call__(self, encodings: Sequence[Encoding], *, fine: bool = False) -> NDArray[np.float32]:
+        """Logits [B, C] of B encodings; ``fine`` asks for the high-precision pass."""
+        ...
 
 
 class _Opened(NamedTuple):
@@ -49,18 +57,28 @@ class OnnxModel:
         source: A file, or a serialised graph.
         pad: Id of the padding token.
         spec: The form of the input, which decides what the graph takes.
+        check: Given the opened graph's pass before anyone else is; what it raises, the first call does.
     """
 
-    def __init__(self, source: Path | bytes, *, pad: int, spec: InputSpec) -> None:
+    def __init__(
+        self,
+        source: Path | bytes,
+        *,
+        pad: int,
+        spec: InputSpec,
+        check: Callable[[Pass], None] | None = None,
+    ) -> None:
         self._source = source
         self._pad = pad
         self._spec = spec
+        self._check = check
         self._opened: _Opened | None = None
         self._lock = threading.Lock()
         self._pid = os.getpid()
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_source": self._source, "_pad": self._pad, "_spec": self._spec}
+        kept = ("_source", "_pad", "_spec", "_check")
+        return {name: getattr(self, name) for name in kept}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state, _opened=None, _pid=os.getpid(), _lock=threading.Lock())
@@ -97,7 +115,16 @@ class OnnxModel:
             length: Pad to this many tokens; None pads to the longest.
             fine: The second look of an int8 graph.
         """
-        opened = self._ready()
+        return self._run(self._ready(), encodings, length, fine=fine)
+
+    @property
+    def has_high_precision_pass(self) -> bool:
+        """Whether the graph computes near ties a second time."""
+        return self._ready().tie_margin is not None
+
+    def _run(
+        self, opened: _Opened, encodings: Sequence[Encoding], length: int | None = None, *, fine: bool
+    ) -> NDArray[np.float32]:
         inputs = model_inputs(encodings, self._pad, self._spec, length)
         if opened.tie_margin is not None:
             inputs[FINE] = np.array(fine)
@@ -113,8 +140,17 @@ class OnnxModel:
         opened = self._opened
         if opened is None:
             with self._lock:
-                opened = self._opened or self._open()
+                opened = self._opened or self._checked(self._open())
                 self._opened = opened
+        return opened
+
+    def _checked(self, opened: _Opened) -> _Opened:
+        if self._check is not None:
+
+            def run(encodings: Sequence[Encoding], *, fine: bool = False) -> NDArray[np.float32]:
+                return self._run(opened, encodings, fine=fine)
+
+            self._check(run)
         return opened
 
     def _open(self) -> _Opened:

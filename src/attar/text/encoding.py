@@ -176,14 +176,30 @@ class TextEncoder:
 
     def encode(self, examples: Sequence[Example]) -> list[Encoding]:
         """Encode examples, in their order."""
-        if self.spec.style == "single":
-            return [self._single(ids) for ids in self._tokens.ids([self._plain(e.text) for e in examples])]
-        if self.spec.style == "sentence_pair":
-            ids = self._tokens.ids([self._plain(text) for e in examples for text in (e.text, e.second)])
-            return [self._sentences(ids[i], ids[i + 1]) for i in range(0, len(ids), 2)]
-        pieces = [piece for example in examples for piece in self._placed(example).pieces]
-        ids = self._tokens.ids(pieces)
-        return [self._pair(*ids[i : i + 3]) for i in range(0, len(ids), 3)]
+        match self.spec.style:
+            case "single":
+                parts = [self._plain(example.text) for example in examples]
+            case "sentence_pair":
+                parts = [self._plain(text) for e in examples for text in (e.text, e.second)]
+            case _:
+                parts = [piece for example in examples for piece in self._placed(example).pieces]
+        ids, step = self._tokens.ids(parts), self.num_parts
+        return [self.assemble(ids[i : i + step]) for i in range(0, len(ids), step)]
+
+    @property
+    def num_parts(self) -> int:
+        """How many parts an input is put together from: see ``assemble``."""
+        return {"single": 1, "sentence_pair": 2}.get(self.spec.style, 3)
+
+    def assemble(self, parts: Sequence[list[int]]) -> Encoding:
+        """The encoding of token ids: a text's, two sentences', or those left of, in and right of a term."""
+        match self.spec.style:
+            case "single":
+                return self._single(*parts)
+            case "sentence_pair":
+                return self._sentences(*parts)
+            case _:
+                return self._pair(*parts)
 
     def pieces(self, texts: Sequence[str]) -> list[list[Encoding]]:
         """Encode texts whole, each as one or more pieces that are cut where clauses end.

@@ -1,0 +1,173 @@
+"""An artifact proves itself: inputs with the logits that they had where it was exported.
+
+``attar export`` stores some 64 of them in ``checks.json`` (``attar.export.checks``). The first few are
+computed when an artifact is first used in a process, all of them by ``attar verify``. A machine whose
+arithmetic is exact gives the same logits, but for what fp32's last bits move across a rounding; a
+kernel that saturates, or a damaged model, does not.
+
+An int8 artifact from before has no such file; its weights may saturate. It is used where one full-range
+product of ONNX Runtime is exact, whatever the processor is called, and refused elsewhere.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from attar.artifact import CHECKS_FILE, Artifact
+from attar.errors import ArtifactError
+from attar.files import read_json
+from attar.scoring.session import Pass
+from attar.text.encoding import Encoding
+
+__all__ = ["Checks", "Compared", "Tolerance", "compare", "first_use_check", "kernels_saturate", "read_checks"]
+
+_AT_FIRST_USE = 4
+_BATCH = 16
+_PROBE = "saturation_probe.onnx"
+
+
+class Tolerance(NamedTuple):
+    """How far logits may be from those that are stored.
+
+    Attributes:
+        largest: The largest difference of any input.
+        median: The median of the inputs' largest differences.
+    """
+
+    largest: float
+    median: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checks:
+    """What an artifact must answer.
+
+    Attributes:
+        encodings: N inputs, the shortest first.
+        passes: [N, C] logits of the first pass, and of the high-precision pass where there is one.
+        tolerance: How far logits may be from those.
+    """
+
+    encodings: Sequence[Encoding]
+    passes: Sequence[NDArray[np.float32]]
+    tolerance: Tolerance
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``checks.json``."""
+        return {
+            "tolerance": self.tolerance._asdict(),
+            "inputs": [[one.ids.tolist(), one.second, one.read] for one in self.encodings],
+            "passes": [logits.tolist() for logits in self.passes],
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> Checks:  # noqa: ANN401 - JSON is any
+        """Undo ``to_json``; ``KeyError``, ``TypeError`` and ``ValueError`` are the caller's to explain."""
+        encodings = [
+            Encoding(np.array(ids, np.int32), int(second), int(read)) for ids, second, read in value["inputs"]
+        ]
+        passes = [np.array(logits, np.float32) for logits in value["passes"]]
+        if not passes or any(logits.shape != (len(encodings), passes[0].shape[1]) for logits in passes):
+            raise ValueError("not as many logits as inputs")
+        return cls(encodings, passes, Tolerance(**value["tolerance"]))
+
+
+class Compared(NamedTuple):
+    """How the logits of some inputs differ from those that are stored.
+
+    Attributes:
+        num: Inputs.
+        found: Their differences.
+        allowed: What they may be.
+        changed: Inputs whose label is another, in either pass.
+    """
+
+    num: int
+    found: Tolerance
+    allowed: Tolerance
+    changed: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether both differences are allowed; NaN is not."""
+        return self.found.largest <= self.allowed.largest and self.found.median <= self.allowed.median
+
+
+def read_checks(artifact: Artifact) -> Checks | None:
+    """An artifact's stored inputs; None where it has none.
+
+    Raises:
+        ArtifactError: They cannot be read.
+    """
+    path = artifact.folder / CHECKS_FILE
+    if CHECKS_FILE not in artifact.files:
+        return None
+    try:
+        return Checks.from_json(read_json(path))
+    except (OSError, KeyError, TypeError, ValueError, IndexError) as error:
+        raise ArtifactError(f"{path} cannot be read ({error}); copy the folder or export again") from error
+
+
+def compare(run: Pass, checks: Checks, count: int | None = None) -> Compared:
+    """Compute the first ``count`` stored inputs, or all, and compare.
+
+    Args:
+        run: Computes logits [B, C] of encodings; see ``OnnxModel.look``.
+        checks: What they must be.
+        count: How many.
+    """
+    encodings = checks.encodings[:count]
+    begins = range(0, len(encodings), _BATCH)
+    moved, changed = np.zeros(len(encodings), np.float32), np.zeros(len(encodings), bool)
+    for number, logits in enumerate(checks.passes):
+        stored = logits[: len(encodings)]
+        found = np.concatenate([run(encodings[i : i + _BATCH], fine=number == 1) for i in begins])
+        moved = np.maximum(moved, np.abs(found - stored).max(1))
+        changed |= found.argmax(1) != stored.argmax(1)
+    lower_median = float(np.sort(moved)[(len(moved) - 1) // 2])
+    differences = Tolerance(float(moved.max()), lower_median)
+    return Compared(len(encodings), differences, checks.tolerance, int(changed.sum()))
+
+
+def first_use_check(artifact: Artifact, run: Pass) -> None:
+    """Check a few stored inputs, in milliseconds.
+
+    Raises:
+        ArtifactError: This machine answers otherwise than the one that exported the artifact, or would.
+    """
+    checks = read_checks(artifact)
+    if checks is None:
+        if artifact.precision == "int8" and kernels_saturate():
+            raise ArtifactError(
+                f"{artifact.folder}: exported by an older attar; its int8 weights saturate on this "
+                "processor, which has no VNNI, and its answers would be wrong. "
+                f"attar convert {artifact.folder} NEW makes one that is exact everywhere; exporting again "
+                "makes a faster one"
+            )
+        return
+    found = compare(run, checks, _AT_FIRST_USE)
+    if not found.passed:
+        raise ArtifactError(
+            f"{artifact.folder} answers otherwise here than where it was exported: logits differ by up to "
+            f"{found.found.largest:.3g} ({found.allowed.largest:.3g} allowed), half of them by "
+            f"{found.found.median:.2g} ({found.allowed.median:.2g}). attar verify {artifact.folder} shows "
+            f"more; copy the folder again, or try another version of ONNX Runtime (here {ort.__version__})"
+        )
+
+
+def kernels_saturate() -> bool:
+    """Whether ONNX Runtime's products of uint8 and int8 are wrong on this processor at full range."""
+    graph = importlib.resources.files("attar.scoring").joinpath(_PROBE).read_bytes()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    codes = np.full((4, 8), 255, np.uint8)
+    (found,) = session.run(None, {"codes": codes})
+    return not np.array_equal(found, np.full((4, 16), 8 * 255 * 127, np.float32))
