@@ -105,6 +105,7 @@ def figures(**models):
 
     return {
         "machine": {"cpu": "Fast & <One>", "cores": 2, "flags": ["avx2"], "onnxruntime": "1"},
+        "workers": 2,
         "data": {"mean_tokens": 38.2},
         "rounds": 5,
         "models": {

@@ -308,3 +308,14 @@ def test_load_is_the_only_lazy_name():
     assert attar.load is module.load
     with pytest.raises(AttributeError, match="nonsense"):
         _ = attar.nonsense
+
+
+def test_workers_are_those_asked_for_or_of_the_environment(single_folder, monkeypatch):
+    monkeypatch.setenv("ATTAR_WORKERS", "5")
+    assert attar.load(single_folder).workers == 5
+    assert attar.load(single_folder, workers=3).workers == 3
+    with pytest.raises(attar.AttarError, match="workers = 0"):
+        attar.load(single_folder, workers=0)
+    monkeypatch.setenv("ATTAR_WORKERS", "0")
+    with pytest.raises(attar.AttarError, match="ATTAR_WORKERS is '0'"):
+        attar.load(single_folder)
