@@ -166,7 +166,7 @@ def test_a_fork_of_a_used_predictor_answers(predictor, alone):
     ours, theirs = context.Pipe()
     child = context.Process(target=lambda: theirs.send(predictor.predict_logits(examples).tobytes()))
     child.start()
-    assert ours.poll(60)
+    assert ours.poll(600)
     assert ours.recv() == wanted.tobytes()
     child.join()
 
@@ -182,7 +182,7 @@ def test_a_fork_while_another_thread_holds_the_locks_answers(artifact_folder, al
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             child.start()
-        assert ours.poll(60)
+        assert ours.poll(600)
         assert ours.recv() == wanted.tobytes()
     child.join()
 
@@ -190,7 +190,7 @@ def test_a_fork_while_another_thread_holds_the_locks_answers(artifact_folder, al
 def test_a_spawned_process_answers(predictor, alone):
     examples, wanted = alone
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
-        found = processes.submit(predictor.predict_logits, examples).result(timeout=60)
+        found = processes.submit(predictor.predict_logits, examples).result(timeout=600)
     assert found.tobytes() == wanted.tobytes()
 
 
