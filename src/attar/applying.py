@@ -18,7 +18,7 @@ Workers = Annotated[
         "--workers",
         min=1,
         help="Threads that compute. "
-        "[default: ATTAR_WORKERS, or a thread for each core that affinity and the CPU quota leave]",
+        "[default: ATTAR_WORKERS, or one for each core that affinity and the CPU quota leave]",
     ),
 ]
 

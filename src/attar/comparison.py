@@ -123,8 +123,7 @@ def bench(
         against: Checkpoints (run as the seed runs one) or artifacts.
         data: A folder written by ``attar prepare``, whose test split is read in a random order;
             None makes up examples of 12 to 70 tokens.
-        workers: Threads of the figures that are not of one core; None takes
-            ``attar.cores.num_workers()``.
+        workers: Threads, but for the figures of one core; None takes ``attar.cores.num_workers()``.
         repeats: Interleaved rounds; up to three of them are also starts in fresh processes.
         price_per_core_hour: What a core costs an hour, in any currency.
 
@@ -147,7 +146,6 @@ def bench(
     first, task = next((name, model.task) for name, model in models.items())
     examples = synthetic_mix(_MADE_UP, task.style) if data is None else _shuffled(load_split(data, "test"))
     speeds = _speeds(models, examples, repeats)
-    price = price_per_core_hour * threads / 3600
     return {
         "machine": machine(),
         "workers": threads,
@@ -159,18 +157,21 @@ def bench(
         "rounds": repeats,
         "price_per_core_hour": price_per_core_hour,
         "models": {
-            name: {
-                "kind": model.kind,
-                "size_bytes": model.size_bytes,
+            name: model.describe(examples, repeats)
+            | {
                 "all_cores": asdict(speeds[name, "all"]),
                 "one_core": asdict(speeds[name, "one"]),
-                "fresh": asdict(fresh_processes(model.program, examples[: model.num_fresh], min(3, repeats))),
-                "price_per_million": 1e6 * price / speeds[name, "all"].examples_per_second,
+                "price_per_million": _price(price_per_core_hour * threads, speeds[name, "all"]),
                 "times_slower": times_faster(speeds[first, "all"], speeds[name, "all"]),
             }
             for name, model in models.items()
         },
     }
+
+
+def _price(price_per_hour: float, speed: Speed) -> float:
+    """Of a million examples."""
+    return 1e6 * price_per_hour / 3600 / speed.examples_per_second
 
 
 def write_bench(out: Path, figures: Mapping[str, Any]) -> tuple[Path, Path]:
@@ -238,6 +239,11 @@ class _Benched:
             _ARTIFACT_PROGRAM.format(folder=str(folder), workers=workers),
             2000,
         )
+
+    def describe(self, examples: Sequence[Example], repeats: int) -> dict[str, Any]:
+        """What it is, and what it costs in processes of its own: up to three of them."""
+        fresh = fresh_processes(self.program, examples[: self.num_fresh], min(3, repeats))
+        return {"kind": self.kind, "size_bytes": self.size_bytes, "fresh": asdict(fresh)}
 
     @classmethod
     def _of_checkpoint(cls, folder: Path, workers: int) -> _Benched:
