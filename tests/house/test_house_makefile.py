@@ -143,7 +143,7 @@ def test_goals_do_what_they_say(machine):
     (machine.venv / "bin").mkdir(parents=True)
     (machine.venv / "bin" / "python").touch()
     (machine.venv / ".installed").touch()
-    assert any(line.endswith("attar run recipes/quickstart.toml") for line in machine.lines("demo"))
+    assert any("attar run recipes/quickstart.toml" in line for line in machine.lines("demo"))
     commands = [line.removeprefix("VENV/bin/") for line in machine.lines("check")]
     assert commands == ["ruff format --check .", "ruff check .", "mypy", "python -m pytest"]
     (clean,) = machine.lines("clean")
