@@ -1,15 +1,32 @@
 # make demo: the whole story on the project's own reviews.  make test: the suite.
-PYTHON ?= python3.11
+# Python is the newest of these that runs (a name on the PATH may be an empty shim) and can make an
+# environment; uv installs where there is one. make PYTHON=..., make UV= (none) choose otherwise.
+UV ?= $(shell command -v uv 2>/dev/null)
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c '$(CHECK)' 2>/dev/null && echo $$python && break; done)
+CHECK = import sys$(if $(UV),,, ensurepip); sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+NO_PYTHON = No Python 3.11, 3.12 or 3.13 with venv and ensurepip was found. Install one (Debian, Ubuntu: \
+	python3 and python3-venv), or name it: make PYTHON=/path/to/python
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+ifeq ($(UV),)
+NEW_VENV = $(or $(PYTHON),$(error $(NO_PYTHON))) -m venv
+INSTALL = $(BIN)/python -m pip install
+else
+NEW_VENV = $(UV) venv --quiet --seed --python $(or $(PYTHON),3.13)
+INSTALL = $(UV) pip install --python $(BIN)/python
+endif
+
 .PHONY: demo test check lint clean
 
-$(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+# Made once: another Python found later must not be laid over it.
+$(BIN)/python:
+	$(NEW_VENV) $(VENV)
+
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --quiet --constraint constraints.txt --editable '.[train,dev]'
 	touch $@
 
 demo: $(STAMP)

@@ -39,6 +39,7 @@ from peers.turns import (
     run_module,
 )
 
+from attar.cores import usable_cores
 from attar.errors import AttarError
 from attar.evaluation.machine import machine
 from attar.files import read_json, write_json
@@ -132,7 +133,8 @@ def _command(peer_python: str) -> str:
 
 
 def _cores(wanted: str | None) -> list[int]:
-    usable = sorted(os.sched_getaffinity(0))
+    # Which cores there are, to pin to; a quota of fewer would stop whoever is timed.
+    usable = sorted(os.sched_getaffinity(0))[: usable_cores()]
     try:
         cores = [int(core) for core in wanted.split(",")] if wanted else usable[:2]
     except ValueError:

@@ -53,10 +53,10 @@ def test_bench_of_an_artifact_and_a_checkpoint(folders, tmp_path, attar_main):
             assert len(model[cores]["rounds"]) == 1
         # An hour of the cores buys so many millions.
         millions = model["all_cores"]["examples_per_second"] * 3600 / 1e6
-        assert model["price_per_million"] == pytest.approx(figures["machine"]["cores"] * 0.08 / millions)
+        assert model["price_per_million"] == pytest.approx(figures["workers"] * 0.08 / millions)
     # The teacher brings torch.
     assert 20e6 < artifact["fresh"]["resident_bytes"] < 250e6 < teacher["fresh"]["resident_bytes"]
-    assert 0 < artifact["fresh"]["start_up_seconds"] < 20
+    assert artifact["fresh"]["start_up_seconds"] > 0
     for wanted in (
         "artifact",
         "teacher",

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from attar.cores import limit_library_threads
 from attar.errors import AttarError
 
 __all__ = ["run_tool", "say"]
@@ -34,6 +35,7 @@ def run_tool(main: Callable[[Sequence[str] | None], object], argv: Sequence[str]
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
+        limit_library_threads()
         main(argv)
     except AttarError as error:
         if os.environ.get("ATTAR_DEBUG"):

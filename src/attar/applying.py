@@ -12,6 +12,16 @@ from attar.errors import RecipeError
 
 __all__ = ["bench", "compare", "convert", "score", "serve", "verify"]
 
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        help="Threads that compute. "
+        "[default: ATTAR_WORKERS, or one for each core that affinity and the CPU quota leave]",
+    ),
+]
+
 _ROWS = ".jsonl, .csv, .tsv, .parquet, .xlsx or mongodb://HOST/DB/COLLECTION"
 
 
@@ -27,7 +37,7 @@ def score(
     into_source: Annotated[
         bool, typer.Option("--into-source", help="MongoDB: add a field `attar` to what is read.")
     ] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processor cores. [default: all]")] = None,
+    workers: Workers = None,
 ) -> None:
     """Score rows: every occurrence of the term, or the one at start and end if the row has them.
 
@@ -57,7 +67,7 @@ def serve(
     classic: Annotated[
         bool, typer.Option("--classic", help="Add the original system's /api routes, with its large limits.")
     ] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processor cores. [default: all]")] = None,
+    workers: Workers = None,
 ) -> None:
     """Serve an artifact over HTTP: POST /v1/score, GET /v1/model, /live, /ready, /openapi.json.
 
@@ -99,20 +109,23 @@ def bench(
     against: Annotated[
         list[Path] | None, typer.Option(help="Checkpoints or artifacts to time beside it.")
     ] = None,
+    workers: Workers = None,
     repeats: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = 5,
     price: Annotated[float, typer.Option(min=0, help="Price of a core for an hour, in any currency.")] = 0.04,
     out: Annotated[Path | None, typer.Option(help="Folder for bench.json and bench.svg.")] = None,
 ) -> None:
     """Time an artifact on this machine, text to label, beside other models in one interleaved run.
 
-    Examples a second on all cores and on one, the time of one example, start-up and memory in
+    Examples a second with all workers and with one, the time of one example, start-up and memory in
     fresh processes, file size, and the price of a million mentions. A checkpoint is run as the
     original system runs one.
     """
     from attar.comparison import bench as measure
     from attar.comparison import write_bench
 
-    figures = measure(artifact, against or [], data, repeats=repeats, price_per_core_hour=price)
+    figures = measure(
+        artifact, against or [], data, workers=workers, repeats=repeats, price_per_core_hour=price
+    )
     print_bench(figures)
     if out is not None:
         typer.echo("figures:   {}, {}".format(*write_bench(out, figures)))

@@ -13,6 +13,7 @@ import typer
 from attar import __version__
 from attar.applying import bench, compare, convert, score, serve, verify
 from attar.console import print_summary, set_up_logging
+from attar.cores import limit_library_threads
 from attar.errors import AttarError, RecipeError
 
 if TYPE_CHECKING:
@@ -303,9 +304,12 @@ def _say(line: str) -> None:
 
 def main() -> None:
     """Run the command line: one line on stderr and exit 2 for an error that the user can mend."""
-    if len(sys.argv) > 1 and not {"-h", "--help", "--version"} & set(sys.argv[1:]):
+    works = len(sys.argv) > 1 and not {"-h", "--help", "--version"} & set(sys.argv[1:])
+    if works:
         set_up_logging()
     try:
+        if works:
+            limit_library_threads()
         app()
     except AttarError as error:
         if os.environ.get("ATTAR_DEBUG"):

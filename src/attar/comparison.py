@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from attar.artifact import load_artifact
+from attar.cores import num_workers
 from attar.errors import DataError
 from attar.evaluation.baselines import Majority, WindowedLinear
 from attar.evaluation.bench_picture import bench_svg
@@ -112,6 +112,7 @@ def bench(
     against: Sequence[Path] = (),
     data: Path | None = None,
     *,
+    workers: int | None = None,
     repeats: int = 5,
     price_per_core_hour: float = 0.04,
 ) -> dict[str, Any]:
@@ -122,30 +123,32 @@ def bench(
         against: Checkpoints (run as the seed runs one) or artifacts.
         data: A folder written by ``attar prepare``, whose test split is read in a random order;
             None makes up examples of 12 to 70 tokens.
+        workers: Threads, but for the figures of one core; None takes ``attar.cores.num_workers()``.
         repeats: Interleaved rounds; up to three of them are also starts in fresh processes.
         price_per_core_hour: What a core costs an hour, in any currency.
 
     Returns:
-        ``machine``, ``data``, ``rounds``, ``price_per_core_hour``, and under ``models`` by the
-        folder's name: ``kind``, ``size_bytes``, ``all_cores`` and ``one_core``
+        ``machine``, ``workers``, ``data``, ``rounds``, ``price_per_core_hour``, and under ``models`` by
+        the folder's name: ``kind``, ``size_bytes``, ``all_cores`` (all workers) and ``one_core``
         (``attar.evaluation.benchmark.Speed`` as dicts; a single example's latency is that of
         ``one_core``), ``fresh`` (``attar.evaluation.fresh.Fresh``), ``price_per_million`` and
-        ``times_slower`` than the artifact, from paired rounds on all cores.
+        ``times_slower`` than the artifact, from paired rounds of all workers.
 
     Raises:
         DataError: No examples, a negative price, a folder named twice, or models whose tasks put
             their examples in different ways.
+        RecipeError: ``workers``, or ATTAR_WORKERS, is no number of threads.
     """
     if price_per_core_hour < 0:
         raise DataError(f"attar bench: a core-hour for {price_per_core_hour}; expected 0 or more")
-    models = _loaded([artifact, *against])
+    threads = num_workers(workers)
+    models = _loaded([artifact, *against], threads)
     first, task = next((name, model.task) for name, model in models.items())
     examples = synthetic_mix(_MADE_UP, task.style) if data is None else _shuffled(load_split(data, "test"))
     speeds = _speeds(models, examples, repeats)
-    here = machine()
-    price = price_per_core_hour * here["cores"] / 3600
     return {
-        "machine": here,
+        "machine": machine(),
+        "workers": threads,
         "data": {
             "source": "made up" if data is None else str(data),
             "examples": len(examples),
@@ -154,18 +157,21 @@ def bench(
         "rounds": repeats,
         "price_per_core_hour": price_per_core_hour,
         "models": {
-            name: {
-                "kind": model.kind,
-                "size_bytes": model.size_bytes,
+            name: model.describe(examples, repeats)
+            | {
                 "all_cores": asdict(speeds[name, "all"]),
                 "one_core": asdict(speeds[name, "one"]),
-                "fresh": asdict(fresh_processes(model.program, examples[: model.num_fresh], min(3, repeats))),
-                "price_per_million": 1e6 * price / speeds[name, "all"].examples_per_second,
+                "price_per_million": _price(price_per_core_hour * threads, speeds[name, "all"]),
                 "times_slower": times_faster(speeds[first, "all"], speeds[name, "all"]),
             }
             for name, model in models.items()
         },
     }
+
+
+def _price(price_per_hour: float, speed: Speed) -> float:
+    """Of a million examples."""
+    return 1e6 * price_per_hour / 3600 / speed.examples_per_second
 
 
 def write_bench(out: Path, figures: Mapping[str, Any]) -> tuple[Path, Path]:
@@ -184,11 +190,13 @@ def write_bench(out: Path, figures: Mapping[str, Any]) -> tuple[Path, Path]:
 _MADE_UP = 2000
 _ARTIFACT_PROGRAM = """
 import attar
-score = attar.load({folder!r}).predict_probs
+score = attar.load({folder!r}, workers={workers}).predict_probs
 """
 _CHECKPOINT_PROGRAM = """
 from pathlib import Path
+import torch
 from attar.models.checkpoint import load_checkpoint, predict_logits
+torch.set_num_threads({workers})
 checkpoint = load_checkpoint(Path({folder!r}))
 score = lambda examples: predict_logits(checkpoint, examples, batch_size=8)
 """
@@ -203,7 +211,7 @@ class _Benched:
         task: What it answers.
         size_bytes: Its file of weights.
         encode: How it reads.
-        sides: On all cores and on one, by ``all`` and ``one``.
+        sides: With all workers and with one, by ``all`` and ``one``.
         program: Starts it in a fresh process; see ``attar.evaluation.fresh``.
         num_fresh: How many examples such a process answers.
     """
@@ -217,23 +225,28 @@ class _Benched:
     num_fresh: int
 
     @classmethod
-    def of(cls, folder: Path) -> _Benched:
+    def of(cls, folder: Path, workers: int) -> _Benched:
         if (folder / "model.safetensors").is_file():
-            return cls._of_checkpoint(folder)
+            return cls._of_checkpoint(folder, workers)
         loaded = load_artifact(folder)
-        every, one = (Predictor(loaded, workers, deduplicate=False) for workers in (None, 1))
+        every, one = (Predictor(loaded, threads, deduplicate=False) for threads in (workers, 1))
         return cls(
             "artifact",
             loaded.task,
             loaded.model_path.stat().st_size,
             every.encoder.encode,
             {"all": every.predict_probs, "one": one.predict_probs},
-            _ARTIFACT_PROGRAM.format(folder=str(folder)),
+            _ARTIFACT_PROGRAM.format(folder=str(folder), workers=workers),
             2000,
         )
 
+    def describe(self, examples: Sequence[Example], repeats: int) -> dict[str, Any]:
+        """What it is, and what it costs in processes of its own: up to three of them."""
+        fresh = fresh_processes(self.program, examples[: self.num_fresh], min(3, repeats))
+        return {"kind": self.kind, "size_bytes": self.size_bytes, "fresh": asdict(fresh)}
+
     @classmethod
-    def _of_checkpoint(cls, folder: Path) -> _Benched:
+    def _of_checkpoint(cls, folder: Path, workers: int) -> _Benched:
         checkpoint = load_checkpoint(folder)
 
         def on(threads: int) -> Side:
@@ -248,8 +261,8 @@ class _Benched:
             checkpoint.task,
             (folder / "model.safetensors").stat().st_size,
             checkpoint.encoder.encode,
-            {"all": on(len(os.sched_getaffinity(0))), "one": on(1)},
-            _CHECKPOINT_PROGRAM.format(folder=str(folder)),
+            {"all": on(workers), "one": on(1)},
+            _CHECKPOINT_PROGRAM.format(folder=str(folder), workers=workers),
             32,
         )
 
@@ -267,9 +280,10 @@ def _speeds(
     return dict(zip(sides, found.values(), strict=True))
 
 
-def _loaded(folders: Sequence[Path]) -> dict[str, _Benched]:
+def _loaded(folders: Sequence[Path], workers: int) -> dict[str, _Benched]:
     """Models of one task's style, by name."""
-    models = dict(zip(_names(folders), map(_Benched.of, folders), strict=True))
+    loaded = (_Benched.of(folder, workers) for folder in folders)
+    models = dict(zip(_names(folders), loaded, strict=True))
     (first, style), *others = ((name, model.task.style) for name, model in models.items())
     for name, other in others:
         if other != style:

@@ -96,7 +96,7 @@ def print_bench(figures: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    models = figures["models"].values()
+    models, workers = figures["models"].values(), figures["workers"]
     table = Table(title="text to label, one interleaved run", title_justify="left")
     table.add_column()
     for name in figures["models"]:
@@ -104,11 +104,11 @@ def print_bench(figures: Mapping[str, Any]) -> None:
     price = f"price a million, {figures['price_per_core_hour']:g} a core-hour"
     rows = [_bench_rows(model) for model in models]
     names = (
-        f"examples/s, {figures['machine']['cores']} cores",
+        f"examples/s, {workers} worker{'s' * (workers != 1)}",
         "slowest-fastest round",
         "CPU ms an example",
         "the first is faster by",
-        "examples/s, one core",
+        "examples/s, one worker",
         "one example, p50",
         "one example, p99",
         "one example, CPU p50",

@@ -328,7 +328,7 @@ def test_an_ending_service_ends_its_training(service, tmp_path, make_examples, m
     import original.service_training as module
 
     sleeper = tmp_path / "sleeper.py"
-    sleeper.write_text("import time\ntime.sleep(600)\n", "utf-8")
+    sleeper.write_text("import time\ntime.sleep(3600)\n", "utf-8")
     monkeypatch.setattr(module, "_TRAINER", sleeper)
     examples, failures = make_examples(12), []
 
@@ -343,7 +343,7 @@ def test_an_ending_service_ends_its_training(service, tmp_path, make_examples, m
     while service._process is None:
         time.sleep(0.01)
     service.close()
-    thread.join(30)
+    thread.join(600)
     assert failures == ["main.trainer.py ended with -15: no word"]
     assert service.newest() is None
 
@@ -413,15 +413,15 @@ def test_a_real_process_answers_and_ends(files, tmp_path, make_examples, monkeyp
         assert url.startswith("http://127.0.0.1:")
         body = json.dumps({"data": [[TEXT, "口红"]]}).encode()
         request = urllib.request.Request(f"{url}/api/predict", body, {"authorization": "Bearer secret"})  # noqa: S310
-        with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=600) as reply:  # noqa: S310
             assert json.load(reply)[0][2] == [TEXT, "口红"]
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"{url}/api/predict", body, timeout=60)  # noqa: S310
+            urllib.request.urlopen(f"{url}/api/predict", body, timeout=600)  # noqa: S310
         with refused.value as error:
             assert error.code == 401
         ask(url, tmp_path, make_examples, monkeypatch)
         process.send_signal(signal.SIGTERM)
-        _, stderr = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=600)
         assert TEXT not in stderr
     finally:
         process.kill()

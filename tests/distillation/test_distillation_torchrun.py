@@ -60,7 +60,7 @@ def test_two_processes_give_the_student_of_one(tmp_path, make_rows, make_checkpo
     teachers = ["--teacher", tmp_path / "teacher", "--teacher", "linear"]
     done = subprocess.run(
         [sys.executable, *launch, *verb, *teachers, "--out", tmp_path / "two"],
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))

@@ -17,6 +17,7 @@ MODULES = {".".join(p.relative_to(SRC).with_suffix("").parts).removesuffix(".__i
 BASE = {"errors", "task", "files"}
 MAY_IMPORT = {
     "errors": set(),
+    "cores": {"errors"},
     "files": {"errors"},
     "progress": set(),
     "console": {"verify"},
@@ -31,18 +32,18 @@ MAY_IMPORT = {
     "text": {"errors", "task"},
     "records": BASE | {"attar", "recipe", "text", "mongo", "progress"},
     "models": BASE | {"recipe", "text"},
-    "training": BASE | {"recipe", "run", "records", "text", "models", "progress", "evaluation"},
+    "training": BASE | {"cores", "recipe", "run", "records", "text", "models", "progress", "evaluation"},
     "distillation": BASE | {"recipe", "records", "text", "models", "training", "progress", "evaluation"},
     "pretraining": BASE
     | {"recipe", "run", "records", "text", "models", "training", "distillation", "progress"},
-    "evaluation": BASE | {"recipe", "text", "workbook"},  # callables, never models
+    "evaluation": BASE | {"cores", "recipe", "text", "workbook"},  # callables, never models
     "export": BASE
     | {"recipe", "text", "models", "training", "artifact", "evaluation", "scoring", "progress"},
-    "scoring": BASE | {"artifact", "text", "progress", "mongo", "workbook"},
+    "scoring": BASE | {"artifact", "cores", "text", "progress", "mongo", "workbook"},
     "serving": BASE - {"files"} | {"attar", "artifact", "scoring"},
     "verify": {"errors", "artifact", "text", "scoring", "evaluation"},
     "answers": BASE | {"recipe", "records", "scoring", "evaluation", "workbook"},
-    "comparison": BASE | {"recipe", "records", "models", "artifact", "scoring", "evaluation"},
+    "comparison": BASE | {"cores", "recipe", "records", "models", "artifact", "scoring", "evaluation"},
     "stages": BASE
     | {
         "recipe",
@@ -57,7 +58,7 @@ MAY_IMPORT = {
     },
     "applying": BASE
     | {"console", "recipe", "artifact", "scoring", "serving", "comparison", "answers", "verify", "export"},
-    "cli": BASE | {"attar", "applying", "console", "recipe", "records", "stages"},
+    "cli": BASE | {"attar", "applying", "console", "cores", "recipe", "records", "stages"},
     "attar": {"errors", "scoring"},
 }
 NO_TORCH = ("torch", "transformers", "sklearn", "onnx", "accelerate", "safetensors", "matplotlib", "jinja2")

@@ -166,7 +166,7 @@ def test_a_fork_of_a_used_predictor_answers(predictor, alone):
     ours, theirs = context.Pipe()
     child = context.Process(target=lambda: theirs.send(predictor.predict_logits(examples).tobytes()))
     child.start()
-    assert ours.poll(60)
+    assert ours.poll(600)
     assert ours.recv() == wanted.tobytes()
     child.join()
 
@@ -182,7 +182,7 @@ def test_a_fork_while_another_thread_holds_the_locks_answers(artifact_folder, al
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             child.start()
-        assert ours.poll(60)
+        assert ours.poll(600)
         assert ours.recv() == wanted.tobytes()
     child.join()
 
@@ -190,7 +190,7 @@ def test_a_fork_while_another_thread_holds_the_locks_answers(artifact_folder, al
 def test_a_spawned_process_answers(predictor, alone):
     examples, wanted = alone
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
-        found = processes.submit(predictor.predict_logits, examples).result(timeout=60)
+        found = processes.submit(predictor.predict_logits, examples).result(timeout=600)
     assert found.tobytes() == wanted.tobytes()
 
 
@@ -308,3 +308,14 @@ def test_load_is_the_only_lazy_name():
     assert attar.load is module.load
     with pytest.raises(AttributeError, match="nonsense"):
         _ = attar.nonsense
+
+
+def test_workers_are_those_asked_for_or_of_the_environment(single_folder, monkeypatch):
+    monkeypatch.setenv("ATTAR_WORKERS", "5")
+    assert attar.load(single_folder).workers == 5
+    assert attar.load(single_folder, workers=3).workers == 3
+    with pytest.raises(attar.AttarError, match="workers = 0"):
+        attar.load(single_folder, workers=0)
+    monkeypatch.setenv("ATTAR_WORKERS", "0")
+    with pytest.raises(attar.AttarError, match="ATTAR_WORKERS is '0'"):
+        attar.load(single_folder)

@@ -16,12 +16,14 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 import pytest
 from fastapi.testclient import TestClient
 
+import attar.serving.gate
 from attar.errors import RecipeError
 from attar.serving.app import create_app
 from attar.serving.limits import Limits
 from attar.serving.server import key_from_environment, listen
 
 ROW = {"text": "口红好", "term": "口红"}
+HANG_S = 600  # a test that waits longer hangs; none is about speed
 
 
 class Held:
@@ -36,7 +38,7 @@ class Held:
 
     def predict_probs(self, examples):
         self.entered.release()
-        assert self.go.wait(10)
+        assert self.go.wait(HANG_S)
         return self.real(examples)
 
 
@@ -66,33 +68,62 @@ def test_eight_threads_get_the_bytes_of_one(predictor, some_examples):
 
 def test_a_full_queue_sends_the_next_one_away(held):
     with TestClient(create_app(held, limits=Limits(max_waiting=1))) as client, ThreadPoolExecutor(5) as pool:
-        assert held.entered.acquire(timeout=10)  # at the start
+        assert held.entered.acquire(timeout=HANG_S)  # at the start
         held.go.clear()
         first = pool.submit(ask, client)
-        assert held.entered.acquire(timeout=10)
-        others = as_completed([pool.submit(ask, client) for _ in range(4)], timeout=10)
+        assert held.entered.acquire(timeout=HANG_S)
+        others = as_completed([pool.submit(ask, client) for _ in range(4)], timeout=HANG_S)
         for reply in (next(others).result() for _ in range(3)):
             assert (reply.status_code, reply.json()["code"]) == (503, "busy")
             assert reply.headers["retry-after"] == "1"
         assert client.get("/live").status_code == client.get("/ready").status_code == 200
         held.go.set()
-        assert next(others).result().status_code == first.result(10).status_code == 200
+        assert next(others).result().status_code == first.result(HANG_S).status_code == 200
         assert ask(client).status_code == 200
 
 
-def test_an_answer_that_takes_too_long(held):
-    limits = Limits(max_waiting=1, timeout_s=0.2)
-    with TestClient(create_app(held, limits=limits)) as client:
-        assert held.entered.acquire(timeout=10)
+class Timeouts:
+    """Stands for asyncio in the gate: a time is up when the test says so."""
+
+    wrap_future = staticmethod(asyncio.wrap_future)
+
+    def __init__(self):
+        self.limits, self.opened = [], []
+
+    def timeout(self, seconds):
+        self.limits.append(seconds)
+        self.opened.append((asyncio.get_running_loop(), asyncio.timeout(None)))
+        return self.opened[-1][1]
+
+    def end(self, number):
+        while len(self.opened) < number:
+            time.sleep(0.005)
+        loop, timeout = self.opened[number - 1]
+        loop.call_soon_threadsafe(timeout.reschedule, 0)
+
+
+def test_an_answer_that_takes_too_long(held, monkeypatch):
+    timeouts = Timeouts()
+    monkeypatch.setattr(attar.serving.gate, "asyncio", timeouts)
+    limits = Limits(max_waiting=1, timeout_s=7)
+    with TestClient(create_app(held, limits=limits)) as client, ThreadPoolExecutor(1) as pool:
+        assert held.entered.acquire(timeout=HANG_S)
+        before = len(timeouts.opened)
         held.go.clear()
-        # The second never starts: its place in the queue is free again at once.
-        for _ in range(3):
-            reply = ask(client)
+        # Only the first starts: a place in the queue is free again at once.
+        for number in (1, 2, 3):
+            asked = pool.submit(ask, client)
+            if number == 1:
+                assert held.entered.acquire(timeout=HANG_S)
+            timeouts.end(before + number)
+            reply = asked.result(HANG_S)
             assert (reply.status_code, reply.json()["code"]) == (503, "timeout")
+            assert "within 7 s" in reply.json()["message"]
             assert reply.headers["retry-after"] == "1"
         held.go.set()
         assert ask(client).status_code == 200
-    assert sum(iter(lambda: held.entered.acquire(blocking=False), False)) == 2
+    assert set(timeouts.limits) == {7}
+    assert sum(iter(lambda: held.entered.acquire(blocking=False), False)) == 1
 
 
 def test_a_body_that_never_comes(predictor):
@@ -198,7 +229,7 @@ def head(route, length):
 def test_a_chunked_body_is_counted_as_it_comes(process):
     address, _ = process
     whole = b"%x\r\n%s\r\n" % (1 << 20, b" " * (1 << 20))
-    with socket.create_connection(address, timeout=30) as connection:
+    with socket.create_connection(address, timeout=HANG_S) as connection:
         start = head("/api/predict", "Transfer-Encoding: chunked")
         status, body = exchange(connection, start, *[whole] * 65, b"0\r\n\r\n")
     assert (status, json.loads(body)["code"]) == (413, "body_too_large")
@@ -208,15 +239,15 @@ def test_what_is_being_answered_at_the_end_is_answered(process):
     address, service = process
     body = json.dumps({"data": [["口红好", "口红"]]}).encode()
     half = len(body) // 2
-    with socket.create_connection(address, timeout=30) as waiting:
+    with socket.create_connection(address, timeout=HANG_S) as waiting:
         waiting.sendall(head("/api/predict", f"Content-Length: {len(body)}") + body[:half])
-        with socket.create_connection(address, timeout=30) as other:
+        with socket.create_connection(address, timeout=HANG_S) as other:
             # Once this is answered the service has seen the first one too.
             assert exchange(other, head("/api/predict", f"Content-Length: {len(body)}"), body)[0] == 200
         service.send_signal(signal.SIGTERM)
-        for _ in range(200):
+        for _ in range(20 * HANG_S):
             try:
-                socket.create_connection(address, timeout=30).close()
+                socket.create_connection(address, timeout=HANG_S).close()
             except ConnectionRefusedError:
                 break
             time.sleep(0.05)
@@ -226,7 +257,7 @@ def test_what_is_being_answered_at_the_end_is_answered(process):
         status, answer = exchange(waiting, body[half:])
     assert status == 200
     assert json.loads(answer)[0][2] == ["口红好", "口红"]
-    _, log = service.communicate(timeout=20)
+    _, log = service.communicate(timeout=HANG_S)
     assert service.returncode == -signal.SIGTERM  # as of any program that has been told to end
     assert "/api/predict 200: 1 rows" in log
     assert "口红" not in log

@@ -60,13 +60,18 @@ def bench_svg(figures: Mapping[str, Any]) -> str:
     height = _TOP + _ROW * len(models) + _BOTTOM
     left, right = _NAMES, _NAMES + _PANEL + _GAP
     bottom = height - _BOTTOM
-    cores = figures["machine"]["cores"]
+    workers = figures["workers"]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img">',
         f"<title>attar bench</title><style>{_STYLE}</style>",
         '<rect class="paper" width="100%" height="100%"/>',
         _text(left, 26, "examples a second, text to label", "name"),
-        _text(left, 44, f"● {cores} cores · ○ one core · line: slowest to fastest round", "soft"),
+        _text(
+            left,
+            44,
+            f"● {workers} worker{'s' * (workers != 1)} · ○ one · line: slowest to fastest round",
+            "soft",
+        ),
         _text(right, 26, "one example, one thread, ms", "name"),
         _text(right, 44, "● median · line: to the 99th percentile", "soft"),
         *_panel(left, bottom, speeds, list(models)),

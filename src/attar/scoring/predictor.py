@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from attar.artifact import Artifact, load_artifact
+from attar.cores import num_workers
 from attar.errors import ArtifactError, DataError
 from attar.scoring.self_check import first_use_check
 from attar.scoring.session import OnnxModel
@@ -64,7 +65,7 @@ class Predictor:
 
     Args:
         artifact: From ``attar.artifact.load_artifact``.
-        workers: Threads that compute; None takes one a usable core.
+        workers: Threads that compute; None takes ``attar.cores.num_workers()``.
         deduplicate: Compute equal (text, start, end) once; only a benchmark wants otherwise.
 
     Attributes:
@@ -72,12 +73,13 @@ class Predictor:
 
     Raises:
         ArtifactError: Its tokenizer cannot be read.
+        RecipeError: ``workers``, or ATTAR_WORKERS, is no number of threads.
     """
 
     def __init__(self, artifact: Artifact, workers: int | None = None, *, deduplicate: bool = True) -> None:
         self.artifact = artifact
         self.deduplicate = deduplicate
-        self.workers = workers or len(os.sched_getaffinity(0))
+        self.workers = num_workers(workers)
         spec = InputSpec(**artifact.input)
         try:
             tokenizer = Tokenizer.from_file(str(artifact.tokenizer_path))
@@ -269,8 +271,14 @@ class Predictor:
 def load(path: str | Path, workers: int | None = None) -> Predictor:
     """Load an artifact's folder to score with.
 
+    Args:
+        path: The folder.
+        workers: Threads that compute. By default ATTAR_WORKERS, or one for each core that affinity
+            and the container's CPU quota leave.
+
     Raises:
         ArtifactError: It is no whole artifact.
+        RecipeError: ``workers``, or ATTAR_WORKERS, is no number of threads.
     """
     return Predictor(load_artifact(Path(path)), workers)
 

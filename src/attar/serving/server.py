@@ -111,12 +111,12 @@ def serve_artifact(
         host: To listen on.
         port: To listen on; 0 takes any that is free.
         classic: Whether to add the original's routes, with their larger limits.
-        workers: Processor cores; None takes all.
+        workers: Requests that are computed at once; None takes ``attar.cores.num_workers()``.
         say: Told where the service listens, once it does.
 
     Raises:
         ArtifactError: It is no whole artifact.
-        RecipeError: The address, the key or the task does not do.
+        RecipeError: The address, the key, the task or the number of workers does not do.
     """
     key = key_from_environment(os.environ)
     predictor = Predictor(load_artifact(folder), workers)

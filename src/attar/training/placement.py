@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
+from attar.cores import num_workers
 from attar.errors import RecipeError
 from attar.models.precision import computes_in_bf16
 
@@ -19,11 +20,13 @@ __all__ = ["draw_apart", "place_training"]
 def place_training(precision: Literal["auto", "fp32", "bf16", "fp16"]) -> Accelerator:
     """The accelerator of one training: a GPU if there is one, else the CPU.
 
+    On the CPU torch computes on no more threads than ``attar.cores.num_workers()``.
+
     Args:
         precision: Of the recipe; "auto" takes bf16 where the processor computes in it.
 
     Raises:
-        RecipeError: fp16 without a GPU.
+        RecipeError: fp16 without a GPU, or ATTAR_WORKERS is no number of threads.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
@@ -38,6 +41,8 @@ def place_training(precision: Literal["auto", "fp32", "bf16", "fp16"]) -> Accele
             raise RecipeError("precision = 'fp16' needs a GPU; 'auto' and 'bf16' work on a CPU")
         case other:
             mixed = other
+    # torch counts the host's cores, whatever the container's quota is.
+    torch.set_num_threads(min(torch.get_num_threads(), num_workers()))
     # accelerate holds a process to its first precision; the next stage may ask for another one.
     AcceleratorState._reset_state()
     return Accelerator(mixed_precision=mixed, cpu=not gpu)
