@@ -126,6 +126,29 @@ def test_an_interrupted_stage_with_other_inputs_starts_over(work):
     assert not (work.folder / "state.txt").exists()
 
 
+def test_work_in_place_that_fails_leaves_the_earlier_result_and_its_stamp(work):
+    run_stage(work.folder, "export", {"flips": 1}, work)
+
+    def fail():
+        (work.folder / "state").mkdir()
+        raise RecipeError("the gate refuses")
+
+    with pytest.raises(RecipeError, match="refuses"):
+        run_stage(work.folder, "export", {"flips": 0}, fail, in_place=True)
+    assert (work.folder / "result.txt").read_text() == "done"
+    assert not run_stage(work.folder, "export", {"flips": 1}, fail, in_place=True)
+    other = Work(work.folder, "other")
+    assert run_stage(work.folder, "export", {"flips": 2}, other, in_place=True)
+    assert (work.folder / "result.txt").read_text() == "other"
+
+
+def test_work_in_place_does_not_mix_with_another_stages_files(work):
+    run_stage(work.folder, "train", {"lr": 1}, work)
+    (work.folder / "weights").touch()
+    run_stage(work.folder, "export", {"flips": 0}, Work(work.folder, "other"), in_place=True)
+    assert not (work.folder / "weights").exists()
+
+
 def test_a_folder_of_somebody_elses_is_not_touched(work):
     work.folder.mkdir()
     (work.folder / "thesis.tex").write_text("years of work")

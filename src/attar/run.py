@@ -34,7 +34,13 @@ _POLL_SECONDS = 0.2
 
 
 def run_stage(
-    folder: Path, name: str, inputs: Mapping[str, Any], work: Callable[[], object], *, shared: bool = False
+    folder: Path,
+    name: str,
+    inputs: Mapping[str, Any],
+    work: Callable[[], object],
+    *,
+    shared: bool = False,
+    in_place: bool = False,
 ) -> bool:
     """Do a stage's work unless its folder already holds the result.
 
@@ -44,6 +50,8 @@ def run_stage(
         inputs: Everything that the result depends on, as JSON.
         work: Writes the result into the folder.
         shared: Whether all processes of a torchrun launch do the work together.
+        in_place: Whether the work replaces the stage's earlier result itself, whole or not at all; that
+            result then stays until it does, and for good if it fails.
 
     Returns:
         Whether the work was done (False: it was there).
@@ -67,15 +75,22 @@ def run_stage(
         if _is_done(folder, fingerprint):
             _LOG.info("%s: unchanged, kept %s", name, folder)
             return False
+        kept = before if before is not None and in_place and before["stage"] == name else None
         if before is not None and before["fingerprint"] == fingerprint:
             _LOG.info("%s: going on in %s", name, folder)
         elif before is not None:
             _LOG.info("%s: inputs changed, made anew in %s", name, folder)
-            _empty(folder)
+            if kept is None:
+                _empty(folder)
         started = time.monotonic()
         draft = {"stage": name, "fingerprint": fingerprint, "inputs": inputs, "outputs": None}
         write_json(stamp, draft)
-        work()
+        try:
+            work()
+        except BaseException:
+            if kept is not None:
+                write_json(stamp, kept)
+            raise
         seconds = round(time.monotonic() - started, 1)
         write_json(stamp, draft | {"outputs": _outputs(folder), "seconds": seconds})
         _LOG.info("%s: done in %.0f s -> %s", name, seconds, folder)

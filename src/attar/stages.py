@@ -205,7 +205,7 @@ def finetune(recipe: Recipe, data: Path, out: Path) -> Path:
 
 
 def export(recipe: Recipe, checkpoint: Path | ClassicFiles, data: Path, out: Path) -> Path:
-    """A checkpoint, or the files of a classic one -> the verified int8 artifact."""
+    """A checkpoint, or the files of a classic one -> the verified artifact."""
 
     def work() -> None:
         from attar.export.stage import export_checkpoint
@@ -229,7 +229,7 @@ def export(recipe: Recipe, checkpoint: Path | ClassicFiles, data: Path, out: Pat
         inputs["classic"] = [checkpoint.architecture, checkpoint.lower_case, *checkpoint.labels]
     else:
         inputs = _inputs(recipe, ("export",), checkpoint=checkpoint, data=data)
-    run_stage(out, "export", inputs, work)
+    run_stage(out, "export", inputs, work, in_place=True)
     return out
 
 
