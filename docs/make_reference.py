@@ -231,11 +231,12 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
     },
     "finetune": _TRAINING,
     "export": {
+        "precision": "int8 or nothing, fp32, or auto: int8 where it passes, finer where it does not.",
         "calibration_examples": "Training examples that int8 is chosen on.",
         "parity_examples": "Examples that the export is verified on: dev, then train.",
         "max_flips": "Gate: share of labels that int8 may change.",
         "max_f1_loss": "Gate: macro-F1 that int8 may cost, as a fraction of 1.",
-        "qat_above": "Where int8 costs more macro-F1 than this, or fails a gate, it is trained.",
+        "qat_above": "Quantisation-aware training where int8 costs more macro-F1 than this, or fails a gate.",
         "qat_epochs": "Length of that training; 0 turns it off.",
         "qat_learning_rate": "Its peak rate.",
     },

@@ -15,7 +15,7 @@ ATTAR = Path(sys.executable).with_name("attar")
 RECIPES = Path(__file__).parents[1] / "recipes"
 VERBS = (
     "run", "prepare", "pretrain", "train", "distill", "export", "evaluate",
-    "score", "compare", "bench", "serve",
+    "score", "compare", "bench", "serve", "verify", "convert",
 )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ def model_card(card: Mapping[str, Any], size_bytes: int) -> str:
         f"# {task['name']}: a text scorer\n",
         f"Labels: {', '.join(task['labels'])}.\n",
         f"Input: {_STYLES[spec['style']]}, at most {spec['max_tokens']} tokens. {_window(spec)}\n",
-        f"Model: ONNX, {card['precision']}, {size_bytes / 1e6:.1f} MB with its tokenizer.\n",
+        f"Model: ONNX, {card['precision']}, {size_bytes / 1e6:.1f} MB with its tokenizer. {_cost(card)}\n",
         _figures("Scores of this file", card["scores"], "Measured at export on held-out labelled examples."),
         _figures("Against its checkpoint", card["parity"], "The gates it had to pass to be written."),
         _figures(
@@ -38,12 +38,26 @@ def model_card(card: Mapping[str, Any], size_bytes: int) -> str:
             card["calibration"],
             f"Expected calibration error, before and after temperature {card['temperature']:.3f}.",
         ),
+        _figures("Precision of its layers", card["layers"], _LAYERS),
         _HOW_TO,
         _LIMITS.format(labels=", ".join(task["labels"])),
         _figures("Where it came from", card["notes"], ""),
         _figures("Made with", card["versions"], ""),
     ]
     return "\n".join(section for section in sections if section)
+
+
+def _cost(card: Mapping[str, Any]) -> str:
+    match card["precision"]:
+        case "mixed":
+            return f"Its matrices are {card['products']:.2f}x the work of plain int8."
+        case "fp32":
+            return "It takes four times the space of int8, and two to three times the time."
+        case _:
+            return "It gives the same integer products on every x86 processor."
+
+
+_LAYERS = "Bits of the weights and of the inputs; sixteen are two parts of eight."
 
 
 def _window(spec: Mapping[str, Any]) -> str:
