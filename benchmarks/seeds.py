@@ -40,7 +40,9 @@ def main() -> None:
         folder = args.out / seed
         more = [word for one in args.overrides for word in ("--set", one)]
         command = [sys.executable, "-c", "from attar.cli import main; main()", "run", str(args.recipe)]
-        subprocess.run([*command, "--out", str(folder), "--set", f"seed={seed}", *more], check=False)
+        subprocess.run(  # noqa: S603 - our own command line
+            [*command, "--out", str(folder), "--set", f"seed={seed}", *more], check=False
+        )
         rows.append((seed, _figures(folder)))
     lines = _table(rows)
     head = f"`python benchmarks/seeds.py {args.recipe} --seeds {args.seeds} --out RUNS` on "
