@@ -2,7 +2,7 @@
 
 import sys
 
-from original.run import main
+from original.start import main
 
 if __name__ == "__main__":
     sys.exit(main("distill"))

@@ -84,6 +84,8 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     add("--load_model_type", choices=("bert", "all", "none"), default="bert", help="how the model starts")
     add("--only_load_embedding", action="store_true", help="of the encoder, take the embeddings alone")
     add("--do_lower_case", action="store_true", help="lower-case the text")
+    add("--marks", choices=("auto", "on", "off"), default="auto",
+        help="_ around the keyword (new here); auto: as the shape of the rows says")  # fmt: skip
     add("--max_seq_length", type=_whole_number, help=f"longest input in tokens; default {_DEFAULT_TOKENS}")
     add("--do_train", action="store_true", help="train")
     add("--do_predict", action="store_true", help="evaluate on dev")

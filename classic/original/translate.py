@@ -12,6 +12,7 @@ import torch
 from attar.distillation.matches import PRESET_MATCHES
 from attar.errors import CheckpointError
 from attar.files import read_json
+from attar.models.classic_files import classic_task
 from attar.models.precision import computes_in_bf16
 from attar.recipe import AttentionForm, Recipe, SourceRecipe, make_recipe
 from attar.task import BUILT_IN_TASKS, Task
@@ -22,17 +23,18 @@ from original.toml import recipe_toml
 __all__ = ["show_recipe", "to_recipe"]
 
 
-def to_recipe(args: argparse.Namespace, sources: Sequence[SourceRecipe]) -> Recipe:
+def to_recipe(args: argparse.Namespace, sources: Sequence[SourceRecipe], *, marks: bool) -> Recipe:
     """The recipe that a command line of the original becomes.
 
     Args:
         args: What ``parse_arguments`` gave.
         sources: The files of the data folder.
+        marks: Whether keywords are marked.
 
     Raises:
         RecipeError: A value is out of range.
     """
-    task = TASKS[args.task_name].task
+    task = classic_task(TASKS[args.task_name].task, marks=marks)
     section = "train" if args.script == "trainer" else "distill"
     tree: dict[str, Any] = {
         "name": f"classic-{task.name}",

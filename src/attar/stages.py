@@ -206,6 +206,8 @@ def finetune(recipe: Recipe, data: Path, out: Path) -> Path:
 
 def export(recipe: Recipe, checkpoint: Path | ClassicFiles, data: Path, out: Path) -> Path:
     """A checkpoint, or the files of a classic one -> the verified int8 artifact."""
+    if isinstance(checkpoint, ClassicFiles):
+        checkpoint = checkpoint.resolved(recipe.resolved_task())
 
     def work() -> None:
         from attar.export.stage import export_checkpoint
@@ -226,7 +228,9 @@ def export(recipe: Recipe, checkpoint: Path | ClassicFiles, data: Path, out: Pat
     if isinstance(checkpoint, ClassicFiles):
         files = {name: getattr(checkpoint, name) for name in ("weights", "config", "vocab")}
         inputs = _inputs(recipe, ("encode", "export"), data=data, **files)
-        inputs["classic"] = [checkpoint.architecture, checkpoint.lower_case, *checkpoint.labels]
+        inputs["classic"] = [
+            checkpoint.architecture, checkpoint.lower_case, checkpoint.marks, *checkpoint.labels,
+        ]  # fmt: skip
     else:
         inputs = _inputs(recipe, ("export",), checkpoint=checkpoint, data=data)
     run_stage(out, "export", inputs, work)

@@ -52,10 +52,10 @@ def recipe_of(original, parse, tmp_path):
         json.dumps({"num_hidden_layers": 4, "hidden_size": 312, "hidden_dropout_prob": 0.2}), "utf-8"
     )
 
-    def go(text, script="trainer", splits=("train", "dev", "test")):
+    def go(text, script="trainer", splits=("train", "dev", "test"), *, marks=True):
         args = parse(text.replace("s.json", str(tmp_path / "s.json")), script)
         sources = [SourceRecipe(path=f"data/{name}.json", form="rows", split=name) for name in splits]
-        return original("translate").to_recipe(args, sources)
+        return original("translate").to_recipe(args, sources, marks=marks)
 
     return go
 
@@ -201,7 +201,7 @@ def test_fp16_without_a_gpu_is_bf16_where_that_is_native(original, recipe_of, mo
 def test_a_config_that_cannot_be_read_is_said(original, parse, tmp_path):
     args = parse(TRAINER.replace("s.json", str(tmp_path / "none.json")))
     with pytest.raises(CheckpointError, match="cannot read the config"):
-        original("translate").to_recipe(args, [])
+        original("translate").to_recipe(args, [], marks=True)
 
 
 @pytest.mark.parametrize("name", ["L3", "L3n", "L4t", "L6"])

@@ -1,0 +1,73 @@
+"""The files of a command line's models, looked at before anything slow is imported."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from attar.errors import CheckpointError, RecipeError
+from attar.models.classic_files import read_config, read_vocab
+from original.log import MAIN
+
+__all__ = ["check_model_files", "model_files", "weights_at"]
+
+# A zip, as torch.save writes today, or a pickle, as it wrote before 1.6.
+_STARTS = (b"PK\x03\x04", b"\x80")
+
+
+def model_files(args: argparse.Namespace) -> list[Path]:
+    """Every file that the models of a command line are made of.
+
+    Raises:
+        CheckpointError: One is not there.
+    """
+    start = {"bert": args.init_checkpoint_S, "all": args.tuned_checkpoint_S, "none": None}[
+        args.load_model_type
+    ]
+    teachers = args.teachers if args.do_train else []
+    weights = [weights_at(path) for path in (start, *teachers) if path is not None]
+    configs, vocabs = _configs_and_vocabs(args)
+    files = [*vocabs, *configs, *weights]
+    for path in files:
+        if not path.is_file():
+            raise CheckpointError(f"{path}: no such file; check the paths of the command line")
+    return files
+
+
+def _configs_and_vocabs(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+    is_taught = bool(args.teachers and args.do_train)
+    configs = [args.bert_config_file_S, *(map(Path, args.bert_config_file_T) if is_taught else ())]
+    return configs, [args.vocab_file, *((args.vocab_file_T or ()) if is_taught else ())]
+
+
+def check_model_files(args: argparse.Namespace) -> None:
+    """See that the files are there and may be what they should be.
+
+    Raises:
+        CheckpointError: One is missing, or is something else.
+        RecipeError: A model is too short for ``--max_seq_length``.
+    """
+    for path in model_files(args):
+        if path.suffix in (".pkl", ".bin", ".pt", ".pth"):
+            with path.open("rb") as stream:
+                start = stream.read(4)
+            if not start.startswith(_STARTS):
+                raise CheckpointError(f"{path}: no file of torch.save; get it again, or name another one")
+    configs, vocabs = _configs_and_vocabs(args)
+    for path in vocabs:
+        read_vocab(path)
+    for path in configs:
+        positions = read_config(path).get("max_position_embeddings", 512)
+        if args.max_seq_length > positions:
+            raise RecipeError(
+                f"--max_seq_length {args.max_seq_length}: {path} has {positions} positions; lower it"
+            )
+
+
+def weights_at(path: Path) -> Path:
+    """The file of weights; where only its safe form is there, as hubs give it out today, that one."""
+    safe = path.with_name("model.safetensors")
+    if path.is_file() or path.name != "pytorch_model.bin" or not safe.is_file():
+        return path
+    MAIN.info("%s is not there, %s is taken", path, safe)
+    return safe
