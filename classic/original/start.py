@@ -107,8 +107,8 @@ def _sources(args: argparse.Namespace, task: ClassicTask) -> list[SourceRecipe]:
         if not args.do_train:
             raise
         raise DataError(
-            f"{error}. --do_train scores every checkpoint on dev and keeps the best one; hold a part of train "
-            "out for it (attar prepare does)"
+            f"{error}. --do_train scores every checkpoint on dev and keeps the best one; hold a part of "
+            "train out for it (attar prepare does)"
         ) from error
     if any((folder / f"test{ending}").is_file() for ending in (".json", ".txt")) and task.form == "rows":
         sources.append(source_of(folder, task, "test", "test"))

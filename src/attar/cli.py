@@ -241,7 +241,6 @@ def export(
     or as many as `--set encode.max_tokens=...` says.
     """
     from attar import stages
-    from attar.models.classic_files import marks_from
     from attar.records.prepared import load_manifest
 
     if (checkpoint is None) == (classic is None):
@@ -257,7 +256,7 @@ def export(
         found = None if recipe else task or load_manifest(data)["task"]
         order = tuple(label.strip() for label in labels.split(",")) if labels else ()
         files = stages.ClassicFiles(
-            config, vocab, classic, architecture, False if cased else None, order, marks_from(marks)
+            config, vocab, classic, architecture, False if cased else None, order, stages.marks_from(marks)
         )
         stages.export(_recipe_or(recipe, overrides, name=classic.stem, task=found), files, data, out)
     typer.echo(f"artifact:  {out}")

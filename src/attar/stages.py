@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from attar.errors import RecipeError
-from attar.models.classic_files import ClassicFiles
+from attar.models.classic_files import ClassicFiles, marks_from
 from attar.recipe import Recipe, SourceRecipe
 from attar.run import identity_of, run_stage
 
@@ -28,6 +28,7 @@ __all__ = [
     "evaluate",
     "export",
     "finetune",
+    "marks_from",
     "prepare",
     "pretrain",
     "run_recipe",

@@ -17,7 +17,16 @@ from starlette.requests import Request
 
 from attar.serving.problem import Problem
 
-__all__ = ["CLASSIC_LIMITS", "Limits", "MentionCount", "check_num_rows", "check_text", "parse", "read_body"]
+__all__ = [
+    "CLASSIC_LIMITS",
+    "Limits",
+    "MentionCount",
+    "check_num_rows",
+    "check_text",
+    "parse",
+    "read_body",
+    "text_problem",
+]
 
 _MIB = 1 << 20
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
