@@ -2,6 +2,10 @@
 
 import sys
 
+from original.installed import TRAINING, require
+
+require(*TRAINING)
+
 from original.start import main
 
 if __name__ == "__main__":

@@ -7,10 +7,12 @@ read are read here: see the help of each.
 from __future__ import annotations
 
 import argparse
+import math
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 from attar.distillation.matches import PRESET_MATCHES
 from original.tasks import TASKS
@@ -20,6 +22,7 @@ __all__ = ["Script", "parse_arguments"]
 Script = Literal["trainer", "distill", "multiteacher"]
 
 _DEFAULT_TOKENS = 416
+_SHORTEST, _LONGEST = 8, 512  # of an input, in tokens
 _SCHEDULES = (
     "slanted_triangular", "warmup_linear_release", "warmup_step", "warmup_cosine", "warmup_constant",
     "warmup_linear",
@@ -52,10 +55,16 @@ def parse_arguments(script: Script, argv: Sequence[str] | None = None) -> argpar
     return args
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a value as it was typed: ``--learning_rate -1 is not ...``."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and leave with 2."""
+        super().error(re.sub(r"^argument (--\w+)\S*: (?=\S+ is not )", r"\1 ", message))
+
+
 def _parser(script: Script) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=f"main.{script}.py", description="The original's command line, done by attar."
-    )
+    parser = _Parser(prog=f"main.{script}.py", description="The original's command line, done by attar.")
     _add_files(parser)
     _add_training(parser)
     _add_teaching(parser)
@@ -86,7 +95,7 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     add("--do_lower_case", action="store_true", help="lower-case the text")
     add("--marks", choices=("auto", "on", "off"), default="auto",
         help="_ around the keyword (new here); auto: as the shape of the rows says")  # fmt: skip
-    add("--max_seq_length", type=_whole_number, help=f"longest input in tokens; default {_DEFAULT_TOKENS}")
+    add("--max_seq_length", type=_length, help=f"longest input in tokens; default {_DEFAULT_TOKENS}")
     add("--do_train", action="store_true", help="train")
     add("--do_predict", action="store_true", help="evaluate on dev")
     add("--predict_batch_size", type=_whole_number, default=8, help="examples a batch when evaluating")
@@ -96,15 +105,15 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--train_batch_size", type=_whole_number, default=32, help="examples an optimiser step")
     add("--gradient_accumulation_steps", type=_whole_number, default=1, help="parts of a batch")
-    add("--learning_rate", type=float, default=3e-5, help="peak of the schedule")
-    add("--num_train_epochs", type=float, default=3.0, help="passes over the train set")
-    add("--warmup_proportion", type=float, default=0.1, help="share of the steps in which the rate rises")
-    add("--weight_decay_rate", type=float, default=0.01, help="decoupled decay of the weights")
+    add("--learning_rate", type=_above_0, default=3e-5, help="peak of the schedule")
+    add("--num_train_epochs", type=_above_0, default=3.0, help="passes over the train set")
+    add("--warmup_proportion", type=_share, default=0.1, help="share of the steps in which the rate rises")
+    add("--weight_decay_rate", type=_from_0, default=0.01, help="decoupled decay of the weights")
     add("--schedule", choices=_SCHEDULES, default="warmup_linear_release", help="of the learning rate")
-    add("--s_opt1", type=float, default=1.0, help="release start / first step / peak over lowest rate")
-    add("--s_opt2", type=float, default=0.0, help="release level / second step")
-    add("--s_opt3", type=float, default=1.0, help="decay at each step of warmup_step")
-    add("--random_seed", type=int, default=10236797, help="decides weights, dropout and order")
+    add("--s_opt1", type=_finite, default=1.0, help="release start / first step / peak over lowest rate")
+    add("--s_opt2", type=_finite, default=0.0, help="release level / second step")
+    add("--s_opt3", type=_finite, default=1.0, help="decay at each step of warmup_step")
+    add("--random_seed", type=_seed, default=10236797, help="decides weights, dropout and order")
     add("--ckpt_frequency", type=_whole_number, default=2, help="checkpoints (and evaluations) an epoch")
     add("--PRINT_EVERY", type=_whole_number, default=200, help="log the losses every so many steps")
     add("--verbose_logging", action="store_true", help="log every row that is not used, and why")
@@ -116,9 +125,9 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 
 def _add_teaching(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--temperature", type=float, default=1.0, help="softens both models' probabilities")
+    add("--temperature", type=_above_0, default=1.0, help="softens both models' probabilities")
     add("--matches", nargs="*", default=[], metavar="PRESET", help="layers to compare: attar's preset names")
-    add("--weight", type=float, default=1.0, help="factor of the losses of --matches")
+    add("--weight", type=_from_0, default=1.0, help="factor of the losses of --matches")
     add("--no_inputs_mask", action="store_true", help="padding counts in the matches")
     add("--no_logits", action="store_true", help="no loss on the logits, matches alone")
     add("--teacher_cached", action="store_true", help="keep the teacher's answers on disk, ask once")
@@ -133,9 +142,43 @@ def _add_teaching(parser: argparse.ArgumentParser) -> None:
 
 
 def _whole_number(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
+    return int(_checked(text, int, lambda value: value >= 1, "a whole number of 1 or more"))
+
+
+def _length(text: str) -> int:
+    what = f"a whole number from {_SHORTEST} to {_LONGEST}"
+    return int(_checked(text, int, lambda value: _SHORTEST <= value <= _LONGEST, what))
+
+
+def _seed(text: str) -> int:
+    what = "a whole number from 0 to 4294967295"
+    return int(_checked(text, int, lambda value: 0 <= value < 2**32, what))
+
+
+def _above_0(text: str) -> float:
+    return _checked(text, float, lambda value: 0 < value < math.inf, "a number above 0")
+
+
+def _from_0(text: str) -> float:
+    return _checked(text, float, lambda value: 0 <= value < math.inf, "a number of 0 or more")
+
+
+def _share(text: str) -> float:
+    return _checked(text, float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
+
+
+def _finite(text: str) -> float:
+    return _checked(text, float, math.isfinite, "a number")
+
+
+def _checked(text: str, kind: type[float], is_right: Callable[[float], bool], what: str) -> float:
+    """A number; argparse puts the flag before what is said here."""
+    try:
+        value = kind(text)
+    except ValueError:
+        value = math.nan
+    if not is_right(value):
+        raise argparse.ArgumentTypeError(f"{text} is not {what}")
     return value
 
 
@@ -160,6 +203,14 @@ def _general_problem(args: argparse.Namespace) -> str | None:
         ),
         (args.fp16 and args.bf16, "--fp16 and --bf16: choose one"),
         (
+            args.schedule == "slanted_triangular" and args.s_opt1 <= 0,
+            f"--s_opt1 {args.s_opt1:g}: --schedule slanted_triangular needs it above 0 (peak / lowest rate)",
+        ),
+        (
+            args.marks != "auto" and args.task_name is not None and not TASKS[args.task_name].task.has_term,
+            f"--marks is of keywords, and {args.task_name} has none",
+        ),
+        (
             args.gradient_accumulation_steps > args.train_batch_size,
             "--gradient_accumulation_steps is larger than --train_batch_size",
         ),
@@ -173,12 +224,22 @@ def _general_problem(args: argparse.Namespace) -> str | None:
 
 def _teaching_problem(args: argparse.Namespace) -> str | None:
     """What is wrong with the teachers and matches of a training."""
-    flag = "--tuned_checkpoint_Ts" if args.script == "multiteacher" else "--tuned_checkpoint_T"
+    is_multi = args.script == "multiteacher"
+    flag = "--tuned_checkpoint_Ts" if is_multi else "--tuned_checkpoint_T"
+    other = args.tuned_checkpoint_T if is_multi else args.tuned_checkpoint_Ts
     unknown = [name for name in args.matches if name not in PRESET_MATCHES]
     compared = {
         one.feature for name in args.matches if name in PRESET_MATCHES for one in PRESET_MATCHES[name]
     }
     checks = [
+        (
+            not is_multi and other,
+            "--tuned_checkpoint_Ts is main.multiteacher.py's; main.distill.py takes --tuned_checkpoint_T",
+        ),
+        (
+            is_multi and other and not args.teachers,
+            "--tuned_checkpoint_T is main.distill.py's; main.multiteacher.py has --tuned_checkpoint_Ts",
+        ),
         (args.do_train and not args.teachers, f"a student needs its teacher: give {flag}"),
         (unknown, f"--matches {' '.join(unknown)}: there are {', '.join(PRESET_MATCHES)}"),
         (
@@ -193,7 +254,6 @@ def _teaching_problem(args: argparse.Namespace) -> str | None:
             args.do_train and args.no_logits and not args.matches,
             "--no_logits without --matches leaves nothing to learn from",
         ),
-        (args.temperature <= 0, "--temperature must be above 0"),
     ]
     for name in ("bert_config_file_T", "vocab_file_T"):
         given = len(getattr(args, name) or [""])

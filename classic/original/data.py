@@ -65,10 +65,7 @@ def source_of(folder: Path, task: ClassicTask, stem: str, split: Split) -> Sourc
             ", ".join(sorted(p.name for p in folder.iterdir())[:8]) if folder.is_dir() else "no such folder"
         )
         wanted = " or ".join(f"{stem}{ending}" for ending in endings)
-        why = "; training needs it to choose its best checkpoint" if split == "dev" else ""
-        raise DataError(
-            f"{folder}: no {wanted} for the task {task.name}{why}; there: {there}; see --data_dir"
-        )
+        raise DataError(f"{folder}: no {wanted} for the task {task.name}; there: {there}; see --data_dir")
     if path.suffix == ".txt":
         _refuse_bio(path, task)
     if task.form == "rows":

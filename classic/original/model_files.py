@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import NamedTuple
 
 from attar.errors import CheckpointError, RecipeError
 from attar.models.classic_files import read_config, read_vocab
@@ -21,23 +22,12 @@ def model_files(args: argparse.Namespace) -> list[Path]:
     Raises:
         CheckpointError: One is not there.
     """
-    start = {"bert": args.init_checkpoint_S, "all": args.tuned_checkpoint_S, "none": None}[
-        args.load_model_type
-    ]
-    teachers = args.teachers if args.do_train else []
-    weights = [weights_at(path) for path in (start, *teachers) if path is not None]
-    configs, vocabs = _configs_and_vocabs(args)
-    files = [*vocabs, *configs, *weights]
+    found = _files(args)
+    files = [*found.vocabs, *found.configs, *found.weights]
     for path in files:
         if not path.is_file():
             raise CheckpointError(f"{path}: no such file; check the paths of the command line")
     return files
-
-
-def _configs_and_vocabs(args: argparse.Namespace) -> tuple[list[Path], list[Path]]:
-    is_taught = bool(args.teachers and args.do_train)
-    configs = [args.bert_config_file_S, *(map(Path, args.bert_config_file_T) if is_taught else ())]
-    return configs, [args.vocab_file, *((args.vocab_file_T or ()) if is_taught else ())]
 
 
 def check_model_files(args: argparse.Namespace) -> None:
@@ -47,21 +37,39 @@ def check_model_files(args: argparse.Namespace) -> None:
         CheckpointError: One is missing, or is something else.
         RecipeError: A model is too short for ``--max_seq_length``.
     """
-    for path in model_files(args):
-        if path.suffix in (".pkl", ".bin", ".pt", ".pth"):
+    model_files(args)
+    found = _files(args)
+    for path in found.weights:
+        if path.suffix != ".safetensors":
             with path.open("rb") as stream:
                 start = stream.read(4)
             if not start.startswith(_STARTS):
                 raise CheckpointError(f"{path}: no file of torch.save; get it again, or name another one")
-    configs, vocabs = _configs_and_vocabs(args)
-    for path in vocabs:
+    for path in found.vocabs:
         read_vocab(path)
-    for path in configs:
+    for path in found.configs:
         positions = read_config(path).get("max_position_embeddings", 512)
         if args.max_seq_length > positions:
             raise RecipeError(
                 f"--max_seq_length {args.max_seq_length}: {path} has {positions} positions; lower it"
             )
+
+
+class _Files(NamedTuple):
+    vocabs: list[Path]
+    configs: list[Path]
+    weights: list[Path]
+
+
+def _files(args: argparse.Namespace) -> _Files:
+    """The student's files, and those of its teachers if it is taught."""
+    start = {"bert": args.init_checkpoint_S, "all": args.tuned_checkpoint_S, "none": None}[
+        args.load_model_type
+    ]
+    teachers = args.teachers if args.do_train else []
+    taught = (args.vocab_file_T or [], map(Path, args.bert_config_file_T)) if teachers else ([], [])
+    weights = [weights_at(path) for path in (start, *teachers) if path is not None]
+    return _Files([args.vocab_file, *taught[0]], [args.bert_config_file_S, *taught[1]], weights)
 
 
 def weights_at(path: Path) -> Path:

@@ -15,6 +15,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from original.installed import require
+
+require("openpyxl")
+
 from attar.errors import DataError
 from attar.evaluation.differences import join
 from attar.recipe import SourceRecipe

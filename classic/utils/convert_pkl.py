@@ -15,6 +15,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from original.installed import TRAINING, require
+
+require(*TRAINING)
+
 from attar.errors import CheckpointError
 from attar.files import whole_file
 from attar.task import BUILT_IN_TASKS, task_by_name

@@ -8,6 +8,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from original.installed import TRAINING, require
+
+require(*TRAINING)
+
 from original.encoder_folders import download_main
 from original.tool import run_tool
 
