@@ -25,6 +25,7 @@ __all__ = ["Evaluation", "figures"]
 
 _BATCHES_A_STEP = 16  # of the bar
 _BAR = "Evaluating"
+_FIGURES = "{n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"  # of tqdm
 _SECONDS_A_LINE = 30.0  # where there is no bar
 
 
@@ -94,7 +95,8 @@ class Evaluation:
         started = said = time.monotonic()
         # On a terminal the bar of the README; elsewhere its figures in a log line now and then.
         is_quiet = not self.args.do_predict or not is_first_process()
-        with tqdm(total=total, desc=_BAR, disable=True if is_quiet else None) as bar:
+        form = f"{{l_bar}}{{bar}}| {_FIGURES}"
+        with tqdm(total=total, desc=_BAR, disable=is_quiet or None, bar_format=form) as bar:
             for start in range(0, len(examples), step):
                 chunk = examples[start : start + step]
                 parts.append(predict_logits(self.checkpoint, chunk, size))
@@ -115,7 +117,7 @@ class Evaluation:
 
 def _figures_of_bar(num_done: int, total: int, seconds: float) -> str:
     """``Evaluating: 100% 896/896 [00:29<00:00, 30.09it/s]``; its unit is a batch, as in the original."""
-    form = "{desc}: {percentage:.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}]"
+    form = f"{{desc}}: {{percentage:.0f}}% {_FIGURES}"
     return str(tqdm.format_meter(num_done, total, max(seconds, 1e-9), prefix=_BAR, bar_format=form))
 
 
