@@ -18,7 +18,7 @@ from original.tool import run_tool
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Download the encoder, check it, and write its folder."""
-    download_main("voidful/albert_chinese_large", "albert_model", argv)
+    download_main("voidful/albert_chinese_large", "albert_model", argv, modelscope=None)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from original.tool import run_tool
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Download the encoder, check it, and write its folder."""
-    download_main("bert-base-chinese", "bert_model", argv)
+    download_main("bert-base-chinese", "bert_model", argv, modelscope="AI-ModelScope/bert-base-chinese")
 
 
 if __name__ == "__main__":

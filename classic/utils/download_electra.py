@@ -18,7 +18,12 @@ from original.tool import run_tool
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Download the encoder, check it, and write its folder."""
-    download_main("hfl/chinese-electra-180g-base-discriminator", "electra_model", argv)
+    download_main(
+        "hfl/chinese-electra-180g-base-discriminator",
+        "electra_model",
+        argv,
+        modelscope="dienstag/chinese-electra-180g-base-discriminator",
+    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ from original.tool import run_tool
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Download the encoder, check it, and write its folder."""
-    download_main("hfl/chinese-macbert-base", "mac_bert_model", argv)
+    download_main(
+        "hfl/chinese-macbert-base", "mac_bert_model", argv, modelscope="dienstag/chinese-macbert-base"
+    )
 
 
 if __name__ == "__main__":

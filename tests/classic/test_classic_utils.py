@@ -332,8 +332,7 @@ def test_an_empty_or_misspelt_collection_or_query_is_named(tool, mongo, tmp_path
     assert "collections of the database: as_corpus, label_corpus; did you mean 'as_corpus'?" in listed
     wanted = f"database {name!r}, collection 'as_corpus': none of its 1 documents matches the query "
     assert f'{wanted}{{"brand": "香"}}' in query[2]
-    assert "database 'ai_corpus'" in nowhere[2]
-    assert f"collections of the database: none; databases of the server: {name}" in nowhere[2]
+    assert "database 'ai_corpus', collection 'as_corpus': no document (query {})" in nowhere[2]
 
 
 def test_components_without_a_usable_label_say_what_stood_there(tool, mongo, tmp_path):
@@ -705,3 +704,45 @@ def test_a_tool_runs_from_anywhere(tmp_path):
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "which MongoDB? give --host (and --port), --uri, or set MONGODB_URI\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "huggingface", "modelscope"),
+    [
+        ("mac_bert", "hfl/chinese-macbert-base", "dienstag/chinese-macbert-base"),
+        (
+            "electra",
+            "hfl/chinese-electra-180g-base-discriminator",
+            "dienstag/chinese-electra-180g-base-discriminator",
+        ),
+        ("bert", "bert-base-chinese", "AI-ModelScope/bert-base-chinese"),
+        ("albert", "voidful/albert_chinese_large", None),
+    ],
+)
+def test_each_hub_has_its_own_names(tool, monkeypatch, tmp_path, script, huggingface, modelscope):
+    from original import encoder_folders
+
+    asked = []
+    monkeypatch.setattr(encoder_folders, "fetch_encoder", lambda *given: asked.append(given) or tmp_path)
+    monkeypatch.setattr(encoder_folders, "write_encoder_folder", lambda *_: None)
+    assert tool(f"download_{script}")[0] == 0
+    assert asked.pop()[:2] == (huggingface, "huggingface")
+    code, _, err = tool(f"download_{script}", "--hub", "modelscope")
+    if modelscope is None:
+        assert (code, asked) == (2, [])
+        assert f"{huggingface}: not known to be on ModelScope" in err
+    else:
+        assert asked.pop()[:2] == (modelscope, "modelscope")
+    assert tool(f"download_{script}", "--hub", "modelscope", "--model", "me/mine")[0] == 0
+    assert asked.pop()[:2] == ("me/mine", "modelscope")
+
+
+@pytest.mark.parametrize("script", ["main.trainer.py", "api_absa.py", "utils/get_data_from_mongo.py"])
+def test_what_is_not_installed_is_one_line(script):
+    # Isolated, a Python sees neither this project nor what it needs.
+    bare = [sys.executable, "-I", "-S", str(CLASSIC / script)]
+    done = subprocess.run(bare, capture_output=True, text=True, check=False, cwd=CLASSIC)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "not installed: attar" in done.stderr
+    assert "pip install '.[" in done.stderr
