@@ -739,8 +739,8 @@ def test_each_hub_has_its_own_names(tool, monkeypatch, tmp_path, script, hugging
 
 @pytest.mark.parametrize("script", ["main.trainer.py", "api_absa.py", "utils/get_data_from_mongo.py"])
 def test_what_is_not_installed_is_one_line(script):
-    # Isolated, a Python sees neither this project nor what it needs.
-    bare = [sys.executable, "-I", "-S", str(CLASSIC / script)]
+    # Without its site packages a Python sees neither this project nor what it needs.
+    bare = [sys.executable, "-E", "-S", str(CLASSIC / script)]
     done = subprocess.run(bare, capture_output=True, text=True, check=False, cwd=CLASSIC)
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1

@@ -502,7 +502,7 @@ def test_an_encoder_needs_all_of_its_weights(original, tmp_path):
 
 
 def test_the_command_line_exports_a_classic_checkpoint(
-    tmp_path, original, make_rows, make_examples, attar_main, one_line
+    tmp_path, original, make_rows, make_examples, attar_main, one_line, caplog
 ):
     from attar import load
 
@@ -531,6 +531,18 @@ def test_the_command_line_exports_a_classic_checkpoint(
         [e.text for e in examples], [e.term for e in examples], [(e.start, e.end) for e in examples]
     )
     assert np.mean([COSMETICS.labels[w] == f.label for w, f in zip(wanted, found, strict=True)]) > 0.8
+    assert card["input"]["style"] == "pair"  # nothing beside the weights said otherwise
+    assert "gs3024.pkl: read without marks around the term, because" in caplog.text
+    # What is written beside it later makes the artifact anew; the flag has the last word.
+    write_card(files.weights, {"marks": True})
+    for flags, style in (
+        ([], "marked_pair"),
+        (["--marks", "off"], "pair"),
+        (["--marks", "on"], "marked_pair"),
+    ):
+        assert attar_main(*call, "--task", "cosmetics", *loose, *flags)[0] == 0
+        card = json.loads((tmp_path / "artifact" / "attar.json").read_text("utf-8"))
+        assert card["input"]["style"] == style
     for left_out, said in (
         (["--classic", files.weights], "name either a checkpoint folder or --classic"),
         (["--vocab", files.vocab], "add --config and --vocab"),
