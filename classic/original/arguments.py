@@ -7,14 +7,13 @@ read are read here: see the help of each.
 from __future__ import annotations
 
 import argparse
-import math
 import os
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal
 
 from attar.distillation.matches import PRESET_MATCHES
+from original import values
 from original.tasks import TASKS
 
 __all__ = ["Script", "parse_arguments"]
@@ -22,7 +21,6 @@ __all__ = ["Script", "parse_arguments"]
 Script = Literal["trainer", "distill", "multiteacher"]
 
 _DEFAULT_TOKENS = 416
-_SHORTEST, _LONGEST = 8, 512  # of an input, in tokens
 _SCHEDULES = (
     "slanted_triangular", "warmup_linear_release", "warmup_step", "warmup_cosine", "warmup_constant",
     "warmup_linear",
@@ -55,16 +53,10 @@ def parse_arguments(script: Script, argv: Sequence[str] | None = None) -> argpar
     return args
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong with a value as it was typed: ``--learning_rate -1 is not ...``."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print one line and leave with 2."""
-        super().error(re.sub(r"^argument (--\w+)\S*: (?=\S+ is not )", r"\1 ", message))
-
-
 def _parser(script: Script) -> argparse.ArgumentParser:
-    parser = _Parser(prog=f"main.{script}.py", description="The original's command line, done by attar.")
+    parser = values.Parser(
+        prog=f"main.{script}.py", description="The original's command line, done by attar."
+    )
     _add_files(parser)
     _add_training(parser)
     _add_teaching(parser)
@@ -95,27 +87,36 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     add("--do_lower_case", action="store_true", help="lower-case the text")
     add("--marks", choices=("auto", "on", "off"), default="auto",
         help="_ around the keyword (new here); auto: as the shape of the rows says")  # fmt: skip
-    add("--max_seq_length", type=_length, help=f"longest input in tokens; default {_DEFAULT_TOKENS}")
+    add("--max_seq_length", type=values.length, help=f"longest input in tokens; default {_DEFAULT_TOKENS}")
     add("--do_train", action="store_true", help="train")
     add("--do_predict", action="store_true", help="evaluate on dev")
-    add("--predict_batch_size", type=_whole_number, default=8, help="examples a batch when evaluating")
+    add("--predict_batch_size", type=values.whole_number, default=8, help="examples a batch when evaluating")
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--train_batch_size", type=_whole_number, default=32, help="examples an optimiser step")
-    add("--gradient_accumulation_steps", type=_whole_number, default=1, help="parts of a batch")
-    add("--learning_rate", type=_above_0, default=3e-5, help="peak of the schedule")
-    add("--num_train_epochs", type=_above_0, default=3.0, help="passes over the train set")
-    add("--warmup_proportion", type=_share, default=0.1, help="share of the steps in which the rate rises")
-    add("--weight_decay_rate", type=_from_0, default=0.01, help="decoupled decay of the weights")
+    add("--train_batch_size", type=values.whole_number, default=32, help="examples an optimiser step")
+    add("--gradient_accumulation_steps", type=values.whole_number, default=1, help="parts of a batch")
+    add("--learning_rate", type=values.above_0, default=3e-5, help="peak of the schedule")
+    add("--num_train_epochs", type=values.above_0, default=3.0, help="passes over the train set")
+    add(
+        "--warmup_proportion",
+        type=values.share,
+        default=0.1,
+        help="share of the steps in which the rate rises",
+    )
+    add("--weight_decay_rate", type=values.from_0, default=0.01, help="decoupled decay of the weights")
     add("--schedule", choices=_SCHEDULES, default="warmup_linear_release", help="of the learning rate")
-    add("--s_opt1", type=_finite, default=1.0, help="release start / first step / peak over lowest rate")
-    add("--s_opt2", type=_finite, default=0.0, help="release level / second step")
-    add("--s_opt3", type=_finite, default=1.0, help="decay at each step of warmup_step")
-    add("--random_seed", type=_seed, default=10236797, help="decides weights, dropout and order")
-    add("--ckpt_frequency", type=_whole_number, default=2, help="checkpoints (and evaluations) an epoch")
-    add("--PRINT_EVERY", type=_whole_number, default=200, help="log the losses every so many steps")
+    add(
+        "--s_opt1", type=values.finite, default=1.0, help="release start / first step / peak over lowest rate"
+    )
+    add("--s_opt2", type=values.finite, default=0.0, help="release level / second step")
+    add("--s_opt3", type=values.finite, default=1.0, help="decay at each step of warmup_step")
+    add("--random_seed", type=values.seed, default=10236797, help="decides weights, dropout and order")
+    add(
+        "--ckpt_frequency", type=values.whole_number, default=2, help="checkpoints (and evaluations) an epoch"
+    )
+    add("--PRINT_EVERY", type=values.whole_number, default=200, help="log the losses every so many steps")
     add("--verbose_logging", action="store_true", help="log every row that is not used, and why")
     add("--fp16", action="store_true", help="half precision on a GPU; bf16 on a CPU that has it")
     add("--bf16", action="store_true", help="bf16 (new here)")
@@ -125,9 +126,9 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 
 def _add_teaching(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--temperature", type=_above_0, default=1.0, help="softens both models' probabilities")
+    add("--temperature", type=values.above_0, default=1.0, help="softens both models' probabilities")
     add("--matches", nargs="*", default=[], metavar="PRESET", help="layers to compare: attar's preset names")
-    add("--weight", type=_from_0, default=1.0, help="factor of the losses of --matches")
+    add("--weight", type=values.from_0, default=1.0, help="factor of the losses of --matches")
     add("--no_inputs_mask", action="store_true", help="padding counts in the matches")
     add("--no_logits", action="store_true", help="no loss on the logits, matches alone")
     add("--teacher_cached", action="store_true", help="keep the teacher's answers on disk, ask once")
@@ -139,47 +140,6 @@ def _add_teaching(parser: argparse.ArgumentParser) -> None:
         ("output_attention_layers", "true", "matches may compare attentions"),
     ):
         add(f"--{name}", choices=("true", "false"), default=default, help=f"{what} (used: {shown})")
-
-
-def _whole_number(text: str) -> int:
-    return int(_checked(text, int, lambda value: value >= 1, "a whole number of 1 or more"))
-
-
-def _length(text: str) -> int:
-    what = f"a whole number from {_SHORTEST} to {_LONGEST}"
-    return int(_checked(text, int, lambda value: _SHORTEST <= value <= _LONGEST, what))
-
-
-def _seed(text: str) -> int:
-    what = "a whole number from 0 to 4294967295"
-    return int(_checked(text, int, lambda value: 0 <= value < 2**32, what))
-
-
-def _above_0(text: str) -> float:
-    return _checked(text, float, lambda value: 0 < value < math.inf, "a number above 0")
-
-
-def _from_0(text: str) -> float:
-    return _checked(text, float, lambda value: 0 <= value < math.inf, "a number of 0 or more")
-
-
-def _share(text: str) -> float:
-    return _checked(text, float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
-
-
-def _finite(text: str) -> float:
-    return _checked(text, float, math.isfinite, "a number")
-
-
-def _checked(text: str, kind: type[float], is_right: Callable[[float], bool], what: str) -> float:
-    """A number; argparse puts the flag before what is said here."""
-    try:
-        value = kind(text)
-    except ValueError:
-        value = math.nan
-    if not is_right(value):
-        raise argparse.ArgumentTypeError(f"{text} is not {what}")
-    return value
 
 
 def _general_problem(args: argparse.Namespace) -> str | None:

@@ -20,6 +20,7 @@ from attar.serving.classic import ClassicModels
 from attar.serving.classic_rows import ClassicModel
 from attar.serving.limits import CLASSIC_LIMITS
 from attar.serving.server import key_from_environment, listen, serve
+from original import values
 from original.service_models import ModelReader, Newest, first_use
 from original.service_training import StartFiles, TrainingService, TrainSettings
 from original.tasks import TASKS
@@ -76,7 +77,7 @@ def serve_original(defaults: Defaults, argv: Sequence[str] | None = None) -> Non
 
 def read_flags(defaults: Defaults, argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The flags of a service; what they do not name is where the original kept it, if it is there."""
-    parser = argparse.ArgumentParser(description="A service of the original: POST /api/...")
+    parser = values.Parser(description="A service of the original: POST /api/...")
     add = parser.add_argument
     paths = "an artifact's or a checkpoint's folder, or WEIGHTS CONFIG VOCAB"
     add("--model", nargs="+", type=Path, default=list(map(Path, defaults.model)), metavar="PATH",
@@ -97,16 +98,20 @@ def read_flags(defaults: Defaults, argv: Sequence[str] | None = None) -> argpars
     add("--cased", action="store_true", help="the models were trained without --do_lower_case")
     add("--marks", choices=("auto", "on", "off"), default="auto",
         help="_ around the keyword; auto: as a gs*.json says, else in rows with offsets alone")  # fmt: skip
-    add("--max_seq_length", type=int, help="longest input in tokens; default as a gs*.json says, else 70")
+    add(
+        "--max_seq_length",
+        type=values.length,
+        help="longest input in tokens; default as a gs*.json says, else 70",
+    )
     add("--host", default="127.0.0.1", help="to listen on; 0.0.0.0 for all, as the original did")
     add("--port", type=int, default=defaults.port, help=f"default {defaults.port}; 0 takes any that is free")
     add("--grace_s", type=float, default=CLASSIC_LIMITS.timeout_s, help="for open requests at the end")
     add("--no_train", action="store_true", help="no /api/train")
     add("--output_dir", type=Path, help="of the trainings; default output_root_dir/train_api/TASK")
-    add("--num_train_epochs", type=float, default=1.0, help="default 1")
-    add("--train_batch_size", type=int, default=8, help="default 8")
-    add("--learning_rate", type=float, default=2e-5, help="default 2e-5")
-    add("--random_seed", type=int, default=9580, help="default 9580")
+    add("--num_train_epochs", type=values.above_0, default=1.0, help="default 1")
+    add("--train_batch_size", type=values.whole_number, default=8, help="default 8")
+    add("--learning_rate", type=values.above_0, default=2e-5, help="default 2e-5")
+    add("--random_seed", type=values.seed, default=9580, help="default 9580")
     return parser.parse_args(argv)
 
 

@@ -22,6 +22,7 @@ require(*TRAINING)
 from attar.errors import CheckpointError
 from attar.files import whole_file
 from attar.task import BUILT_IN_TASKS, task_by_name
+from original import values
 from original.tool import run_tool, say
 
 _PICKLES = (".pkl", ".bin", ".pt", ".pth")
@@ -98,7 +99,7 @@ def _write_checkpoint(args: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Old checkpoints in today's forms.")
+    parser = values.Parser(description="Old checkpoints in today's forms.")
     add = parser.add_argument
     add("weights", type=Path, metavar="OLD", help="a gs*.pkl or pytorch_model.bin of any age")
     add("out", type=Path, metavar="NEW", help=".pkl, .safetensors, or the name of a checkpoint folder")
@@ -107,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--vocab", type=Path, help="a checkpoint folder: the vocab.txt of the weights")
     add("--task_name", choices=sorted(BUILT_IN_TASKS),
         help="default: as the gs*.json beside it says, else cosmetics")  # fmt: skip
-    add("--max_seq_length", type=int, help="longest input in tokens; default: the same, else 70")
+    add("--max_seq_length", type=values.length, help="longest input in tokens; default: the same, else 70")
     add("--marks", choices=("auto", "on", "off"), default="auto",
         help="trained with _ around the keyword or not; default auto: the same, else off")  # fmt: skip
     add("--model_architecture", choices=("bert", "electra", "albert"), help="default: as the weights say")

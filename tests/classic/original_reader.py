@@ -1,4 +1,4 @@
-"""How the original system reads its rows, written anew from its behaviour; nothing of attar is imported.
+"""How the original system reads its rows, written from its behaviour alone; nothing of attar is imported.
 
 One pair (text, keyword, place of the keyword or None) a row, and a pair's token ids.
 """

@@ -533,7 +533,7 @@ def test_the_command_line_exports_a_classic_checkpoint(
     assert np.mean([COSMETICS.labels[w] == f.label for w, f in zip(wanted, found, strict=True)]) > 0.8
     assert card["input"]["style"] == "pair"  # nothing beside the weights said otherwise
     assert "gs3024.pkl: read without marks around the term, because" in caplog.text
-    # What is written beside it later makes the artifact anew; the flag has the last word.
+    # What is written beside it later rebuilds the artifact; the flag has the last word.
     write_card(files.weights, {"marks": True})
     for flags, style in (
         ([], "marked_pair"),

@@ -218,7 +218,7 @@ def _everywhere(asked: Asked) -> list[Asked]:
 def replies(model: ClassicModel, task: Task, asked: Sequence[Asked]) -> tuple[list[list[Any]], int]:
     """The replies to questions, in order, and how many agree with the label of their row."""
     examples = [one.asked_of(model) for one in asked if one.problem is None]
-    answers = iter(model.probs(examples).tolist() if examples else ())
+    rows = iter(model.probs(examples).tolist() if examples else ())
     left = iter(examples)
     made: list[list[Any]] = []
     num_right = 0
@@ -226,7 +226,7 @@ def replies(model: ClassicModel, task: Task, asked: Sequence[Asked]) -> tuple[li
         if one.problem is not None:
             made.append(_unusable(one))
             continue
-        example, probs = next(left), next(answers)
+        example, probs = next(left), next(rows)
         best = max(range(len(probs)), key=probs.__getitem__)
         label = task.labels[best]
         num_right += label == example.label
