@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,16 @@ from attar.records.rows import numbered_rows
 from original.log import MAIN
 from original.tasks import TASKS, ClassicTask
 
-__all__ = ["Reading", "Shape", "check_teachers", "marked_by_shape", "read_as", "shape_of", "write_reading"]
+__all__ = [
+    "Reading",
+    "Shape",
+    "check_teachers",
+    "marked_by_shape",
+    "read_as",
+    "shape_of",
+    "stray_capitals",
+    "write_reading",
+]
 
 Shape = Literal["three-line", "three columns", "seven columns"]
 
@@ -173,17 +182,28 @@ def _lower_case(args: argparse.Namespace, card: Mapping[str, Any] | None) -> boo
             name = card_path(args.tuned_checkpoint_S).name
             MAIN.info("--do_lower_case is not given, but texts are read lower-case: %s says so", name)
         return lower_case
-    if _has_capitals(read_vocab(args.vocab_file)):
+    capitals = stray_capitals(read_vocab(args.vocab_file))
+    if capitals is None:
         return False
     MAIN.info(
-        "--do_lower_case is not given, but texts are read lower-case: %s has no capitals", args.vocab_file
-    )
+        "--do_lower_case is not given, but texts are read lower-case: %s has no capitals%s",
+        args.vocab_file, f" but {', '.join(capitals)}" if capitals else "",
+    )  # fmt: skip
     return True
 
 
-def _has_capitals(tokens: Sequence[str] | Mapping[str, int]) -> bool:
-    """Whether any token that a text may become has a capital of A to Z."""
-    return any(_CAPITAL.search(token) and not _NAMED_TOKEN.fullmatch(token) for token in tokens)
+def stray_capitals(tokens: Iterable[str]) -> list[str] | None:
+    """The capitals of a vocabulary that was made from lower-cased text; None of one that was not.
+
+    The vocabulary of Google's Chinese BERT, which MacBERT and the Chinese ELECTRA share, holds the
+    letters I, K, M and T by themselves, but no word or piece of a word in capitals. A vocabulary with
+    cased text in it has such words, or, where it has letters alone, about as many capitals as others.
+    """
+    texts = [token for token in tokens if not _NAMED_TOKEN.fullmatch(token)]
+    capitals = sorted(token for token in texts if _CAPITAL.fullmatch(token))
+    small = sum(token.isascii() and token.islower() and len(token) == 1 for token in texts)
+    in_words = any(_CAPITAL.search(token) and len(token) > 1 for token in texts)
+    return None if in_words or 4 * len(capitals) > small else capitals
 
 
 def check_teachers(args: argparse.Namespace, reading: Reading) -> None:

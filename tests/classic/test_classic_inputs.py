@@ -254,6 +254,33 @@ def test_a_vocabulary_without_capitals_reads_lower_case_and_says_so(home, caplog
     assert plain == ["mac"]
 
 
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@pytest.mark.parametrize(
+    ("more", "stray"),
+    [
+        (["mac", "##a"], []),
+        (["I", "K", "T", "M", "Ⅷ", "[UNK]", "<S>"], ["I", "K", "M", "T"]),  # those of bert-base-chinese
+        ([*LETTERS.upper()], None),
+        (["MAC"], None),
+        (["##A"], None),
+        (["Best"], None),
+    ],
+)
+def test_a_vocabulary_of_lower_cased_text_may_have_a_few_capital_letters(home, caplog, more, stray):
+    marks = importlib.import_module("original.marks")
+    assert marks.stray_capitals([*LETTERS, "口", *more]) == stray
+    for stem in ("train", "dev"):
+        write(home / f"data/{stem}.json", THREE_COLUMNS)
+    vocab = (home / "vocab.txt").read_text("utf-8").split("\n")
+    (home / "vocab.txt").write_text("\n".join(dict.fromkeys([*vocab, *LETTERS, *more])), "utf-8")
+    with caplog.at_level(logging.INFO, logger="Main"):
+        assert job_of("cosmetics")[1].reading.lower_case == (stray is not None)
+    if stray:
+        assert "vocab.txt has no capitals but I, K, M, T" in caplog.text
+
+
 def test_features_are_kept_by_marks(home):
     cache = importlib.import_module("original.cache")
     for stem in ("train", "dev"):
