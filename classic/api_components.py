@@ -3,6 +3,10 @@
 import sys
 from collections.abc import Sequence
 
+from original.installed import TRAINING, require
+
+require(*TRAINING, "fastapi", "uvicorn")
+
 from original.service import Defaults, serve_original
 from original.tool import run_tool
 

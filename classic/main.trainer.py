@@ -2,7 +2,11 @@
 
 import sys
 
-from original.run import main
+from original.installed import TRAINING, require
+
+require(*TRAINING)
+
+from original.start import main
 
 if __name__ == "__main__":
     sys.exit(main("trainer"))

@@ -41,7 +41,7 @@ def first_losses(folder: Path, out: Path) -> dict[str, list[float]]:
         out: textbrewer wants a folder.
     """
     args = arguments(folder, out)
-    settings = to_recipe(args, []).distill
+    settings = to_recipe(args, [], marks=True).distill
     examples = read_split(folder, "train")[:BATCH]
     student, teachers = load_student(args), load_teachers(args)
     student.model.eval()

@@ -177,7 +177,7 @@ class _Watched:
 def _train_classic(folder: Path, out: Path, watch: Watch, *flags: str) -> None:
     """What ``classic/main.distill.py`` trains."""
     args = arguments(folder, out, *flags)
-    _teach(folder, out, watch, args, to_recipe(args, []).distill)
+    _teach(folder, out, watch, args, to_recipe(args, [], marks=True).distill)
 
 
 def _train_cached(folder: Path, out: Path, watch: Watch) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from attar.distillation.matches import PRESET_MATCHES
+from original import values
 from original.tasks import TASKS
 
 __all__ = ["Script", "parse_arguments"]
@@ -53,7 +54,7 @@ def parse_arguments(script: Script, argv: Sequence[str] | None = None) -> argpar
 
 
 def _parser(script: Script) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = values.Parser(
         prog=f"main.{script}.py", description="The original's command line, done by attar."
     )
     _add_files(parser)
@@ -84,27 +85,38 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     add("--load_model_type", choices=("bert", "all", "none"), default="bert", help="how the model starts")
     add("--only_load_embedding", action="store_true", help="of the encoder, take the embeddings alone")
     add("--do_lower_case", action="store_true", help="lower-case the text")
-    add("--max_seq_length", type=_whole_number, help=f"longest input in tokens; default {_DEFAULT_TOKENS}")
+    add("--marks", choices=("auto", "on", "off"), default="auto",
+        help="_ around the keyword (new here); auto: as the shape of the rows says")  # fmt: skip
+    add("--max_seq_length", type=values.length, help=f"longest input in tokens; default {_DEFAULT_TOKENS}")
     add("--do_train", action="store_true", help="train")
     add("--do_predict", action="store_true", help="evaluate on dev")
-    add("--predict_batch_size", type=_whole_number, default=8, help="examples a batch when evaluating")
+    add("--predict_batch_size", type=values.whole_number, default=8, help="examples a batch when evaluating")
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--train_batch_size", type=_whole_number, default=32, help="examples an optimiser step")
-    add("--gradient_accumulation_steps", type=_whole_number, default=1, help="parts of a batch")
-    add("--learning_rate", type=float, default=3e-5, help="peak of the schedule")
-    add("--num_train_epochs", type=float, default=3.0, help="passes over the train set")
-    add("--warmup_proportion", type=float, default=0.1, help="share of the steps in which the rate rises")
-    add("--weight_decay_rate", type=float, default=0.01, help="decoupled decay of the weights")
+    add("--train_batch_size", type=values.whole_number, default=32, help="examples an optimiser step")
+    add("--gradient_accumulation_steps", type=values.whole_number, default=1, help="parts of a batch")
+    add("--learning_rate", type=values.above_0, default=3e-5, help="peak of the schedule")
+    add("--num_train_epochs", type=values.above_0, default=3.0, help="passes over the train set")
+    add(
+        "--warmup_proportion",
+        type=values.share,
+        default=0.1,
+        help="share of the steps in which the rate rises",
+    )
+    add("--weight_decay_rate", type=values.from_0, default=0.01, help="decoupled decay of the weights")
     add("--schedule", choices=_SCHEDULES, default="warmup_linear_release", help="of the learning rate")
-    add("--s_opt1", type=float, default=1.0, help="release start / first step / peak over lowest rate")
-    add("--s_opt2", type=float, default=0.0, help="release level / second step")
-    add("--s_opt3", type=float, default=1.0, help="decay at each step of warmup_step")
-    add("--random_seed", type=int, default=10236797, help="decides weights, dropout and order")
-    add("--ckpt_frequency", type=_whole_number, default=2, help="checkpoints (and evaluations) an epoch")
-    add("--PRINT_EVERY", type=_whole_number, default=200, help="log the losses every so many steps")
+    add(
+        "--s_opt1", type=values.finite, default=1.0, help="release start / first step / peak over lowest rate"
+    )
+    add("--s_opt2", type=values.finite, default=0.0, help="release level / second step")
+    add("--s_opt3", type=values.finite, default=1.0, help="decay at each step of warmup_step")
+    add("--random_seed", type=values.seed, default=10236797, help="decides weights, dropout and order")
+    add(
+        "--ckpt_frequency", type=values.whole_number, default=2, help="checkpoints (and evaluations) an epoch"
+    )
+    add("--PRINT_EVERY", type=values.whole_number, default=200, help="log the losses every so many steps")
     add("--verbose_logging", action="store_true", help="log every row that is not used, and why")
     add("--fp16", action="store_true", help="half precision on a GPU; bf16 on a CPU that has it")
     add("--bf16", action="store_true", help="bf16 (new here)")
@@ -114,9 +126,9 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 
 def _add_teaching(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--temperature", type=float, default=1.0, help="softens both models' probabilities")
+    add("--temperature", type=values.above_0, default=1.0, help="softens both models' probabilities")
     add("--matches", nargs="*", default=[], metavar="PRESET", help="layers to compare: attar's preset names")
-    add("--weight", type=float, default=1.0, help="factor of the losses of --matches")
+    add("--weight", type=values.from_0, default=1.0, help="factor of the losses of --matches")
     add("--no_inputs_mask", action="store_true", help="padding counts in the matches")
     add("--no_logits", action="store_true", help="no loss on the logits, matches alone")
     add("--teacher_cached", action="store_true", help="keep the teacher's answers on disk, ask once")
@@ -128,13 +140,6 @@ def _add_teaching(parser: argparse.ArgumentParser) -> None:
         ("output_attention_layers", "true", "matches may compare attentions"),
     ):
         add(f"--{name}", choices=("true", "false"), default=default, help=f"{what} (used: {shown})")
-
-
-def _whole_number(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
-    return value
 
 
 def _general_problem(args: argparse.Namespace) -> str | None:
@@ -158,6 +163,14 @@ def _general_problem(args: argparse.Namespace) -> str | None:
         ),
         (args.fp16 and args.bf16, "--fp16 and --bf16: choose one"),
         (
+            args.schedule == "slanted_triangular" and args.s_opt1 <= 0,
+            f"--s_opt1 {args.s_opt1:g}: --schedule slanted_triangular needs it above 0 (peak / lowest rate)",
+        ),
+        (
+            args.marks != "auto" and args.task_name is not None and not TASKS[args.task_name].task.has_term,
+            f"--marks is of keywords, and {args.task_name} has none",
+        ),
+        (
             args.gradient_accumulation_steps > args.train_batch_size,
             "--gradient_accumulation_steps is larger than --train_batch_size",
         ),
@@ -171,12 +184,22 @@ def _general_problem(args: argparse.Namespace) -> str | None:
 
 def _teaching_problem(args: argparse.Namespace) -> str | None:
     """What is wrong with the teachers and matches of a training."""
-    flag = "--tuned_checkpoint_Ts" if args.script == "multiteacher" else "--tuned_checkpoint_T"
+    is_multi = args.script == "multiteacher"
+    flag = "--tuned_checkpoint_Ts" if is_multi else "--tuned_checkpoint_T"
+    other = args.tuned_checkpoint_T if is_multi else args.tuned_checkpoint_Ts
     unknown = [name for name in args.matches if name not in PRESET_MATCHES]
     compared = {
         one.feature for name in args.matches if name in PRESET_MATCHES for one in PRESET_MATCHES[name]
     }
     checks = [
+        (
+            not is_multi and other,
+            "--tuned_checkpoint_Ts is main.multiteacher.py's; main.distill.py takes --tuned_checkpoint_T",
+        ),
+        (
+            is_multi and other and not args.teachers,
+            "--tuned_checkpoint_T is main.distill.py's; main.multiteacher.py has --tuned_checkpoint_Ts",
+        ),
         (args.do_train and not args.teachers, f"a student needs its teacher: give {flag}"),
         (unknown, f"--matches {' '.join(unknown)}: there are {', '.join(PRESET_MATCHES)}"),
         (
@@ -191,7 +214,6 @@ def _teaching_problem(args: argparse.Namespace) -> str | None:
             args.do_train and args.no_logits and not args.matches,
             "--no_logits without --matches leaves nothing to learn from",
         ),
-        (args.temperature <= 0, "--temperature must be above 0"),
     ]
     for name in ("bert_config_file_T", "vocab_file_T"):
         given = len(getattr(args, name) or [""])

@@ -24,7 +24,8 @@ def ask_service(url: str, examples: Sequence[Example]) -> list[tuple[str, float]
     """The (label, probability) that a service gives to each example.
 
     Args:
-        url: Such as ``http://127.0.0.1:5000/api/predict_macbert``; rows of seven are sent.
+        url: Such as ``http://127.0.0.1:5000/api/predict_macbert``; rows of seven are sent, of three
+            where the keyword has no place.
         examples: Labelled.
 
     Raises:
@@ -32,18 +33,26 @@ def ask_service(url: str, examples: Sequence[Example]) -> list[tuple[str, float]
     """
     answers: list[tuple[str, float]] = []
     for start in range(0, len(examples), _ROWS):
-        rows = [example_row(example)[:7] for example in examples[start : start + _ROWS]]
+        rows = [_row(example) for example in examples[start : start + _ROWS]]
         found = _post(url, {"data": rows})
         if not isinstance(found, list) or len(found) != len(rows):
             raise DataError(f"{url}: expected {len(rows)} answers, [label, probability, ...] each")
-        answers += [_answer(url, one) for one in found]
+        answers += [_answer(url, start + at, one) for at, one in enumerate(found)]
     return answers
 
 
-def _answer(url: str, found: object) -> tuple[str, float]:
+def _row(example: Example) -> list[object]:
+    if example.second:
+        return [example.text, example.second, example.label]
+    return example_row(example)[:7]
+
+
+def _answer(url: str, at: int, found: object) -> tuple[str, float]:
     match found:
         case [str(label), int(prob) | float(prob), *_]:
             return label, float(prob)
+        case [None, None, *_, str(reason)]:
+            raise DataError(f"{url}: cannot use row {at}: {reason}")
     raise DataError(f"{url}: an answer is no [label, probability, ...]; is it a route of the original's?")
 
 

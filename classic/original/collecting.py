@@ -2,18 +2,22 @@
 
 ``sources -> attar.records.prepare -> data_root_dir/TASK``. The original shuffled rows, so that one
 review stood on both sides; here reviews that say the same stay together. What is not used lands in
-rejected.jsonl, and audit.html shows the whole.
+rejected.jsonl, and audit.html shows the whole. newcos has rows of three columns, cut at 25 characters
+on either side of the keyword; the other tasks have seven.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from attar.files import file_hash, write_json
+from attar.errors import DataError
+from attar.files import file_hash, read_json, whole_file, write_json
 from attar.recipe import DataRecipe, SourceRecipe
+from attar.records.lines import numbered_lines
 from attar.records.prepare import prepare
 from attar.records.prepared import load_manifest, load_split
 from attar.records.rows import write_rows
@@ -25,6 +29,11 @@ __all__ = ["SEED", "WEIBO", "Shares", "collect"]
 SEED = 30  # the original's
 WEIBO = ("weibo", "Weibo", "WEIBO", "微博", "新浪微博")
 """Channels whose rows are trained on and never held out."""
+
+_UNLABELLED = ("missing_label", "unknown_label")
+_LABEL_COLUMN = 4
+_LONGEST_LABEL = 20
+_MOST_LABELS = 10
 
 Shares = Literal["80/20", "90/5/5"]
 
@@ -55,13 +64,50 @@ def collect(
         DataError: A source cannot be read, no row can be used, or a split would be empty.
     """
     # Two halves of a held-out fifth are drawn, and laid together afterwards.
+    short = task.name == "newcos" and disagreement != "weights"
     held_out = 0.05 if shares == "90/5/5" else 0.1
     data = DataRecipe(dev=held_out, test=held_out, train_only=WEIBO, disagreement=disagreement)
-    manifest = prepare(sources, task, data, seed, out)
+    try:
+        manifest = prepare(sources, task, data, seed, out)
+    except DataError as error:
+        stood = _labels_of_rejected(out / "rejected.jsonl")
+        raise DataError(f"{error}. Labels that stood there: {stood}" if stood else str(error)) from error
     if shares == "80/20":
         manifest = _without_test(out)
     _report(manifest, out)
+    if short:
+        _write_short_rows(out, task.window_chars or 0)
     return manifest
+
+
+def _labels_of_rejected(path: Path) -> str:
+    """The labels of the rows that none was known for, the most frequent first; "" where there is none."""
+    counts: Counter[str] = Counter()
+    if path.is_file():
+        for _, line in numbered_lines(path):
+            rejection = json.loads(line)
+            row = rejection["row"]
+            if rejection["reason"] in _UNLABELLED and len(row) > _LABEL_COLUMN:
+                label = row[_LABEL_COLUMN]
+                # What is longer is no label but, likely, text of a review.
+                shown = "(none)" if label is None else str(label)
+                counts[shown if len(shown) <= _LONGEST_LABEL else "(something longer)"] += 1
+    return ", ".join(f"{label} {count}" for label, count in counts.most_common(_MOST_LABELS))
+
+
+def _write_short_rows(out: Path, chars: int) -> None:
+    """Rewrite the splits as newcos has them: ``[text, keyword, label]``, cut ``chars`` around the keyword."""
+    for path in (out / f"{name}.json" for name in ("train", "dev", "test")):
+        if path.is_file():
+            rows = [
+                [text[max(0, start - chars) : end + chars], keyword, label]
+                for text, keyword, start, end, label, *_ in read_json(path)
+            ]
+            with whole_file(path) as draft:
+                lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+                draft.write_text(f"[\n{lines}\n]\n", "utf-8")
+    # It described files of seven columns, which attar's own verbs read.
+    (out / "manifest.json").unlink()
 
 
 def _without_test(out: Path) -> dict[str, Any]:
@@ -84,8 +130,11 @@ def _report(manifest: dict[str, Any], out: Path) -> None:
     sizes = {name: sum(counts.values()) for name, counts in manifest["labels"].items()}
     names = {"train": "训练集", "test": "测试集", "dev": "开发集"}
     say("保存成功，" + ",".join(f"{said}{sizes[name]}" for name, said in names.items() if name in sizes))
+    stood = _labels_of_rejected(out / "rejected.jsonl")
     reasons = ", ".join(f"{reason} {count}" for reason, count in manifest["reasons"].items())
     if reasons:
         say(f"未使用的数据: {reasons} -> {out / 'rejected.jsonl'}")
+    if stood:
+        say(f"无法识别的标签: {stood}")
     if manifest["num_repaired"]:
         say(f"修正位置的数据: {manifest['num_repaired']} -> {out / 'repaired.jsonl'}")

@@ -2,31 +2,39 @@
 
 ``folder -> SourceRecipe -> records -> audit -> examples``; what is not used lands in
 ``output_dir/rejected.jsonl`` with its reason.
+
+Without marks, rows of three columns and three-line files are read as the original read them: text and
+keyword are two sentences, wherever and however often the keyword stands in the text, and what is too
+long loses its end. Their examples have no place in the text, but a ``second``.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from attar.errors import DataError
 from attar.files import whole_file
+from attar.models.classic_files import classic_task
 from attar.recipe import DataRecipe, SourceRecipe
 from attar.records.audit import audit
+from attar.records.bio import TAGGED
 from attar.records.lines import numbered_lines
 from attar.records.outcomes import Accepted, Rejection
 from attar.records.record import Record
 from attar.records.repair import find_all
+from attar.records.rows import write_rows
 from attar.records.sources import read_source
+from attar.records.target import read_target
 from attar.task import Example
 from original.log import DATA
 from original.tasks import ClassicTask, Split
 from original.words import read_word_pairs
 
-__all__ = ["Examples", "load_examples", "overlap", "source_of", "write_rejected"]
+__all__ = ["Examples", "load_examples", "overlap", "source_of", "write_rejected", "write_short_or_whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,8 @@ def source_of(folder: Path, task: ClassicTask, stem: str, split: Split) -> Sourc
         )
         wanted = " or ".join(f"{stem}{ending}" for ending in endings)
         raise DataError(f"{folder}: no {wanted} for the task {task.name}; there: {there}; see --data_dir")
+    if path.suffix == ".txt":
+        _refuse_bio(path, task)
     if task.form == "rows":
         return SourceRecipe(path=str(path), form="rows" if path.suffix == ".json" else "target", split=split)
     if task.form == "pairs":
@@ -66,6 +76,21 @@ def source_of(folder: Path, task: ClassicTask, stem: str, split: Split) -> Sourc
             path=str(path), form="csv", delimiter="###", quoted=False, names=names, split=split
         )
     return _tsv_source(path, task, split)
+
+
+def _refuse_bio(path: Path, task: ClassicTask) -> None:
+    """Say of tagged characters, which lie in files of the same names, what they are and who reads them."""
+    line = next((line for _, line in numbered_lines(path) if line.strip()), "")
+    if not TAGGED.fullmatch(line.rstrip("\r\n")):
+        return
+    expected = "three lines an example" if task.form == "rows" else "text###word###id"
+    there = [path.with_name(f"{stem}.txt") for stem in ("train", "dev", "test")]
+    files = " ".join(str(one) for one in there if one.is_file())
+    raise DataError(
+        f"{path}: BIO (a character, a tab and a tag a line); {task.name} expects {expected} here. attar "
+        f"prepare reads BIO: run attar prepare {files} --task components --out FOLDER, then give --data_dir "
+        "FOLDER and --task_name components"
+    )
 
 
 def _tsv_source(path: Path, task: ClassicTask, split: Split) -> SourceRecipe:
@@ -91,24 +116,27 @@ def _tsv_source(path: Path, task: ClassicTask, split: Split) -> SourceRecipe:
     )
 
 
-def load_examples(source: SourceRecipe, task: ClassicTask, *, verbose: bool) -> Examples:
+def load_examples(source: SourceRecipe, task: ClassicTask, *, marks: bool, verbose: bool = False) -> Examples:
     """Read and audit one file, and log what came of it.
 
     Args:
         source: What ``source_of`` gave.
         task: Whose labels decide.
+        marks: Whether the keyword is marked, so that it must be known which occurrence is meant.
         verbose: Whether every row that is not used gets a line of its own.
 
     Raises:
         DataError: The file cannot be read, or no row of it can be used.
     """
     path = Path(source.path)
-    read = read_word_pairs(path) if task.form == "pairs" else read_source(source)
-    records = [_placed(record, task) for record in read]
+    records = [_placed(record, task) if marks else record for record in _records(source, task, marks=marks)]
+    form = classic_task(task.task, marks=marks)
+    if form.has_term and not marks and all(isinstance(r, Rejection) or r.start is None for r in records):
+        form = replace(form, style="sentence_pair")
     examples: list[Example] = []
     rejected: list[Rejection] = []
     repaired = 0
-    for outcome in audit(records, task.task, DataRecipe()):
+    for outcome in audit(records, form, DataRecipe()):
         if isinstance(outcome, Accepted):
             examples.append(outcome.example)
             repaired += outcome.repair is not None
@@ -124,6 +152,33 @@ def load_examples(source: SourceRecipe, task: ClassicTask, *, verbose: bool) -> 
     if not examples:
         raise DataError(f"{path}: none of its rows can be used for {task.name}: {counts or 'it has none'}")
     return Examples(examples, rejected, path)
+
+
+def _records(source: SourceRecipe, task: ClassicTask, *, marks: bool) -> Iterator[Record | Rejection]:
+    if task.form == "pairs":
+        return read_word_pairs(Path(source.path))
+    if source.form == "target":
+        return _three_lines(Path(source.path), marks=marks)
+    return read_source(source)
+
+
+def _three_lines(path: Path, *, marks: bool) -> Iterator[Record | Rejection]:
+    """A three-line file as the original read it: lower-cased, no blanks around the keyword.
+
+    It filled in the first ``$T$`` alone.
+    """
+    found = False
+    for record in read_target(path, fill_all=False):
+        found = True
+        if isinstance(record, Rejection):
+            yield record
+            continue
+        left, right = record.text[: record.start].lower().strip(), record.text[record.end :].lower().strip()
+        term = record.term.lower().strip()
+        place = (len(left), len(left) + len(term)) if marks else (None, None)
+        yield replace(record, text=f"{left}{term}{right}", term=term, start=place[0], end=place[1])
+    if not found:
+        raise DataError(f"{path}: holds no rows; see --data_dir")
 
 
 def _placed(record: Record | Rejection, task: ClassicTask) -> Record | Rejection:
@@ -152,3 +207,13 @@ def write_rejected(path: Path, found: Sequence[Examples]) -> None:
         for one in (rejection for examples in found for rejection in examples.rejected):
             line = {"reason": one.reason, "message": one.message, "where": one.where, "row": one.row}
             stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+
+
+def write_short_or_whole(path: Path, examples: Sequence[Example]) -> None:
+    """Write examples as the original's rows: three columns of those without a place, else seven."""
+    if not any(example.second for example in examples):
+        write_rows(path, examples)
+        return
+    rows = [[example.text, example.second or example.term, example.label] for example in examples]
+    with whole_file(path) as draft:
+        draft.write_text(json.dumps(rows, ensure_ascii=False), "utf-8")

@@ -26,29 +26,39 @@ _TEXTS = ("config.json", "vocab.txt")
 _CLASSIC = Path(__file__).resolve().parents[1]
 
 
-def download_main(name: str, folder: str, argv: Sequence[str] | None = None) -> None:
+def download_main(
+    name: str, folder: str, argv: Sequence[str] | None = None, *, modelscope: str | None
+) -> None:
     """The command line of the download tools.
 
     Args:
-        name: The encoder on the hub, for where the command line names no other.
+        name: The encoder on Hugging Face, for where the command line names no other.
         folder: What the README calls its folder, beside main.trainer.py.
         argv: The flags; None takes those of this process.
+        modelscope: The same encoder on ModelScope; None where it is not known to be there.
 
     Raises:
         CheckpointError: It cannot be had, or is not whole.
     """
     parser = argparse.ArgumentParser(description=f"Download {name}; HF_ENDPOINT names a mirror.")
     add = parser.add_argument
-    add("--model", default=name, help=f"a name on the hub, or a folder; default {name}")
+    there = f"; on ModelScope {modelscope}" if modelscope else ""
+    add("--model", help=f"a name on the hub, or a folder; default {name}{there}")
     add("--hub", choices=("huggingface", "modelscope"), default="huggingface", help="default huggingface")
     add("--revision", help="a commit, tag or branch")
     add("--out", type=Path, default=_CLASSIC / folder, help=f"default {folder} beside main.trainer.py")
     args = parser.parse_args(argv)
-    source = Path(args.model)
+    model = args.model or (modelscope if args.hub == "modelscope" else name)
+    if model is None:
+        raise CheckpointError(
+            f"{name}: not known to be on ModelScope; leave out --hub (HF_ENDPOINT names a mirror), or name "
+            "an encoder of ModelScope's, or a folder that is here, with --model"
+        )
+    source = Path(model)
     if not source.is_dir():
-        source = fetch_encoder(args.model, args.hub, args.revision)
+        source = fetch_encoder(model, args.hub, args.revision)
     write_encoder_folder(source, args.out)
-    say(f"{args.model} -> {args.out}")
+    say(f"{model} -> {args.out}")
 
 
 def write_encoder_folder(source: Path, out: Path) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score, matthews_corrcoef
+from tqdm import tqdm
 
 from attar.files import write_json
 from attar.models.checkpoint import Checkpoint, predict_logits
 from attar.models.classic_files import classic_labels
-from attar.progress import progress_bar
 from attar.run import is_first_process
 from attar.task import Example, Task
 from attar.training.fit import DevScore
@@ -24,6 +24,9 @@ from original.tasks import TASKS, Metric
 __all__ = ["Evaluation", "figures"]
 
 _BATCHES_A_STEP = 16  # of the bar
+_BAR = "Evaluating"
+_FIGURES = "{n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"  # of tqdm
+_SECONDS_A_LINE = 30.0  # where there is no bar
 
 
 class Evaluation:
@@ -88,13 +91,21 @@ class Evaluation:
             MAIN.info("  Batch size = %d", size)
         step = size * _BATCHES_A_STEP
         parts = []
-        self._seconds = -time.monotonic()
-        with progress_bar("Evaluating", -(-len(examples) // size)) as advance:
+        total = -(-len(examples) // size)
+        started = said = time.monotonic()
+        # On a terminal the bar of the README; elsewhere its figures in a log line now and then.
+        is_quiet = not self.args.do_predict or not is_first_process()
+        form = f"{{l_bar}}{{bar}}| {_FIGURES}"
+        with tqdm(total=total, desc=_BAR, disable=is_quiet or None, bar_format=form) as bar:
             for start in range(0, len(examples), step):
                 chunk = examples[start : start + step]
                 parts.append(predict_logits(self.checkpoint, chunk, size))
-                advance(-(-len(chunk) // size))
-        self._seconds += time.monotonic()
+                bar.update(-(-len(chunk) // size))
+                now, num_done = time.monotonic(), min(total, -(-(start + step) // size))
+                if bar.disable and not is_quiet and (num_done == total or now - said > _SECONDS_A_LINE):
+                    MAIN.info("%s", _figures_of_bar(num_done, total, now - started))
+                    said = now
+        self._seconds = time.monotonic() - started
         return np.concatenate(parts)
 
     def _say_time(self, count: int) -> None:
@@ -102,6 +113,12 @@ class Evaluation:
         MAIN.info(
             "--- 评估%d条数据的总耗时是 %s seconds, 每条耗时 %s seconds ---", count, self._seconds, each
         )
+
+
+def _figures_of_bar(num_done: int, total: int, seconds: float) -> str:
+    """``Evaluating: 100% 896/896 [00:29<00:00, 30.09it/s]``; its unit is a batch, as in the original."""
+    form = f"{{desc}}: {{percentage:.0f}}% {_FIGURES}"
+    return str(tqdm.format_meter(num_done, total, max(seconds, 1e-9), prefix=_BAR, bar_format=form))
 
 
 def figures(metric: Metric, gold: NDArray[np.int64], chosen: NDArray[np.int64]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from attar.run import is_first_process
+from original.wording import InFlags
 
 __all__ = ["DATA", "MAIN", "logged"]
 
@@ -40,6 +41,8 @@ def logged(folder: Path) -> Iterator[None]:
         ]
     loggers = (MAIN, DATA, logging.getLogger("attar"))
     before = [(logger.level, logger.propagate) for logger in loggers]
+    for handler in handlers:
+        handler.addFilter(InFlags())
     for logger in loggers:
         logger.setLevel(logging.INFO)
         logger.propagate = False

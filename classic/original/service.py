@@ -9,16 +9,18 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from attar.errors import CheckpointError
+from attar.models.classic_files import marks_from
 from attar.models.classic_weights import architecture_of, read_weights
 from attar.serving.app import create_classic_app
 from attar.serving.classic import ClassicModels
 from attar.serving.classic_rows import ClassicModel
 from attar.serving.limits import CLASSIC_LIMITS
 from attar.serving.server import key_from_environment, listen, serve
+from original import values
 from original.service_models import ModelReader, Newest, first_use
 from original.service_training import StartFiles, TrainingService, TrainSettings
 from original.tasks import TASKS
@@ -27,6 +29,7 @@ from original.tool import say
 __all__ = ["Defaults", "models_of", "read_flags", "serve_original"]
 
 _NAMED = ("macbert", "albert")
+_MAX_TOKENS = 70
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ def serve_original(defaults: Defaults, argv: Sequence[str] | None = None) -> Non
 
 def read_flags(defaults: Defaults, argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The flags of a service; what they do not name is where the original kept it, if it is there."""
-    parser = argparse.ArgumentParser(description="A service of the original: POST /api/...")
+    parser = values.Parser(description="A service of the original: POST /api/...")
     add = parser.add_argument
     paths = "an artifact's or a checkpoint's folder, or WEIGHTS CONFIG VOCAB"
     add("--model", nargs="+", type=Path, default=list(map(Path, defaults.model)), metavar="PATH",
@@ -93,16 +96,22 @@ def read_flags(defaults: Defaults, argv: Sequence[str] | None = None) -> argpars
         "--labels", help="the labels in the order of a gs*.pkl's logits, with commas; default: the original's"
     )
     add("--cased", action="store_true", help="the models were trained without --do_lower_case")
-    add("--max_seq_length", type=int, default=70, help="longest input in tokens; default 70")
+    add("--marks", choices=("auto", "on", "off"), default="auto",
+        help="_ around the keyword; auto: as a gs*.json says, else in rows with offsets alone")  # fmt: skip
+    add(
+        "--max_seq_length",
+        type=values.length,
+        help="longest input in tokens; default as a gs*.json says, else 70",
+    )
     add("--host", default="127.0.0.1", help="to listen on; 0.0.0.0 for all, as the original did")
     add("--port", type=int, default=defaults.port, help=f"default {defaults.port}; 0 takes any that is free")
     add("--grace_s", type=float, default=CLASSIC_LIMITS.timeout_s, help="for open requests at the end")
     add("--no_train", action="store_true", help="no /api/train")
     add("--output_dir", type=Path, help="of the trainings; default output_root_dir/train_api/TASK")
-    add("--num_train_epochs", type=float, default=1.0, help="default 1")
-    add("--train_batch_size", type=int, default=8, help="default 8")
-    add("--learning_rate", type=float, default=2e-5, help="default 2e-5")
-    add("--random_seed", type=int, default=9580, help="default 9580")
+    add("--num_train_epochs", type=values.above_0, default=1.0, help="default 1")
+    add("--train_batch_size", type=values.whole_number, default=8, help="default 8")
+    add("--learning_rate", type=values.above_0, default=2e-5, help="default 2e-5")
+    add("--random_seed", type=values.seed, default=9580, help="default 9580")
     return parser.parse_args(argv)
 
 
@@ -113,7 +122,9 @@ def models_of(args: argparse.Namespace) -> tuple[ClassicModels, Callable[[], Non
         AttarError: A model cannot be loaded.
     """
     labels = tuple(label.strip() for label in args.labels.split(",")) if args.labels else ()
-    reader = ModelReader(TASKS[args.task_name].task, args.max_seq_length, labels, not args.cased)
+    cased = False if args.cased else None
+    marks = marks_from(args.marks)
+    reader = ModelReader(TASKS[args.task_name].task, args.max_seq_length, labels, cased, marks)
     _check_there("--model", args.model)
     served, task = reader.load(args.model)
     named: dict[str, Callable[[], ClassicModel]] = {}
@@ -127,7 +138,7 @@ def models_of(args: argparse.Namespace) -> tuple[ClassicModels, Callable[[], Non
     training = None if args.no_train else _training(args, is_reordered=bool(labels))
     if training is None:
         return ClassicModels(task, served, named=named), lambda: None
-    newest = Newest(training.newest, ModelReader(reader.task, reader.max_tokens, (), reader.lower_case))
+    newest = Newest(training.newest, replace(reader, labels=()))
     return ClassicModels(task, served, newest, named, training), training.close
 
 
@@ -145,8 +156,8 @@ def _training(args: argparse.Namespace, *, is_reordered: bool) -> TrainingServic
     architecture = architecture_of(read_weights(weights), weights)
     files = StartFiles(weights, config, vocab, architecture, is_whole=args.train_from is None)
     settings = TrainSettings(
-        args.task_name, args.max_seq_length, not args.cased, args.num_train_epochs, args.train_batch_size,
-        args.learning_rate, args.random_seed,
+        args.task_name, args.max_seq_length or _MAX_TOKENS, not args.cased, args.num_train_epochs,
+        args.train_batch_size, args.learning_rate, args.random_seed, args.marks,
     )  # fmt: skip
     out = args.output_dir or Path("output_root_dir/train_api") / args.task_name
     return TrainingService(files, settings, out)

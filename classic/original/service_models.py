@@ -21,7 +21,7 @@ from attar.errors import CheckpointError, RecipeError
 from attar.files import content_hash, file_hash
 from attar.models.checkpoint import Checkpoint, load_checkpoint, predict_logits
 from attar.models.classic_checkpoint import load_classic
-from attar.models.classic_files import ClassicFiles
+from attar.models.classic_files import ClassicFiles, card_path, read_card
 from attar.scoring.predictor import Predictor, softmax
 from attar.serving.classic import model_of
 from attar.serving.classic_rows import ClassicModel
@@ -31,6 +31,7 @@ __all__ = ["ModelReader", "Newest", "first_use"]
 
 _LOG = logging.getLogger(__name__)
 _BATCH_SIZE = 64  # the original's
+_MAX_TOKENS = 70  # the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +40,20 @@ class ModelReader:
 
     Attributes:
         task: What all of its models answer.
-        max_tokens: Longest input of a gs*.pkl, special tokens included.
+        max_tokens: Longest input of a gs*.pkl, special tokens included; None takes what its gs*.json
+            says, and without one 70.
         labels: In the order of a gs*.pkl's logits; empty for the original's order.
-        lower_case: Whether a gs*.pkl was trained with ``--do_lower_case``.
+        lower_case: Whether a gs*.pkl was trained with ``--do_lower_case``; None takes what its
+            gs*.json says, and without one lower-cases.
+        marks: Whether it was trained with marks around the keyword; None the same, and without one
+            marks the keyword in rows with offsets alone, as the original's service did.
     """
 
     task: Task
-    max_tokens: int = 70
+    max_tokens: int | None = None
     labels: tuple[str, ...] = ()
-    lower_case: bool = True
+    lower_case: bool | None = None
+    marks: bool | None = None
 
     def load(self, paths: Sequence[Path]) -> tuple[ClassicModel, Task]:
         """A model, and its task.
@@ -64,8 +70,7 @@ class ModelReader:
             predictor = Predictor(load_artifact(paths[0]))
             model, task = model_of(predictor), predictor.task
         else:
-            checkpoint = self._checkpoint(paths)
-            model, task = _model(checkpoint, paths), checkpoint.task
+            model, task = self._checkpoint(paths)
         if task.labels != self.task.labels or not task.has_term:
             raise RecipeError(
                 f"{paths[0]}: a model of the task {task.name!r} with {', '.join(task.labels)}; this service "
@@ -74,20 +79,41 @@ class ModelReader:
         _LOG.info("%s: loaded as version %s", paths[0], model.version)
         return model, task
 
-    def _checkpoint(self, paths: Sequence[Path]) -> Checkpoint:
+    def _checkpoint(self, paths: Sequence[Path]) -> tuple[ClassicModel, Task]:
         if len(paths) == 1:
-            return load_checkpoint(paths[0])
+            checkpoint = load_checkpoint(paths[0])
+            return _model(checkpoint, paths, places_plain=True), checkpoint.task
         if len(paths) != 3:
             raise CheckpointError(
                 f"{paths[0]}: a model is one folder, or weights, config.json and vocab.txt; "
                 f"got {len(paths)} paths"
             )
         weights, config, vocab = paths
-        files = ClassicFiles(config, vocab, weights, lower_case=self.lower_case, labels=self.labels)
-        return load_classic(files, self.task, self.max_tokens)
+        card = read_card(weights)
+        marks = card["marks"] if card and self.marks is None else self.marks
+        if marks is None and self.task.name == "newcos":
+            marks = False  # its rows never had offsets
+        if marks is None:
+            _LOG.warning(
+                "%s: no %s beside it says how it was trained; rows of two and three columns are read without "
+                "marks, rows with offsets with marks, as the original's service read them. --marks on or off "
+                "says otherwise",
+                weights, card_path(weights).name,
+            )  # fmt: skip
+        else:
+            said = f"{card_path(weights).name} says so" if card else "as all of newcos were trained"
+            said = "--marks says so" if self.marks is not None else said
+            _LOG.info("%s: read %s, %s", weights, "with marks" if marks else "without marks", said)
+        max_tokens = self.max_tokens or int((card or {}).get("max_seq_length", _MAX_TOKENS))
+        files = ClassicFiles(
+            config, vocab, weights, lower_case=self.lower_case, labels=self.labels, marks=marks is not False
+        )
+        checkpoint = load_classic(files, self.task, max_tokens)
+        # Only a model that is known to want marks gets them where no offsets say what to mark.
+        return _model(checkpoint, paths, places_plain=marks is True), checkpoint.task
 
 
-def _model(checkpoint: Checkpoint, paths: Sequence[Path]) -> ClassicModel:
+def _model(checkpoint: Checkpoint, paths: Sequence[Path], *, places_plain: bool) -> ClassicModel:
     checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
 
     def probs(examples: Sequence[Example]) -> NDArray[np.float32]:
@@ -95,7 +121,8 @@ def _model(checkpoint: Checkpoint, paths: Sequence[Path]) -> ClassicModel:
 
     files = [path / "model.safetensors" if path.is_dir() else path for path in paths]
     version = content_hash([file_hash(path) for path in files])[:12]
-    return ClassicModel(probs, checkpoint.encoder.window, version)
+    marks = checkpoint.encoder.spec.style == "marked_pair"
+    return ClassicModel(probs, checkpoint.encoder.window, version, marks, places_plain)
 
 
 def first_use(load: Callable[[], ClassicModel]) -> Callable[[], ClassicModel]:

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attar.errors import CheckpointError, DataError
-from attar.records.rows import write_rows
+from attar.models.classic_files import Marks, marks_from
 from attar.run import locked
 from attar.task import Example
-from original.data import load_examples, source_of
+from original.data import load_examples, source_of, write_short_or_whole
 from original.tasks import TASKS
 
 __all__ = ["StartFiles", "TrainSettings", "TrainingService"]
@@ -73,6 +73,7 @@ class TrainSettings:
         batch_size: At most; fewer rows make one batch.
         learning_rate: Peak of the schedule.
         seed: Order of the rows and dropout.
+        marks: ``--marks``: auto marks the keyword in rows with offsets alone.
     """
 
     task_name: str
@@ -82,6 +83,7 @@ class TrainSettings:
     batch_size: int = 8
     learning_rate: float = 2e-5
     seed: int = 9580
+    marks: Marks = "auto"
 
     def flags(self, num_rows: int) -> list[str]:
         """For main.trainer.py."""
@@ -91,7 +93,7 @@ class TrainSettings:
             "--num_train_epochs", f"{self.epochs:g}", "--learning_rate", f"{self.learning_rate:g}",
             "--train_batch_size", str(min(self.batch_size, num_rows)), "--random_seed", str(self.seed),
             "--schedule", "slanted_triangular", "--s_opt1", "30", "--ckpt_frequency", "1",
-            "--do_train", "--do_predict",
+            "--marks", self.marks, "--do_train", "--do_predict",
         ]  # fmt: skip
 
 
@@ -158,12 +160,15 @@ class TrainingService:
         """Write the rows as the trainer's data folder; the number of those that it will train on."""
         folder.mkdir(parents=True)
         used = {}
+        task = TASKS[self._settings.task_name]
+        # A route takes rows with offsets or rows without, never both.
+        marks = marks_from(self._settings.marks)
+        marks = not any(example.second for example in train) if marks is None else marks
         for stem, examples in (("train", train), ("dev", dev)):
-            write_rows(folder / f"{stem}.json", examples)
-            task = TASKS[self._settings.task_name]
+            write_short_or_whole(folder / f"{stem}.json", examples)
             source = source_of(folder, task, stem, "train" if stem == "train" else "dev")
             try:
-                used[stem] = len(load_examples(source, task, verbose=False).examples)
+                used[stem] = len(load_examples(source, task, marks=marks).examples)
             except DataError as error:
                 # A client knows nothing of where its rows were laid.
                 raise DataError(str(error).replace(f"{folder}/", "")) from error

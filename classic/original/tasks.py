@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from attar.models.classic_files import classic_task
 from attar.task import Task, task_by_name
 
 __all__ = ["TASKS", "ClassicTask", "Columns", "Metric", "Split"]
@@ -73,7 +72,7 @@ def _glue(name: str, labels: tuple[str, ...], columns: Columns, metric: Metric =
 
 
 def _own(name: str) -> ClassicTask:
-    return ClassicTask(classic_task(task_by_name(name)), MappingProxyType({name: "dev"}))
+    return ClassicTask(task_by_name(name), MappingProxyType({name: "dev"}))
 
 
 _YES_NO = ("0", "1")

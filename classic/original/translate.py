@@ -8,31 +8,35 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from attar.distillation.matches import PRESET_MATCHES
-from attar.errors import CheckpointError
+from attar.errors import CheckpointError, RecipeError
 from attar.files import read_json
+from attar.models.classic_files import classic_task
 from attar.models.precision import computes_in_bf16
 from attar.recipe import AttentionForm, Recipe, SourceRecipe, make_recipe
 from attar.task import BUILT_IN_TASKS, Task
 from original.log import MAIN
 from original.tasks import TASKS
 from original.toml import recipe_toml
+from original.wording import wrong_values
 
 __all__ = ["show_recipe", "to_recipe"]
 
 
-def to_recipe(args: argparse.Namespace, sources: Sequence[SourceRecipe]) -> Recipe:
+def to_recipe(args: argparse.Namespace, sources: Sequence[SourceRecipe], *, marks: bool) -> Recipe:
     """The recipe that a command line of the original becomes.
 
     Args:
         args: What ``parse_arguments`` gave.
         sources: The files of the data folder.
+        marks: Whether keywords are marked.
 
     Raises:
         RecipeError: A value is out of range.
     """
-    task = TASKS[args.task_name].task
+    task = classic_task(TASKS[args.task_name].task, marks=marks)
     section = "train" if args.script == "trainer" else "distill"
     tree: dict[str, Any] = {
         "name": f"classic-{task.name}",
@@ -48,7 +52,12 @@ def to_recipe(args: argparse.Namespace, sources: Sequence[SourceRecipe]) -> Reci
     else:
         tree["student"] = _student(args)
         tree["distill"] |= _taught(args)
-    return make_recipe(tree, where="the command line")
+    try:
+        return make_recipe(tree)
+    except RecipeError as error:
+        if isinstance(error.__cause__, ValidationError):
+            raise RecipeError(wrong_values(error.__cause__, args)) from error
+        raise
 
 
 def show_recipe(recipe: Recipe, args: argparse.Namespace) -> None:

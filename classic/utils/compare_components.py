@@ -15,6 +15,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from original.installed import require
+
+require("openpyxl")
+
 from attar.errors import DataError
 from attar.evaluation.differences import join
 from attar.recipe import SourceRecipe
@@ -23,6 +27,7 @@ from attar.task import Example
 from original.client import ask_service
 from original.comparing import answer_of, write_answers, write_different
 from original.data import load_examples
+from original.marks import marked_by_shape
 from original.tasks import TASKS
 from original.tool import run_tool
 
@@ -57,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _read(path: str, task_name: str) -> list[Example]:
     with tempfile.TemporaryDirectory() as folder:
         local = fetched(SourceRecipe(path=path), Path(folder))
-        return load_examples(local.source, TASKS[task_name], verbose=False).examples
+        marks = marked_by_shape(local.source)
+        return load_examples(local.source, TASKS[task_name], marks=marks).examples
 
 
 def _model(args: argparse.Namespace) -> _Ask:

@@ -15,6 +15,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from original.installed import require
+
+require("openpyxl")
+
 from attar.errors import DataError
 from attar.evaluation.differences import Answer, Case
 from attar.files import read_json
@@ -24,6 +28,7 @@ from attar.records.sources import read_source
 from attar.task import Task
 from original.comparing import answer_of, write_answers, write_different
 from original.data import load_examples, source_of
+from original.marks import marked_by_shape
 from original.tasks import TASKS
 from original.tool import run_tool
 
@@ -52,11 +57,12 @@ def _answers(path: Path, labels: Sequence[str], data: Path, task_name: str) -> l
     task = TASKS[task_name]
     source = source_of(data.parent, task, data.stem, "dev")
     rows = list(read_source(source))
+    marks = marked_by_shape(source)
     asked: list[Answer | None]
     if len(predictions) == len(rows):
         asked = [_as_it_stands(row, task.task) if isinstance(row, Record) else None for row in rows]
     else:
-        asked = [answer_of(example) for example in load_examples(source, task, verbose=False).examples]
+        asked = [answer_of(example) for example in load_examples(source, task, marks=marks).examples]
     if len(predictions) != len(asked):
         raise DataError(
             f"{path} has {len(predictions)} answers; {data} has {len(rows)} rows, of which {len(asked)} "

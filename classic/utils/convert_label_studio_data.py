@@ -13,6 +13,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from original.installed import require
+
+require("jinja2")
+
 from attar.recipe import SourceRecipe
 from attar.task import BUILT_IN_TASKS, task_by_name
 from original.collecting import SEED, collect

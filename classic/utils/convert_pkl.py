@@ -15,12 +15,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from original.installed import TRAINING, require
+
+require(*TRAINING)
+
 from attar.errors import CheckpointError
 from attar.files import whole_file
 from attar.task import BUILT_IN_TASKS, task_by_name
+from original import values
 from original.tool import run_tool, say
 
 _PICKLES = (".pkl", ".bin", ".pt", ".pth")
+_MAX_TOKENS = 70
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -51,6 +57,7 @@ def _write_pickle(path: Path, out: Path, *, zipped: bool) -> None:
     read_weights(path)  # says what is wrong with a file that is no state_dict
     weights = torch.load(path, map_location="cpu", weights_only=True)
     write_weights(weights, out, zipped=zipped)
+    _copy_card(path, out)
 
 
 def _write_safetensors(path: Path, out: Path) -> None:
@@ -62,31 +69,48 @@ def _write_safetensors(path: Path, out: Path) -> None:
     weights = {name: value.clone().contiguous() for name, value in read_weights(path).items()}
     with whole_file(out) as draft:
         save_file(weights, draft, metadata={"format": "pt"})
+    _copy_card(path, out)
+
+
+def _copy_card(path: Path, out: Path) -> None:
+    """What is known of the marks goes with the weights."""
+    from attar.models.classic_files import read_card, write_card
+
+    card = read_card(path)
+    if card is not None:
+        write_card(out, card)
 
 
 def _write_checkpoint(args: argparse.Namespace) -> None:
     from attar.models.classic_checkpoint import convert_classic
-    from attar.models.classic_files import ClassicFiles
+    from attar.models.classic_files import ClassicFiles, marks_from, read_card
 
     if args.config is None or args.vocab is None:
         raise CheckpointError(f"{args.out}: a checkpoint folder needs --config and --vocab too")
     order = tuple(label.strip() for label in args.labels.split(",")) if args.labels else ()
     files = ClassicFiles(
-        args.config, args.vocab, args.weights, args.model_architecture, not args.cased, order
-    )
-    convert_classic(files, task_by_name(args.task_name), args.max_seq_length, args.out)
+        args.config, args.vocab, args.weights, args.model_architecture, False if args.cased else None, order,
+        marks_from(args.marks),
+    )  # fmt: skip
+    card = read_card(args.weights) or {}
+    max_tokens = args.max_seq_length or int(card.get("max_seq_length", _MAX_TOKENS))
+    task_name = args.task_name or card.get("task", "cosmetics")
+    convert_classic(files, task_by_name(task_name), max_tokens, args.out)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Old checkpoints in today's forms.")
+    parser = values.Parser(description="Old checkpoints in today's forms.")
     add = parser.add_argument
     add("weights", type=Path, metavar="OLD", help="a gs*.pkl or pytorch_model.bin of any age")
     add("out", type=Path, metavar="NEW", help=".pkl, .safetensors, or the name of a checkpoint folder")
     add("--old", action="store_true", help="write the form that PyTorch before 1.6 reads")
     add("--config", type=Path, help="a checkpoint folder: the config.json of the weights")
     add("--vocab", type=Path, help="a checkpoint folder: the vocab.txt of the weights")
-    add("--task_name", choices=sorted(BUILT_IN_TASKS), default="cosmetics", help="default cosmetics")
-    add("--max_seq_length", type=int, default=70, help="longest input in tokens; default 70")
+    add("--task_name", choices=sorted(BUILT_IN_TASKS),
+        help="default: as the gs*.json beside it says, else cosmetics")  # fmt: skip
+    add("--max_seq_length", type=values.length, help="longest input in tokens; default: the same, else 70")
+    add("--marks", choices=("auto", "on", "off"), default="auto",
+        help="trained with _ around the keyword or not; default auto: the same, else off")  # fmt: skip
     add("--model_architecture", choices=("bert", "electra", "albert"), help="default: as the weights say")
     add("--labels", help="the labels in the order of the logits, with commas; default: the original's")
     add("--cased", action="store_true", help="the weights were trained without --do_lower_case")

@@ -8,13 +8,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from original.installed import TRAINING, require
+
+require(*TRAINING)
+
 from original.encoder_folders import download_main
 from original.tool import run_tool
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Download the encoder, check it, and write its folder."""
-    download_main("voidful/albert_chinese_large", "albert_model", argv)
+    download_main("voidful/albert_chinese_large", "albert_model", argv, modelscope=None)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,10 @@ from urllib.parse import quote
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from original.installed import require
+
+require("pymongo", "jinja2")
+
 from attar.errors import DataError
 from attar.recipe import SourceRecipe
 from attar.task import task_by_name

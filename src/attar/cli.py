@@ -228,6 +228,13 @@ def export(
         typer.Option(help="Its labels in the order of its logits, with commas. [default: the original's]"),
     ] = None,
     cased: Annotated[bool, typer.Option("--cased", help="It was trained without --do_lower_case.")] = False,
+    marks: Annotated[
+        Literal["auto", "on", "off"],
+        typer.Option(
+            help="Whether it was trained with _ around the term. auto: as the gs*.json beside it says; "
+            "without one, off, as the checkpoints of the original's README were."
+        ),
+    ] = "auto",
 ) -> None:
     """Turn a checkpoint into an artifact, verified on the dev split before it is written.
 
@@ -252,7 +259,9 @@ def export(
     else:
         found = None if recipe else task or load_manifest(data)["task"]
         order = tuple(label.strip() for label in labels.split(",")) if labels else ()
-        files = stages.ClassicFiles(config, vocab, classic, architecture, not cased, order)
+        files = stages.ClassicFiles(
+            config, vocab, classic, architecture, False if cased else None, order, stages.marks_from(marks)
+        )
         stages.export(_recipe_or(recipe, overrides, name=classic.stem, task=found), files, data, out)
     typer.echo(f"artifact:  {out}")
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pymongo.collection import Collection
     from pymongo.errors import PyMongoError
 
-__all__ = ["MongoAddress", "count", "documents", "mongo_address", "set_field", "upsert"]
+__all__ = ["MongoAddress", "count", "documents", "mongo_address", "names_there", "set_field", "upsert"]
 
 _LOG = logging.getLogger(__name__)
 _FORM = "mongodb://[USER:PASSWORD@]HOST[:PORT]/DATABASE/COLLECTION[?OPTIONS]"
@@ -141,6 +141,18 @@ def count(address: MongoAddress, query: Mapping[str, Any]) -> int:
     with _opened(address) as collection:
         whole = _as_filter(address, query)
         return _patiently(address, lambda: collection.count_documents(whole))
+
+
+def names_there(address: MongoAddress) -> tuple[list[str], list[str]]:
+    """Collections of the database, and databases of the server; none where the user may not list them."""
+    found: list[list[str]] = []
+    with _opened(address) as collection:
+        database = collection.database
+        for ask in (database.list_collection_names, database.client.list_database_names):
+            found.append([])
+            with contextlib.suppress(DataError):
+                found[-1] = sorted(_patiently(address, ask))
+    return found[0], found[1]
 
 
 def upsert(address: MongoAddress, rows: Iterable[Mapping[str, Any]], *, batch_size: int = 1000) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from attar.errors import RecipeError
-from attar.models.classic_files import ClassicFiles
+from attar.models.classic_files import ClassicFiles, marks_from
 from attar.recipe import Recipe, SourceRecipe
 from attar.run import identity_of, run_stage
 
@@ -28,6 +28,7 @@ __all__ = [
     "evaluate",
     "export",
     "finetune",
+    "marks_from",
     "prepare",
     "pretrain",
     "run_recipe",
@@ -206,6 +207,8 @@ def finetune(recipe: Recipe, data: Path, out: Path) -> Path:
 
 def export(recipe: Recipe, checkpoint: Path | ClassicFiles, data: Path, out: Path) -> Path:
     """A checkpoint, or the files of a classic one -> the verified artifact."""
+    if isinstance(checkpoint, ClassicFiles):
+        checkpoint = checkpoint.resolved(recipe.resolved_task())
 
     def work() -> None:
         from attar.export.stage import export_checkpoint
@@ -226,7 +229,9 @@ def export(recipe: Recipe, checkpoint: Path | ClassicFiles, data: Path, out: Pat
     if isinstance(checkpoint, ClassicFiles):
         files = {name: getattr(checkpoint, name) for name in ("weights", "config", "vocab")}
         inputs = _inputs(recipe, ("encode", "export"), data=data, **files)
-        inputs["classic"] = [checkpoint.architecture, checkpoint.lower_case, *checkpoint.labels]
+        inputs["classic"] = [
+            checkpoint.architecture, checkpoint.lower_case, checkpoint.marks, *checkpoint.labels,
+        ]  # fmt: skip
     else:
         inputs = _inputs(recipe, ("export",), checkpoint=checkpoint, data=data)
     run_stage(out, "export", inputs, work, in_place=True)

@@ -134,7 +134,12 @@ BUILT_IN_TASKS: Mapping[str, Task] = MappingProxyType(
         for task in (
             Task("cosmetics", _SENTIMENT, aliases=_SENTIMENT_ALIASES),
             Task("newcos", _SENTIMENT, window_chars=25, aliases=_SENTIMENT_ALIASES),
-            Task("components", ("否", "是"), aliases={"0": "否", "1": "是", "F": "否", "T": "是"}),
+            Task(
+                "components",
+                ("否", "是"),
+                # COM and EFF (a claimed effect) are the tags of its BIO files.
+                aliases={"0": "否", "1": "是", "F": "否", "T": "是", "EFF": "否", "COM": "是"},
+            ),
         )
     }
 )

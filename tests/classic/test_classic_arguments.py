@@ -52,10 +52,10 @@ def recipe_of(original, parse, tmp_path):
         json.dumps({"num_hidden_layers": 4, "hidden_size": 312, "hidden_dropout_prob": 0.2}), "utf-8"
     )
 
-    def go(text, script="trainer", splits=("train", "dev", "test")):
+    def go(text, script="trainer", splits=("train", "dev", "test"), *, marks=True):
         args = parse(text.replace("s.json", str(tmp_path / "s.json")), script)
         sources = [SourceRecipe(path=f"data/{name}.json", form="rows", split=name) for name in splits]
-        return original("translate").to_recipe(args, sources)
+        return original("translate").to_recipe(args, sources, marks=marks)
 
     return go
 
@@ -86,7 +86,41 @@ def test_the_data_folder_is_where_the_readme_keeps_it(parse):
         ("trainer", f"{TRAINER} --fp16 --bf16", "choose one"),
         ("trainer", f"{TRAINER} --local_rank 0", "torchrun"),
         ("trainer", f"{TRAINER} --gradient_accumulation_steps 33", "larger than --train_batch_size"),
-        ("trainer", f"{TRAINER} --ckpt_frequency 0", "0 is not 1 or more"),
+        ("trainer", f"{TRAINER} --ckpt_frequency 0", "--ckpt_frequency 0 is not a whole number of 1 or more"),
+        ("trainer", f"{TRAINER} --learning_rate -1", "--learning_rate -1 is not a number above 0"),
+        ("trainer", f"{TRAINER} --num_train_epochs nan", "--num_train_epochs nan is not a number above 0"),
+        (
+            "trainer",
+            f"{TRAINER} --warmup_proportion 1.5",
+            "--warmup_proportion 1.5 is not a number from 0 to 1",
+        ),
+        ("trainer", f"{TRAINER} --weight_decay_rate x", "--weight_decay_rate x is not a number of 0 or more"),
+        ("trainer", f"{TRAINER} --random_seed -3", "--random_seed -3 is not a whole number from 0 to"),
+        (
+            "trainer",
+            f"{TRAINER} --max_seq_length 7",
+            "--max_seq_length 7 is not a whole number from 8 to 512",
+        ),
+        (
+            "trainer",
+            f"{TRAINER} --schedule slanted_triangular --s_opt1 0",
+            "--s_opt1 0: --schedule slanted_t",
+        ),
+        (
+            "trainer",
+            f"{TRAINER.replace('cosmetics', 'rte')} --marks on",
+            "--marks is of keywords, and rte has",
+        ),
+        (
+            "distill",
+            f"{DISTILL} --tuned_checkpoint_Ts a b",
+            "--tuned_checkpoint_Ts is main.multiteacher.py's",
+        ),
+        (
+            "multiteacher",
+            DISTILL,
+            "--tuned_checkpoint_T is main.distill.py's; main.multiteacher.py has --tuned_checkpoint_Ts",
+        ),
         ("trainer", f"{TRAINER} --schedule warmup_linearly", "invalid choice"),
         (
             "distill",
@@ -201,7 +235,7 @@ def test_fp16_without_a_gpu_is_bf16_where_that_is_native(original, recipe_of, mo
 def test_a_config_that_cannot_be_read_is_said(original, parse, tmp_path):
     args = parse(TRAINER.replace("s.json", str(tmp_path / "none.json")))
     with pytest.raises(CheckpointError, match="cannot read the config"):
-        original("translate").to_recipe(args, [])
+        original("translate").to_recipe(args, [], marks=True)
 
 
 @pytest.mark.parametrize("name", ["L3", "L3n", "L4t", "L6"])

@@ -31,11 +31,11 @@ def original(monkeypatch):
 def load(original, tmp_path):
     """``load(task, stem, content)``: what a file of the data folder gives."""
 
-    def go(name, file, content, *, verbose=False):
+    def go(name, file, content, *, marks=True, verbose=False):
         data, task = original("data"), original("tasks").TASKS[name]
         (tmp_path / file).write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
         return data.load_examples(
-            data.source_of(tmp_path, task, Path(file).stem, "train"), task, verbose=verbose
+            data.source_of(tmp_path, task, Path(file).stem, "train"), task, marks=marks, verbose=verbose
         )
 
     return go
@@ -50,13 +50,14 @@ def test_rows_and_the_reasons_of_what_is_not_used(load, caplog, original, tmp_pa
     assert [e.term for e in found.examples] == ["口红"]
     assert [r.reason for r in found.rejected] == ["unknown_label", "bad_row"]
     assert any("2 rows are not used: unknown_label 1, bad_row 1" in r.getMessage() for r in caplog.records)
-    assert any(r.getMessage().startswith(f"{tmp_path}/train.json:1: unknown_label") for r in caplog.records)
+    assert any(r.getMessage().startswith(f"{tmp_path}/train.json[1]: unknown_label") for r in caplog.records)
     assert "口红很好" not in caplog.text  # no review text in a log
     assert repaired.examples[0].start == 2
     original("data").write_rejected(tmp_path / "rejected.jsonl", [found, repaired])
     lines = [json.loads(line) for line in (tmp_path / "rejected.jsonl").read_text("utf-8").splitlines()]
     assert [line["reason"] for line in lines] == ["unknown_label", "bad_row"]
     assert lines[0]["row"] == unknown
+    assert [line["where"] for line in lines] == [f"{tmp_path}/train.json[{index}]" for index in (1, 2)]
 
 
 def test_the_three_line_form(load):

@@ -209,7 +209,8 @@ def test_a_student_is_distilled_evaluated_and_readable(run, home):
     assert 'soft_loss = "ce"' in text
     assert "temperature = 8.0" in text
     (home / "distil_model").mkdir(exist_ok=True)
-    (out / "gs2.pkl").rename(home / "distil_model/gs8316.pkl")
+    for ending in ("pkl", "json"):
+        (out / f"gs2.{ending}").rename(home / f"distil_model/gs8316.{ending}")
 
     code, stdout, lines = run(EVALUATE_STUDENT)
     assert code == 0
@@ -283,7 +284,12 @@ def test_the_flags_that_never_worked_do(run, home, make_model, flags):
 def test_an_aux_task_adds_its_train_set(run, home):
     command = TRAIN.format(kind="bert", model="bert_model", task="cosmetics", out="aux")
     command += " --num_train_epochs 1"
-    code, _, lines = run(f"{command} --aux_task_name newcos --aux_data_dir data_root_dir/newcos")
+    newcos = "--aux_task_name newcos --aux_data_dir data_root_dir/newcos"
+    code, _, lines = run(f"{command} {newcos}")
+    assert (code, lines[-1][0]) == (2, "ERROR")
+    assert "rows of both generations: data_root_dir/cosmetics/train.json (rows of seven" in lines[-1][2]
+    assert "data_root_dir/newcos/train.json (rows of three columns)" in lines[-1][2]
+    code, _, lines = run(f"{command} {newcos} --marks on")
     assert code == 0, lines
     assert "  样本数是 = 112" in messages(lines)
     assert (home / "data_root_dir/newcos/cached_train_70_newcos").is_file()
@@ -296,8 +302,8 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(run, home):
     command = TRAIN.format(kind="bert", model="bert_model", task="cosmetics", out="none")
     for flags, said in (
         ("--train_batch_size 57", "56 training examples do not fill one batch"),
-        ("--init_checkpoint_S nowhere/gs1.pkl", "nowhere/gs1.pkl: cannot read the weights"),
-        ("--max_seq_length 90", "has 80 positions"),
+        ("--init_checkpoint_S nowhere/gs1.pkl", "nowhere/gs1.pkl: no such file"),
+        ("--max_seq_length 90", "--max_seq_length 90: bert_model/config.json has 80 positions"),
         ("--data_dir nowhere", "nowhere: no train.json or train.txt for the task cosmetics"),
     ):
         code, _, lines = run(f"{command} {flags}")

@@ -21,7 +21,7 @@ from fastapi.testclient import TestClient
 from attar.errors import CheckpointError, DataError, RecipeError
 from attar.models.checkpoint import predict_logits
 from attar.models.classic_checkpoint import convert_classic, load_classic, save_classic
-from attar.models.classic_files import ClassicFiles
+from attar.models.classic_files import ClassicFiles, write_card
 from attar.scoring.predictor import softmax
 from attar.serving.app import create_classic_app
 from attar.serving.limits import CLASSIC_LIMITS
@@ -106,9 +106,9 @@ def post(client, route, rows):
     return client.post(f"/api/{route}", json={"data": rows})
 
 
-def probs_of(paths, examples, task="cosmetics"):
+def probs_of(paths, examples, task="cosmetics", *, marks=True):
     weights, config, vocab = paths
-    checkpoint = load_classic(ClassicFiles(config, vocab, weights), task_by_name(task), 40)
+    checkpoint = load_classic(ClassicFiles(config, vocab, weights, marks=marks), task_by_name(task), 40)
     return softmax(predict_logits(checkpoint, examples), 1.0)
 
 
@@ -116,35 +116,80 @@ def labelled(make_examples, count=30):
     return [[e.text, e.term, e.start, e.end, e.label, "京东", "产品"] for e in make_examples(count)]
 
 
-def test_every_shape_gets_the_models_own_answer(client, files):
+@pytest.mark.parametrize("flag", ["auto", "on", "off"])
+def test_every_shape_gets_the_models_own_answer(models, files, tmp_path, flag):
     spans = [(0, 2), (9, 11), (4, 6)]
-    probs = probs_of(files("cosmetics"), [Example(TEXT, *span) for span in spans])
+    # Rows without offsets came before the marks: of those only --marks on says where they belong.
+    plain_probs = probs_of(files("cosmetics"), [Example(TEXT, 0, 2), Example(TEXT, 4, 6)], marks=flag == "on")
+    probs = probs_of(files("cosmetics"), [Example(TEXT, *span) for span in spans], marks=flag != "off")
+    assert np.abs(plain_probs - probs[[0, 2]]).max() > 1e-3 or flag != "auto"
     labels = [task_by_name("cosmetics").labels[at] for at in probs.argmax(1)]
-    plain = post(client, "predict", [[TEXT, "口红"]]).json()
-    assert plain == [[labels[0], pytest.approx(probs[0].max(), abs=1e-5), [TEXT, "口红"]]]
-    (found,) = [post(client, "predict_truncate", [[TEXT, "口红"]]).json()]
-    assert [row[3] for row in found] == [[0, 2], [9, 11]]
-    assert [row[0] for row in found] == labels[:2]
-    assert found[1][2] == ["口红好，香味不好，_口红_差。", "口红"]
-    for row in (
-        [TEXT, "香味", 4, 6],
-        [TEXT, "香味", 4, 6, "积极"],
-        [TEXT, "香味", 4, 6, "积极", "京东", "气味"],
-    ):
-        ((label, prob, (cut, keyword), place),) = post(client, "predict_truncate", [row]).json()
-        assert (label, keyword, place) == (labels[2], "香味", [4, 6])
-        assert prob == pytest.approx(probs[2].max(), abs=1e-5)
-        assert cut == "口红好，_香味_不好，口红差。"
-    for route in ("predict_macbert", "predict_albert"):
-        ((label, _, row),) = post(client, route, [[TEXT, "香味", "积极"]]).json()
-        assert (label, row) == (labels[2], [TEXT, "香味", "积极"])
+    plain_labels = [task_by_name("cosmetics").labels[at] for at in plain_probs.argmax(1)]
+    made = models("cosmetics", *flags(files("cosmetics"), tmp_path / "t", "--marks", flag))
+    mark = "" if flag == "off" else "_"
+    with TestClient(create_classic_app(made, limits=CLASSIC_LIMITS)) as client:
+        plain = post(client, "predict", [[TEXT, "口红"]]).json()
+        assert plain == [[plain_labels[0], pytest.approx(plain_probs[0].max(), abs=1e-5), [TEXT, "口红"]]]
+        (found,) = [post(client, "predict_truncate", [[TEXT, "口红"]]).json()]
+        assert [row[3] for row in found] == [[0, 2], [9, 11]]
+        assert [row[0] for row in found] == labels[:2]
+        assert found[1][2] == [f"口红好，香味不好，{mark}口红{mark}差。", "口红"]
+        for row in (
+            [TEXT, "香味", 4, 6],
+            [TEXT, "香味", 4, 6, "积极"],
+            [TEXT, "香味", 4, 6, "积极", "京东", "气味"],
+        ):
+            ((label, prob, (cut, keyword), place),) = post(client, "predict_truncate", [row]).json()
+            assert (label, keyword, place) == (labels[2], "香味", [4, 6])
+            assert prob == pytest.approx(probs[2].max(), abs=1e-5)
+            assert cut == f"口红好，{mark}香味{mark}不好，口红差。"
+        for route in ("predict_macbert", "predict_albert"):
+            ((label, prob, row),) = post(client, route, [[TEXT, "香味", "积极"]]).json()
+            assert (label, row) == (plain_labels[1], [TEXT, "香味", "积极"])
+            assert prob == pytest.approx(plain_probs[1].max(), abs=1e-5)
 
 
-WRONG_ROWS = (
-    3, ["x"], [[]], [["a"]], [["a", "b", "c", "d", "e", "f"]], [[1, 2]], [[None, None, None]], {"a": 1},
-    [["口红好", "口红", 1, 3, "积极"]], [["口红好", "口红", "极好"]], [["口红好", "眼影", "积极"]],
-)  # fmt: skip
-WRONG = [b"", b"{", b"[]", b"{}", b"\xff\xfe", *(json.dumps({"data": rows}).encode() for rows in WRONG_ROWS)]
+def test_what_stands_beside_a_checkpoint_decides_for_every_row(models, files, tmp_path, caplog):
+    weights, config, vocab = files("cosmetics")
+    ours = tmp_path / "gs9.pkl"
+    ours.write_bytes(weights.read_bytes())
+    write_card(ours, {"marks": False, "max_seq_length": 40})
+    given = ["--model", ours, config, vocab, "--output_dir", tmp_path / "t"]
+    with caplog.at_level("INFO"), TestClient(
+        create_classic_app(models("cosmetics", *given), limits=CLASSIC_LIMITS)
+    ) as client:  # fmt: skip
+        (found,) = post(client, "predict_truncate", [[TEXT, "香味", 4, 6]]).json()
+    wanted = probs_of(files("cosmetics"), [Example(TEXT, 4, 6)], marks=False)
+    assert found[1] == pytest.approx(wanted.max(), abs=1e-5)
+    assert "read without marks, gs9.json says so" in caplog.text
+
+
+def test_a_keyword_that_does_not_occur_is_answered_as_the_original_did(client, files):
+    weights, config, vocab = files("cosmetics")
+    checkpoint = load_classic(ClassicFiles(config, vocab, weights), task_by_name("cosmetics"), 40)
+    ((label, prob, row),) = post(client, "predict", [[TEXT, "眼影"]]).json()
+    (encoding,) = checkpoint.encoder.encode([Example(TEXT, 0, 0, second="眼影")])
+    tokens = checkpoint.encoder.tokenizer
+    assert [tokens.id_to_token(i) for i in encoding.ids] == ["[CLS]", *_tokens(tokens, TEXT), "[SEP]",
+        *_tokens(tokens, "眼影"), "[SEP]"]  # fmt: skip
+    wanted = softmax(predict_logits(checkpoint, [Example(TEXT, 0, 0, second="眼影")]), 1.0)
+    assert (label, row) == (task_by_name("cosmetics").labels[wanted.argmax()], [TEXT, "眼影"])
+    assert prob == pytest.approx(wanted.max(), abs=1e-5)
+    assert post(client, "predict_truncate", [[TEXT, "眼影"]]).json() == []
+
+
+def _tokens(tokenizer, text):
+    return tokenizer.encode(text, add_special_tokens=False).tokens
+
+
+WRONG = [
+    b"",
+    b"{",
+    b"[]",
+    b"{}",
+    b"\xff\xfe",
+    *(json.dumps({"data": rows}).encode() for rows in (3, {"a": 1})),
+]
 
 
 @pytest.mark.parametrize("route", [*PREDICT, "train", "train_truncate"])
@@ -183,8 +228,9 @@ def test_each_route_asks_its_own_model(models, files, tmp_path, make_model):
         }
         found["predict"] = post(client, "predict", [row[:2]]).json()[0][1]
     example = [Example(TEXT, 4, 6)]
-    assert found["predict"] == pytest.approx(probs_of(files("cosmetics"), example).max(), abs=1e-5)
-    wanted = probs_of((other, config, vocab), example).max()
+    unmarked = probs_of(files("cosmetics"), example, marks=False).max()
+    assert found["predict"] == pytest.approx(unmarked, abs=1e-5)
+    wanted = probs_of((other, config, vocab), example, marks=False).max()
     assert found["predict_macbert"] == pytest.approx(wanted, abs=1e-5)
     assert found["predict_albert"] == pytest.approx(wanted, abs=1e-5)
     assert found["predict"] != pytest.approx(wanted, abs=1e-3)

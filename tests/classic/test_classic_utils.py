@@ -113,7 +113,7 @@ def exports(tmp_path):
 
 def test_exports_become_train_and_dev(tool, exports, tmp_path):
     out = tmp_path / "newcos"
-    code, said, _ = tool("convert_label_studio_data", exports, "--out", out)
+    code, said, _ = tool("convert_label_studio_data", exports, "--out", out, "--task_name", "cosmetics")
     found = sides(out)
     assert code == 0
     assert set(found) == {"train", "dev"}
@@ -132,6 +132,26 @@ def test_exports_become_train_and_dev(tool, exports, tmp_path):
     assert set(manifest["labels"]) == {"train", "dev"}
     assert sum(manifest["labels"]["dev"].values()) == len(found["dev"])
     assert manifest["labels"]["dev"] == dict(Counter(row[4] for row in found["dev"]))
+
+
+def test_newcos_has_three_columns_cut_at_25_characters(tool, tmp_path):
+    texts = [
+        (f"{text}{chr(0x4E00 + n) * 30}口红{chr(0x5E00 + n) * 30}", n) for n, (text, *_) in
+        enumerate(reviews(40, 1))
+    ]  # fmt: skip
+    made = [(text, len(text) - 32, len(text) - 30, LABELS[n % 3], "京东") for text, n in texts]
+    write(tmp_path / "e.json", [ls_task(review, n) for n, review in enumerate(made)])
+    assert tool("convert_label_studio_data", tmp_path / "e.json", "--out", tmp_path / "o")[0] == 0
+    found = sides(tmp_path / "o")
+    rows = [row for side in found.values() for row in side]
+    wanted = sorted([text[start - 25 : end + 25], "口红", label] for text, start, end, label, _ in made)
+    assert sorted(rows) == wanted
+    assert not (tmp_path / "o" / "manifest.json").exists()  # attar's own verbs want seven columns
+    from original.data import source_of
+    from original.marks import shape_of
+    from original.tasks import TASKS
+
+    assert shape_of(source_of(tmp_path / "o", TASKS["newcos"], "train", "train")) == "three columns"
 
 
 def test_a_folder_is_the_same_again_and_other_with_another_seed(tool, exports, tmp_path):
@@ -155,7 +175,7 @@ def test_three_splits_and_weibo_beside_them(tool, exports, tmp_path):
     assert code == 0
     assert set(found) == {"train", "dev", "test"}
     assert f"测试集{len(found['test'])}" in said
-    extra = {"".join(row["content"]) for row in weibo}
+    extra = {"".join(row["content"]) for row in weibo}  # shorter than 25 characters on either side
     assert extra <= {row[0] for row in found["train"]}
     assert not extra & {row[0] for row in found["dev"] + found["test"]}
 
@@ -184,8 +204,9 @@ def test_annotators_who_disagree(tool, tmp_path, policy, kept):
     export.append(ls_task(disputed, 99, answers=["积极", "消极", "积极"]))
     write(tmp_path / "e.json", export)
     code, *_ = tool(
-        "convert_label_studio_data", tmp_path / "e.json", "--disagreement", policy, "--out", tmp_path / "o"
-    )
+        "convert_label_studio_data", tmp_path / "e.json", "--disagreement", policy, "--out", tmp_path / "o",
+        "--task_name", "cosmetics",
+    )  # fmt: skip
     assert code == 0
     found = sides(tmp_path / "o")
     rows = {row[4]: (row[7:] or [1.0])[0] for row in found["train"] if row[0] == disputed[0]}
@@ -287,6 +308,71 @@ def test_both_collections_from_a_real_server(tool, mongo, tmp_path):
     labels = {row[0]: row[4] for side in parts_found.values() for row in side}
     yes = {text: "是" if n % 2 == 0 and n % 4 else "否" for n, (text, *_) in enumerate(reviews(80, 11))}
     assert labels == yes
+
+
+def test_an_empty_or_misspelt_collection_or_query_is_named(tool, mongo, tmp_path):
+    from mongo_server import test_database
+
+    document = {"content": "口红好", "aspect": [{"aspectTerm": "口红", "start": 0, "end": 2, "sScore": 2}]}
+    with test_database(mongo) as (uri, database):
+        database["as_corpus"].insert_one(document)
+        database["label_corpus"].insert_one(dict(document, _id=1))
+        out = ("--out", tmp_path / "o")
+        misspelt = tool("get_data_from_mongo", "--uri", uri("as_corpsu"), *out)
+        query = tool("get_data_from_mongo", "--uri", uri("as_corpus"), "--query", '{"brand": "香"}', *out)
+        elsewhere = uri("as_corpus").replace(f"/{database.name}/", "/ai_corpus/")
+        nowhere = tool("get_data_from_mongo", "--uri", elsewhere, *out)
+        name = database.name
+    assert (misspelt[0], query[0], nowhere[0]) == (2, 2, 2)
+    for said in (misspelt, query, nowhere):
+        assert len(said[2].strip().splitlines()) == 1
+    assert f"database {name!r}, collection 'as_corpsu': no document (query {{}})" in misspelt[2]
+    # This server makes a collection of every name that it is asked about; MongoDB does not.
+    listed = misspelt[2].replace("as_corpsu, ", "")
+    assert "collections of the database: as_corpus, label_corpus; did you mean 'as_corpus'?" in listed
+    wanted = f"database {name!r}, collection 'as_corpus': none of its 1 documents matches the query "
+    assert f'{wanted}{{"brand": "香"}}' in query[2]
+    assert "database 'ai_corpus', collection 'as_corpus': no document (query {})" in nowhere[2]
+
+
+def test_components_without_a_usable_label_say_what_stood_there(tool, mongo, tmp_path):
+    from mongo_server import test_database
+
+    def parts(labels):
+        for number, (text, start, end, *_) in enumerate(reviews(len(labels), 21)):
+            aspect = {"aspectTerm": "口红", "start": start, "end": end, "bratLabel": labels[number]}
+            yield {"content": text, "aspect": [aspect]}
+
+    flags = ("--task_name", "components", "--out", tmp_path / "o")
+    with test_database(mongo) as (uri, database):
+        database["label_corpus"].insert_many(parts(["yes", "yes", "maybe", None, "好" * 30]))
+        none = tool("get_data_from_mongo", "--uri", uri("label_corpus"), *flags)
+        database["more"].insert_many(parts(["T", "F"] * 30 + ["maybe"]))
+        some = tool("get_data_from_mongo", "--uri", uri("more"), *flags)
+    assert (none[0], len(none[2].strip().splitlines())) == (2, 1)
+    assert "none of 5 rows can be used" in none[2]
+    assert "Labels that stood there: yes 2, maybe 1, (none) 1, (something longer) 1" in none[2]
+    assert some[0] == 0
+    assert "无法识别的标签: maybe 1" in some[1]
+
+
+def test_newcos_from_a_server_is_as_its_own_format_is(tool, mongo, tmp_path):
+    from mongo_server import test_database
+
+    long = "很长的评论" * 10
+    documents = [
+        {"content": f"{long}{text}{long}", "source": "天猫",
+         "aspect": [{"aspectTerm": "口红", "start": s + 50, "end": e + 50, "sScore": number % 3}]}
+        for number, (text, s, e, *_) in enumerate(reviews(60, 22))
+    ]  # fmt: skip
+    with test_database(mongo) as (uri, database):
+        database["as_corpus"].insert_many(documents)
+        flags = ("--task_name", "newcos", "--out", tmp_path / "o")
+        assert tool("get_data_from_mongo", "--uri", uri("as_corpus"), *flags)[0] == 0
+    rows = [row for side in sides(tmp_path / "o").values() for row in side]
+    whole = {d["content"][37:89]: LABELS[d["aspect"][0]["sScore"]] for d in documents}
+    assert {text: label for text, _, label in rows} == whole
+    assert {keyword for _, keyword, _ in rows} == {"口红"}
 
 
 # --- Excel
@@ -618,3 +704,45 @@ def test_a_tool_runs_from_anywhere(tmp_path):
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "which MongoDB? give --host (and --port), --uri, or set MONGODB_URI\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "huggingface", "modelscope"),
+    [
+        ("mac_bert", "hfl/chinese-macbert-base", "dienstag/chinese-macbert-base"),
+        (
+            "electra",
+            "hfl/chinese-electra-180g-base-discriminator",
+            "dienstag/chinese-electra-180g-base-discriminator",
+        ),
+        ("bert", "bert-base-chinese", "AI-ModelScope/bert-base-chinese"),
+        ("albert", "voidful/albert_chinese_large", None),
+    ],
+)
+def test_each_hub_has_its_own_names(tool, monkeypatch, tmp_path, script, huggingface, modelscope):
+    from original import encoder_folders
+
+    asked = []
+    monkeypatch.setattr(encoder_folders, "fetch_encoder", lambda *given: asked.append(given) or tmp_path)
+    monkeypatch.setattr(encoder_folders, "write_encoder_folder", lambda *_: None)
+    assert tool(f"download_{script}")[0] == 0
+    assert asked.pop()[:2] == (huggingface, "huggingface")
+    code, _, err = tool(f"download_{script}", "--hub", "modelscope")
+    if modelscope is None:
+        assert (code, asked) == (2, [])
+        assert f"{huggingface}: not known to be on ModelScope" in err
+    else:
+        assert asked.pop()[:2] == (modelscope, "modelscope")
+    assert tool(f"download_{script}", "--hub", "modelscope", "--model", "me/mine")[0] == 0
+    assert asked.pop()[:2] == ("me/mine", "modelscope")
+
+
+@pytest.mark.parametrize("script", ["main.trainer.py", "api_absa.py", "utils/get_data_from_mongo.py"])
+def test_what_is_not_installed_is_one_line(script):
+    # Without its site packages a Python sees neither this project nor what it needs.
+    bare = [sys.executable, "-E", "-S", str(CLASSIC / script)]
+    done = subprocess.run(bare, capture_output=True, text=True, check=False, cwd=CLASSIC)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "not installed: attar" in done.stderr
+    assert "pip install '.[" in done.stderr

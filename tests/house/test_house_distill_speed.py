@@ -70,12 +70,12 @@ def test_a_lap_ends_when_its_last_step_is_done(bench):
 
 def test_the_command_is_that_of_the_readme(bench, tmp_path):
     args = bench("distilling.sides").arguments(tmp_path, tmp_path / "out")
-    settings = bench("original.translate").to_recipe(args, []).distill
+    settings = bench("original.translate").to_recipe(args, [], marks=True).distill
     assert [match.preset for match in settings.matches] == ["L4t_hidden_mse", "L4_hidden_smmd"]
     assert (settings.temperature, settings.batch_size, settings.precision) == (8, 24, "fp32")
     assert (settings.cache, args.max_seq_length) == ("none", 70)
     cached = bench("distilling.sides").arguments(tmp_path, tmp_path / "out", "--teacher_cached")
-    assert bench("original.translate").to_recipe(cached, []).distill.cache == "features"
+    assert bench("original.translate").to_recipe(cached, [], marks=True).distill.cache == "features"
     script = (ROOT / "classic" / "run_distill_T4tiny.sh").read_text("utf-8")
     for flag in bench("distilling.files").readme_command(tmp_path, tmp_path):
         assert not flag.startswith("--") or flag in script

@@ -23,7 +23,7 @@ from attar.models.classic_checkpoint import (
     save_classic,
     start_encoder,
 )
-from attar.models.classic_files import ClassicFiles, classic_labels, classic_task
+from attar.models.classic_files import ClassicFiles, classic_labels, read_card, write_card
 from attar.models.classic_weights import read_weights, write_weights
 from attar.scoring.session import OnnxModel
 from attar.task import Task, task_by_name
@@ -98,20 +98,22 @@ def equal(ours, theirs):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_logits_are_those_of_the_file_all_the_way(tmp_path, original, make_examples, kind):
+@pytest.mark.parametrize("style", ["pair", "marked_pair"])
+def test_logits_are_those_of_the_file_all_the_way(tmp_path, original, make_examples, kind, style):
     made, examples = original(kind), make_examples(30)
-    loaded = load_classic(made.files(), COSMETICS, MAX_TOKENS)
+    files = made.files(marks=style == "marked_pair")
+    loaded = load_classic(files, COSMETICS, MAX_TOKENS)
     wanted = made.logits(loaded, examples)
     assert np.abs(wanted).max() > 0.1
     np.testing.assert_allclose(predict_logits(loaded, examples), wanted, rtol=0, atol=1e-5)
-    folder = convert_classic(made.files(), COSMETICS, MAX_TOKENS, tmp_path / "converted")
+    folder = convert_classic(files, COSMETICS, MAX_TOKENS, tmp_path / "converted")
     converted = load_checkpoint(folder)
     np.testing.assert_array_equal(predict_logits(converted, examples), predict_logits(loaded, examples))
     assert converted.notes == {
         "role": "classic", "weights": "gs3024.pkl", "architecture": kind.split("-")[0]
     }  # fmt: skip
     spec = converted.encoder.spec
-    assert (spec.reads, spec.style, spec.max_tokens, spec.token_types) == ("cls", "marked_pair", 24, True)
+    assert (spec.reads, spec.style, spec.max_tokens, spec.token_types) == ("cls", style, 24, True)
     graph = OnnxModel(
         build_graph(read_classifier(converted.model), spec).SerializeToString(), pad=0, spec=spec
     )
@@ -197,15 +199,41 @@ def test_another_order_of_labels_can_be_named(original, make_examples, kind, tmp
     assert classic_labels(Task("components", ("a", "b", "c"))) == ("a", "b", "c")
 
 
-def test_newcos_had_no_marks(original, make_examples):
-    made, (example,) = original("bert", NEWCOS), make_examples(1)
-    loaded = load_classic(made.files(), NEWCOS, MAX_TOKENS)
-    assert loaded.task == classic_task(NEWCOS) != NEWCOS
-    assert (loaded.encoder.spec.style, loaded.encoder.spec.window_chars) == ("pair", 25)
-    mark = loaded.encoder.tokenizer.token_to_id("_")
-    assert mark not in loaded.encoder.encode([example])[0].ids
-    marked = load_classic(original("bert").files(), COSMETICS, MAX_TOKENS)
-    assert (marked.encoder.encode([example])[0].ids == mark).sum() == 2
+@pytest.mark.parametrize("task", [COSMETICS, NEWCOS, COMPONENTS], ids=lambda task: task.name)
+def test_marks_are_a_matter_of_the_file_beside_and_of_the_flag(original, make_examples, caplog, task):
+    (example,) = make_examples(1, task=task)
+
+    def num_marks(**settings):
+        caplog.clear()
+        loaded = load_classic(made.files(**settings), task, MAX_TOKENS)
+        mark = loaded.encoder.tokenizer.token_to_id("_")
+        assert loaded.encoder.spec.window_chars == task.window_chars
+        return (loaded.encoder.encode([example])[0].ids == mark).sum()
+
+    made = original("bert", task)
+    assert num_marks() == 0
+    assert "because no gs3024.json beside it says otherwise" in caplog.text
+    assert num_marks(marks=True) == 2
+    write_card(made.files().weights, {"marks": True, "lower_case": False})
+    assert num_marks() == 2
+    assert not caplog.records
+    assert num_marks(marks=False) == 0
+    assert not made.files().resolved(task).lower_case
+    assert made.files(lower_case=True).resolved(task).lower_case
+
+
+def test_a_file_beside_that_says_something_else(original):
+    files = original().files()
+    beside = files.weights.with_name("gs3024.json")
+    beside.write_text('{"epochs": 3}', "utf-8")
+    assert read_card(files.weights) is None
+    beside.write_text('{"marks": "no"}', "utf-8")
+    assert 'gs3024.json: marks is "no"; expected true or false' in refused(
+        load_classic, files, COSMETICS, MAX_TOKENS
+    )
+    beside.write_text("{", "utf-8")
+    assert "cannot be read as JSON" in refused(load_classic, files, COSMETICS, MAX_TOKENS)
+    assert load_classic(original("bert").files(marks=False), COSMETICS, MAX_TOKENS)
 
 
 def old_names(weights, prefix="module."):
@@ -474,7 +502,7 @@ def test_an_encoder_needs_all_of_its_weights(original, tmp_path):
 
 
 def test_the_command_line_exports_a_classic_checkpoint(
-    tmp_path, original, make_rows, make_examples, attar_main, one_line
+    tmp_path, original, make_rows, make_examples, attar_main, one_line, caplog
 ):
     from attar import load
 
@@ -503,6 +531,18 @@ def test_the_command_line_exports_a_classic_checkpoint(
         [e.text for e in examples], [e.term for e in examples], [(e.start, e.end) for e in examples]
     )
     assert np.mean([COSMETICS.labels[w] == f.label for w, f in zip(wanted, found, strict=True)]) > 0.8
+    assert card["input"]["style"] == "pair"  # nothing beside the weights said otherwise
+    assert "gs3024.pkl: read without marks around the term, because" in caplog.text
+    # What is written beside it later rebuilds the artifact; the flag has the last word.
+    write_card(files.weights, {"marks": True})
+    for flags, style in (
+        ([], "marked_pair"),
+        (["--marks", "off"], "pair"),
+        (["--marks", "on"], "marked_pair"),
+    ):
+        assert attar_main(*call, "--task", "cosmetics", *loose, *flags)[0] == 0
+        card = json.loads((tmp_path / "artifact" / "attar.json").read_text("utf-8"))
+        assert card["input"]["style"] == style
     for left_out, said in (
         (["--classic", files.weights], "name either a checkpoint folder or --classic"),
         (["--vocab", files.vocab], "add --config and --vocab"),

@@ -224,10 +224,23 @@ def test_a_count_that_does_not_fit_is_an_error_and_the_partial_stays(small, tmp_
     assert not (tmp_path / "documents.jsonl").exists()
 
 
-def test_an_empty_collection_is_an_empty_file(database, tmp_path):
-    path = fetch_documents(SourceRecipe(path=database[0]("empty_one")), tmp_path)
-    assert len(path.read_text("utf-8").splitlines()) == 1
-    assert list(read_documents(path, SourceRecipe(path=str(path)))) == []
+def test_an_empty_collection_and_a_query_without_matches_are_named(database, tmp_path):
+    uri, stored = database
+    stored.full_one.insert_one({"_id": "a", "text": "好"})
+    with pytest.raises(DataError, match=r"collection 'empty_one': no document \(query \{\}\); .*full_one"):
+        fetch_documents(SourceRecipe(path=uri("empty_one")), tmp_path)
+    query = {"text": "差"}
+    with pytest.raises(DataError, match=r"none of its 1 documents matches the query .*差"):
+        fetch_documents(SourceRecipe(path=uri("full_one"), query=query), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_database_that_is_not_there_names_those_that_are(monkeypatch):
+    monkeypatch.setattr(mongodb, "names_there", lambda _: ([], ["admin", "ai-corpus"]))
+    address = mongo.mongo_address("mongodb://h/ai_corpus/as_corpus")
+    said = str(mongodb._nothing_there(address, {}))
+    assert "database 'ai_corpus', collection 'as_corpus'" in said
+    assert said.endswith("collections of the database: none; databases of the server: admin, ai-corpus")
 
 
 def test_columns_are_fetched_whole_and_read_by_their_paths(database, tmp_path):

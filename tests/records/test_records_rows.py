@@ -22,6 +22,18 @@ def test_both_widths_are_read_with_the_line_of_each_row(tmp_path):
     assert narrow == Record("泵坏", "泵", None, None, "消极", {}, f"{file}:4")
 
 
+@pytest.mark.parametrize("count", [1, 2, 30])
+def test_a_list_on_one_line_is_named_by_index(tmp_path, count):
+    file = tmp_path / "train.json"
+    rows = [["香味好", "香味", "积极"], [1]] * count
+    file.write_text(json.dumps(rows[:count]), "utf-8")
+    assert [row.where for row in read_rows(file)] == [f"{file}[{index}]" for index in range(count)]
+    # One row a line, as attar writes them, is named by line; so is a first row beside the bracket.
+    for start, first in (("[\n", 2), ("[", 1)):
+        file.write_text(start + ",\n".join(map(json.dumps, rows[: count + 1])) + "]", "utf-8")
+        assert [row.where for row in read_rows(file)] == [f"{file}:{first + n}" for n in range(count + 1)]
+
+
 def test_other_rows_are_rejected_one_by_one(tmp_path):
     file = tmp_path / "train.json"
     rows = [

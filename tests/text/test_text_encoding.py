@@ -139,6 +139,31 @@ def test_window_chars_cut_before_the_clauses(tiny_tokenizer):
     assert shown(tiny_tokenizer, encoding.ids) == "[CLS]不好口红差香[SEP]口红[SEP]"
 
 
+def test_a_pair_that_fits_is_read_as_a_whole(tiny_tokenizer):
+    encoder = encoder_of(tiny_tokenizer, "pair", 24)
+    example = Example("abtest01", 2, 4)  # letters on either side of the term
+    (encoding,) = encoder.encode([example])
+    whole = tiny_tokenizer.encode("abtest01", "te")  # as a BERT tokenizer reads two sentences
+    assert encoding.ids.tolist() == whole.ids
+    assert encoder.window(example) == (0, 8)
+    tokenizer = tiny_tokenizer
+    apart = [ids_of(tokenizer, "ab"), ids_of(tokenizer, "te"), ids_of(tokenizer, "st01")]
+    (marked,) = encoder_of(tokenizer, "marked_pair", 24).encode([example])
+    assert sum(map(len, apart)) == marked.second - 4
+    assert sum(map(len, apart)) != encoding.second - 2
+
+
+@given(TEXTS, TEXTS.filter(bool), st.sampled_from(["pair", "marked_pair"]), st.integers(8, 40))
+def test_a_term_without_a_place_is_a_second_sentence(tiny_tokenizer, text, term, style, max_tokens):
+    placed = Example("好口红，香", 1, 3)
+    encoder = encoder_of(tiny_tokenizer, style, max_tokens)
+    wanted = encoder_of(tiny_tokenizer, "sentence_pair", max_tokens)
+    found = encoder.encode([placed, Example(text, 0, 0, second=term), placed])
+    (alone,) = wanted.encode([Example(text, 0, 0, second=term)])
+    assert (found[1].ids.tolist(), found[1].second) == (alone.ids.tolist(), alone.second)
+    assert found[0].ids.tolist() == found[2].ids.tolist() == encoder.encode([placed])[0].ids.tolist()
+
+
 def test_pair_has_no_marks_and_the_term_twice(tiny_tokenizer):
     (encoding,) = encoder_of(tiny_tokenizer, "pair").encode([Example("好口红，香", 1, 3)])
     assert shown(tiny_tokenizer, encoding.ids) == "[CLS]好口红，香[SEP]口红[SEP]"

@@ -14,11 +14,12 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal, NamedTuple, get_args
-
-import torch
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from attar.errors import RecipeError
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = [
     "EQUAL_WIDTHS",

@@ -17,9 +17,15 @@ from tokenizers import Tokenizer
 from tokenizers.implementations import BertWordPieceTokenizer
 
 from attar.errors import CheckpointError, RecipeError
-from attar.files import read_json
 from attar.models.checkpoint import Checkpoint, save_checkpoint
-from attar.models.classic_files import Architecture, ClassicFiles, classic_labels, classic_task
+from attar.models.classic_files import (
+    Architecture,
+    ClassicFiles,
+    classic_labels,
+    classic_task,
+    read_config,
+    read_vocab,
+)
 from attar.models.classic_weights import (
     architecture_of,
     fill_model,
@@ -41,9 +47,9 @@ __all__ = [
     "start_encoder",
 ]
 
-_SHAPE = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 _SETTINGS = (
-    *_SHAPE, "hidden_act", "hidden_dropout_prob", "attention_probs_dropout_prob",
+    "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+    "hidden_act", "hidden_dropout_prob", "attention_probs_dropout_prob",
     "max_position_embeddings", "type_vocab_size", "initializer_range",
 )  # fmt: skip
 _OWN_SETTINGS: Mapping[Architecture, tuple[str, ...]] = {
@@ -54,14 +60,14 @@ _OWN_SETTINGS: Mapping[Architecture, tuple[str, ...]] = {
         "embedding_size", "layer_norm_eps", "num_hidden_groups", "inner_group_num", "classifier_dropout_prob",
     ),
 }  # fmt: skip
-_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def build_classic(files: ClassicFiles, task: Task, max_tokens: int) -> Checkpoint:
     """A model of a classic config with random weights, and its input.
 
     Args:
-        files: ``weights`` is not read; ``architecture`` None means BERT.
+        files: ``weights`` is not read; ``architecture`` None means BERT, ``marks`` None marks the
+            term, ``lower_case`` None lower-cases.
         task: What its logits mean, in the order of ours.
         max_tokens: Longest input, special tokens included.
 
@@ -69,8 +75,8 @@ def build_classic(files: ClassicFiles, task: Task, max_tokens: int) -> Checkpoin
         CheckpointError: The config or the vocabulary cannot be used.
         RecipeError: The model has no ``max_tokens`` positions.
     """
-    task = classic_task(task)
-    tokenizer = _read_vocab(files)
+    task = classic_task(task, marks=files.marks is not False)
+    tokenizer = _tokenizer(files)
     model = _fresh_model(files, files.architecture or "bert", len(task.labels))
     config = model.config
     if max_tokens > config.max_position_embeddings:
@@ -102,6 +108,7 @@ def load_classic(files: ClassicFiles, task: Task, max_tokens: int) -> Checkpoint
             are pickled together with code.
         RecipeError: The labels are not the task's, or the model has no ``max_tokens`` positions.
     """
+    files = files.resolved(task)
     assert files.weights is not None, "the caller names the weights"
     theirs = classic_labels(task, files.labels)
     weights = read_weights(files.weights)
@@ -189,15 +196,7 @@ def start_encoder(checkpoint: Checkpoint, path: Path, *, embeddings_only: bool =
 def _fresh_model(files: ClassicFiles, architecture: Architecture, num_labels: int) -> PreTrainedModel:
     import transformers
 
-    try:
-        given = read_json(files.config)
-    except OSError as error:
-        raise CheckpointError(f"{files.config}: cannot read the config ({error.strerror})") from error
-    except ValueError as error:
-        raise CheckpointError(f"{files.config}: not valid JSON: {error}") from error
-    missing = [name for name in _SHAPE if not isinstance(given, dict) or name not in given]
-    if missing:
-        raise CheckpointError(f"{files.config}: no model config, it lacks {', '.join(missing)}")
+    given = read_config(files.config)
     known = {name: given[name] for name in (*_SETTINGS, *_OWN_SETTINGS[architecture]) if name in given}
     kind = architecture.capitalize()
     try:
@@ -208,16 +207,6 @@ def _fresh_model(files: ClassicFiles, architecture: Architecture, num_labels: in
         raise CheckpointError(f"{files.config}: not a config of {architecture}: {first_line}") from error
 
 
-def _read_vocab(files: ClassicFiles) -> Tokenizer:
-    try:
-        tokens = files.vocab.read_text("utf-8").removesuffix("\n").split("\n")
-    except OSError as error:
-        raise CheckpointError(f"{files.vocab}: cannot read the vocabulary ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{files.vocab}: not UTF-8: {error.reason} at byte {error.start}") from error
-    vocab = {token.strip(): number for number, token in enumerate(tokens)}
-    missing = [token for token in _SPECIAL if token not in vocab]
-    if missing:
-        raise CheckpointError(f"{files.vocab}: no vocabulary of BERT's, it lacks {', '.join(missing)}")
-    made = BertWordPieceTokenizer(vocab, lowercase=files.lower_case)
+def _tokenizer(files: ClassicFiles) -> Tokenizer:
+    made = BertWordPieceTokenizer(read_vocab(files.vocab), lowercase=files.lower_case is not False)
     return Tokenizer.from_str(made.to_str())

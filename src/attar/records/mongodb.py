@@ -7,15 +7,16 @@ fetch goes on after its last ``_id``; so the bytes are the same however often it
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from attar.errors import DataError
-from attar.mongo import MongoAddress, count, documents, mongo_address
+from attar.mongo import MongoAddress, count, documents, mongo_address, names_there
 from attar.progress import progress_bar
 from attar.recipe import SourceRecipe
 from attar.records.lines import numbered_lines
@@ -55,8 +56,8 @@ def fetch_documents(source: SourceRecipe, folder: Path) -> Path:
         ``folder/documents.jsonl``.
 
     Raises:
-        DataError: The server refuses or does not answer, or another number of documents came than
-            the server counts.
+        DataError: The server refuses or does not answer, no document matches, or another number of
+            documents came than the server counts.
     """
     address = mongo_address(source.path)
     fields = _fields(source)
@@ -64,9 +65,11 @@ def fetch_documents(source: SourceRecipe, folder: Path) -> Path:
     whole, partial = folder / "documents.jsonl", folder / "documents.partial.jsonl"
     if _first_line(whole) == header:
         return whole
+    total = count(address, source.query)
+    if not total:
+        raise _nothing_there(address, source.query)
     folder.mkdir(parents=True, exist_ok=True)
     begun = _begun(partial, header)
-    total = count(address, source.query)
     found = documents(address, query=source.query, fields=fields, after=begun.last_id, page_size=_PAGE)
     with partial.open("r+b" if begun.num_bytes else "wb") as stream:
         stream.truncate(begun.num_bytes)
@@ -81,6 +84,26 @@ def fetch_documents(source: SourceRecipe, folder: Path) -> Path:
     _check_count(address, num_documents, count(address, source.query), partial)
     partial.replace(whole)
     return whole
+
+
+def _nothing_there(address: MongoAddress, query: Mapping[str, Any]) -> DataError:
+    """What was asked that no document answers, and what there is."""
+    place = f"{address.shown}: database {address.database!r}, collection {address.collection!r}"
+    asked = json.dumps(query, ensure_ascii=False, default=str)
+    num_all = count(address, {}) if query else 0
+    if num_all:
+        return DataError(
+            f"{place}: none of its {num_all} documents matches the query {asked}; check its fields"
+        )
+    collections, databases = names_there(address)
+    others = [name for name in collections if name != address.collection]
+    near = difflib.get_close_matches(address.collection, others, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    elsewhere = "" if collections else f"; databases of the server: {', '.join(databases) or 'none'}"
+    return DataError(
+        f"{place}: no document (query {asked}); collections of the database: "
+        f"{', '.join(collections) or 'none'}{elsewhere}{hint}"
+    )
 
 
 def read_documents(path: Path, source: SourceRecipe) -> Iterator[Record | Rejection]:

@@ -20,7 +20,8 @@ class Record:
         end: Offset one past the term's last code point, or None.
         label: The label as the source spells it, or None.
         meta: What else came with it (channel, wordtype, ...).
-        where: ``file:line`` (``file:row`` in Parquet and Excel) counted from 1, or ``source#id``.
+        where: ``file:line`` (``file:row`` in Parquet and Excel) counted from 1, ``file[index]`` in a
+            JSON list on one line, or ``source#id``.
         annotator: Who gave the label, "" where the source does not say.
         split: The split that its source is meant for, "" where the project decides.
         weight: How much it counts in training; below 1 where annotators disagreed.

@@ -7,6 +7,7 @@ later if the term occurs once.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from attar.records.record import Record
 from attar.records.values import as_label, as_meta, as_offset
 from attar.task import Example
 
-__all__ = ["example_row", "read_rows", "write_rows"]
+__all__ = ["example_row", "numbered_rows", "read_rows", "write_rows"]
 
 _FORMS = "expected [text, term, start, end, label, channel, wordtype] or [text, term, label]"
 
@@ -27,13 +28,31 @@ def read_rows(path: Path) -> Iterator[Record | Rejection]:
     """Read a JSON list of rows; a row of another form is rejected.
 
     Yields:
-        One Record or Rejection a row.
+        One Record or Rejection a row; ``where`` is as in ``numbered_rows``.
 
     Raises:
         DataError: The file cannot be read, is not UTF-8 or not a JSON list.
     """
-    for number, row in list_items(path, "rows", _FORMS):
-        yield _read_row(row, f"{path}:{number}")
+    for where, row in numbered_rows(path):
+        yield _read_row(row, where)
+
+
+def numbered_rows(path: Path) -> Iterator[tuple[str, object]]:
+    """The items of a JSON list of rows as they are, each with its place.
+
+    Yields:
+        (``file:line``, row); where the whole list stands on one line (``file[index]``, row), the index
+        from 0.
+
+    Raises:
+        DataError: The file cannot be read, is not UTF-8 or not a JSON list.
+    """
+    items = list_items(path, "rows", _FORMS)
+    first = list(itertools.islice(items, 2))
+    # With one row to a line, the second does not stand on the first line.
+    on_one_line = bool(first) and first[-1][0] == 1
+    for index, (line, row) in enumerate(itertools.chain(first, items)):
+        yield (f"{path}[{index}]" if on_one_line else f"{path}:{line}"), row
 
 
 def write_rows(path: Path, examples: Iterable[Example]) -> None:

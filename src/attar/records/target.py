@@ -20,15 +20,15 @@ PLACE = "$T$"
 _Group = list[tuple[int, str]]
 
 
-def read_target(path: Path) -> Iterator[Record | Rejection]:
+def read_target(path: Path, *, fill_all: bool = True) -> Iterator[Record | Rejection]:
     """Read a file of three-line examples.
 
-    Where ``$T$`` stands more than once in a text, all of them are filled and the first one is
-    meant. An example without any, or that the next one or the end of the file cuts short, is
-    rejected.
+    Where ``$T$`` stands more than once in a text, the first one is meant and all of them are filled.
+    An example without any, or that the next one or the end of the file cuts short, is rejected.
 
     Args:
         path: A UTF-8 file.
+        fill_all: False fills the first ``$T$`` alone, as the original system did.
 
     Yields:
         One Record or Rejection an example; ``where`` is the line of its text.
@@ -46,16 +46,17 @@ def read_target(path: Path) -> Iterator[Record | Rejection]:
             group = []
         group.append((number, line))
         if len(group) == 3:
-            yield _record(path, group) if PLACE in group[0][1] else _rejected(path, group)
+            is_whole = PLACE in group[0][1]
+            yield _record(path, group, -1 if fill_all else 1) if is_whole else _rejected(path, group)
             group = []
     if group:
         yield _rejected(path, group)
 
 
-def _record(path: Path, group: _Group) -> Record:
+def _record(path: Path, group: _Group, count: int) -> Record:
     (number, marked), (_, term), (_, label) = group
     start = marked.index(PLACE)
-    text = marked.replace(PLACE, term)
+    text = marked.replace(PLACE, term, count)
     return Record(text, term, start, start + len(term), label or None, where=f"{path}:{number}")
 
 

@@ -14,8 +14,9 @@ route                            rows                        reply
 /api/train_truncate              5, 7                        "Done" when it is trained
 ================================ =========================== =================================
 
-What the original did with a wrong row (500, or the whole text instead of a window) is a 400 here
-that names the row. A request for the newest checkpoint leaves the served model as it is.
+A wrong row has its place in the reply, with a reason instead of a label (the original gave a 500, or
+read the whole text instead of a window); training leaves it out. 400 is for a body that is no JSON, or
+whose data is no list. A request for the newest checkpoint leaves the served model as it is.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -83,7 +85,8 @@ class ClassicModels:
 
 def model_of(predictor: Predictor) -> ClassicModel:
     """An artifact as a model of the classic routes."""
-    return ClassicModel(predictor.predict_probs, predictor.window, predictor.artifact.version)
+    marks = predictor.task.style == "marked_pair"
+    return ClassicModel(predictor.predict_probs, predictor.window, predictor.artifact.version, marks)
 
 
 def classic_router(models: ClassicModels, service: Service) -> APIRouter:
@@ -108,7 +111,7 @@ def classic_router(models: ClassicModels, service: Service) -> APIRouter:
             asked = read(value)
             return _reply(find(), models.task, asked, name)
 
-        route(f"/{name}", lambda request: service.on_body(request, work))
+        route(f"/{name}", lambda request: service.on_body(request, work, any_text=True))
 
     def named(name: str) -> Callable[[], ClassicModel]:
         find = models.named.get(name, lambda: None)
@@ -116,8 +119,8 @@ def classic_router(models: ClassicModels, service: Service) -> APIRouter:
 
     def train(sizes: tuple[int, ...], name: str) -> None:
         async def reply(request: Request) -> Reply:
-            asked = await service.on_body(request, lambda value: reader.labelled(value, sizes))
-            await training.run([one.example for one in asked])
+            asked = await service.on_body(request, lambda value: reader.labelled(value, sizes), any_text=True)
+            await training.run(asked, name)
             return reply_of("Done", num_rows=len(asked))
 
         route(f"/{name}", reply)
@@ -143,14 +146,20 @@ class _Training:
         self._train = train
         self._lock = threading.Lock()
 
-    async def run(self, examples: Sequence[Example]) -> None:
+    async def run(self, asked: Sequence[Asked], name: str) -> None:
         train = self._train
         if train is None:
             raise Problem(404, "no_training", "this service only scores; it was started without a trainer")
+        examples = [one.example for one in asked if one.problem is None]
+        problems = [(index, one.problem) for index, one in enumerate(asked) if one.problem is not None]
+        for reason, count in Counter(reason for _, reason in problems).most_common():
+            _LOG.warning("%s: %d of %d rows are not used: %s", name, count, len(asked), reason)
         # In the order that they came in, as the original cut them.
         num_train = int(len(examples) * _TRAIN_SHARE)
         if num_train == 0:
-            raise Problem(400, "too_few_rows", f"{len(examples)} rows; training needs at least 2")
+            first = f"; data[{problems[0][0]}]: {problems[0][1]}" if problems else ""
+            message = f"{len(examples)} of {len(asked)} rows can be used, training needs at least 2{first}"
+            raise Problem(400, "too_few_rows", message)
         if not self._lock.acquire(blocking=False):
             raise Problem(
                 409, "training_busy", "a training is running; wait for its answer", retry_after_s=60
@@ -179,8 +188,12 @@ class _Training:
 
 def _reply(model: ClassicModel, task: Task, asked: Sequence[Asked], name: str) -> Reply:
     made, num_right = replies(model, task, asked)
-    if asked and asked[0].example.label is not None:
-        _LOG.info("%s: accuracy %.4f of %d rows", name, num_right / len(asked), len(asked))
+    num_labelled = sum(one.label is not None for one in asked)
+    if num_labelled:
+        _LOG.info("%s: accuracy %.4f of %d rows", name, num_right / num_labelled, num_labelled)
+    num_unusable = sum(one.problem is not None for one in asked)
+    if num_unusable:
+        _LOG.warning("%s: %d of %d rows cannot be used; the reply says why", name, num_unusable, len(asked))
     return reply_of(made, num_rows=len(asked), version=model.version)
 
 

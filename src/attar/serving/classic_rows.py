@@ -10,6 +10,9 @@ A plain reply is ``[label, prob, row]`` with the row as it came. A truncated one
 ``_`` on either side of the keyword where the model reads these, and the offsets are those of the
 keyword in the text as it was sent. (Shapes as in the public fork johnson7788/TextBrewer,
 huazhuang/main_api.py and main_api_components.py.)
+
+A row that cannot be used has its place among the others all the same: ``[null, null, row, reason]``,
+truncated ``[null, null, [text, keyword], [start, end], reason]``.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.serving.limits import Limits, MentionCount, check_num_rows, check_text
+from attar.serving.limits import Limits, MentionCount, check_num_rows, text_problem
 from attar.serving.problem import Problem
 from attar.task import Example, Task
 
@@ -43,25 +46,61 @@ class ClassicModel(NamedTuple):
         probs: Examples to probs [N, C], in the order of the task's labels.
         window: An example to the offsets of the part of its text that is read.
         version: For the reply's header.
+        marks: Whether it reads ``_`` around a keyword whose place is known.
+        places_plain: Whether a keyword without offsets is looked for in its text. If not, text and
+            keyword are read as two sentences, as the original did with such rows.
     """
 
     probs: Callable[[Sequence[Example]], NDArray[np.float32]]
     window: Callable[[Example], tuple[int, int]]
     version: str
+    marks: bool = True
+    places_plain: bool = True
 
 
 class Asked(NamedTuple):
-    """One question of a request.
+    """One question of a request, or a row that is none.
 
     Attributes:
-        example: What is asked; its label is the row's, if that counts.
-        row: As it came, for a plain reply; None where a truncated one is expected.
-        keyword: As it came.
+        row: As it came.
+        span: Of the keyword; None in a row without offsets.
+        label: The row's, if that counts.
+        is_plain: Whether the reply repeats the row, or says what was read of it.
+        problem: Why the row cannot be used; None where it can.
     """
 
-    example: Example
-    row: list[Any] | None
-    keyword: str
+    row: Any
+    span: tuple[int, int] | None
+    label: str | None
+    is_plain: bool
+    problem: str | None = None
+
+    @property
+    def example(self) -> Example:
+        """The question of a row that can be used; without offsets text and keyword are two sentences."""
+        text, keyword = self.row[:2]
+        if self.span is None:
+            return Example(text, 0, 0, self.label, second=keyword)
+        return Example(text, *self.span, self.label)
+
+    def asked_of(self, model: ClassicModel) -> Example:
+        """The question as this model reads it.
+
+        A text in which the keyword stands between marks, as a cut text has it, asks about that place.
+        """
+        text, keyword = self.row[:2]
+        if self.span is not None or not model.places_plain:
+            return self.example
+        marked = f"{_MARK}{keyword}{_MARK}"
+        start = text.find(marked) if model.marks else -1
+        if start >= 0:
+            # The encoding puts the same marks in again.
+            text = text[:start] + keyword + text[start + len(marked) :]
+        else:
+            start = text.find(keyword)
+        if start < 0:
+            return self.example
+        return Example(text, start, start + len(keyword), self.label)
 
 
 class RowReader:
@@ -77,15 +116,12 @@ class RowReader:
         self._limits = limits
 
     def plain(self, value: Any, size: int) -> list[Asked]:  # noqa: ANN401 - JSON is any
-        """Rows of 2 or of 3, one question each: the first place where the keyword stands.
-
-        A text in which the keyword stands between marks, as a cut text has it, is asked about at
-        that place.
+        """Rows of 2, one question each.
 
         Raises:
-            Problem: 400, the message names the row; 422, there is too much.
+            Problem: 400, the data is no list; 422, there is too much.
         """
-        return [self._plain(where, row) for where, row in self._rows(value, (size,))]
+        return [self._read(row, (size,), is_plain=True) for row in self._rows(value)]
 
     def located(self, value: Any, sizes: Collection[int] = (2, 4, 5, 7)) -> list[Asked]:  # noqa: ANN401
         """Rows with offsets, one question each, and rows of 2, one for every occurrence.
@@ -93,13 +129,14 @@ class RowReader:
         A row of 2 whose keyword does not occur gives no question, as in the original.
 
         Raises:
-            Problem: 400, the message names the row; 422, there is too much.
+            Problem: 400, the data is no list; 422, there is too much.
         """
         counted = MentionCount(self._limits)
         asked: list[Asked] = []
-        for where, row in self._rows(value, sizes):
-            found = self._everywhere(row) if len(row) == 2 else [self._placed(where, row)]
-            counted.add(where, len(found))
+        for index, row in enumerate(self._rows(value)):
+            one = self._read(row, sizes, is_plain=False)
+            found = _everywhere(one) if one.problem is None and one.span is None else [one]
+            counted.add(f"data[{index}]", len(found))
             asked += found
         return asked
 
@@ -107,95 +144,108 @@ class RowReader:
         """Rows with a label of the task, in any of the shapes that have one.
 
         Raises:
-            Problem: 400, the message names the row; 422, there is too much.
+            Problem: 400, the data is no list; 422, there is too much.
         """
-        return [
-            self._labelled(where, row, self._plain(where, row) if len(row) == 3 else self._placed(where, row))
-            for where, row in self._rows(value, sizes)
-        ]
+        found = []
+        for row in self._rows(value):
+            is_plain = not isinstance(row, list) or len(row) <= 3
+            one = self._read(row, sizes, is_plain=is_plain and 3 in sizes)
+            found.append(one if one.problem else self._labelled(one))
+        return found
 
-    def _rows(self, value: Any, sizes: Collection[int]) -> list[tuple[str, list[Any]]]:  # noqa: ANN401
+    def _rows(self, value: Any) -> list[Any]:  # noqa: ANN401 - JSON is any
         data = value.get("data") if isinstance(value, dict) else None
         if not isinstance(data, list):
             raise Problem(400, "invalid_request", 'expected an object {"data": [row, ...]}')
         check_num_rows(len(data), self._limits)
-        rows = [(f"data[{index}]", row) for index, row in enumerate(data)]
-        for where, row in rows:
-            if not isinstance(row, list) or len(row) not in sizes:
-                shapes = " or ".join(_SHAPES[size] for size in sizes)
-                got = f"a list of {len(row)}" if isinstance(row, list) else type(row).__name__
-                raise _wrong(where, f"expected {shapes}, got {got}")
-            text, keyword = row[:2]
-            if not isinstance(text, str) or not isinstance(keyword, str):
-                raise _wrong(where, "text and keyword must be strings")
-            if not text.strip() or not keyword.strip():
-                raise _wrong(where, "text and keyword must not be empty")
-            check_text(where, text, self._limits)
-        return rows
+        return data
 
-    def _plain(self, where: str, row: list[Any]) -> Asked:
+    def _read(self, row: Any, sizes: Collection[int], *, is_plain: bool) -> Asked:  # noqa: ANN401
+        problem = self._problem(row, sizes)
+        span = (row[2], row[3]) if problem is None and len(row) > 3 else None
+        return Asked(row, span, None, is_plain, problem)
+
+    def _problem(self, row: Any, sizes: Collection[int]) -> str | None:  # noqa: ANN401 - JSON is any
+        """Why a row cannot be used, without a word of what stands in it."""
+        if not isinstance(row, list) or len(row) not in sizes:
+            shapes = " or ".join(_SHAPES[size] for size in sizes)
+            got = f"a list of {len(row)}" if isinstance(row, list) else type(row).__name__
+            return f"expected {shapes}, got {got}"
         text, keyword = row[:2]
-        marked = f"{_MARK}{keyword}{_MARK}"
-        start = text.find(marked) if self._task.style == "marked_pair" else -1
-        if start >= 0:
-            # The encoding puts the same marks in again.
-            text = text[:start] + keyword + text[start + len(marked) :]
-        else:
-            start = text.find(keyword)
-        if start < 0:
-            raise _wrong(where, "the keyword does not occur in the text")
-        return Asked(Example(text, start, start + len(keyword)), row, keyword)
+        if not isinstance(text, str) or not isinstance(keyword, str):
+            return "text and keyword must be strings"
+        if not text.strip() or not keyword.strip():
+            return "text and keyword must not be empty"
+        if not _is_unicode(text + keyword):
+            return "half of a surrogate pair (\\ud800-\\udfff) stands in it"
+        return text_problem(text, self._limits) or (_span_problem(row) if len(row) > 3 else None)
 
-    def _everywhere(self, row: list[Any]) -> list[Asked]:
-        text, keyword = row
-        found = []
-        start = text.find(keyword)
-        while start >= 0:
-            found.append(Asked(Example(text, start, start + len(keyword)), None, keyword))
-            start = text.find(keyword, start + len(keyword))
-        return found
-
-    def _placed(self, where: str, row: list[Any]) -> Asked:
-        text, keyword, start, end = row[:4]
-        if any(isinstance(at, bool) or not isinstance(at, int) for at in (start, end)):
-            raise _wrong(where, "start and end must be whole numbers")
-        if not 0 <= start < end <= len(text) or text[start:end] != keyword:
-            raise _wrong(where, "text[start:end] is not the keyword; count from 0, in Unicode code points")
-        return Asked(Example(text, start, end), None, keyword)
-
-    def _labelled(self, where: str, row: list[Any], asked: Asked) -> Asked:
-        given = row[2] if len(row) == 3 else row[4]
+    def _labelled(self, asked: Asked) -> Asked:
+        given = asked.row[2] if len(asked.row) == 3 else asked.row[4]
         label = self._task.label_of(given) if isinstance(given, str) else None
         if label is None:
-            raise _wrong(where, f"its label is none of {', '.join(self._task.labels)}")
-        example = asked.example
-        return asked._replace(example=Example(example.text, example.start, example.end, label))
+            return asked._replace(problem=f"its label is none of {', '.join(self._task.labels)}")
+        return asked._replace(label=label)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _span_problem(row: list[Any]) -> str | None:
+    text, keyword, start, end = row[:4]
+    if any(isinstance(at, bool) or not isinstance(at, int) for at in (start, end)):
+        return "start and end must be whole numbers"
+    if not 0 <= start < end <= len(text) or text[start:end] != keyword:
+        return "text[start:end] is not the keyword; count from 0, in Unicode code points"
+    return None
+
+
+def _everywhere(asked: Asked) -> list[Asked]:
+    text, keyword = asked.row
+    found = []
+    start = text.find(keyword)
+    while start >= 0:
+        found.append(asked._replace(span=(start, start + len(keyword))))
+        start = text.find(keyword, start + len(keyword))
+    return found
 
 
 def replies(model: ClassicModel, task: Task, asked: Sequence[Asked]) -> tuple[list[list[Any]], int]:
     """The replies to questions, in order, and how many agree with the label of their row."""
-    if not asked:
-        return [], 0
-    probs = model.probs([one.example for one in asked])
-    best = probs.argmax(1).tolist()
+    examples = [one.asked_of(model) for one in asked if one.problem is None]
+    rows = iter(model.probs(examples).tolist() if examples else ())
+    left = iter(examples)
     made: list[list[Any]] = []
     num_right = 0
-    for one, at, row in zip(asked, best, probs.tolist(), strict=True):
-        label = task.labels[at]
-        num_right += label == one.example.label
-        about = [one.row] if one.row is not None else _truncated(model, task, one)
-        made.append([label, row[at], *about])
+    for one in asked:
+        if one.problem is not None:
+            made.append(_unusable(one))
+            continue
+        example, probs = next(left), next(rows)
+        best = max(range(len(probs)), key=probs.__getitem__)
+        label = task.labels[best]
+        num_right += label == example.label
+        made.append([label, probs[best], *([one.row] if one.is_plain else _truncated(model, example))])
     return made, num_right
 
 
-def _truncated(model: ClassicModel, task: Task, asked: Asked) -> list[Any]:
-    text, start, end = asked.example.text, asked.example.start, asked.example.end
-    low, high = model.window(asked.example)
-    mark = _MARK if task.style == "marked_pair" else ""
+def _unusable(asked: Asked) -> list[Any]:
+    if asked.is_plain:
+        return [None, None, asked.row, asked.problem]
+    row = asked.row if isinstance(asked.row, list) else []
+    text, keyword, start, end = [*row[:4], None, None, None, None][:4]
+    return [None, None, [text, keyword], [start, end], asked.problem]
+
+
+def _truncated(model: ClassicModel, example: Example) -> list[Any]:
+    text, start, end = example.text, example.start, example.end
+    low, high = model.window(example)
+    mark = _MARK if model.marks else ""
     # A map back from a normalised text may widen a span, never lose the keyword.
-    cut = f"{text[min(low, start) : start]}{mark}{asked.keyword}{mark}{text[end : max(high, end)]}"
-    return [[cut, asked.keyword], [start, end]]
-
-
-def _wrong(where: str, reason: str) -> Problem:
-    return Problem(400, "invalid_row", f"{where}: {reason}")
+    cut = f"{text[min(low, start) : start]}{mark}{example.term}{mark}{text[end : max(high, end)]}"
+    return [[cut, example.term], [start, end]]

@@ -17,7 +17,16 @@ from starlette.requests import Request
 
 from attar.serving.problem import Problem
 
-__all__ = ["CLASSIC_LIMITS", "Limits", "MentionCount", "check_num_rows", "check_text", "parse", "read_body"]
+__all__ = [
+    "CLASSIC_LIMITS",
+    "Limits",
+    "MentionCount",
+    "check_num_rows",
+    "check_text",
+    "parse",
+    "read_body",
+    "text_problem",
+]
 
 _MIB = 1 << 20
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -79,15 +88,15 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     return b"".join(chunks)
 
 
-def parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is any
-    """A body's JSON, every string of which can be written as UTF-8.
+def parse(body: bytes, *, any_text: bool = False) -> Any:  # noqa: ANN401 - JSON is any
+    """A body's JSON, every string of which can be written as UTF-8 unless ``any_text`` is set.
 
     Raises:
         Problem: 400, it is not JSON, or it holds half of a surrogate pair.
     """
     try:
         value = json.loads(body.decode("utf-8"), parse_constant=_no_number, parse_float=_number)
-        if _SURROGATE.search(body):
+        if not any_text and _SURROGATE.search(body):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         raise Problem(
@@ -124,10 +133,16 @@ def check_text(where: str, text: str, limits: Limits) -> None:
     Raises:
         Problem: 422.
     """
-    if len(text) > limits.max_chars:
-        raise Problem(
-            422, "text_too_long", f"{where}: {len(text)} characters; a text may have {limits.max_chars}"
-        )
+    found = text_problem(text, limits)
+    if found:
+        raise Problem(422, "text_too_long", f"{where}: {found}")
+
+
+def text_problem(text: str, limits: Limits) -> str | None:
+    """What is wrong with the length of a text."""
+    if len(text) <= limits.max_chars:
+        return None
+    return f"{len(text)} characters; a text may have {limits.max_chars}"
 
 
 class MentionCount:

@@ -32,4 +32,12 @@ class Problem(Exception):  # noqa: N818 - it is an answer, not a failure of ours
 
 def to_json(value: Any) -> bytes:  # noqa: ANN401 - JSON is any
     """A reply's bytes: UTF-8, Chinese as it is, and no NaN, which JSON does not know."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+    try:
+        return _dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        # A row with half of a surrogate pair goes back as it came: as an escape.
+        return _dumps(value, ensure_ascii=True).encode("ascii")
+
+
+def _dumps(value: Any, *, ensure_ascii: bool) -> str:  # noqa: ANN401 - JSON is any
+    return json.dumps(value, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"))

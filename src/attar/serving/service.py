@@ -78,14 +78,19 @@ class Service:
         self._gate = Gate(workers, limits)
         self._key = None if api_key is None else api_key.encode("utf-8")
 
-    async def on_body(self, request: Request, work: Callable[[Any], _T]) -> _T:
+    async def on_body(self, request: Request, work: Callable[[Any], _T], *, any_text: bool = False) -> _T:
         """Read a request's JSON and do some work on it, in the gate.
+
+        Args:
+            request: Its body is read.
+            work: Is given the JSON.
+            any_text: Whether ``work`` looks for halves of surrogate pairs itself.
 
         Raises:
             Problem: The body is too long, late or not JSON, the queue is full, or the time is up.
         """
         body = await read_body(request, self.limits)
-        return await self._gate.run(lambda: work(parse(body)))
+        return await self._gate.run(lambda: work(parse(body, any_text=any_text)))
 
     async def answer(self, request: Request, reply: Callable[[], Awaitable[Reply]]) -> Response:
         """Answer a request that has the key, whatever ``reply`` raises."""

@@ -5,13 +5,17 @@
 a BERT tokenizer splits anyway, so the result is that of the marked sentence, and the window is
 cut between tokens without any offsets.
 
+Without marks (style ``pair``) a text that fits is tokenised whole, as ``tokenizer(text, term)`` does:
+there is no mark at which a word of letters next to the term would be split.
+
 A classifier reads token 0 of the last layer. Under ``reads = "mark"`` that token is the opening
 mark of the term instead of [CLS] (entity-start pooling: Baldini Soares et al. 2019, Matching the
 Blanks, arXiv:1906.03158, section 3.2): it is moved to the front of the ids but keeps its position,
 and a transformer without a causal mask cannot tell the difference in order.
 
 A sentence pair is ``[CLS] text [SEP] second [SEP]``; where it is too long, the longer sentence
-loses its last token, again and again.
+loses its last token, again and again. So is an example of a task with terms that has no place but a
+``second``: a term that does not stand in the text, or stands where nobody said.
 """
 
 from __future__ import annotations
@@ -109,6 +113,7 @@ class _Placed(NamedTuple):
     pieces: tuple[str, str, str]
     normal: Normalised
     first: int  # where the pieces begin in the normalised text
+    is_whole: bool  # whether they may be read as one text: no marks, and nothing was cut off
 
 
 def texts_read(examples: Iterable[Example], task: Task, steps: Sequence[Step] = ()) -> Iterator[str]:
@@ -176,15 +181,13 @@ class TextEncoder:
 
     def encode(self, examples: Sequence[Example]) -> list[Encoding]:
         """Encode examples, in their order."""
-        match self.spec.style:
-            case "single":
-                parts = [self._plain(example.text) for example in examples]
-            case "sentence_pair":
-                parts = [self._plain(text) for e in examples for text in (e.text, e.second)]
-            case _:
-                parts = [piece for example in examples for piece in self._placed(example).pieces]
-        ids, step = self._tokens.ids(parts), self.num_parts
-        return [self.assemble(ids[i : i + step]) for i in range(0, len(ids), step)]
+        if self.spec.style == "single":
+            return [self._single(ids) for ids in self._tokens.ids([self._plain(e.text) for e in examples])]
+        if self.spec.style == "sentence_pair":
+            return self._whole([(e.text, e.second) for e in examples])
+        unplaced = iter(self._whole([(e.text, e.second) for e in examples if e.second]))
+        placed = iter(self._placed_pairs([e for e in examples if not e.second]))
+        return [next(unplaced if example.second else placed) for example in examples]
 
     @property
     def num_parts(self) -> int:
@@ -220,6 +223,8 @@ class TextEncoder:
     def window(self, example: Example) -> tuple[int, int]:
         """Code-point offsets, in the text as written, of what the encoding of a pair holds of it."""
         placed = self._placed(example)
+        if placed.is_whole and self._read_whole([placed])[0] is not None:
+            return placed.normal.to_original(placed.first, placed.first + len("".join(placed.pieces)))
         left, term, right = (self.tokenizer.encode(p, add_special_tokens=False) for p in placed.pieces)
         _, kept_left, kept_right = self._kept(left.ids, term.ids, right.ids)
         # A side that is read to its end keeps what has no token there, such as spaces.
@@ -241,7 +246,31 @@ class TextEncoder:
         # A side that has as many tokens as the whole encoding may is as good as endless to the window.
         left = self._tokens.tail(text[:start], self.spec.max_tokens)
         right = self._tokens.head(text[end:], self.spec.max_tokens)
-        return _Placed((left, text[start:end], right), normal, first + start - len(left))
+        is_whole = self.spec.style == "pair" and len(left) == start and len(right) == len(text) - end
+        return _Placed((left, text[start:end], right), normal, first + start - len(left), is_whole)
+
+    def _whole(self, pairs: Sequence[tuple[str, str]]) -> list[Encoding]:
+        ids = self._tokens.ids([self._plain(text) for pair in pairs for text in pair])
+        return [self._sentences(ids[i], ids[i + 1]) for i in range(0, len(ids), 2)]
+
+    def _placed_pairs(self, examples: Sequence[Example]) -> list[Encoding]:
+        placed = [self._placed(example) for example in examples]
+        whole = iter(self._read_whole(placed))
+        found = [next(whole) if one.is_whole else None for one in placed]
+        cut = [one for one, encoding in zip(placed, found, strict=True) if encoding is None]
+        ids = self._tokens.ids([piece for one in cut for piece in one.pieces])
+        pairs = iter([self._pair(*ids[i : i + 3]) for i in range(0, len(ids), 3)])
+        return [next(pairs) if encoding is None else encoding for encoding in found]
+
+    def _read_whole(self, placed: Sequence[_Placed]) -> list[Encoding | None]:
+        """Of those whose text is in one piece, the encoding; None where it is too long."""
+        texts = [text for one in placed if one.is_whole for text in ("".join(one.pieces), one.pieces[1])]
+        ids = self._tokens.ids(texts)
+        room = self.spec.max_tokens - 3
+        return [
+            self._sentences(text, term) if len(text) + len(term) <= room else None
+            for text, term in zip(ids[::2], ids[1::2], strict=True)
+        ]
 
     def _plain(self, text: str) -> str:
         plain = normalise(text, self.spec.normalise).text if self.spec.normalise else text

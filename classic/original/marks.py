@@ -1,0 +1,243 @@
+"""How the rows of a command line are read: with marks around the keyword or without, lower-case or not.
+
+The original's rows are of two generations. Until 2021-02-22 its readers of three-line files and of
+rows of three columns put no marks; rows of seven columns came with them. So the shape of the rows
+decides, unless ``--marks`` does, or the file that attar writes beside a checkpoint
+(``gs{step}.json``). A model that never saw a mark and is given some answers otherwise in about one
+row of eleven, and nothing but the accuracy tells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from attar.errors import DataError, RecipeError
+from attar.models.classic_files import card_path, marks_from, read_card, read_vocab, write_card
+from attar.recipe import SourceRecipe
+from attar.records.forms import form_of
+from attar.records.rows import numbered_rows
+from original.log import MAIN
+from original.tasks import TASKS, ClassicTask
+
+__all__ = [
+    "Reading",
+    "Shape",
+    "check_teachers",
+    "marked_by_shape",
+    "read_as",
+    "shape_of",
+    "stray_capitals",
+    "write_reading",
+]
+
+Shape = Literal["three-line", "three columns", "seven columns"]
+
+_CAPITAL = re.compile(r"[A-Z]")
+_NAMED_TOKEN = re.compile(r"\[.*\]|<.*>")  # [unused1], <S>: no text ever becomes one of them
+_SHOWN: Mapping[Shape, str] = {
+    "three-line": "a three-line file",
+    "three columns": "rows of three columns",
+    "seven columns": "rows of seven columns",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How rows become inputs.
+
+    Attributes:
+        marks: Whether ``_`` stands around the keyword.
+        lower_case: Whether texts are lower-cased.
+        rows: The shape of the rows that are trained or evaluated on; None in a task without keywords.
+    """
+
+    marks: bool
+    lower_case: bool
+    rows: Shape | None = None
+
+
+def shape_of(source: SourceRecipe) -> Shape | None:
+    """The shape of a file's rows; None where no row of it has one.
+
+    Raises:
+        DataError: Rows of both generations stand in one file, or it cannot be read.
+    """
+    if source.form == "target":
+        return "three-line"
+    first: dict[Shape, str] = {}
+    for where, row in numbered_rows(Path(source.path)):
+        size = len(row) if isinstance(row, list) else 0
+        shape: Shape | None = {3: "three columns", 7: "seven columns", 8: "seven columns"}.get(size)  # type: ignore[assignment]
+        if shape is not None:
+            first.setdefault(shape, where)
+    if len(first) > 1:
+        places = " and ".join(f"{_SHOWN[shape]} ({where})" for shape, where in first.items())
+        raise DataError(
+            f"{source.path}: {places}; the original marks the keyword in rows of seven columns alone. "
+            "Write one shape, or give --marks on or off for all"
+        )
+    return next(iter(first), None)
+
+
+def marked_by_shape(source: SourceRecipe) -> bool:
+    """Whether the rows of a file of labels are marked; every form but the two old ones has offsets."""
+    path = Path(source.path)
+    form = source.form or (form_of(path) if path.is_file() else None)
+    if form not in ("rows", "target"):
+        return True
+    return shape_of(source.model_copy(update={"form": form})) not in ("three columns", "three-line")
+
+
+def read_as(
+    args: argparse.Namespace, sources: Sequence[SourceRecipe], aux: SourceRecipe | None = None
+) -> Reading:
+    """How the rows of a command line are read; says it, and why, in a line each.
+
+    Args:
+        args: What ``parse_arguments`` gave.
+        sources: The files of its data folder.
+        aux: The train file of the aux task.
+
+    Raises:
+        DataError: The files are of both generations, and ``--marks`` says nothing.
+        CheckpointError: The vocabulary or ``gs{step}.json`` cannot be read.
+    """
+    task = TASKS[args.task_name]
+    start = args.tuned_checkpoint_S if args.load_model_type == "all" else None
+    card = read_card(start) if start is not None else None
+    if task.task.has_term:
+        marks, rows = _marks(args, sources, aux, card)
+    else:
+        marks, rows = False, None
+    reading = Reading(marks, _lower_case(args, card), rows)
+    if start is not None and card is None and task.task.has_term and args.marks == "auto":
+        MAIN.warning(
+            "%s: no %s beside it says how it was trained; taken to be trained %s, as these rows are read. "
+            "--marks on or off says otherwise",
+            start, card_path(start).name, _with(marks),
+        )  # fmt: skip
+    return reading
+
+
+def _marks(
+    args: argparse.Namespace,
+    sources: Sequence[SourceRecipe],
+    aux: SourceRecipe | None,
+    card: Mapping[str, Any] | None,
+) -> tuple[bool, Shape | None]:
+    named = [*sources, *([aux] if aux else [])]
+    told = marks_from(args.marks)
+    if told is not None:
+        MAIN.info("keywords are read %s: --marks %s", _with(told), args.marks)
+        return told, next((_told_shape(source) for source in sources), None)
+    shapes = {source.path: shape_of(source) for source in named}
+    found = {path: shape for path, shape in shapes.items() if shape is not None}
+    by_shape = {shape == "seven columns" for shape in found.values()}
+    if card is not None:
+        # Its weights know one form of input; the shape of today's rows does not change that.
+        marks = bool(card["marks"])
+        say = MAIN.warning if by_shape - {marks} else MAIN.info
+        say(
+            "keywords are read %s: %s was trained so, says %s%s",
+            _with(marks), args.tuned_checkpoint_S, card_path(args.tuned_checkpoint_S).name,
+            f"; the rows alone would be read {_with(not marks)}" if by_shape - {marks} else "",
+        )  # fmt: skip
+        return marks, next(iter(found.values()), None)
+    if len(by_shape) > 1:
+        places = ", ".join(f"{path} ({_SHOWN[shape]})" for path, shape in found.items())
+        raise DataError(
+            f"rows of both generations: {places}; the original marks the keyword in rows of seven columns "
+            "alone, and one model reads one form. Name files of one shape, or give --marks on or off for all"
+        )
+    marks = True in by_shape
+    shape = next(iter(found.values()), None)
+    if shape is not None:
+        MAIN.info("keywords are read %s: %s", _with(marks), f"{next(iter(found))} is {_SHOWN[shape]}")
+    return marks, shape
+
+
+def _told_shape(source: SourceRecipe) -> Shape | None:
+    try:
+        return shape_of(source)
+    except DataError:
+        return None  # of both: --marks was given because of that
+
+
+def _with(marks: bool) -> str:
+    return "with marks (_)" if marks else "without marks"
+
+
+def _lower_case(args: argparse.Namespace, card: Mapping[str, Any] | None) -> bool:
+    """Whether texts are lower-cased; in the original's third step nothing on the command line says so."""
+    if args.do_lower_case:
+        return True
+    if card is not None and isinstance(card.get("lower_case"), bool):
+        lower_case: bool = card["lower_case"]
+        if lower_case:
+            name = card_path(args.tuned_checkpoint_S).name
+            MAIN.info("--do_lower_case is not given, but texts are read lower-case: %s says so", name)
+        return lower_case
+    capitals = stray_capitals(read_vocab(args.vocab_file))
+    if capitals is None:
+        return False
+    MAIN.info(
+        "--do_lower_case is not given, but texts are read lower-case: %s has no capitals%s",
+        args.vocab_file, f" but {', '.join(capitals)}" if capitals else "",
+    )  # fmt: skip
+    return True
+
+
+def stray_capitals(tokens: Iterable[str]) -> list[str] | None:
+    """The capitals of a vocabulary that was made from lower-cased text; None of one that was not.
+
+    The vocabulary of Google's Chinese BERT, which MacBERT and the Chinese ELECTRA share, holds the
+    letters I, K, M and T by themselves, but no word or piece of a word in capitals. A vocabulary with
+    cased text in it has such words, or, where it has letters alone, about as many capitals as others.
+    """
+    texts = [token for token in tokens if not _NAMED_TOKEN.fullmatch(token)]
+    capitals = sorted(token for token in texts if _CAPITAL.fullmatch(token))
+    small = sum(token.isascii() and token.islower() and len(token) == 1 for token in texts)
+    in_words = any(_CAPITAL.search(token) and len(token) > 1 for token in texts)
+    return None if in_words or 4 * len(capitals) > small else capitals
+
+
+def check_teachers(args: argparse.Namespace, reading: Reading) -> None:
+    """See that the teachers were trained as their student's rows are read.
+
+    Raises:
+        RecipeError: One was not, and ``--marks`` says nothing.
+        CheckpointError: A ``gs{step}.json`` cannot be read.
+    """
+    if args.marks != "auto" or not TASKS[args.task_name].task.has_term:
+        return
+    for weights in args.teachers:
+        card = read_card(weights)
+        if card is None:
+            MAIN.warning(
+                "%s: no %s beside it says how it was trained; taken to be trained %s, as its student's rows "
+                "are read. --marks on or off says otherwise",
+                weights, card_path(weights).name, _with(reading.marks),
+            )  # fmt: skip
+        elif card["marks"] != reading.marks:
+            raise RecipeError(
+                f"{weights} was trained {_with(card['marks'])}, says {card_path(weights).name}; its "
+                f"student's rows are read {_with(reading.marks)}. Take rows or a teacher of the other kind, "
+                "or give --marks on or off for both"
+            )
+
+
+def write_reading(weights: Path, args: argparse.Namespace, reading: Reading, task: ClassicTask) -> None:
+    """Write ``gs{step}.json``: what a checkpoint's weights do not say of the inputs that they know."""
+    card: dict[str, Any] = {
+        "task": task.name,
+        "marks": reading.marks,
+        # The original's reader of three-line files lower-cases whatever the tokenizer does.
+        "lower_case": reading.lower_case or reading.rows == "three-line",
+        "max_seq_length": args.max_seq_length,
+    }
+    write_card(weights, card | ({"rows": reading.rows} if reading.rows else {}))
