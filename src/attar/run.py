@@ -66,12 +66,7 @@ def run_stage(
         return _follow(folder, fingerprint, work if shared else None)
     with locked(folder):
         before = _read_stamp(stamp)
-        foreign = [p.name for p in folder.iterdir()]
-        if before is None and foreign:
-            raise RecipeError(
-                f"{folder} is not empty ({', '.join(sorted(foreign)[:5])}) and was not written by attar; "
-                "name another folder with --out"
-            )
+        _check_own(folder, before)
         if _is_done(folder, fingerprint):
             _LOG.info("%s: unchanged, kept %s", name, folder)
             return False
@@ -82,8 +77,8 @@ def run_stage(
             _LOG.info("%s: inputs changed, made anew in %s", name, folder)
             if kept is None:
                 _empty(folder)
-        started = time.monotonic()
         draft = {"stage": name, "fingerprint": fingerprint, "inputs": inputs, "outputs": None}
+        started = time.monotonic()
         write_json(stamp, draft)
         try:
             work()
@@ -95,6 +90,15 @@ def run_stage(
         write_json(stamp, draft | {"outputs": _outputs(folder), "seconds": seconds})
         _LOG.info("%s: done in %.0f s -> %s", name, seconds, folder)
         return True
+
+
+def _check_own(folder: Path, stamp: Mapping[str, Any] | None) -> None:
+    foreign = [path.name for path in folder.iterdir()]
+    if stamp is None and foreign:
+        raise RecipeError(
+            f"{folder} is not empty ({', '.join(sorted(foreign)[:5])}) and was not written by attar; "
+            "name another folder with --out"
+        )
 
 
 def is_first_process() -> bool:
