@@ -6,16 +6,12 @@ import logging
 import shutil
 import subprocess
 import sys
-from functools import partial
 
 import pytest
 from typer.testing import CliRunner
 
-import attar.comparison
-import attar.evaluation.report
 from attar import cli
 from attar.errors import ArtifactError
-from attar.evaluation.benchmark import interleaved
 from attar.files import file_hash
 from attar.recipe import load_recipe
 from attar.stages import RunFolders, run_recipe
@@ -66,18 +62,8 @@ MODELS = ("teacher", "student", "student_int8", "finetuned", "tfidf", "majority"
 STAGES = ("prepare", "train", "distill", "finetune", "export", "evaluate")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_clock():
-    """Speeds are measured in moments: here it matters that they are, not what they are."""
-    with pytest.MonkeyPatch.context() as patch:
-        moments = partial(interleaved, single_examples=20, turn_seconds=0.02)
-        patch.setattr(attar.evaluation.report, "interleaved", moments)
-        patch.setattr(attar.comparison, "interleaved", moments)
-        yield
-
-
 @pytest.fixture(scope="module")
-def story(tmp_path_factory, encoder_folder, make_rows):
+def story(tmp_path_factory, encoder_folder, make_rows, moments):  # noqa: ARG001
     """A recipe's path and the folders of its first run."""
     folder = tmp_path_factory.mktemp("story")
     make_rows(folder / "rows.jsonl", 120)
@@ -278,14 +264,3 @@ def test_the_run_verb_ends_with_what_to_do_next(story):
     assert f"artifact:  {run / 'artifact'}" in result.stdout
     assert f"attar score {run / 'artifact'} --in" in result.stdout.replace("\n", "")
     assert "same label for" in result.stdout
-
-
-def test_bench_times_both(story, tmp_path):
-    _, folders = story
-    arguments = ["bench", folders.artifact, "--data", folders.data, "--against", folders.teacher]
-    arguments += ["--repeats", 1, "--out", tmp_path]
-    result = CliRunner().invoke(cli.app, list(map(str, arguments)))
-    assert result.exit_code == 0, result.output
-    speeds = json.loads((tmp_path / "bench.json").read_text("utf-8"))["models"]
-    assert set(speeds) == {"artifact", "teacher"}
-    assert all(speed["all_cores"]["examples_per_second"] > 0 for speed in speeds.values())
