@@ -186,6 +186,17 @@ def moments():
         yield
 
 
+@pytest.fixture(scope="module")
+def narrow_search():
+    """The linear model is tuned over four pairs of window and strength instead of sixteen."""
+    from attar.evaluation import baselines
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(baselines, "_WINDOWS", (8, None))
+        patch.setattr(baselines, "_STRENGTHS", (4.0, 16.0))
+        yield
+
+
 @pytest.fixture
 def attar_main(monkeypatch, capsys):
     """``attar_main(*arguments)``: the command line in this process; exit code, stdout, stderr."""

@@ -25,7 +25,7 @@ VERBS = (
 def attar(*arguments, **settings):
     """The installed command, in a process of its own."""
     return subprocess.run(
-        [ATTAR, *arguments], capture_output=True, text=True, timeout=60, check=False, **settings
+        [ATTAR, *arguments], capture_output=True, text=True, timeout=300, check=False, **settings
     )
 
 

@@ -215,7 +215,7 @@ def test_a_second_process_is_locked_out(work):
 def _hold(folder, ready):
     with locked(folder):
         ready.set()
-        time.sleep(60)
+        time.sleep(600)
 
 
 def test_a_killed_process_leaves_no_lock(work):
@@ -223,7 +223,7 @@ def test_a_killed_process_leaves_no_lock(work):
     ready = context.Event()
     process = context.Process(target=_hold, args=(work.folder, ready))
     process.start()
-    assert ready.wait(30)
+    assert ready.wait(300)
     with pytest.raises(RecipeError, match="at work"):
         run_stage(work.folder, "train", {}, work)
     os.kill(process.pid, signal.SIGKILL)
@@ -247,7 +247,7 @@ def test_further_processes_of_a_launch_work_along_and_wait(work, monkeypatch):
     assert done == []  # waits for the first one's stamp
     monkeypatch.setenv("RANK", "0")
     assert run_stage(work.folder, "train", {}, work, shared=True)
-    follower.join(10)
+    follower.join(300)
     assert done == [True]
     monkeypatch.setenv("RANK", "1")
     follow()

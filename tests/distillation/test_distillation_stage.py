@@ -16,6 +16,8 @@ from attar.stages import prepare
 from attar.task import Task
 from attar.text.encoding import TextEncoder
 
+pytestmark = pytest.mark.usefixtures("narrow_search")
+
 STUDENT = {"layers": 1, "hidden": 16, "heads": 2, "intermediate": 32, "vocab_margin": 5}
 FIT = {"precision": "fp32", "dropout": 0.0, "learning_rate": 1e-3, "batch_size": 16, "epochs": 4}
 HIDDEN = {"loss": "hidden_mse", "teacher_layer": 2, "student_layer": 1}
@@ -53,7 +55,7 @@ def teach(tmp_path, recipe, data):
         changed = recipe.model_copy(
             update={
                 "student": recipe.student.model_copy(update={"start": start}),
-                "distill": DistillRecipe(**recipe.distill.model_dump() | {"epochs": 3} | settings),
+                "distill": DistillRecipe(**recipe.distill.model_dump() | {"epochs": 2} | settings),
             }
         )
         distill(changed, data, folders, tmp_path / out)
@@ -133,7 +135,7 @@ def test_one_teacher_twice_is_one_teacher(teach, data, make_checkpoint):
 
 @pytest.mark.parametrize("weights", ["dev", (3, 1, 0.5)])
 def test_teachers_of_other_architectures_and_vocabularies(
-    tmp_path, teach, data, make_checkpoint, make_tokenizer, weights
+    tmp_path, teach, make_checkpoint, make_tokenizer, weights
 ):
     bert, albert = make_checkpoint(seed=6), make_checkpoint("albert", seed=7)
     ids = albert.encoder.tokenizer.get_vocab()
@@ -176,7 +178,7 @@ def test_matches_bring_the_student_nearer_to_the_layers(teach, make_checkpoint, 
     assert not any("projections" in name for name in student.model.state_dict())
 
 
-def test_matches_alone_teach_too(tmp_path, teach, data, make_checkpoint):
+def test_matches_alone_teach_too(tmp_path, teach, make_checkpoint):
     _, losses = teach("student", make_checkpoint(seed=6), matches=(HIDDEN,), soft_weight=0, epochs=10)
     assert losses[-1]["loss/hidden_mse@1-2"] < 0.9 * losses[0]["loss/hidden_mse@1-2"]
     assert all(line["loss/hard"] == 0 for line in losses)
@@ -196,7 +198,7 @@ def test_cached_or_along_is_the_same(tmp_path, teach, data, make_checkpoint, kin
         folder = tmp_path / cache / "teacher-answers"
         kept[cache] = {path.name.split("-")[0] for path in folder.glob("*.npy")}
     assert kept == {"logits": {"logits"}, "features": {"logits", "features"}, "none": set()}
-    # Logits are kept in single precision; hidden states in half, 11 bits, over nine steps.
+    # Logits are kept in single precision; hidden states in half, 11 bits, over eight steps.
     np.testing.assert_allclose(found["none"], found["logits"], rtol=0, atol=1e-4)
     np.testing.assert_allclose(found["features"], found["logits"], rtol=0, atol=5e-3)
 
@@ -226,7 +228,7 @@ def test_one_pass_over_the_examples_gives_features_and_logits(
     assert asked == [num_train] * 3
 
 
-def test_attentions_are_never_cached(tmp_path, teach, data, make_checkpoint):
+def test_attentions_are_never_cached(tmp_path, teach, make_checkpoint):
     teach("student", make_checkpoint(), matches=(ATTENTION, HIDDEN), cache="features", epochs=1)
     assert not list((tmp_path / "student" / "teacher-answers").glob("features-*"))
 

@@ -17,6 +17,8 @@ from attar.models.checkpoint import predict_logits, save_checkpoint
 from attar.recipe import AugmentRecipe
 from attar.task import Example, Task, task_by_name
 
+pytestmark = pytest.mark.usefixtures("narrow_search")
+
 TASK = task_by_name("cosmetics")
 
 CHUNK = 8

@@ -68,7 +68,7 @@ def test_a_fresh_process_starts_answers_and_says_what_it_holds():
         "    assert len(examples) in (1, 3)\n    assert len(examples) == 1 or examples[1].second == '很好'\n"
     )
     found = fresh_processes(program, EXAMPLES, 2)
-    assert 0.2 < found.start_up_seconds_low <= found.start_up_seconds <= found.start_up_seconds_high < 30
+    assert 0.2 < found.start_up_seconds_low <= found.start_up_seconds <= found.start_up_seconds_high
     assert 64_000_000 < found.resident_bytes < 200_000_000
 
 

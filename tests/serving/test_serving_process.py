@@ -36,7 +36,7 @@ class Held:
 
     def predict_probs(self, examples):
         self.entered.release()
-        assert self.go.wait(10)
+        assert self.go.wait(120)
         return self.real(examples)
 
 
@@ -66,33 +66,34 @@ def test_eight_threads_get_the_bytes_of_one(predictor, some_examples):
 
 def test_a_full_queue_sends_the_next_one_away(held):
     with TestClient(create_app(held, limits=Limits(max_waiting=1))) as client, ThreadPoolExecutor(5) as pool:
-        assert held.entered.acquire(timeout=10)  # at the start
+        assert held.entered.acquire(timeout=120)  # at the start
         held.go.clear()
         first = pool.submit(ask, client)
-        assert held.entered.acquire(timeout=10)
-        others = as_completed([pool.submit(ask, client) for _ in range(4)], timeout=10)
+        assert held.entered.acquire(timeout=120)
+        others = as_completed([pool.submit(ask, client) for _ in range(4)], timeout=120)
         for reply in (next(others).result() for _ in range(3)):
             assert (reply.status_code, reply.json()["code"]) == (503, "busy")
             assert reply.headers["retry-after"] == "1"
         assert client.get("/live").status_code == client.get("/ready").status_code == 200
         held.go.set()
-        assert next(others).result().status_code == first.result(10).status_code == 200
+        assert next(others).result().status_code == first.result(120).status_code == 200
         assert ask(client).status_code == 200
 
 
 def test_an_answer_that_takes_too_long(held):
     limits = Limits(max_waiting=1, timeout_s=0.2)
     with TestClient(create_app(held, limits=limits)) as client:
-        assert held.entered.acquire(timeout=10)
+        assert held.entered.acquire(timeout=120)
         held.go.clear()
         # The second never starts: its place in the queue is free again at once.
         for _ in range(3):
             reply = ask(client)
             assert (reply.status_code, reply.json()["code"]) == (503, "timeout")
             assert reply.headers["retry-after"] == "1"
+        assert sum(iter(lambda: held.entered.acquire(blocking=False), False)) == 1
         held.go.set()
-        assert ask(client).status_code == 200
-    assert sum(iter(lambda: held.entered.acquire(blocking=False), False)) == 2
+        # A busy machine may need more than a fifth of a second for one.
+        assert any(ask(client).status_code == 200 for _ in range(100))
 
 
 def test_a_body_that_never_comes(predictor):
@@ -198,7 +199,7 @@ def head(route, length):
 def test_a_chunked_body_is_counted_as_it_comes(process):
     address, _ = process
     whole = b"%x\r\n%s\r\n" % (1 << 20, b" " * (1 << 20))
-    with socket.create_connection(address, timeout=30) as connection:
+    with socket.create_connection(address, timeout=120) as connection:
         start = head("/api/predict", "Transfer-Encoding: chunked")
         status, body = exchange(connection, start, *[whole] * 65, b"0\r\n\r\n")
     assert (status, json.loads(body)["code"]) == (413, "body_too_large")
@@ -208,15 +209,15 @@ def test_what_is_being_answered_at_the_end_is_answered(process):
     address, service = process
     body = json.dumps({"data": [["口红好", "口红"]]}).encode()
     half = len(body) // 2
-    with socket.create_connection(address, timeout=30) as waiting:
+    with socket.create_connection(address, timeout=120) as waiting:
         waiting.sendall(head("/api/predict", f"Content-Length: {len(body)}") + body[:half])
-        with socket.create_connection(address, timeout=30) as other:
+        with socket.create_connection(address, timeout=120) as other:
             # Once this is answered the service has seen the first one too.
             assert exchange(other, head("/api/predict", f"Content-Length: {len(body)}"), body)[0] == 200
         service.send_signal(signal.SIGTERM)
-        for _ in range(200):
+        for _ in range(2400):
             try:
-                socket.create_connection(address, timeout=30).close()
+                socket.create_connection(address, timeout=120).close()
             except ConnectionRefusedError:
                 break
             time.sleep(0.05)
@@ -226,7 +227,7 @@ def test_what_is_being_answered_at_the_end_is_answered(process):
         status, answer = exchange(waiting, body[half:])
     assert status == 200
     assert json.loads(answer)[0][2] == ["口红好", "口红"]
-    _, log = service.communicate(timeout=20)
+    _, log = service.communicate(timeout=120)
     assert service.returncode == -signal.SIGTERM  # as of any program that has been told to end
     assert "/api/predict 200: 1 rows" in log
     assert "口红" not in log
