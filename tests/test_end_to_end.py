@@ -14,7 +14,7 @@ from attar import cli
 from attar.errors import ArtifactError
 from attar.files import file_hash
 from attar.recipe import load_recipe
-from attar.stages import RunFolders, run_recipe
+from attar.stages import RunFolders, distill, run_recipe
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +63,7 @@ STAGES = ("prepare", "train", "distill", "finetune", "export", "evaluate")
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory, encoder_folder, make_rows, moments):  # noqa: ARG001
+def story(tmp_path_factory, encoder_folder, make_rows, moments, narrow_search):  # noqa: ARG001
     """A recipe's path and the folders of its first run."""
     folder = tmp_path_factory.mktemp("story")
     make_rows(folder / "rows.jsonl", 120)
@@ -87,11 +87,11 @@ def files_of(folder):
     return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.suffix != ".lock"}
 
 
-def again(path, caplog, *overrides):
-    """Run once more; the stages that were done, and those that were kept."""
+def again(path, caplog, *overrides, run="run"):
+    """Run once more; the folders, and the stages that were done and not kept."""
     caplog.clear()
     with caplog.at_level(logging.INFO, "attar"):
-        folders = run_recipe(load_recipe(path, overrides), path.parent / "run", lambda _: None)
+        folders = run_recipe(load_recipe(path, overrides), path.parent / run, lambda _: None)
     told = [record.getMessage() for record in caplog.records if record.name == "attar.run"]
     done = [line.split(":")[0] for line in told if ": done in" in line]
     kept = [line.split(":")[0] for line in told if ": unchanged, kept" in line]
@@ -164,19 +164,20 @@ def test_nothing_is_repeated_without_need(story, caplog):
 
 
 def test_the_temperature_redoes_the_student_and_what_follows_from_it(story, caplog):
-    path, folders = story
-    student = file_hash(folders.student / "model.safetensors")
-    before = files_of(folders.data.parent)
-    _, done = again(path, caplog, "distill.temperature=5")
+    path, first = story
+    copy = shutil.copytree(first.data.parent, path.parent / "copy")
+    student = file_hash(first.student / "model.safetensors")
+    before = files_of(copy)
+    folders, done = again(path, caplog, "distill.temperature=5", run="copy")
     assert done == ["distill", "export", "evaluate"]
     assert file_hash(folders.student / "model.safetensors") != student
-    after = files_of(folders.data.parent)
+    after = files_of(copy)
     for folder in (folders.data, folders.teacher, folders.finetuned):
         assert {p: t for p, t in after.items() if folder in p.parents} == {
             p: t for p, t in before.items() if folder in p.parents
         }
     # The same recipe as at first gives the same student again, to the bit.
-    again(path, caplog)
+    distill(load_recipe(path), folders.data, folders.teacher, folders.student)
     assert file_hash(folders.student / "model.safetensors") == student
 
 

