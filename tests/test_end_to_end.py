@@ -6,19 +6,15 @@ import logging
 import shutil
 import subprocess
 import sys
-from functools import partial
 
 import pytest
 from typer.testing import CliRunner
 
-import attar.comparison
-import attar.evaluation.report
 from attar import cli
 from attar.errors import ArtifactError
-from attar.evaluation.benchmark import interleaved
 from attar.files import file_hash
 from attar.recipe import load_recipe
-from attar.stages import RunFolders, run_recipe
+from attar.stages import RunFolders, distill, run_recipe
 
 pytestmark = pytest.mark.slow
 
@@ -66,18 +62,8 @@ MODELS = ("teacher", "student", "student_int8", "finetuned", "tfidf", "majority"
 STAGES = ("prepare", "train", "distill", "finetune", "export", "evaluate")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_clock():
-    """Speeds are measured in moments: here it matters that they are, not what they are."""
-    with pytest.MonkeyPatch.context() as patch:
-        moments = partial(interleaved, single_examples=20, turn_seconds=0.02)
-        patch.setattr(attar.evaluation.report, "interleaved", moments)
-        patch.setattr(attar.comparison, "interleaved", moments)
-        yield
-
-
 @pytest.fixture(scope="module")
-def story(tmp_path_factory, encoder_folder, make_rows):
+def story(tmp_path_factory, encoder_folder, make_rows, moments, narrow_search):  # noqa: ARG001
     """A recipe's path and the folders of its first run."""
     folder = tmp_path_factory.mktemp("story")
     make_rows(folder / "rows.jsonl", 120)
@@ -101,11 +87,11 @@ def files_of(folder):
     return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.suffix != ".lock"}
 
 
-def again(path, caplog, *overrides):
-    """Run once more; the stages that were done, and those that were kept."""
+def again(path, caplog, *overrides, run="run"):
+    """Run once more; the folders, and the stages that were done and not kept."""
     caplog.clear()
     with caplog.at_level(logging.INFO, "attar"):
-        folders = run_recipe(load_recipe(path, overrides), path.parent / "run", lambda _: None)
+        folders = run_recipe(load_recipe(path, overrides), path.parent / run, lambda _: None)
     told = [record.getMessage() for record in caplog.records if record.name == "attar.run"]
     done = [line.split(":")[0] for line in told if ": done in" in line]
     kept = [line.split(":")[0] for line in told if ": unchanged, kept" in line]
@@ -178,19 +164,20 @@ def test_nothing_is_repeated_without_need(story, caplog):
 
 
 def test_the_temperature_redoes_the_student_and_what_follows_from_it(story, caplog):
-    path, folders = story
-    student = file_hash(folders.student / "model.safetensors")
-    before = files_of(folders.data.parent)
-    _, done = again(path, caplog, "distill.temperature=5")
+    path, first = story
+    copy = shutil.copytree(first.data.parent, path.parent / "copy")
+    student = file_hash(first.student / "model.safetensors")
+    before = files_of(copy)
+    folders, done = again(path, caplog, "distill.temperature=5", run="copy")
     assert done == ["distill", "export", "evaluate"]
     assert file_hash(folders.student / "model.safetensors") != student
-    after = files_of(folders.data.parent)
+    after = files_of(copy)
     for folder in (folders.data, folders.teacher, folders.finetuned):
         assert {p: t for p, t in after.items() if folder in p.parents} == {
             p: t for p, t in before.items() if folder in p.parents
         }
     # The same recipe as at first gives the same student again, to the bit.
-    again(path, caplog)
+    distill(load_recipe(path), folders.data, folders.teacher, folders.student)
     assert file_hash(folders.student / "model.safetensors") == student
 
 
@@ -278,14 +265,3 @@ def test_the_run_verb_ends_with_what_to_do_next(story):
     assert f"artifact:  {run / 'artifact'}" in result.stdout
     assert f"attar score {run / 'artifact'} --in" in result.stdout.replace("\n", "")
     assert "same label for" in result.stdout
-
-
-def test_bench_times_both(story, tmp_path):
-    _, folders = story
-    arguments = ["bench", folders.artifact, "--data", folders.data, "--against", folders.teacher]
-    arguments += ["--repeats", 1, "--out", tmp_path]
-    result = CliRunner().invoke(cli.app, list(map(str, arguments)))
-    assert result.exit_code == 0, result.output
-    speeds = json.loads((tmp_path / "bench.json").read_text("utf-8"))["models"]
-    assert set(speeds) == {"artifact", "teacher"}
-    assert all(speed["all_cores"]["examples_per_second"] > 0 for speed in speeds.values())

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import openpyxl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attar.errors import DataError
@@ -83,6 +83,7 @@ def test_a_text_beyond_excels_limit_ends_visibly(text):
     assert cell_text("好" * 32_767) == "好" * 32_767
 
 
+@settings(max_examples=40)  # each is a workbook, written and read
 @given(st.text("ab =口红\n", max_size=12), st.data())
 def test_a_marked_text_is_the_text_with_its_term_in_bold(tmp_path_factory, text, data):
     start = data.draw(st.integers(0, len(text)))

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the field's usual name
@@ -193,6 +193,7 @@ def longer(values, name, extra, fill):
 
 
 @pytest.mark.parametrize("name", [*STATES, *SCORES])
+@settings(max_examples=25)  # of each loss
 @given(seed=SEEDS, extra=st.integers(1, 4), fill=st.floats(-1e4, 1e4))
 def test_padding_changes_nothing(name, seed, extra, fill):
     loss = (STATES | SCORES)[name]
@@ -215,6 +216,7 @@ def test_padding_changes_nothing(name, seed, extra, fill):
 
 
 @pytest.mark.parametrize("name", [*STATES, *SCORES])
+@settings(max_examples=25)  # of each loss
 @given(seed=SEEDS)
 def test_an_example_is_worth_the_same_in_any_batch(name, seed):
     loss = (STATES | SCORES)[name]

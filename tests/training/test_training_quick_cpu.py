@@ -118,7 +118,7 @@ def test_only_the_draws_of_a_training_differ(kind, make_checkpoint, make_example
 def test_the_expected_loss_is_that_of_torch(make_checkpoint, make_examples):
     """Means over many draws of what a model says with torch's dropout and with this."""
     checkpoint = make_checkpoint(dropout=0.2)
-    model, inputs = checkpoint.model.train(), batch(checkpoint, make_examples(8))
+    model, inputs = checkpoint.model.train(), batch(checkpoint, make_examples(4))
     means, spreads = [], []
     for context in (contextlib.nullcontext(), quick_on_cpu(model)):
         torch.manual_seed(5)

@@ -1,4 +1,4 @@
-"""Two processes train the model that one trains."""
+"""Two processes train and distil the models that one does."""
 
 import json
 import socket
@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from attar.models.checkpoint import save_checkpoint
 from attar.recipe import load_recipe
-from attar.stages import prepare, train
+from attar.stages import distill, prepare, train
+
+pytestmark = pytest.mark.slow
 
 RECIPE = """
 seed = 4
@@ -28,6 +31,20 @@ dropout = 0.0
 precision = "fp32"
 layer_decay = 0.8
 hard_loss = "logit_adjusted"
+[student]
+layers = 1
+hidden = 16
+heads = 2
+intermediate = 32
+vocab_margin = 5
+[distill]
+epochs = 2
+batch_size = 15
+learning_rate = 3e-3
+dropout = 0.0
+precision = "fp32"
+cache = "features"
+matches = ["auto", {{loss = "hidden_mse", teacher_layer = 2, student_layer = 1, weight = 30.0}}]
 """
 
 
@@ -37,34 +54,45 @@ def free_port():
         return held.getsockname()[1]
 
 
-@pytest.mark.slow
-def test_two_processes_give_the_weights_of_one(tmp_path, make_rows, encoder_folder):
-    make_rows(tmp_path / "rows.jsonl", 80)
-    (tmp_path / "tiny.toml").write_text(RECIPE.format(encoder=encoder_folder), "utf-8")
-    recipe = load_recipe(tmp_path / "tiny.toml")
-    data = prepare(recipe, recipe.data.sources, tmp_path / "data")
-    train(recipe, data, tmp_path / "one")
-    script = Path(__file__).with_name("two_processes.py")
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory, make_rows, encoder_folder, make_checkpoint):
+    """A folder with a recipe, data, a teacher, and in ``two/`` what one launch of two processes made."""
+    folder = tmp_path_factory.mktemp("torchrun")
+    make_rows(folder / "rows.jsonl", 80)
+    (folder / "tiny.toml").write_text(RECIPE.format(encoder=encoder_folder), "utf-8")
+    recipe = load_recipe(folder / "tiny.toml")
+    prepare(recipe, recipe.data.sources, folder / "data")
+    save_checkpoint(make_checkpoint(seed=6), folder / "teacher")
+    (folder / "two").mkdir()
     launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}"]
+    arguments = [folder / name for name in ("tiny.toml", "data", "teacher", "two")]
     done = subprocess.run(
-        [sys.executable, *launch, script, tmp_path / "tiny.toml", data, tmp_path / "two"],
-        capture_output=True, text=True, timeout=600, check=False,
+        [sys.executable, *launch, Path(__file__).with_name("two_processes.py"), *arguments],
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    return folder
+
+
+def assert_same_weights(one, two):
+    one, two = (load_file(folder / "model.safetensors") for folder in (one, two))
     assert one.keys() == two.keys()
     for name, value in one.items():
         if "key.bias" not in name:  # attention does not depend on it: its gradient is rounding alone
             assert (value - two[name]).abs().max() < 1e-5, name
+
+
+def test_two_processes_give_the_weights_of_one(launched, tmp_path):
+    recipe, two = load_recipe(launched / "tiny.toml"), launched / "two" / "trained"
+    train(recipe, launched / "data", tmp_path / "one")
+    assert_same_weights(tmp_path / "one", two)
     notes = [
-        json.loads((tmp_path / name / "attar.json").read_text("utf-8"))["notes"] for name in ("one", "two")
+        json.loads((folder / "attar.json").read_text("utf-8"))["notes"] for folder in (tmp_path / "one", two)
     ]
     assert notes[0] == notes[1]
-    assert sorted(p.name for p in (tmp_path / "two").iterdir()) == sorted(
-        p.name for p in (tmp_path / "one").iterdir()
-    )
+    assert sorted(p.name for p in two.iterdir()) == sorted(p.name for p in (tmp_path / "one").iterdir())
     rows, drawn = zip(
-        *(json.loads((tmp_path / f"rows-{rank}.json").read_text()) for rank in (0, 1)), strict=True
+        *(json.loads((launched / "two" / f"rows-{rank}.json").read_text()) for rank in (0, 1)), strict=True
     )
     assert not {*drawn[0]} & {*drawn[1]}  # no process hides what another one hides
     assert len({*drawn[1]}) > len(drawn[1]) / 3  # nor the same in each step
@@ -73,6 +101,13 @@ def test_two_processes_give_the_weights_of_one(tmp_path, make_rows, encoder_fold
     assert sorted(seen[0] + seen[1]) == sorted(2 * everything)  # each row once an epoch
     assert min(len(part) for part in seen) > 0.9 * len(everything)
     # What two processes made is what one process keeps.
-    before = (tmp_path / "two" / "model.safetensors").stat().st_mtime_ns
-    train(recipe, data, tmp_path / "two")
-    assert (tmp_path / "two" / "model.safetensors").stat().st_mtime_ns == before
+    before = (two / "model.safetensors").stat().st_mtime_ns
+    train(recipe, launched / "data", two)
+    assert (two / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_two_processes_give_the_student_of_one(launched, tmp_path):
+    """With projections of the losses and several teachers."""
+    recipe = load_recipe(launched / "tiny.toml")
+    distill(recipe, launched / "data", [launched / "teacher", "linear"], tmp_path / "one")
+    assert_same_weights(tmp_path / "one", launched / "two" / "student")

