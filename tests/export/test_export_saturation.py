@@ -83,9 +83,7 @@ def test_steps_are_those_of_int8_where_no_pair_is_too_large():
 
 
 def test_the_probe_is_what_it_says_and_finds_what_this_processor_does():
-    graph = onnx.load_from_string(
-        (self_check.importlib.resources.files("attar.scoring") / "saturation_probe.onnx").read_bytes()
-    )
+    graph = onnx.load(self_check._PROBE)
     onnx.checker.check_model(graph)
     (node,) = graph.graph.node
     assert (node.op_type, node.domain) == ("MatMulIntegerToFloat", "com.microsoft")

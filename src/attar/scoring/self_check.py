@@ -11,9 +11,9 @@ product of ONNX Runtime is exact, whatever the processor is called, and refused 
 
 from __future__ import annotations
 
-import importlib.resources
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +30,7 @@ __all__ = ["Checks", "Compared", "Tolerance", "compare", "first_use_check", "ker
 
 _AT_FIRST_USE = 4
 _BATCH = 16
-_PROBE = "saturation_probe.onnx"
+_PROBE = Path(__file__).with_name("saturation_probe.onnx")
 
 
 class Tolerance(NamedTuple):
@@ -86,7 +86,7 @@ class Compared(NamedTuple):
         num: Inputs.
         found: Their differences.
         allowed: What they may be.
-        changed: Inputs whose label is another, in either pass.
+        changed: Inputs whose label is another in some pass.
     """
 
     num: int
@@ -116,7 +116,7 @@ def read_checks(artifact: Artifact) -> Checks | None:
 
 
 def compare(run: Pass, checks: Checks, count: int | None = None) -> Compared:
-    """Compute the first ``count`` stored inputs, or all, and compare.
+    """Compute the first ``count`` stored inputs in the first pass, or all in every pass, and compare.
 
     Args:
         run: Computes logits [B, C] of encodings; see ``OnnxModel.look``.
@@ -126,7 +126,7 @@ def compare(run: Pass, checks: Checks, count: int | None = None) -> Compared:
     encodings = checks.encodings[:count]
     begins = range(0, len(encodings), _BATCH)
     moved, changed = np.zeros(len(encodings), np.float32), np.zeros(len(encodings), bool)
-    for number, logits in enumerate(checks.passes):
+    for number, logits in enumerate(checks.passes if count is None else checks.passes[:1]):
         stored = logits[: len(encodings)]
         found = np.concatenate([run(encodings[i : i + _BATCH], fine=number == 1) for i in begins])
         moved = np.maximum(moved, np.abs(found - stored).max(1))
@@ -164,7 +164,7 @@ def first_use_check(artifact: Artifact, run: Pass) -> None:
 
 def kernels_saturate() -> bool:
     """Whether ONNX Runtime's products of uint8 and int8 are wrong on this processor at full range."""
-    graph = importlib.resources.files("attar.scoring").joinpath(_PROBE).read_bytes()
+    graph = _PROBE.read_bytes()
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
