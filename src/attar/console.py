@@ -118,12 +118,17 @@ def _bench_rows(model: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def set_up_logging() -> None:
-    """Send what attar says to stderr, with the time."""
+    """Send what attar says to stderr: with colours on a terminal, one dated line a message elsewhere."""
     from rich.console import Console
     from rich.logging import RichHandler
 
-    handler = RichHandler(console=Console(stderr=True), show_path=False, log_time_format="%H:%M:%S")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    console = Console(stderr=True)
+    if console.is_terminal:
+        handler: logging.Handler = RichHandler(console=console, show_path=False, log_time_format="%H:%M:%S")
+        form = "%(message)s"
+    else:  # a file or a pipe: one line a message, however long, so that it can be searched
+        handler, form = logging.StreamHandler(), "%(asctime)s %(levelname)-7s %(message)s"
+    logging.basicConfig(level=logging.WARNING, format=form, datefmt="%Y-%m-%d %H:%M:%S", handlers=[handler])
     logging.getLogger("attar").setLevel(logging.INFO)
     # transformers draws bars of its own over ours.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

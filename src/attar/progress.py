@@ -1,25 +1,66 @@
-"""Progress that a person can watch: a bar on a terminal, plain log lines elsewhere."""
+"""Progress that a person can watch: a bar on a terminal, a log line now and then elsewhere.
+
+A part that may take more than some seconds is wrapped in ``progress_bar`` or ``track``. Off a
+terminal nothing is said in the first 15 seconds, then a line every 15:
+
+    teacher: 120 of 240 steps, about 40 s left, dev 0.8312
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["progress_bar"]
+__all__ = ["Advance", "progress_bar", "spoken_time", "track"]
+
+_LOG = logging.getLogger(__name__)
+_LINE_EVERY_SECONDS = 15.0
+_T = TypeVar("_T")
+# Two bars of rich on one terminal write over each other.
+_BAR_SHOWN: ContextVar[bool] = ContextVar("bar shown", default=False)
+
+Advance = Callable[..., None]
+"""``advance(count=1, note=None)``: so much more is done; a note replaces the one before."""
 
 
 @contextlib.contextmanager
-def progress_bar(description: str, total: int | None, done: int = 0) -> Iterator[Callable[..., None]]:
-    """Show a bar on stderr while the block runs.
+def progress_bar(
+    description: str,
+    total: int | None,
+    done: int = 0,
+    *,
+    unit: str = "",
+    redraw: bool = True,
+) -> Iterator[Advance]:
+    """Show how far the block has come: a bar on stderr if that is a terminal, else log lines.
+
+    Inside the block of another one nothing is shown on a terminal, which has room for one bar.
+
+    Args:
+        description: What is done, in a word or two.
+        total: How much there is to do; None where nobody knows.
+        done: How much of it was done before.
+        unit: What is counted, in the plural, for the log lines.
+        redraw: Whether the bar also moves by itself, in a thread of its own, or only with ``advance``.
 
     Yields:
-        ``advance(count=1, note="")``.
+        ``advance(count=1, note=None)``.
     """
     console = Console(file=sys.stderr)
+    if not console.is_terminal:
+        yield _Lines(description, total, done, unit)
+        return
+    if _BAR_SHOWN.get():
+        yield _nothing
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -27,12 +68,86 @@ def progress_bar(description: str, total: int | None, done: int = 0) -> Iterator
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+    with (
+        _bar_shown(),
+        Progress(*columns, console=console, transient=True, auto_refresh=redraw) as bar,
+    ):
         task = bar.add_task(description, total=total, completed=done, note="")
 
         def advance(count: int = 1, note: str | None = None) -> None:
             bar.advance(task, count)
             if note is not None:
                 bar.update(task, note=note)
+            if not redraw:
+                bar.refresh()
 
         yield advance
+
+
+@contextlib.contextmanager
+def _bar_shown() -> Iterator[None]:
+    _BAR_SHOWN.set(True)
+    try:
+        yield
+    finally:
+        _BAR_SHOWN.set(False)
+
+
+def _nothing(count: int = 1, note: str | None = None) -> None:
+    """An advance that nobody sees."""
+
+
+def track(items: Iterable[_T], description: str, total: int | None = None, *, unit: str = "") -> Iterator[_T]:
+    """The items, with a ``progress_bar`` that advances by one as each is done with.
+
+    Args:
+        items: What is gone through.
+        description: What is done, in a word or two.
+        total: How many there are; None takes the length of a sequence.
+        unit: What the items are, in the plural, for the log lines.
+
+    Yields:
+        Each item.
+    """
+    if total is None and isinstance(items, Sequence):
+        total = len(items)
+    with progress_bar(description, total, unit=unit) as advance:
+        for item in items:
+            yield item
+            advance()
+
+
+def spoken_time(seconds: float) -> str:
+    """A duration as people say it: 40 s, 3 min, 1 h 20 min."""
+    if seconds < 57.5:
+        return f"{max(5, 5 * round(seconds / 5))} s"
+    minutes = max(1, round(seconds / 60))
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, rest = divmod(5 * round(minutes / 5), 60)
+    return f"{hours} h {rest} min" if rest else f"{hours} h"
+
+
+class _Lines:
+    """Says in the log, every so many seconds, how far something has come."""
+
+    def __init__(self, description: str, total: int | None, done: int, unit: str) -> None:
+        self._description, self._total, self._unit = description, total, unit
+        self._first, self._done, self._note = done, done, ""
+        self._started = self._said = time.monotonic()
+
+    def __call__(self, count: int = 1, note: str | None = None) -> None:
+        self._done += count
+        self._note = self._note if note is None else note
+        now = time.monotonic()
+        if now - self._said >= _LINE_EVERY_SECONDS and self._done != self._total:
+            self._said = now
+            _LOG.info("%s: %s", self._description, self._how_far(now - self._started))
+
+    def _how_far(self, seconds: float) -> str:
+        counted = f"{self._done:,}" + (f" of {self._total:,}" if self._total is not None else "")
+        parts = [f"{counted} {self._unit}".strip()]
+        fresh = self._done - self._first
+        if self._total is not None and fresh > 0 and self._done < self._total:
+            parts.append(f"about {spoken_time(seconds * (self._total - self._done) / fresh)} left")
+        return ", ".join([*parts, *([self._note] if self._note else [])])
