@@ -86,7 +86,13 @@ def story(tmp_path_factory, encoder_folder, make_rows):
     said = []
     folders = run_recipe(load_recipe(path), folder / "run", said.append)
     assert [line.split(":")[0] for line in said] == [
+        "easy",
         "prepare",
+        "train",
+        "dev",
+        "test",
+        "about",
+        "the linear model that the student must beat",
         "train",
         "distill",
         "distill",

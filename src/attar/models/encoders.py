@@ -259,7 +259,10 @@ def freeze_first(model: PreTrainedModel, num_layers: int) -> None:
     layers = encoder_layers(model) if num_layers else nn.ModuleList()
     if num_layers > len(layers):
         raise RecipeError(f"freeze = {num_layers}: the model has {len(layers)} layers")
-    for module in (model.base_model.embeddings, *layers[:num_layers]):
+    base = model.base_model
+    # A small ELECTRA widens its embeddings in a layer of its own.
+    widened = [base.embeddings_project] if hasattr(base, "embeddings_project") else []
+    for module in (base.embeddings, *widened, *layers[:num_layers]):
         module.requires_grad_(False)
 
 

@@ -93,11 +93,12 @@ class FrozenLayers:
             mask[row, : len(encoding.ids)] = 1
             if known is not None:
                 states[row, : len(known)] = known
-        inputs = torch.from_numpy(states).to(device)
+        inputs, real = torch.from_numpy(states).to(device), torch.from_numpy(mask).to(device)
         missing = [row for row, known in enumerate(kept) if known is None]
         if missing:
-            inputs[missing] = self._computed([encodings[row] for row in missing], device, width)
-        return {"inputs_embeds": inputs, "attention_mask": torch.from_numpy(mask).to(device)}
+            states_of = self._computed([encodings[row] for row in missing], device, width)
+            inputs[missing] = states_of * real[missing, :, None]
+        return {"inputs_embeds": inputs, "attention_mask": real}
 
     @torch.no_grad()
     def _computed(
