@@ -26,7 +26,7 @@ def told(monkeypatch):
     """Every layer costs the same; which shapes were timed."""
     asked = []
 
-    def seconds(shape, settings, tokens):
+    def seconds(shape, *_):
         asked.append(shape)
         return COST
 
@@ -52,7 +52,8 @@ def test_a_training_is_its_layers_times_its_tokens(recipe, make_examples, told):
     assert min(found.values()) > 0
 
 
-def test_frozen_layers_count_once_and_a_probe_reads_all(recipe, make_examples, told):
+@pytest.mark.usefixtures("told")
+def test_frozen_layers_count_once_and_a_probe_reads_all(recipe, make_examples):
     examples, fixed = make_examples(100), estimate._START_SECONDS
     tokens = mean_tokens(recipe, examples)
     frozen = estimate_seconds(change(recipe, "train", freeze=1), examples, 10, 20)["train"]

@@ -29,7 +29,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """``terminal()``: makes stderr take itself for a terminal, in the test's own body: pytest sets it before."""
+    """``terminal()``: stderr takes itself for a terminal; called in the test, before which pytest sets it."""
 
     class Terminal(io.StringIO):
         def isatty(self):
@@ -124,8 +124,10 @@ def test_a_terminal_has_room_for_one_bar(terminal):
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0.2, "5 s"), (7, "5 s"), (41, "40 s"), (58, "1 min"), (100, "2 min"), (3540, "59 min"), (3601, "1 h")]
-    + [(5000, "1 h 25 min"), (86400, "24 h")],
-)
+    [
+        (0.2, "5 s"), (7, "5 s"), (41, "40 s"), (58, "1 min"), (100, "2 min"),
+        (3540, "59 min"), (3601, "1 h"), (5000, "1 h 25 min"), (86400, "24 h"),
+    ],
+)  # fmt: skip
 def test_times_as_people_say_them(seconds, said):
     assert spoken_time(seconds) == said

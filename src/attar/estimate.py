@@ -18,6 +18,7 @@ from torch import nn
 from attar.models.precision import computes_in_bf16, quick_inference
 from attar.models.shapes import Shape, encoder_shape
 from attar.models.students import shape_of
+from attar.progress import spoken_time
 from attar.recipe import FitRecipe, Recipe
 from attar.task import Example
 
@@ -88,8 +89,6 @@ def estimate_seconds(
 
 def said(seconds: dict[str, float]) -> str:
     """The estimate in a line: the whole, and each stage's."""
-    from attar.progress import spoken_time
-
     parts = ", ".join(f"{name} {spoken_time(each)}" for name, each in seconds.items())
     return f"about {spoken_time(sum(seconds.values()))} on this machine: {parts}"
 

@@ -35,11 +35,12 @@ MAY_IMPORT = {
     "distillation": BASE | {"recipe", "records", "text", "models", "training", "progress", "evaluation"},
     "pretraining": BASE
     | {"recipe", "run", "records", "text", "models", "training", "distillation", "progress"},
-    "evaluation": BASE | {"recipe", "text", "workbook"},  # callables, never models
+    "evaluation": BASE | {"recipe", "text", "workbook", "progress"},  # callables, never models
     "export": BASE | {"recipe", "text", "models", "training", "artifact", "evaluation", "scoring"},
     "scoring": BASE | {"artifact", "text", "progress", "mongo", "workbook"},
     "serving": BASE - {"files"} | {"attar", "artifact", "scoring"},
     "answers": BASE | {"recipe", "records", "scoring", "evaluation", "workbook"},
+    "estimate": BASE | {"recipe", "models", "progress"},
     "comparison": BASE | {"recipe", "records", "models", "artifact", "scoring", "evaluation"},
     "stages": BASE
     | {
@@ -50,7 +51,9 @@ MAY_IMPORT = {
         "training",
         "distillation",
         "pretraining",
+        "evaluation",
         "export",
+        "estimate",
         "comparison",
     },
     "applying": BASE | {"console", "recipe", "artifact", "scoring", "serving", "comparison", "answers"},

@@ -12,9 +12,9 @@ from torch import nn
 
 from attar.errors import RecipeError
 from attar.models.checkpoint import predict_logits
-from attar.models.frozen import learning_part
 from attar.recipe import FitRecipe
 from attar.training.fit import DevScore, fit
+from attar.training.frozen import learning_part
 from attar.training.objectives import HardLabels, Objective
 from attar.training.stage import dev_scorer
 from attar.training.state import TrainingStates

@@ -53,7 +53,7 @@ class Checkpoint:
         task: What its logits mean.
         notes: Where it came from and what it scored on dev.
         inputs: Makes the model's keyword arguments from encodings, a device and a length; None pads
-            the ids (``attar.models.frozen`` has another one).
+            the ids (``attar.training.frozen`` has another one).
     """
 
     model: PreTrainedModel

@@ -55,7 +55,7 @@ class FitRecipe(Section):
     in it.
     ``freeze`` leaves the embeddings and that many of the first layers as they are; None trains all.
     What frozen layers give out is computed once for each example, without dropout
-    (``attar.models.frozen``).
+    (``attar.training.frozen``).
     ``token_dropout`` hides that share of the tokens from the model in each training step; above
     frozen layers nobody attends to them.
     ``head = "probe"`` starts the classifier's head from a linear probe (``attar.training.probe``).

@@ -15,13 +15,13 @@ from attar.evaluation.metrics import scores
 from attar.evaluation.thresholds import choose_thresholds
 from attar.models.checkpoint import Checkpoint, predict_logits, save_checkpoint
 from attar.models.encoders import freeze_first, load_encoder, output_bias
-from attar.models.frozen import FrozenLayers, learning_part
 from attar.recipe import FitRecipe, Recipe
 from attar.records.prepared import load_split
 from attar.run import is_first_process
 from attar.task import Example
 from attar.text.encoding import Encoding, InputSpec, TextEncoder, texts_read
 from attar.training.fit import DevScore, fit
+from attar.training.frozen import FrozenLayers, learning_part
 from attar.training.objectives import HardLabels, Objective, class_weights
 from attar.training.placement import place_training
 from attar.training.probe import start_head
@@ -104,9 +104,7 @@ def fit_and_save(  # noqa: PLR0913 - what every training needs
     encodings = checkpoint.encoder.encode(examples)
     learning = _what_learns(checkpoint, objective, settings, encodings, dev)
     if settings.head == "probe":
-        labelled = [example for example in examples if example.label is not None]
-        weights = class_weights(checkpoint.task, labelled, settings.class_weights)
-        start_head(learning, labelled, dev, weights.double().numpy())
+        _probe(learning, examples, dev, settings)
     result = fit(
         learning,
         encodings,
@@ -132,6 +130,14 @@ def fit_and_save(  # noqa: PLR0913 - what every training needs
         save_checkpoint(replace(checkpoint, notes=notes), out)
         TrainingStates(out / "state").clear()
     return out
+
+
+def _probe(
+    checkpoint: Checkpoint, examples: Sequence[Example], dev: Sequence[Example], settings: FitRecipe
+) -> None:
+    labelled = [example for example in examples if example.label is not None]
+    weights = class_weights(checkpoint.task, labelled, settings.class_weights)
+    start_head(checkpoint, labelled, dev, weights.double().numpy())
 
 
 def _what_learns(

@@ -9,7 +9,7 @@ import torch
 from attar.errors import RecipeError
 from attar.models.checkpoint import batch_to, predict_logits
 from attar.models.encoders import freeze_first
-from attar.models.frozen import FrozenLayers, learning_part
+from attar.training.frozen import FrozenLayers, learning_part
 
 KINDS = ("bert", "roberta", "electra", "electra-small", "ernie")
 
