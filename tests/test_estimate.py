@@ -44,8 +44,9 @@ def test_a_training_is_its_layers_times_its_tokens(recipe, make_examples, told):
     found = estimate_seconds(recipe, examples, 10, 20)
     assert told == [Shape(2, 32, 4, 64), Shape(1, 24, 4, 48)]
     fixed = estimate._START_SECONDS
-    assert found["train"] - fixed == pytest.approx(tokens * 2 * 2 * (100 * COST.train + 10 * COST.forward))
-    student = tokens * 2 * 1 * (100 * COST.train + 10 * COST.forward)
+    learning = tokens * 2 * (7 / 6) * (100 * COST.train + 10 * COST.forward)
+    assert found["train"] - fixed == pytest.approx(learning)
+    student = tokens * 2 * (1 / 6) * (100 * COST.train + 10 * COST.forward)
     assert found["finetune"] - fixed == pytest.approx(student)
     assert found["distill"] - fixed == pytest.approx(student + tokens * 100 * 2 * COST.forward)
     assert list(found) == ["train", "distill", "finetune", "export", "evaluate"]
@@ -57,11 +58,11 @@ def test_frozen_layers_count_once_and_a_probe_reads_all(recipe, make_examples):
     examples, fixed = make_examples(100), estimate._START_SECONDS
     tokens = mean_tokens(recipe, examples)
     frozen = estimate_seconds(change(recipe, "train", freeze=1), examples, 10, 20)["train"]
-    learning = tokens * 2 * (100 * COST.train + 10 * COST.forward)
+    learning = tokens * 2 * (1 / 6) * (100 * COST.train + 10 * COST.forward)
     assert frozen - fixed == pytest.approx(learning + tokens * 110 * COST.forward)
     probed = estimate_seconds(change(recipe, "train", head="probe"), examples, 10, 20)["train"]
     plain = estimate_seconds(recipe, examples, 10, 20)["train"]
-    assert probed - plain == pytest.approx(tokens * 2 * 110 * COST.forward)
+    assert probed - plain == pytest.approx(tokens * (7 / 6) * 110 * COST.forward)
 
 
 def test_tokens_are_about_the_characters_that_are_read(recipe, make_checkpoint, make_examples):

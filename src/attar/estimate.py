@@ -9,11 +9,10 @@ took.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import nn
 
 from attar.models.precision import computes_in_bf16, quick_inference
 from attar.models.shapes import Shape, encoder_shape
@@ -21,6 +20,7 @@ from attar.models.students import shape_of
 from attar.progress import spoken_time
 from attar.recipe import FitRecipe, Recipe
 from attar.task import Example
+from attar.training.quick_cpu import quick_on_cpu
 
 __all__ = ["estimate_seconds", "mean_tokens", "said"]
 
@@ -30,6 +30,8 @@ _START_SECONDS = 4.0  # loading, encoding and writing in each stage
 _TIMED_SIDES = 5  # of the report
 _TURN_SECONDS = 1.0
 _PROBE_SECONDS = 0.8
+_FEW_IDS = 32
+_LAST_LAYER = 1 / 6  # of a layer: keys and values for all tokens, the rest for one (attar.training.frozen)
 
 
 class LayerSeconds(NamedTuple):
@@ -112,7 +114,7 @@ def _fit_seconds(
     """A training's seconds: the frozen layers once, the others in each epoch, dev after each."""
     num_train, num_dev = counts
     frozen = min(settings.freeze or 0, shape.layers)
-    learning = shape.layers - frozen
+    learning = max(_LAST_LAYER, shape.layers - frozen - 1 + _LAST_LAYER)
     once = frozen * (num_train + num_dev) * cost.forward
     if settings.head == "probe":
         once += learning * (min(_PROBED, num_train) + num_dev) * cost.forward
@@ -123,33 +125,47 @@ def _fit_seconds(
 
 def layer_seconds(shape: Shape, settings: FitRecipe, tokens: float) -> LayerSeconds:
     """Time a layer of a shape on the batches and in the precision of a training."""
+    from transformers import BertConfig, BertModel
+
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    layer = nn.TransformerEncoderLayer(
-        shape.hidden, shape.heads, shape.intermediate, 0.0, "gelu", batch_first=True, device=device
-    ).train()
-    optimiser = torch.optim.AdamW(layer.parameters(), fused=True)
-    states = torch.randn(settings.batch_size, max(8, round(tokens)), shape.hidden, device=device)
+    config = BertConfig(
+        vocab_size=_FEW_IDS,
+        num_hidden_layers=1,
+        hidden_size=shape.hidden,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.intermediate,
+        hidden_dropout_prob=settings.dropout,
+        attention_probs_dropout_prob=settings.dropout,
+    )
+    model = BertModel(config, add_pooling_layer=False).to(device)
+    optimiser = torch.optim.AdamW(model.encoder.parameters(), fused=True)
+    ids = torch.randint(_FEW_IDS, (settings.batch_size, max(8, round(tokens))), device=device)
+    mask = torch.ones_like(ids)
+    # What a layer norm gives out has one length: with random aims its gradients are not all but 0,
+    # which would be slow to compute.
+    aims = torch.randn(*ids.shape, shape.hidden, device=device)
     half = settings.precision == "bf16" or (settings.precision == "auto" and computes_in_bf16())
 
     def learn() -> None:
+        model.train()
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            loss = layer(states.requires_grad_()).float().square().mean()
-        loss.backward()
+            states = model(input_ids=ids, attention_mask=mask).last_hidden_state
+        (states.float() * aims).mean().backward()
         optimiser.step()
         optimiser.zero_grad()
 
     @torch.no_grad()
     def read() -> None:
+        model.eval()
         with quick_inference(device):
-            layer(states)
+            model(input_ids=ids, attention_mask=mask)
 
-    size = states.shape[0] * states.shape[1]
-    return LayerSeconds(*(_seconds(work, device) / size for work in (learn, read)))
+    with quick_on_cpu(model):
+        return LayerSeconds(*(_seconds(work, device) / ids.numel() for work in (learn, read)))
 
 
-def _seconds(work: object, device: torch.device) -> float:
+def _seconds(work: Callable[[], None], device: torch.device) -> float:
     """Median seconds of a piece of work, repeated for about a second."""
-    assert callable(work)
     work()
     took: list[float] = []
     started = time.perf_counter()

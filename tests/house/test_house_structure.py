@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "scoring": BASE | {"artifact", "text", "progress", "mongo", "workbook"},
     "serving": BASE - {"files"} | {"attar", "artifact", "scoring"},
     "answers": BASE | {"recipe", "records", "scoring", "evaluation", "workbook"},
-    "estimate": BASE | {"recipe", "models", "progress"},
+    "estimate": BASE | {"recipe", "models", "training", "progress"},
     "comparison": BASE | {"recipe", "records", "models", "artifact", "scoring", "evaluation"},
     "stages": BASE
     | {
