@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 __all__ = ["print_bench", "print_comparison", "print_summary", "set_up_logging"]
+
+_WIDEST = 250  # columns of a table in a file
 
 
 def print_summary(report: dict[str, Any]) -> None:
     """The report's main figures as a table."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"{report['title']}: {report['num_test']} test examples")
@@ -30,7 +34,7 @@ def print_summary(report: dict[str, Any]) -> None:
             "" if speed is None else f"{speed:,.0f}",
             "" if latency is None else f"{latency:.1f} ms",
         )
-    Console().print(table)
+    _print(table)
     ratios = report["ratios"]
     if ratios["smaller"] and ratios["faster"]:
         typer.echo(
@@ -39,9 +43,18 @@ def print_summary(report: dict[str, Any]) -> None:
         )
 
 
+def _print(table: Table) -> None:
+    """Print a table as wide as the terminal; off one as wide as it needs, so that no cell is cut."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDEST)
+    console.print(table)
+
+
 def print_comparison(figures: Mapping[str, Any]) -> None:
     """The main figures of ``attar compare`` as a table, and how many rows each sheet has."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table()
@@ -50,7 +63,7 @@ def print_comparison(figures: Mapping[str, Any]) -> None:
     for side, of in figures["sides"].items():
         scores = ("" if of[key] is None else f"{of[key]:.3f}" for key in ("accuracy", "macro_f1"))
         table.add_row(f"{side}: {of['name']}", f"{of['num']:,}", f"{of['num_gold']:,}", *scores)
-    Console().print(table)
+    _print(table)
     if "share" in figures:
         kappa = "–" if figures["kappa"] is None else f"{figures['kappa']:.3f}"
         agreed = f"{figures['num_same']:,} of {figures['num_both']:,} ({figures['share']:.1%})"
@@ -61,7 +74,6 @@ def print_comparison(figures: Mapping[str, Any]) -> None:
 
 def print_bench(figures: Mapping[str, Any]) -> None:
     """What ``attar bench`` measured as a table: a column a model."""
-    from rich.console import Console
     from rich.table import Table
 
     models = figures["models"].values()
@@ -87,8 +99,7 @@ def print_bench(figures: Mapping[str, Any]) -> None:
     )
     for name, *cells in zip(names, *rows, strict=True):
         table.add_row(name, *cells)
-    console = Console()
-    console.print(table)
+    _print(table)
     here, data = figures["machine"], figures["data"]
     flags = f" ({', '.join(here['flags'])})" if here["flags"] else ""
     typer.echo(f"machine:   {here['cpu']}, {here['cores']} cores{flags}, onnxruntime {here['onnxruntime']}")
