@@ -62,6 +62,8 @@ _TRAINING = {
     "precision": '"auto" takes bf16 where the processor computes in it, else fp32; "fp16" needs a GPU.',
     "dropout": "Share of activations dropped in training.",
     "token_dropout": "Share of the text's tokens that are hidden in each training step.",
+    "freeze": "Leave the embeddings and this many first layers as they are; what these give out is computed "
+    "once for each example. Left out, all is trained.",
     "head": "How the classifier's head starts: from a linear probe of the encoder, or at random.",
 }
 _WEIGHT_SCHEDULE = "Whether that weight stays, falls to 0 or grows from 0 over the training."
@@ -102,7 +104,7 @@ _LEADS: Mapping[str, str] = {
     "encode": "The input of every model of the run.",
     "pretrain": "`attar pretrain`: on texts without labels. The loop has the keys of `[train]`, with some "
     "other defaults; `class_weights`, `hard_loss`, `adjust_tau`, `focal_gamma`, `thresholds` and `head` mean "
-    "nothing here, and `sampling` is refused, for there are no labels.",
+    "nothing here, and `sampling` and `freeze` are refused.",
     "train": "`attar train`: the teacher.",
     "student": "The student's shape and start.",
     "distill": "`attar distill`: the student. The loop has the keys of `[train]`, with some other defaults.",
@@ -187,7 +189,6 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "hub": "Where an id is looked up.",
         "revision": "Branch, tag or commit on the hub.",
         "keep_layers": "Take only these layers of the encoder (1-based), in this order.",
-        "freeze": "Leave the embeddings and this many first layers untrained; left out, all is trained.",
         "vocab_margin": "Cut the vocabulary to what the training texts use plus this many common tokens; "
         '"all" keeps it whole.',
     },

@@ -177,7 +177,7 @@ def test_a_model_card_says_every_kind_of_input(style):
     card = {
         "task": {"name": "t", "labels": ["a", "b"]},
         "input": {"style": style, "max_tokens": 8, "window_chars": None},
-        "precision": "int8",
+        "precision": "int8", "layers": {}, "products": 1.0,
         "temperature": 1.0,
         "scores": {}, "parity": {}, "calibration": {}, "notes": {}, "versions": {},
     }  # fmt: skip

@@ -31,7 +31,9 @@ from attar.task import Example, Task
 __all__ = ["as_the_seed_runs_it", "bench", "compare", "write_bench"]
 
 
-def compare(recipe: Recipe, data: Path, models: Mapping[str, Path], out: Path) -> None:
+def compare(
+    recipe: Recipe, data: Path, models: Mapping[str, Path], out: Path, linear: WindowedLinear | None = None
+) -> None:
     """Score every model of a run on the test split and write the report.
 
     Args:
@@ -39,6 +41,7 @@ def compare(recipe: Recipe, data: Path, models: Mapping[str, Path], out: Path) -
         data: A folder written by ``attar prepare``; the baselines are fitted on it.
         models: Folders by role: teacher, student, finetuned (checkpoints), artifact.
         out: Gets report.json and report.html.
+        linear: The linear baseline, where it has been fitted on this data already.
     """
     task = recipe.resolved_task()
     train, dev, test = (load_split(data, name) for name in ("train", "dev", "test"))
@@ -53,7 +56,7 @@ def compare(recipe: Recipe, data: Path, models: Mapping[str, Path], out: Path) -
     if "artifact" in models:
         _check_labels(models["artifact"], load_artifact(models["artifact"]).task.labels, task)
         candidates.append(_artifact_candidate(models["artifact"]))
-    linear = WindowedLinear(task, train, dev)
+    linear = linear or WindowedLinear(task, train, dev)
     window = f"{linear.window_chars} characters" if linear.window_chars else "the clause"
     description = f"TF-IDF of characters, {window} around the term, and a balanced linear model"
     candidates.append(Candidate("tfidf", linear, linear.size_bytes, linear, description))

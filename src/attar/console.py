@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from attar.verify import Verification
 
 __all__ = [
@@ -20,10 +22,11 @@ __all__ = [
     "set_up_logging",
 ]
 
+_WIDEST = 250  # columns of a table in a file
+
 
 def print_summary(report: dict[str, Any]) -> None:
     """The report's main figures as a table."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"{report['title']}: {report['num_test']} test examples")
@@ -39,7 +42,7 @@ def print_summary(report: dict[str, Any]) -> None:
             "" if speed is None else f"{speed:,.0f}",
             "" if latency is None else f"{latency:.1f} ms",
         )
-    Console().print(table)
+    _print(table)
     ratios = report["ratios"]
     if ratios["smaller"] and ratios["faster"]:
         typer.echo(
@@ -48,9 +51,18 @@ def print_summary(report: dict[str, Any]) -> None:
         )
 
 
+def _print(table: Table) -> None:
+    """Print a table as wide as the terminal; off one as wide as it needs, so that no cell is cut."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDEST)
+    console.print(table)
+
+
 def print_comparison(figures: Mapping[str, Any]) -> None:
     """The main figures of ``attar compare`` as a table, and how many rows each sheet has."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table()
@@ -59,7 +71,7 @@ def print_comparison(figures: Mapping[str, Any]) -> None:
     for side, of in figures["sides"].items():
         scores = ("" if of[key] is None else f"{of[key]:.3f}" for key in ("accuracy", "macro_f1"))
         table.add_row(f"{side}: {of['name']}", f"{of['num']:,}", f"{of['num_gold']:,}", *scores)
-    Console().print(table)
+    _print(table)
     if "share" in figures:
         kappa = "–" if figures["kappa"] is None else f"{figures['kappa']:.3f}"
         agreed = f"{figures['num_same']:,} of {figures['num_both']:,} ({figures['share']:.1%})"
@@ -70,7 +82,6 @@ def print_comparison(figures: Mapping[str, Any]) -> None:
 
 def print_verification(found: Verification) -> None:
     """What ``attar verify`` found as a table."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(show_header=False)
@@ -88,12 +99,11 @@ def print_verification(found: Verification) -> None:
     }
     for name, value in rows.items():
         table.add_row(name, value)
-    Console().print(table)
+    _print(table)
 
 
 def print_bench(figures: Mapping[str, Any]) -> None:
     """What ``attar bench`` measured as a table: a column a model."""
-    from rich.console import Console
     from rich.table import Table
 
     models, workers = figures["models"].values(), figures["workers"]
@@ -119,8 +129,7 @@ def print_bench(figures: Mapping[str, Any]) -> None:
     )
     for name, *cells in zip(names, *rows, strict=True):
         table.add_row(name, *cells)
-    console = Console()
-    console.print(table)
+    _print(table)
     here, data = figures["machine"], figures["data"]
     flags = f" ({', '.join(here['flags'])})" if here["flags"] else ""
     typer.echo(f"machine:   {here['cpu']}, {here['cores']} cores{flags}, onnxruntime {here['onnxruntime']}")
@@ -150,12 +159,17 @@ def _bench_rows(model: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def set_up_logging() -> None:
-    """Send what attar says to stderr, with the time."""
+    """Send what attar says to stderr: with colours on a terminal, one dated line a message elsewhere."""
     from rich.console import Console
     from rich.logging import RichHandler
 
-    handler = RichHandler(console=Console(stderr=True), show_path=False, log_time_format="%H:%M:%S")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    console = Console(stderr=True)
+    if console.is_terminal:
+        handler: logging.Handler = RichHandler(console=console, show_path=False, log_time_format="%H:%M:%S")
+        form = "%(message)s"
+    else:  # a file or a pipe: one line a message, however long, so that it can be searched
+        handler, form = logging.StreamHandler(), "%(asctime)s %(levelname)-7s %(message)s"
+    logging.basicConfig(level=logging.WARNING, format=form, datefmt="%Y-%m-%d %H:%M:%S", handlers=[handler])
     logging.getLogger("attar").setLevel(logging.INFO)
     # transformers draws bars of its own over ours.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -25,7 +25,7 @@ from typing import Any
 from attar.errors import RecipeError
 from attar.files import content_hash, file_hash, read_json, write_json
 
-__all__ = ["identity_of", "is_first_process", "locked", "run_stage"]
+__all__ = ["identity_of", "is_finished", "is_first_process", "locked", "run_stage"]
 
 _LOG = logging.getLogger(__name__)
 _STAMPS = ".attar"
@@ -99,6 +99,12 @@ def _check_own(folder: Path, stamp: Mapping[str, Any] | None) -> None:
             f"{folder} is not empty ({', '.join(sorted(foreign)[:5])}) and was not written by attar; "
             "name another folder with --out"
         )
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a stage finished in a folder, whatever it was made from."""
+    stamp = _read_stamp(_stamp_of(folder))
+    return stamp is not None and stamp["outputs"] is not None
 
 
 def is_first_process() -> bool:

@@ -13,12 +13,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from attar.errors import RecipeError
+from attar.errors import AttarError, RecipeError
 from attar.models.classic_files import ClassicFiles, marks_from
 from attar.recipe import Recipe, SourceRecipe
-from attar.run import identity_of, run_stage
+from attar.run import identity_of, is_finished, is_first_process, run_stage
+
+if TYPE_CHECKING:
+    from attar.evaluation.baselines import WindowedLinear
 
 __all__ = [
     "ClassicFiles",
@@ -238,14 +241,19 @@ def export(recipe: Recipe, checkpoint: Path | ClassicFiles, data: Path, out: Pat
     return out
 
 
-def evaluate(recipe: Recipe, data: Path, models: Models, out: Path) -> Path:
-    """A prepared folder's test split and the models -> report.json and report.html."""
+def evaluate(
+    recipe: Recipe, data: Path, models: Models, out: Path, linear: WindowedLinear | None = None
+) -> Path:
+    """A prepared folder's test split and the models -> report.json and report.html.
+
+    ``linear`` is the linear baseline if it has been fitted on this data already.
+    """
     folders = {name: path for name, path in models._asdict().items() if path is not None}
 
     def work() -> None:
         from attar.comparison import compare
 
-        compare(recipe, data, folders, out)
+        compare(recipe, data, folders, out, linear)
 
     run_stage(out, "evaluate", _inputs(recipe, ("encode", "evaluate"), data=data, **folders), work)
     return out
@@ -270,15 +278,17 @@ def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFold
     Args:
         recipe: The whole story.
         out: The run folder.
-        say: Told what begins, one line a stage.
+        say: Told what begins, one line a stage, and what there is to know before it.
     """
     at = RunFolders.under(out)
+    say(f"{recipe.name}: {', '.join(_verbs(recipe))} -> {out}")
     if recipe.distill.matches:
         from attar.distillation.pairing import check_names
 
         check_names(recipe.distill.matches)  # now, not after the teacher was trained
     say("prepare: reading, checking and splitting the labelled reviews")
     prepare(recipe, recipe.data.sources, at.data)
+    linear = _before_training(recipe, at, say)
     recipe = _pretrained(recipe, at, say)
     say("train: the teacher")
     train(recipe, at.data, at.teacher)
@@ -289,5 +299,41 @@ def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFold
     say("export: the student in int8, verified against its checkpoint")
     export(recipe, at.student, at.data, at.artifact)
     say("evaluate: all of them on the test split")
-    evaluate(recipe, at.data, Models(at.teacher, at.student, at.finetuned, at.artifact), at.report)
+    models = Models(at.teacher, at.student, at.finetuned, at.artifact)
+    evaluate(recipe, at.data, models, at.report, linear)
     return at
+
+
+def _verbs(recipe: Recipe) -> list[str]:
+    before = ["prepare", *(["pretrain"] if recipe.pretrain.texts else [])]
+    return [*before, "train", "distill", "finetune", "export", "evaluate"]
+
+
+def _before_training(recipe: Recipe, at: RunFolders, say: Callable[[str], None]) -> WindowedLinear | None:
+    """Say what was prepared, how long the rest may take, and what a linear model does.
+
+    Returns:
+        The linear model, for the report; None where nothing is left to do.
+    """
+    folders = {"train": at.teacher, "distill": at.student, "finetune": at.finetuned}
+    folders |= {"export": at.artifact, "evaluate": at.report}
+    left = [name for name, folder in folders.items() if not is_finished(folder)]
+    if not left or not is_first_process():
+        return None
+    from attar.estimate import estimate_seconds, said
+    from attar.evaluation.baselines import WindowedLinear
+    from attar.records.prepared import load_manifest, load_split
+
+    for name, labels in load_manifest(at.data)["labels"].items():
+        counts = ", ".join(f"{label} {count}" for label, count in labels.items())
+        say(f"{name}: {sum(labels.values())} examples ({counts})")
+    train, dev, test = (load_split(at.data, name) for name in ("train", "dev", "test"))
+    try:
+        seconds = estimate_seconds(recipe, train, len(dev), len(test))
+    except AttarError as error:  # of the encoder: the stage that needs it says what to do
+        _LOG.info("how long it will take cannot be said: %s", error)
+    else:
+        say(said({name: seconds[name] for name in left}))
+    linear = WindowedLinear(recipe.resolved_task(), train, dev)
+    say(f"the linear model that the student must beat: dev macro-F1 {linear.dev_macro_f1:.4f}")
+    return linear

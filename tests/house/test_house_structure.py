@@ -36,13 +36,14 @@ MAY_IMPORT = {
     "distillation": BASE | {"recipe", "records", "text", "models", "training", "progress", "evaluation"},
     "pretraining": BASE
     | {"recipe", "run", "records", "text", "models", "training", "distillation", "progress"},
-    "evaluation": BASE | {"cores", "recipe", "text", "workbook"},  # callables, never models
+    "evaluation": BASE | {"cores", "recipe", "text", "workbook", "progress"},  # callables, never models
     "export": BASE
     | {"recipe", "text", "models", "training", "artifact", "evaluation", "scoring", "progress"},
     "scoring": BASE | {"artifact", "cores", "text", "progress", "mongo", "workbook"},
     "serving": BASE - {"files"} | {"attar", "artifact", "scoring"},
     "verify": {"errors", "artifact", "text", "scoring", "evaluation"},
     "answers": BASE | {"recipe", "records", "scoring", "evaluation", "workbook"},
+    "estimate": BASE | {"recipe", "models", "training", "progress"},
     "comparison": BASE | {"cores", "recipe", "records", "models", "artifact", "scoring", "evaluation"},
     "stages": BASE
     | {
@@ -53,7 +54,9 @@ MAY_IMPORT = {
         "training",
         "distillation",
         "pretraining",
+        "evaluation",
         "export",
+        "estimate",
         "comparison",
     },
     "applying": BASE

@@ -207,7 +207,7 @@ def test_frozen_layers_are_left_out_of_training(folder_of, num_layers, trained):
 
 
 def test_more_frozen_layers_than_there_are(folder_of):
-    with pytest.raises(RecipeError, match=r"train.freeze = 3: the encoder has 2 layers"):
+    with pytest.raises(RecipeError, match=r"freeze = 3: the model has 2 layers"):
         load_encoder(recipe_of(folder_of("bert"), freeze=3), 3, ())
     with pytest.raises(RecipeError, match="freeze"):
         load_encoder(recipe_of(folder_of("albert"), freeze=1), 3, ())

@@ -16,6 +16,7 @@ from attar.errors import RecipeError
 from attar.models.checkpoint import predict_logits
 from attar.recipe import FitRecipe
 from attar.training.fit import DevScore, FitResult, fit
+from attar.training.frozen import learning_part
 from attar.training.objectives import HardLabels, Objective
 from attar.training.stage import dev_scorer
 from attar.training.state import TrainingStates
@@ -429,6 +430,18 @@ class Watching(HardLabels):
         return super().forward(model, inputs, rows)
 
 
+class Masks(HardLabels):
+    """Labels, and what masks it was given."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.seen = []
+
+    def forward(self, model, inputs, rows):
+        self.seen.append((rows.tolist(), inputs["attention_mask"].clone()))
+        return super().forward(model, inputs, rows)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
 def test_token_dropout_hides_text_and_nothing_else(trial, share):
     one = trial("hides")
@@ -458,6 +471,23 @@ def test_frozen_layers_stay_as_they_are(trial):
     after = one.weights()
     still = {name for name in start if torch.equal(start[name], after[name])}
     assert still == {n for n in start if ".embeddings." in n or ".layer.0." in n}
+
+
+def test_above_frozen_layers_nobody_attends_to_hidden_tokens(trial):
+    one = trial("masked")
+    whole = one.checkpoint
+    one.checkpoint = learning_part(whole, 1, quick=False)
+    watching = Masks(whole.task, one.examples, FitRecipe())
+    one.run(objective=watching, token_dropout=0.4, epochs=4)
+    encodings, hidden, text = whole.encoder.encode(one.examples), 0, 0
+    for rows, masks in watching.seen:
+        for row, mask in zip(rows, masks, strict=True):
+            ids = torch.from_numpy(encodings[row].ids).long()
+            free = ~torch.isin(ids, torch.tensor(sorted(whole.encoder.fixed)))
+            assert mask[: len(ids)][~free].all()
+            assert not mask[len(ids) :].any()
+            hidden, text = hidden + int((mask[: len(ids)] == 0).sum()), text + int(free.sum())
+    assert hidden / text == pytest.approx(0.4, abs=0.05)
 
 
 def test_no_examples(trial):

@@ -108,7 +108,7 @@ def cached_features(
     _announce(int(lengths.sum()), int(config.hidden_size), num_layers, folder, limit_gb)
     chunks, places = [], np.zeros(len(examples), np.int64)
     heard: dict[int, NDArray[np.float32]] = {}
-    with progress_bar("teacher features", len(examples)) as advance:
+    with progress_bar("teacher features", len(examples), unit="examples") as advance:
         for start in range(0, len(examples), _CHUNK):
             rows = slice(start, start + _CHUNK)
             places[rows] = np.cumsum(lengths[rows]) - lengths[rows]

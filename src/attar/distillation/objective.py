@@ -49,6 +49,7 @@ class Distillation(Objective):
     ) -> None:
         super().__init__()
         self.recipe, self.answers, self.matches, self.pad_to = recipe, answers, matches, pad_to
+        self.reads_layers = matches is not None
         self.layers = wanted(matches.matches).student if matches else {}
         self.hard = LabelLoss(task, examples, recipe)
 

@@ -26,7 +26,7 @@ from attar.distillation.teachers import (
 )
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint
-from attar.models.encoders import Encoder, load_encoder
+from attar.models.encoders import Encoder, freeze_first, load_encoder
 from attar.models.students import build_student, pretrained_student
 from attar.recipe import DistillRecipe, Recipe
 from attar.records.prepared import load_split
@@ -189,6 +189,15 @@ def _student(
         reads=recipe.encode.reads,
         normalise=recipe.encode.normalise,
     )
+    if settings.freeze is not None:
+        if recipe.student.start == "random":
+            raise RecipeError(
+                "distill.freeze keeps layers as they start, and a student with student.start = 'random' "
+                "starts from noise; leave distill.freeze out or set student.start = 'layers'"
+            )
+        freeze_first(
+            student.model, settings.freeze
+        )  # now: too many are an error before the teachers are asked
     encoder = TextEncoder(student.tokenizer, spec)
     if recipe.student.start == "pretrained":
         _say_unknown(encoder, examples)

@@ -41,7 +41,7 @@ __all__ = [
     "teacher_shares",
 ]
 
-_CHUNK = 1024
+_CHUNK = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,7 +201,7 @@ def cached_logits(
         folder: The cache; several teachers and sets of examples can share it.
     """
     out = np.zeros((len(examples), num_labels), np.float32)
-    with progress_bar("teacher answers", len(examples)) as advance:
+    with progress_bar("asking the teacher", len(examples), unit="examples") as advance:
         for start in range(0, len(examples), _CHUNK):
             chunk = examples[start : start + _CHUNK]
             key = content_hash([teacher.identity, [e.question for e in chunk]])

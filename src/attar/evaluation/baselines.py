@@ -19,6 +19,7 @@ from sklearn.multiclass import OneVsRestClassifier
 
 from attar.errors import DataError
 from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_of
+from attar.progress import track
 from attar.task import Example, InputStyle, Task
 from attar.text.window import CLAUSE_MARKS
 
@@ -66,6 +67,7 @@ class WindowedLinear:
     Attributes:
         window_chars: The window chosen; None is the clause around the term.
         strength: The inverse regularisation chosen.
+        dev_macro_f1: Macro-F1 on dev, on which window and strength were chosen.
         size_bytes: Weights as float32 and n-grams as UTF-8, without any container.
 
     Raises:
@@ -78,7 +80,8 @@ class WindowedLinear:
             raise DataError(f"task {task.name!r}: all training examples have one label; expected two or more")
         self._num_labels = len(task.labels)
         best = -1.0
-        for window in _WINDOWS if task.has_term else (None,):
+        windows = _WINDOWS if task.has_term else (None,)
+        for window in track(windows, "linear model", unit="windows"):
             features = TfidfVectorizer(
                 analyzer=_analyzer(task.style, window), sublinear_tf=True, dtype=np.float32
             )
@@ -86,9 +89,10 @@ class WindowedLinear:
             for strength in _STRENGTHS:
                 model = _logistic(strength).fit(seen, gold)
                 found = confusion_counts(gold_dev, model.predict(unseen), self._num_labels)
-                score = float(macro_f1_of(found) + accuracy_of(found))
+                macro_f1 = float(macro_f1_of(found))
+                score = macro_f1 + float(accuracy_of(found))
                 if score > best:
-                    best = score
+                    best, self.dev_macro_f1 = score, macro_f1
                     self._features, self._model = features, model
                     self.window_chars, self.strength = window, strength
         weights = sum(4 * (part.coef_.size + part.intercept_.size) for part in self._model.estimators_)

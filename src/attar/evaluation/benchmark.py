@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attar.errors import DataError
+from attar.progress import progress_bar
 from attar.task import Example
 
 __all__ = ["Side", "Speed", "interleaved", "times_faster"]
@@ -146,13 +147,18 @@ def interleaved(
     if not examples:
         raise DataError("benchmark: no examples to time; expected at least one")
     turns = {name: _Turns(side, examples) for name, side in sides.items()}
-    for side in turns.values():
-        side.warm_up(turn_seconds)
-    for _ in range(repeats):
+    # Drawn only between the turns: a bar that moves by itself would take time from whoever is timed.
+    with progress_bar("measuring speed", (repeats + 2) * len(turns), unit="turns", redraw=False) as advance:
         for side in turns.values():
-            side.turn()
-    for side in turns.values():
-        side.singles(single_examples, 5 * turn_seconds)
+            side.warm_up(turn_seconds)
+            advance()
+        for _ in range(repeats):
+            for side in turns.values():
+                side.turn()
+                advance()
+        for side in turns.values():
+            side.singles(single_examples, 5 * turn_seconds)
+            advance()
     return {name: side.speed() for name, side in turns.items()}
 
 

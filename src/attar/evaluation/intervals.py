@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_of
+from attar.progress import track
 
 __all__ = ["Interval", "Resampled", "paired_difference", "resample"]
 
@@ -78,7 +79,8 @@ def resample(
     counts = np.zeros((len(number), len(predicted) * cells))
     for column, labels in enumerate(predicted.values()):
         np.add.at(counts, (review, column * cells + gold * num_labels + labels), 1)
-    drawn = np.concatenate([weights @ counts for weights in _weights(len(number), repeats, seed)])
+    draws = track(_weights(len(number), repeats, seed), "intervals", -(-repeats // _CHUNK))
+    drawn = np.concatenate([weights @ counts for weights in draws])
     return {
         name: Resampled(
             confusion_counts(gold, labels, num_labels),

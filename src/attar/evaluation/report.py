@@ -26,6 +26,7 @@ from attar.evaluation.intervals import Resampled, paired_difference, resample
 from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_present, scores
 from attar.evaluation.page import render_page, shown_model
 from attar.files import whole_file, write_json
+from attar.progress import track
 from attar.recipe import EvaluateRecipe
 from attar.task import Example, Task
 
@@ -136,7 +137,10 @@ def _measure(
     seed: int,
 ) -> _Measured:
     gold = _checked_gold(candidates, examples, task)
-    probs = {c.name: _checked_probs(c, examples, task) for c in candidates}
+    probs = {
+        c.name: _checked_probs(c, examples, task)
+        for c in track(candidates, "answering the test split", unit="models")
+    }
     predicted = {name: each.argmax(1) for name, each in probs.items()}
     resampled = resample(
         gold,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,12 +52,15 @@ class Checkpoint:
         encoder: Makes its input.
         task: What its logits mean.
         notes: Where it came from and what it scored on dev.
+        inputs: Makes the model's keyword arguments from encodings, a device and a length; None pads
+            the ids (``attar.training.frozen`` has another one).
     """
 
     model: PreTrainedModel
     encoder: TextEncoder
     task: Task
     notes: dict[str, Any] = field(default_factory=dict)
+    inputs: Callable[..., dict[str, torch.Tensor]] | None = None
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
@@ -120,6 +123,8 @@ def batch_to(
     length: int | None = None,
 ) -> dict[str, torch.Tensor]:
     """Pad encodings into the keyword arguments of a model's forward, on a device."""
+    if checkpoint.inputs is not None:
+        return checkpoint.inputs(encodings, device, length)
     encoder = checkpoint.encoder
     inputs = model_inputs(encodings, encoder.pad, encoder.spec, length)
     if "position_ids" in inputs:

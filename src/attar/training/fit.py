@@ -17,7 +17,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint, batch_to
@@ -156,7 +158,7 @@ class _Fit:
         started = last_saved = time.monotonic()
         with (
             self.log.opened(after_step=self.step),
-            progress_bar(name, self.total_steps, self.step) as advance,
+            progress_bar(name, self.total_steps, self.step, unit="steps") as advance,
             quick_on_cpu(self.model),
         ):
             for rows in self.plan.batches_after(self.step):
@@ -203,9 +205,10 @@ class _Fit:
             last = number == len(parts)
             sync = contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped)
             with sync:
-                inputs = batch_to(self.checkpoint, [self.encodings[i] for i in part], self.accelerator.device)
+                batch = [self.encodings[i] for i in part]
+                inputs = batch_to(self.checkpoint, batch, self.accelerator.device)
                 if self.recipe.token_dropout:
-                    self._hide_tokens(inputs["input_ids"])
+                    self._hide_tokens(inputs, batch)
                 indices = torch.tensor(part, device=self.accelerator.device)
                 with self.accelerator.autocast():
                     losses = self.objective(self.wrapped, inputs, indices)
@@ -218,11 +221,17 @@ class _Fit:
         self._update(totals)
         return totals
 
-    def _hide_tokens(self, ids: torch.Tensor) -> None:
-        """Replace a random share of the text's tokens, in place."""
-        drawn = torch.rand(ids.shape).to(ids.device) < self.recipe.token_dropout
-        text = ~torch.isin(ids, torch.tensor(sorted(self.checkpoint.encoder.fixed), device=ids.device))
-        ids[drawn & text] = self.checkpoint.encoder.hidden
+    def _hide_tokens(self, inputs: dict[str, torch.Tensor], batch: Sequence[Encoding]) -> None:
+        """Hide a random share of the text's tokens from the layers that learn, in place."""
+        encoder = self.checkpoint.encoder
+        read = "input_ids" in inputs
+        ids = inputs["input_ids"] if read else torch.from_numpy(_padded_ids(batch, encoder.pad))
+        text = ~torch.isin(ids, torch.tensor(sorted(encoder.fixed), device=ids.device))
+        chosen = (torch.rand(ids.shape).to(ids.device) < self.recipe.token_dropout) & text
+        if read:
+            ids[chosen] = encoder.hidden
+        else:  # frozen layers have read it already: nobody attends to what they made of it
+            inputs["attention_mask"][chosen.to(self.accelerator.device)] = 0
 
     def _update(self, losses: dict[str, torch.Tensor]) -> None:
         recipe = self.recipe
@@ -315,3 +324,11 @@ class _Fit:
         self.best_score, self.best_step = state["best_score"], state["best_step"]
         self.best_collapsed = state["best_collapsed"]
         _LOG.info("resuming after step %d of %d", self.step, self.total_steps)
+
+
+def _padded_ids(encodings: Sequence[Encoding], pad: int) -> NDArray[np.int64]:
+    """[B, T] ids."""
+    ids = np.full((len(encodings), max(len(e.ids) for e in encodings)), pad, np.int64)
+    for row, encoding in enumerate(encodings):
+        ids[row, : len(encoding.ids)] = encoding.ids
+    return ids

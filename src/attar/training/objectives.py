@@ -40,9 +40,11 @@ class Objective(nn.Module, ABC):
         progress: Steps done / steps in all; the loop sets it before each step.
         batch_lengths: [N] tokens of every example of the global batch, of which ``forward`` gets a
             part; the loop sets it before each step.
+        reads_layers: Whether more than the model's logits is compared.
     """
 
     progress: float = 0.0
+    reads_layers: bool = False
     batch_lengths: torch.Tensor | None = None
 
     @abstractmethod

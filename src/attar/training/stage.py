@@ -14,14 +14,16 @@ import torch
 from attar.evaluation.metrics import scores
 from attar.evaluation.thresholds import choose_thresholds
 from attar.models.checkpoint import Checkpoint, predict_logits, save_checkpoint
-from attar.models.encoders import load_encoder, output_bias
+from attar.models.encoders import freeze_first, load_encoder, output_bias
 from attar.recipe import FitRecipe, Recipe
 from attar.records.prepared import load_split
 from attar.run import is_first_process
 from attar.task import Example
-from attar.text.encoding import InputSpec, TextEncoder, texts_read
+from attar.text.encoding import Encoding, InputSpec, TextEncoder, texts_read
 from attar.training.fit import DevScore, fit
+from attar.training.frozen import FrozenLayers, learning_part
 from attar.training.objectives import HardLabels, Objective, class_weights
+from attar.training.placement import place_training
 from attar.training.probe import start_head
 from attar.training.state import TrainingStates
 
@@ -99,21 +101,22 @@ def fit_and_save(  # noqa: PLR0913 - what every training needs
     Returns:
         ``out``.
     """
+    encodings = checkpoint.encoder.encode(examples)
+    learning = _what_learns(checkpoint, objective, settings, encodings, dev)
     if settings.head == "probe":
-        labelled = [example for example in examples if example.label is not None]
-        weights = class_weights(checkpoint.task, labelled, settings.class_weights)
-        start_head(checkpoint, labelled, dev, weights.double().numpy())
+        _probe(learning, examples, dev, settings)
     result = fit(
-        checkpoint,
-        checkpoint.encoder.encode(examples),
+        learning,
+        encodings,
         objective,
         settings,
-        evaluate=evaluate or dev_scorer(checkpoint, dev),
+        evaluate=evaluate or dev_scorer(learning, dev),
         folder=out,
         seed=seed,
         name=notes["role"],
         after_evaluation=after_evaluation,
     )
+    checkpoint.model.eval()
     notes = notes | {
         "num_train": len(examples),
         "dev_score": result.best_score,
@@ -127,6 +130,33 @@ def fit_and_save(  # noqa: PLR0913 - what every training needs
         save_checkpoint(replace(checkpoint, notes=notes), out)
         TrainingStates(out / "state").clear()
     return out
+
+
+def _probe(
+    checkpoint: Checkpoint, examples: Sequence[Example], dev: Sequence[Example], settings: FitRecipe
+) -> None:
+    labelled = [example for example in examples if example.label is not None]
+    weights = class_weights(checkpoint.task, labelled, settings.class_weights)
+    start_head(checkpoint, labelled, dev, weights.double().numpy())
+
+
+def _what_learns(
+    checkpoint: Checkpoint,
+    objective: Objective,
+    settings: FitRecipe,
+    encodings: Sequence[Encoding],
+    dev: Sequence[Example],
+) -> Checkpoint:
+    """The part of a checkpoint that each step has to compute; frozen layers are computed here, once."""
+    if settings.freeze is not None:
+        freeze_first(checkpoint.model, settings.freeze)
+    if objective.reads_layers:
+        return checkpoint
+    learning = learning_part(checkpoint, settings.freeze or 0, quick=settings.precision != "fp32")
+    if isinstance(learning.inputs, FrozenLayers):
+        device = place_training(settings.precision).device
+        learning.inputs.keep([*encodings, *checkpoint.encoder.encode(dev)], device)
+    return learning
 
 
 def dev_scorer(checkpoint: Checkpoint, dev: Sequence[Example]) -> Callable[[], DevScore]:

@@ -1,0 +1,178 @@
+"""How long a run will take on this machine, before it starts.
+
+One transformer layer of each width that the run trains is timed here, for a second or two, and counted
+up: layers, tokens, steps. What is no layer (loading, writing, timing the models) is a constant. So the
+figure is of this machine as loaded as it is now, and holds within a third or so; the stages say what they
+took.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+
+from attar.models.precision import computes_in_bf16, quick_inference
+from attar.models.shapes import Shape, encoder_shape
+from attar.models.students import shape_of
+from attar.progress import spoken_time
+from attar.recipe import FitRecipe, Recipe
+from attar.task import Example
+from attar.training.quick_cpu import quick_on_cpu
+
+__all__ = ["estimate_seconds", "mean_tokens", "said"]
+
+_FORM_TOKENS = 5  # [CLS], two marks and two [SEP]
+_PROBED = 2000  # examples that a linear probe reads at most
+_START_SECONDS = 4.0  # loading, encoding and writing in each stage
+_TIMED_SIDES = 5  # of the report
+_TURN_SECONDS = 1.0
+_PROBE_SECONDS = 0.8
+_FEW_IDS = 32
+_LAST_LAYER = 1 / 6  # of a layer: keys and values for all tokens, the rest for one (attar.training.frozen)
+
+
+class LayerSeconds(NamedTuple):
+    """What one transformer layer costs here, seconds a token.
+
+    Attributes:
+        train: Forward, backward and the optimiser's step.
+        forward: Without gradients.
+    """
+
+    train: float
+    forward: float
+
+
+def estimate_seconds(
+    recipe: Recipe, train: Sequence[Example], num_dev: int, num_test: int
+) -> dict[str, float]:
+    """Seconds of each stage of ``attar run`` after the reviews were prepared.
+
+    Texts without labels, more teachers and what matches cost are not counted.
+
+    Args:
+        recipe: The whole of it.
+        train: The training examples.
+        num_dev: How many dev examples there are.
+        num_test: How many of test.
+
+    Returns:
+        Stage -> seconds.
+
+    Raises:
+        CheckpointError: The encoder cannot be found.
+    """
+    tokens = mean_tokens(recipe, train)
+    teacher, student = encoder_shape(recipe.train), shape_of(recipe.student)
+    costs = {
+        shape: layer_seconds(shape, settings, tokens)
+        for shape, settings in ((teacher, recipe.train), (student, recipe.distill))
+    }
+    counts = len(train), num_dev
+    asked = tokens * len(train) * teacher.layers * costs[teacher].forward
+    answered = (
+        tokens * num_test * sum(s.layers * costs[s].forward for s in (teacher, student, student, student))
+    )
+    export = recipe.export
+    checked = export.calibration_examples + 3 * min(export.parity_examples, len(train) + num_dev)
+    evaluate = recipe.evaluate
+    timed = _TURN_SECONDS * _TIMED_SIDES * (evaluate.speed_repeats + 3)
+    return {
+        "train": _fit_seconds(recipe.train, teacher, costs[teacher], tokens, counts),
+        "distill": asked + _fit_seconds(recipe.distill, student, costs[student], tokens, counts),
+        "finetune": _fit_seconds(recipe.finetuning(), student, costs[student], tokens, counts),
+        "export": _START_SECONDS + 2 * tokens * checked * student.layers * costs[student].forward,
+        "evaluate": _START_SECONDS + timed + answered,
+    }
+
+
+def said(seconds: dict[str, float]) -> str:
+    """The estimate in a line: the whole, and each stage's."""
+    parts = ", ".join(f"{name} {spoken_time(each)}" for name, each in seconds.items())
+    return f"about {spoken_time(sum(seconds.values()))} on this machine: {parts}"
+
+
+def mean_tokens(recipe: Recipe, examples: Sequence[Example]) -> float:
+    """About how many tokens an example has: a character each, the term twice."""
+    task = recipe.resolved_task()
+
+    def length(example: Example) -> int:
+        text, term = len(example.text) + len(example.second), len(example.term)
+        if task.has_term and task.window_chars is not None:
+            text = min(text, 2 * task.window_chars + term)
+        return min(recipe.encode.max_tokens, text + term + _FORM_TOKENS)
+
+    return sum(map(length, examples)) / max(1, len(examples))
+
+
+def _fit_seconds(
+    settings: FitRecipe, shape: Shape, cost: LayerSeconds, tokens: float, counts: tuple[int, int]
+) -> float:
+    """A training's seconds: the frozen layers once, the others in each epoch, dev after each."""
+    num_train, num_dev = counts
+    frozen = min(settings.freeze or 0, shape.layers)
+    learning = max(_LAST_LAYER, shape.layers - frozen - 1 + _LAST_LAYER)
+    once = frozen * (num_train + num_dev) * cost.forward
+    if settings.head == "probe":
+        once += learning * (min(_PROBED, num_train) + num_dev) * cost.forward
+    epoch = learning * num_train * cost.train
+    scored = settings.evaluations_per_epoch * learning * num_dev * cost.forward
+    return _START_SECONDS + tokens * (once + settings.epochs * (epoch + scored))
+
+
+def layer_seconds(shape: Shape, settings: FitRecipe, tokens: float) -> LayerSeconds:
+    """Time a layer of a shape on the batches and in the precision of a training."""
+    from transformers import BertConfig, BertModel
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    config = BertConfig(
+        vocab_size=_FEW_IDS,
+        num_hidden_layers=1,
+        hidden_size=shape.hidden,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.intermediate,
+        hidden_dropout_prob=settings.dropout,
+        attention_probs_dropout_prob=settings.dropout,
+    )
+    model = BertModel(config, add_pooling_layer=False).to(device)
+    optimiser = torch.optim.AdamW(model.encoder.parameters(), fused=True)
+    ids = torch.randint(_FEW_IDS, (settings.batch_size, max(8, round(tokens))), device=device)
+    mask = torch.ones_like(ids)
+    # What a layer norm gives out has one length: with random aims its gradients are not all but 0,
+    # which would be slow to compute.
+    aims = torch.randn(*ids.shape, shape.hidden, device=device)
+    half = settings.precision == "bf16" or (settings.precision == "auto" and computes_in_bf16())
+
+    def learn() -> None:
+        model.train()
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            states = model(input_ids=ids, attention_mask=mask).last_hidden_state
+        (states.float() * aims).mean().backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+    @torch.no_grad()
+    def read() -> None:
+        model.eval()
+        with quick_inference(device):
+            model(input_ids=ids, attention_mask=mask)
+
+    with quick_on_cpu(model):
+        return LayerSeconds(*(_seconds(work, device) / ids.numel() for work in (learn, read)))
+
+
+def _seconds(work: Callable[[], None], device: torch.device) -> float:
+    """Median seconds of a piece of work, repeated for about a second."""
+    work()
+    took: list[float] = []
+    started = time.perf_counter()
+    while len(took) < 5 or time.perf_counter() - started < _PROBE_SECONDS:
+        before = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        took.append(time.perf_counter() - before)
+    return sorted(took)[len(took) // 2]

@@ -1,0 +1,205 @@
+"""What a training need not compute: layers that do not learn, and what no head reads.
+
+The lowest layers of a pretrained encoder serve most tasks as they are; leaving them frozen costs little
+accuracy (Lee et al. 2019, What would Elsa do?, arXiv:1911.03090). What they give out for an example then
+never changes, so it is computed once and the layers above are trained on it: an epoch costs what those
+layers cost, forward and backward.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from attar.models.checkpoint import Checkpoint, batch_to
+from attar.models.encoders import encoder_layers
+from attar.models.precision import quick_inference
+from attar.progress import progress_bar
+from attar.text.buckets import sorted_batches
+from attar.text.encoding import Encoding
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["FrozenLayers", "learning_part"]
+
+_LOG = logging.getLogger(__name__)
+_BATCH = 32
+_GB = 1e9
+
+
+class FrozenLayers:
+    """What the embeddings and the first layers of a model give out, kept in memory.
+
+    Args:
+        checkpoint: The whole model and its input.
+        num_layers: How many layers are frozen.
+        quick: Compute in bf16 where that is native, as the training does.
+        limit_gb: The most that is kept, in 10^9 bytes; what goes beyond it is computed whenever it is
+            asked for.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, num_layers: int, *, quick: bool, limit_gb: float = 4.0
+    ) -> None:
+        lower = _part(checkpoint.model, slice(num_layers)).base_model
+        lower._modules["pooler"] = None
+        self._lower, self._quick = replace(checkpoint, model=lower.eval()), quick
+        self._room = int(limit_gb * _GB)
+        self._kept: dict[tuple[bytes, int, int], NDArray[np.float32]] = {}
+
+    def keep(self, encodings: Sequence[Encoding], device: torch.device) -> None:
+        """Compute the hidden states of encodings and keep them as far as there is room."""
+        new = list({_key(e): e for e in encodings if _key(e) not in self._kept}.values())
+        width = int(self._lower.model.config.hidden_size)
+        fits = 0
+        for encoding in new:
+            size = 4 * width * len(encoding.ids)
+            if size > self._room:
+                _LOG.warning(
+                    "the frozen layers' outputs of %d of %d examples do not fit the memory set aside for "
+                    "them; theirs are computed in each step",
+                    len(new) - fits,
+                    len(new),
+                )
+                break
+            self._room -= size
+            fits += 1
+        with progress_bar("frozen layers", fits, unit="examples") as advance:
+            for rows in sorted_batches([len(e.ids) for e in new[:fits]], _BATCH):
+                batch = [new[i] for i in rows]
+                for encoding, states in zip(batch, self._computed(batch, device).cpu().numpy(), strict=True):
+                    self._kept[_key(encoding)] = states[: len(encoding.ids)].copy()
+                advance(len(rows))
+
+    def __call__(
+        self, encodings: Sequence[Encoding], device: torch.device | str, length: int | None = None
+    ) -> dict[str, torch.Tensor]:
+        """The keyword arguments of the layers above: hidden states [B, T, D] and the mask [B, T]."""
+        kept = [self._kept.get(_key(encoding)) for encoding in encodings]
+        width = length or max(len(e.ids) for e in encodings)
+        states = np.zeros((len(encodings), width, self._lower.model.config.hidden_size), np.float32)
+        mask = np.zeros((len(encodings), width), np.int64)
+        for row, (encoding, known) in enumerate(zip(encodings, kept, strict=True)):
+            mask[row, : len(encoding.ids)] = 1
+            if known is not None:
+                states[row, : len(known)] = known
+        inputs, real = torch.from_numpy(states).to(device), torch.from_numpy(mask).to(device)
+        missing = [row for row, known in enumerate(kept) if known is None]
+        if missing:
+            states_of = self._computed([encodings[row] for row in missing], device, width)
+            inputs[missing] = states_of * real[missing, :, None]
+        return {"inputs_embeds": inputs, "attention_mask": real}
+
+    @torch.no_grad()
+    def _computed(
+        self, encodings: Sequence[Encoding], device: torch.device | str, length: int | None = None
+    ) -> torch.Tensor:
+        """[B, T, D] in single precision."""
+        model = self._lower.model.to(device)
+        inputs = batch_to(self._lower, encodings, device, length)
+        with quick_inference(torch.device(device)) if self._quick else contextlib.nullcontext():
+            states: torch.Tensor = model(**inputs).last_hidden_state
+        return states.float()
+
+
+def learning_part(checkpoint: Checkpoint, num_frozen: int, *, quick: bool) -> Checkpoint:
+    """What a training of a classifier has to compute in each step, as a checkpoint of its own.
+
+    Its model shares layers and head with the whole one, so that training it trains the whole one,
+    and gives the same logits. What is left out: the frozen layers, whose outputs it reads through
+    ``Checkpoint.inputs`` (they run without dropout, as in scoring), and in the last layer all that
+    is of other tokens than the first, which is the only one that a classifier's head reads.
+
+    Args:
+        checkpoint: A BERT, RoBERTa, ERNIE or ELECTRA classifier; one of another architecture without
+            frozen layers is returned as it is.
+        num_frozen: How many of its first layers are frozen, with the embeddings; 0 leaves both in.
+        quick: See ``FrozenLayers``.
+    """
+    model = checkpoint.model
+    if not num_frozen and not hasattr(getattr(model.base_model, "encoder", None), "layer"):
+        return checkpoint
+    part = _part(model, slice(num_frozen, None))
+    layers = part.base_model.encoder.layer
+    if len(layers) and model.config._attn_implementation == "sdpa":
+        layers[-1] = _FirstToken(layers[-1])
+    if not num_frozen:
+        return replace(checkpoint, model=part)
+    base = part.base_model
+    base._modules["embeddings"] = _AsGiven()
+    base._modules.pop("embeddings_project", None)  # a small ELECTRA's; the frozen part has done it
+    return replace(checkpoint, model=part, inputs=FrozenLayers(checkpoint, num_frozen, quick=quick))
+
+
+class _FirstToken(nn.Module):
+    """A model's last layer, of which only the first token is wanted: [B, T, D] -> [B, 1, D]."""
+
+    def __init__(self, layer: Any) -> None:  # noqa: ANN401 - transformers names them by architecture
+        super().__init__()
+        self.layer = layer
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        *_more: Any,  # noqa: ANN401 - what decoders need
+        **_others: Any,  # noqa: ANN401
+    ) -> torch.Tensor:
+        """As the layer does (Vaswani et al. 2017, arXiv:1706.03762, equation 1), for one query."""
+        attention, first = self.layer.attention.self, hidden_states[:, :1]
+        query, key, value = (
+            project(read).unflatten(-1, (-1, attention.attention_head_size)).transpose(1, 2)
+            for project, read in (
+                (attention.query, first),
+                (attention.key, hidden_states),
+                (attention.value, hidden_states),
+            )
+        )
+        scores = (query @ key.transpose(-1, -2)).float() * attention.attention_head_size**-0.5
+        if attention_mask is not None:
+            scores = scores.masked_fill(~attention_mask[:, :, :1], -torch.inf)
+        probs = attention.dropout(scores.softmax(-1).to(value.dtype))
+        context = (probs @ value).transpose(1, 2).flatten(2)
+        attended = self.layer.attention.output(context, first)
+        found: torch.Tensor = self.layer.output(self.layer.intermediate(attended), attended)
+        return found
+
+
+class _AsGiven(nn.Module):
+    """Stands where the embeddings were."""
+
+    def forward(self, inputs_embeds: torch.Tensor, **_others: Any) -> torch.Tensor:  # noqa: ANN401 - transformers passes ids, positions and types
+        """What it is given."""
+        return inputs_embeds
+
+
+def _part(model: PreTrainedModel, chosen: slice) -> PreTrainedModel:
+    """A model of some of a model's layers that shares all its modules with it."""
+    part = _twin(model)
+    base = _twin(model.base_model)
+    encoder = _twin(model.base_model.encoder)
+    encoder._modules["layer"] = nn.ModuleList(encoder_layers(model)[chosen])
+    base._modules["encoder"] = encoder
+    part._modules[model.base_model_prefix] = base
+    return part
+
+
+def _twin(module: Any) -> Any:  # noqa: ANN401 - whatever class it is
+    """A module whose children can be replaced without those of the first."""
+    twin = copy.copy(module)
+    twin._modules = dict(module._modules)
+    return twin
+
+
+def _key(encoding: Encoding) -> tuple[bytes, int, int]:
+    return encoding.ids.tobytes(), encoding.second, encoding.read
