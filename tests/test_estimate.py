@@ -53,6 +53,16 @@ def test_a_training_is_its_layers_times_its_tokens(recipe, make_examples, told):
     assert min(found.values()) > 0
 
 
+def test_layers_of_one_shape_are_timed_once(recipe, make_examples, told):
+    wide = {"layers": 1, "hidden": 32, "heads": 4, "intermediate": 64}
+    estimate_seconds(change(recipe, "student", **wide), make_examples(10), 2, 2)
+    assert told == [Shape(2, 32, 4, 64)]
+    estimate_seconds(
+        change(change(recipe, "student", **wide), "distill", batch_size=9), make_examples(10), 2, 2
+    )
+    assert len(told) == 3
+
+
 @pytest.mark.usefixtures("told")
 def test_frozen_layers_count_once_and_a_probe_reads_all(recipe, make_examples):
     examples, fixed = make_examples(100), estimate._START_SECONDS

@@ -67,25 +67,23 @@ def estimate_seconds(
     """
     tokens = mean_tokens(recipe, train)
     teacher, student = encoder_shape(recipe.train), shape_of(recipe.student)
-    costs = {
-        shape: layer_seconds(shape, settings, tokens)
-        for shape, settings in ((teacher, recipe.train), (student, recipe.distill))
-    }
+    of_teacher = layer_seconds(teacher, recipe.train, tokens)
+    # Often both have layers of one shape and settings, which need not be timed twice.
+    same = _timed_alike(teacher, recipe.train) == _timed_alike(student, recipe.distill)
+    of_student = of_teacher if same else layer_seconds(student, recipe.distill, tokens)
     counts = len(train), num_dev
-    asked = tokens * len(train) * teacher.layers * costs[teacher].forward
-    answered = (
-        tokens * num_test * sum(s.layers * costs[s].forward for s in (teacher, student, student, student))
-    )
+    asked = tokens * len(train) * teacher.layers * of_teacher.forward
+    answered = teacher.layers * of_teacher.forward + 3 * student.layers * of_student.forward
     export = recipe.export
     checked = export.calibration_examples + 3 * min(export.parity_examples, len(train) + num_dev)
     evaluate = recipe.evaluate
     timed = _TURN_SECONDS * _TIMED_SIDES * (evaluate.speed_repeats + 3)
     return {
-        "train": _fit_seconds(recipe.train, teacher, costs[teacher], tokens, counts),
-        "distill": asked + _fit_seconds(recipe.distill, student, costs[student], tokens, counts),
-        "finetune": _fit_seconds(recipe.finetuning(), student, costs[student], tokens, counts),
-        "export": _START_SECONDS + 2 * tokens * checked * student.layers * costs[student].forward,
-        "evaluate": _START_SECONDS + timed + answered,
+        "train": _fit_seconds(recipe.train, teacher, of_teacher, tokens, counts),
+        "distill": asked + _fit_seconds(recipe.distill, student, of_student, tokens, counts),
+        "finetune": _fit_seconds(recipe.finetuning(), student, of_student, tokens, counts),
+        "export": _START_SECONDS + 2 * tokens * checked * student.layers * of_student.forward,
+        "evaluate": _START_SECONDS + timed + tokens * num_test * answered,
     }
 
 
@@ -93,6 +91,11 @@ def said(seconds: dict[str, float]) -> str:
     """The estimate in a line: the whole, and each stage's."""
     parts = ", ".join(f"{name} {spoken_time(each)}" for name, each in seconds.items())
     return f"about {spoken_time(sum(seconds.values()))} on this machine: {parts}"
+
+
+def _timed_alike(shape: Shape, settings: FitRecipe) -> tuple[object, ...]:
+    """What the time of a layer depends on."""
+    return (*shape[1:], settings.batch_size, settings.precision, settings.dropout)
 
 
 def mean_tokens(recipe: Recipe, examples: Sequence[Example]) -> float:
