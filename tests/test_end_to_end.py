@@ -28,9 +28,9 @@ test = 0.2
 max_tokens = 32
 [train]
 encoder = "{encoder}"
-epochs = 24
+epochs = 12
 batch_size = 16
-learning_rate = 2e-3
+learning_rate = 5e-3
 dropout = 0.0
 precision = "fp32"
 [student]
@@ -40,9 +40,9 @@ heads = 4
 intermediate = 48
 vocab_margin = 5
 [distill]
-epochs = 30
+epochs = 15
 batch_size = 16
-learning_rate = 3e-3
+learning_rate = 5e-3
 dropout = 0.0
 precision = "fp32"
 temperature = 2
@@ -66,7 +66,7 @@ STAGES = ("prepare", "train", "distill", "finetune", "export", "evaluate")
 def story(tmp_path_factory, encoder_folder, make_rows, moments, narrow_search):  # noqa: ARG001
     """A recipe's path and the folders of its first run."""
     folder = tmp_path_factory.mktemp("story")
-    make_rows(folder / "rows.jsonl", 120)
+    make_rows(folder / "rows.jsonl", 240)
     path = folder / "easy.toml"
     path.write_text(RECIPE.format(encoder=encoder_folder), "utf-8")
     said = []
@@ -138,7 +138,7 @@ def test_the_report_has_its_keys(story):
     assert 0 <= report["agreement"] <= 1
     assert report["ratios"]["smaller"] > 1
     assert report["ratios"]["faster"] > 0
-    assert (report["task"], report["num_test"], report["title"]) == ("cosmetics", 24, path.stem)
+    assert (report["task"], report["num_test"], report["title"]) == ("cosmetics", 48, path.stem)
     assert {"attar", "torch", "onnxruntime"} <= set(report["versions"])
 
 
