@@ -5,9 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attar.artifact import load_artifact
-from attar.export.stage import export_checkpoint
-from attar.recipe import ExportRecipe
 from attar.scoring.predictor import Predictor, softmax
 from attar.scoring.session import OnnxModel
 from attar.task import Example
@@ -28,10 +25,8 @@ def many():
 
 
 @pytest.fixture(scope="module", params=["mark", "cls"])
-def artifact(request, checkpoint, examples, tmp_path_factory):
-    out = tmp_path_factory.mktemp("exact") / "artifact"
-    lenient = ExportRecipe(max_flips=1, max_f1_loss=1, qat_epochs=0)
-    return load_artifact(export_checkpoint(checkpoint("bert", request.param), examples, out, lenient, {}))
+def artifact(request, exported):
+    return exported(request.param)
 
 
 def test_twenty_ways_to_score_1000_examples_give_the_same_bytes(artifact, checkpoint, many):
