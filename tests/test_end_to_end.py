@@ -115,7 +115,7 @@ def test_every_folder_holds_what_it_promises(story):
     for folder in (folders.teacher, folders.student, folders.finetuned):
         assert {p.name for p in folder.iterdir() if p.is_file()} == checkpoint
     assert {p.name for p in folders.artifact.iterdir()} == {
-        "model.onnx", "tokenizer.json", "attar.json", "README.md"
+        "model.onnx", "tokenizer.json", "checks.json", "attar.json", "README.md"
     }  # fmt: skip
     assert {"report.json", "report.html"} <= {p.name for p in folders.report.iterdir()}
     assert {p.name for p in folders.data.parent.iterdir()} == {*folders._fields, ".attar"} - {
@@ -254,7 +254,7 @@ def test_rows_that_cannot_be_scored_are_one_line(story, tmp_path, attar_main, on
 
 
 def test_a_truncated_artifact_is_one_line(story, tmp_path, attar_main, one_line):
-    for name in ("model.onnx", "tokenizer.json", "attar.json"):
+    for name in ("model.onnx", "tokenizer.json", "checks.json", "attar.json"):
         copy = shutil.copytree(story[1].artifact, tmp_path / name)
         whole = (copy / name).read_bytes()
         (copy / name).write_bytes(whole[: len(whole) // 2])

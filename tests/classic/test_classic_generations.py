@@ -48,9 +48,9 @@ def write_rows(folder, stem, examples, generation):
 def steps(request, tmp_path_factory, make_model, make_examples, encoder_folder):
     """What the three steps said, for each generation of files: (home, [(code, stdout, lines)])."""
     home = tmp_path_factory.mktemp("home")
-    examples = make_examples(72)
-    write_rows(home / "data_root_dir/cosmetics", "train", examples[:48], request.param)
-    write_rows(home / "data_root_dir/cosmetics", "dev", examples[48:], request.param)
+    examples = make_examples(46)  # one step an epoch
+    write_rows(home / "data_root_dir/cosmetics", "train", examples[:30], request.param)
+    write_rows(home / "data_root_dir/cosmetics", "dev", examples[30:], request.param)
     model = make_model("bert", seed=3, num_hidden_layers=12)
     config = {k: v for k, v in model.config.to_dict().items() if k not in ("id2label", "label2id")}
     for folder in ("mac_bert_model", "config", "trained_teacher_model", "distil_model"):
@@ -64,9 +64,9 @@ def steps(request, tmp_path_factory, make_model, make_examples, encoder_folder):
         patch.chdir(home)
         patch.syspath_prepend(str(CLASSIC))
         said = [run(patch, STEPS[0])]
-        move(home, "mnli_base_lr2e3_bs24_teacher/gs12", "trained_teacher_model/gs3024")
+        move(home, "mnli_base_lr2e3_bs24_teacher/gs6", "trained_teacher_model/gs3024")
         said.append(run(patch, STEPS[1]))
-        move(home, "t8_TbaseST4tiny_AllSmmdH1_lr10e40_bs24/gs80", "distil_model/gs8316")
+        move(home, "t8_TbaseST4tiny_AllSmmdH1_lr10e40_bs24/gs40", "distil_model/gs8316")
         said.append(run(patch, STEPS[2]))
     return request.param, home, said
 

@@ -2,12 +2,9 @@
 
 import json
 import math
-import os
 import re
 import runpy
 import shlex
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -348,30 +345,3 @@ def test_a_killed_training_goes_on_and_a_finished_one_is_kept(run, home, monkeyp
     (home / "output_root_dir/killed/gs4.pkl").unlink()
     assert run(command.format("killed"))[0] == 0
     assert (home / "output_root_dir/killed/gs4.pkl").is_file()
-
-
-@pytest.mark.slow
-def test_torchrun_trains_as_one_process_does(run, home):
-    command = TRAIN.format(kind="bert", model="bert_model", task="newcos", out="{}") + " --num_train_epochs 1"
-    assert run(command.format("one"))[0] == 0
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port = held.getsockname()[1]
-    script, *argv = shlex.split(command.format("two"))
-    launch = [
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node=2",
-        f"--master-port={port}",
-        str(CLASSIC / script),
-    ]
-    done = subprocess.run(
-        [sys.executable, *launch, *argv], cwd=home, capture_output=True, text=True, check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    lines = LINE.findall(done.stderr)
-    assert len([m for m in messages(lines) if m.startswith("***** Eval results")]) == 1
-    one, two = (read_weights(home / f"output_root_dir/{name}/gs2.pkl") for name in ("one", "two"))
-    assert one.keys() == two.keys()
-    assert all(torch.isfinite(value).all() for value in two.values())

@@ -1,5 +1,6 @@
 """The original's two services, as a client that knows their routes alone sees them."""
 
+import contextlib
 import json
 import os
 import runpy
@@ -73,11 +74,10 @@ def flags(paths, folder, *more):
     ]
 
 
-@pytest.fixture
-def models(tmp_path, monkeypatch):
-    """``models(task, *flags)``: what a service asks, with the flags of its command line."""
+@contextlib.contextmanager
+def opened(folder):
+    """``make(task, *flags)``: what a service asks, with the flags of its command line given in ``folder``."""
     closing = []
-    monkeypatch.chdir(tmp_path)
 
     def make(task_name, *given):
         from original.service import models_of, read_flags
@@ -87,19 +87,30 @@ def models(tmp_path, monkeypatch):
         closing.append(close)
         return made
 
-    yield make
-    for close in closing:
-        close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        try:
+            yield make
+        finally:
+            for close in closing:
+                close()
 
 
 @pytest.fixture
-def client(models, files, tmp_path):
-    with TestClient(
-        create_classic_app(
-            models("cosmetics", *flags(files("cosmetics"), tmp_path / "t")), limits=CLASSIC_LIMITS
-        )
-    ) as made:
-        yield made
+def models(tmp_path):
+    """``models(task, *flags)``, as ``opened`` makes them."""
+    with opened(tmp_path) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def client(files, tmp_path_factory):
+    """Of one service whose training is never reached."""
+    folder = tmp_path_factory.mktemp("service")
+    with opened(folder) as make:
+        made = make("cosmetics", *flags(files("cosmetics"), folder / "t"))
+        with TestClient(create_classic_app(made, limits=CLASSIC_LIMITS)) as client:
+            yield client
 
 
 def post(client, route, rows):

@@ -1,13 +1,21 @@
-"""Tiny classifiers of every architecture, and examples that they can read."""
+"""Tiny classifiers of every architecture, examples that they can read, and what export makes of them."""
 
 from __future__ import annotations
+
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from attar.artifact import load_artifact
+from attar.export.quantise import choose_form
+from attar.export.stage import export_checkpoint
+from attar.export.taps import Calibration
+from attar.export.weights import read_weights
 from attar.models.checkpoint import Checkpoint
+from attar.recipe import ExportRecipe
 from attar.task import Example, task_by_name
 from attar.text.encoding import InputSpec, TextEncoder
 
@@ -81,6 +89,34 @@ def checkpoint(tokenizer):
         spec = InputSpec("marked_pair", MAX_TOKENS, None, token_types=kind != "roberta", reads=reads)
         return Checkpoint(
             _classifier(kind), TextEncoder(tokenizer, spec), task_by_name("cosmetics"), {"role": "student"}
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def int8_form(checkpoint, examples):
+    """``int8_form(kind, reads="mark")``: of ``checkpoint(kind, reads)``, calibrated on ``examples``, once."""
+
+    @cache
+    def make(kind, reads="mark"):
+        made = checkpoint(kind, reads)
+        calibration = Calibration(made.encoder.encode(examples), 0, made.encoder.spec)
+        return choose_form(read_weights(made.model), calibration)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def exported(checkpoint, examples, tmp_path_factory):
+    """``exported(reads)``: the int8 artifact of ``checkpoint("bert", reads)``, made once, to be read only."""
+    lenient = ExportRecipe(calibration_examples=64, max_flips=1, max_f1_loss=1, qat_epochs=0)
+
+    @cache
+    def make(reads="mark"):
+        out = tmp_path_factory.mktemp("exported") / "artifact"
+        return load_artifact(
+            export_checkpoint(checkpoint("bert", reads), examples, out, lenient, {"recipe": "tiny"})
         )
 
     return make

@@ -5,19 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attar.artifact import load_artifact
-from attar.export.stage import export_checkpoint
-from attar.recipe import ExportRecipe
 from attar.scoring.predictor import Predictor, softmax
 from attar.scoring.session import OnnxModel
 from attar.task import Example
 
-COUNT = 3000
+COUNT = 1000
 
 
 @pytest.fixture(scope="module")
 def many():
-    """3,000 examples of 1 to 40 characters."""
+    """1,000 examples of 1 to 40 characters."""
     rng = np.random.default_rng(5)
     made = []
     for _ in range(COUNT):
@@ -28,13 +25,11 @@ def many():
 
 
 @pytest.fixture(scope="module", params=["mark", "cls"])
-def artifact(request, checkpoint, examples, tmp_path_factory):
-    out = tmp_path_factory.mktemp("exact") / "artifact"
-    lenient = ExportRecipe(max_flips=1, max_f1_loss=1, qat_epochs=0)
-    return load_artifact(export_checkpoint(checkpoint("bert", request.param), examples, out, lenient, {}))
+def artifact(request, exported):
+    return exported(request.param)
 
 
-def test_twenty_ways_to_score_3000_examples_give_the_same_bytes(artifact, checkpoint, many):
+def test_twenty_ways_to_score_1000_examples_give_the_same_bytes(artifact, checkpoint, many):
     predictor = Predictor(artifact, workers=1, deduplicate=False)
     wanted = predictor.predict_probs(many)
     assert wanted.shape == (COUNT, 3)
@@ -66,7 +61,7 @@ def test_twenty_ways_to_score_3000_examples_give_the_same_bytes(artifact, checkp
         same(_scored(model, artifact, [encodings[i : i + size] for i in range(0, COUNT, size)]))
     for size, length in ((1, 24), (4, 24), (50, 24), (600, 24)):  # padded to the longest input there is
         same(_scored(model, artifact, [encodings[i : i + size] for i in range(0, COUNT, size)], length))
-    cuts = np.sort(rng.choice(np.arange(1, COUNT), 300, replace=False)).tolist()
+    cuts = np.sort(rng.choice(np.arange(1, COUNT), 100, replace=False)).tolist()
     bounds = zip([0, *cuts], [*cuts, COUNT], strict=True)
     same(_scored(model, artifact, [encodings[a:b] for a, b in bounds]))
     assert ways == 20

@@ -7,9 +7,7 @@ import pytest
 
 from attar.export.graph import build_graph
 from attar.export.ladder import num_products, rungs
-from attar.export.quantise import choose_form
-from attar.export.taps import Calibration
-from attar.export.weights import linear_layers, linear_modules, read_weights
+from attar.export.weights import linear_layers, linear_modules
 from attar.models.checkpoint import predict_logits
 from attar.scoring.session import OnnxModel
 
@@ -20,10 +18,8 @@ def made(request, checkpoint):
 
 
 @pytest.fixture(scope="module")
-def form(made, examples):
-    return choose_form(
-        read_weights(made.model), Calibration(made.encoder.encode(examples), 0, made.encoder.spec)
-    )
+def form(made, int8_form):
+    return int8_form(made.model.config.model_type)
 
 
 def _error(form, made, examples, *, fine=False):

@@ -12,8 +12,8 @@ import torch
 
 from attar.export.graph import build_graph
 from attar.export.grids import ActivationRange, LayerGrid, weight_steps
-from attar.export.quantise import TuningData, _rounded_layers, choose_form, tune_form
-from attar.export.taps import Calibration, Taps
+from attar.export.quantise import TuningData, _rounded_layers, tune_form
+from attar.export.taps import Taps
 from attar.export.tuning import RoundedLinear, rounded_forward
 from attar.export.weights import linear_modules, read_weights
 from attar.models.checkpoint import predict_logits
@@ -22,11 +22,6 @@ from attar.scoring.session import OnnxModel
 from attar.text.encoding import InputSpec
 
 ARCHITECTURES = ("bert", "roberta", "ernie", "electra", "albert")
-
-
-def _form(made, examples):
-    calibration = Calibration(made.encoder.encode(examples), 0, made.encoder.spec)
-    return choose_form(read_weights(made.model), calibration)
 
 
 def _logits(proto, made, examples):
@@ -39,9 +34,9 @@ def _copied(made):
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
-def test_training_computes_what_the_int8_graph_does(checkpoint, examples, kind):
+def test_training_computes_what_the_int8_graph_does(checkpoint, int8_form, examples, kind):
     made = checkpoint(kind)
-    form = _form(made, examples)
+    form = int8_form(kind)
     wanted, exact = _logits(form.graph(), made, examples), predict_logits(made, examples)
     student = _copied(made)
     layers = list(_rounded_layers(form, student))
@@ -55,11 +50,11 @@ def test_training_computes_what_the_int8_graph_does(checkpoint, examples, kind):
     np.testing.assert_allclose(plain, exact, atol=0.3 * np.abs(exact).max())
 
 
-def test_a_changed_layer_is_as_it_was_afterwards(checkpoint, examples):
+def test_a_changed_layer_is_as_it_was_afterwards(checkpoint, int8_form, examples):
     made = checkpoint("bert")
     before = predict_logits(made, examples[:5])
     student = _copied(made)
-    layers = list(_rounded_layers(_form(made, examples), student))
+    layers = list(_rounded_layers(int8_form("bert"), student))
     with pytest.raises(ZeroDivisionError), rounded_forward(student.model.get_input_embeddings(), layers):
         raise ZeroDivisionError
     assert not any("forward" in module.__dict__ for module in student.model.modules())
@@ -99,9 +94,9 @@ def _coarse(form):
     return replace(form, grids=grids)
 
 
-def test_tuning_brings_int8_nearer_and_leaves_the_checkpoint_alone(checkpoint, examples, tmp_path):
+def test_tuning_brings_int8_nearer_and_leaves_the_checkpoint_alone(checkpoint, int8_form, examples, tmp_path):
     made = checkpoint("bert")
-    form = _coarse(_form(made, examples))
+    form = _coarse(int8_form("bert"))
     exact = predict_logits(made, examples)
     before = {name: value.clone() for name, value in made.model.state_dict().items()}
     settings = DistillRecipe(

@@ -24,7 +24,6 @@ from attar.export.convert import convert
 from attar.export.grids import ActivationRange, LayerGrid, weight_steps
 from attar.export.rounding import InputProducts, rounded_table
 from attar.export.saturation import PAIR_LIMIT, can_saturate, pair_steps
-from attar.export.stage import export_checkpoint
 from attar.recipe import ExportRecipe
 from attar.scoring import self_check
 from attar.scoring.predictor import Predictor
@@ -96,9 +95,8 @@ def test_the_probe_is_what_it_says_and_finds_what_this_processor_does():
 
 
 @pytest.fixture(scope="module")
-def artifact(checkpoint, examples, tmp_path_factory):
-    out = tmp_path_factory.mktemp("saturation") / "artifact"
-    return load_artifact(export_checkpoint(checkpoint("bert", "cls"), examples, out, LENIENT, {}))
+def artifact(exported):
+    return exported("cls")
 
 
 @pytest.fixture(scope="module")

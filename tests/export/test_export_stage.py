@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -41,8 +42,8 @@ def test_export_writes_an_artifact_that_answers_as_its_checkpoint(checkpoint, ex
     np.testing.assert_array_equal(found.predict_probs(examples), softmax(logits, artifact.temperature))
 
 
-def test_the_temperature_changes_no_label(checkpoint, examples, tmp_path):
-    artifact = load_artifact(export_checkpoint(checkpoint("bert"), examples, tmp_path / "a", LENIENT, {}))
+def test_the_temperature_changes_no_label(exported, examples):
+    artifact = exported()
     assert artifact.temperature != 1.0
     warm, plain = Predictor(artifact, 1), Predictor(replace(artifact, temperature=1.0), 1)
     np.testing.assert_array_equal(
@@ -60,9 +61,11 @@ def test_unlabelled_examples_give_no_scores_and_no_temperature(checkpoint, examp
 STRICT = ExportRecipe(calibration_examples=1, max_flips=0.0, max_f1_loss=0.0)
 
 
-def test_int8_that_fails_its_gates_writes_nothing_and_touches_nothing(checkpoint, examples, tmp_path):
+def test_int8_that_fails_its_gates_writes_nothing_and_touches_nothing(
+    checkpoint, exported, examples, tmp_path
+):
     made, out = checkpoint("bert"), tmp_path / "a"
-    export_checkpoint(made, examples, out, LENIENT, {})
+    shutil.copytree(exported().folder, out)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     only_int8 = STRICT.model_copy(update={"precision": "int8"})
     with pytest.raises(ParityError, match=r"flips .*Largest relative errors: .*layer\."):
@@ -141,8 +144,8 @@ def test_invariance_gate_sees_a_model_that_looks_at_its_neighbours(checkpoint, e
         check_invariance(Peeking(), checkpoint("bert").encoder.encode(examples), 24)
 
 
-def test_card_is_readable_json_and_markdown(checkpoint, examples, tmp_path):
-    out = export_checkpoint(checkpoint("bert"), examples, tmp_path / "a", LENIENT, {"recipe": "tiny"})
+def test_card_is_readable_json_and_markdown(exported):
+    out = exported().folder
     card = json.loads((out / "attar.json").read_text("utf-8"))
     assert card["limits"] == {"max_tokens": 24}
     assert set(card["files"]) == set(ARTIFACT_FILES) - {"attar.json"}

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 from attar.export.graph import build_graph
-from attar.export.quantise import choose_form
-from attar.export.taps import Calibration
 from attar.export.weights import read_weights
 from attar.scoring.session import OnnxModel
 
@@ -20,9 +18,8 @@ def made(checkpoint):
 
 
 @pytest.fixture
-def form(made, examples):
-    calibration = Calibration(made.encoder.encode(examples), 0, made.encoder.spec)
-    return choose_form(read_weights(made.model), calibration)
+def form(int8_form):
+    return int8_form("bert")
 
 
 def _open(made, proto):

@@ -141,8 +141,9 @@ def test_several_threads_and_a_pickle(predictor, alone):
     assert model.logits(predictor.encoder.encode(examples[:1])).tobytes() == wanted[:1].tobytes()
 
 
-def test_shuffled_padded_batched_and_split_in_any_way(predictor, some_examples):
-    examples = some_examples(3000, 11)
+def test_shuffled_padded_batched_and_split_in_any_way(predictor, some_examples, monkeypatch):
+    monkeypatch.setattr(module, "_CHUNK", 500)  # so that some calls are two chunks and some are one
+    examples = some_examples(800, 11)
     wanted = predictor.predict_probs(examples)
     rng = np.random.default_rng(5)
     for number in range(20):

@@ -24,6 +24,7 @@ from attar.serving.service import VERSION_HEADER
 from attar.task import Example
 
 TEXT = "口红好，香味不好，口红差。"
+HANG_S = 600  # a test that waits longer hangs; none is about speed
 LONG = "肤色很好，" * 12 + "口红太差了，" + "香味很好。" * 12
 PREDICT = ("predict", "predict_truncate", "predict_truncate_model", "predict_macbert", "predict_albert")
 TRAIN = ("train", "train_truncate")
@@ -65,7 +66,7 @@ class Trainer:
 
     def __call__(self, train, dev):
         self.started.set()
-        assert self.go.wait(10)
+        assert self.go.wait(HANG_S)
         if self.error:
             raise self.error
         self.calls.append((train, dev))
@@ -252,11 +253,11 @@ def test_one_training_at_a_time_and_answers_meanwhile(client, trainer):
     trainer.go.clear()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(post, client, "train", rows)
-        assert trainer.started.wait(10)
+        assert trainer.started.wait(HANG_S)
         assert refusal(post(client, "train", rows))[:2] == (409, "training_busy")
         assert post(client, "predict", [[TEXT, "香味"]]).status_code == 200
         trainer.go.set()
-        assert first.result(10).json() == "Done"
+        assert first.result(HANG_S).json() == "Done"
     assert answers(client, "train", rows) == "Done"
 
 

@@ -1,17 +1,23 @@
-"""Two processes train and distil the models that one does."""
+"""Two processes train and distil the models that one does, with attar's verbs and the original's command."""
 
 import json
+import re
+import runpy
+import shlex
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from attar.models.checkpoint import save_checkpoint
+from attar.models.classic_weights import read_weights
 from attar.recipe import load_recipe
 from attar.stages import distill, prepare, train
+from attar.task import task_by_name
 
 pytestmark = pytest.mark.slow
 
@@ -46,6 +52,14 @@ precision = "fp32"
 cache = "features"
 matches = ["auto", {{loss = "hidden_mse", teacher_layer = 2, student_layer = 1, weight = 30.0}}]
 """
+CLASSIC = Path(__file__).parents[2] / "classic" / "main.trainer.py"
+COMMAND = (
+    "--model_architecture bert --vocab_file {model}/vocab.txt --data_dir {data} --bert_config_file_T none "
+    "--bert_config_file_S {model}/config.json --init_checkpoint_S {model}/pytorch_model.bin "
+    "--do_lower_case --do_train --do_predict --max_seq_length 70 --train_batch_size 24 --random_seed 9580 "
+    "--num_train_epochs 1 --learning_rate 1e-4 --ckpt_frequency 1 --schedule slanted_triangular --s_opt1 30 "
+    "--output_dir {out} --gradient_accumulation_steps 1 --task_name newcos"
+)
 
 
 def free_port():
@@ -54,8 +68,24 @@ def free_port():
         return held.getsockname()[1]
 
 
+def write_classic(folder, make_model, make_examples, vocab):
+    """``classic/``: data and a model that draws nothing (no dropout), for a command of the original."""
+    folder.mkdir()
+    rows = [[e.text, e.term, e.label] for e in make_examples(72, task=task_by_name("newcos"))]
+    for name, part in (("train", rows[:56]), ("dev", rows[56:])):
+        (folder / f"{name}.json").write_text(json.dumps(part, ensure_ascii=False), "utf-8")
+    model = make_model("bert", seed=3, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    model.config.to_json_file(folder / "config.json", use_diff=False)
+    (folder / "vocab.txt").write_bytes(vocab.read_bytes())
+    torch.save(model.state_dict(), folder / "pytorch_model.bin")
+
+
+def classic_flags(folder, out):
+    return shlex.split(COMMAND.format(model=folder / "classic", data=folder / "classic", out=out))
+
+
 @pytest.fixture(scope="module")
-def launched(tmp_path_factory, make_rows, encoder_folder, make_checkpoint):
+def launched(tmp_path_factory, make_rows, encoder_folder, make_checkpoint, make_model, make_examples):
     """A folder with a recipe, data, a teacher, and in ``two/`` what one launch of two processes made."""
     folder = tmp_path_factory.mktemp("torchrun")
     make_rows(folder / "rows.jsonl", 80)
@@ -63,14 +93,17 @@ def launched(tmp_path_factory, make_rows, encoder_folder, make_checkpoint):
     recipe = load_recipe(folder / "tiny.toml")
     prepare(recipe, recipe.data.sources, folder / "data")
     save_checkpoint(make_checkpoint(seed=6), folder / "teacher")
+    write_classic(folder / "classic", make_model, make_examples, encoder_folder / "vocab.txt")
     (folder / "two").mkdir()
     launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}"]
     arguments = [folder / name for name in ("tiny.toml", "data", "teacher", "two")]
+    arguments += [str(free_port()), CLASSIC, *classic_flags(folder, folder / "two" / "classic")]
     done = subprocess.run(
         [sys.executable, *launch, Path(__file__).with_name("two_processes.py"), *arguments],
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
+    (folder / "two" / "stderr.txt").write_text(done.stderr, "utf-8")
     return folder
 
 
@@ -111,3 +144,22 @@ def test_two_processes_give_the_student_of_one(launched, tmp_path):
     recipe = load_recipe(launched / "tiny.toml")
     distill(recipe, launched / "data", [launched / "teacher", "linear"], tmp_path / "one")
     assert_same_weights(tmp_path / "one", launched / "two" / "student")
+
+
+def test_two_processes_of_a_classic_command_give_the_weights_of_one(launched, tmp_path, monkeypatch):
+    two = launched / "two" / "classic"
+    said = re.findall(r" - INFO - Main -  (.*)", (launched / "two" / "stderr.txt").read_text("utf-8"))
+    assert len([line for line in said if line.startswith("***** Eval results")]) == 1  # one of them speaks
+    monkeypatch.syspath_prepend(str(CLASSIC.parent))
+    monkeypatch.setattr(sys, "argv", [str(CLASSIC), *classic_flags(launched, tmp_path / "one")])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(CLASSIC), run_name="__main__")
+    assert left.value.code == 0
+    before = torch.load(launched / "classic" / "pytorch_model.bin", weights_only=True)
+    first, second = (read_weights(folder / "gs2.pkl") for folder in (tmp_path / "one", two))
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        if "key.bias" not in name:
+            assert (value - second[name]).abs().max() < 1e-5, name
+    dense = "bert.encoder.layer.0.output.dense.weight"
+    assert (first[dense] - before[dense]).abs().max() > 1e-5

@@ -1,11 +1,13 @@
-"""Run by test_training_torchrun.py in each of two processes: a distillation, then a training."""
+"""Run by test_training_torchrun.py in each of two processes: distil, train, a command of the original."""
 
 import json
 import os
+import runpy
 import sys
 from pathlib import Path
 
 import torch
+from accelerate.state import PartialState
 
 import attar.training.stage
 from attar import cli
@@ -28,8 +30,24 @@ class Watching(HardLabels):
         return super().forward(model, inputs, rows)
 
 
+def run_classic(port, script, argv):
+    """A command of the original, which has to set up the processes itself: those there are parted first."""
+    torch.distributed.destroy_process_group()
+    PartialState._reset_state()
+    # The launcher's own store still holds the addresses of the first time.
+    os.environ |= {"MASTER_PORT": port, "TORCHELASTIC_USE_AGENT_STORE": "False"}
+    sys.path.insert(0, str(Path(script).parent))
+    sys.argv = [script, *argv]
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as left:
+        assert not left.code, left.code
+    assert torch.distributed.get_world_size() == 2
+
+
 if __name__ == "__main__":
-    recipe, data, teacher, out = (Path(argument) for argument in sys.argv[1:])
+    recipe, data, teacher, out = (Path(argument) for argument in sys.argv[1:5])
+    port, script, *classic = sys.argv[5:]
     torch.set_num_threads(1)
     # The verb comes first: it has to set up the processes, and to share a cache before it does.
     sys.argv = ["attar", "distill", str(recipe), "--data", str(data), "--teacher", str(teacher)]
@@ -43,3 +61,4 @@ if __name__ == "__main__":
     (out / f"rows-{os.environ['RANK']}.json").write_text(json.dumps([SEEN, DRAWN]))
     # Every process may go on with what the stage wrote.
     assert (out / "trained" / "attar.json").is_file()
+    run_classic(port, script, classic)
