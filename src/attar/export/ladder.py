@@ -1,8 +1,8 @@
 """Where plain int8 is not enough: finer arithmetic, layer by layer, where it buys most.
 
 Each matrix of a classifier may have finer weights (two int8 parts) or finer inputs (two uint8 parts).
-What each of them alone takes off the error of the logits is measured, and divided by the products
-that it costs; then the best one is taken, the best two, four, and so on, until the gates are passed.
+What each of them alone takes off the error of the logits is measured, in both passes, and divided by the
+products that it costs; then the best one is taken, the best two, four, and so on, until the gates are passed.
 After the last of these the rungs are fp32 for the half of the matrices that matter most, and for all.
 Whole fp32, where the word table is fp32 too, is the caller's.
 """
@@ -10,6 +10,7 @@ Whole fp32, where the word table is fp32 too, is the caller's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ class _Upgrade(NamedTuple):
     layers: tuple[str, ...]
     part: Literal["weights", "inputs"]
     worth: float
-    """What it takes off the mean squared error of the logits, a product more."""
+    """What it takes off each pass' mean squared error of the logits, as shares of it, a product more."""
 
 
 class Rung(NamedTuple):
@@ -102,15 +103,18 @@ def _ranked(form: Int8Form, exact: NDArray[np.float32], encodings: Sequence[Enco
     total = sum(linear.weight.size for linear in matrices.values())
     _, pad, spec = form.calibration
 
-    def error(one: Int8Form) -> float:
+    def errors(one: Int8Form) -> NDArray[np.float64]:
+        # The first pass answers most examples; the other one decides near ties, and with them most flips.
         model = OnnxModel(one.graph().SerializeToString(), pad=pad, spec=spec)
-        return float(np.square(batched_logits(model.look, encodings) - exact).mean())
+        passes = (partial(model.look, fine=fine) for fine in (False, True))
+        return np.array([np.square(batched_logits(run, encodings) - exact).mean() for run in passes])
 
-    plain, found = error(form), []
+    plain, found = errors(form), []
     parts: list[Literal["weights", "inputs"]] = ["weights", "inputs"]
     tries = [(tuple(names), part) for names in uses.values() for part in parts]
     for names, part in track(tries, "precision: what each matrix costs", unit="measurements"):
         finer = form.with_precision({name: _precision({part}) for name in names})
         share = sum(matrices[name].weight.size for name in names) / total
-        found.append(_Upgrade(names, part, (plain - error(finer)) / share))
+        gained = (plain - errors(finer)) / np.maximum(plain, np.finfo(np.float32).tiny)
+        found.append(_Upgrade(names, part, float(gained.sum()) / share))
     return sorted(found, key=lambda upgrade: -upgrade.worth)
