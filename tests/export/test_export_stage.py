@@ -67,9 +67,9 @@ def test_int8_that_fails_its_gates_writes_nothing_and_touches_nothing(
     made, out = checkpoint("bert"), tmp_path / "a"
     shutil.copytree(exported().folder, out)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    only_int8 = STRICT.model_copy(update={"precision": "int8"})
+    only_int8 = STRICT.model_copy(update={"precision": "int8", "qat_epochs": 1})
     with pytest.raises(ParityError, match=r"flips .*Largest relative errors: .*layer\."):
-        export_checkpoint(made, examples, out, only_int8, {})
+        export_checkpoint(made, examples, out, only_int8, {}, train=examples[:16])
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 

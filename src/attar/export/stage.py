@@ -225,6 +225,7 @@ def _int8(
     if not failed_gates(best.figures, recipe):
         return best
     if recipe.precision == "int8":
+        shutil.rmtree(state, ignore_errors=True)  # it ended: there is nothing to resume
         check_int8(best.figures, recipe, best.form.errors)
     for found in _finer(subject, best):
         if not failed_gates(found.figures, recipe):
