@@ -26,17 +26,17 @@ from peers.document import machine_line, write_block
 from peers.linear_sides import train_fasttext
 
 from attar.artifact import load_artifact
-from attar.comparison import as_the_seed_runs_it
+from attar.bench.stage import run_as_original
 from attar.errors import AttarError
 from attar.evaluation.baselines import WindowedLinear
-from attar.evaluation.machine import machine
 from attar.evaluation.pictures import Point, save_png, standalone, tradeoff_svg
 from attar.evaluation.report import Candidate, evaluate
-from attar.files import whole_file
+from attar.io.files import whole_file
 from attar.models.checkpoint import load_checkpoint, predict_logits
-from attar.recipe import EvaluateRecipe
-from attar.records.prepared import load_split
+from attar.recipe.load import EvaluateRecipe
+from attar.records.prepared_folder import load_split
 from attar.scoring.predictor import Predictor, softmax
+from attar.system_info import machine
 from attar.task import Example, Task
 
 _LOG = logging.getLogger("accuracy_speed")
@@ -114,7 +114,7 @@ def _teacher(name: str, folder: Path) -> Candidate:
         name,
         lambda examples: softmax(predict_logits(checkpoint, examples), 1.0),
         (folder / "model.safetensors").stat().st_size,
-        lambda examples: as_the_seed_runs_it(checkpoint, examples),
+        lambda examples: run_as_original(checkpoint, examples),
         "torch fp32, padded, batch 8",
     )
 

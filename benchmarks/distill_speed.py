@@ -41,9 +41,9 @@ from distilling.workers import Worker, module, side_environment
 from peers.document import machine_line, write_block
 
 from attar.errors import AttarError
-from attar.evaluation.machine import machine
-from attar.files import read_json, write_json
+from attar.io.files import read_json, write_json
 from attar.models.precision import computes_in_bf16
+from attar.system_info import machine
 
 _BENCHMARKS = Path(__file__).resolve().parent
 _TOLERANCE = 1e-4

@@ -21,12 +21,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from attar.recipe import DataRecipe, SourceRecipe
-from attar.records.audit import audit
-from attar.records.markup import read_markup
+from attar.recipe.load import DataRecipe, SourceRecipe
+from attar.records.audit.audit import audit
+from attar.records.audit.summary import Summary
+from attar.records.readers.markup import read_markup
+from attar.records.readers.sources import read_source
 from attar.records.record import Record
-from attar.records.sources import read_source
-from attar.records.summary import Summary
 from attar.task import BUILT_IN_TASKS
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -41,8 +41,8 @@ from peers.turns import (
 
 from attar.cores import usable_cores
 from attar.errors import AttarError
-from attar.evaluation.machine import machine
-from attar.files import read_json, write_json
+from attar.io.files import read_json, write_json
+from attar.system_info import machine
 
 _NUM_COMPARED = 200
 

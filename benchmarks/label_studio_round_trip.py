@@ -30,13 +30,13 @@ from pathlib import Path
 from typing import Any
 
 from attar.errors import DataError
-from attar.files import write_json
-from attar.recipe import SourceRecipe
-from attar.records.audit import Rejection
-from attar.records.label_studio import read_label_studio
-from attar.records.label_studio_api import fetch_export
-from attar.records.label_studio_http import TOKEN_VARIABLE
+from attar.io.files import write_json
+from attar.recipe.load import SourceRecipe
+from attar.records.audit.audit import Rejection
+from attar.records.readers.label_studio import read_label_studio
 from attar.records.record import Record
+from attar.records.remote.label_studio_api import fetch_export
+from attar.records.remote.label_studio_http import TOKEN_VARIABLE
 from attar.scoring.label_studio import labelling_config, write_tasks
 
 ROOT = Path(__file__).resolve().parents[1]

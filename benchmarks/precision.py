@@ -24,19 +24,19 @@ import onnx
 from numpy.typing import NDArray
 from peers.document import machine_line, write_block
 
-from attar.evaluation.machine import machine
 from attar.evaluation.metrics import scores
 from attar.export.graph import build_graph
-from attar.export.grids import LayerPrecision
 from attar.export.ladder import num_products, rungs
+from attar.export.observers import Calibration
 from attar.export.parity import batched_logits
-from attar.export.quantise import Int8Form, TuningData, choose_form, tune_form
-from attar.export.taps import Calibration
+from attar.export.quant_params import LayerPrecision
+from attar.export.quantisation import Int8Form, TuningData, choose_form, tune_form
 from attar.export.weights import read_weights
 from attar.models.checkpoint import Checkpoint, load_checkpoint, predict_logits
-from attar.recipe import DistillRecipe, load_recipe, make_recipe
-from attar.records.prepared import load_split
+from attar.recipe.load import DistillRecipe, load_recipe, make_recipe
+from attar.records.prepared_folder import load_split
 from attar.scoring.session import OnnxModel
+from attar.system_info import machine
 from attar.task import Example
 
 _WHOLE: tuple[LayerPrecision, ...] = ("w16a8", "w8a16", "w16a16", "fp32")

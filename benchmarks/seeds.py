@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from peers.document import machine_line, write_block
 
-from attar.evaluation.machine import machine
-from attar.files import read_json
+from attar.io.files import read_json
+from attar.system_info import machine
 
 _MODELS = ("teacher", "student", "student_int8", "finetuned", "tfidf", "majority")
 

@@ -35,11 +35,11 @@ from attar.distillation.linear import linear_teacher
 from attar.evaluation.baselines import Majority, WindowedLinear
 from attar.evaluation.intervals import Resampled, resample
 from attar.evaluation.metrics import macro_f1_of, scores
-from attar.files import whole_file
+from attar.io.files import whole_file
 from attar.models.checkpoint import load_checkpoint, predict_logits
-from attar.recipe import Recipe, make_recipe
-from attar.records.prepared import load_split
-from attar.stages import distill, prepare, pretrain, train
+from attar.pipeline import distill, prepare, pretrain, train
+from attar.recipe.load import Recipe, make_recipe
+from attar.records.prepared_folder import load_split
 from attar.task import Example, Task
 
 HERE = Path(__file__).resolve().parent

@@ -2,10 +2,10 @@
 
     .venv/bin/python docs/make_reference.py
 
-The keys, types and defaults come from the pydantic models of ``attar.recipe``, the options from the
+The keys, types and defaults come from the pydantic models of ``attar.recipe.load``, the options from the
 typer application, presets and limits from the tables that the code reads. What a key does stands in
 ``MEANINGS`` below, what a limit does in ``LIMITS``: a key without a line, or a line without a key,
-stops the script. ``tests/house/test_docs_current.py`` runs it without writing.
+stops the script. ``tests/architecture/test_architecture_docs.py`` runs it without writing.
 """  # noqa: INP001 - a script, not a package
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Annotated, Any, get_type_hints
 
 from typer.models import ArgumentInfo, OptionInfo
 
-from attar.cli import app
+from attar.cli.app import app
 from attar.distillation.matches import EQUAL_WIDTHS, PRESET_MATCHES, Match
-from attar.recipe import FitRecipe, Recipe
+from attar.recipe.load import FitRecipe, Recipe
 from attar.serving.limits import CLASSIC_LIMITS, Limits
 from attar.task import BUILT_IN_TASKS
 
@@ -267,7 +267,7 @@ def recipe_keys() -> str:
     }
     wrong = {section: keys for section, keys in differing.items() if keys}
     if wrong or set(found) != set(_LEADS):
-        raise SystemExit(f"docs/make_reference.py: keys of attar.recipe and MEANINGS differ: {wrong}")
+        raise SystemExit(f"docs/make_reference.py: keys of attar.recipe.load and MEANINGS differ: {wrong}")
     parts = []
     for section, keys in found.items():
         heading = _heading(schema, section)

@@ -187,7 +187,7 @@ def export_tiny(tmp_path_factory, make_model):
     """``export_tiny(task)``: the folder of an artifact that reads ``some_examples``."""
     from attar.export.stage import export_checkpoint
     from attar.models.checkpoint import Checkpoint
-    from attar.recipe import ExportRecipe
+    from attar.recipe.load import ExportRecipe
     from attar.text.encoding import InputSpec, TextEncoder
 
     tokens = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "_", "，", "。", *dict.fromkeys(CHARS))
@@ -237,14 +237,14 @@ def moments():
     """Speeds are measured in moments instead of seconds: that they are measured, not what they are."""
     from functools import partial
 
-    import attar.comparison
+    import attar.bench.stage
     import attar.evaluation.report
-    from attar.evaluation.benchmark import interleaved
+    from attar.bench.timing import interleaved
 
     with pytest.MonkeyPatch.context() as patch:
         short = partial(interleaved, single_examples=20, turn_seconds=0.02)
         patch.setattr(attar.evaluation.report, "interleaved", short)
-        patch.setattr(attar.comparison, "interleaved", short)
+        patch.setattr(attar.bench.stage, "interleaved", short)
         yield
 
 

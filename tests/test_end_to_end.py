@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from attar import cli
 from attar.errors import ArtifactError
-from attar.files import file_hash
-from attar.recipe import load_recipe
-from attar.stages import RunFolders, distill, run_recipe
+from attar.io.files import file_hash
+from attar.pipeline import RunFolders, distill, run_recipe
+from attar.recipe.load import load_recipe
 
 pytestmark = pytest.mark.slow
 
@@ -98,7 +98,7 @@ def again(path, caplog, *overrides, run="run"):
     caplog.clear()
     with caplog.at_level(logging.INFO, "attar"):
         folders = run_recipe(load_recipe(path, overrides), path.parent / run, lambda _: None)
-    told = [record.getMessage() for record in caplog.records if record.name == "attar.run"]
+    told = [record.getMessage() for record in caplog.records if record.name == "attar.stage_cache"]
     done = [line.split(":")[0] for line in told if ": done in" in line]
     kept = [line.split(":")[0] for line in told if ": unchanged, kept" in line]
     assert sorted(done + kept) == sorted(STAGES)

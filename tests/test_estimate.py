@@ -5,7 +5,7 @@ import pytest
 from attar import estimate
 from attar.estimate import LayerSeconds, estimate_seconds, layer_seconds, mean_tokens, said
 from attar.models.shapes import Shape, encoder_shape
-from attar.recipe import FitRecipe, Recipe, TrainRecipe
+from attar.recipe.load import FitRecipe, Recipe, TrainRecipe
 
 COST = LayerSeconds(train=3e-3, forward=1e-3)
 

@@ -17,9 +17,9 @@ from attar.errors import DataError
 from attar.evaluation.metrics import scores
 from attar.task import BUILT_IN_TASKS
 from attar.workbook import sheets
-from attar.workbook.answers import AnswerSheets, Tally
 from attar.workbook.reading import read_excel
 from attar.workbook.sheets import Column, Marked, cell_text, excel, open_workbook
+from attar.workbook.tally import AnswerSheets, Tally
 
 LABELS = BUILT_IN_TASKS["cosmetics"].labels
 

@@ -18,10 +18,10 @@ from unittest import mock
 import torch
 from peers.traffic import LONGEST
 
-from attar.distillation.answers import Answers
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.objective import Distillation
 from attar.distillation.pairing import find_matched
+from attar.distillation.teacher_outputs import Answers
 from attar.models.checkpoint import Checkpoint, batch_to
 from attar.task import Example
 from distilling.files import BATCH, read_split
@@ -55,7 +55,9 @@ def first_losses(folder: Path, out: Path) -> dict[str, list[float]]:
             mine.load_state_dict(given.state_dict())
     objective = Distillation(student.task, examples, Answers([(1.0, live)]), settings, losses)
     quick = _ours(objective, student, examples)
-    with mock.patch("attar.distillation.answers.quick_inference", lambda _device: contextlib.nullcontext()):
+    with mock.patch(
+        "attar.distillation.teacher_outputs.quick_inference", lambda _device: contextlib.nullcontext()
+    ):
         exact = _ours(objective, student, examples)
     batch = textbrewers_batch(teacher.checkpoint, student, examples)
     _, found = distiller.train_on_batch(batch, {"output_hidden_states": True})

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from peers.traffic import LONGEST, TASK, make_traffic, token_counts
 
-from attar.files import whole_file, write_json
-from attar.models.classic_checkpoint import build_classic, save_classic
-from attar.models.classic_files import ClassicFiles
+from attar.classic.checkpoint import build_classic, save_classic
+from attar.classic.files import ClassicFiles
+from attar.io.files import whole_file, write_json
 from attar.task import Example
 
 __all__ = ["BATCH", "NUM_DEV", "STUDENT_CONFIG", "make_files", "read_split", "readme_command", "write_split"]

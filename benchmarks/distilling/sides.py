@@ -23,7 +23,7 @@ from attar.distillation.matches import PRESET_MATCHES, Match
 from attar.distillation.stage import teach
 from attar.distillation.teachers import Teacher, load_teacher
 from attar.models.checkpoint import Checkpoint, batch_to, load_checkpoint
-from attar.recipe import DistillRecipe, make_recipe
+from attar.recipe.load import DistillRecipe, make_recipe
 from attar.task import Example
 from attar.training import stage as training_stage
 from attar.training.bert_adam import BertAdam

@@ -18,8 +18,8 @@ from attar.errors import AttarError
 from attar.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from attar.models.encoders import Encoder
 from attar.models.students import build_student
-from attar.recipe import StudentRecipe
-from attar.records.prepared import load_split
+from attar.recipe.load import StudentRecipe
+from attar.records.prepared_folder import load_split
 from attar.text.encoding import TextEncoder, texts_read
 from distilling.files import write_split
 

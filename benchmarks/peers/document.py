@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attar.files import whole_file
+from attar.io.files import whole_file
 
 __all__ = ["machine_line", "write_block"]
 
@@ -15,7 +15,7 @@ def machine_line(machine: Mapping[str, Any], cores: int) -> str:
     """One line on the machine.
 
     Args:
-        machine: From ``attar.evaluation.machine.machine``.
+        machine: From ``attar.system_info.machine``.
         cores: How many were used.
     """
     flags = ", ".join(machine["flags"]) or "no vector flags known"

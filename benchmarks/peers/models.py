@@ -22,14 +22,14 @@ from attar.artifact import Artifact, write_artifact
 from attar.export.checks import make_checks
 from attar.export.graph import build_graph
 from attar.export.metadata import with_metadata
+from attar.export.observers import Calibration
 from attar.export.parity import batched_logits
-from attar.export.quantise import choose_form
-from attar.export.taps import Calibration
+from attar.export.quantisation import choose_form
 from attar.export.weights import read_weights
-from attar.files import write_json
+from attar.io.files import write_json
 from attar.models.checkpoint import Checkpoint, save_checkpoint
 from attar.models.encoders import Encoder, load_encoder, prune_embeddings
-from attar.recipe import TrainRecipe
+from attar.recipe.load import TrainRecipe
 from attar.scoring.session import OnnxModel
 from attar.task import Example
 from attar.text.encoding import InputSpec, TextEncoder

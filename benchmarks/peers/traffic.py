@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from attar.files import whole_file
+from attar.io.files import whole_file
 from attar.task import Example, Task, task_by_name
 from attar.text.encoding import InputSpec, TextEncoder
 
@@ -41,7 +41,7 @@ _JOIN = "，"
 def corpus_examples() -> list[Example]:
     """The labelled pairs of the embedded corpus, in the order of its files."""
     # A side that only reads examples starts without these.
-    from attar.records.markup import read_markup
+    from attar.records.readers.markup import read_markup
     from attar.records.record import Record
 
     files = [file for folder in _FOLDERS for file in sorted((_CORPUS / folder).glob("*.txt"))]

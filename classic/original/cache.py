@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from attar.files import content_hash, file_hash, whole_file
+from attar.io.files import content_hash, file_hash, whole_file
 from attar.models.checkpoint import Checkpoint
-from attar.run import is_first_process
+from attar.stage_cache import is_first_process
 from attar.task import Example
 from attar.text.encoding import Encoding, InputSpec, TextEncoder
 from original.log import DATA

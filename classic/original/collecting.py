@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from attar.errors import DataError
-from attar.files import file_hash, read_json, whole_file, write_json
-from attar.recipe import DataRecipe, SourceRecipe
-from attar.records.lines import numbered_lines
+from attar.io.files import file_hash, read_json, whole_file, write_json
+from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.prepare import prepare
-from attar.records.prepared import load_manifest, load_split
+from attar.records.prepared_folder import load_manifest, load_split
+from attar.records.readers.lines import numbered_lines
 from attar.records.rows import write_rows
 from attar.task import Task
 from original.tool import say

@@ -1,7 +1,7 @@
 """Answers beside labels as the original's Excel files: result, wrong, correct and different.
 
 ``answers -> cases -> workbooks``; who answers (a model's file, a service, a person) is the tools'
-business, who meets whom ``attar.evaluation.differences``'.
+business, who meets whom ``attar.compare.join``'.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from attar.evaluation.differences import Answer, Case, agreement
+from attar.compare.join import Answer, Case, agreement
 from attar.task import Example
 from attar.workbook.sheets import Cell, Column, Marked, open_workbook
 from original.tool import say

@@ -16,19 +16,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from attar.classic.files import classic_task
 from attar.errors import DataError
-from attar.files import whole_file
-from attar.models.classic_files import classic_task
-from attar.recipe import DataRecipe, SourceRecipe
-from attar.records.audit import audit
-from attar.records.bio import TAGGED
-from attar.records.lines import numbered_lines
+from attar.io.files import whole_file
+from attar.recipe.load import DataRecipe, SourceRecipe
+from attar.records.audit.audit import audit
+from attar.records.audit.repair import find_all
 from attar.records.outcomes import Accepted, Rejection
+from attar.records.readers.bio import TAGGED
+from attar.records.readers.lines import numbered_lines
+from attar.records.readers.sources import read_source
+from attar.records.readers.target import read_target
 from attar.records.record import Record
-from attar.records.repair import find_all
 from attar.records.rows import write_rows
-from attar.records.sources import read_source
-from attar.records.target import read_target
 from attar.task import Example
 from original.log import DATA
 from original.tasks import ClassicTask, Split

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attar.errors import CheckpointError
-from attar.files import whole_file
+from attar.io.files import whole_file
 from original.tool import say
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ def write_encoder_folder(source: Path, out: Path) -> None:
     Raises:
         CheckpointError: A file is missing, damaged or another model's, or holds code.
     """
-    from attar.models.classic_checkpoint import build_classic, start_encoder
-    from attar.models.classic_files import ClassicFiles
-    from attar.models.classic_weights import architecture_of, read_weights, write_weights
+    from attar.classic.checkpoint import build_classic, start_encoder
+    from attar.classic.files import ClassicFiles
+    from attar.classic.weights import architecture_of, read_weights, write_weights
     from attar.task import task_by_name
 
     missing = [name for name in _TEXTS if not (source / name).is_file()]
@@ -101,7 +101,7 @@ def write_encoder_folder(source: Path, out: Path) -> None:
 
 
 def _weights(path: Path) -> dict[str, torch.Tensor]:
-    from attar.models.classic_weights import read_weights
+    from attar.classic.weights import read_weights
 
     if path.suffix != ".safetensors":
         return read_weights(path)

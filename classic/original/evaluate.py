@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score, matthews_corrcoef
 from tqdm import tqdm
 
-from attar.files import write_json
+from attar.classic.files import classic_labels
+from attar.io.files import write_json
 from attar.models.checkpoint import Checkpoint, predict_logits
-from attar.models.classic_files import classic_labels
-from attar.run import is_first_process
+from attar.stage_cache import is_first_process
 from attar.task import Example, Task
 from attar.training.fit import DevScore
 from original.log import MAIN

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from attar.run import is_first_process
+from attar.stage_cache import is_first_process
 from original.wording import InFlags
 
 __all__ = ["DATA", "MAIN", "logged"]

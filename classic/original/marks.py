@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from attar.classic.files import card_path, marks_from, read_card, read_vocab, write_card
 from attar.errors import DataError, RecipeError
-from attar.models.classic_files import card_path, marks_from, read_card, read_vocab, write_card
-from attar.recipe import SourceRecipe
-from attar.records.forms import form_of
+from attar.recipe.load import SourceRecipe
+from attar.records.readers.formats import form_of
 from attar.records.rows import numbered_rows
 from original.log import MAIN
 from original.tasks import TASKS, ClassicTask

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import NamedTuple
 
+from attar.classic.files import read_config, read_vocab
 from attar.errors import CheckpointError, RecipeError
-from attar.models.classic_files import read_config, read_vocab
 from original.log import MAIN
 
 __all__ = ["check_model_files", "model_files", "weights_at"]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
+from attar.classic.checkpoint import build_classic, load_classic, start_encoder
+from attar.classic.files import ClassicFiles
 from attar.distillation.teachers import Teacher, checkpoint_teacher
-from attar.files import content_hash, file_hash
+from attar.io.files import content_hash, file_hash
 from attar.models.checkpoint import Checkpoint
-from attar.models.classic_checkpoint import build_classic, load_classic, start_encoder
-from attar.models.classic_files import ClassicFiles
 from original.log import MAIN
 from original.marks import Reading
 from original.model_files import weights_at

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import torch
 
+from attar.classic.checkpoint import save_classic
 from attar.distillation.stage import teach
 from attar.distillation.teachers import teacher_device
-from attar.files import content_hash, file_hash
+from attar.io.files import content_hash, file_hash
 from attar.models.checkpoint import Checkpoint
-from attar.models.classic_checkpoint import save_classic
-from attar.recipe import Recipe
-from attar.run import is_first_process, run_stage
+from attar.recipe.load import Recipe
+from attar.stage_cache import is_first_process, run_stage
 from attar.task import Example
 from attar.training.fit import DevScore
 from attar.training.objectives import HardLabels

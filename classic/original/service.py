@@ -12,12 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from attar.classic.files import marks_from
+from attar.classic.routes import ClassicModels, create_classic_app
+from attar.classic.rows import ClassicModel
+from attar.classic.weights import architecture_of, read_weights
 from attar.errors import CheckpointError
-from attar.models.classic_files import marks_from
-from attar.models.classic_weights import architecture_of, read_weights
-from attar.serving.app import create_classic_app
-from attar.serving.classic import ClassicModels
-from attar.serving.classic_rows import ClassicModel
 from attar.serving.limits import CLASSIC_LIMITS
 from attar.serving.server import key_from_environment, listen, serve
 from original import values

@@ -1,6 +1,6 @@
 """The models that the services ask: artifacts, checkpoint folders, and gs*.pkl with config and vocab.
 
-``paths -> Checkpoint or Predictor -> ClassicModel``, which is all that ``attar.serving.classic``
+``paths -> Checkpoint or Predictor -> ClassicModel``, which is all that ``attar.classic.routes``
 knows of a model.
 """
 
@@ -17,14 +17,14 @@ import torch
 from numpy.typing import NDArray
 
 from attar.artifact import load_artifact
+from attar.classic.checkpoint import load_classic
+from attar.classic.files import ClassicFiles, card_path, read_card
+from attar.classic.routes import model_of
+from attar.classic.rows import ClassicModel
 from attar.errors import CheckpointError, RecipeError
-from attar.files import content_hash, file_hash
+from attar.io.files import content_hash, file_hash
 from attar.models.checkpoint import Checkpoint, load_checkpoint, predict_logits
-from attar.models.classic_checkpoint import load_classic
-from attar.models.classic_files import ClassicFiles, card_path, read_card
 from attar.scoring.predictor import Predictor, softmax
-from attar.serving.classic import model_of
-from attar.serving.classic_rows import ClassicModel
 from attar.task import Example, Task
 
 __all__ = ["ModelReader", "Newest", "first_use"]

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from attar.classic.files import Marks, marks_from
 from attar.errors import CheckpointError, DataError
-from attar.models.classic_files import Marks, marks_from
-from attar.run import locked
+from attar.stage_cache import locked
 from attar.task import Example
 from original.data import load_examples, source_of, write_short_or_whole
 from original.tasks import TASKS

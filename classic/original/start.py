@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from attar.errors import AttarError, DataError, RecipeError
-from attar.recipe import SourceRecipe
-from attar.run import is_first_process
+from attar.recipe.load import SourceRecipe
+from attar.stage_cache import is_first_process
 from original.arguments import Script, parse_arguments
 from original.data import Examples, load_examples, overlap, source_of, write_rejected
 from original.log import MAIN, logged

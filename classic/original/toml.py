@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from attar.recipe import Recipe
+from attar.recipe.load import Recipe
 
 __all__ = ["recipe_toml"]
 

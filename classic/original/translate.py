@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from attar.classic.files import classic_task
 from attar.distillation.matches import PRESET_MATCHES
 from attar.errors import CheckpointError, RecipeError
-from attar.files import read_json
-from attar.models.classic_files import classic_task
+from attar.io.files import read_json
 from attar.models.precision import computes_in_bf16
-from attar.recipe import AttentionForm, Recipe, SourceRecipe, make_recipe
+from attar.recipe.load import AttentionForm, Recipe, SourceRecipe, make_recipe
 from attar.task import BUILT_IN_TASKS, Task
 from original.log import MAIN
 from original.tasks import TASKS

@@ -19,10 +19,10 @@ from original.installed import require
 
 require("openpyxl")
 
+from attar.compare.join import join
 from attar.errors import DataError
-from attar.evaluation.differences import join
-from attar.recipe import SourceRecipe
-from attar.records.remote import fetched
+from attar.recipe.load import SourceRecipe
+from attar.records.remote.fetch import fetched
 from attar.task import Example
 from original.client import ask_service
 from original.comparing import answer_of, write_answers, write_different

@@ -19,12 +19,12 @@ from original.installed import require
 
 require("openpyxl")
 
+from attar.classic.files import classic_labels
+from attar.compare.join import Answer, Case
 from attar.errors import DataError
-from attar.evaluation.differences import Answer, Case
-from attar.files import read_json
-from attar.models.classic_files import classic_labels
+from attar.io.files import read_json
+from attar.records.readers.sources import read_source
 from attar.records.record import Record
-from attar.records.sources import read_source
 from attar.task import Task
 from original.comparing import answer_of, write_answers, write_different
 from original.data import load_examples, source_of

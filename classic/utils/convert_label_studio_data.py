@@ -17,7 +17,7 @@ from original.installed import require
 
 require("jinja2")
 
-from attar.recipe import SourceRecipe
+from attar.recipe.load import SourceRecipe
 from attar.task import BUILT_IN_TASKS, task_by_name
 from original.collecting import SEED, collect
 from original.tool import run_tool

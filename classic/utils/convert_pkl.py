@@ -20,7 +20,7 @@ from original.installed import TRAINING, require
 require(*TRAINING)
 
 from attar.errors import CheckpointError
-from attar.files import whole_file
+from attar.io.files import whole_file
 from attar.task import BUILT_IN_TASKS, task_by_name
 from original import values
 from original.tool import run_tool, say
@@ -52,7 +52,7 @@ def _write_pickle(path: Path, out: Path, *, zipped: bool) -> None:
     """The same tensors under the same names: the original loads strictly."""
     import torch
 
-    from attar.models.classic_weights import read_weights, write_weights
+    from attar.classic.weights import read_weights, write_weights
 
     read_weights(path)  # says what is wrong with a file that is no state_dict
     weights = torch.load(path, map_location="cpu", weights_only=True)
@@ -63,7 +63,7 @@ def _write_pickle(path: Path, out: Path, *, zipped: bool) -> None:
 def _write_safetensors(path: Path, out: Path) -> None:
     from safetensors.torch import save_file
 
-    from attar.models.classic_weights import read_weights
+    from attar.classic.weights import read_weights
 
     # Tied weights share their memory, which this format does not know.
     weights = {name: value.clone().contiguous() for name, value in read_weights(path).items()}
@@ -74,7 +74,7 @@ def _write_safetensors(path: Path, out: Path) -> None:
 
 def _copy_card(path: Path, out: Path) -> None:
     """What is known of the marks goes with the weights."""
-    from attar.models.classic_files import read_card, write_card
+    from attar.classic.files import read_card, write_card
 
     card = read_card(path)
     if card is not None:
@@ -82,8 +82,8 @@ def _copy_card(path: Path, out: Path) -> None:
 
 
 def _write_checkpoint(args: argparse.Namespace) -> None:
-    from attar.models.classic_checkpoint import convert_classic
-    from attar.models.classic_files import ClassicFiles, marks_from, read_card
+    from attar.classic.checkpoint import convert_classic
+    from attar.classic.files import ClassicFiles, marks_from, read_card
 
     if args.config is None or args.vocab is None:
         raise CheckpointError(f"{args.out}: a checkpoint folder needs --config and --vocab too")

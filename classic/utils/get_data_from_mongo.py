@@ -22,7 +22,7 @@ from original.installed import require
 require("pymongo", "jinja2")
 
 from attar.errors import DataError
-from attar.recipe import SourceRecipe
+from attar.recipe.load import SourceRecipe
 from attar.task import task_by_name
 from original.collecting import SEED, collect
 from original.tool import run_tool

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from attar.errors import ArtifactError, RecipeError
-from attar.files import folder_hashes, read_json, write_json
+from attar.io.files import folder_hashes, read_json, write_json
 from attar.model_card import model_card
 from attar.task import Task
 

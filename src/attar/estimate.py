@@ -18,9 +18,9 @@ from attar.models.precision import computes_in_bf16, quick_inference
 from attar.models.shapes import Shape, encoder_shape
 from attar.models.students import shape_of
 from attar.progress import spoken_time
-from attar.recipe import FitRecipe, Recipe
+from attar.recipe.load import FitRecipe, Recipe
 from attar.task import Example
-from attar.training.quick_cpu import quick_on_cpu
+from attar.training.fast_cpu import quick_on_cpu
 
 __all__ = ["estimate_seconds", "mean_tokens", "said"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from attar.errors import CheckpointError
-from attar.recipe import make_recipe
+from attar.recipe.load import make_recipe
 
 CLASSIC = Path(__file__).parents[2] / "classic"
 NEEDED = "--vocab_file v.txt --output_dir out --bert_config_file_T none --bert_config_file_S s.json"
@@ -46,7 +46,7 @@ def parse(original):
 @pytest.fixture
 def recipe_of(original, parse, tmp_path):
     """``recipe_of(flags, script)``: the recipe that a command line becomes."""
-    from attar.recipe import SourceRecipe
+    from attar.recipe.load import SourceRecipe
 
     (tmp_path / "s.json").write_text(
         json.dumps({"num_hidden_layers": 4, "hidden_size": 312, "hidden_dropout_prob": 0.2}), "utf-8"

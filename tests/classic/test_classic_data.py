@@ -11,9 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attar.classic.checkpoint import build_classic, start_encoder
+from attar.classic.files import ClassicFiles
 from attar.errors import CheckpointError, DataError
-from attar.models.classic_checkpoint import build_classic, start_encoder
-from attar.models.classic_files import ClassicFiles
 from attar.task import Example, task_by_name
 
 CLASSIC = Path(__file__).parents[2] / "classic"
@@ -232,12 +232,12 @@ def test_a_student_takes_the_first_layers_of_a_deeper_file(short_student, tmp_pa
 @pytest.mark.parametrize("pad_to", [None, 24])
 def test_padding_that_counts_does_not_depend_on_the_batch(make_checkpoint, make_examples, pad_to):
     """Without a mask the original padded every batch to max_seq_length."""
-    from attar.distillation.answers import Answers, LiveTeacher
     from attar.distillation.match_losses import MatchLosses
     from attar.distillation.matches import Match, wanted
     from attar.distillation.objective import Distillation
+    from attar.distillation.teacher_outputs import Answers, LiveTeacher
     from attar.models.checkpoint import batch_to
-    from attar.recipe import DistillRecipe
+    from attar.recipe.load import DistillRecipe
 
     task = task_by_name("cosmetics")
     student, teacher = make_checkpoint(seed=1, reads="cls"), make_checkpoint(seed=2, reads="cls")

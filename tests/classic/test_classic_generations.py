@@ -12,9 +12,9 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
+from attar.classic.routes import create_classic_app
+from attar.classic.weights import read_weights
 from attar.models.checkpoint import load_checkpoint, predict_logits
-from attar.models.classic_weights import read_weights
-from attar.serving.app import create_classic_app
 from attar.serving.limits import CLASSIC_LIMITS
 from attar.task import Example
 
@@ -203,8 +203,8 @@ def test_a_model_without_marks_answers_otherwise_when_it_is_given_some(steps, mo
     monkeypatch.chdir(home)
     monkeypatch.syspath_prepend(str(CLASSIC))
     logits = []
-    from attar.models.classic_checkpoint import load_classic
-    from attar.models.classic_files import ClassicFiles
+    from attar.classic.checkpoint import load_classic
+    from attar.classic.files import ClassicFiles
     from attar.task import task_by_name
 
     rows, places = dev_rows(home, generation)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import transformers
 
+from attar.classic.files import write_card
 from attar.errors import DataError, RecipeError
-from attar.models.classic_files import write_card
 
 CLASSIC = Path(__file__).parents[2] / "classic"
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from attar.classic.weights import read_weights
 from attar.models.checkpoint import load_checkpoint, predict_logits
-from attar.models.classic_weights import read_weights
 from attar.task import Example, task_by_name
 
 CLASSIC = Path(__file__).parents[2] / "classic"
@@ -222,8 +222,8 @@ def test_a_student_is_distilled_evaluated_and_readable(run, home):
 
     # attar's own folder beside is the same model.
     checkpoint = load_checkpoint(out / "attar")
-    from attar.models.classic_checkpoint import load_classic
-    from attar.models.classic_files import ClassicFiles
+    from attar.classic.checkpoint import load_classic
+    from attar.classic.files import ClassicFiles
 
     files = ClassicFiles(
         home / "config/chinese_bert_config_L4t.json", home / "mac_bert_model/vocab.txt",

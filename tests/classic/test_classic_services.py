@@ -19,12 +19,12 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
+from attar.classic.checkpoint import convert_classic, load_classic, save_classic
+from attar.classic.files import ClassicFiles, write_card
+from attar.classic.routes import create_classic_app
 from attar.errors import CheckpointError, DataError, RecipeError
 from attar.models.checkpoint import predict_logits
-from attar.models.classic_checkpoint import convert_classic, load_classic, save_classic
-from attar.models.classic_files import ClassicFiles, write_card
 from attar.scoring.predictor import softmax
-from attar.serving.app import create_classic_app
 from attar.serving.limits import CLASSIC_LIMITS
 from attar.task import Example, task_by_name
 
@@ -249,7 +249,7 @@ def test_each_route_asks_its_own_model(models, files, tmp_path, make_model):
 
 def test_an_artifact_serves_without_torch_weights(models, tmp_path, make_checkpoint, make_examples):
     from attar.export.stage import export_checkpoint
-    from attar.recipe import ExportRecipe
+    from attar.recipe.load import ExportRecipe
 
     lenient = ExportRecipe(max_flips=1.0, max_f1_loss=1.0)
     artifact = export_checkpoint(make_checkpoint(), make_examples(30), tmp_path / "artifact", lenient, {})
@@ -428,7 +428,7 @@ def test_a_service_that_cannot_start_says_why(models, files, tmp_path):
 
 
 def test_two_services_do_not_train_in_one_folder(service, make_examples, tmp_path):
-    from attar.run import locked
+    from attar.stage_cache import locked
 
     examples = make_examples(12)
     with locked(tmp_path / "t"), pytest.raises(RecipeError, match="another attar process"):

@@ -17,10 +17,10 @@ import openpyxl
 import pytest
 import torch
 
+from attar.classic.checkpoint import build_classic, load_classic, start_encoder
+from attar.classic.files import ClassicFiles
 from attar.models.checkpoint import load_checkpoint, predict_logits
-from attar.models.classic_checkpoint import build_classic, load_classic, start_encoder
-from attar.models.classic_files import ClassicFiles
-from attar.records.groups import group_reviews
+from attar.records.split.near_duplicates import group_reviews
 from attar.task import task_by_name
 
 CLASSIC = Path(__file__).parents[2] / "classic"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from attar.recipe import DataRecipe, SourceRecipe
-from attar.records.audit import Rejection, audit
-from attar.records.groups import grams
+from attar.recipe.load import DataRecipe, SourceRecipe
+from attar.records.audit.audit import Rejection, audit
+from attar.records.readers.sources import read_source
 from attar.records.record import Record
-from attar.records.sources import read_source
+from attar.records.split.near_duplicates import grams
 from attar.task import BUILT_IN_TASKS
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus"

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attar.distillation.augmentation import augmented_examples, drop_clauses, noise, swap_term
-from attar.distillation.more_examples import more_examples
+from attar.distillation.data.augmentation import augmented_examples, drop_clauses, noise, swap_term
+from attar.distillation.data.extra_examples import more_examples
 from attar.errors import RecipeError
-from attar.recipe import AugmentRecipe, make_recipe
-from attar.records.groups import group_reviews
-from attar.records.prepared import load_split
-from attar.stages import prepare
+from attar.pipeline import prepare
+from attar.recipe.load import AugmentRecipe, make_recipe
+from attar.records.prepared_folder import load_split
+from attar.records.split.near_duplicates import group_reviews
 from attar.task import Example
 
 TEXT = "包装好看，送得快！口红很滋润，但是贵。下次再买"

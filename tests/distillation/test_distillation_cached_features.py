@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from attar.distillation import cached_features as room
-from attar.distillation.answers import LiveTeacher
 from attar.distillation.cached_features import cached_features
+from attar.distillation.teacher_outputs import LiveTeacher
 from attar.distillation.teachers import load_teacher
 from attar.errors import RecipeError
 from attar.models.checkpoint import save_checkpoint
@@ -27,7 +27,7 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr(room, "_BATCH", 3)
     # bf16 rounds differently in batches of other sizes; what is tested here is what half precision costs.
     single = torch.autocast("cpu", enabled=False)
-    monkeypatch.setattr("attar.distillation.answers.quick_inference", lambda _: single)
+    monkeypatch.setattr("attar.distillation.teacher_outputs.quick_inference", lambda _: single)
 
 
 @pytest.fixture(params=["bert", "electra-small", "albert"])

@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the field's usual name
 
-from attar.distillation.attention_losses import (
+from attar.distillation.dynamic import cwsm_temperature, flsw_temperature
+from attar.distillation.losses.attention import (
     attention_ce,
     attention_ce_mean,
     attention_mse,
     attention_mse_sum,
 )
-from attar.distillation.dynamic import cwsm_temperature, flsw_temperature
-from attar.distillation.hidden_losses import cosine_loss, flow_loss, gram_loss, hidden_mse, pkd_loss
-from attar.distillation.losses import logit_mse, soft_cross_entropy, soft_label_loss
-from attar.distillation.masked import lengths_of, pair_share, token_share
-from attar.distillation.relation_losses import (
+from attar.distillation.losses.hidden import cosine_loss, flow_loss, gram_loss, hidden_mse, pkd_loss
+from attar.distillation.losses.logits import logit_mse, soft_cross_entropy, soft_label_loss
+from attar.distillation.losses.masked import lengths_of, pair_share, token_share
+from attar.distillation.losses.relations import (
     contrastive_loss,
     relation_heads,
     relation_loss,

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812 - the field's usual name
 
-from attar.distillation.hidden_losses import flow_loss, gram_loss, hidden_mse
+from attar.distillation.losses.hidden import flow_loss, gram_loss, hidden_mse
+from attar.distillation.losses.relations import relation_loss
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.matches import (
     EQUAL_WIDTHS,
@@ -19,7 +20,6 @@ from attar.distillation.matches import (
     wanted,
     with_projections,
 )
-from attar.distillation.relation_losses import relation_loss
 from attar.errors import RecipeError
 
 B, T, STUDENT, TEACHER = 4, 6, 8, 12

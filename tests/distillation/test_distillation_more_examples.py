@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attar.distillation.more_examples import more_examples
+from attar.distillation.data.extra_examples import more_examples
 from attar.distillation.stage import distill
 from attar.distillation.teachers import cached_logits, load_teacher
 from attar.errors import DataError, RecipeError
 from attar.models.checkpoint import load_checkpoint, save_checkpoint
-from attar.recipe import Recipe, SourceRecipe, make_recipe
-from attar.records.prepared import load_split
-from attar.stages import prepare
+from attar.pipeline import prepare
+from attar.recipe.load import Recipe, SourceRecipe, make_recipe
+from attar.records.prepared_folder import load_split
 
 FIT = {"precision": "fp32", "dropout": 0.0, "epochs": 1}
 

@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from attar.distillation.answers import Answer, Answers, KeptLogits, LiveTeacher
 from attar.distillation.dynamic import cwsm_temperature, flsw_temperature
 from attar.distillation.features import forward_with_features
-from attar.distillation.losses import logit_mse, soft_cross_entropy, soft_label_loss
+from attar.distillation.losses.logits import logit_mse, soft_cross_entropy, soft_label_loss
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.matches import Match, wanted
 from attar.distillation.objective import Distillation
+from attar.distillation.teacher_outputs import Answer, Answers, KeptLogits, LiveTeacher
 from attar.errors import RecipeError
 from attar.models.checkpoint import batch_to
-from attar.recipe import DistillRecipe
+from attar.recipe.load import DistillRecipe
 from attar.task import Example, task_by_name
 from attar.training.objectives import HardLabels, class_weights, hard_label_loss
 

@@ -9,7 +9,7 @@ from attar.distillation.pairing import check_names, find_matched, resolve_matche
 from attar.distillation.teachers import Teacher
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint
-from attar.recipe import DistillRecipe
+from attar.recipe.load import DistillRecipe
 from attar.task import task_by_name
 from attar.text.encoding import InputSpec, TextEncoder
 from attar.text.vocabulary import prune_vocabulary

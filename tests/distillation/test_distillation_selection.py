@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from attar.distillation.selection import chosen_rows
-from attar.recipe import UnlabelledRecipe
+from attar.distillation.data.selection import chosen_rows
+from attar.recipe.load import UnlabelledRecipe
 
 COUNTS = (900, 90, 10)
 

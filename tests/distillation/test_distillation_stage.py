@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attar import stages
+from attar import pipeline
 from attar.distillation.stage import distill, finetune_student
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint, load_checkpoint, predict_logits, save_checkpoint
-from attar.recipe import DistillRecipe, FitRecipe, Recipe, SourceRecipe, make_recipe
-from attar.records.prepared import load_split
-from attar.stages import prepare
+from attar.pipeline import prepare
+from attar.recipe.load import DistillRecipe, FitRecipe, Recipe, SourceRecipe, make_recipe
+from attar.records.prepared_folder import load_split
 from attar.task import Task
 from attar.text.encoding import TextEncoder
 
@@ -120,10 +120,10 @@ def test_a_run_stops_after_a_teacher_that_collapsed(tmp_path, recipe, data, monk
 
     monkeypatch.setattr(attar.training.stage, "dev_scorer", lambda *_: lambda: DevScore(0.2, collapsed=True))
     quick = recipe.model_copy(update={"train": recipe.train.model_copy(update={"epochs": 1})})
-    teacher = stages.train(quick, data, tmp_path / "teacher")
+    teacher = pipeline.train(quick, data, tmp_path / "teacher")
     assert json.loads((teacher / "attar.json").read_text("utf-8"))["notes"]["collapsed"] is True
     with pytest.raises(RecipeError, match="collapsed"):
-        stages.distill(quick, data, teacher, tmp_path / "student")
+        pipeline.distill(quick, data, teacher, tmp_path / "student")
     assert not (tmp_path / "student" / "attar.json").exists()
 
 
@@ -354,21 +354,21 @@ def test_the_verb_knows_its_teachers(tmp_path, recipe, data, make_checkpoint, mo
         save_checkpoint(make_checkpoint(seed=seed), tmp_path / name)
     a, b, out = tmp_path / "a", tmp_path / "b", tmp_path / "student"
     for teachers in (a, [a], [a, "linear"], [a, b], [b, a], [b, a]):
-        stages.distill(recipe, data, teachers, out)
+        pipeline.distill(recipe, data, teachers, out)
     assert calls == [[a], [a, "linear"], [a, b], [b, a]]
     larger = recipe.distill.model_copy(update={"cache_limit_gb": 99.0})
-    stages.distill(recipe.model_copy(update={"distill": larger}), data, [b, a], out)
+    pipeline.distill(recipe.model_copy(update={"distill": larger}), data, [b, a], out)
     more = recipe.distill.model_copy(update={"more_teachers": (str(a),)})
-    stages.distill(recipe.model_copy(update={"distill": more}), data, b, out)
+    pipeline.distill(recipe.model_copy(update={"distill": more}), data, b, out)
     assert len(calls) == 4
     save_checkpoint(make_checkpoint(seed=3), a)
-    stages.distill(recipe, data, [b, a], out)
-    stages.distill(recipe, data, ["linear"], out)
+    pipeline.distill(recipe, data, [b, a], out)
+    pipeline.distill(recipe, data, ["linear"], out)
     assert calls[4:] == [[b, a], ["linear"]]
 
 
 def test_a_misspelt_preset_stops_a_run_before_its_first_stage(tmp_path, recipe):
     wrong = recipe.distill.model_copy(update={"matches": DistillRecipe(matches=("auot",)).matches})
     with pytest.raises(RecipeError, match="did you mean 'auto'"):
-        stages.run_recipe(recipe.model_copy(update={"distill": wrong}), tmp_path / "run", print)
+        pipeline.run_recipe(recipe.model_copy(update={"distill": wrong}), tmp_path / "run", print)
     assert not (tmp_path / "run").exists()

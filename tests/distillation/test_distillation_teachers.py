@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from attar.distillation import teachers
-from attar.distillation.augmentation import augmented_examples
+from attar.distillation.data.augmentation import augmented_examples
 from attar.distillation.linear import linear_teacher
 from attar.distillation.teachers import Teacher, cached_logits, load_teacher, mean_logits, teacher_shares
 from attar.errors import DataError, RecipeError
 from attar.evaluation.calibration import fit_temperature
 from attar.evaluation.metrics import scores
 from attar.models.checkpoint import predict_logits, save_checkpoint
-from attar.recipe import AugmentRecipe
+from attar.recipe.load import AugmentRecipe
 from attar.task import Example, Task, task_by_name
 
 pytestmark = pytest.mark.usefixtures("narrow_search")

@@ -14,10 +14,11 @@ with warnings.catch_warnings():
     from textbrewer import losses as theirs
     from textbrewer.projections import linear_projection
 
-from attar.distillation import attention_losses, hidden_losses
 from attar.distillation.dynamic import WEIGHT_SCHEDULES, cwsm_temperature, flsw_temperature, scheduled_weight
-from attar.distillation.losses import logit_mse, soft_cross_entropy
-from attar.distillation.masked import lengths_of, pair_share, token_share
+from attar.distillation.losses import attention as attention_losses
+from attar.distillation.losses import hidden as hidden_losses
+from attar.distillation.losses.logits import logit_mse, soft_cross_entropy
+from attar.distillation.losses.masked import lengths_of, pair_share, token_share
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.matches import PRESET_MATCHES, Features, with_projections
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from attar.distillation.data.transfer import transfer_examples
 from attar.distillation.stage import distill
 from attar.errors import DataError
 from attar.models.checkpoint import load_checkpoint, save_checkpoint
-from attar.recipe import DataRecipe, Recipe, SourceRecipe
-from attar.records.prepared import load_split
-from attar.records.transfer import transfer_examples
-from attar.stages import prepare
+from attar.pipeline import prepare
+from attar.recipe.load import DataRecipe, Recipe, SourceRecipe
+from attar.records.prepared_folder import load_split
 from attar.task import task_by_name
 
 TASK = task_by_name("cosmetics")

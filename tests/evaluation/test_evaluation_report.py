@@ -11,7 +11,7 @@ from attar.errors import DataError
 from attar.evaluation.page import confident_mistakes, tradeoff_points
 from attar.evaluation.pictures import save_png
 from attar.evaluation.report import Candidate, evaluate
-from attar.recipe import EvaluateRecipe
+from attar.recipe.load import EvaluateRecipe
 from attar.task import BUILT_IN_TASKS, Example
 
 pytestmark = pytest.mark.usefixtures("moments")

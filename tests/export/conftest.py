@@ -10,12 +10,12 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from attar.artifact import load_artifact
-from attar.export.quantise import choose_form
+from attar.export.observers import Calibration
+from attar.export.quantisation import choose_form
 from attar.export.stage import export_checkpoint
-from attar.export.taps import Calibration
 from attar.export.weights import read_weights
 from attar.models.checkpoint import Checkpoint
-from attar.recipe import ExportRecipe
+from attar.recipe.load import ExportRecipe
 from attar.task import Example, task_by_name
 from attar.text.encoding import InputSpec, TextEncoder
 

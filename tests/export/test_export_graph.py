@@ -9,8 +9,8 @@ import torch
 
 from attar.errors import ArtifactError
 from attar.export.graph import build_graph, linear_inputs, linear_weights
-from attar.export.quantise import choose_form
-from attar.export.taps import Calibration
+from attar.export.observers import Calibration
+from attar.export.quantisation import choose_form
 from attar.export.weights import linear_modules, read_weights
 from attar.models.checkpoint import batch_to
 from attar.scoring.session import OnnxModel

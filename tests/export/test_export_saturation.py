@@ -21,10 +21,10 @@ from attar.artifact import load_artifact, write_artifact
 from attar.errors import ArtifactError
 from attar.export import convert as convert_module
 from attar.export.convert import convert
-from attar.export.grids import ActivationRange, LayerGrid, weight_steps
-from attar.export.rounding import InputProducts, rounded_table
+from attar.export.gptq import InputProducts, rounded_table
+from attar.export.quant_params import ActivationRange, LayerGrid, weight_steps
 from attar.export.saturation import PAIR_LIMIT, can_saturate, pair_steps
-from attar.recipe import ExportRecipe
+from attar.recipe.load import ExportRecipe
 from attar.scoring import self_check
 from attar.scoring.predictor import Predictor
 from attar.scoring.self_check import compare, first_use_check, kernels_saturate, read_checks

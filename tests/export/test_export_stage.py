@@ -13,7 +13,7 @@ from attar.export import stage
 from attar.export.parity import Answers, check_fp32, check_int8, check_invariance, compare_int8
 from attar.export.stage import export_checkpoint
 from attar.models.checkpoint import predict_logits
-from attar.recipe import ExportRecipe
+from attar.recipe.load import ExportRecipe
 from attar.scoring.predictor import Predictor, softmax
 from attar.task import task_by_name
 

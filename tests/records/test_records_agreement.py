@@ -3,7 +3,7 @@ import random
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from attar.records.agreement import Agreement
+from attar.records.audit.agreement import Agreement
 
 # Krippendorff 2011, section C and D: four observers, twelve units, nominal labels, values missing.
 OBSERVERS = {

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attar.errors import DataError
-from attar.recipe import DataRecipe
-from attar.records.agreement import Agreement
-from attar.records.audit import Accepted, Confirmed, Rejection, audit
+from attar.recipe.load import DataRecipe
+from attar.records.audit.agreement import Agreement
+from attar.records.audit.audit import Accepted, Confirmed, Rejection, audit
+from attar.records.audit.repair import Repair
 from attar.records.record import Record
-from attar.records.repair import Repair
 from attar.task import BUILT_IN_TASKS, Example, Task
 
 TASK = BUILT_IN_TASKS["cosmetics"]

@@ -7,11 +7,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from attar.recipe import DataRecipe
-from attar.records.audit import Accepted, Confirmed, Rejection, audit
-from attar.records.page import render_audit
+from attar.recipe.load import DataRecipe
+from attar.records.audit.audit import Accepted, Confirmed, Rejection, audit
+from attar.records.audit.page import render_audit
+from attar.records.audit.summary import Sample, Summary
 from attar.records.record import Record
-from attar.records.summary import Sample, Summary
 from attar.task import BUILT_IN_TASKS, Example
 
 TASK = BUILT_IN_TASKS["cosmetics"]
@@ -212,8 +212,8 @@ def test_a_sample_can_always_be_shown(text):
 def test_every_reason_and_reading_is_explained():
     from typing import get_args
 
+    from attar.records.audit.repair import How
     from attar.records.outcomes import Reason
-    from attar.records.repair import How
 
     counts = Summary(TASK).to_json()
     counts |= {"reasons": dict.fromkeys(get_args(Reason), 1), "repairs": dict.fromkeys(get_args(How), 1)}
@@ -225,7 +225,7 @@ def test_every_reason_and_reading_is_explained():
 def test_a_missing_package_is_named():
     code = (
         "import sys; sys.modules['jinja2'] = None\n"
-        "from attar.errors import DataError\nfrom attar.records.page import render_audit\n"
+        "from attar.errors import DataError\nfrom attar.records.audit.page import render_audit\n"
         "try:\n    render_audit({}, {}, {})\nexcept DataError as error:\n    sys.stdout.write(str(error))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attar.errors import DataError
-from attar.records.audit import Rejection
-from attar.records.label_studio import is_label_studio, read_label_studio
+from attar.records.audit.audit import Rejection
+from attar.records.readers.label_studio import is_label_studio, read_label_studio
 from attar.records.record import Record
 
 FIXTURES = Path(__file__).parent / "fixtures" / "label_studio"

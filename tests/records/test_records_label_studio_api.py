@@ -10,11 +10,11 @@ from collections import Counter
 import pytest
 
 from attar.errors import DataError
-from attar.recipe import SourceRecipe
-from attar.records import label_studio_api, label_studio_http
-from attar.records.label_studio import read_label_studio
-from attar.records.label_studio_api import fetch_export
+from attar.recipe.load import SourceRecipe
+from attar.records.readers.label_studio import read_label_studio
 from attar.records.record import Record
+from attar.records.remote import label_studio_api, label_studio_http
+from attar.records.remote.label_studio_api import fetch_export
 
 LEGACY = "0123456789abcdef0123456789abcdef01234567"
 PERSONAL = "eyJhbGciOiJIUzI1NiJ9.eyJ0b2tlbiI6InJlZnJlc2gifQ.c2lnbmVk"

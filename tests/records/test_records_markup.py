@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attar.errors import DataError
-from attar.records.audit import Rejection
-from attar.records.markup import read_markup
+from attar.records.audit.audit import Rejection
+from attar.records.readers.markup import read_markup
 from attar.records.record import Record
 
 

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attar.errors import DataError
-from attar.recipe import SourceRecipe
-from attar.records.mongodb import read_documents
-from attar.records.mongodb_shapes import document_records
+from attar.recipe.load import SourceRecipe
 from attar.records.outcomes import Rejection
+from attar.records.readers.mongodb_documents import document_records
+from attar.records.readers.sources import read_source
 from attar.records.record import Record
-from attar.records.sources import read_source
+from attar.records.remote.mongodb import read_documents
 
 SOURCE = SourceRecipe(path="documents.jsonl", form="mongodb")
 HEADER = {"attar_fetched": "ai-corpus.as_corpus", "address": "mongodb://h/ai-corpus/as_corpus"}

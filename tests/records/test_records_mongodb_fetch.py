@@ -15,12 +15,12 @@ pytest.importorskip("pymongo")
 from bson import Binary, Int64, ObjectId
 from mongo_server import REAL_URI, running_server, test_database
 
-from attar import mongo
 from attar.errors import DataError
-from attar.recipe import SourceRecipe
-from attar.records import mongodb
-from attar.records.mongodb import fetch_documents, read_documents
+from attar.io import mongo
+from attar.recipe.load import SourceRecipe
 from attar.records.outcomes import Rejection
+from attar.records.remote import mongodb
+from attar.records.remote.mongodb import fetch_documents, read_documents
 
 NUM_DOCUMENTS = 6000
 TEXTS = ("香味好，泵坏", "这支口红很显白，就是有点干", "质地\u2028水润😀，价格贵")
@@ -136,8 +136,8 @@ def test_a_server_killed_three_times_changes_no_byte(server, corpus, undisturbed
 FETCH = """
 import sys
 from pathlib import Path
-from attar.recipe import SourceRecipe
-from attar.records import mongodb
+from attar.recipe.load import SourceRecipe
+from attar.records.remote import mongodb
 mongodb._PAGE = 1200
 mongodb.fetch_documents(SourceRecipe(path=sys.argv[1]), Path(sys.argv[2]))
 """

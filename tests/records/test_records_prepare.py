@@ -5,10 +5,10 @@ import pytest
 
 from attar import __version__
 from attar.errors import DataError
-from attar.files import file_hash
-from attar.recipe import DataRecipe, SourceRecipe
+from attar.io.files import file_hash
+from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.prepare import prepare as prepare_sources
-from attar.records.prepared import load_manifest, load_split
+from attar.records.prepared_folder import load_manifest, load_split
 from attar.task import BUILT_IN_TASKS, Task
 
 TASK = BUILT_IN_TASKS["cosmetics"]

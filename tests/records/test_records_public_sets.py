@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from attar.recipe import load_recipe
-from attar.records.audit import audit
+from attar.recipe.load import load_recipe
+from attar.records.audit.audit import audit
 from attar.records.outcomes import Accepted, Rejection
+from attar.records.readers.sources import read_source
 from attar.records.record import Record
-from attar.records.sources import read_source
 
 SETS = Path(__file__).parents[2] / "recipes" / "sets"
 

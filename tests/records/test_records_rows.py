@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attar.errors import DataError
-from attar.records.audit import Rejection
+from attar.records.audit.audit import Rejection
 from attar.records.record import Record
 from attar.records.rows import read_rows, write_rows
 from attar.task import Example

@@ -3,9 +3,9 @@ import json
 import pytest
 
 from attar.errors import DataError
-from attar.recipe import JoinRecipe, SourceRecipe
+from attar.recipe.load import JoinRecipe, SourceRecipe
+from attar.records.readers.sources import read_source, source_files
 from attar.records.record import Record
-from attar.records.sources import read_source, source_files
 
 MARKED = "# channel: 京东\n[泵|消极]坏\n"
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attar.errors import DataError
-from attar.recipe import DataRecipe
-from attar.records.groups import group_reviews
-from attar.records.split import SPLITS, check_leaks, split
+from attar.recipe.load import DataRecipe
+from attar.records.split.near_duplicates import group_reviews
+from attar.records.split.split import SPLITS, check_leaks, split
 from attar.task import Example
 
 LABELS = ("消极", "中性", "积极")

@@ -11,10 +11,10 @@ import pyarrow.parquet
 import pytest
 
 from attar.errors import DataError
-from attar.recipe import JoinRecipe, SourceRecipe
-from attar.records.audit import Rejection
+from attar.recipe.load import JoinRecipe, SourceRecipe
+from attar.records.audit.audit import Rejection
+from attar.records.readers.sources import read_source
 from attar.records.record import Record
-from attar.records.sources import read_source
 
 EXTENSIONS = [".jsonl", ".csv", ".tsv", ".parquet", ".xlsx"]
 ROWS = [

@@ -13,7 +13,7 @@ import attar
 from attar.errors import DataError
 from attar.scoring import excel
 from attar.scoring.reading import open_rows
-from attar.scoring.rows import ScoreOptions, score_file
+from attar.scoring.stage import ScoreOptions, score_file
 
 ROWS = [
     {"text": "香味好，香味", "term": "香味", "channel": "京东", "wordtype": "词", "label": "好", "cost": 2.5},
@@ -181,7 +181,7 @@ def test_memory_does_not_grow_with_the_rows(predictor, tmp_path, monkeypatch):
         tracemalloc.stop()
         return highest
 
-    monkeypatch.setattr("attar.scoring.rows._CHUNK", 30)
+    monkeypatch.setattr("attar.scoring.stage._CHUNK", 30)
     peak(20)
     # All 200 rows at once would be 3.2 MB of text, more than all the rest takes (2.1 MB).
     assert peak(200) < peak(100) + 200_000

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attar.errors import DataError
-from attar.records.label_studio import read_label_studio
+from attar.records.readers.label_studio import read_label_studio
 from attar.scoring.label_studio import labelling_config, write_tasks
 
 LABELS = ("积极", "中性", "消极")

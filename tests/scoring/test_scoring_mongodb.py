@@ -14,10 +14,10 @@ from bson import ObjectId
 from mongo_server import running_server, test_database
 
 from attar.errors import DataError
-from attar.scoring import mongodb, rows
+from attar.scoring import mongodb, stage
 from attar.scoring.mongodb import open_documents, parse_query
 from attar.scoring.reading import open_rows
-from attar.scoring.rows import ScoreOptions, score_file, shown_place
+from attar.scoring.stage import ScoreOptions, score_file, shown_place
 
 LABELS = ("坏", "中", "好")
 DOCUMENTS = [
@@ -76,9 +76,9 @@ def test_documents_become_scored_documents_once(predictor, shop, tmp_path):
 def test_a_run_that_was_killed_is_completed_by_the_next(predictor, shop, monkeypatch):
     uri, database = shop
     database.many.insert_many([{"_id": n, "text": f"香味很好{n}", "term": "香味"} for n in range(60)])
-    monkeypatch.setattr(rows, "_CHUNK", 7)
+    monkeypatch.setattr(stage, "_CHUNK", 7)
     monkeypatch.setattr(mongodb, "upsert", lambda a, d: mongo_upsert(a, d, batch_size=5))
-    from attar.mongo import upsert as mongo_upsert
+    from attar.io.mongo import upsert as mongo_upsert
 
     calls, real = [], predictor.predict_probs
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import attar
 from attar.artifact import load_artifact
 from attar.errors import ArtifactError, DataError
-from attar.files import file_hash
+from attar.io.files import file_hash
 from attar.scoring import predictor as module
 from attar.scoring.predictor import Predictor, length_batches, softmax
 from attar.scoring.session import OnnxModel
@@ -293,7 +293,7 @@ def test_scoring_needs_no_training_packages(artifact_folder, tmp_path):
     program = f"""
 import sys, attar
 from pathlib import Path
-from attar.scoring.rows import score_file
+from attar.scoring.stage import score_file
 predictor = attar.load({str(artifact_folder)!r})
 predictor.predict(["香味很好"], ["香味"])
 score_file(predictor, Path({str(source)!r}), Path({str(tmp_path / "out.parquet")!r}))

@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from attar.artifact import load_artifact
-from attar.cli import app
+from attar.cli.app import app
 from attar.errors import ArtifactError
-from attar.files import file_hash
-from attar.verify import verify
+from attar.io.files import file_hash
+from attar.scoring.verify import verify
 
 
 def test_a_whole_artifact_answers_as_where_it_was_exported(artifact_folder):

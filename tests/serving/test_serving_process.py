@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 import pytest
 from fastapi.testclient import TestClient
 
-import attar.serving.gate
+import attar.serving.admission
 from attar.errors import RecipeError
 from attar.serving.app import create_app
 from attar.serving.limits import Limits
@@ -104,7 +104,7 @@ class Timeouts:
 
 def test_an_answer_that_takes_too_long(held, monkeypatch):
     timeouts = Timeouts()
-    monkeypatch.setattr(attar.serving.gate, "asyncio", timeouts)
+    monkeypatch.setattr(attar.serving.admission, "asyncio", timeouts)
     limits = Limits(max_waiting=1, timeout_s=7)
     with TestClient(create_app(held, limits=limits)) as client, ThreadPoolExecutor(1) as pool:
         assert held.entered.acquire(timeout=HANG_S)

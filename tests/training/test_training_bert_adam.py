@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from attar.recipe import FitRecipe
+from attar.recipe.load import FitRecipe
 from attar.training.bert_adam import BertAdam
 from attar.training.optimisers import build_optimiser
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from attar.errors import RecipeError
 from attar.models.checkpoint import predict_logits
-from attar.recipe import FitRecipe
+from attar.recipe.load import FitRecipe
 from attar.training.fit import DevScore, FitResult, fit
 from attar.training.frozen import learning_part
 from attar.training.objectives import HardLabels, Objective
@@ -645,9 +645,9 @@ def test_a_kill_while_the_log_is_cut_loses_nothing(trial, monkeypatch):
 
 
 def test_a_stage_can_leave_a_classic_file_at_each_evaluation(make_checkpoint, make_examples, tmp_path):
+    from attar.classic.checkpoint import save_classic
+    from attar.classic.weights import read_weights
     from attar.models.checkpoint import load_checkpoint
-    from attar.models.classic_checkpoint import save_classic
-    from attar.models.classic_weights import read_weights
     from attar.training.stage import fit_and_save
 
     checkpoint, examples = make_checkpoint(), make_examples(30)

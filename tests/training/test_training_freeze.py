@@ -5,7 +5,7 @@ import pytest
 
 import attar.training.stage
 from attar.models.checkpoint import load_checkpoint, predict_logits
-from attar.recipe import FitRecipe
+from attar.recipe.load import FitRecipe
 from attar.training.objectives import HardLabels
 from attar.training.stage import fit_and_save
 

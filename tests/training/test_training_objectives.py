@@ -12,7 +12,7 @@ from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
-from attar.recipe import FitRecipe
+from attar.recipe.load import FitRecipe
 from attar.task import Example, Task
 from attar.training.objectives import (
     HardLabels,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from attar.recipe import FitRecipe
+from attar.recipe.load import FitRecipe
 from attar.training.optimisers import build_optimiser, layer_shares
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attar.errors import RecipeError
-from attar.recipe import FitRecipe
+from attar.recipe.load import FitRecipe
 from attar.training.objectives import Objective
 from attar.training.plan import StepPlan
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attar.errors import RecipeError
-from attar.recipe import FitRecipe, load_recipe
+from attar.recipe.load import FitRecipe, load_recipe
 from attar.training.schedules import schedule_factor
 
 CLASSIC = (

@@ -18,7 +18,7 @@ def test_the_last_two_are_kept_and_the_newest_is_read(tmp_path):
 
 
 def test_a_file_that_is_whole_but_no_state_is_not_used(tmp_path, caplog):
-    from attar.files import file_hash
+    from attar.io.files import file_hash
 
     states = TrainingStates(tmp_path)
     states.save(1, {"step": 1})

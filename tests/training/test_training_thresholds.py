@@ -10,7 +10,7 @@ import torch
 from attar.errors import RecipeError
 from attar.models.checkpoint import load_checkpoint, predict_logits
 from attar.models.encoders import output_bias
-from attar.recipe import FitRecipe
+from attar.recipe.load import FitRecipe
 from attar.training.objectives import HardLabels
 from attar.training.stage import fit_and_save, move_thresholds
 
@@ -81,7 +81,7 @@ def test_the_checkpoint_keeps_them_and_says_so(make_checkpoint, make_examples, t
 def test_an_exported_scorer_answers_with_them(reluctant, tmp_path):
     import attar
     from attar.export.stage import export_checkpoint
-    from attar.recipe import ExportRecipe
+    from attar.recipe.load import ExportRecipe
 
     checkpoint, dev = reluctant(tmp_path / "out")
     notes = move_thresholds(checkpoint, dev)

@@ -13,10 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from attar.classic.weights import read_weights
 from attar.models.checkpoint import save_checkpoint
-from attar.models.classic_weights import read_weights
-from attar.recipe import load_recipe
-from attar.stages import distill, prepare, train
+from attar.pipeline import distill, prepare, train
+from attar.recipe.load import load_recipe
 from attar.task import task_by_name
 
 pytestmark = pytest.mark.slow

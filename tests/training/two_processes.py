@@ -11,8 +11,8 @@ from accelerate.state import PartialState
 
 import attar.training.stage
 from attar import cli
-from attar.recipe import load_recipe
-from attar.stages import train
+from attar.pipeline import train
+from attar.recipe.load import load_recipe
 from attar.training.objectives import HardLabels
 
 SEEN: list[list[int]] = []

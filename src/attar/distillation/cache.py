@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from attar.files import whole_file
+from attar.io.files import whole_file
 
 __all__ = ["read_array", "write_array"]
 

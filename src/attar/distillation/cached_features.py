@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from attar.distillation.answers import Answer, LiveTeacher
 from attar.distillation.cache import read_array, write_array
 from attar.distillation.matches import Feature, Features
+from attar.distillation.teacher_outputs import Answer, LiveTeacher
 from attar.distillation.teachers import Teacher, teacher_device
 from attar.errors import RecipeError
-from attar.files import content_hash
+from attar.io.files import content_hash
 from attar.progress import progress_bar
 from attar.task import Example
 from attar.text.buckets import sorted_batches

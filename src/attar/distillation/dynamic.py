@@ -1,6 +1,6 @@
 """What changes while a student learns: the temperature of each example, the weight of each loss.
 
-The temperatures give [B] for the losses of ``attar.distillation.losses``; no gradient flows
+The temperatures give [B] for the losses of ``attar.distillation.losses.logits``; no gradient flows
 through them. Source: Wen, Lai and Qian 2019, "Preparing Lessons", arXiv:1911.07471, section 3, in
 the form of textbrewer's presets ``flsw`` and ``cwsm``.
 """

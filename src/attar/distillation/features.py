@@ -19,7 +19,7 @@ from torch import nn
 
 from attar.distillation.matches import Feature, Features
 from attar.errors import RecipeError
-from attar.recipe import AttentionForm
+from attar.recipe.load import AttentionForm
 
 __all__ = ["forward_with_features"]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from attar.distillation.teachers import Teacher
 from attar.evaluation.baselines import WindowedLinear
 from attar.evaluation.calibration import fit_temperature
-from attar.files import content_hash
+from attar.io.files import content_hash
 from attar.task import Example, Task
 
 __all__ = ["linear_teacher"]

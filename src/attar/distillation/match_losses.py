@@ -8,21 +8,21 @@ from typing import Literal
 import torch
 from torch import nn
 
-from attar.distillation.attention_losses import (
+from attar.distillation.losses.attention import (
     attention_ce,
     attention_ce_mean,
     attention_mse,
     attention_mse_sum,
 )
-from attar.distillation.hidden_losses import cosine_loss, flow_loss, gram_loss, hidden_mse, pkd_loss
-from attar.distillation.masked import lengths_of, pair_share, token_share
-from attar.distillation.matches import EQUAL_WIDTHS, Features, Layer, Match, layer_numbers
-from attar.distillation.relation_losses import (
+from attar.distillation.losses.hidden import cosine_loss, flow_loss, gram_loss, hidden_mse, pkd_loss
+from attar.distillation.losses.masked import lengths_of, pair_share, token_share
+from attar.distillation.losses.relations import (
     contrastive_loss,
     relation_loss,
     rkd_angle_loss,
     rkd_distance_loss,
 )
+from attar.distillation.matches import EQUAL_WIDTHS, Features, Layer, Match, layer_numbers
 from attar.errors import RecipeError
 
 __all__ = ["MatchLosses"]

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from attar.distillation.answers import Answer
 from attar.distillation.dynamic import cwsm_temperature, flsw_temperature, scheduled_weight
 from attar.distillation.features import forward_with_features
-from attar.distillation.losses import logit_mse, soft_cross_entropy, soft_label_loss
+from attar.distillation.losses.logits import logit_mse, soft_cross_entropy, soft_label_loss
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.matches import Features, wanted
+from attar.distillation.teacher_outputs import Answer
 from attar.errors import RecipeError
-from attar.recipe import DistillRecipe
+from attar.recipe.load import DistillRecipe
 from attar.task import Example, Task
 from attar.training.objectives import LabelLoss, Objective
 
@@ -25,7 +25,7 @@ _ASKED_AT_ONCE = 32
 
 
 class Distillation(Objective):
-    """soft_weight * soft + hard_weight * LabelLoss + matches; see ``attar.recipe.DistillRecipe``.
+    """soft_weight * soft + hard_weight * LabelLoss + matches; see ``attar.recipe.load.DistillRecipe``.
 
     Args:
         task: Order of the classes.

@@ -14,7 +14,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from attar.distillation.answers import LiveTeacher
 from attar.distillation.matches import (
     PRESET_MATCHES,
     Match,
@@ -24,10 +23,11 @@ from attar.distillation.matches import (
     wanted,
     with_projections,
 )
+from attar.distillation.teacher_outputs import LiveTeacher
 from attar.distillation.teachers import Teacher
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint
-from attar.recipe import AttentionForm, MatchRecipe
+from attar.recipe.load import AttentionForm, MatchRecipe
 from attar.task import Example
 from attar.text.encoding import Encoding, TextEncoder
 

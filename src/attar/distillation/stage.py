@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from attar.distillation.answers import Answers, AskedTeacher, KeptLogits, LiveTeacher, Speaker
 from attar.distillation.cached_features import cached_features
+from attar.distillation.data.extra_examples import more_examples
 from attar.distillation.linear import linear_teacher
 from attar.distillation.match_losses import MatchLosses
-from attar.distillation.more_examples import more_examples
 from attar.distillation.objective import Distillation
 from attar.distillation.pairing import check_names, find_matched
+from attar.distillation.teacher_outputs import Answers, AskedTeacher, KeptLogits, LiveTeacher, Speaker
 from attar.distillation.teachers import (
     Teacher,
     already_asked,
@@ -28,8 +28,8 @@ from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint
 from attar.models.encoders import Encoder, freeze_first, load_encoder
 from attar.models.students import build_student, pretrained_student
-from attar.recipe import DistillRecipe, Recipe
-from attar.records.prepared import load_split
+from attar.recipe.load import DistillRecipe, Recipe
+from attar.records.prepared_folder import load_split
 from attar.task import Example
 from attar.text.encoding import InputSpec, TextEncoder, texts_read
 from attar.training.fit import DevScore

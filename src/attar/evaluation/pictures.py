@@ -26,7 +26,7 @@ from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from attar.evaluation.calibration import ReliabilityBin
-from attar.files import whole_file
+from attar.io.files import whole_file
 
 __all__ = ["Point", "confusion_svg", "reliability_svg", "save_png", "size_text", "standalone", "tradeoff_svg"]
 

@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attar.bench.timing import Side, Speed, interleaved, times_faster
+from attar.compare.model_predictions import ANSWERS, write_answers
 from attar.errors import DataError
-from attar.evaluation.answers import ANSWERS, write_answers
-from attar.evaluation.benchmark import Side, Speed, interleaved, times_faster
 from attar.evaluation.calibration import brier_score, expected_calibration_error, reliability
 from attar.evaluation.intervals import Resampled, paired_difference, resample
 from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_present, scores
 from attar.evaluation.page import render_page, shown_model
-from attar.files import whole_file, write_json
+from attar.io.files import whole_file, write_json
 from attar.progress import track
-from attar.recipe import EvaluateRecipe
+from attar.recipe.load import EvaluateRecipe
 from attar.task import Example, Task
 
 __all__ = ["Candidate", "evaluate"]

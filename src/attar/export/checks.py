@@ -19,8 +19,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from attar.export.observers import Calibration, Taps
 from attar.export.parity import batched_logits
-from attar.export.taps import Calibration, Taps
 from attar.scoring.self_check import Checks, Tolerance
 from attar.scoring.session import OnnxModel
 from attar.text.encoding import Encoding, TextEncoder

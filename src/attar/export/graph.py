@@ -12,7 +12,7 @@ ends at the longest input. fp32 and int8 differ in the linear layers and the wor
 
 An int8 graph holds int8 and fine as the two branches of an If; ``attar.scoring.session`` asks for the
 second where the first is nearly a tie, a few examples in a hundred. One fixed scale has to serve a
-whole input; ``attar.export.equalise`` rewrites the classifier so that it does. ONNX Runtime's dynamic
+whole input; ``attar.export.equalisation`` rewrites the classifier so that it does. ONNX Runtime's dynamic
 quantisation is slower and takes the scale from the whole batch, so that a review's answer would
 depend on its neighbours. Everything else (norms, softmax, GELU, attention products, the head) stays
 fp32. All of it is exact under padding.
@@ -28,7 +28,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from attar.errors import ArtifactError
-from attar.export.grids import LayerGrid
+from attar.export.quant_params import LayerGrid
 from attar.export.weights import ClassifierWeights, LayerWeights, Linear
 from attar.export.writer import INPUT_SUFFIX, Writer
 from attar.scoring.session import FINE, TIE_MARGIN

@@ -16,9 +16,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.export.grids import LayerPrecision
 from attar.export.parity import batched_logits
-from attar.export.quantise import Int8Form
+from attar.export.quant_params import LayerPrecision
+from attar.export.quantisation import Int8Form
 from attar.export.weights import linear_layers
 from attar.progress import track
 from attar.scoring.session import OnnxModel

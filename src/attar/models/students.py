@@ -20,7 +20,7 @@ from attar.errors import RecipeError
 from attar.models.checkpoint import first_position, load_checkpoint
 from attar.models.encoders import Encoder, encoder_layers, set_dropout
 from attar.models.shapes import Shape
-from attar.recipe import StudentRecipe
+from attar.recipe.load import StudentRecipe
 from attar.text.vocabulary import prune_vocabulary
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.errors import DataError
-from attar.files import read_json, whole_file, write_json
+from attar.io.files import read_json, whole_file, write_json
 from attar.pretraining.texts import text_key
 from attar.progress import progress_bar
-from attar.run import is_first_process
+from attar.stage_cache import is_first_process
 from attar.text.encoding import Encoding, TextEncoder
 
 __all__ = ["Pieces", "written_pieces"]

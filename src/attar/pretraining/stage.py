@@ -28,9 +28,9 @@ from attar.pretraining.masking import MaskedTokens
 from attar.pretraining.pieces import Pieces, written_pieces
 from attar.pretraining.relations import LayersOfEncoder
 from attar.pretraining.texts import distinct, read_texts, text_key
-from attar.recipe import Recipe, TrainRecipe
-from attar.records.prepared import load_split
-from attar.run import is_first_process
+from attar.recipe.load import Recipe, TrainRecipe
+from attar.records.prepared_folder import load_split
+from attar.stage_cache import is_first_process
 from attar.task import Task
 from attar.text.buckets import sorted_batches
 from attar.text.encoding import InputSpec, TextEncoder, texts_read

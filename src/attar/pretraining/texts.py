@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
-from attar.recipe import SourceRecipe
-from attar.records.forms import plain_text
-from attar.records.groups import normal_form
+from attar.recipe.load import SourceRecipe
 from attar.records.outcomes import Rejection
-from attar.records.remote import LocalRecords, fetched
+from attar.records.readers.formats import plain_text
+from attar.records.remote.fetch import LocalRecords, fetched
+from attar.records.split.near_duplicates import normal_form
 
 __all__ = ["distinct", "read_texts", "text_key"]
 

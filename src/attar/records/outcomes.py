@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from attar.records.audit.repair import Repair
 from attar.records.record import Record
-from attar.records.repair import Repair
 from attar.task import Example
 
 __all__ = ["Accepted", "Confirmed", "Reason", "Rejection", "reject"]

@@ -21,15 +21,15 @@ from typing import Any
 
 from attar import __version__
 from attar.errors import DataError
-from attar.files import folder_hashes, whole_file, write_json
-from attar.recipe import DataRecipe, SourceRecipe
-from attar.records.audit import audit
+from attar.io.files import folder_hashes, whole_file, write_json
+from attar.recipe.load import DataRecipe, SourceRecipe
+from attar.records.audit.audit import audit
+from attar.records.audit.page import audit_template, render_audit
+from attar.records.audit.summary import Summary
 from attar.records.outcomes import Accepted, Reason, Rejection
-from attar.records.page import audit_template, render_audit
-from attar.records.remote import LocalRecords, fetched
+from attar.records.remote.fetch import LocalRecords, fetched
 from attar.records.rows import example_row, write_rows
-from attar.records.split import SPLITS, split
-from attar.records.summary import Summary
+from attar.records.split.split import SPLITS, split
 from attar.task import Example, Task
 
 __all__ = ["prepare"]

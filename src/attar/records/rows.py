@@ -12,11 +12,11 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from attar.files import whole_file
-from attar.records.audit import Rejection
-from attar.records.json_list import list_items
+from attar.io.files import whole_file
+from attar.records.audit.audit import Rejection
+from attar.records.readers.json_list import list_items
+from attar.records.readers.values import as_label, as_meta, as_offset
 from attar.records.record import Record
-from attar.records.values import as_label, as_meta, as_offset
 from attar.task import Example
 
 __all__ = ["example_row", "numbered_rows", "read_rows", "write_rows"]

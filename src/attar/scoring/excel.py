@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from attar.errors import DataError
-from attar.scoring.pairs import Places
 from attar.scoring.reading import RowSource, value_at
 from attar.scoring.scored import Scored, table_row
+from attar.scoring.spans import Places
 from attar.task import Task
-from attar.workbook.answers import GROUPS, AnswerSheets, write_tally
 from attar.workbook.sheets import MAX_ROWS, Cell, Column, Kind, Marked, open_workbook
+from attar.workbook.tally import GROUPS, AnswerSheets, write_tally
 
 __all__ = ["check_size", "gold_column", "write_excel"]
 

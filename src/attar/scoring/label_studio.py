@@ -16,7 +16,7 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from attar.errors import DataError
-from attar.files import whole_file
+from attar.io.files import whole_file
 
 __all__ = ["labelling_config", "write_tasks"]
 

@@ -19,8 +19,8 @@ from datetime import datetime
 from typing import Any
 
 from attar.errors import DataError
-from attar.files import content_hash
-from attar.mongo import MongoAddress, count, documents, mongo_address, set_field, upsert
+from attar.io.files import content_hash
+from attar.io.mongo import MongoAddress, count, documents, mongo_address, set_field, upsert
 from attar.scoring.reading import Row, RowSource, column_names
 from attar.scoring.scored import Scored, kept_columns
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from attar.errors import DataError
-from attar.files import arrow
+from attar.io.files import arrow
 
 __all__ = ["Form", "Row", "RowSource", "column_names", "form_of", "open_rows", "value_at"]
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from attar.artifact import CHECKS_FILE, Artifact
 from attar.errors import ArtifactError
-from attar.files import read_json
+from attar.io.files import read_json
 from attar.scoring.session import Pass
 from attar.text.encoding import Encoding
 

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attar.files import arrow, whole_file
-from attar.scoring.pairs import Places
+from attar.io.files import arrow, whole_file
 from attar.scoring.reading import RowSource, form_of
 from attar.scoring.scored import Scored, added_columns, kept_columns, table_row
+from attar.scoring.spans import Places
 
 __all__ = ["table_types", "write_label_studio", "write_table"]
 

@@ -1,25 +1,24 @@
 """The app: an artifact behind HTTP.
 
-``POST /v1/score``, ``GET /v1/model``, ``/live`` and ``/ready``, and on request the routes of the
-original system (``attar.serving.classic``).
+``POST /v1/score``, ``GET /v1/model``, ``/live`` and ``/ready``, and what other routes the caller adds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
 
 from attar.scoring.predictor import Predictor
-from attar.serving.classic import ClassicModels, classic_router
 from attar.serving.limits import Limits
 from attar.serving.score import ModelReply, ProblemReply, ScoreReply, ScoreRequest, score
 from attar.serving.service import Reply, Service, bare_app, reply_of
 from attar.task import Example
 
-__all__ = ["create_app", "create_classic_app"]
+__all__ = ["create_app"]
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": ProblemReply, "description": "Not JSON"},
@@ -35,7 +34,7 @@ def create_app(
     *,
     limits: Limits | None = None,
     api_key: str | None = None,
-    classic: ClassicModels | None = None,
+    routes: Callable[[Service], APIRouter] | None = None,
 ) -> FastAPI:
     """An app that serves one artifact.
 
@@ -43,7 +42,7 @@ def create_app(
         predictor: Of the artifact; it stays the caller's to close.
         limits: What one request may ask for; None takes the defaults.
         api_key: What clients must send as ``Authorization: Bearer KEY``; None lets anyone in.
-        classic: Adds the routes of the original system.
+        routes: Other routes, which answer under the same key, limits and queue.
     """
     limits = limits or Limits()
     artifact = predictor.artifact
@@ -77,26 +76,8 @@ def create_app(
 
         return await service.answer(request, reply)
 
-    if classic is not None:
-        app.include_router(classic_router(classic, service))
-    return app
-
-
-def create_classic_app(
-    models: ClassicModels, *, limits: Limits, api_key: str | None = None, workers: int = 1
-) -> FastAPI:
-    """An app with the routes of the original system alone, for models that are no artifact.
-
-    Args:
-        models: What answers.
-        limits: Such as ``attar.serving.limits.CLASSIC_LIMITS``.
-        api_key: What clients must send as ``Authorization: Bearer KEY``; None lets anyone in, as
-            the original did.
-        workers: Requests that are computed at once; 1 unless the models can take more.
-    """
-    service = Service(limits=limits, api_key=api_key, workers=workers, version=models.served.version)
-    app = bare_app(service, lambda: models.served.probs([Example("好", 0, 1)]))
-    app.include_router(classic_router(models, service))
+    if routes is not None:
+        app.include_router(routes(service))
     return app
 
 

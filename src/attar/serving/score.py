@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
-from attar.scoring.pairs import PairReader, Places
 from attar.scoring.predictor import Predictor
 from attar.scoring.reading import Row
+from attar.scoring.spans import PairReader, Places
 from attar.serving.limits import Limits, MentionCount, check_num_rows, check_text
 from attar.serving.problem import Problem
 from attar.serving.service import Reply, reply_of

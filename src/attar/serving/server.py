@@ -6,6 +6,7 @@ On SIGTERM or Ctrl-C nothing new is let in, what is being answered is answered, 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import socket
@@ -13,14 +14,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from attar.artifact import load_artifact
 from attar.errors import RecipeError
 from attar.scoring.predictor import Predictor
 from attar.serving.app import create_app
-from attar.serving.classic import ClassicModels, model_of
-from attar.serving.limits import CLASSIC_LIMITS, Limits
+from attar.serving.limits import Limits
+from attar.serving.service import Service
 
 __all__ = ["KEY_VARIABLE", "key_from_environment", "listen", "serve", "serve_artifact"]
 
@@ -100,9 +101,10 @@ def serve_artifact(
     host: str,
     port: int,
     *,
-    classic: bool,
     workers: int | None,
     say: Callable[[str], object],
+    limits: Limits | None = None,
+    routes: Callable[[Predictor, Service], APIRouter] | None = None,
 ) -> None:
     """What ``attar serve`` does.
 
@@ -110,9 +112,10 @@ def serve_artifact(
         folder: The artifact's.
         host: To listen on.
         port: To listen on; 0 takes any that is free.
-        classic: Whether to add the original's routes, with their larger limits.
         workers: Requests that are computed at once; None takes ``attar.cores.num_workers()``.
         say: Told where the service listens, once it does.
+        limits: What one request may ask for; None takes the defaults.
+        routes: Other routes, made for the loaded artifact.
 
     Raises:
         ArtifactError: It is no whole artifact.
@@ -120,9 +123,9 @@ def serve_artifact(
     """
     key = key_from_environment(os.environ)
     predictor = Predictor(load_artifact(folder), workers)
-    models = ClassicModels(predictor.task, model_of(predictor)) if classic else None
-    limits = CLASSIC_LIMITS if classic else Limits()
-    app = create_app(predictor, limits=limits, api_key=key, classic=models)
+    limits = limits or Limits()
+    added = None if routes is None else functools.partial(routes, predictor)
+    app = create_app(predictor, limits=limits, api_key=key, routes=added)
     listener = listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     say(f"serving:   http://{shown}:{listener.getsockname()[1]}{'' if key else ', without a key'}")

@@ -23,7 +23,7 @@ from starlette.responses import JSONResponse, Response
 
 from attar import __version__
 from attar.errors import AttarError, DataError
-from attar.serving.gate import Gate
+from attar.serving.admission import Gate
 from attar.serving.limits import Limits, parse, read_body
 from attar.serving.problem import Problem, to_json
 

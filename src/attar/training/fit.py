@@ -24,14 +24,14 @@ from numpy.typing import NDArray
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint, batch_to
 from attar.progress import progress_bar
-from attar.recipe import FitRecipe
+from attar.recipe.load import FitRecipe
 from attar.text.encoding import Encoding
+from attar.training.accelerator import draw_apart, place_training
+from attar.training.fast_cpu import quick_on_cpu
 from attar.training.metrics_log import MetricsLog
 from attar.training.objectives import Objective
 from attar.training.optimisers import build_optimiser
-from attar.training.placement import draw_apart, place_training
 from attar.training.plan import StepPlan
-from attar.training.quick_cpu import quick_on_cpu
 from attar.training.schedules import schedule_factor
 from attar.training.state import TrainingStates
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from attar.files import whole_file
+from attar.io.files import whole_file
 
 __all__ = ["MetricsLog"]
 

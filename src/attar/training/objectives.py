@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the field's usual name
 
 from attar.errors import RecipeError
-from attar.recipe import FitRecipe
+from attar.recipe.load import FitRecipe
 from attar.task import Example, Task
 
 __all__ = [

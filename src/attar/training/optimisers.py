@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from attar.recipe import FitRecipe
+from attar.recipe.load import FitRecipe
 from attar.training.bert_adam import BertAdam
 
 __all__ = ["build_optimiser", "layer_shares"]

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from attar.errors import RecipeError
-from attar.recipe import FitRecipe
+from attar.recipe.load import FitRecipe
 from attar.text.buckets import shuffled_batches
 from attar.training.sampling import sampled_rows
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from attar.recipe import Schedule
+from attar.recipe.load import Schedule
 
 __all__ = ["schedule_factor"]
 

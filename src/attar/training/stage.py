@@ -15,16 +15,16 @@ from attar.evaluation.metrics import scores
 from attar.evaluation.thresholds import choose_thresholds
 from attar.models.checkpoint import Checkpoint, predict_logits, save_checkpoint
 from attar.models.encoders import freeze_first, load_encoder, output_bias
-from attar.recipe import FitRecipe, Recipe
-from attar.records.prepared import load_split
-from attar.run import is_first_process
+from attar.recipe.load import FitRecipe, Recipe
+from attar.records.prepared_folder import load_split
+from attar.stage_cache import is_first_process
 from attar.task import Example
 from attar.text.encoding import Encoding, InputSpec, TextEncoder, texts_read
+from attar.training.accelerator import place_training
 from attar.training.fit import DevScore, fit
 from attar.training.frozen import FrozenLayers, learning_part
+from attar.training.linear_probe import start_head
 from attar.training.objectives import HardLabels, Objective, class_weights
-from attar.training.placement import place_training
-from attar.training.probe import start_head
 from attar.training.state import TrainingStates
 
 __all__ = ["dev_scorer", "fit_and_save", "move_thresholds", "train"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from attar.files import file_hash
+from attar.io.files import file_hash
 
 __all__ = ["TrainingStates"]
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from attar.errors import DataError
-from attar.files import whole_file
+from attar.io.files import whole_file
 
 __all__ = [
     "MAX_ROWS",

@@ -1,0 +1,1 @@
+"""Speed, start-up, memory and price of models on this machine."""

@@ -1,0 +1,244 @@
+"""``attar bench``: an artifact and other models timed in one interleaved run, text to label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from attar.artifact import load_artifact
+from attar.bench.chart import bench_svg
+from attar.bench.cold_start import fresh_processes
+from attar.bench.synthetic import synthetic_mix
+from attar.bench.timing import Side, Speed, interleaved, times_faster
+from attar.cores import num_workers
+from attar.errors import DataError
+from attar.io.files import whole_file, write_json
+from attar.models.checkpoint import Checkpoint, batch_to, load_checkpoint
+from attar.records.prepared_folder import load_split
+from attar.scoring.predictor import Predictor
+from attar.system_info import machine
+from attar.task import Example, Task
+
+__all__ = ["bench", "run_as_original", "write_bench"]
+
+
+@torch.inference_mode()
+def run_as_original(
+    checkpoint: Checkpoint, examples: Sequence[Example], batch_size: int = 8
+) -> NDArray[np.float32]:
+    """Logits [N, C] as the original system computes them: torch fp32, all padded, batches of 8."""
+    out = []
+    for i in range(0, len(examples), batch_size):
+        encodings = checkpoint.encoder.encode(examples[i : i + batch_size])
+        inputs = batch_to(checkpoint, encodings, length=checkpoint.encoder.spec.max_tokens)
+        out.append(checkpoint.model(**inputs).logits.numpy())
+    return np.concatenate(out)
+
+
+def bench(
+    artifact: Path,
+    against: Sequence[Path] = (),
+    data: Path | None = None,
+    *,
+    workers: int | None = None,
+    repeats: int = 5,
+    price_per_core_hour: float = 0.04,
+) -> dict[str, Any]:
+    """Time an artifact and other models in turns on this machine, text to label.
+
+    Args:
+        artifact: Timed first; the others are compared with it.
+        against: Checkpoints (run as the seed runs one) or artifacts.
+        data: A folder written by ``attar prepare``, whose test split is read in a random order;
+            None makes up examples of 12 to 70 tokens.
+        workers: Threads, but for the figures of one core; None takes ``attar.cores.num_workers()``.
+        repeats: Interleaved rounds; up to three of them are also starts in fresh processes.
+        price_per_core_hour: What a core costs an hour, in any currency.
+
+    Returns:
+        ``machine``, ``workers``, ``data``, ``rounds``, ``price_per_core_hour``, and under ``models`` by
+        the folder's name: ``kind``, ``size_bytes``, ``all_cores`` (all workers) and ``one_core``
+        (``attar.bench.timing.Speed`` as dicts; a single example's latency is that of
+        ``one_core``), ``fresh`` (``attar.bench.cold_start.Fresh``), ``price_per_million`` and
+        ``times_slower`` than the artifact, from paired rounds of all workers.
+
+    Raises:
+        DataError: No examples, a negative price, a folder named twice, or models whose tasks put
+            their examples in different ways.
+        RecipeError: ``workers``, or ATTAR_WORKERS, is no number of threads.
+    """
+    if price_per_core_hour < 0:
+        raise DataError(f"attar bench: a core-hour for {price_per_core_hour}; expected 0 or more")
+    threads = num_workers(workers)
+    models = _loaded([artifact, *against], threads)
+    first, task = next((name, model.task) for name, model in models.items())
+    examples = synthetic_mix(_MADE_UP, task.style) if data is None else _shuffled(load_split(data, "test"))
+    speeds = _speeds(models, examples, repeats)
+    return {
+        "machine": machine(),
+        "workers": threads,
+        "data": {
+            "source": "made up" if data is None else str(data),
+            "examples": len(examples),
+            "mean_tokens": float(np.mean([len(one.ids) for one in models[first].encode(examples)])),
+        },
+        "rounds": repeats,
+        "price_per_core_hour": price_per_core_hour,
+        "models": {
+            name: model.describe(examples, repeats)
+            | {
+                "all_cores": asdict(speeds[name, "all"]),
+                "one_core": asdict(speeds[name, "one"]),
+                "price_per_million": _price(price_per_core_hour * threads, speeds[name, "all"]),
+                "times_slower": times_faster(speeds[first, "all"], speeds[name, "all"]),
+            }
+            for name, model in models.items()
+        },
+    }
+
+
+def _price(price_per_hour: float, speed: Speed) -> float:
+    """Of a million examples."""
+    return 1e6 * price_per_hour / 3600 / speed.examples_per_second
+
+
+def write_bench(out: Path, figures: Mapping[str, Any]) -> tuple[Path, Path]:
+    """Write what ``bench`` measured as ``bench.json``, and as the picture ``bench.svg``, into a folder.
+
+    Returns:
+        The two files.
+    """
+    table, picture = out / "bench.json", out / "bench.svg"
+    write_json(table, figures)
+    with whole_file(picture) as draft:
+        draft.write_text(bench_svg(figures), "utf-8")
+    return table, picture
+
+
+_MADE_UP = 2000
+_ARTIFACT_PROGRAM = """
+import attar
+score = attar.load({folder!r}, workers={workers}).predict_probs
+"""
+_CHECKPOINT_PROGRAM = """
+from pathlib import Path
+import torch
+from attar.models.checkpoint import load_checkpoint, predict_logits
+torch.set_num_threads({workers})
+checkpoint = load_checkpoint(Path({folder!r}))
+score = lambda examples: predict_logits(checkpoint, examples, batch_size=8)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Benched:
+    """A model to time.
+
+    Attributes:
+        kind: What stands in its folder.
+        task: What it answers.
+        size_bytes: Its file of weights.
+        encode: How it reads.
+        sides: With all workers and with one, by ``all`` and ``one``.
+        program: Starts it in a fresh process; see ``attar.bench.cold_start``.
+        num_fresh: How many examples such a process answers.
+    """
+
+    kind: Literal["artifact", "checkpoint"]
+    task: Task
+    size_bytes: int
+    encode: Callable[[Sequence[Example]], Sequence[Any]]
+    sides: Mapping[str, Side]
+    program: str
+    num_fresh: int
+
+    @classmethod
+    def of(cls, folder: Path, workers: int) -> _Benched:
+        if (folder / "model.safetensors").is_file():
+            return cls._of_checkpoint(folder, workers)
+        loaded = load_artifact(folder)
+        every, one = (Predictor(loaded, threads, deduplicate=False) for threads in (workers, 1))
+        return cls(
+            "artifact",
+            loaded.task,
+            loaded.model_path.stat().st_size,
+            every.encoder.encode,
+            {"all": every.predict_probs, "one": one.predict_probs},
+            _ARTIFACT_PROGRAM.format(folder=str(folder), workers=workers),
+            2000,
+        )
+
+    def describe(self, examples: Sequence[Example], repeats: int) -> dict[str, Any]:
+        """What it is, and what it costs in processes of its own: up to three of them."""
+        fresh = fresh_processes(self.program, examples[: self.num_fresh], min(3, repeats))
+        return {"kind": self.kind, "size_bytes": self.size_bytes, "fresh": asdict(fresh)}
+
+    @classmethod
+    def _of_checkpoint(cls, folder: Path, workers: int) -> _Benched:
+        checkpoint = load_checkpoint(folder)
+
+        def on(threads: int) -> Side:
+            def side(examples: Sequence[Example]) -> object:
+                torch.set_num_threads(threads)
+                return run_as_original(checkpoint, examples)
+
+            return side
+
+        return cls(
+            "checkpoint",
+            checkpoint.task,
+            (folder / "model.safetensors").stat().st_size,
+            checkpoint.encoder.encode,
+            {"all": on(workers), "one": on(1)},
+            _CHECKPOINT_PROGRAM.format(folder=str(folder), workers=workers),
+            32,
+        )
+
+
+def _speeds(
+    models: Mapping[str, _Benched], examples: Sequence[Example], repeats: int
+) -> dict[tuple[str, str], Speed]:
+    """Speeds by name and cores, all of them from one interleaved run."""
+    sides = {(name, cores): side for name, model in models.items() for cores, side in model.sides.items()}
+    threads = torch.get_num_threads()
+    try:
+        found = interleaved({str(place): side for place, side in sides.items()}, examples, repeats)
+    finally:
+        torch.set_num_threads(threads)
+    return dict(zip(sides, found.values(), strict=True))
+
+
+def _loaded(folders: Sequence[Path], workers: int) -> dict[str, _Benched]:
+    """Models of one task's style, by name."""
+    loaded = (_Benched.of(folder, workers) for folder in folders)
+    models = dict(zip(_names(folders), loaded, strict=True))
+    (first, style), *others = ((name, model.task.style) for name, model in models.items())
+    for name, other in others:
+        if other != style:
+            raise DataError(
+                f"attar bench: {name} reads examples of style {other!r}, {first} of {style!r}; "
+                "name models of one task"
+            )
+    return models
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """The folders' names; the whole path where a name is taken."""
+    whole = [folder.resolve() for folder in folders]
+    twice = [str(folder) for folder in folders if whole.count(folder.resolve()) > 1]
+    if twice:
+        raise DataError(f"attar bench: {twice[0]} is named twice; name each folder once")
+    names = [folder.name for folder in whole]
+    return [str(folder) if folder.name in names[:i] else folder.name for i, folder in enumerate(whole)]
+
+
+def _shuffled(examples: Sequence[Example]) -> list[Example]:
+    """Examples in a random order, the same every time: a fair mix of lengths in every turn."""
+    order = np.random.default_rng(0).permutation(len(examples))
+    return [examples[i] for i in order]

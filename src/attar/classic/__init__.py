@@ -1,0 +1,1 @@
+"""What the original system's files, checkpoints and routes need."""

@@ -1,0 +1,202 @@
+"""The files of a classic checkpoint, and what they do not say of themselves.
+
+The original system keeps a model in three files: ``gs{step}.pkl`` with the weights alone, the
+architecture's ``config.json`` and ``vocab.txt``. What each logit means stood in its code
+(johnson7788/TextBrewer, huazhuang/utils_glue.py), by task; whether the term was marked in the text
+depended on the time. Until 2021-02-22 its readers of three-line files and of rows of three columns
+put no marks; then came rows of seven columns, and marks with them. A fourth file says it here:
+``gs{step}.json``, which attar writes beside the weights.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from attar.errors import CheckpointError, RecipeError
+from attar.io.files import read_json, write_json
+from attar.task import Task
+
+__all__ = [
+    "Architecture",
+    "ClassicFiles",
+    "Marks",
+    "card_path",
+    "classic_labels",
+    "classic_task",
+    "marks_from",
+    "read_card",
+    "read_config",
+    "read_vocab",
+    "write_card",
+]
+
+Architecture = Literal["bert", "electra", "albert"]
+Marks = Literal["auto", "on", "off"]
+
+_LOG = logging.getLogger(__name__)
+_SHAPE = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType({"components": ("是", "否")})
+
+
+@dataclass(frozen=True, slots=True)
+class ClassicFiles:
+    """Where a classic checkpoint is and how it is read.
+
+    Attributes:
+        config: JSON of a BERT, ELECTRA or ALBERT config.
+        vocab: One token a line.
+        weights: A ``gs{step}.pkl``; None for a model that starts at random.
+        architecture: "bert" (MacBERT too), "electra" or "albert"; None takes what the names of the
+            weights say.
+        lower_case: Whether the text is lower-cased before it is cut into tokens; None takes what
+            ``gs{step}.json`` says, and without one lower-cases.
+        labels: The labels in the order of the file's logits; empty for the original's order.
+        marks: Whether the term is marked in the text; None takes what ``gs{step}.json`` says, and
+            without one that the checkpoint never saw a mark, as those of the original's README.
+    """
+
+    config: Path
+    vocab: Path
+    weights: Path | None = None
+    architecture: Architecture | None = None
+    lower_case: bool | None = None
+    labels: tuple[str, ...] = ()
+    marks: bool | None = None
+
+    def resolved(self, task: Task) -> ClassicFiles:
+        """The same with ``marks`` and ``lower_case`` decided; what had to be assumed is logged.
+
+        Raises:
+            CheckpointError: ``gs{step}.json`` is damaged.
+        """
+        card = read_card(self.weights) if self.weights is not None else None
+        lower_case, marks = self.lower_case, self.marks
+        if lower_case is None:
+            lower_case = bool(card.get("lower_case", True)) if card else True
+        if marks is None and self.weights is not None:
+            marks = bool(card["marks"]) if card else False
+            if card is None and task.has_term:
+                _LOG.warning(
+                    "%s: read without marks around the term, because no %s beside it says otherwise and the "
+                    "checkpoints of the original's README never saw a mark; one that was trained on rows of "
+                    "seven columns needs --marks on",
+                    self.weights, card_path(self.weights).name,
+                )  # fmt: skip
+        return replace(self, lower_case=lower_case, marks=marks)
+
+
+def card_path(weights: Path) -> Path:
+    """Where the file beside a checkpoint's weights is, ``gs8.json`` of ``gs8.pkl``."""
+    return weights.with_suffix(".json")
+
+
+def read_card(weights: Path) -> dict[str, Any] | None:
+    """What attar wrote beside a checkpoint's weights; None where there is no such file.
+
+    A file of that name that says nothing of marks is somebody else's.
+
+    Raises:
+        CheckpointError: It is damaged.
+    """
+    path = card_path(weights)
+    try:
+        card = read_json(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read as JSON; it says whether {weights.name} was trained with marks. "
+            "Remove it, and say it with --marks on or off"
+        ) from error
+    if not isinstance(card, dict) or "marks" not in card:
+        return None
+    if not isinstance(card["marks"], bool):
+        shown = json.dumps(card["marks"], ensure_ascii=False)[:40]
+        raise CheckpointError(f"{path}: marks is {shown}; expected true or false")
+    return card
+
+
+def write_card(weights: Path, card: Mapping[str, Any]) -> None:
+    """Write what a checkpoint's weights do not say, beside them.
+
+    Args:
+        weights: The ``gs{step}.pkl``.
+        card: At least ``marks``; what ``read_card`` gives back.
+    """
+    write_json(card_path(weights), dict(card))
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read the config.json of a model.
+
+    Raises:
+        CheckpointError: It is not there, no JSON, or lacks the shape of a model.
+    """
+    try:
+        config = read_json(path)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot read the config ({error.strerror})") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not valid JSON: {error}") from error
+    missing = [name for name in _SHAPE if not isinstance(config, dict) or name not in config]
+    if missing:
+        raise CheckpointError(f"{path}: no model config, it lacks {', '.join(missing)}")
+    whole: dict[str, Any] = config
+    return whole
+
+
+def read_vocab(path: Path) -> dict[str, int]:
+    """Read a vocab.txt: token -> id.
+
+    Raises:
+        CheckpointError: It is not there, not UTF-8, or lacks a special token of BERT's.
+    """
+    try:
+        tokens = path.read_text("utf-8").removesuffix("\n").split("\n")
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot read the vocabulary ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from error
+    vocab = {token.strip(): number for number, token in enumerate(tokens)}
+    missing = [token for token in _SPECIAL if token not in vocab]
+    if missing:
+        raise CheckpointError(f"{path}: no vocabulary of BERT's, it lacks {', '.join(missing)}")
+    return vocab
+
+
+def marks_from(flag: Marks) -> bool | None:
+    """The meaning of ``--marks``: None leaves it to what is known of the rows or the checkpoint."""
+    return {"auto": None, "on": True, "off": False}[flag]
+
+
+def classic_labels(task: Task, labels: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The labels of a task in the order of a classic checkpoint's logits.
+
+    Args:
+        task: Its labels are in the order of our logits.
+        labels: The file's own order, where it is not the original's.
+
+    Raises:
+        RecipeError: ``labels`` are not the task's.
+    """
+    chosen = labels or _LABELS.get(task.name, task.labels)
+    if sorted(chosen) != sorted(task.labels):
+        if not labels:
+            return task.labels  # a task of the user's own that has the name of one of the original's
+        raise RecipeError(
+            f"labels {', '.join(labels)} of the classic checkpoint: the task {task.name!r} has "
+            f"{', '.join(task.labels)}; name the same ones, in the order of the checkpoint's logits"
+        )
+    return chosen
+
+
+def classic_task(task: Task, *, marks: bool) -> Task:
+    """The task as the original put it to its models, with marks around the term or without."""
+    return replace(task, style="marked_pair" if marks else "pair") if task.has_term else task

@@ -1,0 +1,158 @@
+"""The weights in the original's files: read without running code, written as it writes them.
+
+A ``gs*.pkl`` is a state_dict that ``torch.save`` wrote: pickled, so it is only ever read with
+``weights_only=True``, which runs no code, in today's zip form and in the older one without. The
+names in it are those of ``transformers`` (``bert.*``, ``electra.*``, ``albert.*``,
+``classifier.*``), but for LayerNorm's gamma and beta of the TensorFlow days and for buffers that
+have since gone.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import torch
+from safetensors.torch import load_file
+
+from attar.classic.files import Architecture
+from attar.errors import CheckpointError
+from attar.io.files import whole_file
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["architecture_of", "fill_model", "read_weights", "reorder_logits", "write_weights"]
+
+_BUFFERS = (".position_ids", ".token_type_ids")
+_NAMED = 5  # how many weights a message names
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Read a state_dict, in the zip form or the older one, without running what is pickled in it.
+
+    A ``model.safetensors``, as hubs give it out today, is read too.
+
+    Returns:
+        The weights by the names that ``transformers`` gives them today, on the CPU.
+
+    Raises:
+        CheckpointError: It is not there, damaged, or holds anything but weights.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's guesses at odd files; what they are is said below
+            if path.suffix == ".safetensors":
+                loaded = load_file(path)
+            else:
+                loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot read the weights ({error.strerror})") from error
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"the Python object {found[1]}" if found else "something other than weights"
+        raise CheckpointError(
+            f"{path}: holds {what}, or is damaged; nothing in it was run. Expected a state_dict alone, as "
+            "torch.save(model.state_dict(), path) writes it"
+        ) from error
+    except Exception as error:  # a damaged pickle fails in as many ways as Python has errors
+        raise CheckpointError(
+            f"{path}: damaged or no file of torch.save ({type(error).__name__}); get it again"
+        ) from error
+    named = isinstance(loaded, Mapping) and loaded
+    if not named or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
+        there = f", with {', '.join(map(str, list(loaded)[:_NAMED]))}" if named else ""
+        raise CheckpointError(
+            f"{path}: holds a {type(loaded).__name__}{there}; expected a state_dict: tensors by name"
+        )
+    return {_modern(name): value for name, value in loaded.items() if not name.endswith(_BUFFERS)}
+
+
+def write_weights(weights: Mapping[str, torch.Tensor], path: Path, *, zipped: bool = True) -> None:
+    """Write a state_dict whole or not at all; the same weights give the same bytes.
+
+    Args:
+        weights: Tensors by name.
+        path: The file.
+        zipped: False writes the form that PyTorch before 1.6 reads.
+    """
+    with whole_file(path) as draft, draft.open("wb") as stream:  # a stream has no name that goes into the zip
+        torch.save(dict(weights), stream, _use_new_zipfile_serialization=zipped)
+
+
+def _modern(name: str) -> str:
+    name = name.removeprefix("module.")
+    for old, new in ((".gamma", ".weight"), (".beta", ".bias")):
+        if name.endswith(old):
+            return name.removesuffix(old) + new
+    return name
+
+
+def architecture_of(weights: Iterable[str], path: Path) -> Architecture:
+    """The architecture that the names of weights belong to.
+
+    Args:
+        weights: Their names.
+        path: The file, for the message.
+
+    Raises:
+        CheckpointError: To none that the original knew.
+    """
+    first_parts = {name.split(".")[0] for name in weights}
+    for architecture in get_args(Architecture):
+        if architecture in first_parts:
+            found: Architecture = architecture
+            return found
+    raise CheckpointError(
+        f"{path}: its weights are named {', '.join(sorted(first_parts)[:_NAMED])}; "
+        "expected bert.*, electra.* or albert.*"
+    )
+
+
+def fill_model(
+    model: PreTrainedModel, weights: Mapping[str, torch.Tensor], source: Path, wanted: str
+) -> None:
+    """Load all weights of a model, in place.
+
+    Args:
+        model: Gets them.
+        weights: By name.
+        source: Where they are from, for the message.
+        wanted: What they should belong to, for the message.
+
+    Raises:
+        CheckpointError: Some are missing, too many or of another shape; the message names them.
+    """
+    expected = model.state_dict()
+    problems = {
+        "missing": [name for name in expected if name not in weights],
+        "unexpected": [name for name in weights if name not in expected],
+        "of another shape": [
+            f"{name} {list(value.shape)} for {list(expected[name].shape)}"
+            for name, value in weights.items()
+            if name in expected and value.shape != expected[name].shape
+        ],
+    }
+    said = [f"{len(names)} {kind} ({_first(names)})" for kind, names in problems.items() if names]
+    if said:
+        raise CheckpointError(
+            f"{source}: these are not the weights of {wanted}: {'; '.join(said)}. "
+            "Name the config.json, the architecture and the task that they were trained with"
+        )
+    model.load_state_dict(weights)
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+
+
+def reorder_logits(weights: Mapping[str, torch.Tensor], old: Sequence[str], new: Sequence[str]) -> None:
+    """Put the rows of the last layer, which have the labels ``old``, into the order ``new``, in place."""
+    rows = [old.index(label) for label in new]
+    last = "classifier.out_proj" if "classifier.out_proj.weight" in weights else "classifier"
+    for name in (f"{last}.weight", f"{last}.bias"):
+        weights[name].copy_(weights[name][rows])

@@ -1,0 +1,67 @@
+"""The typer app: the verbs in the order of the work, and the options before them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from attar import __version__
+from attar.cli.bench import bench
+from attar.cli.compare import compare
+from attar.cli.convert import convert
+from attar.cli.distill import distill
+from attar.cli.evaluate import evaluate
+from attar.cli.export import export
+from attar.cli.prepare import prepare
+from attar.cli.pretrain import pretrain
+from attar.cli.run import run
+from attar.cli.score import score
+from attar.cli.serve import serve
+from attar.cli.train import train
+from attar.cli.verify import verify
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="attar",
+    help="Labelled Chinese reviews in, a small, fast aspect-sentiment scorer that you can trust out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the whole trace of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"attar {__version__}")
+        raise typer.Exit
+    if debug:
+        os.environ["ATTAR_DEBUG"] = "1"
+
+
+_EXAMPLES: dict[Callable[..., None], str] = {
+    run: "`attar run recipes/quickstart.toml --set distill.temperature=4`",
+    prepare: "`attar prepare corpus/cosmetics --task cosmetics --out data`",
+    pretrain: "`attar pretrain recipes/quickstart.toml --texts reviews.txt --out pretrained`",
+    train: "`attar train recipes/quickstart.toml --data data --out teacher`",
+    distill: "`attar distill recipes/quickstart.toml --data data --teacher teacher --out student`",
+    export: "`attar export student --data data --out artifact`",
+    evaluate: "`attar evaluate --data data --teacher teacher --artifact artifact --out report`",
+    score: "`attar score artifact --in reviews.csv --out scored.csv`",
+    serve: "`attar serve artifact --port 8000`",
+    compare: "`attar compare old.csv new.csv --gold test.json --out compared.xlsx`",
+    verify: "`attar verify artifact`",
+    convert: "`attar convert old-artifact new-artifact`",
+    bench: "`attar bench artifact --against teacher --data data --out bench`",
+}
+for _verb, _example in _EXAMPLES.items():
+    app.command(epilog=f"Example: {_example}")(_verb)

@@ -1,0 +1,75 @@
+"""``attar export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from attar.cli.options import DataFolder, OutFolder, Overrides, recipe_or_defaults
+from attar.errors import RecipeError
+
+__all__ = ["export"]
+
+
+def export(
+    data: DataFolder,
+    out: OutFolder,
+    checkpoint: Annotated[Path | None, typer.Argument(help="A checkpoint folder.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="Take the gates of [export] from a recipe.")] = None,
+    overrides: Overrides = None,
+    classic: Annotated[
+        Path | None,
+        typer.Option(help="Instead of a folder, a gs*.pkl of the original system; needs the next two."),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Its config.json.")] = None,
+    vocab: Annotated[Path | None, typer.Option(help="Its vocab.txt.")] = None,
+    task: Annotated[str | None, typer.Option(help="Its task. [default: that of the data]")] = None,
+    architecture: Annotated[
+        Literal["bert", "electra", "albert"] | None,
+        typer.Option(help="Its architecture. [default: what its weights say]"),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="Its labels in the order of its logits, with commas. [default: the original's]"),
+    ] = None,
+    cased: Annotated[bool, typer.Option("--cased", help="It was trained without --do_lower_case.")] = False,
+    marks: Annotated[
+        Literal["auto", "on", "off"],
+        typer.Option(
+            help="Whether it was trained with _ around the term. auto: as the gs*.json beside it says; "
+            "without one, off, as the checkpoints of the original's README were."
+        ),
+    ] = "auto",
+) -> None:
+    """Turn a checkpoint into an artifact, verified on the dev split before it is written.
+
+    int8 where that changes next to no label, else finer arithmetic where it buys most
+    (`--set export.precision=int8` or `fp32` says which).
+
+    A classic one: `--classic gs3024.pkl --config config.json --vocab vocab.txt`. It reads 70 tokens,
+    or as many as `--set encode.max_tokens=...` says.
+    """
+    from attar import pipeline
+    from attar.records.prepared_folder import load_manifest
+
+    if (checkpoint is None) == (classic is None):
+        raise RecipeError("attar export: name either a checkpoint folder or --classic gs*.pkl")
+    if classic is None:
+        assert checkpoint is not None
+        pipeline.export(recipe_or_defaults(recipe, overrides, name=checkpoint.name), checkpoint, data, out)
+    elif config is None or vocab is None:
+        raise RecipeError("attar export --classic: a gs*.pkl holds weights alone; add --config and --vocab")
+    elif task is not None and recipe is not None:
+        raise RecipeError("attar export: a recipe names its task; give either --task or --recipe")
+    else:
+        found = None if recipe else task or load_manifest(data)["task"]
+        order = tuple(label.strip() for label in labels.split(",")) if labels else ()
+        files = pipeline.ClassicFiles(
+            config, vocab, classic, architecture, False if cased else None, order, pipeline.marks_from(marks)
+        )
+        pipeline.export(
+            recipe_or_defaults(recipe, overrides, name=classic.stem, task=found), files, data, out
+        )
+    typer.echo(f"artifact:  {out}")

@@ -1,0 +1,49 @@
+"""``attar score``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from attar.cli.options import Workers
+
+__all__ = ["score"]
+
+_ROWS = ".jsonl, .csv, .tsv, .parquet, .xlsx or mongodb://HOST/DB/COLLECTION"
+
+
+def score(
+    artifact: Annotated[Path, typer.Argument(help="An artifact folder.")],
+    source: Annotated[str, typer.Option("--in", help=f"Rows with text and term: {_ROWS}.")],
+    out: Annotated[str, typer.Option(help=f"The same with label and probabilities: {_ROWS}, .json.")],
+    text: Annotated[str, typer.Option(help="Column of the text; a.b is a nested one.")] = "text",
+    term: Annotated[str | None, typer.Option(help="Column of the term. [default: term or keyword]")] = None,
+    first: Annotated[bool, typer.Option("--first", help="Only the first occurrence of a term.")] = False,
+    label: Annotated[str | None, typer.Option(help="Excel: the gold labels. [default: label]")] = None,
+    query: Annotated[str | None, typer.Option(help="MongoDB: which documents, a filter as JSON.")] = None,
+    into_source: Annotated[
+        bool, typer.Option("--into-source", help="MongoDB: add a field `attar` to what is read.")
+    ] = False,
+    workers: Workers = None,
+) -> None:
+    """Score rows: every occurrence of the term, or the one at start and end if the row has them.
+
+    `.xlsx` is a workbook for analysts; `.json` are Label Studio tasks with pre-annotations.
+    """
+    from attar.artifact import load_artifact
+    from attar.recipe.load import expand_variables
+    from attar.scoring.mongodb import parse_query
+    from attar.scoring.predictor import Predictor
+    from attar.scoring.stage import ScoreOptions, score_file, shown_place
+
+    source, out = (expand_variables(place) if "://" in place else place for place in (source, out))
+    chosen = parse_query(query) if query is not None else {}
+    options = ScoreOptions(text, term, first, label, chosen, into_source)
+    predictor = Predictor(load_artifact(artifact), workers=workers)
+    counts = score_file(predictor, source, out, options)
+    typer.echo(f"scored:    {counts.predictions} mentions of {counts.rows} rows -> {shown_place(out)}")
+    if counts.rejected:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in counts.rejected.most_common())
+        typer.echo(f"rejected:  {reasons} -> {counts.rejected_path}")

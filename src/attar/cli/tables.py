@@ -1,0 +1,177 @@
+"""What the command line shows beside single lines: tables of figures, and the log on stderr."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from attar.scoring.verify import Verification
+
+__all__ = [
+    "print_bench",
+    "print_comparison",
+    "print_summary",
+    "print_verification",
+    "set_up_logging",
+]
+
+_WIDEST = 250  # columns of a table in a file
+
+
+def print_summary(report: dict[str, Any]) -> None:
+    """The report's main figures as a table."""
+    from rich.table import Table
+
+    table = Table(title=f"{report['title']}: {report['num_test']} test examples")
+    for heading in ("model", "macro-F1 (95 %)", "accuracy", "size", "examples/s", "one example"):
+        table.add_column(heading, justify="left" if heading == "model" else "right")
+    for name, model in report["models"].items():
+        size, speed, latency = (model[k] for k in ("size_bytes", "examples_per_second", "latency_ms_p50"))
+        table.add_row(
+            name,
+            f"{model['macro_f1']:.3f} ({model['macro_f1_low']:.3f}-{model['macro_f1_high']:.3f})",
+            f"{model['accuracy']:.3f}",
+            "" if size is None else f"{size / 1e6:.1f} MB",
+            "" if speed is None else f"{speed:,.0f}",
+            "" if latency is None else f"{latency:.1f} ms",
+        )
+    _print(table)
+    ratios = report["ratios"]
+    if ratios["smaller"] and ratios["faster"]:
+        typer.echo(
+            f"{report['chosen']} against {report['reference']}: {ratios['smaller']:.0f}x smaller, "
+            f"{ratios['faster']:.0f}x faster, same label for {report['agreement']:.1%}"
+        )
+
+
+def _print(table: Table) -> None:
+    """Print a table as wide as the terminal; off one as wide as it needs, so that no cell is cut."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDEST)
+    console.print(table)
+
+
+def print_comparison(figures: Mapping[str, Any]) -> None:
+    """The main figures of ``attar compare`` as a table, and how many rows each sheet has."""
+    from rich.table import Table
+
+    table = Table()
+    for heading in ("", "answers", "with gold", "accuracy", "macro-F1"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for side, of in figures["sides"].items():
+        scores = ("" if of[key] is None else f"{of[key]:.3f}" for key in ("accuracy", "macro_f1"))
+        table.add_row(f"{side}: {of['name']}", f"{of['num']:,}", f"{of['num_gold']:,}", *scores)
+    _print(table)
+    if "share" in figures:
+        kappa = "–" if figures["kappa"] is None else f"{figures['kappa']:.3f}"
+        agreed = f"{figures['num_same']:,} of {figures['num_both']:,} ({figures['share']:.1%})"
+        typer.echo(f"agreement: {agreed}, Cohen's kappa {kappa}")
+    sheets = ", ".join(f"{title} {count:,}" for title, count in figures["sheets"].items())
+    typer.echo(f"sheets:    {sheets}")
+
+
+def print_verification(found: Verification) -> None:
+    """What ``attar verify`` found as a table."""
+    from rich.table import Table
+
+    table = Table(show_header=False)
+    compared = found.compared
+    there, allowed = compared.found, compared.allowed
+    rows = {
+        "processor": found.processor,
+        "ONNX Runtime": found.runtime,
+        "precision": found.precision,
+        "stored inputs": f"{compared.num}",
+        "largest difference": f"{there.largest:.2g} ({allowed.largest:.2g} allowed)",
+        "median difference": f"{there.median:.2g} ({allowed.median:.2g} allowed)",
+        "labels that differ": f"{compared.changed}",
+        "verdict": "answers as where it was exported" if compared.passed else "answers otherwise",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    _print(table)
+
+
+def print_bench(figures: Mapping[str, Any]) -> None:
+    """What ``attar bench`` measured as a table: a column a model."""
+    from rich.table import Table
+
+    models, workers = figures["models"].values(), figures["workers"]
+    table = Table(title="text to label, one interleaved run", title_justify="left")
+    table.add_column()
+    for name in figures["models"]:
+        table.add_column(name, justify="right", overflow="fold")
+    price = f"price a million, {figures['price_per_core_hour']:g} a core-hour"
+    rows = [_bench_rows(model) for model in models]
+    names = (
+        f"examples/s, {workers} worker{'s' * (workers != 1)}",
+        "slowest-fastest round",
+        "CPU ms an example",
+        "the first is faster by",
+        "examples/s, one worker",
+        "one example, p50",
+        "one example, p99",
+        "one example, CPU p50",
+        "import to first answer",
+        "resident memory",
+        "file",
+        price,
+    )
+    for name, *cells in zip(names, *rows, strict=True):
+        table.add_row(name, *cells)
+    _print(table)
+    here, data = figures["machine"], figures["data"]
+    flags = f" ({', '.join(here['flags'])})" if here["flags"] else ""
+    typer.echo(f"machine:   {here['cpu']}, {here['cores']} cores{flags}, onnxruntime {here['onnxruntime']}")
+    typer.echo(
+        f"data:      {data['source']}, {data['examples']:,} examples of {data['mean_tokens']:.0f} tokens"
+    )
+
+
+def _bench_rows(model: Mapping[str, Any]) -> tuple[str, ...]:
+    """The cells of one model, from the top."""
+    fast, alone, fresh = model["all_cores"], model["one_core"], model["fresh"]
+    cpu_ms = 1000 * fast["cpu_seconds"] / (fast["num_examples"] * len(fast["rounds"]))
+    return (
+        f"{fast['examples_per_second']:,.0f}",
+        f"{fast['examples_per_second_low']:,.0f}-{fast['examples_per_second_high']:,.0f}",
+        f"{cpu_ms:.3g}",
+        f"{model['times_slower']:.3g}x",
+        f"{alone['examples_per_second']:,.0f}",
+        f"{alone['latency_ms_p50']:.2f} ms",
+        f"{alone['latency_ms_p99']:.2f} ms",
+        f"{alone['latency_cpu_ms_p50']:.2f} ms",
+        f"{fresh['start_up_seconds']:.2f} s",
+        f"{fresh['resident_bytes'] / 1e6:,.0f} MB",
+        f"{model['size_bytes'] / 1e6:.1f} MB",
+        f"{model['price_per_million']:.3g}",
+    )
+
+
+def set_up_logging() -> None:
+    """Send what attar says to stderr: with colours on a terminal, one dated line a message elsewhere."""
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        handler: logging.Handler = RichHandler(console=console, show_path=False, log_time_format="%H:%M:%S")
+        form = "%(message)s"
+    else:  # a file or a pipe: one line a message, however long, so that it can be searched
+        handler, form = logging.StreamHandler(), "%(asctime)s %(levelname)-7s %(message)s"
+    logging.basicConfig(level=logging.WARNING, format=form, datefmt="%Y-%m-%d %H:%M:%S", handlers=[handler])
+    logging.getLogger("attar").setLevel(logging.INFO)
+    # transformers draws bars of its own over ours.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

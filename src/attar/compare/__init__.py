@@ -1,0 +1,1 @@
+"""Models or annotators side by side."""

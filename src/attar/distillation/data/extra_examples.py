@@ -1,0 +1,134 @@
+"""What the teachers answer beside the training split: named pairs, terms found in reviews, copies.
+
+None of it has a label that counts, so a student learns from the teachers alone there
+(``attar.distillation.objective``); dev and test, or what nearly says the same, are never in it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from attar.distillation.data.augmentation import augmented_examples
+from attar.distillation.data.selection import chosen_rows
+from attar.distillation.data.transfer import transfer_examples
+from attar.distillation.data.unlabelled import unlabelled_examples
+from attar.distillation.teachers import Teacher, already_asked, cached_logits, mean_logits, teacher_shares
+from attar.errors import DataError
+from attar.evaluation.calibration import fit_temperature
+from attar.io.files import write_json
+from attar.recipe.load import Recipe
+from attar.records.prepared_folder import load_split
+from attar.records.split.near_duplicates import unlike
+from attar.task import Example
+
+__all__ = ["MoreExamples", "more_examples"]
+
+_LOG = logging.getLogger(__name__)
+
+
+class MoreExamples(NamedTuple):
+    """Examples without labels, and who answers for them.
+
+    Attributes:
+        examples: Beside the training split; [] where the recipe asks for none.
+        teachers: The same teachers, not troubled again with what they have answered.
+    """
+
+    examples: list[Example]
+    teachers: list[Teacher]
+
+
+def more_examples(recipe: Recipe, data: Path, teachers: Sequence[Teacher], out: Path) -> MoreExamples:
+    """What ``distill.transfer``, ``distill.unlabelled`` and ``distill.augment`` add, each pair once.
+
+    Args:
+        recipe: Its ``[distill]``.
+        data: A folder written by ``attar prepare``.
+        teachers: Asked for all that is found in ``distill.unlabelled``.
+        out: The student's folder: gets the teachers' answers, what is fetched, and unlabelled.json,
+            which says what was found, left out and kept.
+
+    Raises:
+        DataError: A source cannot be read, or nothing is left of one kind.
+        RecipeError: ``distill.teacher_weights`` do not fit.
+    """
+    settings, asked = recipe.distill, list(teachers)
+    if not (settings.transfer or settings.unlabelled.sources or settings.augment.copies):
+        return MoreExamples([], asked)
+    train, dev, test = (load_split(data, name) for name in ("train", "dev", "test"))
+    answers, examples = out / "teacher-answers", []
+    if settings.transfer:
+        examples += transfer_examples(
+            settings.transfer,
+            recipe.resolved_task(),
+            [*train, *dev, *test],
+            recipe.data,
+            answers / "transfer",
+        )
+    if settings.unlabelled.sources:
+        found = unlabelled_examples(recipe, train, [*dev, *test], answers / "unlabelled")
+        chosen, asked = _chosen(recipe, found.examples, asked, dev, answers)
+        write_json(out / "unlabelled.json", {"counts": found.counts, **chosen.facts})
+        examples += chosen.examples
+    if settings.augment.copies:
+        reach = recipe.resolved_task().window_chars or recipe.encode.max_tokens
+        copies = augmented_examples(train, settings.augment, reach, recipe.seed)
+        copies = unlike(copies, [*dev, *test], recipe.data.near_duplicate)
+        _LOG.info("augment: %d copies of %d examples", len(copies), len(train))
+        examples += copies
+    first: dict[Any, Example] = {}
+    for example in examples:
+        first.setdefault(example.question, example)
+    return MoreExamples(list(first.values()), asked)
+
+
+class _Chosen(NamedTuple):
+    examples: list[Example]
+    facts: dict[str, Any]
+
+
+def _chosen(
+    recipe: Recipe,
+    examples: Sequence[Example],
+    teachers: Sequence[Teacher],
+    dev: Sequence[Example],
+    answers: Path,
+) -> tuple[_Chosen, list[Teacher]]:
+    """The examples that the teachers are sure of, and the teachers, who remember what they said."""
+    task, settings = recipe.resolved_task(), recipe.distill
+    num_labels = len(task.labels)
+    shares = teacher_shares(teachers, settings.teacher_weights, task, dev, answers)
+    logits = mean_logits(teachers, shares, examples, num_labels, answers)
+    gold = np.array([task.index_of(example) for example in dev])
+    temperature = fit_temperature(mean_logits(teachers, shares, dev, num_labels, answers), gold)
+    probs = torch.from_numpy(logits / np.float32(temperature)).softmax(1).numpy()
+    rows, sure = chosen_rows(probs, settings.unlabelled, recipe.seed)
+    if not len(rows):
+        raise DataError(
+            f"distill.unlabelled: of {len(examples)} examples the teachers are sure of none "
+            f"(min_confidence = {settings.unlabelled.min_confidence:g}); lower it, or name other sources"
+        )
+    by_label = {name: _by_label(probs, some, task.labels) for name, some in (("sure", sure), ("kept", rows))}
+    _LOG.info("unlabelled: %d of %d examples kept (%s)", len(rows), len(examples), by_label["kept"])
+    remembered = [
+        already_asked(teacher, examples, _heard(cached_logits(teacher, examples, num_labels, answers), rows))
+        for teacher in teachers
+    ]
+    facts = {"temperature": round(temperature, 4), "num_kept": len(rows), **by_label}
+    return _Chosen([examples[row] for row in rows], facts), remembered
+
+
+def _by_label(probs: NDArray[np.floating], rows: NDArray[np.int64], labels: Sequence[str]) -> dict[str, int]:
+    counts = np.bincount(probs[rows].argmax(1), minlength=len(labels)).tolist()
+    return dict(zip(labels, counts, strict=True))
+
+
+def _heard(logits: NDArray[np.float32], rows: NDArray[np.int64]) -> dict[int, NDArray[np.float32]]:
+    return {int(row): logits[row] for row in rows}

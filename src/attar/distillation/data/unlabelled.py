@@ -1,0 +1,155 @@
+"""Reviews without labels, as pairs of a text and a known term for the teachers to answer.
+
+The sibling of ``attar.distillation.data.transfer``: there a source names the terms, here they are found.
+``texts -> places of terms -> without what is known -> at most so many of a term``. Which of them
+are learnt from is decided when the teachers have answered; see ``attar.distillation.data.selection``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from attar.distillation.data.term_finder import TermFinder, read_terms
+from attar.distillation.data.transfer import without_labels
+from attar.errors import DataError, RecipeError
+from attar.recipe.load import Recipe
+from attar.records.audit.audit import audit
+from attar.records.outcomes import Accepted
+from attar.records.readers.formats import plain_text
+from attar.records.remote.fetch import LocalRecords
+from attar.records.split.near_duplicates import group_reviews
+from attar.task import Example
+
+__all__ = ["Unlabelled", "unlabelled_examples"]
+
+
+class Unlabelled(NamedTuple):
+    """What was found in reviews without labels.
+
+    Attributes:
+        examples: Without labels, in the order of the sources.
+        counts: What was read, found and left out, and why.
+    """
+
+    examples: list[Example]
+    counts: dict[str, int]
+
+
+class _Pair(NamedTuple):
+    """An example and the spelling of its term that is counted."""
+
+    example: Example
+    term: str
+
+
+def unlabelled_examples(
+    recipe: Recipe, train: Sequence[Example], held_out: Sequence[Example], beside: Path
+) -> Unlabelled:
+    """Find the terms in the sources of ``distill.unlabelled``.
+
+    Of reviews that say the same, or nearly, the first is kept. A review that is one of dev or test,
+    or nearly, is left out, and so is a term of a training review that is labelled there. A training
+    term of one character is not looked for, as most of its places are parts of other words; one in
+    ``distill.unlabelled.terms`` is. A task of single sentences has no terms: each review is one
+    example.
+
+    Args:
+        recipe: The sources, how texts are normalised, how near two reviews are one, and the seed.
+        train: Prepared examples whose terms are looked for.
+        held_out: Those of dev and test.
+        beside: Folder for what is fetched from servers.
+
+    Raises:
+        DataError: A source cannot be read, or nothing is left.
+        RecipeError: The task is one of sentence pairs.
+    """
+    task, settings = recipe.resolved_task(), recipe.distill.unlabelled
+    if task.style == "sentence_pair":
+        raise RecipeError(
+            "distill.unlabelled: a sentence pair cannot be found in one text; name pairs in distill.transfer"
+        )
+    counts: Counter[str] = Counter()
+    finder = None
+    if task.has_term:
+        known = (example.term for example in train if len(example.term) > 1)
+        finder = TermFinder([*known, *read_terms(settings.terms)], recipe.encode.normalise)
+        counts["terms"] = len(finder.terms)
+    pairs = [pair for text in _texts(recipe, beside, counts) for pair in _pairs(text, finder)]
+    counts["found"] = len(pairs)
+    pairs = _without_known(pairs, train, held_out, recipe.data.near_duplicate, finder, counts)
+    if finder is not None:
+        pairs = _at_most(settings.per_term, pairs, recipe.seed, counts)
+    if not pairs:
+        names = ", ".join(Path(source.path).name for source in settings.sources if not source.is_remote)
+        raise DataError(
+            f"distill.unlabelled ({names or 'from a server'}): no term stands in a review that is not in the "
+            "prepared folder already; name other sources, or more terms in distill.unlabelled.terms"
+        )
+    counts["asked"] = len(pairs)
+    return Unlabelled([pair.example for pair in pairs], dict(counts))
+
+
+def _texts(recipe: Recipe, beside: Path, counts: Counter[str]) -> Iterator[Example]:
+    """Every different text that can be used, as a single sentence."""
+    task = replace(recipe.resolved_task(), style="single", window_chars=None)
+    sources = [plain_text(source) for source in recipe.distill.unlabelled.sources]
+    local = without_labels(sources, task, beside)
+    for outcome in audit(LocalRecords(local, recipe.data.columns), task, recipe.data):
+        counts["rows"] += 1
+        if isinstance(outcome, Accepted):
+            yield replace(outcome.example, label=None, weight=1.0)
+        else:
+            counts["dropped_unusable_or_equal"] += 1
+
+
+def _pairs(text: Example, finder: TermFinder | None) -> list[_Pair]:
+    if finder is None:
+        return [_Pair(text, "")]
+    return [
+        _Pair(replace(text, start=place.start, end=place.end), place.term) for place in finder.find(text.text)
+    ]
+
+
+def _without_known(
+    pairs: Sequence[_Pair],
+    train: Sequence[Example],
+    held_out: Sequence[Example],
+    near_duplicate: float,
+    finder: TermFinder | None,
+    counts: Counter[str],
+) -> list[_Pair]:
+    """The pairs whose review is new, or at least the term in it."""
+    every = [*train, *held_out, *(pair.example for pair in pairs)]
+    groups = group_reviews(list(dict.fromkeys(e.text for e in every)), near_duplicate)
+    taken = {groups[example.text] for example in held_out}
+    labelled = {(groups[e.text], finder.spelling(e.term) if finder else "") for e in train}
+    first: dict[str, str] = {}
+    left = []
+    for pair in pairs:
+        text = pair.example.text
+        group = groups[text]
+        if group in taken:
+            counts["dropped_held_out"] += 1
+        elif (group, pair.term) in labelled:
+            counts["dropped_in_train"] += 1
+        elif first.setdefault(group, text) != text:
+            counts["dropped_near_duplicate"] += 1
+        else:
+            left.append(pair)
+    return left
+
+
+def _at_most(per_term: int, pairs: Sequence[_Pair], seed: int, counts: Counter[str]) -> list[_Pair]:
+    """At most so many pairs of each term, drawn by the seed."""
+    rows: defaultdict[str, list[int]] = defaultdict(list)
+    for row in np.random.default_rng(seed).permutation(len(pairs)).tolist():
+        rows[pairs[row].term].append(row)
+    kept = sorted(row for of_term in rows.values() for row in of_term[:per_term])
+    counts["dropped_over_per_term"] += len(pairs) - len(kept)
+    return [pairs[row] for row in kept]

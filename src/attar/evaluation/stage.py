@@ -1,0 +1,88 @@
+"""The models of one run side by side: each made a callable and handed to ``evaluation``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attar.artifact import load_artifact
+from attar.bench.stage import run_as_original
+from attar.errors import DataError
+from attar.evaluation.baselines import Majority, WindowedLinear
+from attar.evaluation.report import Candidate, evaluate
+from attar.models.checkpoint import load_checkpoint, predict_logits
+from attar.recipe.load import Recipe
+from attar.records.prepared_folder import load_split
+from attar.scoring.predictor import Predictor, softmax
+from attar.task import Example, Task
+
+__all__ = ["evaluate_models"]
+
+
+def evaluate_models(
+    recipe: Recipe, data: Path, models: Mapping[str, Path], out: Path, linear: WindowedLinear | None = None
+) -> None:
+    """Score every model of a run on the test split and write the report.
+
+    Args:
+        recipe: Task, input and the report's settings.
+        data: A folder written by ``attar prepare``; the baselines are fitted on it.
+        models: Folders by role: teacher, student, finetuned (checkpoints), artifact.
+        out: Gets report.json and report.html.
+        linear: The linear baseline, where it has been fitted on this data already.
+    """
+    task = recipe.resolved_task()
+    train, dev, test = (load_split(data, name) for name in ("train", "dev", "test"))
+    candidates = []
+    for role, description in (
+        ("teacher", "the fine-tuned encoder, torch fp32, padded, batch 8"),
+        ("student", "the distilled student, torch fp32, length buckets"),
+        ("finetuned", "the same student trained on the labels alone"),
+    ):
+        if role in models:
+            candidates.append(_checkpoint_candidate(role, models[role], description, task))
+    if "artifact" in models:
+        _check_labels(models["artifact"], load_artifact(models["artifact"]).task.labels, task)
+        candidates.append(_artifact_candidate(models["artifact"]))
+    linear = linear or WindowedLinear(task, train, dev)
+    window = f"{linear.window_chars} characters" if linear.window_chars else "the clause"
+    description = f"TF-IDF of characters, {window} around the term, and a balanced linear model"
+    candidates.append(Candidate("tfidf", linear, linear.size_bytes, linear, description))
+    majority = Majority(task, train)
+    candidates.append(Candidate("majority", majority, None, None, "always the commonest label"))
+    evaluate(candidates, test, task, recipe.evaluate, title=recipe.name, out=out, seed=recipe.seed)
+
+
+def _check_labels(folder: Path, labels: Sequence[str], task: Task) -> None:
+    """Refuse a model whose logits mean something else, or the same in another order."""
+    if tuple(labels) != tuple(task.labels):
+        raise DataError(
+            f"{folder} answers {', '.join(labels)}, but the data has the labels {', '.join(task.labels)}, in "
+            "that order; name data of its task"
+        )
+
+
+def _checkpoint_candidate(role: str, folder: Path, description: str, task: Task) -> Candidate:
+    checkpoint = load_checkpoint(folder)
+    _check_labels(folder, checkpoint.task.labels, task)
+
+    def predict(examples: Sequence[Example]) -> NDArray[np.float32]:
+        return softmax(predict_logits(checkpoint, examples), 1.0)
+
+    timed = (lambda examples: run_as_original(checkpoint, examples)) if role == "teacher" else predict
+    size = (folder / "model.safetensors").stat().st_size
+    return Candidate(role, predict, size, timed, description)
+
+
+def _artifact_candidate(folder: Path) -> Candidate:
+    score = _scorer(folder)
+    size = (folder / "model.onnx").stat().st_size
+    return Candidate("student_int8", score, size, score, "the artifact: ONNX Runtime, int8")
+
+
+def _scorer(folder: Path) -> Callable[[Sequence[Example]], NDArray[np.float32]]:
+    """An artifact's probs; every example is computed, so that timing over repeated ones is fair."""
+    return Predictor(load_artifact(folder), deduplicate=False).predict_probs

@@ -1,0 +1,109 @@
+"""What enters each linear layer of a graph, on real encodings.
+
+Every choice of the int8 form stands on these values: shifts (``attar.export.equalisation_scales``), ranges
+(``attar.export.calibration``) and the rounding of weights (``attar.export.gptq``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from attar.export.graph import linear_inputs, linear_weights
+from attar.progress import track
+from attar.text.buckets import sorted_batches
+from attar.text.encoding import Encoding, InputSpec, model_inputs
+
+__all__ = ["Calibration", "Taps"]
+
+_BATCH = 16
+
+
+class Calibration(NamedTuple):
+    """Real input.
+
+    Attributes:
+        encodings: A few hundred; at least one.
+        pad: Id of the padding token.
+        spec: The form of the input.
+    """
+
+    encodings: Sequence[Encoding]
+    pad: int
+    spec: InputSpec
+
+
+class Taps:
+    """An fp32 graph that shows the inputs of its linear layers.
+
+    Args:
+        proto: From ``attar.export.graph.build_graph``, fp32.
+        calibration: What it runs on.
+
+    Attributes:
+        inputs: Name of the tensor that a linear layer reads, by the layer's name.
+        weights: [in, out] of each linear layer, by its name; shared ones are one object.
+    """
+
+    def __init__(self, proto: onnx.ModelProto, calibration: Calibration) -> None:
+        self.inputs = linear_inputs(proto)
+        constants = {constant.name: constant for constant in proto.graph.initializer}
+        used = linear_weights(proto)
+        matrices = {name: numpy_helper.to_array(constants[name]) for name in set(used.values())}
+        self.weights: dict[str, NDArray[np.float32]] = {layer: matrices[name] for layer, name in used.items()}
+        self._tensors = sorted(set(self.inputs.values()))
+        self._calibration = calibration
+        tapped = onnx.ModelProto()
+        tapped.CopyFrom(proto)
+        tapped.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self._tensors)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = ort.InferenceSession(
+            tapped.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+
+    @property
+    def num_batches(self) -> int:
+        """How many batches ``values`` computes."""
+        return -(-len(self._calibration.encodings) // _BATCH)
+
+    def values(self, description: str) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Each tensor's rows [rows, in] at real tokens, batch by batch, the longest first.
+
+        Args:
+            description: What a progress bar says.
+        """
+        for _, real, found in self._batches(description):
+            for tensor, values in found.items():
+                # [B, T, D] before the last layer's queries, [B, 2, D] and [B, D] after.
+                yield tensor, values[real[:, : values.shape[1]]] if values.ndim == 3 else values
+
+    def extremes(self, description: str) -> Iterator[tuple[list[int], dict[str, list[tuple[float, float]]]]]:
+        """Of each batch its rows and, by tensor, each row's smallest and largest value at real tokens."""
+        for rows, real, found in self._batches(description):
+            yield rows, {tensor: _extremes(values, real) for tensor, values in found.items()}
+
+    def _batches(self, description: str) -> Iterator[tuple[list[int], NDArray[np.bool_], dict[str, Any]]]:
+        encodings, pad, spec = self._calibration
+        batches = sorted_batches([len(e.ids) for e in encodings], _BATCH)
+        for rows in track(batches, description, self.num_batches, unit="batches"):
+            inputs = model_inputs([encodings[i] for i in rows], pad, spec)
+            found = self._session.run(self._tensors, inputs)
+            real = inputs["attention_mask"].astype(bool)
+            yield list(rows), real, dict(zip(self._tensors, found, strict=True))
+
+
+def _extremes(values: NDArray[np.float32], real: NDArray[np.bool_]) -> list[tuple[float, float]]:
+    rows = (
+        values
+        if values.ndim == 2
+        else (row[own] for row, own in zip(values, real[:, : values.shape[1]], strict=True))
+    )
+    return [(float(row.min()), float(row.max())) for row in rows]

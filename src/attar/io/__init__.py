@@ -1,0 +1,1 @@
+"""Files and formats: atomic writes, tables, MongoDB."""

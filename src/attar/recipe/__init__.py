@@ -1,0 +1,1 @@
+"""A TOML file as one frozen model a stage."""

@@ -1,0 +1,261 @@
+"""Recipes: a TOML file, one frozen model a stage.
+
+``load_recipe`` reads a file, applies ``--set stage.key=value`` overrides, names the nearest known
+key where one is misspelt, and resolves paths against the recipe's own folder. Whatever a stage
+does is in its section: two runs of one resolved recipe on the same data are the same run.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError
+
+from attar.errors import RecipeError
+from attar.recipe.base import Positive, Section, Share
+from attar.recipe.data import DataRecipe, EncodeRecipe, Form, JoinRecipe, SourceRecipe, TaskRecipe
+from attar.recipe.pretraining import PretrainRecipe
+from attar.recipe.training import (
+    AttentionForm,
+    DistillRecipe,
+    FitRecipe,
+    MatchRecipe,
+    Schedule,
+    StudentRecipe,
+    TrainRecipe,
+    WeightSchedule,
+)
+from attar.recipe.unlabelled import AugmentRecipe, UnlabelledRecipe
+from attar.task import Task, task_by_name
+
+__all__ = [
+    "AttentionForm",
+    "AugmentRecipe",
+    "DataRecipe",
+    "DistillRecipe",
+    "EncodeRecipe",
+    "EvaluateRecipe",
+    "ExportRecipe",
+    "FitRecipe",
+    "Form",
+    "JoinRecipe",
+    "MatchRecipe",
+    "PretrainRecipe",
+    "Recipe",
+    "Schedule",
+    "SourceRecipe",
+    "StudentRecipe",
+    "TaskRecipe",
+    "TrainRecipe",
+    "UnlabelledRecipe",
+    "WeightSchedule",
+    "expand_variables",
+    "load_recipe",
+    "make_recipe",
+]
+
+
+class ExportRecipe(Section):
+    """``export``: the precision of an artifact and the gates it must pass, as fractions of 1.
+
+    ``precision = "int8"`` writes int8 or nothing, "fp32" no int8 at all. "auto" always ends with an
+    artifact: int8 where it passes the gates; else finer arithmetic, layer by layer, where it buys most
+    (``attar.export.ladder``); fp32 where nothing else passes.
+
+    ``max_flips`` is the share of labels that int8 may change, ``max_f1_loss`` what it may cost in
+    macro-F1, both on ``parity_examples`` of dev and then train, or on all there are. A share has an
+    interval: 6 flips of 2,000 (0.3 %) say, with 95 % confidence, 0.14 to 0.65 % (Wilson's).
+
+    Where int8 fails a gate or costs more macro-F1 than ``qat_above``, a copy of the checkpoint
+    goes through quantisation-aware training for ``qat_epochs`` of train at ``qat_learning_rate``;
+    0 epochs turn that off.
+    """
+
+    precision: Literal["auto", "int8", "fp32"] = "auto"
+    calibration_examples: Positive = 512
+    parity_examples: Positive = 2000
+    max_flips: Share = 0.003
+    max_f1_loss: Share = 0.003
+    qat_above: Share = 0.002
+    qat_epochs: Annotated[float, Field(ge=0)] = 2
+    qat_learning_rate: Annotated[float, Field(gt=0)] = 2e-5
+
+
+class EvaluateRecipe(Section):
+    """``evaluate``: how the report measures."""
+
+    bootstrap: Positive = 1000
+    speed_examples: Positive = 400
+    speed_repeats: Positive = 5
+
+
+class Recipe(Section):
+    """A whole story, from sources to a scorer."""
+
+    name: str
+    task: str | TaskRecipe = "cosmetics"
+    seed: int = 20
+    data: DataRecipe = DataRecipe()
+    encode: EncodeRecipe = EncodeRecipe()
+    pretrain: PretrainRecipe = PretrainRecipe()
+    train: TrainRecipe = TrainRecipe()
+    student: StudentRecipe = StudentRecipe()
+    distill: DistillRecipe = DistillRecipe()
+    finetune: DistillRecipe | None = None
+    export: ExportRecipe = ExportRecipe()
+    evaluate: EvaluateRecipe = EvaluateRecipe()
+
+    def resolved_task(self) -> Task:
+        """The Task, with the window of ``[encode]`` if that sets one."""
+        base = task_by_name(self.task).to_json() if isinstance(self.task, str) else self.task.model_dump()
+        if self.encode.window_chars is not None:
+            base["window_chars"] = self.encode.window_chars
+        return Task.from_json(base)
+
+    def finetuning(self) -> DistillRecipe:
+        """Settings of the student trained without a teacher: ``[distill]`` with labels alone."""
+        base = self.finetune or self.distill
+        fields = DistillRecipe.model_fields
+        taught = {name: fields[name].default for name in fields if name not in FitRecipe.model_fields}
+        alone = {"soft_weight": 0.0, "hard_weight": 1.0, "temperature": 1.0}
+        return base.model_copy(update=taught | alone)
+
+
+def _known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, info in model.model_fields.items():
+        yield prefix + name
+        for kind in getattr(info.annotation, "__args__", (info.annotation,)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _known_keys(kind, f"{prefix}{name}.")
+
+
+def _explain(error: ValidationError, where: str) -> str:
+    known = list(_known_keys(Recipe))
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"] if part not in ("TaskRecipe", "str"))
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(Recipe.model_fields)}"
+            lines.append(f"unknown key {key!r}{hint}")
+        elif problem["type"] == "missing":
+            lines.append(f"{key!r} is missing")
+        else:
+            lines.append(f"{key} = {problem['input']!r}: {problem['msg']}")
+    return f"{where}: " + "; ".join(lines)
+
+
+def _parse_override(text: str) -> tuple[list[str], Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError(f"--set {text!r}: expected stage.key=value, as in distill.temperature=4")
+    try:
+        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    return key.strip().split("."), parsed
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe.
+
+    Args:
+        path: A TOML file. ``data.sources`` in it are relative to its folder.
+        overrides: ``stage.key=value``, the value as TOML or a bare word.
+
+    Raises:
+        RecipeError: Not there, not TOML, an unknown key (the nearest is named) or a bad value.
+    """
+    try:
+        tree = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        near = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+        hint = f"; in that folder: {', '.join(near)}" if near else ""
+        raise RecipeError(f"{path}: cannot read the recipe ({error.strerror}){hint}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not valid TOML: {error}") from error
+    return make_recipe({"name": path.stem} | tree, overrides, where=str(path), folder=path.parent)
+
+
+def make_recipe(
+    tree: Mapping[str, Any], overrides: Sequence[str] = (), *, where: str = "--set", folder: Path = Path()
+) -> Recipe:
+    """A checked recipe from its keys.
+
+    Args:
+        tree: As TOML gives them.
+        overrides: ``stage.key=value``, the value as TOML or a bare word.
+        where: What a message calls the recipe.
+        folder: What relative paths in it start from.
+
+    Raises:
+        RecipeError: An unknown key (the nearest is named) or a bad value.
+    """
+    keys_and_values: dict[str, Any] = copy.deepcopy(dict(tree))
+    for override in overrides:
+        keys, value = _parse_override(override)
+        node = keys_and_values
+        for key in keys[:-1]:
+            node = node.setdefault(key, {})
+            if not isinstance(node, dict):
+                raise RecipeError(f"--set {override!r}: {key!r} is a value, not a section")
+        node[keys[-1]] = value
+    try:
+        recipe = Recipe.model_validate(keys_and_values)
+    except ValidationError as error:
+        raise RecipeError(_explain(error, where)) from error
+    recipe.resolved_task()  # a task that cannot be is said now, not after the first stage
+    return _with_paths_from(recipe, folder)
+
+
+def _with_paths_from(recipe: Recipe, folder: Path) -> Recipe:
+    def resolved(path: str) -> str:
+        whole = expand_variables(path)
+        return whole if "://" in whole or Path(whole).is_absolute() else str(folder / whole)
+
+    def at(source: SourceRecipe) -> SourceRecipe:
+        join = source.join and source.join.model_copy(update={"path": resolved(source.join.path)})
+        return source.model_copy(update={"path": resolved(source.path), "join": join})
+
+    data = recipe.data.model_copy(update={"sources": tuple(map(at, recipe.data.sources))})
+    teachers = tuple(t if t == "linear" else resolved(t) for t in recipe.distill.more_teachers)
+    transfer = tuple(map(at, recipe.distill.transfer))
+    found = recipe.distill.unlabelled
+    unlabelled = found.model_copy(
+        update={
+            "sources": tuple(map(at, found.sources)),
+            "terms": resolved(found.terms) if isinstance(found.terms, str) else found.terms,
+        }
+    )
+    distill = recipe.distill.model_copy(
+        update={"transfer": transfer, "unlabelled": unlabelled, "more_teachers": teachers}
+    )
+    pretrain = recipe.pretrain.model_copy(update={"texts": tuple(map(at, recipe.pretrain.texts))})
+    pretrained = recipe.student.from_checkpoint
+    student = recipe.student.model_copy(update={"from_checkpoint": pretrained and resolved(pretrained)})
+    sections = {"data": data, "pretrain": pretrain, "student": student, "distill": distill}
+    return recipe.model_copy(update=sections)
+
+
+def expand_variables(path: str) -> str:
+    """``path`` with ``$NAME`` and ``${NAME}`` replaced by environment variables.
+
+    Raises:
+        RecipeError: A variable is not set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name not in os.environ:
+            shown = re.sub("://.*@", "://...@", path)  # a password may stand there
+            raise RecipeError(f"{shown}: the environment variable {name} is not set")
+        return os.environ[name]
+
+    return re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, path)

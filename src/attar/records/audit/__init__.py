@@ -1,0 +1,1 @@
+"""What is checked, repaired, rejected and shown of the records."""

@@ -1,0 +1,164 @@
+"""One record at a time: can an example be made of it, and if not, why?
+
+The first half of the audit; what several records say together is the other (``audit.py``).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+
+from attar.recipe.load import DataRecipe
+from attar.records.audit.repair import Repair, find_all, repair
+from attar.records.outcomes import Accepted, Reason, Rejection, reject
+from attar.records.record import Record
+from attar.task import Example, Task
+
+__all__ = ["Checks"]
+
+# C0 and C1 without tab, newline and carriage return. U+FFFD is no control character: a lost emoji
+# does not change a label, so texts with one are kept and counted.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_MOST_SPELLINGS = 10_000
+
+
+class Checks:
+    """The checks that a record passes on its own.
+
+    Args:
+        task: Whose labels and style decide.
+        data: ``repair`` and ``max_chars``.
+    """
+
+    def __init__(self, task: Task, data: DataRecipe) -> None:
+        self._task = task
+        self._data = data
+        self._labels: dict[str, str | None] = {}
+
+    def accept(self, record: Record) -> Accepted | Rejection:
+        """Make an example of a record, or say why none can be made."""
+        label = self._label_of(record.label or "")
+        problem = self._text_problem(record) or (None if label else _label_problem(record, self._task))
+        if problem:
+            return reject(*problem, record)
+        second, fix = "", None
+        start = end = 0
+        if self._task.has_term:
+            place = self._place(record)
+            if isinstance(place, Rejection):
+                return place
+            start, end, fix = place
+        elif self._task.style == "sentence_pair":
+            if not record.term.strip():
+                message = "no second sentence; is it in a column that data.columns.term should name?"
+                return reject("empty_term", message, record)
+            second = record.term
+        example = Example(record.text, start, end, label, record.meta, second, record.weight)
+        return Accepted(example, record, fix)
+
+    def _label_of(self, spelling: str) -> str | None:
+        label = self._labels.get(spelling)
+        if label is None:
+            label = self._task.label_of(spelling)
+            if len(self._labels) < _MOST_SPELLINGS:
+                self._labels[spelling] = label
+        return label
+
+    def _text_problem(self, record: Record) -> tuple[Reason, str] | None:
+        text, most = record.text, self._data.max_chars
+        if not text or text.isspace():
+            return "empty_text", "the text is empty"
+        if not _is_unicode(record):
+            return (
+                "bad_text",
+                "half of a surrogate pair (a broken \\ud83d escape) stands in the row; write it whole",
+            )
+        if len(text) > most or len(record.term) > most:
+            longest = max(len(text), len(record.term))
+            message = f"{longest} characters, data.max_chars is {most}; cut the text or raise it"
+            return "too_long", message
+        control = _CONTROL.search(text) or _CONTROL.search(record.term)
+        if control:
+            spot = "text" if control.string is text else "term"
+            message = (
+                f"the control character U+{ord(control[0]):04X} stands at offset {control.start()} of the "
+                f"{spot}; take it out, and count the offsets again"
+            )
+            return "control_characters", message
+        return None
+
+    def _place(self, record: Record) -> tuple[int, int, Repair | None] | Rejection:
+        """Where the term stands, and how that was found if the row did not say it right."""
+        text, term, start, end = record.text, record.term, record.start, record.end
+        if not term or term.isspace():
+            message = "no term, and the task needs one; is it in a column that data.columns.term should name?"
+            return reject("empty_term", message, record)
+        if start is not None and end is not None:
+            if 0 <= start < end <= len(text) and text[start:end] == term:
+                return start, end, None
+        elif start is None and end is None:
+            at = text.find(term)
+            if at >= 0:
+                return self._only(record, at)
+        if self._data.repair:
+            fix = repair(text, term, start, end)
+            if isinstance(fix, Repair):
+                return fix.start, fix.end, fix
+            return _misplaced(record, fix)
+        return _misplaced(record, None)
+
+    def _only(self, record: Record, at: int) -> tuple[int, int, None] | Rejection:
+        if next(find_all(record.text[at + 1 :], record.term), None) is None:
+            return at, at + len(record.term), None
+        message = "the term occurs more than once and no offsets say which is meant; give start and end"
+        return reject("term_ambiguous", message, record)
+
+
+def _misplaced(record: Record, why: str | None) -> Rejection:
+    """The rejection of a term that stands nowhere; ``why`` is what the repair says."""
+    start, end = record.start, record.end
+    more = f"; no reading repairs it: {why}" if why else ""
+    if start is None and end is None:
+        if why and "places" in why:
+            message = f"{why} and no offsets say which; give start and end"
+            return reject("term_ambiguous", message, record)
+        message = "the term does not stand in the text as it is written"
+        return reject("term_not_found", message, record)
+    if start is None or end is None:
+        message = f"only one of start and end is given; give both or neither{more}"
+        return reject("bad_offsets", message, record)
+    message = (
+        f"text[{start}:{end}] is not the term; expected half-open offsets in Unicode code points "
+        f"(not bytes, not UTF-16), or none{more}"
+    )
+    return reject("bad_offsets", message, record)
+
+
+def _label_problem(record: Record, task: Task) -> tuple[Reason, str]:
+    spelling = (record.label or "").strip()
+    labels = ", ".join(task.labels)
+    if not spelling:
+        return "missing_label", f"no label; expected one of {labels}"
+    known = {key.casefold(): key for key in (*reversed([*task.aliases]), *task.labels)}
+    near = difflib.get_close_matches(spelling.casefold(), known, n=1, cutoff=0.5)
+    # Columns may have been swapped, and review text belongs in no message.
+    shown = f" {spelling!r}" if near or len(spelling) <= 4 else ""
+    return "unknown_label", f"label{shown} is none of {labels}{_hint(near, known, task.aliases)}"
+
+
+def _hint(near: list[str], known: Mapping[str, str], aliases: Mapping[str, str]) -> str:
+    if not near:
+        return "; if it stands for one, say so in task.aliases"
+    name = known[near[0]]
+    stands_for = f" ({aliases[name]})" if name in aliases else ""
+    return f"; did you mean {name!r}{stands_for}?"
+
+
+def _is_unicode(record: Record) -> bool:
+    try:
+        # Metadata too: it is written to the prepared files.
+        "".join((record.text, record.term, record.annotator, *record.meta.values())).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Files of every format that labelled reviews come in."""

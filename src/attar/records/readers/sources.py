@@ -1,0 +1,178 @@
+"""Sources: a file or a folder of any known form, as records.
+
+What every form has in common is done here: constant columns, the occurrence that is meant, the
+split that a source is for. A source on a server is fetched first; see ``attar.records.remote.fetch``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from attar.errors import DataError
+from attar.recipe.load import Form, SourceRecipe
+from attar.records.outcomes import Rejection
+from attar.records.readers.bio import read_bio
+from attar.records.readers.excel import workbook_path
+from attar.records.readers.formats import KNOWN_ENDINGS, TABLES, check_options, form_of
+from attar.records.readers.lines import read_lines
+from attar.records.readers.markup import read_markup
+from attar.records.readers.tables import read_table
+from attar.records.readers.target import read_target
+from attar.records.readers.triplets import read_triplets
+from attar.records.record import Record
+from attar.records.rows import read_rows
+
+__all__ = ["read_source", "source_files"]
+
+_NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
+_FIELDS = ("text", "term", "label", "annotator")
+
+
+def read_source(
+    source: SourceRecipe, columns: Mapping[str, str] = _NO_COLUMNS
+) -> Iterator[Record | Rejection]:
+    """Read a source that is on disk.
+
+    Args:
+        source: A file, or a folder whose files of a known ending are read in the order of their
+            names (subfolders are not), and how to read it.
+        columns: Our column names to those of a table, for a source without columns of its own.
+
+    Yields:
+        Records, and a Rejection for each row that no Record can be made of.
+
+    Raises:
+        DataError: Missing, empty, not UTF-8, of unknown form, without a needed column, or with an
+            option that its form has no use for.
+    """
+    assert not source.is_remote, "remote.fetched gives the file to read"
+    path, sheet = workbook_path(Path(source.path))
+    changes = _changes(source)
+    for file in source_files(path):
+        count = 0
+        for record in _read_file(file, sheet, source, columns):
+            count += 1
+            if isinstance(record, Rejection):
+                yield record
+                continue
+            changed = _with(record, changes) if changes else record
+            if source.occurrence == "only" or changed.start is not None or changed.end is not None:
+                yield changed
+            else:
+                yield from _occurrences(changed, find_all=source.occurrence == "all")
+        if not count:
+            raise DataError(f"{file}: holds no rows; fill it or leave it out of data.sources")
+
+
+def source_files(path: Path) -> list[Path]:
+    """The files that a source consists of, sorted by name.
+
+    Raises:
+        DataError: Nothing there, or a folder without a file of a known ending.
+    """
+    path, _ = workbook_path(path)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise DataError(f"{path}: no such file or folder{_neighbours(path)}")
+    files = sorted(
+        file
+        for file in path.iterdir()
+        if file.is_file() and not file.name.startswith(".") and file.suffix.lower() in KNOWN_ENDINGS
+    )
+    if not files:
+        there = ", ".join(sorted(p.name for p in path.iterdir())[:10]) or "nothing"
+        known = ", ".join(KNOWN_ENDINGS)
+        raise DataError(f"{path}: no file to read in this folder (known: {known}); there is {there}")
+    return files
+
+
+def _neighbours(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"; nor is there a folder {path.parent}"
+    names = sorted(p.name for p in path.parent.iterdir() if not p.name.startswith("."))
+    near = difflib.get_close_matches(path.name, names, n=3)
+    return f"; beside it: {', '.join(near or names[:5])}" if names else f"; {path.parent} is empty"
+
+
+def _read_file(
+    file: Path, sheet: str, source: SourceRecipe, columns: Mapping[str, str]
+) -> Iterator[Record | Rejection]:
+    form = source.form or form_of(file)
+    check_options(source, form)
+    found: Iterator[Record | Rejection]
+    match form:
+        case "markup":
+            found = read_markup(file)
+        case "rows":
+            found = read_rows(file)
+        case "target":
+            found = read_target(file)
+        case "triplets":
+            found = read_triplets(file)
+        case "bio":
+            found = read_bio(file)
+        case "lines":
+            found = read_lines(file)
+        case "label_studio":
+            from attar.records.readers.label_studio import read_label_studio
+
+            found = read_label_studio(file)
+        case "mongodb":
+            from attar.records.remote.mongodb import read_documents
+
+            found = read_documents(file, source)
+        case _:
+            own = source if source.columns else source.model_copy(update={"columns": dict(columns)})
+            found = read_table(file, form, own, _joined(source), sheet)
+    return found
+
+
+def _joined(source: SourceRecipe) -> tuple[Path, Form] | None:
+    """File and form of the table that is joined."""
+    if source.join is None:
+        return None
+    path = Path(source.join.path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file to join{_neighbours(path)}")
+    form = source.form or form_of(path)
+    if form not in TABLES:
+        raise DataError(
+            f"{path}: no table, so it cannot be joined; expected one of {', '.join(sorted(TABLES))}"
+        )
+    return path, form
+
+
+def _changes(source: SourceRecipe) -> dict[str, Any]:
+    """What every record of a source gets: fields of Record, and metadata under "meta"."""
+    constants = source.constants
+    offsets = sorted({"start", "end"} & set(constants))
+    if offsets:
+        raise DataError(
+            f"{source.path}: constants.{offsets[0]}: offsets differ from row to row; leave it out"
+        )
+    changes: dict[str, Any] = {name: constants[name] for name in _FIELDS if name in constants}
+    meta = {name: value for name, value in constants.items() if name not in _FIELDS}
+    return changes | ({"meta": meta} if meta else {}) | ({"split": source.split} if source.split else {})
+
+
+def _with(record: Record, changes: Mapping[str, Any]) -> Record:
+    if "meta" not in changes:
+        return replace(record, **changes)
+    return replace(record, **{**changes, "meta": {**record.meta, **changes["meta"]}})
+
+
+def _occurrences(record: Record, *, find_all: bool) -> Iterator[Record]:
+    """The record at the first occurrence of its term, or at every one; as it is where there is none."""
+    term, length = record.term, len(record.term)
+    start = record.text.find(term) if term else -1
+    if start < 0:
+        yield record
+    while start >= 0:
+        yield replace(record, start=start, end=start + length)
+        start = record.text.find(term, start + length) if find_all else -1

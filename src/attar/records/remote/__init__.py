@@ -1,0 +1,1 @@
+"""Records from MongoDB and Label Studio."""

@@ -1,0 +1,105 @@
+"""Remote sources: fetched to local files first, then read like any other.
+
+A fetch is stopped and resumed on its own, and what is read afterwards cannot change under the
+audit, which reads it twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from attar.errors import DataError
+from attar.io.files import file_hash
+from attar.recipe.load import SourceRecipe
+from attar.records.outcomes import Rejection
+from attar.records.readers.sources import read_source, source_files
+from attar.records.record import Record
+
+__all__ = ["LocalRecords", "LocalSource", "fetched", "shown_path"]
+
+
+class LocalSource(NamedTuple):
+    """A source that can be read from disk.
+
+    Attributes:
+        source: What ``attar.records.readers.sources.read_source`` takes.
+        shown: What it is called in messages and in the manifest, without credentials.
+    """
+
+    source: SourceRecipe
+    shown: str
+
+    def with_constants(self, **columns: str) -> LocalSource:
+        """The same with a column that is the same in every row."""
+        constants = self.source.constants | columns
+        return self._replace(source=self.source.model_copy(update={"constants": constants}))
+
+    def described(self) -> list[dict[str, object]]:
+        """What the manifest says of it: every file that was read, with its hash."""
+        query = {"query": self.source.query} if self.source.query else {}
+        files = source_files(Path(self.source.path))
+        if self.source.join is not None:
+            files.append(Path(self.source.join.path))
+        if self.shown != self.source.path:
+            return [{"path": self.shown, **query, "sha256": file_hash(file)} for file in files]
+        return [{"path": str(file), "sha256": file_hash(file)} for file in files]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRecords:
+    """All records of some sources, as often as they are asked for."""
+
+    sources: Sequence[LocalSource]
+    columns: Mapping[str, str]
+
+    def __iter__(self) -> Iterator[Record | Rejection]:
+        for local in self.sources:
+            for record in read_source(local.source, self.columns):
+                if local.shown == local.source.path:
+                    yield record
+                else:
+                    yield replace(record, where=record.where.replace(local.source.path, local.shown, 1))
+
+
+def shown_path(source: SourceRecipe) -> str:
+    """A source's path as messages may show it: without user, password and options."""
+    if not source.path.startswith(("mongodb://", "mongodb+srv://")):
+        return source.path
+    from attar.io.mongo import mongo_address
+
+    return mongo_address(source.path).shown
+
+
+def fetched(source: SourceRecipe, folder: Path) -> LocalSource:
+    """A source on disk: itself, or what was fetched of it.
+
+    Args:
+        source: A file, a folder, a MongoDB collection or a Label Studio project.
+        folder: Where a fetch writes; one that was interrupted there goes on.
+
+    Raises:
+        DataError: The server cannot be reached or refuses, or the scheme is none of ours.
+    """
+    if not source.is_remote:
+        return LocalSource(source, source.path)
+    scheme = source.path.partition("://")[0]
+    match scheme:
+        case "mongodb" | "mongodb+srv":
+            from attar.records.remote.mongodb import fetch_documents
+
+            path = fetch_documents(source, folder)
+            form = "mongodb"
+        case "http" | "https":
+            from attar.records.remote.label_studio_api import fetch_export
+
+            path = fetch_export(source, folder)
+            form = "label_studio"
+        case _:
+            raise DataError(
+                f"{scheme}:// is no source; expected a path, mongodb://HOST/DATABASE/COLLECTION, or the "
+                "address of a Label Studio project (http://HOST/projects/7)"
+            )
+    return LocalSource(source.model_copy(update={"path": str(path), "form": form}), shown_path(source))

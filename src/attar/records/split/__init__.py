@@ -1,0 +1,1 @@
+"""Train, dev and test without near duplicates between them."""

@@ -1,0 +1,293 @@
+"""``attar score``: rows in, the same rows with their labels out.
+
+``source -> examples -> Predictor -> writer``, a chunk at a time and pulled by the writer, so that
+a source of any size fits. A row gets one scored row for each place where its term stands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from attar.errors import DataError
+from attar.io.files import whole_file
+from attar.progress import progress_bar
+from attar.scoring.excel import check_size, gold_column, write_excel
+from attar.scoring.mongodb import check_target, is_mongodb, open_documents, write_documents, write_into_source
+from attar.scoring.predictor import Predictor
+from attar.scoring.reading import Form, Row, RowSource, form_of, open_rows
+from attar.scoring.scored import Scored
+from attar.scoring.spans import PairReader, Places, places_of
+from attar.scoring.writing import table_types, write_label_studio, write_table
+from attar.task import Example
+
+__all__ = ["Counts", "ScoreOptions", "score_file", "shown_place"]
+
+_CHUNK = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreOptions:
+    """How rows are read and written.
+
+    Attributes:
+        text: Name of the column with the text; in nested rows with dots.
+        term: Name of the column with the term; None takes ``term`` or ``keyword``.
+        first: Score only the first occurrence of a row that has no offsets.
+        label: Excel: column with gold labels; None takes ``input_label`` or ``label`` if its
+            values are labels of the task.
+        query: MongoDB: which documents, as a filter.
+        into_source: MongoDB: write into the collection that is read, under one field.
+        progress: Show a bar on a terminal.
+    """
+
+    text: str = "text"
+    term: str | None = None
+    first: bool = False
+    label: str | None = None
+    query: Mapping[str, Any] = field(default_factory=dict)
+    into_source: bool = False
+    progress: bool = True
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of a source.
+
+    Attributes:
+        rows: Read.
+        predictions: Written, one for each place of a row's term.
+        rejected: Rows that could not be used, by reason code.
+        rejected_path: Where they stand, None where there are none.
+    """
+
+    rows: int = 0
+    predictions: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    rejected_path: Path | None = None
+
+
+def score_file(
+    predictor: Predictor, source: str | Path, out: str | Path, options: ScoreOptions | None = None
+) -> Counts:
+    """Score a file, or the documents of a collection.
+
+    Extensions decide the forms: .jsonl, .csv, .tsv, .parquet or .xlsx; ``out`` may also be .json
+    (Label Studio tasks), and both may be ``mongodb://HOST/DATABASE/COLLECTION``. Input columns are
+    kept; start, end, label, prob and a prob_<label> for each label are added. An input column that
+    is called like one of the last three is kept as input_<name>, unless the file was scored before
+    and has that already. Columns ``start`` and ``end`` (code points) say which occurrence is
+    meant; a row without them is scored at every occurrence of its term. Rows that cannot be used
+    go to ``<out>.rejected.jsonl``, for MongoDB in the working directory.
+
+    Args:
+        predictor: Of the artifact.
+        source: The rows.
+        out: A file is replaced only by a whole one; a collection gets what is done at any time,
+            and the same again from a second run.
+        options: How; None takes the defaults.
+
+    Raises:
+        DataError: The source is missing, empty or of an unknown form, a column is missing, no
+            row can be used, or the target is not one to write to.
+    """
+    options = options or ScoreOptions()
+    job = _prepare(predictor, source, out, options)
+    rejected = _rejected_path(out)
+    with contextlib.ExitStack() as stack:
+        rejections = _Rejections(rejected, stack)
+        bar = progress_bar("score", job.rows.count()) if options.progress else None
+        advance = stack.enter_context(bar) if bar is not None else None
+        job.write(_chunks(job, rejections, advance))
+    if job.counts.rejected:
+        job.counts.rejected_path = rejected
+    else:
+        rejected.unlink(missing_ok=True)
+    return job.counts
+
+
+def shown_place(place: str | Path) -> str:
+    """A path or an address as people may see it: without user, password and options."""
+    from attar.io.mongo import mongo_address
+
+    return mongo_address(str(place)).shown if is_mongodb(place) else str(place)
+
+
+_OutForm = Form | Literal["label_studio"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """All that is known once everything has been checked and before anything is computed."""
+
+    predictor: Predictor
+    rows: RowSource
+    places: Places
+    out: str
+    form: _OutForm
+    options: ScoreOptions
+    counts: Counts
+    gold: str
+
+    @property
+    def model(self) -> dict[str, str]:
+        artifact = self.predictor.artifact
+        return {
+            "task": artifact.task.name,
+            "version": artifact.version,
+            "sha256": artifact.files["model.onnx"],
+        }
+
+    def write(self, chunks: Iterator[list[Scored]]) -> None:
+        task = self.predictor.task
+        path = Path(self.out)
+        match self.form:
+            case "mongodb" if self.options.into_source:
+                write_into_source(self.out, chunks, self.model)
+            case "mongodb":
+                write_documents(self.out, chunks, self.model)
+            case "label_studio":
+                version = f"{self.model['task']} {self.model['version']}"
+                write_label_studio(path, chunks, self.places, labels=task.labels, model_version=version)
+            case "excel":
+                types = table_types(self.rows, task.labels)
+                write_excel(path, chunks, types, self.places, task=task, gold=self.gold, facts=self.facts)
+            case _:
+                types = {} if self.form == "jsonl" else table_types(self.rows, task.labels)
+                write_table(path, chunks, types)
+
+    def facts(self) -> dict[str, str | int]:
+        """What the summary of a workbook says first."""
+        rejected = {f"rejected: {reason}": count for reason, count in self.counts.rejected.items()}
+        return {
+            "source": self.rows.name,
+            "task": self.model["task"],
+            "model": self.model["version"],
+            "rows": self.counts.rows,
+            "mentions": self.counts.predictions,
+            **rejected,
+        }
+
+
+def _prepare(predictor: Predictor, source: str | Path, out: str | Path, options: ScoreOptions) -> _Job:
+    form = _out_form(out)
+    if form == "label_studio" and not predictor.task.has_term:
+        raise DataError(
+            f"{out}: task {predictor.task.name!r} has no terms to mark in Label Studio; name a table"
+        )
+    if form != "mongodb" and not is_mongodb(source) and Path(out).resolve() == Path(source).resolve():
+        raise DataError(f"{out} is the source itself; name another file to write")
+    if form == "mongodb":
+        from_collection = str(source) if is_mongodb(source) else None
+        check_target(from_collection, str(out), into_source=options.into_source)
+    elif options.into_source:
+        raise DataError(f"--into-source writes into the collection that is read; {out} is a file")
+    if is_mongodb(source):
+        rows = open_documents(str(source), options.query)
+    elif options.query:
+        raise DataError(f"--query chooses documents of MongoDB; {source} is a file")
+    else:
+        rows = open_rows(Path(source))
+    places = places_of(rows, predictor.task, options.text, options.term)
+    gold = ""
+    if form == "excel":
+        check_size(rows)
+        gold = gold_column(rows, options.label)
+    elif options.label is not None:
+        raise DataError(f"--label is for the sheets of an Excel file; {shown_place(out)} is none")
+    return _Job(predictor, rows, places, str(out), form, options, Counts(), gold)
+
+
+def _out_form(out: str | Path) -> _OutForm:
+    if is_mongodb(out):
+        return "mongodb"
+    return "label_studio" if Path(out).suffix.lower() == ".json" else form_of(Path(out))
+
+
+def _rejected_path(out: str | Path) -> Path:
+    if is_mongodb(out):
+        from attar.io.mongo import mongo_address
+
+        name = mongo_address(str(out)).collection.replace("/", "_")
+        return Path(f"{name}.rejected.jsonl")
+    return Path(out).with_name(f"{Path(out).name}.rejected.jsonl")
+
+
+@dataclass(slots=True)
+class _Rejections:
+    """The rejected file, made at the first rejection."""
+
+    path: Path
+    stack: contextlib.ExitStack
+    first: tuple[int, str] | None = None
+    stream: TextIO | None = None
+
+    def add(self, row: Row, reason: str) -> None:
+        if self.stream is None:
+            draft = self.stack.enter_context(whole_file(self.path))
+            self.stream = self.stack.enter_context(
+                draft.open("w", encoding="utf-8", errors="backslashreplace")
+            )
+            self.first = (row.line, reason)
+        line = {"line": row.line, "reason": reason, "row": row.values}
+        self.stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+
+
+def _chunks(
+    job: _Job, rejections: _Rejections, advance: Callable[..., None] | None
+) -> Iterator[list[Scored]]:
+    """Scored rows, a chunk of whole rows at a time."""
+    counts = job.counts
+    for chunk in _examples(job, rejections):
+        probs = job.predictor.predict_probs([example for _, example in chunk])
+        counts.predictions += len(chunk)
+        yield _scored(chunk, probs.tolist(), job.predictor.task.labels)
+        if advance is not None:
+            advance(len({row.line for row, _ in chunk}))
+    if counts.predictions == 0:
+        raise DataError(_nothing_usable(job.rows.name, counts, rejections.first))
+
+
+def _examples(job: _Job, rejections: _Rejections) -> Iterator[list[tuple[Row, Example]]]:
+    is_excel = job.rows.form == "excel"
+    reader = PairReader(job.predictor.task, job.places, job.options.first, numbers_are_text=is_excel)
+    chunk: list[tuple[Row, Example]] = []
+    for row in job.rows.rows():
+        job.counts.rows += 1
+        examples = reader.examples(row)
+        if isinstance(examples, str):
+            job.counts.rejected[examples] += 1
+            rejections.add(row, examples)
+            continue
+        chunk += [(row, example) for example in examples]
+        if len(chunk) >= _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _scored(
+    chunk: Sequence[tuple[Row, Example]], probs: Sequence[Sequence[float]], labels: Sequence[str]
+) -> list[Scored]:
+    scored = []
+    for (row, example), each in zip(chunk, probs, strict=True):
+        best = labels[max(range(len(each)), key=each.__getitem__)]
+        rounded = {label: round(prob, 6) for label, prob in zip(labels, each, strict=True)}
+        scored.append(Scored(row, example, best, rounded))
+    return scored
+
+
+def _nothing_usable(source: str, counts: Counts, first: tuple[int, str] | None) -> str:
+    if first is None:
+        return f"{source} has no rows; expected rows with a text column"
+    reasons = ", ".join(f"{reason} {count}" for reason, count in counts.rejected.most_common())
+    line, reason = first
+    return (
+        f"{source}: none of its {counts.rows} rows can be used ({reasons}); the first: line {line}, {reason}"
+    )

@@ -1,1 +1,0 @@
-"""The sections of a recipe: one frozen model a stage. ``attar.recipe`` puts them together."""

@@ -1,0 +1,270 @@
+"""The structure itself: who imports whom, what is public, how long things are."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[2] / "src"
+FILES = sorted((SRC / "attar").rglob("*.py"))
+MODULES = {".".join(p.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__"): p for p in FILES}
+
+# Who may import whom, left to right; a package may always import itself. `attar` is the package's head.
+BASE = {"errors", "task", "io"}
+MAY_IMPORT = {
+    "errors": set(),
+    "cores": {"errors"},
+    "system_info": {"cores"},
+    "io": {"errors"},
+    "progress": set(),
+    "workbook": {"errors", "io"},
+    "model_card": set(),
+    "task": {"errors"},
+    "recipe": {"errors", "task"},
+    "stage_cache": {"errors", "io"},
+    "artifact": BASE | {"model_card"},
+    "text": {"errors", "task"},
+    "records": BASE | {"attar", "recipe", "text", "progress"},
+    "models": BASE | {"recipe", "text"},
+    "scoring": BASE | {"artifact", "cores", "text", "progress", "workbook", "system_info"},
+    "compare": BASE | {"recipe", "records", "scoring", "workbook"},
+    "bench": BASE | {"artifact", "cores", "models", "progress", "records", "scoring", "system_info"},
+    "evaluation": BASE
+    | {"artifact", "bench", "compare", "models", "progress", "recipe", "records", "scoring", "text"},
+    "training": BASE
+    | {"cores", "recipe", "stage_cache", "records", "text", "models", "progress", "evaluation"},
+    "distillation": BASE | {"recipe", "records", "text", "models", "training", "progress", "evaluation"},
+    "pretraining": BASE
+    | {"recipe", "stage_cache", "records", "text", "models", "training", "distillation", "progress"},
+    "export": BASE
+    | {"recipe", "text", "models", "training", "artifact", "evaluation", "scoring", "progress"},
+    "serving": BASE - {"io"} | {"attar", "artifact", "scoring"},
+    "classic": BASE | {"models", "scoring", "serving", "text"},
+    "estimate": BASE | {"recipe", "models", "training", "progress"},
+    "pipeline": BASE
+    | {
+        "recipe",
+        "stage_cache",
+        "records",
+        "models",
+        "training",
+        "distillation",
+        "pretraining",
+        "evaluation",
+        "export",
+        "estimate",
+        "classic",
+    },
+    "cli": BASE
+    | {
+        "attar",
+        "artifact",
+        "bench",
+        "classic",
+        "compare",
+        "cores",
+        "export",
+        "pipeline",
+        "recipe",
+        "records",
+        "scoring",
+        "serving",
+    },
+    "attar": {"errors", "scoring"},
+}
+NO_TORCH = ("torch", "transformers", "sklearn", "onnx", "accelerate", "safetensors", "matplotlib", "jinja2")
+
+
+@cache
+def tree(path):
+    return ast.parse(path.read_text("utf-8"))
+
+
+def room_of(module):
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "attar"
+
+
+def imports(path):
+    """(line, module, names) of every import of attar's own, wherever in the file it stands."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == "attar":
+                    yield node.lineno, alias.name, ()
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
+            if node.module and node.module.split(".")[0] == "attar":
+                for alias in node.names:
+                    whole = f"{node.module}.{alias.name}"
+                    yield node.lineno, whole if whole in MODULES else node.module, (alias.name,)
+
+
+def definitions(path):
+    """Every function and class, with whether all that holds it is public."""
+
+    def walk(node, public):
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                known = public and not child.name.startswith("_")
+                yield child, known
+                yield from walk(child, known and isinstance(child, ast.ClassDef))
+            else:
+                yield from walk(child, public)
+
+    yield from walk(tree(path), True)
+
+
+def public_names(path):
+    for node in tree(path).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+            return ast.literal_eval(node.value)
+    return None
+
+
+def by_kind(name):
+    """Constants, then classes, then the rest, as ruff sorts them."""
+    return (0 if name.isupper() else 1 if name[0].isupper() else 2), name
+
+
+def test_rooms_are_all_known():
+    assert {room_of(module) for module in MODULES} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("room", sorted(MAY_IMPORT))
+def test_a_room_imports_only_what_stands_left_of_it(room):
+    wrong = [
+        f"{path.relative_to(SRC)}:{line} imports {imported}"
+        for module, path in MODULES.items()
+        if room_of(module) == room
+        for line, imported, _ in imports(path)
+        if room_of(imported) not in MAY_IMPORT[room] | {room}
+    ]
+    assert wrong == []
+
+
+def test_the_table_has_no_circle_and_no_dead_entry():
+    order, left = [], dict(MAY_IMPORT)
+    while left:
+        free = [room for room, needs in left.items() if needs - set(order) <= {"attar"}]
+        assert free, f"a circle among {sorted(left)}"
+        order += free
+        for room in free:
+            del left[room]
+    used = {room: set() for room in MAY_IMPORT}
+    for module, path in MODULES.items():
+        used[room_of(module)] |= {room_of(imported) for _, imported, _ in imports(path)}
+    needed = {room: allowed - used[room] - BASE for room, allowed in MAY_IMPORT.items()}
+    assert {room: dead for room, dead in needed.items() if dead} == {}
+
+
+def test_nothing_imports_the_command_line():
+    wrong = [
+        f"{path.relative_to(SRC)}:{line}"
+        for module, path in MODULES.items()
+        for line, imported, _ in imports(path)
+        if room_of(imported) == "cli" and room_of(module) != "cli"
+    ]
+    assert wrong == []
+
+
+def loaded_after(code):
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; sys.stdout.write(' '.join(sys.modules))"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import attar, attar.artifact, attar.scoring.predictor, attar.scoring.stage; attar.load",
+        "import attar.cli.app, attar.pipeline, attar.recipe.load, attar.stage_cache, attar.records.prepare",
+        "import attar.text.encoding, attar.text.vocabulary, attar.text.buckets",
+    ],
+)
+def test_scoring_and_preparing_load_no_torch(code):
+    loaded = loaded_after(code)
+    assert "attar" in loaded
+    assert loaded & set(NO_TORCH) == set()
+
+
+def test_the_package_alone_loads_next_to_nothing():
+    assert (
+        loaded_after("import attar") & {*NO_TORCH, "numpy", "onnxruntime", "tokenizers", "pydantic"} == set()
+    )
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_public_names_are_sorted_and_there(module):
+    names = public_names(MODULES[module])
+    if MODULES[module].name == "__init__.py" and module != "attar":
+        assert names is None
+        return
+    assert names is not None, "has no __all__"
+    assert names == sorted(names, key=by_kind)
+    assert len(names) == len(set(names))
+    loaded = importlib.import_module(module)
+    assert [name for name in names if not hasattr(loaded, name)] == []
+
+
+def test_only_public_names_are_imported_from_another_module():
+    wrong = [
+        f"{path.relative_to(SRC)}:{line} imports {name} of {imported}"
+        for path in MODULES.values()
+        for line, imported, names in imports(path)
+        for name in names
+        if f"{imported}.{name}" not in MODULES
+        and not imported.endswith(f".{name}")
+        and name not in (public_names(MODULES[imported]) or ())
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_sizes(module):
+    path = MODULES[module]
+    assert len(path.read_text("utf-8").splitlines()) <= 350
+    long = [
+        f"{node.name}: {node.end_lineno - node.lineno + 1} lines"
+        for node, _ in definitions(path)
+        if not isinstance(node, ast.ClassDef) and node.end_lineno - node.lineno + 1 > 60
+    ]
+    assert long == []
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_everything_public_says_what_it_is(module):
+    assert ast.get_docstring(tree(MODULES[module]))
+    bare = [
+        node.name for node, public in definitions(MODULES[module]) if public and not ast.get_docstring(node)
+    ]
+    assert bare == []
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_nothing_prints(module):
+    calls = [node for node in ast.walk(tree(MODULES[module])) if isinstance(node, ast.Call)]
+    assert [
+        node.lineno for node in calls if isinstance(node.func, ast.Name) and node.func.id == "print"
+    ] == []
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_nothing_is_left_for_later(module):
+    text = MODULES[module].read_text("utf-8")
+    assert [word for word in ("TODO", "FIXME", "XXX", "NotImplementedError") if word in text] == []
+
+
+def test_attar_offers_what_it_says():
+    import attar
+
+    assert callable(attar.load)
+    assert issubclass(attar.AttarError, Exception)
+    with pytest.raises(AttributeError, match="has no attribute 'lode'"):
+        attar.lode  # noqa: B018

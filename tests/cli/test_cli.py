@@ -1,0 +1,276 @@
+"""The command line: help that answers at once, errors on one line."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from attar import __version__, cli, pipeline
+from attar.recipe.load import Recipe
+
+ATTAR = Path(sys.executable).with_name("attar")
+RECIPES = Path(__file__).parents[2] / "recipes"
+VERBS = (
+    "run", "prepare", "pretrain", "train", "distill", "export", "evaluate",
+    "score", "compare", "bench", "serve", "verify", "convert",
+)  # fmt: skip
+
+
+def attar(*arguments, **settings):
+    """The installed command, in a process of its own."""
+    return subprocess.run(
+        [ATTAR, *arguments], capture_output=True, text=True, timeout=600, check=False, **settings
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, make_rows):
+    """Rows and the folder that ``attar prepare`` makes of them."""
+    folder = tmp_path_factory.mktemp("cli")
+    make_rows(folder / "rows.jsonl", 60)
+    pipeline.prepare(Recipe(name="prepare"), [folder / "rows.jsonl"], folder / "data")
+    return folder
+
+
+def test_help_of_attar_names_every_verb():
+    result = CliRunner().invoke(cli.app, ["--help"])
+    assert result.exit_code == 0
+    assert set(re.findall(r"^│ (\w+)\s", result.stdout, re.MULTILINE)) == set(VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_each_verb_has_an_example(verb):
+    for flag in ("--help", "-h"):
+        result = CliRunner().invoke(cli.app, [verb, flag])
+        assert result.exit_code == 0
+        assert f"Example: attar {verb} " in re.sub(r"[`\s]+", " ", result.stdout).replace(
+            "Example: ` ", "Example: "
+        )
+
+
+def test_no_arguments_are_a_question_for_help():
+    result = CliRunner().invoke(cli.app, [])
+    assert "Usage" in result.output
+
+
+def test_version():
+    result = CliRunner().invoke(cli.app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"attar {__version__}\n")
+
+
+DRAWING = {"annotated_doc", "click", "markdown_it", "mdurl", "pygments", "rich", "shellingham", "typer"}
+READING = {"annotated_types", "pydantic", "pydantic_core", "typing_inspection"}  # typer's, of options
+
+
+@pytest.mark.parametrize(("arguments", "allowed"), [([], DRAWING), (["score"], DRAWING | READING)])
+def test_help_answers_at_once(arguments, allowed):
+    """It loads typer and what typer needs, and of attar the command line alone."""
+    code = (
+        "import sys\nbefore = set(sys.modules)\nsys.argv[0] = 'attar'\nfrom attar.cli import main\n"
+        "try:\n    main()\nfinally:\n    sys.stderr.write('\\n'.join(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments, "--help"], capture_output=True, text=True, check=True
+    )
+    assert "Usage: attar" in done.stdout
+    loaded = set(done.stderr.split())
+    own = {name for name in loaded if name.split(".")[0] == "attar"}
+    beside = {name for name in own if not name.startswith("attar.cli")}
+    assert beside == {"attar", "attar.cores", "attar.errors"}
+    packages = {name.split(".")[0] for name in loaded} - sys.stdlib_module_names - {"attar"}
+    assert {name for name in packages if not name.startswith("_")} <= allowed | {"typing_extensions"}
+
+
+def test_prepare_says_what_it_made(data):
+    (data / "bad.jsonl").write_text('{"text": "好", "term": "x", "label": "积极"}\n', "utf-8")
+    out = data / "again"
+    done = attar("prepare", data / "rows.jsonl", data / "bad.jsonl", "--out", out)
+    assert done.returncode == 0, done.stderr
+    counted = dict(re.findall(r"^(\w+): +(\d+)", done.stdout, re.MULTILINE))
+    assert sum(int(counted[name]) for name in ("train", "dev", "test")) == 60
+    assert counted["rejected"] == "1"
+    assert f"data:      {out}" in done.stdout
+    assert json.loads((out / "rejected.jsonl").read_text("utf-8"))["reason"]
+
+
+def mistakes(folder):
+    """Arguments, and what the line must name, for what a user gets wrong first."""
+    (folder / "typo.toml").write_text("[distill]\ntemperatur = 4\n", "utf-8")
+    (folder / "empty.csv").write_text("", "utf-8")
+    (folder / "columns.csv").write_text("review,label\n好,积极\n", "utf-8")
+    (folder / "unknown.jsonl").write_text(
+        '{"text": "口红好", "term": "口红", "label": "很好"}\n' * 3, "utf-8"
+    )
+    (folder / "unprepared").mkdir(exist_ok=True)
+    quick, rows, prepared = RECIPES / "quickstart.toml", folder / "rows.jsonl", folder / "data"
+    out, nowhere = folder / "out", folder / "nowhere"
+    return {
+        "missing recipe": (["run", folder / "quikstart.toml"], "quikstart.toml: cannot read the recipe"),
+        "typo in a recipe": (["run", folder / "typo.toml"], "did you mean 'distill.temperature'?"),
+        "typo in --set": (["run", quick, "--set", "distil.epochs=1"], "unknown key 'distil'"),
+        "unknown task": (["prepare", rows, "--task", "cosmetic", "--out", out], "did you mean 'cosmetics'?"),
+        "missing source": (["prepare", folder / "nowhere.csv", "--out", out], "nowhere.csv"),
+        "empty file": (["prepare", folder / "empty.csv", "--out", out], "empty.csv"),
+        "unset variable": (
+            ["prepare", "mongodb://$ATTAR_NOWHERE/a/b", "--out", out],
+            "the environment variable ATTAR_NOWHERE is not set",
+        ),
+        "missing column": (["prepare", folder / "columns.csv", "--out", out], "columns.csv"),
+        "no usable row": (["prepare", folder / "unknown.jsonl", "--out", out], "none of 3 rows can be used"),
+        "foreign folder": (["prepare", rows, "--out", folder], "was not written by attar"),
+        "a file as folder": (["prepare", rows, "--out", rows], "a file stands where"),
+        "unprepared data": (["train", quick, "--data", folder / "unprepared", "--out", out], "attar prepare"),
+        "missing data": (["train", quick, "--data", nowhere, "--out", out], "nowhere does not exist"),
+        "other labels": (
+            ["train", RECIPES / "components.toml", "--data", prepared, "--out", out],
+            "prepared for the labels 消极, 中性, 积极",
+        ),
+        "no teacher": (
+            ["distill", quick, "--data", prepared, "--teacher", folder / "nowhere", "--out", out],
+            "nowhere does not exist",
+        ),
+        "data as teacher": (
+            ["distill", quick, "--data", prepared, "--teacher", prepared, "--out", out],
+            "is no checkpoint",
+        ),
+        "data as checkpoint": (["export", prepared, "--data", prepared, "--out", out], "is no checkpoint"),
+        "no artifact": (["score", prepared, "--in", rows, "--out", folder / "s.csv"], "is no artifact"),
+        "missing artifact": (["score", nowhere, "--in", rows, "--out", folder / "s.csv"], "nowhere"),
+        "bench of no artifact": (["bench", prepared, "--data", prepared], "is no artifact"),
+        "a bad --set without recipe": (
+            ["prepare", rows, "--out", out, "--set", "data.tset=0.3"], "did you mean 'data.test'"
+        ),
+    }  # fmt: skip
+
+
+MISTAKES = (
+    "missing recipe", "typo in a recipe", "typo in --set", "unknown task", "missing source", "empty file",
+    "unset variable", "missing column", "no usable row", "foreign folder", "a file as folder",
+    "unprepared data", "missing data", "other labels", "no teacher", "data as teacher", "data as checkpoint",
+    "no artifact",
+    "missing artifact", "bench of no artifact", "a bad --set without recipe",
+)  # fmt: skip
+
+
+def test_the_list_of_mistakes_is_whole(data):
+    assert set(mistakes(data)) == set(MISTAKES)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line(data, attar_main, mistake, one_line):
+    arguments, said = mistakes(data)[mistake]
+    code, out, err = attar_main(*arguments)
+    assert said in one_line(code, err)
+    assert out == ""
+    assert not (data / "s.csv").exists()
+
+
+def test_the_same_from_a_process(data, one_line):
+    arguments, said = mistakes(data)["no artifact"]
+    done = attar(*arguments)
+    assert said in one_line(done.returncode, done.stderr)
+    assert done.stdout == ""
+
+
+def test_review_text_is_in_no_error(tmp_path, attar_main, one_line):
+    review = "这是一条不该出现的评论"
+    (tmp_path / "rows.jsonl").write_text(
+        json.dumps({"text": review, "term": "口红", "label": "积极"}, ensure_ascii=False) + "\n", "utf-8"
+    )
+    code, _, err = attar_main("prepare", tmp_path / "rows.jsonl", "--out", tmp_path / "out")
+    assert review not in one_line(code, err)
+
+
+def test_debug_shows_the_trace(tmp_path):
+    done = attar("--debug", "run", tmp_path / "nowhere.toml")
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+    assert "RecipeError" in done.stderr
+
+
+def test_usage_errors_are_typers(attar_main):
+    code, _, err = attar_main("train")
+    assert code == 2
+    assert "Missing argument" in err
+    code, _, err = attar_main("trane")
+    assert code == 2
+    assert "No such command" in err
+
+
+def test_ctrl_c_says_that_it_goes_on(data, attar_main, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "train", stopped)
+    code, _, err = attar_main(
+        "train", RECIPES / "quickstart.toml", "--data", data / "data", "--out", data / "t"
+    )
+    assert code == 130
+    assert err.splitlines()[-1].startswith("attar: stopped; ")
+
+
+def test_our_own_bugs_keep_their_trace(data, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(pipeline, "prepare", broken)
+    monkeypatch.setattr(sys, "argv", ["attar", "prepare", str(data / "rows.jsonl"), "--out", str(data / "b")])
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+def test_verbs_hand_their_arguments_on(monkeypatch):
+    told = {}
+    for verb in ("prepare", "train", "distill", "finetune", "export"):
+        monkeypatch.setattr(pipeline, verb, lambda *given, verb=verb: told.__setitem__(verb, given))
+    runner, recipe = CliRunner(), str(RECIPES / "quickstart.toml")
+    where = ["--data", "d", "--out", "o"]
+    for arguments in (
+        ["train", recipe, *where, "--set", "train.epochs=2"],
+        ["distill", recipe, *where, "--teacher", "t"],
+        ["distill", recipe, *where],
+        ["export", "c", *where, "--recipe", recipe, "--set", "export.max_flips=0.5"],
+    ):
+        assert runner.invoke(cli.app, arguments).exit_code == 0
+    assert told["train"][0].train.epochs == 2
+    assert told["train"][1:] == (Path("d"), Path("o"))
+    assert told["distill"][1:] == (Path("d"), [Path("t")], Path("o"))
+    assert told["finetune"][1:] == (Path("d"), Path("o"))
+    assert told["export"][0].export.max_flips == 0.5
+    assert told["export"][1:] == (Path("c"), Path("d"), Path("o"))
+
+
+def test_evaluate_without_a_recipe_takes_the_task_of_the_data(tmp_path, monkeypatch):
+    (tmp_path / "mine.toml").write_text("[task]\nname='mine'\nlabels=['坏','好']\n[data]\ndev=0.2", "utf-8")
+    rows = [{"text": f"口红{i}好看", "term": "口红", "label": "坏好"[i % 2]} for i in range(40)]
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (tmp_path / "rows.jsonl").write_text(lines, "utf-8")
+    runner, told = CliRunner(), []
+    prepared = [
+        "prepare",
+        tmp_path / "rows.jsonl",
+        "--recipe",
+        tmp_path / "mine.toml",
+        "--out",
+        tmp_path / "d",
+    ]
+    assert runner.invoke(cli.app, list(map(str, prepared))).exit_code == 0
+
+    def evaluate(recipe, *_):
+        told.append(recipe.resolved_task())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "evaluate", evaluate)
+    runner.invoke(cli.app, ["evaluate", "--data", str(tmp_path / "d"), "--out", str(tmp_path / "r")])
+    assert told[0].labels == ("坏", "好")
+
+
+def test_logs_go_to_stderr_and_answers_to_stdout(data):
+    done = attar("prepare", data / "rows.jsonl", "--out", data / "data")  # kept
+    assert "unchanged" in done.stderr
+    assert "data:" in done.stdout
+    assert "unchanged" not in done.stdout

@@ -1,0 +1,128 @@
+"""Who meets whom, who differs, and how far two agree."""
+
+from __future__ import annotations
+
+import numpy as np
+import openpyxl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import cohen_kappa_score
+
+from attar.compare.join import Answer, Case, agreement, gold_of, join
+from attar.compare.model_predictions import write_answers
+from attar.compare.workbook import Comparison, write_side_by_side
+from attar.task import BUILT_IN_TASKS, Example
+
+LABELS = st.sampled_from("abc")
+QUESTIONS = st.tuples(st.sampled_from(["x y", "y x"]), st.sampled_from([(0, 1), (2, 3)]), LABELS)
+
+
+def answers(questions, *, with_spans=True):
+    return [
+        Answer(text, text[start:end], *((start, end) if with_spans else (None, None)), label=label)
+        for text, (start, end), label in questions
+    ]
+
+
+@given(st.lists(QUESTIONS, max_size=8), st.lists(QUESTIONS, max_size=8), st.booleans())
+def test_a_join_loses_no_answer_and_pairs_equal_questions(first, second, with_spans):
+    a, b = answers(first), answers(second, with_spans=with_spans)
+    cases = join(a, b)
+    assert [id(case.a) for case in cases if case.a] == [id(answer) for answer in a]
+    assert sorted(id(case.b) for case in cases if case.b) == sorted(id(answer) for answer in b)
+    for case in cases:
+        if case.a and case.b:
+            assert (case.a.text, case.a.term) == (case.b.text, case.b.term)
+            assert not with_spans or (case.a.start, case.a.end) == (case.b.start, case.b.end)
+    left = {(c.a.text, c.a.term, c.a.start) for c in cases if c.b is None}
+    right = {(c.b.text, c.b.term, c.b.start) for c in cases if c.a is None}
+    assert not left & right
+
+
+def test_repeated_questions_meet_in_turn():
+    a = answers([("x y", (0, 1), "a"), ("x y", (0, 1), "b")])
+    b = answers([("x y", (0, 1), "c")])
+    assert [(c.a and c.a.label, c.b and c.b.label) for c in join(a, b)] == [("a", "c"), ("b", None)]
+
+
+@given(st.lists(st.tuples(LABELS, LABELS), max_size=40))
+def test_kappa_is_scikit_learns(pairs):
+    found = agreement(pairs)
+    assert (found.num, found.num_same) == (len(pairs), sum(x == y for x, y in pairs))
+    if len({label for pair in pairs for label in pair}) < 2:
+        assert found.kappa is None
+        return
+    assert found.kappa == pytest.approx(cohen_kappa_score(*zip(*pairs, strict=True)))
+
+
+def test_kappa_by_hand():
+    # 45 + 15 of 100 alike; by chance 0.6 * 0.7 + 0.4 * 0.3 = 0.54.
+    pairs = [("y", "y")] * 45 + [("y", "n")] * 15 + [("n", "y")] * 25 + [("n", "n")] * 15
+    found = agreement(pairs)
+    assert found.share == 0.6
+    assert found.kappa == pytest.approx((0.6 - 0.54) / 0.46)
+
+
+def test_gold_goes_to_every_repetition_and_a_contradiction_is_none():
+    asked = answers([("x y", (0, 1), "a"), ("x y", (0, 1), "b"), ("y x", (0, 1), "a")])
+    gold = answers([("x y", (0, 1), "c"), ("y x", (0, 1), "a"), ("y x", (0, 1), "b"), ("y x", (2, 3), "a")])
+    found = gold_of(asked, gold)
+    assert found.labels == ["c", "c", None]
+    assert found.unused == [gold[3]]
+    assert found.num_contradictory == 1
+
+
+def sheet(path, title):
+    head, *rows = openpyxl.load_workbook(path)[title].iter_rows(values_only=True)
+    return [dict(zip(head, row, strict=True)) for row in rows]
+
+
+def test_the_sheets_of_two(tmp_path):
+    def one(number, label, prob):
+        return Answer(
+            f"x{number}", "x", 0, 1, label, prob, {"p": prob, "n": 1 - prob}, groups={"channel": "c"}
+        )
+
+    cases = [
+        Case(one(0, "p", 0.9), one(0, "p", 0.8), "p"),
+        Case(one(1, "p", 0.6), one(1, "n", 0.1), "n"),
+        Case(one(2, "p", 0.8), one(2, "p", 0.8), "n"),
+        Case(one(3, "p", 0.7), one(3, "n", 0.7), None),
+        Case(one(4, "n", 0.1), None, "n"),
+        Case(None, one(5, "n", 0.2), "p"),
+    ]
+    only_gold = [Answer("z", "z", 0, 1, "p")]
+    figures = write_side_by_side(
+        tmp_path / "c.xlsx", Comparison(("one", "two"), cases, ["p", "n"], only_gold, {"said": "so"})
+    )
+    path = tmp_path / "c.xlsx"
+    assert figures["sheets"] == {
+        "result": 6, "different": 2, "wrong A": 2, "correct A": 2, "wrong B": 2, "correct B": 2,
+        "both wrong": 1, "only in A": 1, "only in B": 1, "only in gold": 1,
+    }  # fmt: skip
+    assert openpyxl.load_workbook(path).sheetnames == ["summary", *figures["sheets"]]
+    assert (figures["num_both"], figures["num_same"], figures["share"]) == (4, 2, 0.5)
+    assert figures["sides"]["A"] == {
+        "name": "one", "num": 5, "num_gold": 4, "accuracy": 0.5, "macro_f1": pytest.approx((0.5 + 0.5) / 2),
+    }  # fmt: skip
+    assert [row["text"] for row in sheet(path, "different")] == ["x3", "x1"]
+    assert [row["text"] for row in sheet(path, "wrong A")] == ["x2", "x1"]
+    (both,) = sheet(path, "both wrong")
+    assert (both["label A"], both["prob A"], both["label B"], both["prob_p B"]) == ("p", 0.8, "p", 0.8)
+    assert (both["gold"], both["channel"], both["start"], both["end"]) == ("n", "c", 0, 1)
+    (unanswered,) = sheet(path, "only in gold")
+    assert (unanswered["gold"], unanswered["label A"]) == ("p", None)
+
+
+def test_the_answers_of_a_report(tmp_path):
+    task = BUILT_IN_TASKS["cosmetics"]
+    examples = [Example("口红好", 0, 2, label, {"channel": "京东"}) for label in task.labels]
+    chosen = np.array([[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.1, 0.1, 0.8]], np.float32)
+    reference = np.eye(3, dtype=np.float32)
+    write_answers(tmp_path / "two.xlsx", examples, task, {"small": chosen, "large": reference})
+    assert [row["label B"] for row in sheet(tmp_path / "two.xlsx", "different")] == ["中性"]
+    assert sheet(tmp_path / "two.xlsx", "wrong B") == []
+    write_answers(tmp_path / "one.xlsx", examples, task, {"small": chosen})
+    (wrong,) = sheet(tmp_path / "one.xlsx", "wrong")
+    assert (wrong["gold"], wrong["label"], wrong["prob"], wrong["prob_中性"]) == ("中性", "消极", 0.5, 0.3)

@@ -1,0 +1,282 @@
+"""Run folders: what is kept, what is redone, who may work where."""
+
+import json
+import logging
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from attar.errors import RecipeError
+from attar.stage_cache import identity_of, is_first_process, locked, run_stage
+
+
+class Work:
+    """Writes what it was told, and counts how often."""
+
+    def __init__(self, folder, content="done"):
+        self.folder, self.content, self.times = folder, content, 0
+
+    def __call__(self):
+        self.times += 1
+        (self.folder / "sub").mkdir(exist_ok=True)
+        (self.folder / "result.txt").write_text(self.content)
+        (self.folder / "sub" / "more.txt").write_text("more")
+
+
+@pytest.fixture
+def work(tmp_path):
+    return Work(tmp_path / "stage")
+
+
+def test_an_unchanged_stage_is_kept(work):
+    assert run_stage(work.folder, "train", {"lr": 1}, work)
+    before = (work.folder / "result.txt").stat().st_mtime_ns
+    for _ in range(2):
+        assert not run_stage(work.folder, "train", {"lr": 1}, work)
+    assert work.times == 1
+    assert (work.folder / "result.txt").stat().st_mtime_ns == before
+
+
+def test_the_folder_holds_nothing_but_the_result(work, tmp_path):
+    run_stage(work.folder, "train", {}, work)
+    assert sorted(p.name for p in work.folder.iterdir()) == ["result.txt", "sub"]
+    stamp = json.loads((tmp_path / ".attar" / "stage.json").read_text())
+    assert stamp["stage"] == "train"
+    assert set(stamp["outputs"]) == {"result.txt", "sub/more.txt"}
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs"), [("train", {"lr": 2}), ("train", {"lr": 1, "x": 0}), ("distill", {"lr": 1})]
+)
+def test_other_inputs_empty_the_folder_first(work, name, inputs):
+    run_stage(work.folder, "train", {"lr": 1}, work)
+    (work.folder / "leftover.txt").write_text("of the first")
+    (work.folder / "state").mkdir()
+    (work.folder / "state" / "step.pt").write_text("of the first")
+    assert run_stage(work.folder, name, inputs, work)
+    assert sorted(p.name for p in work.folder.iterdir()) == ["result.txt", "sub"]
+    assert work.times == 2
+
+
+def test_the_order_of_keys_is_no_change(work):
+    run_stage(work.folder, "train", {"a": 1, "b": {"c": 2, "d": 3}}, work)
+    assert not run_stage(work.folder, "train", {"b": {"d": 3, "c": 2}, "a": 1}, work)
+
+
+@pytest.mark.parametrize("change", ["edited", "removed", "nested"])
+def test_changed_outputs_are_made_again(work, change):
+    run_stage(work.folder, "train", {}, work)
+    match change:
+        case "edited":
+            (work.folder / "result.txt").write_text("edited")
+        case "removed":
+            (work.folder / "result.txt").unlink()
+        case "nested":
+            (work.folder / "sub" / "more.txt").write_text("edited")
+    assert run_stage(work.folder, "train", {}, work)
+    assert (work.folder / "result.txt").read_text() == "done"
+    assert not run_stage(work.folder, "train", {}, work)
+
+
+def test_what_only_accompanies_the_result_may_change(work):
+    run_stage(work.folder, "train", {}, work)
+    for name in ("tensorboard", "teacher-answers", "state"):
+        (work.folder / name).mkdir()
+        (work.folder / name / "file").write_text("x")
+    assert not run_stage(work.folder, "train", {}, work)
+    assert identity_of(work.folder) == identity_of(work.folder)
+
+
+def test_an_interrupted_stage_goes_on_with_what_is_there(work, caplog):
+    def half():
+        (work.folder / "state.txt").write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(work.folder, "train", {"lr": 1}, half)
+    with pytest.raises(RecipeError, match="'train' did not finish"):
+        identity_of(work.folder)
+    seen = []
+
+    def rest():
+        seen.append((work.folder / "state.txt").read_text())
+        work()
+
+    with caplog.at_level(logging.INFO, "attar"):
+        assert run_stage(work.folder, "train", {"lr": 1}, rest)
+    assert seen == ["half"]
+    assert "going on" in caplog.text
+    assert not run_stage(work.folder, "train", {"lr": 1}, work)
+
+
+def test_an_interrupted_stage_with_other_inputs_starts_over(work):
+    def half():
+        (work.folder / "state.txt").write_text("half")
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        run_stage(work.folder, "train", {"lr": 1}, half)
+    run_stage(work.folder, "train", {"lr": 2}, work)
+    assert not (work.folder / "state.txt").exists()
+
+
+def test_work_in_place_that_fails_leaves_the_earlier_result_and_its_stamp(work):
+    run_stage(work.folder, "export", {"flips": 1}, work)
+
+    def fail():
+        (work.folder / "state").mkdir()
+        raise RecipeError("the gate refuses")
+
+    with pytest.raises(RecipeError, match="refuses"):
+        run_stage(work.folder, "export", {"flips": 0}, fail, in_place=True)
+    assert (work.folder / "result.txt").read_text() == "done"
+    assert not run_stage(work.folder, "export", {"flips": 1}, fail, in_place=True)
+    other = Work(work.folder, "other")
+    assert run_stage(work.folder, "export", {"flips": 2}, other, in_place=True)
+    assert (work.folder / "result.txt").read_text() == "other"
+
+
+def test_work_in_place_does_not_mix_with_another_stages_files(work):
+    run_stage(work.folder, "train", {"lr": 1}, work)
+    (work.folder / "weights").touch()
+    run_stage(work.folder, "export", {"flips": 0}, Work(work.folder, "other"), in_place=True)
+    assert not (work.folder / "weights").exists()
+
+
+def test_a_folder_of_somebody_elses_is_not_touched(work):
+    work.folder.mkdir()
+    (work.folder / "thesis.tex").write_text("years of work")
+    with pytest.raises(RecipeError, match=r"not empty \(thesis.tex\) and was not written by attar.*--out"):
+        run_stage(work.folder, "train", {}, work)
+    assert work.times == 0
+    assert (work.folder / "thesis.tex").read_text() == "years of work"
+
+
+def test_an_empty_folder_is_taken(work):
+    work.folder.mkdir()
+    assert run_stage(work.folder, "train", {}, work)
+
+
+@pytest.mark.parametrize("below", [(), ("deeper",)])
+def test_a_file_in_the_folders_place(tmp_path, below):
+    (tmp_path / "stage").write_text("a file")
+    folder = tmp_path.joinpath("stage", *below)
+    with pytest.raises(RecipeError, match="a file stands where the folder should go"):
+        run_stage(folder, "train", {}, lambda: None)
+
+
+def test_stages_side_by_side_do_not_mix(tmp_path):
+    one, other = Work(tmp_path / "one"), Work(tmp_path / "other", "else")
+    run_stage(one.folder, "train", {}, one)
+    run_stage(other.folder, "train", {}, other)
+    assert not run_stage(one.folder, "train", {}, one)
+    assert identity_of(one.folder) != identity_of(other.folder)
+
+
+def test_a_finished_stage_may_be_moved_with_its_stamp(tmp_path):
+    work = Work(tmp_path / "run" / "stage")
+    run_stage(work.folder, "train", {}, work)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    moved = Work(tmp_path / "moved" / "stage")
+    assert not run_stage(moved.folder, "train", {}, moved)
+
+
+def test_identity(tmp_path, work):
+    run_stage(work.folder, "train", {}, work)
+    identity = identity_of(work.folder)
+    copy = tmp_path / "copied"  # without its stamp
+    copy.mkdir()
+    Work(copy)()
+    assert identity_of(copy) == identity
+    (copy / "result.txt").write_text("other")
+    assert identity_of(copy) != identity
+    (tmp_path / "file").write_text("x")
+    assert identity_of(tmp_path / "file") != identity_of(copy)
+    with pytest.raises(RecipeError, match="nowhere does not exist"):
+        identity_of(tmp_path / "nowhere")
+
+
+def test_identity_follows_what_stands_there_now(work):
+    run_stage(work.folder, "prepare", {}, work)
+    identity = identity_of(work.folder)
+    (work.folder / "notes.txt").write_text("not the stage's")
+    assert identity_of(work.folder) == identity
+    (work.folder / "result.txt").write_text("edited by hand")
+    assert identity_of(work.folder) != identity
+    (work.folder / "result.txt").unlink()
+    assert identity_of(work.folder) != identity
+
+
+def test_a_second_process_is_locked_out(work):
+    begun = []
+
+    def slow():
+        begun.append(True)
+        with pytest.raises(RecipeError, match="another attar process is at work there"):
+            run_stage(work.folder, "train", {}, lambda: None)
+        code = (
+            "import sys, pathlib\nfrom attar.errors import RecipeError\n"
+            "from attar.stage_cache import run_stage\n"
+            "try: run_stage(pathlib.Path(sys.argv[1]), 'train', {}, lambda: None)\n"
+            "except RecipeError as error: print(error)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, work.folder], capture_output=True, text=True, check=True
+        )
+        assert "another attar process" in done.stdout
+        work()
+
+    assert run_stage(work.folder, "train", {}, slow)
+    assert begun == [True]
+
+
+def _hold(folder, ready):
+    with locked(folder):
+        ready.set()
+        time.sleep(3600)
+
+
+def test_a_killed_process_leaves_no_lock(work):
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    process = context.Process(target=_hold, args=(work.folder, ready))
+    process.start()
+    assert ready.wait(600)
+    with pytest.raises(RecipeError, match="at work"):
+        run_stage(work.folder, "train", {}, work)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert run_stage(work.folder, "train", {}, work)
+
+
+def test_further_processes_of_a_launch_work_along_and_wait(work, monkeypatch):
+    assert is_first_process()
+    shared, done = [], []
+
+    def follow():
+        done.append(run_stage(work.folder, "train", {}, lambda: shared.append(True), shared=True))
+
+    monkeypatch.setenv("RANK", "1")
+    assert not is_first_process()
+    follower = threading.Thread(target=follow)
+    follower.start()
+    while not shared:
+        time.sleep(0.01)
+    assert done == []  # waits for the first one's stamp
+    monkeypatch.setenv("RANK", "0")
+    assert run_stage(work.folder, "train", {}, work, shared=True)
+    follower.join(600)
+    assert done == [True]
+    monkeypatch.setenv("RANK", "1")
+    follow()
+    assert done == [True, False]
+    assert len(shared) == 1
+    # What is not shared work they leave to the first process.
+    assert not run_stage(work.folder, "train", {}, work)
+    assert work.times == 1
