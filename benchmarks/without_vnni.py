@@ -68,7 +68,11 @@ def main() -> None:
         count = _copy_without_cpuid(site)
         sys.stderr.write(f"without_vnni: {count} cpuid instructions of ONNX Runtime are answered here\n")
     path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")]))
-    switches = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    switches = {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    }
     environment = os.environ | switches | {"PYTHONPATH": path, "LD_PRELOAD": str(preloaded)}
     os.execvpe(args.command[0], args.command, environment)  # noqa: S606 - what was asked for
 

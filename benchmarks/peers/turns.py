@@ -133,8 +133,10 @@ class Worker:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """Environment of a side: our modules on its path, as many threads as it may use, no network."""
-    path = os.pathsep.join((str(_BENCHMARKS), str(_BENCHMARKS.parent / "src")))
+    """Environment of a side: our modules first on its path, as many threads as it may use, no network."""
+    # What was on the path stays there: without_vnni.py has its copy of ONNX Runtime on it.
+    paths = str(_BENCHMARKS), str(_BENCHMARKS.parent / "src"), os.environ.get("PYTHONPATH", "")
+    path = os.pathsep.join(filter(None, paths))
     counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     return os.environ | counts | {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
 
