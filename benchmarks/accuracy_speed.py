@@ -31,12 +31,12 @@ from attar.errors import AttarError
 from attar.evaluation.baselines import WindowedLinear
 from attar.evaluation.pictures import Point, save_png, standalone, tradeoff_svg
 from attar.evaluation.report import Candidate, evaluate
-from attar.io.files import whole_file
+from attar.io.files import atomic_write
 from attar.models.checkpoint import load_checkpoint, predict_logits
 from attar.recipe.load import EvaluateRecipe
 from attar.records.prepared_folder import load_split
 from attar.scoring.predictor import Predictor, softmax
-from attar.system_info import machine
+from attar.system_info import system_info
 from attar.task import Example, Task
 
 _LOG = logging.getLogger("accuracy_speed")
@@ -69,7 +69,7 @@ def main() -> None:
     except AttarError as error:
         sys.exit(f"accuracy_speed: {error}")
     points = _points(report)
-    with whole_file(args.out / f"{args.name}.svg") as draft:
+    with atomic_write(args.out / f"{args.name}.svg") as draft:
         draft.write_text(standalone(tradeoff_svg(points)), "utf-8")
     save_png(args.out / f"{args.name}.png", points)
     lines = _page(args, report, load_before)
@@ -166,7 +166,7 @@ def _page(args: argparse.Namespace, report: dict[str, Any], load_before: float) 
     )
     command = f"python benchmarks/accuracy_speed.py {args.name} {args.data} --out {args.out} {models}"
     head = (
-        f"`{command}` on {machine_line(machine(), 2)}, load {load_before:.1f} before: "
+        f"`{command}` on {machine_line(system_info(), 2)}, load {load_before:.1f} before: "
         f"n = {report['num_test']} test terms of {report['num_reviews']} reviews."
     )
     lines = [

@@ -43,7 +43,7 @@ from peers.document import machine_line, write_block
 from attar.errors import AttarError
 from attar.io.files import read_json, write_json
 from attar.models.precision import computes_in_bf16
-from attar.system_info import machine
+from attar.system_info import system_info
 
 _BENCHMARKS = Path(__file__).resolve().parent
 _TOLERANCE = 1e-4
@@ -168,7 +168,7 @@ def _sides(args: argparse.Namespace) -> list[str]:
 
 def _circumstances(args: argparse.Namespace, begin: float, load: float) -> dict[str, Any]:
     return {
-        "machine": machine() | {"computes_in_bf16": computes_in_bf16(), "load_before": load},
+        "machine": system_info() | {"computes_in_bf16": computes_in_bf16(), "load_before": load},
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "steps": args.steps,
         "threads": args.threads,

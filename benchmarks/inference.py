@@ -42,7 +42,7 @@ from peers.turns import (
 from attar.cores import usable_cores
 from attar.errors import AttarError
 from attar.io.files import read_json, write_json
-from attar.system_info import machine
+from attar.system_info import system_info
 
 _NUM_COMPARED = 200
 
@@ -108,7 +108,7 @@ def _compare(args: argparse.Namespace) -> None:
         measure_latency(measured, plan)
     result = {
         "command": _command(args.peer_python),
-        "machine": machine(),
+        "machine": system_info(),
         "load_before": load_before,
         "load_after": os.getloadavg()[0],
         "cores": cores,

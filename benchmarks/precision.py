@@ -30,13 +30,18 @@ from attar.export.ladder import num_products, rungs
 from attar.export.observers import Calibration
 from attar.export.parity import batched_logits
 from attar.export.quant_params import LayerPrecision
-from attar.export.quantisation import Int8Form, TuningData, choose_form, tune_form
+from attar.export.quantisation import (
+    QuantizedModel,
+    TuningData,
+    post_training_quantize,
+    train_quantization_aware,
+)
 from attar.export.weights import read_weights
 from attar.models.checkpoint import Checkpoint, load_checkpoint, predict_logits
 from attar.recipe.load import DistillRecipe, load_recipe, make_recipe
 from attar.records.prepared_folder import load_split
 from attar.scoring.session import OnnxModel
-from attar.system_info import machine
+from attar.system_info import system_info
 from attar.task import Example
 
 _WHOLE: tuple[LayerPrecision, ...] = ("w16a8", "w8a16", "w16a16", "fp32")
@@ -69,7 +74,7 @@ def main() -> None:
     examples = [*dev, *train][: recipe.export.parity_examples]
     forms = _forms(checkpoint, dev, train, recipe.export.calibration_examples, args)
     lines = _table(checkpoint, examples, len(dev), forms)
-    head = f"`python benchmarks/precision.py {args.checkpoint} ...` on {machine_line(machine(), 1)}; "
+    head = f"`python benchmarks/precision.py {args.checkpoint} ...` on {machine_line(system_info(), 1)}; "
     head += f"{len(examples):,} examples, {len(dev)} of dev."
     print("\n".join([head, "", *lines]))
     if args.results:
@@ -87,7 +92,7 @@ def _forms(
     spread = train[:: max(1, len(train) // num_calibration)][:num_calibration]
     calibration = Calibration(encoder.encode(spread), encoder.pad, encoder.spec)
     weights = read_weights(checkpoint.model)
-    plain = choose_form(weights, calibration)
+    plain = post_training_quantize(weights, calibration)
     found = [_of("int8 (w8a8)", plain)]
     if args.qat_epochs:
         settings = DistillRecipe(
@@ -99,7 +104,7 @@ def _forms(
             head="random",
         )
         with tempfile.TemporaryDirectory() as state:
-            tuned = tune_form(plain, checkpoint, TuningData(train, dev, settings, Path(state)))
+            tuned = train_quantization_aware(plain, checkpoint, TuningData(train, dev, settings, Path(state)))
         found.append(_of(f"int8 after {args.qat_epochs:g} epochs of quantisation-aware training", tuned))
     exact = predict_logits(checkpoint, spread)
     for number, rung in enumerate(rungs(plain, exact, calibration.encodings)):
@@ -112,7 +117,7 @@ def _forms(
     return [*found, _Form("fp32, the word table too", build_graph(weights, encoder.spec), None)]
 
 
-def _of(name: str, form: Int8Form) -> _Form:
+def _of(name: str, form: QuantizedModel) -> _Form:
     return _Form(name, form.graph(), num_products(form))
 
 
@@ -139,7 +144,7 @@ def _table(
     heads += ("computed twice, %", "products", "CPU time", "file")
     lines = [f"| | {' | '.join(heads)} |", "| --- " * (1 + len(heads)) + "|"]
     for form, model, taken in zip(forms, models, seconds, strict=True):
-        first = batched_logits(model.look, encodings)
+        first = batched_logits(model.run_pass, encodings)
         both = batched_logits(model.logits, encodings)
         row: list[Any] = [
             form.name,
@@ -147,7 +152,10 @@ def _table(
             flips(both),
             f"{100 * scores(task, gold, both).macro_f1:.2f}",
         ]
-        row += [f"{np.abs(both - exact).mean():.4f}", f"{100 * len(model.near_ties(first)) / len(first):.1f}"]
+        row += [
+            f"{np.abs(both - exact).mean():.4f}",
+            f"{100 * len(model.low_margin_rows(first)) / len(first):.1f}",
+        ]
         row += ["" if form.products is None else f"{form.products:.2f}", f"{taken / seconds[0]:.2f}"]
         row.append(f"{form.proto.ByteSize() / 1e6:.1f} MB")
         lines.append("| " + " | ".join(row) + " |")

@@ -19,7 +19,7 @@ import numpy as np
 from peers.document import machine_line, write_block
 
 from attar.io.files import read_json
-from attar.system_info import machine
+from attar.system_info import system_info
 
 _MODELS = ("teacher", "student", "student_int8", "finetuned", "tfidf", "majority")
 
@@ -46,7 +46,7 @@ def main() -> None:
         rows.append((seed, _figures(folder)))
     lines = _table(rows)
     head = f"`python benchmarks/seeds.py {args.recipe} --seeds {args.seeds} --out RUNS` on "
-    head += f"{machine_line(machine(), machine()['cores'])}."
+    head += f"{machine_line(system_info(), system_info()['cores'])}."
     print("\n".join([head, "", *lines]))
     if args.results:
         write_block(args.results, "seeds", "The quickstart under six seeds", [head, "", *lines])

@@ -35,7 +35,7 @@ from attar.distillation.linear import linear_teacher
 from attar.evaluation.baselines import Majority, WindowedLinear
 from attar.evaluation.intervals import Resampled, resample
 from attar.evaluation.metrics import macro_f1_of, scores
-from attar.io.files import whole_file
+from attar.io.files import atomic_write
 from attar.models.checkpoint import load_checkpoint, predict_logits
 from attar.pipeline import distill, prepare, pretrain, train
 from attar.recipe.load import Recipe, make_recipe
@@ -192,7 +192,7 @@ def cut_labels(plan: Plan, of: str) -> None:
         else:
             texts.append("".join(text.split(" ")))
     for name, lines in (("labelled.txt", labelled), ("unlabelled.txt", texts)):
-        with whole_file(plan.out / of / name) as draft:
+        with atomic_write(plan.out / of / name) as draft:
             draft.write_text("\n".join(lines) + "\n", "utf-8")
 
 
@@ -207,7 +207,7 @@ def cut_reviews(plan: Plan, of: str) -> None:
     for row in rows:
         if len(text := row["review"].strip()) >= _SHORTEST:
             labels.setdefault(text, row["label"])
-    with whole_file(plan.out / of / "rows.jsonl") as draft, draft.open("w", encoding="utf-8") as stream:
+    with atomic_write(plan.out / of / "rows.jsonl") as draft, draft.open("w", encoding="utf-8") as stream:
         for text in list(labels)[: chosen["reviews"]]:
             row = {"text": text[: chosen["chars"]], "label": labels[text]}
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -218,7 +218,7 @@ def keep_apart(plan: Plan, of: str) -> None:
     other = plan.tree["sets"][of]["apart_from"]
     task = plan.recipe(Model(other, "teacher")).resolved_task()
     held = [example for split in ("dev", "test") for example in load_split(plan.data(other), split)]
-    with whole_file(plan.out / of / "held_out.jsonl") as draft, draft.open("w", encoding="utf-8") as stream:
+    with atomic_write(plan.out / of / "held_out.jsonl") as draft, draft.open("w", encoding="utf-8") as stream:
         for example in held:
             row = {"text": example.text, "term": example.term, "start": example.start, "end": example.end}
             row["label"] = task.labels[task.index_of(example)]
@@ -273,7 +273,7 @@ def answers_path(plan: Plan, model: Model, split: str) -> Path:
 def kept(path: Path, ask: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
     """The answers in a file, asked for where there is none."""
     if not path.is_file():
-        with whole_file(path) as draft, draft.open("wb") as stream:
+        with atomic_write(path) as draft, draft.open("wb") as stream:
             np.save(stream, ask())
     found: NDArray[np.float32] = np.load(path)
     return found

@@ -213,7 +213,7 @@ def test_torch_keeps_to_them():
     code = (
         "import os, sys, attar.cores\nos.sched_getaffinity = lambda _pid: set(range(16))\n"
         "attar.cores.limit_library_threads()\nimport torch\n"
-        "from attar.training.accelerator import place_training\n"
+        "from attar.training.accelerator import make_accelerator\n"
         "before = torch.get_num_threads()\nos.environ['ATTAR_WORKERS'] = '2'\n"
         "torch.set_num_threads(16)\nplace_training('fp32')\n"
         "sys.stdout.write(f'{before} {torch.get_num_threads()}')"

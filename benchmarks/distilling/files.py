@@ -14,7 +14,7 @@ from peers.traffic import LONGEST, TASK, make_traffic, token_counts
 
 from attar.classic.checkpoint import build_classic, save_classic
 from attar.classic.files import ClassicFiles
-from attar.io.files import whole_file, write_json
+from attar.io.files import atomic_write, write_json
 from attar.task import Example
 
 __all__ = ["BATCH", "NUM_DEV", "STUDENT_CONFIG", "make_files", "read_split", "readme_command", "write_split"]
@@ -101,5 +101,5 @@ def read_split(folder: Path, split: str) -> list[Example]:
 def write_split(path: Path, examples: list[Example]) -> None:
     """What ``read_split`` reads."""
     rows = [[e.text, e.start, e.end, e.label] for e in examples]
-    with whole_file(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_text(json.dumps(rows, ensure_ascii=False), "utf-8")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attar.io.files import whole_file
+from attar.io.files import atomic_write
 
 __all__ = ["machine_line", "write_block"]
 
@@ -37,5 +37,5 @@ def write_block(page: Path, name: str, heading: str, lines: Sequence[str]) -> No
         text = f"{text.rstrip()}\n\n## {heading}\n\n{begin}\n{end}\n"
     before, _, rest = text.partition(begin)
     _, _, after = rest.partition(end)
-    with whole_file(page) as draft:
+    with atomic_write(page) as draft:
         draft.write_text("\n".join([before + begin, *lines, end + after]), "utf-8")

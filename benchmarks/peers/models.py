@@ -24,7 +24,7 @@ from attar.export.graph import build_graph
 from attar.export.metadata import with_metadata
 from attar.export.observers import Calibration
 from attar.export.parity import batched_logits
-from attar.export.quantisation import choose_form
+from attar.export.quantisation import post_training_quantize
 from attar.export.weights import read_weights
 from attar.io.files import write_json
 from attar.models.checkpoint import Checkpoint, save_checkpoint
@@ -153,9 +153,9 @@ def _export(
     """
     encoder = checkpoint.encoder
     calibration = Calibration(encoder.encode(calibrating), encoder.pad, encoder.spec)
-    form = choose_form(read_weights(checkpoint.model), calibration)
+    form = post_training_quantize(read_weights(checkpoint.model), calibration)
     model = OnnxModel(form.graph().SerializeToString(), pad=encoder.pad, spec=encoder.spec)
-    quick = batched_logits(model.look, encoder.encode(traffic[:_LOOKED_AT]))
+    quick = batched_logits(model.run_pass, encoder.encode(traffic[:_LOOKED_AT]))
     gaps = np.diff(np.sort(quick, 1)[:, -2:])
     form = replace(form, tie_margin=float(np.quantile(gaps, _SECOND_LOOKS)))
     artifact = Artifact(folder, checkpoint.task, encoder.spec.to_json(), "int8", notes=_NOTES)

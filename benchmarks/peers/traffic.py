@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from attar.io.files import whole_file
+from attar.io.files import atomic_write
 from attar.task import Example, Task, task_by_name
 from attar.text.encoding import InputSpec, TextEncoder
 
@@ -84,7 +84,7 @@ def token_counts(tokenizer: Tokenizer, examples: Sequence[Example]) -> list[int]
 
 def write_examples(path: Path, examples: Sequence[Example]) -> None:
     """Write pairs as JSON rows of text, start, end."""
-    with whole_file(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_text(
             json.dumps([[e.text, e.start, e.end] for e in examples], ensure_ascii=False), "utf-8"
         )

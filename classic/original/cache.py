@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from attar.io.files import content_hash, file_hash, whole_file
+from attar.io.files import atomic_write, content_hash, file_hash
 from attar.models.checkpoint import Checkpoint
 from attar.stage_cache import is_first_process
 from attar.task import Example
@@ -97,7 +97,7 @@ def _write(path: Path, key: str, encodings: Sequence[Encoding]) -> None:
     if not is_first_process():
         return
     try:
-        with whole_file(path) as draft, draft.open("wb") as stream:
+        with atomic_write(path) as draft, draft.open("wb") as stream:
             np.savez(
                 stream,
                 key=np.array(key),

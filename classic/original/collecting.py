@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from attar.errors import DataError
-from attar.io.files import file_hash, read_json, whole_file, write_json
+from attar.io.files import atomic_write, file_hash, read_json, write_json
 from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.prepare import prepare
 from attar.records.prepared_folder import load_manifest, load_split
@@ -103,7 +103,7 @@ def _write_short_rows(out: Path, chars: int) -> None:
                 [text[max(0, start - chars) : end + chars], keyword, label]
                 for text, keyword, start, end, label, *_ in read_json(path)
             ]
-            with whole_file(path) as draft:
+            with atomic_write(path) as draft:
                 lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
                 draft.write_text(f"[\n{lines}\n]\n", "utf-8")
     # It described files of seven columns, which attar's own verbs read.

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from attar.classic.files import classic_task
 from attar.errors import DataError
-from attar.io.files import whole_file
+from attar.io.files import atomic_write
 from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
 from attar.records.audit.repair import find_all
@@ -203,7 +203,7 @@ def overlap(train: Iterable[Example], dev: Iterable[Example]) -> int:
 
 def write_rejected(path: Path, found: Sequence[Examples]) -> None:
     """Write every row that is not used, and why, one JSON object a line."""
-    with whole_file(path) as draft, draft.open("w", encoding="utf-8", errors="backslashreplace") as stream:
+    with atomic_write(path) as draft, draft.open("w", encoding="utf-8", errors="backslashreplace") as stream:
         for one in (rejection for examples in found for rejection in examples.rejected):
             line = {"reason": one.reason, "message": one.message, "where": one.where, "row": one.row}
             stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
@@ -215,5 +215,5 @@ def write_short_or_whole(path: Path, examples: Sequence[Example]) -> None:
         write_rows(path, examples)
         return
     rows = [[example.text, example.second or example.term, example.label] for example in examples]
-    with whole_file(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_text(json.dumps(rows, ensure_ascii=False), "utf-8")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attar.errors import CheckpointError
-from attar.io.files import whole_file
+from attar.io.files import atomic_write
 from original.tool import say
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def write_encoder_folder(source: Path, out: Path) -> None:
     architecture = architecture_of(weights, path)
     files = ClassicFiles(source / "config.json", source / "vocab.txt", architecture=architecture)
     out.mkdir(parents=True, exist_ok=True)
-    with whole_file(out / "pytorch_model.bin") as draft:
+    with atomic_write(out / "pytorch_model.bin") as draft:
         write_weights(weights, draft)
         if path.suffix == ".safetensors":
             write_weights(read_weights(draft), draft)  # under today's names
@@ -96,7 +96,7 @@ def write_encoder_folder(source: Path, out: Path) -> None:
             raise CheckpointError(str(error).replace(str(draft), str(path))) from error
     for name in _TEXTS:
         if (source / name).resolve() != (out / name).resolve():
-            with whole_file(out / name) as draft:
+            with atomic_write(out / name) as draft:
                 shutil.copyfile(source / name, draft)
 
 

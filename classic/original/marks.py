@@ -19,7 +19,7 @@ from typing import Any, Literal
 from attar.classic.files import card_path, marks_from, read_card, read_vocab, write_card
 from attar.errors import DataError, RecipeError
 from attar.recipe.load import SourceRecipe
-from attar.records.readers.formats import form_of
+from attar.records.readers.formats import detect_format
 from attar.records.rows import numbered_rows
 from original.log import MAIN
 from original.tasks import TASKS, ClassicTask
@@ -87,7 +87,7 @@ def shape_of(source: SourceRecipe) -> Shape | None:
 def marked_by_shape(source: SourceRecipe) -> bool:
     """Whether the rows of a file of labels are marked; every form but the two old ones has offsets."""
     path = Path(source.path)
-    form = source.form or (form_of(path) if path.is_file() else None)
+    form = source.form or (detect_format(path) if path.is_file() else None)
     if form not in ("rows", "target"):
         return True
     return shape_of(source.model_copy(update={"form": form})) not in ("three columns", "three-line")

@@ -22,7 +22,7 @@ Split = Literal["train", "dev", "test"]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Places of the columns of a TSV, from 0; negative ones count from the end.
+    """ColumnNames of the columns of a TSV, from 0; negative ones count from the end.
 
     Attributes:
         text: The sentence.

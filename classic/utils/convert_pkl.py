@@ -20,7 +20,7 @@ from original.installed import TRAINING, require
 require(*TRAINING)
 
 from attar.errors import CheckpointError
-from attar.io.files import whole_file
+from attar.io.files import atomic_write
 from attar.task import BUILT_IN_TASKS, task_by_name
 from original import values
 from original.tool import run_tool, say
@@ -67,7 +67,7 @@ def _write_safetensors(path: Path, out: Path) -> None:
 
     # Tied weights share their memory, which this format does not know.
     weights = {name: value.clone().contiguous() for name, value in read_weights(path).items()}
-    with whole_file(out) as draft:
+    with atomic_write(out) as draft:
         save_file(weights, draft, metadata={"format": "pt"})
     _copy_card(path, out)
 

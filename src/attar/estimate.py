@@ -20,7 +20,7 @@ from attar.models.students import shape_of
 from attar.progress import spoken_time
 from attar.recipe.load import FitRecipe, Recipe
 from attar.task import Example
-from attar.training.fast_cpu import quick_on_cpu
+from attar.training.fast_cpu import fast_cpu_kernels
 
 __all__ = ["estimate_seconds", "mean_tokens", "said"]
 
@@ -163,7 +163,7 @@ def layer_seconds(shape: Shape, settings: FitRecipe, tokens: float) -> LayerSeco
         with quick_inference(device):
             model(input_ids=ids, attention_mask=mask)
 
-    with quick_on_cpu(model):
+    with fast_cpu_kernels(model):
         return LayerSeconds(*(_seconds(work, device) / ids.numel() for work in (learn, read)))
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from attar.cores import usable_cores
 
-__all__ = ["machine"]
+__all__ = ["system_info"]
 
 # What int8 arithmetic runs on, where a processor has it.
 _FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "asimddp", "i8mm")
 
 
-def machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
+def system_info(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
     """Describe this machine.
 
     Args:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attar.bench.chart import bench_svg
-from attar.bench.cold_start import fresh_processes
-from attar.bench.synthetic import synthetic_mix
+from attar.bench.cold_start import cold_starts
+from attar.bench.synthetic import synthetic_examples
 from attar.errors import DataError
-from attar.system_info import machine
+from attar.system_info import system_info
 from attar.task import Example
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -23,7 +23,7 @@ EXAMPLES = [Example("口红很好", 0, 2), Example("口红", 0, 0, second="很�
 @pytest.mark.parametrize("style", ["marked_pair", "pair", "single", "sentence_pair"])
 def test_the_mix_is_12_to_70_tokens_and_38_on_average(style):
     beside = {"marked_pair": 5, "pair": 3, "single": 2, "sentence_pair": 3}[style]
-    made = synthetic_mix(4000, style)
+    made = synthetic_examples(4000, style)
     # A term is read twice.
     lengths = [len(e.text) + len(e.second) + beside + (e.end - e.start) for e in made]
     assert min(lengths) == 12
@@ -32,14 +32,14 @@ def test_the_mix_is_12_to_70_tokens_and_38_on_average(style):
     assert all(0 <= e.start <= e.end <= len(e.text) for e in made)
     assert {len(e.term) for e in made} == ({2} if style in ("marked_pair", "pair") else {0})
     assert bool(made[0].second) == (style == "sentence_pair")
-    assert made == synthetic_mix(4000, style)
-    assert made != synthetic_mix(4000, style, seed=1)
+    assert made == synthetic_examples(4000, style)
+    assert made != synthetic_examples(4000, style, seed=1)
 
 
 def test_the_mix_of_an_encoder_is_as_long_as_it_says(make_tokenizer):
     from attar.text.encoding import InputSpec, TextEncoder
 
-    made = synthetic_mix(300, "marked_pair")
+    made = synthetic_examples(300, "marked_pair")
     chars = sorted({char for e in made for char in e.text})
     tokenizer = make_tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "_", *chars])
     encodings = TextEncoder(tokenizer, InputSpec("marked_pair", 70)).encode(made)
@@ -47,16 +47,18 @@ def test_the_mix_of_an_encoder_is_as_long_as_it_says(make_tokenizer):
 
 
 def test_the_machine_in_words(tmp_path):
-    here = machine()
+    here = system_info()
     assert here["cores"] >= 1
     assert here["cpu"]
     assert here["python"] == ".".join(map(str, sys.version_info[:3]))
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("model name\t: Fast One\nflags\t\t: fpu avx2 avx512_vnni\n\nmodel name\t: Second\n")
-    assert machine(cpuinfo) | {"cpu": "Fast One", "flags": ["avx2", "avx512_vnni"]} == machine(cpuinfo)
+    assert system_info(cpuinfo) | {"cpu": "Fast One", "flags": ["avx2", "avx512_vnni"]} == system_info(
+        cpuinfo
+    )
     cpuinfo.write_text("Features\t: fp asimddp i8mm\n")
-    assert machine(cpuinfo)["flags"] == ["asimddp", "i8mm"]
-    unknown = machine(tmp_path / "nowhere")
+    assert system_info(cpuinfo)["flags"] == ["asimddp", "i8mm"]
+    unknown = system_info(tmp_path / "nowhere")
     assert unknown["cpu"]
     assert unknown["flags"] == []
 
@@ -67,14 +69,14 @@ def test_a_fresh_process_starts_answers_and_says_what_it_holds():
         "def score(examples):\n    assert examples[0].term == '口红', examples\n"
         "    assert len(examples) in (1, 3)\n    assert len(examples) == 1 or examples[1].second == '很好'\n"
     )
-    found = fresh_processes(program, EXAMPLES, 2)
+    found = cold_starts(program, EXAMPLES, 2)
     assert 0.2 < found.start_up_seconds_low <= found.start_up_seconds <= found.start_up_seconds_high
     assert 64_000_000 < found.resident_bytes < 200_000_000
 
 
 def test_memory_is_that_of_the_process_alone():
     mine = np.ones(40_000_000)  # 320 MB here, none of it there
-    found = fresh_processes("score = len\n", EXAMPLES, 1)
+    found = cold_starts("score = len\n", EXAMPLES, 1)
     assert found.resident_bytes < mine.nbytes / 2
 
 
@@ -88,7 +90,7 @@ def test_memory_is_that_of_the_process_alone():
 )
 def test_a_fresh_process_that_fails_says_why(program, said):
     with pytest.raises(DataError, match=said):
-        fresh_processes(program, EXAMPLES * 20_000, 1)
+        cold_starts(program, EXAMPLES * 20_000, 1)
 
 
 def figures(**models):

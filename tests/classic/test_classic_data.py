@@ -235,7 +235,7 @@ def test_padding_that_counts_does_not_depend_on_the_batch(make_checkpoint, make_
     from attar.distillation.match_losses import MatchLosses
     from attar.distillation.matches import Match, wanted
     from attar.distillation.objective import Distillation
-    from attar.distillation.teacher_outputs import Answers, LiveTeacher
+    from attar.distillation.teacher_outputs import Answers, OnlineTeacher
     from attar.models.checkpoint import batch_to
     from attar.recipe.load import DistillRecipe
 
@@ -243,7 +243,7 @@ def test_padding_that_counts_does_not_depend_on_the_batch(make_checkpoint, make_
     student, teacher = make_checkpoint(seed=1, reads="cls"), make_checkpoint(seed=2, reads="cls")
     examples = sorted(make_examples(6), key=lambda e: len(e.text))
     matches = (Match("hidden", "hidden_mse", 2, 2), Match("hidden", "mmd", 1, 1))
-    live = LiveTeacher(teacher, examples, wanted(matches).teacher)
+    live = OnlineTeacher(teacher, examples, wanted(matches).teacher)
     live.pad_to = pad_to
     recipe = DistillRecipe(soft_weight=0, hard_weight=0, matches=("auto",), mask_padding=False)
     losses = MatchLosses(matches, 32, 32, max_tokens=24)

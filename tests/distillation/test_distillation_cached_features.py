@@ -8,7 +8,7 @@ import torch
 
 from attar.distillation import cached_features as room
 from attar.distillation.cached_features import cached_features
-from attar.distillation.teacher_outputs import LiveTeacher
+from attar.distillation.teacher_outputs import OnlineTeacher
 from attar.distillation.teachers import load_teacher
 from attar.errors import RecipeError
 from attar.models.checkpoint import save_checkpoint
@@ -36,7 +36,7 @@ def teacher(request, tmp_path, make_checkpoint):
     return load_teacher(tmp_path / "teacher", TASK)
 
 
-class Counting(LiveTeacher):
+class Counting(OnlineTeacher):
     """Counts what it is asked, and may be interrupted."""
 
     def __init__(self, *arguments, stops_after=10**9):

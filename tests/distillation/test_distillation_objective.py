@@ -13,7 +13,7 @@ from attar.distillation.losses.logits import logit_mse, soft_cross_entropy, soft
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.matches import Match, wanted
 from attar.distillation.objective import Distillation
-from attar.distillation.teacher_outputs import Answer, Answers, KeptLogits, LiveTeacher
+from attar.distillation.teacher_outputs import Answer, Answers, CachedLogits, OnlineTeacher
 from attar.errors import RecipeError
 from attar.models.checkpoint import batch_to
 from attar.recipe.load import DistillRecipe
@@ -35,7 +35,7 @@ def test_losses_are_weighted_and_looked_up(make_examples, soft, hard):
     examples = make_examples(9)
     teacher = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
     recipe = DistillRecipe(temperature=3, soft_weight=soft, hard_weight=hard, class_weights="balanced")
-    objective = Distillation(TASK, examples, KeptLogits(teacher), recipe)
+    objective = Distillation(TASK, examples, CachedLogits(teacher), recipe)
     rows, logits = torch.tensor([8, 0, 4, 4]), torch.randn(4, 3)
     losses = objective(Echo(), {"logits": logits}, rows)
     labels = torch.tensor([TASK.index_of(examples[i]) for i in rows])
@@ -55,8 +55,8 @@ def test_examples_without_a_label_have_soft_labels_only(make_examples):
     teacher = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
     recipe = DistillRecipe(soft_weight=1.0, hard_weight=1.0, class_weights="balanced")
     rows, logits = torch.tensor([2, 7, 9, 5]), torch.randn(4, 3)
-    losses = Distillation(TASK, examples, KeptLogits(teacher), recipe)(Echo(), {"logits": logits}, rows)
-    alone = Distillation(TASK, labelled, KeptLogits(teacher[:6]), recipe)(
+    losses = Distillation(TASK, examples, CachedLogits(teacher), recipe)(Echo(), {"logits": logits}, rows)
+    alone = Distillation(TASK, labelled, CachedLogits(teacher[:6]), recipe)(
         Echo(), {"logits": logits[[0, 3]]}, rows[[0, 3]]
     )
     assert losses["hard"][[1, 2]].tolist() == [0, 0]
@@ -68,7 +68,7 @@ def test_an_example_without_a_label_is_sampled_as_the_teachers_answer(make_examp
     labelled = make_examples(6)
     examples = [*labelled, *(Example(e.text, e.start, e.end) for e in make_examples(40, seed=3))]
     teacher = np.random.default_rng(0).normal(size=(46, 3)).astype(np.float32)
-    objective = Distillation(TASK, examples, KeptLogits(teacher), DistillRecipe(soft_weight=1.0))
+    objective = Distillation(TASK, examples, CachedLogits(teacher), DistillRecipe(soft_weight=1.0))
     expected = [*(TASK.index_of(e) for e in labelled), *teacher[6:].argmax(1).tolist()]
     assert objective.row_labels() == expected
     silent = Distillation(TASK, examples, lambda _: Answer(None), DistillRecipe(sampling="balanced"))
@@ -78,7 +78,7 @@ def test_an_example_without_a_label_is_sampled_as_the_teachers_answer(make_examp
 
 def soft_of(make_examples, logits, teacher, **settings):
     recipe = DistillRecipe(temperature=3, soft_weight=1.0, hard_weight=0.0, **settings)
-    objective = Distillation(TASK, make_examples(4), KeptLogits(teacher.numpy()), recipe)
+    objective = Distillation(TASK, make_examples(4), CachedLogits(teacher.numpy()), recipe)
     return objective(Echo(), {"logits": logits}, torch.arange(4))["soft"]
 
 
@@ -103,7 +103,7 @@ def test_weights_fall_and_grow_with_the_progress(make_examples):
         soft_weight=2.0, hard_weight=1.0, soft_schedule="linear_decay", hard_schedule="linear_growth"
     )
     teacher = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
-    objective = Distillation(TASK, make_examples(4), KeptLogits(teacher), recipe)
+    objective = Distillation(TASK, make_examples(4), CachedLogits(teacher), recipe)
     logits = {"logits": torch.randn(4, 3)}
     found = []
     for progress in (0.0, 0.25, 1.0):
@@ -121,7 +121,7 @@ def test_the_weight_of_an_example_multiplies_its_hard_loss(make_examples):
     recipe = DistillRecipe(hard_weight=1.0, class_weights="none")
     rows, factors = torch.arange(8), torch.tensor([1.0, 0.5] * 4)
     whole, half = (
-        Distillation(TASK, these, KeptLogits(teacher), recipe)(Echo(), logits, rows)
+        Distillation(TASK, these, CachedLogits(teacher), recipe)(Echo(), logits, rows)
         for these in (examples, halves)
     )
     torch.testing.assert_close(half["hard"], factors * whole["hard"])
@@ -151,11 +151,11 @@ def test_a_class_may_weigh_less_than_one_example(make_examples):
 def test_speakers_are_averaged_and_features_come_from_the_one_that_has_them():
     rows = torch.tensor([1, 0])
     first, second = (np.arange(6, dtype=np.float32).reshape(2, 3) * factor for factor in (1, 10))
-    answer = Answers([(0.25, KeptLogits(first)), (0.75, KeptLogits(second))])(rows)
+    answer = Answers([(0.25, CachedLogits(first)), (0.75, CachedLogits(second))])(rows)
     assert answer.logits.tolist() == (0.25 * first + 0.75 * second)[[1, 0]].tolist()
     assert answer.features is None
     shown = Answer(torch.full((2, 3), 9.0), features="seen")
-    answer = Answers([(0.0, lambda _: shown), (1.0, KeptLogits(first))])(rows)
+    answer = Answers([(0.0, lambda _: shown), (1.0, CachedLogits(first))])(rows)
     assert (answer.logits.tolist(), answer.features) == (first[[1, 0]].tolist(), "seen")
     assert Answers([(0.0, lambda _: shown)])(rows).logits is None
 
@@ -169,7 +169,7 @@ def pair(make_checkpoint, make_examples):
         make_examples(10),
     )
     matches = (Match("hidden", "hidden_mse", 2, 1, projection=(32, 32)), Match("value", "relation", 2, 2))
-    live = LiveTeacher(teacher, examples, wanted(matches).teacher)
+    live = OnlineTeacher(teacher, examples, wanted(matches).teacher)
     torch.manual_seed(0)
     return student, examples, live, MatchLosses(matches, 32, 32, weigh_by="examples")
 
@@ -185,7 +185,7 @@ def run(pair, objective, rows, hide=()):
 
 def objective_of(pair, **settings):
     _, examples, live, losses = pair
-    speakers = [(0.0, live), (1.0, KeptLogits(np.zeros((10, 3), np.float32)))]
+    speakers = [(0.0, live), (1.0, CachedLogits(np.zeros((10, 3), np.float32)))]
     return Distillation(TASK, examples, Answers(speakers), DistillRecipe(**settings), losses)
 
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from attar.artifact import load_artifact
 from attar.export.observers import Calibration
-from attar.export.quantisation import choose_form
+from attar.export.quantisation import post_training_quantize
 from attar.export.stage import export_checkpoint
 from attar.export.weights import read_weights
 from attar.models.checkpoint import Checkpoint
@@ -102,7 +102,7 @@ def int8_form(checkpoint, examples):
     def make(kind, reads="mark"):
         made = checkpoint(kind, reads)
         calibration = Calibration(made.encoder.encode(examples), 0, made.encoder.spec)
-        return choose_form(read_weights(made.model), calibration)
+        return post_training_quantize(read_weights(made.model), calibration)
 
     return make
 

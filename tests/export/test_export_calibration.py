@@ -14,9 +14,9 @@ from attar.export.equalisation import equalise
 from attar.export.equalisation_scales import choose_shifts
 from attar.export.gptq import InputProducts, round_weights, rounded_table
 from attar.export.graph import build_graph, linear_inputs
-from attar.export.observers import Calibration, Taps
-from attar.export.quant_params import ActivationRange, LayerGrid, weight_steps
-from attar.export.quantisation import choose_form
+from attar.export.observers import Calibration, Observers
+from attar.export.quant_params import ActivationRange, QuantParams, weight_steps
+from attar.export.quantisation import post_training_quantize
 from attar.export.weights import read_weights
 from attar.scoring.session import OnnxModel
 
@@ -27,7 +27,7 @@ def _calibration(made, examples):
 
 def _taps(made, examples):
     calibration = _calibration(made, examples)
-    return Taps(build_graph(read_weights(made.model), calibration.spec), calibration)
+    return Observers(build_graph(read_weights(made.model), calibration.spec), calibration)
 
 
 def _observed(taps):
@@ -42,7 +42,7 @@ def _ranges(taps):
 def _grids(taps):
     ones = {name: np.ones(len(matrix), np.int64) for name, matrix in taps.weights.items()}
     ranges = _ranges(taps)
-    return {n: LayerGrid(ranges[n], weight_steps(m), ones[n]) for n, m in taps.weights.items()}
+    return {n: QuantParams(ranges[n], weight_steps(m), ones[n]) for n, m in taps.weights.items()}
 
 
 def _make_loud(model):
@@ -143,7 +143,7 @@ def test_an_equalised_classifier_gives_the_same_answers(checkpoint, examples, ki
     weights, calibration = read_weights(made.model), _calibration(made, examples)
     spec = calibration.spec
     plain = build_graph(weights, spec)
-    taps = Taps(plain, calibration)
+    taps = Observers(plain, calibration)
     shifts = choose_shifts(taps, channel_statistics(taps), weights)
     assert any((shift.hidden.width != 1).any() for shift in shifts)
     equal = equalise(weights, shifts)
@@ -162,7 +162,7 @@ def test_loud_channels_and_neurons_are_equalised(checkpoint, examples):
     _make_loud(made.model)
     taps = _taps(made, examples)
     before = layer_errors(taps, _grids(taps))
-    form = choose_form(read_weights(made.model), _calibration(made, examples))
+    form = post_training_quantize(read_weights(made.model), _calibration(made, examples))
     after = form.errors()
     for name in ("layer.0.inner", "layer.0.outer", "layer.1.inner", "layer.1.outer"):
         assert after[name] < 0.7 * before[name]
@@ -175,7 +175,7 @@ def test_rounding_by_columns_is_nearer_for_the_inputs_it_knows():
     rng = np.random.default_rng(0)
     inputs = (rng.normal(size=(400, 24)) @ rng.normal(size=(24, 24))).astype(np.float32)
     weights = rng.normal(size=(24, 10)).astype(np.float32)
-    grid = LayerGrid(ActivationRange(-1, 1), 8 * weight_steps(weights), np.ones(24, np.int64))
+    grid = QuantParams(ActivationRange(-1, 1), 8 * weight_steps(weights), np.ones(24, np.int64))
     table = rounded_table(weights, InputProducts(inputs.T @ inputs), grid)
 
     def error(codes):

@@ -10,7 +10,7 @@ import torch
 from attar.errors import ArtifactError
 from attar.export.graph import build_graph, linear_inputs, linear_weights
 from attar.export.observers import Calibration
-from attar.export.quantisation import choose_form
+from attar.export.quantisation import post_training_quantize
 from attar.export.weights import linear_modules, read_weights
 from attar.models.checkpoint import batch_to
 from attar.scoring.session import OnnxModel
@@ -66,7 +66,7 @@ def test_a_dead_ffn_has_a_scale(checkpoint, examples):
         for layer in made.model.base_model.encoder.layer:
             layer.intermediate.dense.bias.fill_(-1e6)
     encodings = made.encoder.encode(examples[:30])
-    form = choose_form(read_weights(made.model), Calibration(encodings, 0, made.encoder.spec))
+    form = post_training_quantize(read_weights(made.model), Calibration(encodings, 0, made.encoder.spec))
     assert np.isfinite(_open(form.graph(), made.encoder.spec).logits(encodings)).all()
 
 

@@ -28,7 +28,7 @@ def _error(form, made, examples, *, fine=False):
         build_graph(form.weights, made.encoder.spec).SerializeToString(), pad=0, spec=made.encoder.spec
     )
     encodings = made.encoder.encode(examples)
-    return float(np.linalg.norm(model.look(encodings, fine=fine) - exact.look(encodings)))
+    return float(np.linalg.norm(model.run_pass(encodings, fine=fine) - exact.run_pass(encodings)))
 
 
 def test_layers_have_the_names_of_their_modules(made, form):

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attar.export.quant_params import ActivationRange, LayerGrid, symmetric_int8, weight_steps
+from attar.export.quant_params import ActivationRange, QuantParams, symmetric_int8, weight_steps
 
 
 def test_ranges_put_zero_on_the_grid():
@@ -39,7 +39,7 @@ def test_copies_reach_further_and_share_their_codes(seed, loudest):
     weights = rng.normal(size=(6, 4)).astype(np.float32)
     weights[1] *= loudest
     copies = np.array([1, loudest, 1, 3, 1, 1])
-    grid = LayerGrid(ActivationRange(-1, 1), weight_steps(weights, copies), copies)
+    grid = QuantParams(ActivationRange(-1, 1), weight_steps(weights, copies), copies)
     nearest = grid.nearest(weights)
     assert (np.abs(nearest * grid.steps - weights) <= grid.steps / 2 * 1.001 + 1e-7).all()
     codes = grid.codes(weights)

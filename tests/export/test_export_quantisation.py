@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from attar.export.graph import build_graph
-from attar.export.observers import Taps
+from attar.export.observers import Observers
 from attar.export.qat import RoundedLinear, rounded_forward
-from attar.export.quant_params import ActivationRange, LayerGrid, weight_steps
-from attar.export.quantisation import TuningData, _rounded_layers, tune_form
+from attar.export.quant_params import ActivationRange, QuantParams, weight_steps
+from attar.export.quantisation import TuningData, _rounded_layers, train_quantization_aware
 from attar.export.weights import linear_modules, read_weights
 from attar.models.checkpoint import predict_logits
 from attar.recipe.load import DistillRecipe
@@ -84,12 +84,12 @@ def test_gradients_pass_straight_through_within_the_range():
 
 def _coarse(form):
     """The same form on grids of about four bits, so that there is something to learn."""
-    taps = Taps(build_graph(form.weights, form.calibration.spec), form.calibration)
+    taps = Observers(build_graph(form.weights, form.calibration.spec), form.calibration)
     grids = {}
     for name, grid in form.grids.items():
         low, high = grid.range
         wide = ActivationRange(16 * low, 16 * high) if name.endswith("outer") else grid.range
-        coarse = LayerGrid(wide, 12 * grid.steps, grid.copies)
+        coarse = QuantParams(wide, 12 * grid.steps, grid.copies)
         grids[name] = replace(coarse, table=coarse.codes(taps.weights[name]))
     return replace(form, grids=grids)
 
@@ -103,7 +103,7 @@ def test_tuning_brings_int8_nearer_and_leaves_the_checkpoint_alone(checkpoint, i
         epochs=12, learning_rate=1e-3, weight_decay=0, keep="last", precision="fp32", head="random"
     )
     data = TuningData(examples, examples[:40], settings, tmp_path)
-    tuned = tune_form(form, made, data)
+    tuned = train_quantization_aware(form, made, data)
     plain, learnt = (np.linalg.norm(_logits(one.graph(), made, examples) - exact) for one in (form, tuned))
     assert learnt < 0.7 * plain
     assert tuned.shifts is form.shifts
@@ -132,7 +132,7 @@ def test_a_t4_tiny_with_5000_tokens_is_at_most_7_5_megabytes():
             if part == "outer":
                 copies[0] += 12
             steps = weight_steps(linear.weight, copies)
-            grids[f"layer.{index}.{part}"] = LayerGrid(ActivationRange(-1, 1), steps, copies)
+            grids[f"layer.{index}.{part}"] = QuantParams(ActivationRange(-1, 1), steps, copies)
     proto = build_graph(weights, spec, grids)
     assert 6e6 < len(proto.SerializeToString()) <= 7.5e6
     assert [(entry.domain, entry.version) for entry in proto.opset_import] == [("", 21), ("com.microsoft", 1)]

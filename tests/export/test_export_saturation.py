@@ -22,7 +22,7 @@ from attar.errors import ArtifactError
 from attar.export import convert as convert_module
 from attar.export.convert import convert
 from attar.export.gptq import InputProducts, rounded_table
-from attar.export.quant_params import ActivationRange, LayerGrid, weight_steps
+from attar.export.quant_params import ActivationRange, QuantParams, weight_steps
 from attar.export.saturation import PAIR_LIMIT, can_saturate, pair_steps
 from attar.recipe.load import ExportRecipe
 from attar.scoring import self_check
@@ -50,7 +50,7 @@ def test_rounded_weights_give_the_exact_products_on_every_kernel(seed, width, mo
     weights = (rng.standard_t(2, size=(width, 5)) * rng.lognormal(0, 2, (width, 1))).astype(np.float32)
     copies = 1 + rng.integers(0, more + 1, width)
     inputs = rng.normal(size=(20, width))
-    grid = LayerGrid(ActivationRange(-1, 1), weight_steps(weights, copies), copies)
+    grid = QuantParams(ActivationRange(-1, 1), weight_steps(weights, copies), copies)
     nearest = grid.codes(weights)
     learnt = rounded_table(weights, InputProducts(inputs.T @ inputs), grid)
     assert (np.abs(nearest * grid.steps - weights) <= 1.6 * copies[:, None] * grid.steps).all()
@@ -261,7 +261,7 @@ new, old = (load_artifact(pathlib.Path(one)) for one in sys.argv[1:])
 stored = read_checks(new)
 spec = InputSpec(**new.input)
 print(compare(OnnxModel(new.model_path, pad=0, spec=spec).look, stored).passed)
-print(OnnxModel(old.model_path, pad=0, spec=spec).look(stored.encodings[:16]).tolist())
+print(OnnxModel(old.model_path, pad=0, spec=spec).run_pass(stored.encodings[:16]).tolist())
 """
     command = ["qemu-x86_64", "-cpu", "Haswell", sys.executable, "-c", program]
     done = subprocess.run(

@@ -29,13 +29,13 @@ def _open(made, proto):
 def test_those_below_the_margin_are_looked_at_twice_and_no_others(made, form, examples):
     encodings = made.encoder.encode(examples)
     once = _open(made, replace(form, tie_margin=0.0).graph())
-    quick, fine = once.look(encodings), once.look(encodings, fine=True)
+    quick, fine = once.run_pass(encodings), once.run_pass(encodings, fine=True)
     gaps = np.diff(np.sort(quick, 1)[:, -2:]).ravel()
     margin = float(np.median(gaps))
     ties = np.flatnonzero(gaps < margin).tolist()
     assert 0 < len(ties) < len(gaps)
     twice = _open(made, replace(form, tie_margin=margin).graph())
-    assert twice.near_ties(quick) == ties
+    assert twice.low_margin_rows(quick) == ties
     wanted = quick.copy()
     wanted[ties] = fine[ties]
     assert twice.logits(encodings).tobytes() == wanted.tobytes()
@@ -48,7 +48,7 @@ def test_the_second_look_is_nearer_and_the_margin_covers_what_the_first_moved(ma
     encodings = made.encoder.encode(examples)
     exact = _open(made, build_graph(read_weights(made.model), made.encoder.spec)).logits(encodings)
     model = _open(made, form.graph())
-    quick, fine = model.look(encodings), model.look(encodings, fine=True)
+    quick, fine = model.run_pass(encodings), model.run_pass(encodings, fine=True)
     assert np.linalg.norm(fine - exact) < 0.85 * np.linalg.norm(quick - exact)
     moved = np.abs(np.diff(np.sort(quick, 1)[:, -2:]) - np.diff(np.sort(fine, 1)[:, -2:]))
     assert 0.95 < float((moved <= form.tie_margin).mean()) < 1
@@ -57,4 +57,4 @@ def test_the_second_look_is_nearer_and_the_margin_covers_what_the_first_moved(ma
 def test_an_fp32_graph_looks_once(made, examples):
     model = _open(made, build_graph(read_weights(made.model), made.encoder.spec))
     logits = model.logits(made.encoder.encode(examples))
-    assert model.near_ties(np.zeros_like(logits)) == []
+    assert model.low_margin_rows(np.zeros_like(logits)) == []

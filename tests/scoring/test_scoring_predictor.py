@@ -71,7 +71,7 @@ def test_chunks_and_workers_change_nothing(predictor, alone, monkeypatch):
 def test_repeated_examples_are_computed_once(artifact_folder, some_examples, monkeypatch):
     predictor = Predictor(load_artifact(artifact_folder), 1)
     seen = []
-    real = predictor._model.look
+    real = predictor._model.run_pass
     monkeypatch.setattr(
         predictor._model,
         "look",
@@ -218,7 +218,7 @@ def test_a_stream_gives_what_predict_gives_and_takes_one_chunk_at_a_time(predict
 def test_a_stream_computes_equal_pairs_of_a_chunk_once(artifact_folder, monkeypatch):
     predictor = Predictor(load_artifact(artifact_folder), 1)
     seen = []
-    real = predictor._model.look
+    real = predictor._model.run_pass
     monkeypatch.setattr(
         predictor._model,
         "look",

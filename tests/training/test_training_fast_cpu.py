@@ -11,7 +11,7 @@ from transformers.integrations import sdpa_attention
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from attar.training import fast_cpu as quick
-from attar.training.fast_cpu import dropped, quick_on_cpu
+from attar.training.fast_cpu import dropped, fast_cpu_kernels
 
 KINDS = ("bert", "roberta", "ernie", "electra", "albert")
 
@@ -97,7 +97,7 @@ def test_only_the_draws_of_a_training_differ(kind, make_checkpoint, make_example
     model, inputs = checkpoint.model, batch(checkpoint, make_examples(6))
     before = model(**inputs).logits
     names = list(model.state_dict())
-    with quick_on_cpu(model):
+    with fast_cpu_kernels(model):
         assert not any(type(module) is nn.Dropout for module in model.modules())
         assert list(model.state_dict()) == names
         assert torch.equal(model(**inputs).logits, before)  # evaluation mode: nothing is hidden
@@ -120,7 +120,7 @@ def test_the_expected_loss_is_that_of_torch(make_checkpoint, make_examples):
     checkpoint = make_checkpoint(dropout=0.2)
     model, inputs = checkpoint.model.train(), batch(checkpoint, make_examples(4))
     means, spreads = [], []
-    for context in (contextlib.nullcontext(), quick_on_cpu(model)):
+    for context in (contextlib.nullcontext(), fast_cpu_kernels(model)):
         torch.manual_seed(5)
         with context, torch.no_grad():
             drawn = torch.stack([model(**inputs).logits for _ in range(300)])
@@ -133,7 +133,7 @@ def test_the_expected_loss_is_that_of_torch(make_checkpoint, make_examples):
 
 def test_it_goes_when_a_training_fails(make_checkpoint):
     model = make_checkpoint(dropout=0.1).model
-    with pytest.raises(RuntimeError, match="stop"), quick_on_cpu(model):
+    with pytest.raises(RuntimeError, match="stop"), fast_cpu_kernels(model):
         raise RuntimeError("stop")
     assert sum(type(module) is nn.Dropout for module in model.modules()) > 0
     assert model.config._attn_implementation == "sdpa"
@@ -143,7 +143,7 @@ def test_another_attention_is_left_alone(make_checkpoint, make_examples):
     checkpoint = make_checkpoint(dropout=0.1)
     model = checkpoint.model
     model.set_attn_implementation("eager")
-    with quick_on_cpu(model):
+    with fast_cpu_kernels(model):
         assert model.config._attn_implementation == "eager"
         model.train()(**batch(checkpoint, make_examples(2)))
     assert model.config._attn_implementation == "eager"

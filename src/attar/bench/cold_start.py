@@ -19,7 +19,7 @@ import numpy as np
 from attar.errors import DataError
 from attar.task import Example
 
-__all__ = ["Fresh", "fresh_processes"]
+__all__ = ["ColdStart", "cold_starts"]
 
 _HARNESS = """
 import json, resource, sys
@@ -39,7 +39,7 @@ print(peak)
 
 
 @dataclass(frozen=True, slots=True)
-class Fresh:
+class ColdStart:
     """What fresh processes did.
 
     Attributes:
@@ -55,7 +55,7 @@ class Fresh:
     resident_bytes: int
 
 
-def fresh_processes(program: str, examples: Sequence[Example], repeats: int = 3) -> Fresh:
+def cold_starts(program: str, examples: Sequence[Example], repeats: int = 3) -> ColdStart:
     """Start a model in processes of their own, one after the other.
 
     Args:
@@ -69,7 +69,7 @@ def fresh_processes(program: str, examples: Sequence[Example], repeats: int = 3)
     rows = json.dumps([e.question for e in examples]).encode()
     runs = [_run(program + _HARNESS, rows) for _ in range(repeats)]
     seconds = [run[0] for run in runs]
-    return Fresh(
+    return ColdStart(
         start_up_seconds=float(np.median(seconds)),
         start_up_seconds_low=min(seconds),
         start_up_seconds_high=max(seconds),

@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 
 from attar.artifact import load_artifact
 from attar.bench.chart import bench_svg
-from attar.bench.cold_start import fresh_processes
-from attar.bench.synthetic import synthetic_mix
+from attar.bench.cold_start import cold_starts
+from attar.bench.synthetic import synthetic_examples
 from attar.bench.timing import Side, Speed, interleaved, times_faster
 from attar.cores import num_workers
 from attar.errors import DataError
-from attar.io.files import whole_file, write_json
+from attar.io.files import atomic_write, write_json
 from attar.models.checkpoint import Checkpoint, batch_to, load_checkpoint
 from attar.records.prepared_folder import load_split
 from attar.scoring.predictor import Predictor
-from attar.system_info import machine
+from attar.system_info import system_info
 from attar.task import Example, Task
 
 __all__ = ["bench", "run_as_original", "write_bench"]
@@ -65,7 +65,7 @@ def bench(
         ``machine``, ``workers``, ``data``, ``rounds``, ``price_per_core_hour``, and under ``models`` by
         the folder's name: ``kind``, ``size_bytes``, ``all_cores`` (all workers) and ``one_core``
         (``attar.bench.timing.Speed`` as dicts; a single example's latency is that of
-        ``one_core``), ``fresh`` (``attar.bench.cold_start.Fresh``), ``price_per_million`` and
+        ``one_core``), ``fresh`` (``attar.bench.cold_start.ColdStart``), ``price_per_million`` and
         ``times_slower`` than the artifact, from paired rounds of all workers.
 
     Raises:
@@ -78,10 +78,12 @@ def bench(
     threads = num_workers(workers)
     models = _loaded([artifact, *against], threads)
     first, task = next((name, model.task) for name, model in models.items())
-    examples = synthetic_mix(_MADE_UP, task.style) if data is None else _shuffled(load_split(data, "test"))
+    examples = (
+        synthetic_examples(_MADE_UP, task.style) if data is None else _shuffled(load_split(data, "test"))
+    )
     speeds = _speeds(models, examples, repeats)
     return {
-        "machine": machine(),
+        "machine": system_info(),
         "workers": threads,
         "data": {
             "source": "made up" if data is None else str(data),
@@ -116,7 +118,7 @@ def write_bench(out: Path, figures: Mapping[str, Any]) -> tuple[Path, Path]:
     """
     table, picture = out / "bench.json", out / "bench.svg"
     write_json(table, figures)
-    with whole_file(picture) as draft:
+    with atomic_write(picture) as draft:
         draft.write_text(bench_svg(figures), "utf-8")
     return table, picture
 
@@ -176,7 +178,7 @@ class _Benched:
 
     def describe(self, examples: Sequence[Example], repeats: int) -> dict[str, Any]:
         """What it is, and what it costs in processes of its own: up to three of them."""
-        fresh = fresh_processes(self.program, examples[: self.num_fresh], min(3, repeats))
+        fresh = cold_starts(self.program, examples[: self.num_fresh], min(3, repeats))
         return {"kind": self.kind, "size_bytes": self.size_bytes, "fresh": asdict(fresh)}
 
     @classmethod

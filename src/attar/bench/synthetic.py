@@ -10,7 +10,7 @@ import numpy as np
 
 from attar.task import Example, InputStyle
 
-__all__ = ["synthetic_mix"]
+__all__ = ["synthetic_examples"]
 
 _FEWEST, _MOST = 12, 70
 _SHAPE = 1.3, 1.6  # of a beta distribution, whose mean 0.45 makes 38 tokens
@@ -18,7 +18,7 @@ _SPECIAL = {"marked_pair": 5, "pair": 3, "single": 2, "sentence_pair": 3}  # tok
 _TERM = 2
 
 
-def synthetic_mix(count: int, style: InputStyle, seed: int = 0) -> list[Example]:
+def synthetic_examples(count: int, style: InputStyle, seed: int = 0) -> list[Example]:
     """Make up examples.
 
     Args:

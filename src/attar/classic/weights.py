@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 
 from attar.classic.files import Architecture
 from attar.errors import CheckpointError
-from attar.io.files import whole_file
+from attar.io.files import atomic_write
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -80,7 +80,10 @@ def write_weights(weights: Mapping[str, torch.Tensor], path: Path, *, zipped: bo
         path: The file.
         zipped: False writes the form that PyTorch before 1.6 reads.
     """
-    with whole_file(path) as draft, draft.open("wb") as stream:  # a stream has no name that goes into the zip
+    with (
+        atomic_write(path) as draft,
+        draft.open("wb") as stream,
+    ):  # a stream has no name that goes into the zip
         torch.save(dict(weights), stream, _use_new_zipfile_serialization=zipped)
 
 

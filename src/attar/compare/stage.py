@@ -20,7 +20,7 @@ from attar.recipe.load import SourceRecipe
 from attar.records.readers.sources import read_source
 from attar.records.record import Record
 from attar.scoring.reading import RowSource, open_rows, value_at
-from attar.scoring.spans import Places
+from attar.scoring.spans import ColumnNames
 from attar.task import Task
 from attar.workbook.sheets import Cell, cell_text
 from attar.workbook.tally import GROUPS
@@ -125,14 +125,14 @@ def _from_table(rows: RowSource) -> Iterator[Answer | str]:
             there = ", ".join(rows.columns[:12]) or "none that can be read"
             raise DataError(f"{rows.name} has no column {needed!r}; its columns: {there}")
     term = next((name for name in ("term", "keyword") if name in rows.columns), "")
-    places = Places("text", term, "start", "end")
+    places = ColumnNames("text", term, "start", "end")
     if not term and not {"start", "end"} <= set(rows.columns):
         raise DataError(f"{rows.name} names no terms; expected a column term (or keyword), or start and end")
     for row in rows.rows():
         yield row.problem or _answer(row.values, places)
 
 
-def _answer(values: Mapping[str, Any], places: Places) -> Answer:
+def _answer(values: Mapping[str, Any], places: ColumnNames) -> Answer:
     text = cell_text(_text(values.get(places.text)))
     start, end = _whole(values.get(places.start)), _whole(values.get(places.end))
     probs = {name.removeprefix(_PROB): p for name, v in values.items() if (p := _share(name, v)) is not None}

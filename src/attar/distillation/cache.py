@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from attar.io.files import whole_file
+from attar.io.files import atomic_write
 
 __all__ = ["read_array", "write_array"]
 
@@ -26,7 +26,7 @@ _DIGEST_BYTES = 32
 
 def write_array(path: Path, key: str, array: NDArray[Any]) -> None:
     """Write an array, whole or not at all, with the checksum that ``read_array`` asks for."""
-    with whole_file(path) as draft:
+    with atomic_write(path) as draft:
         with draft.open("wb") as stream:
             np.save(stream, array)
         digest = _digest(draft, key, draft.stat().st_size)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from attar.distillation.cache import read_array, write_array
 from attar.distillation.matches import Feature, Features
-from attar.distillation.teacher_outputs import Answer, LiveTeacher
+from attar.distillation.teacher_outputs import Answer, OnlineTeacher
 from attar.distillation.teachers import Teacher, teacher_device
 from attar.errors import RecipeError
 from attar.io.files import content_hash
@@ -86,7 +86,7 @@ class CachedFeatures:
 
 
 def cached_features(
-    teacher: Teacher, live: LiveTeacher, examples: Sequence[Example], folder: Path, limit_gb: float
+    teacher: Teacher, live: OnlineTeacher, examples: Sequence[Example], folder: Path, limit_gb: float
 ) -> CachedFeatures:
     """The features that ``live`` shows of the examples, from the folder where they are already there.
 
@@ -144,7 +144,7 @@ def _announce(tokens: int, width: int, num_layers: int, folder: Path, limit_gb: 
 
 
 def _computed(
-    live: LiveTeacher,
+    live: OnlineTeacher,
     start: int,
     lengths: NDArray[np.int64],
     places: NDArray[np.int64],

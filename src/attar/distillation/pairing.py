@@ -23,7 +23,7 @@ from attar.distillation.matches import (
     wanted,
     with_projections,
 )
-from attar.distillation.teacher_outputs import LiveTeacher
+from attar.distillation.teacher_outputs import OnlineTeacher
 from attar.distillation.teachers import Teacher
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint
@@ -92,7 +92,7 @@ def find_matched(
     examples: Sequence[Example],
     entries: Sequence[MatchRecipe],
     form: AttentionForm,
-) -> tuple[Teacher, LiveTeacher, tuple[Match, ...]]:
+) -> tuple[Teacher, OnlineTeacher, tuple[Match, ...]]:
     """The first teacher that reads the student's tokens, and what is compared with it.
 
     Args:
@@ -115,7 +115,7 @@ def find_matched(
         if checkpoint is None:
             reasons.append(f"{teacher.name} has no layers")
             continue
-        live = LiveTeacher(checkpoint, examples, {}, form)
+        live = OnlineTeacher(checkpoint, examples, {}, form)
         other = _num_read_otherwise(student.encoder, ours, checkpoint.encoder, live.encodings)
         if other:
             difference = _difference(student.encoder, checkpoint.encoder)

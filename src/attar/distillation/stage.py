@@ -11,18 +11,24 @@ import numpy as np
 import torch
 
 from attar.distillation.cached_features import cached_features
-from attar.distillation.data.extra_examples import more_examples
+from attar.distillation.data.transfer_set import transfer_set
 from attar.distillation.linear import linear_teacher
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.objective import Distillation
 from attar.distillation.pairing import check_names, find_matched
-from attar.distillation.teacher_outputs import Answers, AskedTeacher, KeptLogits, LiveTeacher, Speaker
+from attar.distillation.teacher_outputs import (
+    Answers,
+    CachedLogits,
+    LogitProvider,
+    OnlineProvider,
+    OnlineTeacher,
+)
 from attar.distillation.teachers import (
     Teacher,
-    already_asked,
     load_teacher,
     mean_logits,
     teacher_shares,
+    with_cached_logits,
 )
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint
@@ -69,7 +75,7 @@ def distill(recipe: Recipe, data: Path, teachers: Sequence[Path | str], out: Pat
         raise RecipeError("distill: no teacher; name a checkpoint, or 'linear'")
     if not settings.allow_collapsed:
         _refuse_collapsed(asked)
-    more, asked = more_examples(recipe, data, asked, out)
+    more, asked = transfer_set(recipe, data, asked, out)
     examples = [*train, *more]
     student = _student(recipe, settings, _source(recipe, asked, examples), examples)
     notes = {"role": "student", "student": recipe.student.model_dump(mode="json")}
@@ -224,10 +230,10 @@ def _speakers(
     examples: Sequence[Example],
     settings: DistillRecipe,
     folder: Path,
-) -> tuple[list[tuple[float, Speaker]], MatchLosses | None]:
+) -> tuple[list[tuple[float, LogitProvider]], MatchLosses | None]:
     """Who answers in each step, with what share in the logits, and the losses of the matches."""
     matched, losses = None, None
-    speakers: list[tuple[float, Speaker]] = []
+    speakers: list[tuple[float, LogitProvider]] = []
     if settings.matches:
         matched, live, matches = find_matched(
             teachers, student, examples, settings.matches, settings.attention
@@ -235,22 +241,22 @@ def _speakers(
         live.pad_to = _pad_to(student, settings)
         losses = _match_losses(matches, student, live.checkpoint, settings)
         share = shares[teachers.index(matched)] if settings.cache == "none" else 0.0
-        shown: Speaker = live
+        shown: LogitProvider = live
         if settings.cache == "features" and "attention" not in live.layers:
             shown = cached_features(matched, live, examples, folder, settings.cache_limit_gb)
             # One pass over the examples gives both.
-            asked = already_asked(matched, examples, shown.heard)
+            asked = with_cached_logits(matched, examples, shown.heard)
             teachers = [asked if teacher is matched else teacher for teacher in teachers]
         speakers.append((share if settings.soft_weight else 0.0, shown))
     if not settings.soft_weight:
         return speakers, losses
     if settings.cache != "none":
         logits = mean_logits(teachers, shares, examples, len(student.task.labels), folder)
-        return [*speakers, (1.0, KeptLogits(logits))], losses
+        return [*speakers, (1.0, CachedLogits(logits))], losses
     for teacher, share in zip(teachers, shares, strict=True):
         if teacher is not matched:
-            speaks = LiveTeacher(teacher.checkpoint, examples, {}) if teacher.checkpoint else None
-            speakers.append((share, speaks or AskedTeacher(teacher, examples)))
+            speaks = OnlineTeacher(teacher.checkpoint, examples, {}) if teacher.checkpoint else None
+            speakers.append((share, speaks or OnlineProvider(teacher, examples)))
     return speakers, losses
 
 

@@ -21,7 +21,7 @@ from attar.models.precision import quick_inference
 from attar.recipe.load import AttentionForm
 from attar.task import Example
 
-__all__ = ["Answer", "Answers", "AskedTeacher", "KeptLogits", "LiveTeacher", "Speaker"]
+__all__ = ["Answer", "Answers", "CachedLogits", "LogitProvider", "OnlineProvider", "OnlineTeacher"]
 
 
 class Answer(NamedTuple):
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
     features: Features | None = None
 
 
-Speaker = Callable[[torch.Tensor], Answer]
+LogitProvider = Callable[[torch.Tensor], Answer]
 """[B] rows of the training examples -> what it says about them, on the rows' device."""
 
 
@@ -47,7 +47,7 @@ class Answers:
         speakers: With the share of each in the mean; one of share 0 is there for its features.
     """
 
-    def __init__(self, speakers: Sequence[tuple[float, Speaker]]) -> None:
+    def __init__(self, speakers: Sequence[tuple[float, LogitProvider]]) -> None:
         self.speakers = speakers
 
     def __call__(self, rows: torch.Tensor) -> Answer:
@@ -62,7 +62,7 @@ class Answers:
         return Answer(logits, features)
 
 
-class KeptLogits:
+class CachedLogits:
     """Logits that were asked for before.
 
     Args:
@@ -73,12 +73,12 @@ class KeptLogits:
         self.logits = torch.from_numpy(logits)
 
     def __call__(self, rows: torch.Tensor) -> Answer:
-        """See ``Speaker``."""
+        """See ``LogitProvider``."""
         self.logits = self.logits.to(rows.device)
         return Answer(self.logits[rows])
 
 
-class AskedTeacher:
+class OnlineProvider:
     """A teacher of any kind, asked in each step.
 
     Args:
@@ -90,12 +90,12 @@ class AskedTeacher:
         self.teacher, self.examples = teacher, examples
 
     def __call__(self, rows: torch.Tensor) -> Answer:
-        """See ``Speaker``."""
+        """See ``LogitProvider``."""
         logits = self.teacher.ask([self.examples[row] for row in rows.tolist()])
         return Answer(torch.from_numpy(logits).to(rows.device))
 
 
-class LiveTeacher:
+class OnlineTeacher:
     """A checkpoint that runs along with the student, in bf16 where that is native.
 
     Args:
@@ -122,7 +122,7 @@ class LiveTeacher:
         self.pad_to: int | None = None
 
     def __call__(self, rows: torch.Tensor) -> Answer:
-        """See ``Speaker``."""
+        """See ``LogitProvider``."""
         model = self.checkpoint.model.to(rows.device).eval()
         encodings = [self.encodings[row] for row in rows.tolist()]
         inputs = batch_to(self.checkpoint, encodings, rows.device, self.pad_to)

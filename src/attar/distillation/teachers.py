@@ -32,13 +32,13 @@ from attar.task import Example, Task
 
 __all__ = [
     "Teacher",
-    "already_asked",
     "cached_logits",
     "checkpoint_teacher",
     "load_teacher",
     "mean_logits",
     "teacher_device",
     "teacher_shares",
+    "with_cached_logits",
 ]
 
 _CHUNK = 256
@@ -102,7 +102,7 @@ def checkpoint_teacher(checkpoint: Checkpoint, name: str, identity: str) -> Teac
     return Teacher(name, identity, ask, checkpoint)
 
 
-def already_asked(
+def with_cached_logits(
     teacher: Teacher, examples: Sequence[Example], heard: Mapping[int, NDArray[np.float32]]
 ) -> Teacher:
     """The same teacher, not troubled again with what it has answered.

@@ -26,7 +26,7 @@ from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from attar.evaluation.calibration import ReliabilityBin
-from attar.io.files import whole_file
+from attar.io.files import atomic_write
 
 __all__ = ["Point", "confusion_svg", "reliability_svg", "save_png", "size_text", "standalone", "tradeoff_svg"]
 
@@ -157,7 +157,7 @@ def save_png(path: Path, points: Sequence[Point]) -> None:
     """Write the size / speed / accuracy picture as PNG, whole or not at all."""
     with _drawing(8.6, 4.3) as (figure, axes):
         _tradeoff(figure, axes, points)
-        with whole_file(path) as draft:
+        with atomic_write(path) as draft:
             figure.savefig(draft, format="png", dpi=160, facecolor=_PAPER)
 
 

@@ -25,7 +25,7 @@ from attar.evaluation.calibration import brier_score, expected_calibration_error
 from attar.evaluation.intervals import Resampled, paired_difference, resample
 from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_present, scores
 from attar.evaluation.page import render_page, shown_model
-from attar.io.files import whole_file, write_json
+from attar.io.files import atomic_write, write_json
 from attar.progress import track
 from attar.recipe.load import EvaluateRecipe
 from attar.task import Example, Task
@@ -106,7 +106,7 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
         "versions": _versions(),
     }
     page = render_page(report, examples, measured.probs)
-    with whole_file(out / "report.html") as draft:
+    with atomic_write(out / "report.html") as draft:
         draft.write_text(page, "utf-8")
         if report["answers"]:
             shown = shown_model(report)

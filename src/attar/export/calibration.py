@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.export.observers import Taps
-from attar.export.quant_params import ActivationRange, LayerGrid
+from attar.export.observers import Observers
+from attar.export.quant_params import ActivationRange, QuantParams
 
 __all__ = [
     "Channels",
@@ -54,7 +54,7 @@ class Channels:
     rows: NDArray[np.float32]
 
 
-def channel_statistics(taps: Taps) -> dict[str, Channels]:
+def channel_statistics(taps: Observers) -> dict[str, Channels]:
     """Go once over the encodings: every input of a linear layer, channel by channel, by tensor."""
     found: dict[str, Channels] = {}
     kept: dict[str, list[NDArray[np.float32]]] = {}
@@ -95,7 +95,7 @@ class Observed:
     count: int = 0
 
 
-def observe(taps: Taps, extremes: Mapping[str, tuple[float, float]]) -> dict[str, Observed]:
+def observe(taps: Observers, extremes: Mapping[str, tuple[float, float]]) -> dict[str, Observed]:
     """Go once over the encodings: histograms and products of channels, by tensor.
 
     Args:
@@ -136,7 +136,7 @@ def _histogram(values: NDArray[np.float32], low: float, high: float) -> NDArray[
     return np.bincount(np.clip(bins, 0, _BINS - 1).ravel(), minlength=_BINS)
 
 
-def layer_errors(taps: Taps, grids: Mapping[str, LayerGrid]) -> dict[str, float]:
+def layer_errors(taps: Observers, grids: Mapping[str, QuantParams]) -> dict[str, float]:
     """Relative error that int8 alone adds to each linear layer's output, given exact inputs.
 
     Returns:

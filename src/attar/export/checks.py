@@ -19,7 +19,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from attar.export.observers import Calibration, Taps
+from attar.export.observers import Calibration, Observers
 from attar.export.parity import batched_logits
 from attar.scoring.self_check import Checks, Tolerance
 from attar.scoring.session import OnnxModel
@@ -64,7 +64,7 @@ def make_checks(proto: onnx.ModelProto, fp32: onnx.ModelProto | None, encoder: T
     if fp32 is None:
         kept = np.linspace(0, len(drawn) - 1, _NUM).astype(int).tolist()
     else:
-        kept = _telling(Taps(fp32, Calibration(drawn, encoder.pad, encoder.spec)), drawn)
+        kept = _telling(Observers(fp32, Calibration(drawn, encoder.pad, encoder.spec)), drawn)
     return Checks([drawn[i] for i in kept], [logits[kept] for logits in passes], tolerance)
 
 
@@ -94,10 +94,10 @@ def _other_last_bits(proto: onnx.ModelProto, seed: int) -> onnx.ModelProto:
 
 
 def _logits(model: OnnxModel, encodings: Sequence[Encoding], *, fine: bool) -> NDArray[np.float32]:
-    return batched_logits(lambda batch: model.look(batch, fine=fine), encodings)
+    return batched_logits(lambda batch: model.run_pass(batch, fine=fine), encodings)
 
 
-def _telling(taps: Taps, encodings: Sequence[Encoding]) -> list[int]:
+def _telling(taps: Observers, encodings: Sequence[Encoding]) -> list[int]:
     """Which inputs drive some linear layer furthest, and the first few; short ones first."""
     extremes: dict[str, list[tuple[float, float]]] = {}
     rows: list[int] = []

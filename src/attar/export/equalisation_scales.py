@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from attar.export.calibration import Channels, range_of
 from attar.export.equalisation import LayerShifts, Shift
-from attar.export.observers import Taps
-from attar.export.quant_params import LayerGrid, weight_steps
+from attar.export.observers import Observers
+from attar.export.quant_params import QuantParams, weight_steps
 from attar.export.weights import ClassifierWeights
 
 __all__ = ["choose_shifts", "copies_of"]
@@ -30,7 +30,9 @@ _EXTRA_NEURONS = 1 / 96  # of the FFN's width; more copies gained nothing
 _WORTH = 1.1  # factors after the GELU cost a pass over it: taken where they save a tenth of the error
 
 
-def choose_shifts(taps: Taps, seen: Mapping[str, Channels], weights: ClassifierWeights) -> list[LayerShifts]:
+def choose_shifts(
+    taps: Observers, seen: Mapping[str, Channels], weights: ClassifierWeights
+) -> list[LayerShifts]:
     """Choose the shifts of each layer, first to last.
 
     Args:
@@ -74,7 +76,7 @@ class _Reading(NamedTuple):
     weights: Array
 
 
-def _reading(taps: Taps, seen: Mapping[str, Channels], layers: Sequence[Sequence[str]]) -> _Reading:
+def _reading(taps: Observers, seen: Mapping[str, Channels], layers: Sequence[Sequence[str]]) -> _Reading:
     """Of groups of layers with one input each; the first of a group says which tensor that is."""
     channels = [seen[taps.inputs[group[0]]] for group in layers]
     count = sum(one.count for one in channels)
@@ -132,6 +134,6 @@ def copies_of(width: Array, weights: Array, extra: int) -> NDArray[np.int64]:
 def _error(values: Array, weights: Array, width: Array, copies: NDArray[np.int64]) -> float:
     """How far int8 is from ``values @ weights``, squared."""
     written, read = values / width, width[:, None] * weights
-    grid = LayerGrid(range_of(written), weight_steps(read, copies), copies)
+    grid = QuantParams(range_of(written), weight_steps(read, copies), copies)
     found = grid.range.rounded(written) @ (grid.nearest(read) * grid.steps)
     return float(np.square(found - values @ weights).sum())

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.export.calibration import Observed
-from attar.export.observers import Taps
-from attar.export.quant_params import LayerGrid
+from attar.export.observers import Observers
+from attar.export.quant_params import QuantParams
 from attar.export.saturation import Bounds
 from attar.progress import track
 
@@ -44,8 +44,8 @@ class InputProducts:
 
 
 def round_weights(
-    taps: Taps, grids: Mapping[str, LayerGrid], observed: Mapping[str, Observed]
-) -> dict[str, LayerGrid]:
+    taps: Observers, grids: Mapping[str, QuantParams], observed: Mapping[str, Observed]
+) -> dict[str, QuantParams]:
     """Choose the codes of every linear layer's weights.
 
     Args:
@@ -61,7 +61,7 @@ def round_weights(
     for layer in taps.inputs:
         users.setdefault(id(taps.weights[layer]), []).append(layer)
     products: dict[tuple[str, ...], InputProducts] = {}  # queries, keys and values read one tensor
-    found: dict[str, LayerGrid] = {}
+    found: dict[str, QuantParams] = {}
     for shared in track(list(users.values()), "calibration: rounding weights", unit="matrices"):
         grid = grids[shared[0]]
         tensors = tuple(dict.fromkeys(taps.inputs[layer] for layer in shared))
@@ -74,14 +74,14 @@ def round_weights(
     return found
 
 
-def _rounded_squares(seen: Observed, grid: LayerGrid) -> NDArray[np.float32]:
+def _rounded_squares(seen: Observed, grid: QuantParams) -> NDArray[np.float32]:
     """X^T X of the inputs as uint8 holds them: rounding adds step^2 / 12 to each value's square."""
     step = grid.range.scale_and_zero()[0]
     return seen.squares + np.eye(len(seen.squares), dtype=np.float32) * (seen.count * step**2 / 12)
 
 
 def rounded_table(
-    weights: NDArray[np.float32], products: InputProducts, grid: LayerGrid
+    weights: NDArray[np.float32], products: InputProducts, grid: QuantParams
 ) -> NDArray[np.int32]:
     """Codes [in, out] of a matrix for the inputs that ``products`` tells of.
 

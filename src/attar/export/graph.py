@@ -28,7 +28,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from attar.errors import ArtifactError
-from attar.export.quant_params import LayerGrid
+from attar.export.quant_params import QuantParams
 from attar.export.weights import ClassifierWeights, LayerWeights, Linear
 from attar.export.writer import INPUT_SUFFIX, Writer
 from attar.scoring.session import FINE, TIE_MARGIN
@@ -42,7 +42,7 @@ _MASKED = np.float32(-1e9)  # far below any score: its exp is an exact 0
 def build_graph(
     weights: ClassifierWeights,
     spec: InputSpec,
-    grids: Mapping[str, LayerGrid] | None = None,
+    grids: Mapping[str, QuantParams] | None = None,
     tie_margin: float = 0.0,
 ) -> onnx.ModelProto:
     """Write a classifier as ONNX.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from attar.export.parity import batched_logits
 from attar.export.quant_params import LayerPrecision
-from attar.export.quantisation import Int8Form
+from attar.export.quantisation import QuantizedModel
 from attar.export.weights import linear_layers
 from attar.progress import track
 from attar.scoring.session import OnnxModel
@@ -45,10 +45,10 @@ class Rung(NamedTuple):
     """One step of the ladder: what it is called, and the form."""
 
     name: str
-    form: Int8Form
+    form: QuantizedModel
 
 
-def rungs(form: Int8Form, exact: NDArray[np.float32], encodings: Sequence[Encoding]) -> Iterator[Rung]:
+def rungs(form: QuantizedModel, exact: NDArray[np.float32], encodings: Sequence[Encoding]) -> Iterator[Rung]:
     """Finer forms, each closer to the checkpoint than the one before, and slower.
 
     Args:
@@ -73,7 +73,7 @@ def rungs(form: Int8Form, exact: NDArray[np.float32], encodings: Sequence[Encodi
         )
 
 
-def num_products(form: Int8Form) -> float:
+def num_products(form: QuantizedModel) -> float:
     """Work of a form's matrices, in that of plain int8; for each token, as if all were read."""
     sizes = {name: linear.weight.size for name, linear in linear_layers(form.weights).items()}
     work = sum(size * _PRODUCTS[form.grids[name].precision] for name, size in sizes.items())
@@ -94,7 +94,9 @@ def _precision(parts: set[str]) -> LayerPrecision:
     return "w16a8" if "weights" in parts else "w8a16"
 
 
-def _ranked(form: Int8Form, exact: NDArray[np.float32], encodings: Sequence[Encoding]) -> list[_Upgrade]:
+def _ranked(
+    form: QuantizedModel, exact: NDArray[np.float32], encodings: Sequence[Encoding]
+) -> list[_Upgrade]:
     """Every finer part that could be taken, the one that buys most first."""
     matrices = linear_layers(form.weights)
     uses: dict[int, list[str]] = {}
@@ -103,10 +105,10 @@ def _ranked(form: Int8Form, exact: NDArray[np.float32], encodings: Sequence[Enco
     total = sum(linear.weight.size for linear in matrices.values())
     _, pad, spec = form.calibration
 
-    def errors(one: Int8Form) -> NDArray[np.float64]:
+    def errors(one: QuantizedModel) -> NDArray[np.float64]:
         # The first pass answers most examples; the other one decides near ties, and with them most flips.
         model = OnnxModel(one.graph().SerializeToString(), pad=pad, spec=spec)
-        passes = (partial(model.look, fine=fine) for fine in (False, True))
+        passes = (partial(model.run_pass, fine=fine) for fine in (False, True))
         return np.array([np.square(batched_logits(run, encodings) - exact).mean() for run in passes])
 
     plain, found = errors(form), []

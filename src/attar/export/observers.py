@@ -20,7 +20,7 @@ from attar.progress import track
 from attar.text.buckets import sorted_batches
 from attar.text.encoding import Encoding, InputSpec, model_inputs
 
-__all__ = ["Calibration", "Taps"]
+__all__ = ["Calibration", "Observers"]
 
 _BATCH = 16
 
@@ -39,7 +39,7 @@ class Calibration(NamedTuple):
     spec: InputSpec
 
 
-class Taps:
+class Observers:
     """An fp32 graph that shows the inputs of its linear layers.
 
     Args:

@@ -16,8 +16,8 @@ from attar.export.saturation import LARGEST, Bounds, pair_steps
 
 __all__ = [
     "ActivationRange",
-    "LayerGrid",
     "LayerPrecision",
+    "QuantParams",
     "WeightPart",
     "symmetric_int8",
     "weight_steps",
@@ -56,7 +56,7 @@ class WeightPart(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LayerGrid:
+class QuantParams:
     """How one linear layer is rounded.
 
     Attributes:

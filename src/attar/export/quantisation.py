@@ -1,6 +1,6 @@
 """The int8 form of a checkpoint: equalised, calibrated, rounded, and tuned where that is not enough.
 
-``choose_form`` is post-training quantisation, half a minute for a small student. ``tune_form`` lets
+``post_training_quantize`` is post-training quantisation, half a minute for a small student. ``train_quantization_aware`` lets
 the checkpoint's weights learn the rounding; shifts and grids stay what they are.
 """
 
@@ -21,8 +21,8 @@ from attar.export.equalisation import LayerShifts, Shift, equalise
 from attar.export.equalisation_scales import choose_shifts
 from attar.export.gptq import round_weights
 from attar.export.graph import build_graph
-from attar.export.observers import Calibration, Taps
-from attar.export.quant_params import ActivationRange, LayerGrid, LayerPrecision, weight_steps
+from attar.export.observers import Calibration, Observers
+from attar.export.quant_params import ActivationRange, LayerPrecision, QuantParams, weight_steps
 from attar.export.weights import (
     ClassifierWeights,
     linear_layers,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from attar.export.qat import RoundedLinear
 
-__all__ = ["Int8Form", "TuningData", "choose_form", "tune_form"]
+__all__ = ["QuantizedModel", "TuningData", "post_training_quantize", "train_quantization_aware"]
 
 Array = NDArray[np.float32]
 
@@ -50,7 +50,7 @@ _NEARLY_ALL = 99  # percent; beyond it lie confident examples, whose larger logi
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Int8Form:
+class QuantizedModel:
     """An int8 classifier.
 
     Attributes:
@@ -63,7 +63,7 @@ class Int8Form:
 
     weights: ClassifierWeights
     shifts: Sequence[LayerShifts]
-    grids: Mapping[str, LayerGrid]
+    grids: Mapping[str, QuantParams]
     calibration: Calibration
     tie_margin: float = 0.0
 
@@ -71,18 +71,18 @@ class Int8Form:
         """The int8 graph."""
         return build_graph(self.weights, self.calibration.spec, self.grids, self.tie_margin)
 
-    def with_tie_margin(self) -> Int8Form:
+    def with_tie_margin(self) -> QuantizedModel:
         """The form with a margin that nearly all changes of the first look against the second stay below."""
         encodings, pad, spec = self.calibration
         model = OnnxModel(self.graph().SerializeToString(), pad=pad, spec=spec)
         moved = []
         for rows in sorted_batches([len(e.ids) for e in encodings], _BATCH):
             batch = [encodings[i] for i in rows]
-            quick, fine = (_gaps(model.look(batch, fine=look)) for look in (False, True))
+            quick, fine = (_gaps(model.run_pass(batch, fine=look)) for look in (False, True))
             moved.append(np.abs(quick - fine))
         return replace(self, tie_margin=float(np.percentile(np.concatenate(moved), _NEARLY_ALL)))
 
-    def with_precision(self, layers: Mapping[str, LayerPrecision]) -> Int8Form:
+    def with_precision(self, layers: Mapping[str, LayerPrecision]) -> QuantizedModel:
         """The form with some layers computed otherwise; its margin stays what it was."""
         changed = {name: replace(self.grids[name], precision=chosen) for name, chosen in layers.items()}
         return replace(self, grids={**self.grids, **changed})
@@ -95,21 +95,21 @@ class Int8Form:
     def errors(self) -> dict[str, float]:
         """Each linear layer's relative error, given exact inputs."""
         plain = build_graph(self.weights, self.calibration.spec)
-        return layer_errors(Taps(plain, self.calibration), self.grids)
+        return layer_errors(Observers(plain, self.calibration), self.grids)
 
 
-def choose_form(weights: ClassifierWeights, calibration: Calibration) -> Int8Form:
+def post_training_quantize(weights: ClassifierWeights, calibration: Calibration) -> QuantizedModel:
     """Quantise a classifier as it is.
 
     Args:
         weights: As read from the checkpoint.
         calibration: Real encodings, some hundred.
     """
-    plain = Taps(build_graph(weights, calibration.spec), calibration)
+    plain = Observers(build_graph(weights, calibration.spec), calibration)
     seen = channel_statistics(plain)
     shifts = choose_shifts(plain, seen, weights)
     equal = equalise(weights, shifts)
-    taps = Taps(build_graph(equal, calibration.spec), calibration)
+    taps = Observers(build_graph(equal, calibration.spec), calibration)
     observed = observe(taps, _equalised_extremes(taps, plain, seen, shifts))
     ranges = activation_ranges(observed, taps.inputs)
     users: dict[int, list[ActivationRange]] = {}
@@ -119,12 +119,14 @@ def choose_form(weights: ClassifierWeights, calibration: Calibration) -> Int8For
     for layer, matrix in taps.weights.items():
         lows, highs = zip(*users[id(matrix)], strict=True)  # shared layers share the grid
         copies = _copies(shifts, layer, len(matrix))
-        grids[layer] = LayerGrid(ActivationRange(min(lows), max(highs)), weight_steps(matrix, copies), copies)
-    return Int8Form(equal, shifts, round_weights(taps, grids, observed), calibration).with_tie_margin()
+        grids[layer] = QuantParams(
+            ActivationRange(min(lows), max(highs)), weight_steps(matrix, copies), copies
+        )
+    return QuantizedModel(equal, shifts, round_weights(taps, grids, observed), calibration).with_tie_margin()
 
 
 def _equalised_extremes(
-    taps: Taps, plain: Taps, seen: Mapping[str, Channels], shifts: Sequence[LayerShifts]
+    taps: Observers, plain: Observers, seen: Mapping[str, Channels], shifts: Sequence[LayerShifts]
 ) -> dict[str, tuple[float, float]]:
     """Extremes of the equalised graph's tensors, from those of the graph as it was."""
     found = {}
@@ -158,7 +160,9 @@ class TuningData(NamedTuple):
     folder: Path
 
 
-def tune_form(form: Int8Form, checkpoint: Checkpoint, data: TuningData) -> Int8Form:
+def train_quantization_aware(
+    form: QuantizedModel, checkpoint: Checkpoint, data: TuningData
+) -> QuantizedModel:
     """Train a copy of the checkpoint's weights for a form's grids; the checkpoint stays what it is."""
     from attar.export.qat import learn_rounded
 
@@ -175,7 +179,7 @@ def tune_form(form: Int8Form, checkpoint: Checkpoint, data: TuningData) -> Int8F
     return replace(form, weights=weights, grids=grids).with_tie_margin()
 
 
-def _rounded_layers(form: Int8Form, student: Checkpoint) -> Iterator[tuple[nn.Linear, RoundedLinear]]:
+def _rounded_layers(form: QuantizedModel, student: Checkpoint) -> Iterator[tuple[nn.Linear, RoundedLinear]]:
     """The student's linear layers and how they are rounded; they start from the form's codes."""
     import torch
 

@@ -41,7 +41,12 @@ from attar.export.parity import (
     failed_gates,
     macro_f1_loss,
 )
-from attar.export.quantisation import Int8Form, TuningData, choose_form, tune_form
+from attar.export.quantisation import (
+    QuantizedModel,
+    TuningData,
+    post_training_quantize,
+    train_quantization_aware,
+)
 from attar.export.weights import read_weights
 from attar.models.checkpoint import Checkpoint, predict_logits
 from attar.recipe.load import DistillRecipe, ExportRecipe
@@ -164,21 +169,21 @@ class _Measured:
     labels the first pass alone would change, and for how many epochs the form was trained.
     """
 
-    form: Int8Form
+    form: QuantizedModel
     model: OnnxModel
     logits: NDArray[np.float32]
     figures: dict[str, Any]
 
     @classmethod
-    def of(cls, subject: _Subject, name: str, form: Int8Form, tuned_epochs: float) -> _Measured:
+    def of(cls, subject: _Subject, name: str, form: QuantizedModel, tuned_epochs: float) -> _Measured:
         model = subject.open(form.graph())
-        logits = batched_logits(model.look, subject.encodings, f"parity: {name}")
+        logits = batched_logits(model.run_pass, subject.encodings, f"parity: {name}")
         labels = subject.answers.logits.argmax(1)
         first_pass = float((logits.argmax(1) != labels).mean())
-        ties = model.near_ties(logits)
+        ties = model.low_margin_rows(logits)
         if ties:
             close = [subject.encodings[i] for i in ties]
-            logits[ties] = batched_logits(lambda batch: model.look(batch, fine=True), close)
+            logits[ties] = batched_logits(lambda batch: model.run_pass(batch, fine=True), close)
         figures = compare_int8(subject.answers, logits)
         figures |= {"first_pass_flips": first_pass, "second_looks": len(ties) / len(logits)}
         figures["tuned_epochs"] = tuned_epochs
@@ -213,7 +218,9 @@ def _int8(
     _LOG.info("export: int8, calibrated on %d examples", len(spread))
     encoder = checkpoint.encoder
     calibration = Calibration(encoder.encode(spread), encoder.pad, subject.spec)
-    plain = _Measured.of(subject, "int8", choose_form(read_weights(checkpoint.model), calibration), 0)
+    plain = _Measured.of(
+        subject, "int8", post_training_quantize(read_weights(checkpoint.model), calibration), 0
+    )
     failed, loss = failed_gates(plain.figures, recipe), macro_f1_loss(plain.figures)
     if not failed and loss <= recipe.qat_above:
         return plain
@@ -256,7 +263,7 @@ def _after_training(
     identity = predict_logits(subject.checkpoint, train[:_BATCH]).tobytes()
     mark = hashlib.sha256(identity + settings.model_dump_json().encode()).hexdigest()[:12]
     data = TuningData(train, dev, settings, state / mark)
-    form = tune_form(plain.form, subject.checkpoint, data)
+    form = train_quantization_aware(plain.form, subject.checkpoint, data)
     tuned = _Measured.of(subject, "int8 after quantisation-aware training", form, recipe.qat_epochs)
 
     def rank(one: _Measured) -> tuple[bool, float, float]:

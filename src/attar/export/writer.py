@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from attar.export.quant_params import ActivationRange, LayerGrid, symmetric_int8
+from attar.export.quant_params import ActivationRange, QuantParams, symmetric_int8
 from attar.export.saturation import can_saturate
 from attar.export.weights import Activation, Linear, Norm
 from attar.scoring.session import FINE
@@ -55,7 +55,7 @@ class _Int8Weights(NamedTuple):
 class Writer:
     """Nodes and constants as they are written; a linear layer in the chosen precision."""
 
-    grids: Mapping[str, LayerGrid] | None
+    grids: Mapping[str, QuantParams] | None
     fine: bool = False
     count: int = 0
     nodes: list[onnx.NodeProto] = field(default_factory=list)
@@ -114,7 +114,7 @@ class Writer:
         scales = self.node("Gather", [self.constant("words.scale", scale), "input_ids"])
         return self.node("Mul", [self.node("Cast", [rows], to=TensorProto.FLOAT), scales])
 
-    def linear(self, name: str, source: str, linear: Linear, copied: LayerGrid | None = None) -> str:
+    def linear(self, name: str, source: str, linear: Linear, copied: QuantParams | None = None) -> str:
         """A linear layer in the graph's precision; ``copied`` says how often each output stands there."""
         if self.grids is None:
             out = self.plain_linear(name, source, linear)
@@ -144,7 +144,9 @@ class Writer:
         product = self.node("MatMul", [source, self.constant(f"{weights}.weight", linear.weight)])
         return self.node("Add", [product, self.constant(f"{weights}.bias", linear.bias)], out)
 
-    def _placed_linear(self, name: str, source: str, linear: Linear, grid: LayerGrid, places: _Places) -> str:
+    def _placed_linear(
+        self, name: str, source: str, linear: Linear, grid: QuantParams, places: _Places
+    ) -> str:
         """A linear layer in fp32 whose inputs and outputs stand at as many places as int8's would."""
         weights = self._weight_name(name, linear)
         shares = (linear.weight / grid.copies[:, None].astype(np.float32))[grid.places][:, places]
@@ -172,7 +174,7 @@ class Writer:
         return self.shared.setdefault(id(linear), (linear, name))[1]
 
     def _int8_weights(
-        self, name: str, linear: Linear, grid: LayerGrid, places: _Places
+        self, name: str, linear: Linear, grid: QuantParams, places: _Places
     ) -> list[_Int8Weights]:
         """The parts of a layer's weights; the first brings the bias."""
         weights = self._weight_name(name, linear)

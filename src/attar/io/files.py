@@ -17,11 +17,11 @@ from typing import Any
 
 from attar.errors import DataError
 
-__all__ = ["arrow", "content_hash", "file_hash", "folder_hashes", "read_json", "whole_file", "write_json"]
+__all__ = ["arrow", "atomic_write", "content_hash", "file_hash", "folder_hashes", "read_json", "write_json"]
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary neighbour of ``path`` that takes its name only if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
@@ -39,7 +39,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:  # noqa: ANN401 - JSON is any
     """Write ``value`` as UTF-8 JSON, whole or not at all."""
-    with whole_file(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_text(json.dumps(value, ensure_ascii=False, indent=indent) + "\n", "utf-8")
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.errors import DataError
-from attar.io.files import read_json, whole_file, write_json
+from attar.io.files import atomic_write, read_json, write_json
 from attar.pretraining.texts import text_key
 from attar.progress import progress_bar
 from attar.stage_cache import is_first_process
@@ -189,7 +189,7 @@ class _Shards:
         ids = np.concatenate(self._open).astype(self.kind)
         lengths = np.array([len(piece) for piece in self._open], np.int32)
         for name, array in (("ids", ids), ("lengths", lengths)):
-            with whole_file(self.folder / f"{name}-{self.num_shards:05d}.npy") as draft:
+            with atomic_write(self.folder / f"{name}-{self.num_shards:05d}.npy") as draft:
                 np.save(draft, array)
         self.num_shards, self.num_tokens = self.num_shards + 1, self.num_tokens + len(ids)
         self._open, self._open_tokens = [], 0

@@ -21,7 +21,7 @@ from typing import Any
 
 from attar import __version__
 from attar.errors import DataError
-from attar.io.files import folder_hashes, whole_file, write_json
+from attar.io.files import atomic_write, folder_hashes, write_json
 from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
 from attar.records.audit.page import audit_template, render_audit
@@ -105,7 +105,7 @@ def _write(
         "channels": {name: _channel_counts(sides[name]) for name in SPLITS},
         "reasons": audited["reasons"],
     }
-    with whole_file(out / "audit.html") as draft:
+    with atomic_write(out / "audit.html") as draft:
         draft.write_text(render_audit(audited, summary.samples, manifest), "utf-8")
     manifest["files"] = folder_hashes(out, (*(f"{name}.json" for name in SPLITS), *_TEXTS))
     write_json(out / "manifest.json", manifest)
@@ -189,7 +189,7 @@ def _json_lines(path: Path) -> Iterator[_WriteLine]:
     """A function that writes one JSON line; the file is there when the block ends well."""
     # Broken surrogates, a reason to reject a row, are written as the JSON escapes that they were.
     with (
-        whole_file(path) as draft,
+        atomic_write(path) as draft,
         draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream,
     ):
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from attar.io.files import whole_file
+from attar.io.files import atomic_write
 from attar.records.audit.audit import Rejection
 from attar.records.readers.json_list import list_items
 from attar.records.readers.values import as_label, as_meta, as_offset
@@ -60,7 +60,7 @@ def write_rows(path: Path, examples: Iterable[Example]) -> None:
 
     Of the metadata only channel and wordtype have a column; the rest is dropped.
     """
-    with whole_file(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as stream:
+    with atomic_write(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as stream:
         comma = ""
         stream.write("[")
         for example in examples:

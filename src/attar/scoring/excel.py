@@ -8,7 +8,7 @@ from pathlib import Path
 from attar.errors import DataError
 from attar.scoring.reading import RowSource, value_at
 from attar.scoring.scored import Scored, table_row
-from attar.scoring.spans import Places
+from attar.scoring.spans import ColumnNames
 from attar.task import Task
 from attar.workbook.sheets import MAX_ROWS, Cell, Column, Kind, Marked, open_workbook
 from attar.workbook.tally import GROUPS, AnswerSheets, write_tally
@@ -48,7 +48,7 @@ def write_excel(
     path: Path,
     chunks: Iterable[Sequence[Scored]],
     types: Mapping[str, object],
-    places: Places,
+    places: ColumnNames,
     *,
     task: Task,
     gold: str,
@@ -88,7 +88,7 @@ def write_excel(
         write_tally(page, sheets.tally)
 
 
-def _kind(name: str, places: Places) -> Kind:
+def _kind(name: str, places: ColumnNames) -> Kind:
     if name == places.text:
         return "text"
     if name == "prob" or name.startswith("prob_"):
@@ -96,7 +96,7 @@ def _kind(name: str, places: Places) -> Kind:
     return "number" if name in _NUMBERS else "word"
 
 
-def _cells(scored: Scored, types: Mapping[str, object], places: Places) -> list[Cell]:
+def _cells(scored: Scored, types: Mapping[str, object], places: ColumnNames) -> list[Cell]:
     row = table_row(scored)
     if scored.example.end > scored.example.start and isinstance(row.get(places.text), str):
         row[places.text] = Marked(scored.example.text, scored.example.start, scored.example.end)

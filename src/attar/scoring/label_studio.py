@@ -16,7 +16,7 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from attar.errors import DataError
-from attar.io.files import whole_file
+from attar.io.files import atomic_write
 
 __all__ = ["labelling_config", "write_tasks"]
 
@@ -47,7 +47,7 @@ def write_tasks(path: Path, rows: Iterable[_Row], *, labels: Sequence[str], mode
         DataError: A row has no text, no label of the task, or a span that is not its term.
     """
     num_tasks = 0
-    with whole_file(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as stream:
+    with atomic_write(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as stream:
         stream.write("[")
         for task in _tasks(rows, labels, model_version):
             comma = "," if num_tasks else ""

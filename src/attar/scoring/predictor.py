@@ -166,7 +166,7 @@ class Predictor:
             waiting = self._submit(encodings, range(begin, begin + len(encodings)))
         self._collect(out, waiting)
         # The second looks together: one at a time, each would cost half as much again.
-        if ties := self._model.near_ties(out):
+        if ties := self._model.low_margin_rows(out):
             encodings = self.encoder.encode([examples[i] for i in ties])
             self._collect(out, self._submit(encodings, ties, fine=True))
         return out
@@ -238,7 +238,7 @@ class Predictor:
         """Have encodings looked at; ``places`` are their rows of the result."""
 
         def logits(rows: list[int]) -> NDArray[np.float32]:
-            return self._model.look([encodings[i] for i in rows], fine=fine)
+            return self._model.run_pass([encodings[i] for i in rows], fine=fine)
 
         batches = list(length_batches(encodings))
         placed = [[places[i] for i in rows] for rows in batches]

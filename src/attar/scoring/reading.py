@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 from attar.errors import DataError
 from attar.io.files import arrow
 
-__all__ = ["Form", "Row", "RowSource", "column_names", "form_of", "open_rows", "value_at"]
+__all__ = ["Form", "Row", "RowSource", "column_names", "detect_format", "open_rows", "value_at"]
 
 Form = Literal["jsonl", "csv", "tsv", "parquet", "excel", "mongodb"]
 Values = dict[str, Any]
@@ -72,7 +72,7 @@ class RowSource:
     schema: Any = None
 
 
-def form_of(path: Path) -> Form:
+def detect_format(path: Path) -> Form:
     """The form that a file's extension names.
 
     Raises:
@@ -90,7 +90,7 @@ def open_rows(path: Path) -> RowSource:
     Raises:
         DataError: It cannot be read, is empty, or not what its extension says.
     """
-    form = form_of(path)
+    form = detect_format(path)
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty; expected rows with a text column")

@@ -90,13 +90,13 @@ class OnnxModel:
             encodings: B of them.
             length: Pad to this many tokens; None pads to the longest.
         """
-        logits = self.look(encodings, length)
-        ties = self.near_ties(logits)
+        logits = self.run_pass(encodings, length)
+        ties = self.low_margin_rows(logits)
         if ties:
-            logits[ties] = self.look([encodings[i] for i in ties], length, fine=True)
+            logits[ties] = self.run_pass([encodings[i] for i in ties], length, fine=True)
         return logits
 
-    def near_ties(self, logits: NDArray[np.float32]) -> list[int]:
+    def low_margin_rows(self, logits: NDArray[np.float32]) -> list[int]:
         """Rows of a first look's logits [B, C] that need a second."""
         margin = self._ready().tie_margin
         if margin is None:
@@ -105,7 +105,7 @@ class OnnxModel:
         ties: list[int] = np.flatnonzero(best[:, -1] - best[:, -2] < margin).tolist()
         return ties
 
-    def look(
+    def run_pass(
         self, encodings: Sequence[Encoding], length: int | None = None, *, fine: bool = False
     ) -> NDArray[np.float32]:
         """Logits [B, C] of one pass; see ``logits``.

@@ -11,12 +11,12 @@ from attar.errors import DataError
 from attar.scoring.reading import Row, RowSource, value_at
 from attar.task import Example, Task
 
-__all__ = ["PairReader", "Places", "places_of"]
+__all__ = ["ColumnNames", "PairReader", "places_of"]
 
 _TERM_COLUMNS = ("term", "keyword")
 
 
-class Places(NamedTuple):
+class ColumnNames(NamedTuple):
     """Names of the columns that are read; "" where there is none."""
 
     text: str
@@ -37,7 +37,7 @@ class PairReader:
     """
 
     task: Task
-    places: Places
+    places: ColumnNames
     first: bool
     numbers_are_text: bool = False
 
@@ -84,7 +84,7 @@ class PairReader:
         return [(start, end)] if not term or text[start:end] == term else "offsets_not_at_term"
 
 
-def places_of(rows: RowSource, task: Task, text: str, term: str | None) -> Places:
+def places_of(rows: RowSource, task: Task, text: str, term: str | None) -> ColumnNames:
     """Find the columns that a task needs.
 
     Args:
@@ -101,7 +101,7 @@ def places_of(rows: RowSource, task: Task, text: str, term: str | None) -> Place
     if text not in has:
         raise DataError(_missing(rows, text, "--text"))
     if task.style == "single":
-        return Places(text, "", "", "")
+        return ColumnNames(text, "", "", "")
     start, end = ("start", "end") if task.has_term and {"start", "end"} <= set(has) else ("", "")
     if term is None:
         term = next((name for name in _TERM_COLUMNS if name in has), "")
@@ -109,7 +109,7 @@ def places_of(rows: RowSource, task: Task, text: str, term: str | None) -> Place
             raise DataError(_missing(rows, "term", "--term"))
     elif term not in has:
         raise DataError(_missing(rows, term, "--term"))
-    return Places(text, term, start, end)
+    return ColumnNames(text, term, start, end)
 
 
 def _missing(rows: RowSource, column: str, option: str) -> str:

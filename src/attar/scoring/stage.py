@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from attar.errors import DataError
-from attar.io.files import whole_file
+from attar.io.files import atomic_write
 from attar.progress import progress_bar
 from attar.scoring.excel import check_size, gold_column, write_excel
 from attar.scoring.mongodb import check_target, is_mongodb, open_documents, write_documents, write_into_source
 from attar.scoring.predictor import Predictor
-from attar.scoring.reading import Form, Row, RowSource, form_of, open_rows
+from attar.scoring.reading import Form, Row, RowSource, detect_format, open_rows
 from attar.scoring.scored import Scored
-from attar.scoring.spans import PairReader, Places, places_of
+from attar.scoring.spans import ColumnNames, PairReader, places_of
 from attar.scoring.writing import table_types, write_label_studio, write_table
 from attar.task import Example
 
@@ -127,7 +127,7 @@ class _Job:
 
     predictor: Predictor
     rows: RowSource
-    places: Places
+    places: ColumnNames
     out: str
     form: _OutForm
     options: ScoreOptions
@@ -206,7 +206,7 @@ def _prepare(predictor: Predictor, source: str | Path, out: str | Path, options:
 def _out_form(out: str | Path) -> _OutForm:
     if is_mongodb(out):
         return "mongodb"
-    return "label_studio" if Path(out).suffix.lower() == ".json" else form_of(Path(out))
+    return "label_studio" if Path(out).suffix.lower() == ".json" else detect_format(Path(out))
 
 
 def _rejected_path(out: str | Path) -> Path:
@@ -229,7 +229,7 @@ class _Rejections:
 
     def add(self, row: Row, reason: str) -> None:
         if self.stream is None:
-            draft = self.stack.enter_context(whole_file(self.path))
+            draft = self.stack.enter_context(atomic_write(self.path))
             self.stream = self.stack.enter_context(
                 draft.open("w", encoding="utf-8", errors="backslashreplace")
             )

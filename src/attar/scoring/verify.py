@@ -11,7 +11,7 @@ from attar.artifact import CHECKS_FILE, load_artifact
 from attar.errors import ArtifactError
 from attar.scoring.self_check import Compared, compare, read_checks
 from attar.scoring.session import OnnxModel
-from attar.system_info import machine
+from attar.system_info import system_info
 from attar.text.encoding import InputSpec
 
 __all__ = ["Verification", "verify"]
@@ -48,6 +48,6 @@ def verify(folder: Path) -> Verification:
         )
     # Padding is masked out; any token that is in the vocabulary can stand there.
     model = OnnxModel(artifact.model_path, pad=0, spec=InputSpec(**artifact.input))
-    system = machine()
+    system = system_info()
     processor = f"{system['cpu']} ({', '.join(system['flags'])})"
-    return Verification(compare(model.look, checks), processor, ort.__version__, artifact.precision)
+    return Verification(compare(model.run_pass, checks), processor, ort.__version__, artifact.precision)

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attar.io.files import arrow, whole_file
-from attar.scoring.reading import RowSource, form_of
+from attar.io.files import arrow, atomic_write
+from attar.scoring.reading import RowSource, detect_format
 from attar.scoring.scored import Scored, added_columns, kept_columns, table_row
-from attar.scoring.spans import Places
+from attar.scoring.spans import ColumnNames
 
 __all__ = ["table_types", "write_label_studio", "write_table"]
 
@@ -43,9 +43,9 @@ def write_table(path: Path, chunks: Iterable[Sequence[Scored]], types: Mapping[s
         chunks: The rows.
         types: Columns in order, with their types. JSONL needs none.
     """
-    form = form_of(path)
+    form = detect_format(path)
     tables = ([table_row(scored) for scored in chunk] for chunk in chunks)
-    with whole_file(path) as draft:
+    with atomic_write(path) as draft:
         if form == "parquet":
             _write_parquet(draft, tables, types)
             return
@@ -61,7 +61,7 @@ def write_table(path: Path, chunks: Iterable[Sequence[Scored]], types: Mapping[s
 def write_label_studio(
     path: Path,
     chunks: Iterable[Sequence[Scored]],
-    places: Places,
+    places: ColumnNames,
     *,
     labels: Sequence[str],
     model_version: str,
@@ -83,12 +83,12 @@ def write_label_studio(
     rows = (_task_row(scored, places) for chunk in chunks for scored in chunk)
     write_tasks(path, rows, labels=labels, model_version=model_version)
     config = path.with_suffix(".xml")
-    with whole_file(config) as draft:
+    with atomic_write(config) as draft:
         draft.write_text(labelling_config(labels), "utf-8")
     return config
 
 
-def _task_row(scored: Scored, places: Places) -> dict[str, Any]:
+def _task_row(scored: Scored, places: ColumnNames) -> dict[str, Any]:
     theirs = {
         name: value for name, value in scored.row.values.items() if name not in (places.text, places.term)
     }

@@ -15,14 +15,14 @@ from typing import Any, TypeVar
 from attar.serving.limits import Limits
 from attar.serving.problem import Problem
 
-__all__ = ["Gate"]
+__all__ = ["AdmissionQueue"]
 
 _RETRY_S = 1
 
 _T = TypeVar("_T")
 
 
-class Gate:
+class AdmissionQueue:
     """A bounded queue in front of some threads.
 
     Args:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, Validat
 
 from attar.scoring.predictor import Predictor
 from attar.scoring.reading import Row
-from attar.scoring.spans import PairReader, Places
+from attar.scoring.spans import ColumnNames, PairReader
 from attar.serving.limits import Limits, MentionCount, check_num_rows, check_text
 from attar.serving.problem import Problem
 from attar.serving.service import Reply, reply_of
@@ -29,7 +29,7 @@ __all__ = [
     "score",
 ]
 
-_PLACES = Places("text", "term", "start", "end")
+_PLACES = ColumnNames("text", "term", "start", "end")
 _REASONS = {
     "empty_text": "its text is empty",
     "empty_term": "needs a term that is not empty, or start and end",

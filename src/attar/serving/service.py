@@ -23,7 +23,7 @@ from starlette.responses import JSONResponse, Response
 
 from attar import __version__
 from attar.errors import AttarError, DataError
-from attar.serving.admission import Gate
+from attar.serving.admission import AdmissionQueue
 from attar.serving.limits import Limits, parse, read_body
 from attar.serving.problem import Problem, to_json
 
@@ -75,7 +75,7 @@ class Service:
         self.limits = limits
         self.version = version
         self.is_ready = False
-        self._gate = Gate(workers, limits)
+        self._gate = AdmissionQueue(workers, limits)
         self._key = None if api_key is None else api_key.encode("utf-8")
 
     async def on_body(self, request: Request, work: Callable[[Any], _T], *, any_text: bool = False) -> _T:

@@ -14,10 +14,10 @@ from attar.models.precision import computes_in_bf16
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["draw_apart", "place_training"]
+__all__ = ["make_accelerator", "seed_per_rank"]
 
 
-def place_training(precision: Literal["auto", "fp32", "bf16", "fp16"]) -> Accelerator:
+def make_accelerator(precision: Literal["auto", "fp32", "bf16", "fp16"]) -> Accelerator:
     """The accelerator of one training: a GPU if there is one, else the CPU.
 
     On the CPU torch computes on no more threads than ``attar.cores.num_workers()``.
@@ -48,7 +48,7 @@ def place_training(precision: Literal["auto", "fp32", "bf16", "fp16"]) -> Accele
     return Accelerator(mixed_precision=mixed, cpu=not gpu)
 
 
-def draw_apart(rank: int, seed: int, step: int) -> None:
+def seed_per_rank(rank: int, seed: int, step: int) -> None:
     """Let each of several processes draw its own numbers in a step.
 
     The first draws what a single process would, and a saved state goes on from there; what the

@@ -24,14 +24,14 @@ from torch import nn
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["dropped", "quick_on_cpu"]
+__all__ = ["dropped", "fast_cpu_kernels"]
 
 _ATTENTION = "attar_quick"
 _STEPS = 1 << 16  # what 16 bits can count
 
 
 @contextlib.contextmanager
-def quick_on_cpu(model: PreTrainedModel) -> Iterator[None]:
+def fast_cpu_kernels(model: PreTrainedModel) -> Iterator[None]:
     """While it is open, a model on a CPU is trained quickly; on another device nothing changes.
 
     Args:

@@ -26,8 +26,8 @@ from attar.models.checkpoint import Checkpoint, batch_to
 from attar.progress import progress_bar
 from attar.recipe.load import FitRecipe
 from attar.text.encoding import Encoding
-from attar.training.accelerator import draw_apart, place_training
-from attar.training.fast_cpu import quick_on_cpu
+from attar.training.accelerator import make_accelerator, seed_per_rank
+from attar.training.fast_cpu import fast_cpu_kernels
 from attar.training.metrics_log import MetricsLog
 from attar.training.objectives import Objective
 from attar.training.optimisers import build_optimiser
@@ -133,7 +133,7 @@ class _Fit:
     ) -> None:
         self.checkpoint, self.encodings, self.recipe, self.seed = checkpoint, encodings, recipe, seed
         self.evaluate = evaluate
-        self.accelerator = place_training(recipe.precision)
+        self.accelerator = make_accelerator(recipe.precision)
         self.model = checkpoint.model
         self.objective = objective.to(self.accelerator.device)
         labels = None if recipe.sampling == "shuffled" else self.objective.row_labels()
@@ -159,7 +159,7 @@ class _Fit:
         with (
             self.log.opened(after_step=self.step),
             progress_bar(name, self.total_steps, self.step, unit="steps") as advance,
-            quick_on_cpu(self.model),
+            fast_cpu_kernels(self.model),
         ):
             for rows in self.plan.batches_after(self.step):
                 losses = self._train_step(rows)
@@ -195,7 +195,7 @@ class _Fit:
         self.wrapped.train()
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         mine = rows[rank::world]
-        draw_apart(rank, self.seed, self.step)
+        seed_per_rank(rank, self.seed, self.step)
         self.objective.progress = self.step / self.total_steps
         self.objective.batch_lengths = torch.tensor([len(self.encodings[i].ids) for i in rows])
         totals: dict[str, torch.Tensor] = {}

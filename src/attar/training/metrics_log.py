@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from attar.io.files import whole_file
+from attar.io.files import atomic_write
 
 __all__ = ["MetricsLog"]
 
@@ -33,7 +33,7 @@ class MetricsLog:
 
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "metrics.jsonl"
-        with whole_file(path) as draft:
+        with atomic_write(path) as draft:
             draft.write_text(_until(path, after_step), "utf-8")
         with path.open("a", encoding="utf-8") as self._lines:
             self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=after_step + 1)

@@ -20,7 +20,7 @@ from attar.records.prepared_folder import load_split
 from attar.stage_cache import is_first_process
 from attar.task import Example
 from attar.text.encoding import Encoding, InputSpec, TextEncoder, texts_read
-from attar.training.accelerator import place_training
+from attar.training.accelerator import make_accelerator
 from attar.training.fit import DevScore, fit
 from attar.training.frozen import FrozenLayers, learning_part
 from attar.training.linear_probe import start_head
@@ -154,7 +154,7 @@ def _what_learns(
         return checkpoint
     learning = learning_part(checkpoint, settings.freeze or 0, quick=settings.precision != "fp32")
     if isinstance(learning.inputs, FrozenLayers):
-        device = place_training(settings.precision).device
+        device = make_accelerator(settings.precision).device
         learning.inputs.keep([*encodings, *checkpoint.encoder.encode(dev)], device)
     return learning
 

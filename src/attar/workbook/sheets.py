@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from attar.errors import DataError
-from attar.io.files import whole_file
+from attar.io.files import atomic_write
 
 __all__ = [
     "MAX_ROWS",
@@ -111,7 +111,7 @@ def open_workbook(path: Path) -> Iterator[Book]:
     book = Book()
     try:
         yield book
-        with whole_file(path) as draft:
+        with atomic_write(path) as draft:
             book.save(draft)
     finally:
         book.close()

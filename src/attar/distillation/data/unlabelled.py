@@ -1,6 +1,6 @@
 """Reviews without labels, as pairs of a text and a known term for the teachers to answer.
 
-The sibling of ``attar.distillation.data.transfer``: there a source names the terms, here they are found.
+The sibling of ``attar.distillation.data.transfer_sources``: there a source names the terms, here they are found.
 ``texts -> places of terms -> without what is known -> at most so many of a term``. Which of them
 are learnt from is decided when the teachers have answered; see ``attar.distillation.data.selection``.
 """
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from attar.distillation.data.term_finder import TermFinder, read_terms
-from attar.distillation.data.transfer import without_labels
+from attar.distillation.data.transfer_sources import without_labels
 from attar.errors import DataError, RecipeError
 from attar.recipe.load import Recipe
 from attar.records.audit.audit import audit

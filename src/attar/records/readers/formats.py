@@ -18,7 +18,7 @@ from attar.records.readers.markup import MARK, METADATA
 from attar.records.readers.target import PLACE
 from attar.records.readers.triplets import BEFORE_TRIPLETS
 
-__all__ = ["KNOWN_ENDINGS", "TABLES", "check_options", "form_of", "plain_text"]
+__all__ = ["KNOWN_ENDINGS", "TABLES", "check_options", "detect_format", "plain_text"]
 
 TABLES: frozenset[Form] = frozenset({"csv", "tsv", "jsonl", "excel", "parquet"})
 _BY_ENDING: Mapping[str, Form] = {
@@ -74,7 +74,7 @@ def plain_text(source: SourceRecipe) -> SourceRecipe:
     return source.model_copy(update={"form": "lines"}) if is_plain else source
 
 
-def form_of(file: Path) -> Form:
+def detect_format(file: Path) -> Form:
     """The form of a file that is there.
 
     Raises:

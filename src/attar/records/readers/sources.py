@@ -18,7 +18,7 @@ from attar.recipe.load import Form, SourceRecipe
 from attar.records.outcomes import Rejection
 from attar.records.readers.bio import read_bio
 from attar.records.readers.excel import workbook_path
-from attar.records.readers.formats import KNOWN_ENDINGS, TABLES, check_options, form_of
+from attar.records.readers.formats import KNOWN_ENDINGS, TABLES, check_options, detect_format
 from attar.records.readers.lines import read_lines
 from attar.records.readers.markup import read_markup
 from attar.records.readers.tables import read_table
@@ -103,7 +103,7 @@ def _neighbours(path: Path) -> str:
 def _read_file(
     file: Path, sheet: str, source: SourceRecipe, columns: Mapping[str, str]
 ) -> Iterator[Record | Rejection]:
-    form = source.form or form_of(file)
+    form = source.form or detect_format(file)
     check_options(source, form)
     found: Iterator[Record | Rejection]
     match form:
@@ -140,7 +140,7 @@ def _joined(source: SourceRecipe) -> tuple[Path, Form] | None:
     path = Path(source.join.path)
     if not path.is_file():
         raise DataError(f"{path}: no such file to join{_neighbours(path)}")
-    form = source.form or form_of(path)
+    form = source.form or detect_format(path)
     if form not in TABLES:
         raise DataError(
             f"{path}: no table, so it cannot be joined; expected one of {', '.join(sorted(TABLES))}"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from attar.errors import DataError
-from attar.io.files import whole_file
+from attar.io.files import atomic_write
 from attar.recipe.load import SourceRecipe
 from attar.records.remote.label_studio_http import Session, token_from_environment
 
@@ -68,7 +68,7 @@ def fetch_export(source: SourceRecipe, folder: Path) -> Path:
     if session.get(f"/api/projects/{project.number}/") is None:
         raise DataError(f"{project}: no such project; {_projects_there(session)}")
     out = folder / "export.json"
-    with whole_file(out) as draft, tempfile.TemporaryFile(dir=draft.parent) as spool:
+    with atomic_write(out) as draft, tempfile.TemporaryFile(dir=draft.parent) as spool:
         for _ in range(_ATTEMPTS):
             places = _download(session, project, spool)
             if places is not None:

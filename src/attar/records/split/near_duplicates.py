@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 
 from attar.task import Example
 
-__all__ = ["grams", "group_reviews", "normal_form", "unlike"]
+__all__ = ["drop_near_duplicates", "grams", "group_reviews", "normal_form"]
 
 _IGNORED = re.compile(r"[\W_]+")
 # Products of the threshold and a size are whole numbers that floating point may miss by a hair.
@@ -65,7 +65,9 @@ def group_reviews(texts: Sequence[str], near_duplicate: float) -> dict[str, str]
     return {text: forms[_root(parent, index[form])] for text, form in normal.items()}
 
 
-def unlike(examples: Sequence[Example], known: Sequence[Example], near_duplicate: float) -> list[Example]:
+def drop_near_duplicates(
+    examples: Sequence[Example], known: Sequence[Example], near_duplicate: float
+) -> list[Example]:
     """The examples whose review is none of the known ones', nor nearly one.
 
     Args:

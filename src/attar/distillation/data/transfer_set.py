@@ -17,23 +17,29 @@ from numpy.typing import NDArray
 
 from attar.distillation.data.augmentation import augmented_examples
 from attar.distillation.data.selection import chosen_rows
-from attar.distillation.data.transfer import transfer_examples
+from attar.distillation.data.transfer_sources import transfer_examples
 from attar.distillation.data.unlabelled import unlabelled_examples
-from attar.distillation.teachers import Teacher, already_asked, cached_logits, mean_logits, teacher_shares
+from attar.distillation.teachers import (
+    Teacher,
+    cached_logits,
+    mean_logits,
+    teacher_shares,
+    with_cached_logits,
+)
 from attar.errors import DataError
 from attar.evaluation.calibration import fit_temperature
 from attar.io.files import write_json
 from attar.recipe.load import Recipe
 from attar.records.prepared_folder import load_split
-from attar.records.split.near_duplicates import unlike
+from attar.records.split.near_duplicates import drop_near_duplicates
 from attar.task import Example
 
-__all__ = ["MoreExamples", "more_examples"]
+__all__ = ["TransferSet", "transfer_set"]
 
 _LOG = logging.getLogger(__name__)
 
 
-class MoreExamples(NamedTuple):
+class TransferSet(NamedTuple):
     """Examples without labels, and who answers for them.
 
     Attributes:
@@ -45,7 +51,7 @@ class MoreExamples(NamedTuple):
     teachers: list[Teacher]
 
 
-def more_examples(recipe: Recipe, data: Path, teachers: Sequence[Teacher], out: Path) -> MoreExamples:
+def transfer_set(recipe: Recipe, data: Path, teachers: Sequence[Teacher], out: Path) -> TransferSet:
     """What ``distill.transfer``, ``distill.unlabelled`` and ``distill.augment`` add, each pair once.
 
     Args:
@@ -61,7 +67,7 @@ def more_examples(recipe: Recipe, data: Path, teachers: Sequence[Teacher], out: 
     """
     settings, asked = recipe.distill, list(teachers)
     if not (settings.transfer or settings.unlabelled.sources or settings.augment.copies):
-        return MoreExamples([], asked)
+        return TransferSet([], asked)
     train, dev, test = (load_split(data, name) for name in ("train", "dev", "test"))
     answers, examples = out / "teacher-answers", []
     if settings.transfer:
@@ -80,13 +86,13 @@ def more_examples(recipe: Recipe, data: Path, teachers: Sequence[Teacher], out: 
     if settings.augment.copies:
         reach = recipe.resolved_task().window_chars or recipe.encode.max_tokens
         copies = augmented_examples(train, settings.augment, reach, recipe.seed)
-        copies = unlike(copies, [*dev, *test], recipe.data.near_duplicate)
+        copies = drop_near_duplicates(copies, [*dev, *test], recipe.data.near_duplicate)
         _LOG.info("augment: %d copies of %d examples", len(copies), len(train))
         examples += copies
     first: dict[Any, Example] = {}
     for example in examples:
         first.setdefault(example.question, example)
-    return MoreExamples(list(first.values()), asked)
+    return TransferSet(list(first.values()), asked)
 
 
 class _Chosen(NamedTuple):
@@ -118,7 +124,9 @@ def _chosen(
     by_label = {name: _by_label(probs, some, task.labels) for name, some in (("sure", sure), ("kept", rows))}
     _LOG.info("unlabelled: %d of %d examples kept (%s)", len(rows), len(examples), by_label["kept"])
     remembered = [
-        already_asked(teacher, examples, _heard(cached_logits(teacher, examples, num_labels, answers), rows))
+        with_cached_logits(
+            teacher, examples, _heard(cached_logits(teacher, examples, num_labels, answers), rows)
+        )
         for teacher in teachers
     ]
     facts = {"temperature": round(temperature, 4), "num_kept": len(rows), **by_label}

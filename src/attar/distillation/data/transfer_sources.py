@@ -15,7 +15,7 @@ from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
 from attar.records.outcomes import Accepted
 from attar.records.remote.fetch import LocalRecords, LocalSource, fetched
-from attar.records.split.near_duplicates import unlike
+from attar.records.split.near_duplicates import drop_near_duplicates
 from attar.task import Example, Task
 
 __all__ = ["transfer_examples", "without_labels"]
@@ -50,7 +50,7 @@ def transfer_examples(
         for outcome in audit(LocalRecords(local, data.columns), task, data)
         if isinstance(outcome, Accepted)
     ]
-    left = unlike(found, known, data.near_duplicate)
+    left = drop_near_duplicates(found, known, data.near_duplicate)
     if not left:
         names = ", ".join(source.shown for source in local)
         raise DataError(
