@@ -27,7 +27,7 @@ def folders(tmp_path_factory, make_checkpoint, make_examples):
 
 @pytest.mark.usefixtures("moments")
 def test_bench_of_an_artifact_and_a_checkpoint(folders, tmp_path, attar_main, monkeypatch):
-    monkeypatch.setattr(attar.bench.stage, "_MADE_UP", 300)
+    monkeypatch.setattr(attar.bench.stage, "_NUM_SYNTHETIC", 300)
     out = tmp_path / "figures"
     arguments = ["bench", folders / "artifact", "--against", folders / "teacher", "--repeats", 1]
     code, said, err = attar_main(*arguments, "--price", 0.08, "--out", out)

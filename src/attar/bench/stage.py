@@ -78,9 +78,10 @@ def bench(
     threads = num_workers(workers)
     models = _loaded([artifact, *against], threads)
     first, task = next((name, model.task) for name, model in models.items())
-    examples = (
-        synthetic_examples(_MADE_UP, task.style) if data is None else _shuffled(load_split(data, "test"))
-    )
+    if data is None:
+        examples = synthetic_examples(_NUM_SYNTHETIC, task.style)
+    else:
+        examples = _shuffled(load_split(data, "test"))
     speeds = _speeds(models, examples, repeats)
     return {
         "machine": system_info(),
@@ -123,7 +124,7 @@ def write_bench(out: Path, figures: Mapping[str, Any]) -> tuple[Path, Path]:
     return table, picture
 
 
-_MADE_UP = 2000
+_NUM_SYNTHETIC = 2000
 _ARTIFACT_PROGRAM = """
 import attar
 score = attar.load({folder!r}, workers={workers}).predict_probs

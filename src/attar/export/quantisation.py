@@ -1,7 +1,7 @@
 """The int8 form of a checkpoint: equalised, calibrated, rounded, and tuned where that is not enough.
 
-``post_training_quantize`` is post-training quantisation, half a minute for a small student. ``train_quantization_aware`` lets
-the checkpoint's weights learn the rounding; shifts and grids stay what they are.
+``post_training_quantize`` takes half a minute for a small student. ``train_quantization_aware`` lets the
+checkpoint's weights learn the rounding; shifts and grids stay what they are.
 """
 
 from __future__ import annotations

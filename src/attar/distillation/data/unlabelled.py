@@ -1,6 +1,7 @@
 """Reviews without labels, as pairs of a text and a known term for the teachers to answer.
 
-The sibling of ``attar.distillation.data.transfer_sources``: there a source names the terms, here they are found.
+The sibling of ``attar.distillation.data.transfer_sources``: there a source names the terms, here they
+are found.
 ``texts -> places of terms -> without what is known -> at most so many of a term``. Which of them
 are learnt from is decided when the teachers have answered; see ``attar.distillation.data.selection``.
 """
