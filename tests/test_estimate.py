@@ -70,7 +70,7 @@ def test_frozen_layers_count_once_and_a_probe_reads_all(recipe, make_examples):
     frozen = estimate_seconds(change(recipe, "train", freeze=1), examples, 10, 20)["train"]
     learning = tokens * 2 * (1 / 6) * (100 * COST.train + 10 * COST.forward)
     assert frozen - fixed == pytest.approx(learning + tokens * 110 * COST.forward)
-    probed = estimate_seconds(change(recipe, "train", head="probe"), examples, 10, 20)["train"]
+    probed = estimate_seconds(change(recipe, "train", head_init="linear_probe"), examples, 10, 20)["train"]
     plain = estimate_seconds(recipe, examples, 10, 20)["train"]
     assert probed - plain == pytest.approx(tokens * (7 / 6) * 110 * COST.forward)
 

@@ -139,7 +139,7 @@ def _pruned(encoder: Encoder) -> Encoder:
 
 
 def _checkpoint(encoder: Encoder) -> Checkpoint:
-    spec = InputSpec.for_task(TASK, LONGEST, token_types=encoder.token_types, reads="cls")
+    spec = InputSpec.for_task(TASK, LONGEST, token_types=encoder.token_types, pooling="cls")
     return Checkpoint(encoder.model.eval(), TextEncoder(encoder.tokenizer, spec), TASK, dict(_NOTES))
 
 

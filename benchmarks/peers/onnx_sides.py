@@ -121,7 +121,7 @@ def open_openvino(models: Path, threads: int) -> Answer:
 
 def _encoder(models: Path) -> TextEncoder:
     tokenizer = Tokenizer.from_file(str(models / "student" / "tokenizer.json"))
-    return TextEncoder(tokenizer, InputSpec.for_task(TASK, LONGEST, token_types=True, reads="cls"))
+    return TextEncoder(tokenizer, InputSpec.for_task(TASK, LONGEST, token_types=True, pooling="cls"))
 
 
 def _in_order(logits: NDArray[np.float32], batches: Sequence[Sequence[int]]) -> NDArray[np.float32]:

@@ -69,11 +69,13 @@ def source_of(folder: Path, task: ClassicTask, stem: str, split: Split) -> Sourc
     if path.suffix == ".txt":
         _refuse_bio(path, task)
     if task.form == "rows":
-        return SourceRecipe(path=str(path), form="rows" if path.suffix == ".json" else "target", split=split)
+        return SourceRecipe(
+            path=str(path), format="rows" if path.suffix == ".json" else "target", split=split
+        )
     if task.form == "pairs":
         names = ("text", "term", "label")
         return SourceRecipe(
-            path=str(path), form="csv", delimiter="###", quoted=False, names=names, split=split
+            path=str(path), format="csv", delimiter="###", quoted=False, names=names, split=split
         )
     return _tsv_source(path, task, split)
 
@@ -108,7 +110,7 @@ def _tsv_source(path: Path, task: ClassicTask, split: Split) -> SourceRecipe:
         )
     return SourceRecipe(
         path=str(path),
-        form="tsv",
+        format="tsv",
         quoted=False,
         columns={name: header[place] for name, place in places.items()},
         names=() if columns.has_header else tuple(header),
@@ -157,7 +159,7 @@ def load_examples(source: SourceRecipe, task: ClassicTask, *, marks: bool, verbo
 def _records(source: SourceRecipe, task: ClassicTask, *, marks: bool) -> Iterator[Record | Rejection]:
     if task.form == "pairs":
         return read_word_pairs(Path(source.path))
-    if source.form == "target":
+    if source.format == "target":
         return _three_lines(Path(source.path), marks=marks)
     return read_source(source)
 

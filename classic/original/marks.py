@@ -67,7 +67,7 @@ def shape_of(source: SourceRecipe) -> Shape | None:
     Raises:
         DataError: Rows of both generations stand in one file, or it cannot be read.
     """
-    if source.form == "target":
+    if source.format == "target":
         return "three-line"
     first: dict[Shape, str] = {}
     for where, row in numbered_rows(Path(source.path)):
@@ -87,10 +87,10 @@ def shape_of(source: SourceRecipe) -> Shape | None:
 def marked_by_shape(source: SourceRecipe) -> bool:
     """Whether the rows of a file of labels are marked; every form but the two old ones has offsets."""
     path = Path(source.path)
-    form = source.form or (detect_format(path) if path.is_file() else None)
+    form = source.format or (detect_format(path) if path.is_file() else None)
     if form not in ("rows", "target"):
         return True
-    return shape_of(source.model_copy(update={"form": form})) not in ("three columns", "three-line")
+    return shape_of(source.model_copy(update={"format": form})) not in ("three columns", "three-line")
 
 
 def read_as(

@@ -43,7 +43,7 @@ def to_recipe(args: argparse.Namespace, sources: Sequence[SourceRecipe], *, mark
         "task": _task(task),
         "seed": args.random_seed,
         "data": _data(sources),
-        "encode": {"max_tokens": args.max_seq_length, "reads": "cls"},
+        "encode": {"max_tokens": args.max_seq_length, "pooling": "cls"},
         section: _fit_settings(args),
     }
     if args.script == "trainer":
@@ -95,7 +95,7 @@ def _fit_settings(args: argparse.Namespace) -> dict[str, Any]:
         "epochs": args.num_train_epochs,
         "batch_size": args.train_batch_size,
         "drop_last": True,
-        "accumulate": args.gradient_accumulation_steps,
+        "gradient_accumulation_steps": args.gradient_accumulation_steps,
         "learning_rate": args.learning_rate,
         "optimiser": "bert_adam",
         "weight_decay": args.weight_decay_rate,
@@ -104,10 +104,10 @@ def _fit_settings(args: argparse.Namespace) -> dict[str, Any]:
         "warmup": args.warmup_proportion,
         "class_weights": "none",
         "evaluations_per_epoch": args.ckpt_frequency,
-        "log_every": args.PRINT_EVERY,
+        "log_interval": args.PRINT_EVERY,
         "precision": _precision(args),
         "dropout": _config(args.bert_config_file_S).get("hidden_dropout_prob", 0.1),
-        "head": "random",
+        "head_init": "random",
     }
 
 

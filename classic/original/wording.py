@@ -18,9 +18,9 @@ __all__ = ["InFlags", "in_flags", "wrong_values"]
 _FLAGS: Mapping[str, str] = {
     "task": "task_name", "seed": "random_seed", "max_tokens": "max_seq_length",
     "epochs": "num_train_epochs", "batch_size": "train_batch_size",
-    "accumulate": "gradient_accumulation_steps", "learning_rate": "learning_rate",
+    "gradient_accumulation_steps": "gradient_accumulation_steps", "learning_rate": "learning_rate",
     "weight_decay": "weight_decay_rate", "schedule": "schedule", "warmup": "warmup_proportion",
-    "evaluations_per_epoch": "ckpt_frequency", "log_every": "PRINT_EVERY", "temperature": "temperature",
+    "evaluations_per_epoch": "ckpt_frequency", "log_interval": "PRINT_EVERY", "temperature": "temperature",
     "matches": "matches", "weight": "weight", "encoder": "init_checkpoint_S",
     "more_teachers": "tuned_checkpoint_Ts",
 }  # fmt: skip
@@ -30,7 +30,7 @@ _OF_CONFIG: Mapping[str, str] = {
 }  # fmt: skip
 # Whole clauses first; what they leave is single keys.
 _CLAUSES: Mapping[str, str] = {
-    r"set dropout = 0, start the head from a probe \(head = 'probe'\), or train longer": (
+    r"set dropout = 0, start the head from a probe \(head_init = 'linear_probe'\), or train longer": (
         "set hidden_dropout_prob to 0 in --bert_config_file_S, or raise --num_train_epochs"
     ),
     r"\bLower learning_rate": "Lower --learning_rate",

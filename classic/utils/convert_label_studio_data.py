@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _weibo(path: str) -> SourceRecipe:
     """Rows for training alone; all.txt is what the original wrote of its MongoDB."""
-    return SourceRecipe(path=path, form="mongodb" if path.endswith(".txt") else None, split="train")
+    return SourceRecipe(path=path, format="mongodb" if path.endswith(".txt") else None, split="train")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Fetch a collection, check it and split it."""
     args = _parser().parse_args(argv)
     source = SourceRecipe(
-        path=collection_uri(args), form="mongodb", query=_query(args.query), constants=dict(args.constant)
+        path=collection_uri(args), format="mongodb", query=_query(args.query), constants=dict(args.constant)
     )
     out = args.out or Path("data_root_dir") / args.task_name
     collect([source], task_by_name(args.task_name), out, shares=args.shares, seed=args.seed)

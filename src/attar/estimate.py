@@ -119,7 +119,7 @@ def _fit_seconds(
     frozen = min(settings.freeze or 0, shape.layers)
     learning = max(_LAST_LAYER, shape.layers - frozen - 1 + _LAST_LAYER)
     once = frozen * (num_train + num_dev) * cost.forward
-    if settings.head == "probe":
+    if settings.head_init == "linear_probe":
         once += learning * (min(_PROBED, num_train) + num_dev) * cost.forward
     epoch = learning * num_train * cost.train
     scored = settings.evaluations_per_epoch * learning * num_dev * cost.forward

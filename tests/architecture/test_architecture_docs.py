@@ -17,7 +17,7 @@ from attar.cli.app import app
 from attar.distillation.matches import MatchLoss
 from attar.models.checkpoint import CHECKPOINT_FILES
 from attar.pipeline import RunFolders
-from attar.recipe.load import Form, load_recipe
+from attar.recipe.load import SourceFormat, load_recipe
 from attar.records.audit.repair import How
 from attar.records.audit.summary import Summary
 from attar.records.outcomes import Reason
@@ -83,7 +83,7 @@ def test_a_lost_marker_is_said(make_reference):
 
 
 @pytest.mark.parametrize(
-    ("heading", "codes"), [("reason in prepare", Reason), ("repair", How), ("form", Form)]
+    ("heading", "codes"), [("reason in prepare", Reason), ("repair", How), ("format", SourceFormat)]
 )
 def test_codes_of_the_records_are_all_there(heading, codes):
     assert codes_of_table(heading) == set(get_args(codes))

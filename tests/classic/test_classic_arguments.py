@@ -54,7 +54,7 @@ def recipe_of(original, parse, tmp_path):
 
     def go(text, script="trainer", splits=("train", "dev", "test"), *, marks=True):
         args = parse(text.replace("s.json", str(tmp_path / "s.json")), script)
-        sources = [SourceRecipe(path=f"data/{name}.json", form="rows", split=name) for name in splits]
+        sources = [SourceRecipe(path=f"data/{name}.json", format="rows", split=name) for name in splits]
         return original("translate").to_recipe(args, sources, marks=marks)
 
     return go
@@ -170,10 +170,15 @@ def test_a_training_becomes_its_recipe(recipe_of):
     assert (fit.schedule, fit.schedule_options, fit.optimiser) == (
         "slanted_triangular", (30, 0, 1), "bert_adam",
     )  # fmt: skip
-    assert (fit.batch_size, fit.accumulate, fit.drop_last, fit.evaluations_per_epoch) == (32, 4, True, 3)
-    assert (fit.learning_rate, fit.log_every, fit.dropout, fit.head) == (2e-5, 7, 0.2, "random")
-    assert (fit.class_weights, fit.precision, fit.clip, fit.epochs) == ("none", "fp32", 1.0, 3.0)
-    assert (recipe.encode.max_tokens, recipe.encode.reads, recipe.seed) == (70, "cls", 10236797)
+    assert (fit.batch_size, fit.gradient_accumulation_steps, fit.drop_last, fit.evaluations_per_epoch) == (
+        32,
+        4,
+        True,
+        3,
+    )
+    assert (fit.learning_rate, fit.log_interval, fit.dropout, fit.head_init) == (2e-5, 7, 0.2, "random")
+    assert (fit.class_weights, fit.precision, fit.max_grad_norm, fit.epochs) == ("none", "fp32", 1.0, 3.0)
+    assert (recipe.encode.max_tokens, recipe.encode.pooling, recipe.seed) == (70, "cls", 10236797)
     assert Path(fit.encoder) == Path("m").resolve()
 
 

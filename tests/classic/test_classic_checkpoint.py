@@ -113,7 +113,7 @@ def test_logits_are_those_of_the_file_all_the_way(tmp_path, original, make_examp
         "role": "classic", "weights": "gs3024.pkl", "architecture": kind.split("-")[0]
     }  # fmt: skip
     spec = converted.encoder.spec
-    assert (spec.reads, spec.style, spec.max_tokens, spec.token_types) == ("cls", style, 24, True)
+    assert (spec.pooling, spec.style, spec.max_tokens, spec.token_types) == ("cls", style, 24, True)
     graph = OnnxModel(
         build_graph(read_classifier(converted.model), spec).SerializeToString(), pad=0, spec=spec
     )

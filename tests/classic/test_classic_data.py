@@ -163,7 +163,7 @@ def cached(original, make_checkpoint, encoder_folder, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="utils")
     vocab = tmp_path / "vocab.txt"
     vocab.write_text((encoder_folder / "vocab.txt").read_text("utf-8"), "utf-8")
-    return Cached(original, make_checkpoint(reads="cls"), vocab, caplog)
+    return Cached(original, make_checkpoint(pooling="cls"), vocab, caplog)
 
 
 def test_a_cache_is_used_only_if_it_fits(cached, make_examples, tmp_path):
@@ -240,7 +240,7 @@ def test_padding_that_counts_does_not_depend_on_the_batch(make_checkpoint, make_
     from attar.recipe.load import DistillRecipe
 
     task = task_by_name("cosmetics")
-    student, teacher = make_checkpoint(seed=1, reads="cls"), make_checkpoint(seed=2, reads="cls")
+    student, teacher = make_checkpoint(seed=1, pooling="cls"), make_checkpoint(seed=2, pooling="cls")
     examples = sorted(make_examples(6), key=lambda e: len(e.text))
     matches = (Match("hidden", "hidden_mse", 2, 2), Match("hidden", "mmd", 1, 1))
     live = OnlineTeacher(teacher, examples, wanted(matches).teacher)

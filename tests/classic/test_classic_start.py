@@ -116,7 +116,7 @@ def test_bio_files_are_read_by_the_command_that_is_named(folder, attar_main):
         (
             (
                 "collapsed. Lower learning_rate, set dropout = 0, start the head from a probe "
-                "(head = 'probe'), or train longer."
+                "(head_init = 'linear_probe'), or train longer."
             ),
             (
                 "collapsed. Lower --learning_rate, set hidden_dropout_prob to 0 in --bert_config_file_S, or "
@@ -134,7 +134,7 @@ def test_bio_files_are_read_by_the_command_that_is_named(folder, attar_main):
         ("set train.batch_size lower", "set --train_batch_size lower"),
         # Files, and what is a flag already, stay as they are.
         ("data/train.json: --learning_rate is", "data/train.json: --learning_rate is"),
-        ("/x/batch_size/log_every.txt", "/x/batch_size/log_every.txt"),
+        ("/x/batch_size/log_interval.txt", "/x/batch_size/log_interval.txt"),
     ],
 )
 def test_a_recipes_words_become_the_command_lines(original, message, said):
@@ -146,7 +146,8 @@ def test_those_messages_are_still_what_attar_says():
     texts = "".join(path.read_text("utf-8") for path in (CLASSIC.parent / "src/attar").rglob("*.py"))
     joined = re.sub(r'"\s*\n\s*f?"', "", texts)
     for part in (
-        "Lower learning_rate, set dropout = 0, start the head from a probe (head = 'probe'), or train longer",
+        "Lower learning_rate, set dropout = 0, start the head from a probe (head_init = 'linear_probe'), "
+        "or train longer",
         "lower learning_rate or set precision = 'fp32'",
         "precision = 'fp16' needs a GPU; ",
         "set cache = 'logits'",

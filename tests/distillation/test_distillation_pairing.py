@@ -121,7 +121,7 @@ def test_other_tokens_or_places_are_refused_with_what_is_possible(
     other = with_tokenizer(make_checkpoint(), make_tokenizer(tokens))
     with pytest.raises(RecipeError) as error:
         find(
-            [teacher_of(other, "foreign"), teacher_of(make_checkpoint(reads="cls"), "moved")],
+            [teacher_of(other, "foreign"), teacher_of(make_checkpoint(pooling="cls"), "moved")],
             student,
             examples,
         )

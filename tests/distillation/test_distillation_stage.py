@@ -153,8 +153,8 @@ def test_teachers_of_other_architectures_and_vocabularies(
 def test_matches_with_the_only_teacher_of_a_foreign_input_are_refused(teach, make_checkpoint):
     for matches in ("auto", (HIDDEN,)):
         with pytest.raises(RecipeError, match=r"teacher0 reads \d+ of \d+ .*Logits can be taught"):
-            teach("student", make_checkpoint(reads="cls"), matches=matches)
-    _, losses = teach("student", make_checkpoint(reads="cls"))
+            teach("student", make_checkpoint(pooling="cls"), matches=matches)
+    _, losses = teach("student", make_checkpoint(pooling="cls"))
     assert np.isfinite(losses[-1]["loss/soft"])
 
 
@@ -248,7 +248,7 @@ def test_matches_under_bf16(teach, make_checkpoint):
 def test_hidden_tokens_and_accumulation_go_with_matches(teach, data, make_checkpoint):
     settings = {"matches": ("auto", HIDDEN), "cache": "features"}
     whole, _ = teach("whole", make_checkpoint(), **settings)
-    parts, _ = teach("parts", make_checkpoint(), accumulate=4, **settings)
+    parts, _ = teach("parts", make_checkpoint(), gradient_accumulation_steps=4, **settings)
     np.testing.assert_allclose(answers(whole, data), answers(parts, data), rtol=0, atol=1e-3)
     hidden, losses = teach("hidden", make_checkpoint(), token_dropout=0.2, **settings)
     assert np.isfinite([value for line in losses for value in line.values()]).all()
@@ -265,7 +265,7 @@ def test_hidden_tokens_and_accumulation_go_with_matches(teach, data, make_checkp
 def test_parts_of_a_batch_add_up_by_tokens_too(teach, data, make_checkpoint, settings):
     settings = settings | {"learning_rate": 3e-3}
     whole, _ = teach("whole", make_checkpoint(), **settings)
-    parts, _ = teach("parts", make_checkpoint(), accumulate=5, **settings)
+    parts, _ = teach("parts", make_checkpoint(), gradient_accumulation_steps=5, **settings)
     np.testing.assert_allclose(answers(whole, data), answers(parts, data), rtol=0, atol=1e-3)
 
 

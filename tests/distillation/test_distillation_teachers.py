@@ -154,7 +154,7 @@ def test_its_identity_is_all_that_its_answers_depend_on(tmp_path, make_checkpoin
         "same": make_checkpoint(),
         "weights": make_checkpoint(seed=2),
         "max_tokens": make_checkpoint(max_tokens=20),
-        "reads": make_checkpoint(reads="cls"),
+        "reads": make_checkpoint(pooling="cls"),
     }
     save_checkpoint(make_checkpoint(), tmp_path / "one")
     identity = load_teacher(tmp_path / "one", TASK).identity

@@ -83,10 +83,10 @@ def examples():
 
 @pytest.fixture(scope="session")
 def checkpoint(tokenizer):
-    """``checkpoint(kind, reads)`` makes a tiny model's checkpoint."""
+    """``checkpoint(kind, pooling)`` makes a tiny model's checkpoint."""
 
-    def make(kind, reads="mark"):
-        spec = InputSpec("marked_pair", MAX_TOKENS, None, token_types=kind != "roberta", reads=reads)
+    def make(kind, pooling="entity_start"):
+        spec = InputSpec("marked_pair", MAX_TOKENS, None, token_types=kind != "roberta", pooling=pooling)
         return Checkpoint(
             _classifier(kind), TextEncoder(tokenizer, spec), task_by_name("cosmetics"), {"role": "student"}
         )
@@ -96,11 +96,11 @@ def checkpoint(tokenizer):
 
 @pytest.fixture(scope="session")
 def int8_form(checkpoint, examples):
-    """``int8_form(kind, reads="mark")``: of ``checkpoint(kind, reads)``, calibrated on ``examples``, once."""
+    """``int8_form(kind, pooling)``: of ``checkpoint(kind, pooling)``, calibrated on ``examples``, once."""
 
     @cache
-    def make(kind, reads="mark"):
-        made = checkpoint(kind, reads)
+    def make(kind, pooling="entity_start"):
+        made = checkpoint(kind, pooling)
         calibration = Calibration(made.encoder.encode(examples), 0, made.encoder.spec)
         return post_training_quantize(read_weights(made.model), calibration)
 
@@ -109,14 +109,14 @@ def int8_form(checkpoint, examples):
 
 @pytest.fixture(scope="session")
 def exported(checkpoint, examples, tmp_path_factory):
-    """``exported(reads)``: the int8 artifact of ``checkpoint("bert", reads)``, made once, to be read only."""
+    """``exported(pooling)``: the int8 artifact of ``checkpoint("bert", pooling)``, made once."""
     lenient = ExportRecipe(calibration_examples=64, max_flips=1, max_f1_loss=1, qat_epochs=0)
 
     @cache
-    def make(reads="mark"):
+    def make(pooling="entity_start"):
         out = tmp_path_factory.mktemp("exported") / "artifact"
         return load_artifact(
-            export_checkpoint(checkpoint("bert", reads), examples, out, lenient, {"recipe": "tiny"})
+            export_checkpoint(checkpoint("bert", pooling), examples, out, lenient, {"recipe": "tiny"})
         )
 
     return make

@@ -8,6 +8,7 @@ import pytest
 from attar.scoring.predictor import Predictor, softmax
 from attar.scoring.session import OnnxModel
 from attar.task import Example
+from attar.text.encoding import InputSpec
 
 COUNT = 1000
 
@@ -24,7 +25,7 @@ def many():
     return made
 
 
-@pytest.fixture(scope="module", params=["mark", "cls"])
+@pytest.fixture(scope="module", params=["entity_start", "cls"])
 def artifact(request, exported):
     return exported(request.param)
 
@@ -53,8 +54,8 @@ def test_twenty_ways_to_score_1000_examples_give_the_same_bytes(artifact, checkp
         parts = [predictor.predict_probs(many[i : i + size]) for i in range(0, COUNT, size)]
         same(np.concatenate(parts))
 
-    reads = artifact.input["reads"]
-    encoder = checkpoint("bert", reads).encoder
+    pooling = InputSpec.from_json(artifact.input).pooling
+    encoder = checkpoint("bert", pooling).encoder
     encodings = encoder.encode(many)
     model = OnnxModel(artifact.model_path, pad=encoder.pad, spec=encoder.spec)
     for size in (1, 2, 3, 5, 8, 16, 33, 250):  # batched as they come, padded to the longest of the batch

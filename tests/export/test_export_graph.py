@@ -28,10 +28,10 @@ def _fp32(checkpoint):
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
-@pytest.mark.parametrize("reads", ["cls", "mark"])
+@pytest.mark.parametrize("pooling", ["cls", "entity_start"])
 @pytest.mark.parametrize("length", [None, 24])
-def test_fp32_graph_answers_as_transformers_does(checkpoint, examples, kind, reads, length):
-    made = checkpoint(kind, reads)
+def test_fp32_graph_answers_as_transformers_does(checkpoint, examples, kind, pooling, length):
+    made = checkpoint(kind, pooling)
     encodings = made.encoder.encode(examples[:12])
     with torch.inference_mode():
         wanted = made.model(**batch_to(made, encodings, length=length)).logits.numpy()
@@ -41,13 +41,14 @@ def test_fp32_graph_answers_as_transformers_does(checkpoint, examples, kind, rea
 
 
 @pytest.mark.parametrize(
-    ("kind", "reads"), [*((kind, "cls") for kind in ARCHITECTURES), ("bert", "mark"), ("roberta", "mark")]
+    ("kind", "pooling"),
+    [*((kind, "cls") for kind in ARCHITECTURES), ("bert", "entity_start"), ("roberta", "entity_start")],
 )
-def test_int8_is_close_and_both_are_exact_under_padding(checkpoint, int8_form, examples, kind, reads):
-    made = checkpoint(kind, reads)
+def test_int8_is_close_and_both_are_exact_under_padding(checkpoint, int8_form, examples, kind, pooling):
+    made = checkpoint(kind, pooling)
     spec, proto = made.encoder.spec, _fp32(made)
     encodings = made.encoder.encode(examples)
-    quantised = int8_form(kind, reads).graph()
+    quantised = int8_form(kind, pooling).graph()
     fp32, int8 = _open(proto, spec), _open(quantised, spec)
     wanted = fp32.logits(encodings)
     assert np.linalg.norm(int8.logits(encodings) - wanted) < 0.2 * np.linalg.norm(wanted)

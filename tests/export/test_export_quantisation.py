@@ -100,7 +100,7 @@ def test_tuning_brings_int8_nearer_and_leaves_the_checkpoint_alone(checkpoint, i
     exact = predict_logits(made, examples)
     before = {name: value.clone() for name, value in made.model.state_dict().items()}
     settings = DistillRecipe(
-        epochs=12, learning_rate=1e-3, weight_decay=0, keep="last", precision="fp32", head="random"
+        epochs=12, learning_rate=1e-3, weight_decay=0, keep="last", precision="fp32", head_init="random"
     )
     data = TuningData(examples, examples[:40], settings, tmp_path)
     tuned = train_quantization_aware(form, made, data)
@@ -120,7 +120,7 @@ def test_a_t4_tiny_with_5000_tokens_is_at_most_7_5_megabytes():
         intermediate_size=1200, num_labels=3,
     )  # fmt: skip
     weights = read_weights(BertForSequenceClassification(config).eval())
-    spec = InputSpec("marked_pair", 70, None, token_types=True, reads="mark")
+    spec = InputSpec("marked_pair", 70, None, token_types=True, pooling="entity_start")
     grids = {}
     for index, layer in enumerate(weights.layers):
         parts = {

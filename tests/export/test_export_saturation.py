@@ -148,7 +148,7 @@ def _products(multiply):
 
 def _pass_of(artifact, multiply):
     session = ReferenceEvaluator(onnx.load(artifact.model_path), new_ops=[_products(multiply)])
-    spec = InputSpec(**artifact.input)
+    spec = InputSpec.from_json(artifact.input)
 
     def run(encodings, *, fine=False):
         return session.run(["logits"], model_inputs(encodings, 0, spec) | {"fine": np.array(fine)})[0]
@@ -164,7 +164,7 @@ def test_the_runtime_multiplies_as_numpy_does(artifact, full_range):
     stored = read_checks(artifact)
     assert len(stored.encodings) == 64
     assert compare(_pass_of(artifact, _exact), stored).passed
-    spec = InputSpec(**artifact.input)
+    spec = InputSpec.from_json(artifact.input)
     assert compare(OnnxModel(artifact.model_path, pad=0, spec=spec).look, stored).passed
     # Of full-range weights the same holds where, and only where, nothing saturates.
     old = OnnxModel(full_range.model_path, pad=0, spec=spec).look
@@ -259,7 +259,7 @@ from attar.text.encoding import InputSpec
 assert kernels_saturate()
 new, old = (load_artifact(pathlib.Path(one)) for one in sys.argv[1:])
 stored = read_checks(new)
-spec = InputSpec(**new.input)
+spec = InputSpec.from_json(new.input)
 print(compare(OnnxModel(new.model_path, pad=0, spec=spec).look, stored).passed)
 print(OnnxModel(old.model_path, pad=0, spec=spec).run_pass(stored.encodings[:16]).tolist())
 """

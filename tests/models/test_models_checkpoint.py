@@ -34,10 +34,10 @@ def refused(folder):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("reads", ["cls", "mark"])
-def test_a_round_trip_gives_equal_logits(tmp_path, make_checkpoint, make_examples, kind, reads):
+@pytest.mark.parametrize("pooling", ["cls", "entity_start"])
+def test_a_round_trip_gives_equal_logits(tmp_path, make_checkpoint, make_examples, kind, pooling):
     task = Task("mine", ("坏", "还行", "好"), window_chars=12, aliases={"1": "好"}, metric="accuracy")
-    saved = make_checkpoint(kind, task, dropout=0.3, reads=reads)
+    saved = make_checkpoint(kind, task, dropout=0.3, pooling=pooling)
     items = make_examples(30, task=task)
     save_checkpoint(saved, tmp_path / "a" / "b")
     loaded = load_checkpoint(tmp_path / "a" / "b")
@@ -169,7 +169,7 @@ def test_predicting_nothing(make_checkpoint):
 
 
 def test_logits_are_those_of_the_model_itself(make_checkpoint, make_examples):
-    checkpoint, items = make_checkpoint(reads="cls"), make_examples(5)
+    checkpoint, items = make_checkpoint(pooling="cls"), make_examples(5)
     encodings = checkpoint.encoder.encode(items)
     for row, encoding in enumerate(encodings):
         types = [0] * encoding.second + [1] * (len(encoding.ids) - encoding.second)

@@ -31,8 +31,8 @@ def student_of(source, texts=(), **settings):
     return build_student(StudentRecipe(**(WHOLE | settings)), source, texts, num_labels=3, dropout=0.1)
 
 
-def checkpoint_of(encoder, reads=None):
-    spec = InputSpec.for_task(TASK, 24, token_types=encoder.token_types, reads=reads)
+def checkpoint_of(encoder, pooling=None):
+    spec = InputSpec.for_task(TASK, 24, token_types=encoder.token_types, pooling=pooling)
     return Checkpoint(encoder.model.eval(), TextEncoder(encoder.tokenizer, spec), TASK)
 
 
@@ -92,13 +92,13 @@ def test_equal_width_copies_the_chosen_layers_exactly(source_of):
 
 
 @pytest.mark.parametrize("act", ["gelu", "relu"])
-@pytest.mark.parametrize("reads", ["cls", "mark"])
-def test_the_whole_teacher_gives_its_own_logits(source_of, make_examples, reads, act):
+@pytest.mark.parametrize("pooling", ["cls", "entity_start"])
+def test_the_whole_teacher_gives_its_own_logits(source_of, make_examples, pooling, act):
     source, items = source_of(hidden_act=act), make_examples(20)
-    theirs = predict_logits(checkpoint_of(source, reads), items)
+    theirs = predict_logits(checkpoint_of(source, pooling), items)
     for margin in ("all", 0, 9):
         student = student_of(source, [e.text for e in items], vocab_margin=margin)
-        ours = predict_logits(checkpoint_of(student, reads), items)
+        ours = predict_logits(checkpoint_of(student, pooling), items)
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
     assert np.abs(theirs - theirs[0]).max() > 0.1
 

@@ -103,7 +103,7 @@ def test_unknown_keys_name_the_nearest(recipe, text, said):
         ("[train]\nwarmup = 1.5", "train.warmup = 1.5"),
         ("[encode]\nmax_tokens = 7", "encode.max_tokens = 7"),
         ("[encode]\nmax_tokens = 513", "encode.max_tokens = 513"),
-        ("[encode]\nreads = 'sep'", "encode.reads = 'sep'"),
+        ("[encode]\npooling = 'sep'", "encode.pooling = 'sep'"),
         ("[student]\npreset = 'T5'", "student.preset = 'T5'"),
         ("[data]\ntest = 2", "data.test = 2"),
         ("[export]\nmax_flips = -1", "export.max_flips = -1"),

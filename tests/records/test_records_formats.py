@@ -11,7 +11,7 @@ WORDS = st.text("面霜香味泵坏好aB1😀，", min_size=1, max_size=4)
 
 
 def read(path, form):
-    return list(read_source(SourceRecipe(path=str(path), form=form)))
+    return list(read_source(SourceRecipe(path=str(path), format=form)))
 
 
 def written(tmp_path, text):

@@ -14,7 +14,7 @@ from attar.records.readers.sources import read_source
 from attar.records.record import Record
 from attar.records.remote.mongodb import read_documents
 
-SOURCE = SourceRecipe(path="documents.jsonl", form="mongodb")
+SOURCE = SourceRecipe(path="documents.jsonl", format="mongodb")
 HEADER = {"attar_fetched": "ai-corpus.as_corpus", "address": "mongodb://h/ai-corpus/as_corpus"}
 REVIEW = "香味好，泵坏"
 
@@ -152,7 +152,12 @@ def test_empty_values_constants_and_occurrences_are_those_of_every_source(tmp_pa
     )
     path = str(tmp_path / "documents.jsonl")
     source = SourceRecipe(
-        path=path, form="mongodb", empty=("_",), constants={"channel": "京东"}, occurrence="all", split="test"
+        path=path,
+        format="mongodb",
+        empty=("_",),
+        constants={"channel": "京东"},
+        occurrence="all",
+        split="test",
     )
     first, second, third = read_source(source)
     assert [(record.start, record.label) for record in (first, second)] == [(0, None), (3, None)]

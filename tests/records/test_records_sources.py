@@ -52,7 +52,11 @@ def test_a_folder_is_all_its_known_files_in_order(tmp_path):
         ("a.json", b'{\n "a": 1\n}', "no known form; say which"),
         ("a.json", b'[{"a": 1}]', "JSON list of objects, but no export of Label Studio"),
         ("a.xlsx", b"PK", "not an Excel workbook"),
-        ("a.xls", b"\xd0\xcf", r"unknown ending '\.xls'; known are \.jsonl.* form = \"\.\.\.\", one of rows"),
+        (
+            "a.xls",
+            b"\xd0\xcf",
+            r"unknown ending '\.xls'; known are \.jsonl.* format = \"\.\.\.\", one of rows",
+        ),
         ("a.txt", "泵\n".encode("gb18030"), r"a\.txt:1: byte 1 .* not UTF-8"),
         ("a.jsonl", '{"text": "泵"}'.encode("gb18030"), r"a\.jsonl:1: byte 11 .* not UTF-8"),
         ("a.parquet", b"PAR1 cut short", "not a Parquet file"),
@@ -124,7 +128,7 @@ def test_the_form_of_the_recipe_goes_before_the_ending(tmp_path):
     file.write_text("香味好\n\n  泵坏\n", "utf-8")
     with pytest.raises(DataError, match=r"unknown ending '\.dat'"):
         read(file)
-    first, second = read(file, form="lines", constants={"label": "积极", "channel": "京东"}, split="train")
+    first, second = read(file, format="lines", constants={"label": "积极", "channel": "京东"}, split="train")
     assert first == Record(
         "香味好", "", None, None, "积极", {"channel": "京东"}, f"{file}:1", annotator="", split="train"
     )
@@ -211,7 +215,7 @@ def test_a_joined_file_must_be_a_table_that_is_there(tmp_path):
 def test_fetched_documents_are_read_by_their_form(tmp_path):
     file = tmp_path / "documents.jsonl"
     file.write_text('{"_id": 1, "text": "泵坏", "term": "泵", "label": "-1"}\n', "utf-8")
-    (record,) = read(file, form="mongodb", split="dev", occurrence="first")
+    (record,) = read(file, format="mongodb", split="dev", occurrence="first")
     assert (record.text, record.start, record.label, record.split) == ("泵坏", 0, "-1", "dev")
 
 

@@ -187,7 +187,7 @@ def test_cells_that_say_nothing(tmp_path):
 def test_delimiters_and_quotes(tmp_path, delimiter, quoted, line):
     file = tmp_path / "a.txt"
     file.write_bytes(f"{line}\r\n\r\n{line}{delimiter}\n{line}\n".encode())
-    options = {"form": "csv", "delimiter": delimiter, "quoted": quoted, "names": ("text", "term", "label")}
+    options = {"format": "csv", "delimiter": delimiter, "quoted": quoted, "names": ("text", "term", "label")}
     first, wide, last = read(file, **options)
     assert (first.text, first.term, first.label, first.where) == ("泵|坏", "泵", '说"坏"', f"{file}:1")
     assert (wide.reason, wide.where) == ("bad_row", f"{file}:3")

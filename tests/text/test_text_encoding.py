@@ -28,8 +28,8 @@ def examples(draw):
     return Example(text, start, draw(st.integers(start, len(text))))
 
 
-def encoder_of(tokenizer, style="marked_pair", max_tokens=24, window_chars=None, reads="cls"):
-    return TextEncoder(tokenizer, InputSpec(style, max_tokens, window_chars, reads=reads))
+def encoder_of(tokenizer, style="marked_pair", max_tokens=24, window_chars=None, pooling="cls"):
+    return TextEncoder(tokenizer, InputSpec(style, max_tokens, window_chars, pooling=pooling))
 
 
 def in_reading_order(encoding):
@@ -51,7 +51,7 @@ def ids_of(tokenizer, text):
 @example(Example("好" * 90, 20, 80), 8, None)
 @example(Example("口红" + "，" * 80, 0, 2), 9, 30)
 def test_marked_pair_reads_around_the_term(tiny_tokenizer, item, max_tokens, window):
-    encoder = encoder_of(tiny_tokenizer, "marked_pair", max_tokens, window, "mark")
+    encoder = encoder_of(tiny_tokenizer, "marked_pair", max_tokens, window, "entity_start")
     (encoding,) = encoder.encode([item])
     ids, second, read = encoding
     assert ids.dtype == np.int32
@@ -83,7 +83,7 @@ def test_marked_pair_reads_around_the_term(tiny_tokenizer, item, max_tokens, win
 
 @given(examples(), st.integers(8, 70), st.none() | st.integers(1, 30))
 def test_cls_reads_the_same_ids_unmoved(tiny_tokenizer, item, max_tokens, window):
-    (moved,) = encoder_of(tiny_tokenizer, "marked_pair", max_tokens, window, "mark").encode([item])
+    (moved,) = encoder_of(tiny_tokenizer, "marked_pair", max_tokens, window, "entity_start").encode([item])
     (unmoved,) = encoder_of(tiny_tokenizer, "marked_pair", max_tokens, window, "cls").encode([item])
     assert unmoved.ids.tolist() == in_reading_order(moved)
     assert (unmoved.second, unmoved.read) == (moved.second, 0)
@@ -111,10 +111,10 @@ def test_marked_pair_is_what_the_marked_sentence_tokenises_to(tiny_tokenizer, it
     assert whole.type_ids.index(1) == encoding.second
 
 
-@pytest.mark.parametrize("reads", ["cls", "mark"])
-def test_the_right_occurrence_is_marked(tiny_tokenizer, reads):
+@pytest.mark.parametrize("pooling", ["cls", "entity_start"])
+def test_the_right_occurrence_is_marked(tiny_tokenizer, pooling):
     text = "白口红好，粉口红差，油口红香，干口红贵"
-    encoder = encoder_of(tiny_tokenizer, "marked_pair", 15, reads=reads)
+    encoder = encoder_of(tiny_tokenizer, "marked_pair", 15, pooling=pooling)
     starts = [i for i in range(len(text)) if text.startswith("口红", i)]
     got = [
         shown(tiny_tokenizer, in_reading_order(e))
@@ -195,7 +195,7 @@ def test_a_normalised_text_is_read_as_if_it_had_been_written_so(tiny_tokenizer, 
 
 def test_normalising_leaves_the_examples_offsets_alone(tiny_tokenizer):
     spec = InputSpec("pair", 24, normalise=("entities", "nfkc"))
-    assert InputSpec(**spec.to_json()) == spec
+    assert InputSpec.from_json(spec.to_json()) == spec
     (encoding,) = TextEncoder(tiny_tokenizer, spec).encode([Example("＆amp;好&#x662F;ＡＢ", 5, 14)])
     assert shown(tiny_tokenizer, encoding.ids).endswith("[SEP]好是[SEP]")
 
@@ -214,8 +214,8 @@ def test_spec_refuses_what_cannot_be():
     with pytest.raises(RecipeError, match="max_tokens = 7"):
         InputSpec("marked_pair", 7)
     for style in ("pair", "single"):
-        with pytest.raises(RecipeError, match=r"encode.reads = 'cls'"):
-            InputSpec(style, 8, reads="mark")
+        with pytest.raises(RecipeError, match=r"encode.pooling = 'cls'"):
+            InputSpec(style, 8, pooling="entity_start")
 
 
 def test_spec_of_a_task_reads_the_mark_where_there_is_one():
@@ -223,13 +223,13 @@ def test_spec_of_a_task_reads_the_mark_where_there_is_one():
         style: InputSpec.for_task(Task("t", ("a", "b"), style, window_chars=9), 64, token_types=False)
         for style in ("marked_pair", "pair", "single")
     }
-    assert [spec.reads for spec in read.values()] == ["mark", "cls", "cls"]
+    assert [spec.pooling for spec in read.values()] == ["entity_start", "cls", "cls"]
     assert all(
         (spec.window_chars, spec.max_tokens, spec.token_types) == (9, 64, False) for spec in read.values()
     )
-    assert InputSpec(**read["pair"].to_json()) == read["pair"]
-    asked = InputSpec.for_task(Task("t", ("a", "b")), 64, token_types=True, reads="cls")
-    assert asked.reads == "cls"
+    assert InputSpec.from_json(read["pair"].to_json()) == read["pair"]
+    asked = InputSpec.for_task(Task("t", ("a", "b")), 64, token_types=True, pooling="cls")
+    assert asked.pooling == "cls"
 
 
 def test_special_tokens_of_either_family_are_found():
@@ -241,15 +241,15 @@ def test_special_tokens_of_either_family_are_found():
         encoder_of(Tokenizer(models.WordLevel({"[UNK]": 0}, "[UNK]")))
 
 
-@given(st.lists(examples(), min_size=1, max_size=6), st.sampled_from(["cls", "mark"]), st.booleans())
-def test_model_inputs_pad_and_place(tiny_tokenizer, items, reads, fixed):
-    encoder = encoder_of(tiny_tokenizer, "marked_pair", 24, reads=reads)
+@given(st.lists(examples(), min_size=1, max_size=6), st.sampled_from(["cls", "entity_start"]), st.booleans())
+def test_model_inputs_pad_and_place(tiny_tokenizer, items, pooling, fixed):
+    encoder = encoder_of(tiny_tokenizer, "marked_pair", 24, pooling=pooling)
     encodings = encoder.encode(items)
     length = 24 if fixed else None
     inputs = model_inputs(encodings, encoder.pad, encoder.spec, length)
     width = 24 if fixed else max(len(e.ids) for e in encodings)
     expected = {"input_ids", "attention_mask", "token_type_ids"} | (
-        {"position_ids"} if reads == "mark" else set()
+        {"position_ids"} if pooling == "entity_start" else set()
     )
     assert set(inputs) == expected
     assert all(a.shape == (len(items), width) and a.dtype == np.int64 for a in inputs.values())
@@ -259,7 +259,7 @@ def test_model_inputs_pad_and_place(tiny_tokenizer, items, reads, fixed):
         assert inputs["attention_mask"][row].tolist() == [1] * size + [0] * (width - size)
         types = [0] * second + [1] * (size - second) + [0] * (width - size)
         assert inputs["token_type_ids"][row].tolist() == types
-        if reads == "mark":
+        if pooling == "entity_start":
             positions = inputs["position_ids"][row].tolist()
             assert sorted(positions) == list(range(width))
             assert positions[0] == read
@@ -282,7 +282,7 @@ def test_moving_the_mark_changes_no_hidden_state(make_model, make_checkpoint, ma
 
     model = make_model(kind, "Model")
     items = make_examples(12)
-    moved, unmoved = (make_checkpoint(kind, reads=reads) for reads in ("mark", "cls"))
+    moved, unmoved = (make_checkpoint(kind, pooling=pooling) for pooling in ("entity_start", "cls"))
     with torch.inference_mode():
         states = [model(**batch_to(c, c.encoder.encode(items))).last_hidden_state for c in (moved, unmoved)]
     for row, encoding in enumerate(moved.encoder.encode(items)):

@@ -130,7 +130,7 @@ class WithoutCuts(Tokens):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_special_token_in_a_text_is_text(tiny_tokenizer, name):
-    encoder = TextEncoder(tiny_tokenizer, InputSpec("marked_pair", 40, reads="mark"))
+    encoder = TextEncoder(tiny_tokenizer, InputSpec("marked_pair", 40, pooling="entity_start"))
     text = f"口红{name}很差{name}"
     for other in (encoder, pickle.loads(pickle.dumps(encoder)), copy.deepcopy(encoder)):  # noqa: S301
         (encoding,) = other.encode([Example(text, 0, 2)])

@@ -156,7 +156,9 @@ class Layers(nn.Module):
 @pytest.mark.parametrize("kind", ["adamw", "bert_adam"])
 def test_biases_and_norms_do_not_decay(kind):
     model, objective = Layers(), nn.Linear(3, 2)
-    optimiser = build_optimiser(model, objective, FitRecipe(optimiser=kind, weight_decay=0.3, clip=0.7))
+    optimiser = build_optimiser(
+        model, objective, FitRecipe(optimiser=kind, weight_decay=0.3, max_grad_norm=0.7)
+    )
     decayed, plain = optimiser.param_groups
     assert [p.shape for p in decayed["params"]] == [model.dense.weight.shape, objective.weight.shape]
     assert (decayed["weight_decay"], plain["weight_decay"]) == (0.3, 0.0)

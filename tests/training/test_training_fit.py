@@ -179,8 +179,8 @@ def test_two_runs_are_the_same_run_and_another_seed_is_another(trial):
 
 @pytest.mark.parametrize(("accumulate", "stops_at"), [(1, 2), (1, 5), (1, 12), (2, 14)])
 def test_a_stopped_training_goes_on_exactly(trial, whole, accumulate, stops_at):
-    settings = {"accumulate": accumulate, "checkpoint_minutes": 1e-9}
-    expected = whole(dropout=0.1, accumulate=accumulate)
+    settings = {"gradient_accumulation_steps": accumulate, "checkpoint_minutes": 1e-9}
+    expected = whole(dropout=0.1, gradient_accumulation_steps=accumulate)
     stopped = trial("stopped", dropout=0.1)
     objective = StopsAt(stopped.checkpoint.task, stopped.examples, FitRecipe(), at=stops_at)
     with pytest.raises(StoppedError):
@@ -248,15 +248,15 @@ def test_a_damaged_state_falls_back_to_the_one_before(trial, whole, caplog, dama
         again.run(objective=counting, **settings)
     assert f"{newest} is damaged" in caplog.text
     assert counting.calls == 12 - 6
-    assert equal(again.weights(), whole(dropout=0.1, accumulate=1).weights)
-    assert again.metrics() == whole(dropout=0.1, accumulate=1).metrics
+    assert equal(again.weights(), whole(dropout=0.1, gradient_accumulation_steps=1).weights)
+    assert again.metrics() == whole(dropout=0.1, gradient_accumulation_steps=1).metrics
 
 
 def test_accumulated_parts_give_the_whole_batch(trial):
     weights = {}
     for accumulate in (1, 3, 100):
         one = trial(f"parts-{accumulate}")
-        one.run(accumulate=accumulate, epochs=1, evaluate=scripted([0.1]))
+        one.run(gradient_accumulation_steps=accumulate, epochs=1, evaluate=scripted([0.1]))
         weights[accumulate] = one.weights()
     start = trial("start").weights()
     moved = max((weights[1][name] - start[name]).abs().max() for name in start)
@@ -271,7 +271,9 @@ def test_accumulated_parts_give_the_whole_batch(trial):
 def test_one_step_is_adamw_by_hand(trial):
     one = trial("adamw")
     start = one.weights()
-    one.run(epochs=1, batch_size=30, warmup=0.0, weight_decay=0.1, clip=1e9, evaluate=scripted([0.5]))
+    one.run(
+        epochs=1, batch_size=30, warmup=0.0, weight_decay=0.1, max_grad_norm=1e9, evaluate=scripted([0.5])
+    )
     # Adam's first step is the sign of the gradient times the rate, and decay shrinks matrices only.
     after = one.weights()
     matrix, bias = (
@@ -298,7 +300,7 @@ def test_gradients_are_clipped_to_their_norm(trial, monkeypatch):
         return found
 
     monkeypatch.setattr(Accelerator, "clip_grad_norm_", watched)
-    trial("clip").run(clip=0.05, epochs=1)
+    trial("clip").run(max_grad_norm=0.05, epochs=1)
     assert len(norms) == 4
     assert all(before > 0.05 for before, _ in norms)
     assert all(after == pytest.approx(0.05, rel=1e-3) for _, after in norms)
@@ -397,7 +399,13 @@ def test_bf16_computes_in_it_and_goes_where_fp32_goes(trial):
     for precision in ("fp32", "bf16"):
         one, dtypes = trial(precision), set()
         one.checkpoint.model.classifier.register_forward_hook(lambda *a, d=dtypes: d.add(a[2].dtype))
-        one.run(precision=precision, accumulate=2, epochs=1, learning_rate=1e-4, evaluate=scripted([0.1]))
+        one.run(
+            precision=precision,
+            gradient_accumulation_steps=2,
+            epochs=1,
+            learning_rate=1e-4,
+            evaluate=scripted([0.1]),
+        )
         assert dtypes == {torch.bfloat16 if precision == "bf16" else torch.float32}
         found[precision] = one.weights()
     moved = sum((found["fp32"][name] - start[name]).abs().sum() for name in start)
@@ -504,7 +512,9 @@ def test_fp16_needs_a_gpu(trial):
 
 
 def test_fewer_examples_than_a_batch(trial):
-    result = trial("small").run(batch_size=500, accumulate=4, epochs=0.1, evaluate=scripted([0.4]))
+    result = trial("small").run(
+        batch_size=500, gradient_accumulation_steps=4, epochs=0.1, evaluate=scripted([0.4])
+    )
     assert (result.total_steps, result.best_step) == (1, 1)
 
 
@@ -601,7 +611,7 @@ def test_no_call_is_lost_or_changed_by_a_kill(trial, whole, stops_in, minutes):
 
         one.run(after_evaluation=heard_of, checkpoint_minutes=minutes)
 
-    expected, in_pieces = whole(dropout=0.1, accumulate=1).heard, {}
+    expected, in_pieces = whole(dropout=0.1, gradient_accumulation_steps=1).heard, {}
     with pytest.raises(StoppedError):
         run(trial("stopped", dropout=0.1), in_pieces, stops_in)
     run(trial("stopped", dropout=0.1), in_pieces)
@@ -616,7 +626,7 @@ def test_losses_are_shown_when_asked_for(trial, caplog):
         trial("quiet").run()
     assert "loss" not in caplog.text
     with caplog.at_level(logging.INFO):
-        trial("talks").run(log_every=5)
+        trial("talks").run(log_interval=5)
     shown = [record.getMessage() for record in caplog.records if "hard loss" in record.getMessage()]
     assert [line.split(",")[0] for line in shown] == ["trial: step 5 of 12", "trial: step 10 of 12"]
     assert all(", rate " in line for line in shown)
@@ -651,7 +661,7 @@ def test_a_stage_can_leave_a_classic_file_at_each_evaluation(make_checkpoint, ma
     from attar.training.stage import fit_and_save
 
     checkpoint, examples = make_checkpoint(), make_examples(30)
-    settings = FitRecipe(**(QUICK | CLASSIC | {"epochs": 2, "head": "random"}))
+    settings = FitRecipe(**(QUICK | CLASSIC | {"epochs": 2, "head_init": "random"}))
     fit_and_save(
         checkpoint,
         examples,

@@ -91,7 +91,7 @@ def build_classic(files: ClassicFiles, task: Task, max_tokens: int) -> Checkpoin
         )
     config.pad_token_id = tokenizer.token_to_id("[PAD]")
     types = config.type_vocab_size > 1
-    spec = InputSpec.for_task(task, max_tokens, token_types=types, reads="cls")
+    spec = InputSpec.for_task(task, max_tokens, token_types=types, pooling="cls")
     return Checkpoint(model.eval(), TextEncoder(tokenizer, spec), task, {"role": "classic"})
 
 

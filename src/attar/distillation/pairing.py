@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -148,6 +148,6 @@ def _num_read_otherwise(
 
 def _difference(ours: TextEncoder, theirs: TextEncoder) -> str:
     """The settings of the input that differ, in words; empty if only the tokens do."""
-    here, there = ours.spec.to_json(), theirs.spec.to_json()
+    here, there = asdict(ours.spec), asdict(theirs.spec)
     found = [f"{key} {there[key]!r}, the student {here[key]!r}" for key in here if here[key] != there[key]]
     return f" ({'; '.join(found)})" if found else ""

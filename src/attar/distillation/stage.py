@@ -150,8 +150,8 @@ def _refuse_collapsed(teachers: Sequence[Teacher]) -> None:
         if teacher.checkpoint is not None and teacher.checkpoint.notes.get("collapsed"):
             raise RecipeError(
                 f"{teacher.name}: this teacher collapsed, it gives every dev example one label; lower "
-                "train.learning_rate, set train.dropout = 0 or train.head = 'probe' and train it again, or "
-                "distil from it all the same with --set distill.allow_collapsed=true"
+                "train.learning_rate, set train.dropout = 0 or train.head_init = 'linear_probe' and train it "
+                "again, or distil from it all the same with --set distill.allow_collapsed=true"
             )
 
 
@@ -192,7 +192,7 @@ def _student(
         task,
         recipe.encode.max_tokens,
         token_types=student.token_types,
-        reads=recipe.encode.reads,
+        pooling=recipe.encode.pooling,
         normalise=recipe.encode.normalise,
     )
     if settings.freeze is not None:

@@ -46,7 +46,9 @@ def convert(old: Path, new: Path) -> Artifact:
     changed = _to_uint8(proto)
     if not changed and artifact.files.keys() >= {"checks.json"}:
         raise ArtifactError(f"{old} is exact on every processor as it is; nothing to convert")
-    encoder = TextEncoder(Tokenizer.from_file(str(artifact.tokenizer_path)), InputSpec(**artifact.input))
+    encoder = TextEncoder(
+        Tokenizer.from_file(str(artifact.tokenizer_path)), InputSpec.from_json(artifact.input)
+    )
     notes = {**artifact.notes, "converted_from": artifact.version}
     written = replace(artifact, folder=new, notes=notes)
     tokenizer = artifact.tokenizer_path.read_text("utf-8")

@@ -100,7 +100,7 @@ def _input_names(spec: InputSpec) -> list[str]:
     names = ["input_ids", "attention_mask"]
     if spec.token_types:
         names.append("token_type_ids")
-    if spec.reads != "cls":
+    if spec.pooling != "cls":
         names.append("position_ids")
     return names
 
@@ -141,7 +141,7 @@ def _embeddings(graph: Writer, weights: ClassifierWeights, spec: InputSpec) -> s
     if not spec.token_types:
         positions = positions + weights.types[0]
     table = graph.constant("positions", positions)
-    if spec.reads == "cls":
+    if spec.pooling == "cls":
         shape = graph.node("Shape", ["input_ids"], start=1, end=2)
         begin = graph.constant("first", np.array([0]))
         rows = graph.node("Slice", [table, begin, shape, begin])

@@ -257,7 +257,7 @@ def _after_training(
         weight_decay=0,
         keep="last",
         precision="fp32",
-        head="random",
+        head_init="random",
     )
     # A state of another checkpoint or other settings is no state of this training.
     identity = predict_logits(subject.checkpoint, train[:_BATCH]).tobytes()

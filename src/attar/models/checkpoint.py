@@ -107,7 +107,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         damaged = [n for n, h in folder_hashes(folder, CHECKPOINT_FILES[:3]).items() if card["files"][n] != h]
         if damaged:
             raise CheckpointError(f"{folder}: {', '.join(damaged)} changed or damaged since it was written")
-        spec, task, notes = InputSpec(**card["input"]), Task.from_json(card["task"]), card["notes"]
+        spec, task, notes = InputSpec.from_json(card["input"]), Task.from_json(card["task"]), card["notes"]
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder}/attar.json cannot be read: {error}") from error
     config = AutoConfig.from_pretrained(folder, num_labels=len(task.labels))

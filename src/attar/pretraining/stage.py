@@ -99,7 +99,7 @@ def _masked(recipe: Recipe, _data: Sequence[Path], texts: Iterator[str], out: Pa
         _LOG.info("pretrain: %s has no masked-language-model head; a new one is learnt", _named(recipe))
     checkpoint = _without_task(recipe, encoder)
     pieces = written_pieces(texts, checkpoint.encoder, settings.held_out, out / "pieces" / "ids")
-    objective = MaskedTokens(checkpoint.encoder, settings.mask_share, float(pieces.lengths.mean()) - 2)
+    objective = MaskedTokens(checkpoint.encoder, settings.mlm_probability, float(pieces.lengths.mean()) - 2)
     return _fit_and_save(recipe, checkpoint, pieces, objective, {"own_head": own_head}, out)
 
 

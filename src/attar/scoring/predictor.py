@@ -80,7 +80,7 @@ class Predictor:
         self.artifact = artifact
         self.deduplicate = deduplicate
         self.workers = num_workers(workers)
-        spec = InputSpec(**artifact.input)
+        spec = InputSpec.from_json(artifact.input)
         try:
             tokenizer = Tokenizer.from_file(str(artifact.tokenizer_path))
         except Exception as error:  # tokenizers raises bare Exception

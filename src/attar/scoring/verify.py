@@ -47,7 +47,7 @@ def verify(folder: Path) -> Verification:
             f"attar convert {folder} NEW adds one"
         )
     # Padding is masked out; any token that is in the vocabulary can stand there.
-    model = OnnxModel(artifact.model_path, pad=0, spec=InputSpec(**artifact.input))
+    model = OnnxModel(artifact.model_path, pad=0, spec=InputSpec.from_json(artifact.input))
     system = system_info()
     processor = f"{system['cpu']} ({', '.join(system['flags'])})"
     return Verification(compare(model.run_pass, checks), processor, ort.__version__, artifact.precision)

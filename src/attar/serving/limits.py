@@ -35,15 +35,15 @@ _DISCARD_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one service takes.
+    """What one service takes; the reference shows these lines.
 
     Attributes:
-        max_body_bytes: Longest body, 413 above it.
-        max_rows: Rows in one request, 422 above it.
-        max_chars: Code points in one text, 422 above it.
-        max_mentions: Occurrences of terms in one request, 422 above it.
-        max_waiting: Requests that may wait for their turn; 503 for the next one.
-        timeout_s: For the body to arrive (408), and for the answer to be ready (503).
+        max_body_bytes: Longest body: 413.
+        max_rows: Rows in one request: 422.
+        max_chars: Characters (code points) of one text: 422.
+        max_mentions: Occurrences of terms in one request: 422.
+        max_waiting: Requests that wait for their turn: 503 for the next one.
+        timeout_s: Seconds for the body to arrive (408), and for the answer to be ready (503).
     """
 
     max_body_bytes: int = _MIB

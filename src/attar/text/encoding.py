@@ -8,7 +8,7 @@ cut between tokens without any offsets.
 Without marks (style ``pair``) a text that fits is tokenised whole, as ``tokenizer(text, term)`` does:
 there is no mark at which a word of letters next to the term would be split.
 
-A classifier reads token 0 of the last layer. Under ``reads = "mark"`` that token is the opening
+A classifier reads token 0 of the last layer. Under ``pooling = "entity_start"`` that token is the opening
 mark of the term instead of [CLS] (entity-start pooling: Baldini Soares et al. 2019, Matching the
 Blanks, arXiv:1906.03158, section 3.2): it is moved to the front of the ids but keeps its position,
 and a transformer without a causal mask cannot tell the difference in order.
@@ -20,8 +20,9 @@ loses its last token, again and again. So is an example of a task with terms tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -34,11 +35,13 @@ from attar.text.normalise import Normalised, Step, normalise
 from attar.text.tokens import Tokens
 from attar.text.window import CLAUSE_MARKS, char_window, clause_pieces, clause_window
 
-__all__ = ["Encoding", "InputSpec", "ReadToken", "TextEncoder", "model_inputs", "texts_read"]
+__all__ = ["Encoding", "InputSpec", "Pooling", "TextEncoder", "model_inputs", "texts_read"]
 
-ReadToken = Literal["cls", "mark"]
+Pooling = Literal["cls", "entity_start"]
 
 _MARK = "_"
+# As attar.json and the graphs store it, under the key "reads": that format stays.
+_STORED: Mapping[str, Pooling] = MappingProxyType({"cls": "cls", "mark": "entity_start"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class InputSpec:
         max_tokens: Longest encoding, special tokens included.
         window_chars: Characters kept on either side of the term, or None.
         token_types: Whether the second segment has type 1 (False for encoders that never saw it).
-        reads: Which token stands at index 0, where the classifier reads.
+        pooling: Which token stands at index 0, where the classifier reads.
         normalise: What is done to a text before it is read, in this order; see
             ``attar.text.normalise``. Offsets of examples are of the text as it was written.
     """
@@ -59,7 +62,7 @@ class InputSpec:
     max_tokens: int
     window_chars: int | None = None
     token_types: bool = True
-    reads: ReadToken = "cls"
+    pooling: Pooling = "cls"
     normalise: tuple[Step, ...] = ()
 
     def __post_init__(self) -> None:
@@ -67,10 +70,10 @@ class InputSpec:
         object.__setattr__(self, "normalise", tuple(self.normalise))
         if self.max_tokens < 8:
             raise RecipeError(f"max_tokens = {self.max_tokens}: a marked pair needs at least 8")
-        if self.reads == "mark" and self.style != "marked_pair":
+        if self.pooling == "entity_start" and self.style != "marked_pair":
             raise RecipeError(
-                f"encode.reads = 'mark' needs style 'marked_pair'; the task's is {self.style!r}: "
-                "set encode.reads = 'cls'"
+                f"encode.pooling = 'entity_start' needs style 'marked_pair'; the task's is {self.style!r}: "
+                "set encode.pooling = 'cls'"
             )
 
     @classmethod
@@ -80,16 +83,29 @@ class InputSpec:
         max_tokens: int,
         *,
         token_types: bool,
-        reads: ReadToken | None = None,
+        pooling: Pooling | None = None,
         normalise: tuple[Step, ...] = (),
     ) -> InputSpec:
-        """The input of a task; ``reads`` None takes the mark where there is one."""
-        chosen = reads or ("mark" if task.style == "marked_pair" else "cls")
+        """The input of a task; ``pooling`` None takes the mark where there is one."""
+        chosen = pooling or ("entity_start" if task.style == "marked_pair" else "cls")
         return cls(task.style, max_tokens, task.window_chars, token_types, chosen, normalise)
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dict whose items are this class's arguments."""
-        return asdict(self)
+        """A plain dict that ``from_json`` reads back."""
+        stored = {"reads" if key == "pooling" else key: value for key, value in asdict(self).items()}
+        return stored | {"reads": next(name for name, ours in _STORED.items() if ours == self.pooling)}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> InputSpec:
+        """The spec that ``to_json`` of this or an earlier attar wrote.
+
+        Raises:
+            KeyError: An unknown kind of pooling.
+            TypeError: Something is missing, or unknown.
+        """
+        settings = dict(stored)
+        pooling = _STORED[settings.pop("reads", "cls")]
+        return cls(**settings, pooling=pooling)
 
 
 class Encoding(NamedTuple):
@@ -300,7 +316,7 @@ class TextEncoder:
         term, kept_left, kept_right = self._kept(left, term, right)
         before = [self._cls, *left[len(left) - kept_left :]]
         read = 0
-        if self.spec.reads == "mark":
+        if self.spec.pooling == "entity_start":
             read = len(before)
             before = [*marks, *before]
         else:
@@ -329,14 +345,14 @@ def model_inputs(
 
     Returns:
         ``input_ids`` and ``attention_mask`` (1 where there is a token), with token types
-        ``token_type_ids``, and with ``reads = "mark"`` ``position_ids``; [B, T] each.
+        ``token_type_ids``, and with ``pooling = "entity_start"`` ``position_ids``; [B, T] each.
     """
     width = length or max(len(e.ids) for e in encodings)
     shape = (len(encodings), width)
     inputs = {"input_ids": np.full(shape, pad, np.int64), "attention_mask": np.zeros(shape, np.int64)}
     if spec.token_types:
         inputs["token_type_ids"] = np.zeros(shape, np.int64)
-    if spec.reads == "mark":
+    if spec.pooling == "entity_start":
         inputs["position_ids"] = np.tile(np.arange(width), (len(encodings), 1))
     for row, (ids, second, read) in enumerate(encodings):
         inputs["input_ids"][row, : len(ids)] = ids

@@ -40,7 +40,8 @@ __all__ = ["DevScore", "FitResult", "fit"]
 _LOG = logging.getLogger(__name__)
 _LOG_EVERY = 10
 _COLLAPSED = (
-    "Lower learning_rate, set dropout = 0, start the head from a probe (head = 'probe'), or train longer."
+    "Lower learning_rate, set dropout = 0, start the head from a probe (head_init = 'linear_probe'), or "
+    "train longer."
 )
 
 
@@ -166,7 +167,7 @@ class _Fit:
                 self.step += 1
                 if self.step % _LOG_EVERY == 0 or self.step == self.total_steps:
                     self._log_losses(losses, time.monotonic() - started)
-                if self.recipe.log_every and self.step % self.recipe.log_every == 0:
+                if self.recipe.log_interval and self.step % self.recipe.log_interval == 0:
                     self._say_losses(name, losses)
                 if self.plan.evaluates_after(self.step):
                     dev = self._score(name)
@@ -199,7 +200,8 @@ class _Fit:
         self.objective.progress = self.step / self.total_steps
         self.objective.batch_lengths = torch.tensor([len(self.encodings[i].ids) for i in rows])
         totals: dict[str, torch.Tensor] = {}
-        parts = [mine[i :: self.recipe.accumulate] for i in range(self.recipe.accumulate)]
+        num_parts = self.recipe.gradient_accumulation_steps
+        parts = [mine[i::num_parts] for i in range(num_parts)]
         parts = [part for part in parts if part] or [rows[:1]]
         for number, part in enumerate(parts, 1):
             last = number == len(parts)
@@ -252,7 +254,7 @@ class _Fit:
                     parameter.grad = self.accelerator.reduce(parameter.grad, "mean")
         if recipe.optimiser != "bert_adam":  # which clips for itself
             trained = [*self.model.parameters(), *self.objective.parameters()]
-            self.accelerator.clip_grad_norm_(trained, recipe.clip)
+            self.accelerator.clip_grad_norm_(trained, recipe.max_grad_norm)
         self.optimiser.step()
         self.optimiser.zero_grad()
 

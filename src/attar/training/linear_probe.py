@@ -112,7 +112,7 @@ def _head(model: PreTrainedModel) -> tuple[nn.Linear, nn.Linear, Callable[[torch
             return dense, out, between
     raise RecipeError(
         f"{type(model).__name__}: its head is not two linear layers, so it cannot start from a probe; "
-        "set head = 'random'"
+        "set head_init = 'random'"
     )
 
 

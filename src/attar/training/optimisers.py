@@ -50,7 +50,7 @@ def build_optimiser(model: nn.Module, objective: nn.Module, recipe: FitRecipe) -
     Args:
         model: The model in training; its frozen parameters are left out.
         objective: May have parameters of its own, which learn at the whole rate.
-        recipe: Its ``optimiser``, ``learning_rate``, ``layer_decay``, ``weight_decay`` and ``clip``.
+        recipe: Its ``optimiser``, ``learning_rate``, ``layer_decay``, ``weight_decay`` and ``max_grad_norm``.
 
     Returns:
         With groups of one rate and one weight decay each; a group's "share" multiplies the learning
@@ -70,4 +70,4 @@ def build_optimiser(model: nn.Module, objective: nn.Module, recipe: FitRecipe) -
         case "adamw":
             return torch.optim.AdamW(settings, lr=recipe.learning_rate, eps=1e-6, fused=True)
         case "bert_adam":
-            return BertAdam(settings, recipe.learning_rate, max_norm=recipe.clip)
+            return BertAdam(settings, recipe.learning_rate, max_norm=recipe.max_grad_norm)

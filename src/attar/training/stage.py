@@ -53,7 +53,7 @@ def train(recipe: Recipe, data: Path, out: Path) -> Path:
         task,
         recipe.encode.max_tokens,
         token_types=encoder.token_types,
-        reads=recipe.encode.reads,
+        pooling=recipe.encode.pooling,
         normalise=recipe.encode.normalise,
     )
     checkpoint = Checkpoint(encoder.model, TextEncoder(encoder.tokenizer, spec), task)
@@ -103,7 +103,7 @@ def fit_and_save(  # noqa: PLR0913 - what every training needs
     """
     encodings = checkpoint.encoder.encode(examples)
     learning = _what_learns(checkpoint, objective, settings, encodings, dev)
-    if settings.head == "probe":
+    if settings.head_init == "linear_probe":
         _probe(learning, examples, dev, settings)
     result = fit(
         learning,

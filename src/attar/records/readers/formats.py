@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from attar.errors import DataError
-from attar.recipe.load import Form, SourceRecipe
+from attar.recipe.load import SourceFormat, SourceRecipe
 from attar.records.readers.bio import TAGGED
 from attar.records.readers.json_list import list_items
 from attar.records.readers.lines import read_text
@@ -20,8 +20,8 @@ from attar.records.readers.triplets import BEFORE_TRIPLETS
 
 __all__ = ["KNOWN_ENDINGS", "TABLES", "check_options", "detect_format", "plain_text"]
 
-TABLES: frozenset[Form] = frozenset({"csv", "tsv", "jsonl", "excel", "parquet"})
-_BY_ENDING: Mapping[str, Form] = {
+TABLES: frozenset[SourceFormat] = frozenset({"csv", "tsv", "jsonl", "excel", "parquet"})
+_BY_ENDING: Mapping[str, SourceFormat] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".csv": "csv",
@@ -36,10 +36,10 @@ _LOOK_BYTES = 1 << 20
 _LOOK_LINES = 20
 _ROWS_START = re.compile(r"\[\s*(\[|\])")
 _OBJECTS_START = re.compile(r"\[\s*\{")
-_SAY = f'say which it is in the source, as form = "...", one of {", ".join(get_args(Form))}'
+_SAY = f'say which it is in the source, as format = "...", one of {", ".join(get_args(SourceFormat))}'
 
 # An option that means nothing for a form would be a mistake that nobody notices.
-_FORMS_WITH: Mapping[str, frozenset[Form]] = {
+_FORMS_WITH: Mapping[str, frozenset[SourceFormat]] = {
     "columns": TABLES | {"mongodb"},
     "names": frozenset({"csv", "tsv", "excel"}),
     "delimiter": frozenset({"csv", "tsv"}),
@@ -51,7 +51,7 @@ _FORMS_WITH: Mapping[str, frozenset[Form]] = {
 }
 
 
-def check_options(source: SourceRecipe, form: Form) -> None:
+def check_options(source: SourceRecipe, form: SourceFormat) -> None:
     """Check that a source says nothing that its form has no use for.
 
     Raises:
@@ -62,7 +62,7 @@ def check_options(source: SourceRecipe, form: Form) -> None:
         if form not in forms and getattr(source, option) != default:
             raise DataError(
                 f"{source.path}: {option} means nothing for the form {form!r}, only for "
-                f'{", ".join(sorted(forms))}; leave it out, or say which form it is as form = "..."'
+                f'{", ".join(sorted(forms))}; leave it out, or say which it is as format = "..."'
             )
     if source.delimiter == "":
         raise DataError(f"{source.path}: delimiter is empty; expected what stands between two cells")
@@ -70,11 +70,11 @@ def check_options(source: SourceRecipe, form: Form) -> None:
 
 def plain_text(source: SourceRecipe) -> SourceRecipe:
     """A source whose text alone is wanted: a ``.txt`` file without a form holds one text a line."""
-    is_plain = source.form is None and not source.is_remote and source.path.lower().endswith(".txt")
-    return source.model_copy(update={"form": "lines"}) if is_plain else source
+    is_plain = source.format is None and not source.is_remote and source.path.lower().endswith(".txt")
+    return source.model_copy(update={"format": "lines"}) if is_plain else source
 
 
-def detect_format(file: Path) -> Form:
+def detect_format(file: Path) -> SourceFormat:
     """The form of a file that is there.
 
     Raises:
@@ -108,7 +108,7 @@ def _start(file: Path) -> list[str]:
     return [line.strip() for line in text.split("\n") if line.strip()][:_LOOK_LINES]
 
 
-def _json_form(file: Path, start: list[str]) -> Form | None:
+def _json_form(file: Path, start: list[str]) -> SourceFormat | None:
     joined = "".join(start)
     if _ROWS_START.match(joined):
         return "rows"
@@ -120,12 +120,12 @@ def _json_form(file: Path, start: list[str]) -> Form | None:
             return "label_studio"
         raise DataError(
             f"{file}: a JSON list of objects, but no export of Label Studio; "
-            "write one object a line (jq -c '.[]') for a table, or say form = \"label_studio\""
+            "write one object a line (jq -c '.[]') for a table, or say format = \"label_studio\""
         )
     return "jsonl" if _is_object(start[0]) else None
 
 
-def _text_form(start: list[str]) -> Form | None:
+def _text_form(start: list[str]) -> SourceFormat | None:
     if METADATA.fullmatch(start[0]) or any(map(MARK.search, start)):
         return "markup"
     if PLACE in start[0]:

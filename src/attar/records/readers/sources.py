@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from attar.errors import DataError
-from attar.recipe.load import Form, SourceRecipe
+from attar.recipe.load import SourceFormat, SourceRecipe
 from attar.records.outcomes import Rejection
 from attar.records.readers.bio import read_bio
 from attar.records.readers.excel import workbook_path
@@ -103,7 +103,7 @@ def _neighbours(path: Path) -> str:
 def _read_file(
     file: Path, sheet: str, source: SourceRecipe, columns: Mapping[str, str]
 ) -> Iterator[Record | Rejection]:
-    form = source.form or detect_format(file)
+    form = source.format or detect_format(file)
     check_options(source, form)
     found: Iterator[Record | Rejection]
     match form:
@@ -133,14 +133,14 @@ def _read_file(
     return found
 
 
-def _joined(source: SourceRecipe) -> tuple[Path, Form] | None:
+def _joined(source: SourceRecipe) -> tuple[Path, SourceFormat] | None:
     """File and form of the table that is joined."""
     if source.join is None:
         return None
     path = Path(source.join.path)
     if not path.is_file():
         raise DataError(f"{path}: no such file to join{_neighbours(path)}")
-    form = source.form or detect_format(path)
+    form = source.format or detect_format(path)
     if form not in TABLES:
         raise DataError(
             f"{path}: no table, so it cannot be joined; expected one of {', '.join(sorted(TABLES))}"

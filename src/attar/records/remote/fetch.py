@@ -102,4 +102,4 @@ def fetched(source: SourceRecipe, folder: Path) -> LocalSource:
                 f"{scheme}:// is no source; expected a path, mongodb://HOST/DATABASE/COLLECTION, or the "
                 "address of a Label Studio project (http://HOST/projects/7)"
             )
-    return LocalSource(source.model_copy(update={"path": str(path), "form": form}), shown_path(source))
+    return LocalSource(source.model_copy(update={"path": str(path), "format": form}), shown_path(source))
