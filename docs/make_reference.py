@@ -42,8 +42,8 @@ _LEADS: Mapping[str, str] = {
     "data.sources.join": "More columns from another table.",
     "encode": "The input of every model of the run.",
     "pretrain": "`attar pretrain`: on texts without labels. The loop has the keys of `[train]`, with some "
-    "other defaults; `class_weights`, `hard_loss`, `adjust_tau`, `focal_gamma`, `thresholds` and `head_init` mean "
-    "nothing here, and `sampling` and `freeze` are refused.",
+    "other defaults; `class_weights`, `hard_loss`, `adjust_tau`, `focal_gamma`, `thresholds` and `head_init` "
+    "mean nothing here, and `sampling` and `freeze` are refused.",
     "train": "`attar train`: the teacher.",
     "student": "The student's shape and start.",
     "distill": "`attar distill`: the student. The loop has the keys of `[train]`, with some other defaults.",

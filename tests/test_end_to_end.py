@@ -100,7 +100,7 @@ def again(path, caplog, *overrides, run="run"):
         folders = run_recipe(load_recipe(path, overrides), path.parent / run, lambda _: None)
     told = [record.getMessage() for record in caplog.records if record.name == "attar.stage_cache"]
     done = [line.split(":")[0] for line in told if ": done in" in line]
-    kept = [line.split(":")[0] for line in told if ": unchanged, kept" in line]
+    kept = [line.split(":")[0] for line in told if ": up to date" in line]
     assert sorted(done + kept) == sorted(STAGES)
     return folders, done
 

@@ -58,7 +58,7 @@ def line(recipe, data):
 @pytest.mark.parametrize(
     ("section", "change", "redone"),
     [
-        ("train", {"epochs": 9}, ["train", "distill", "finetune"]),
+        ("train", {"epochs": 9}, ["train", "distill"]),
         ("encode", {"max_tokens": 33}, ["train", "distill", "finetune"]),
         ("student", {"layers": 1}, ["distill", "finetune"]),
         ("distill", {"epochs": 9}, ["distill", "finetune"]),

@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from attar.errors import RecipeError
-from attar.stage_cache import identity_of, is_first_process, locked, run_stage
+from attar.errors import RecipeError, RunError
+from attar.stage_cache import fingerprint, is_first_process, locked, run_stage
 
 
 class Work:
@@ -90,7 +90,7 @@ def test_what_only_accompanies_the_result_may_change(work):
         (work.folder / name).mkdir()
         (work.folder / name / "file").write_text("x")
     assert not run_stage(work.folder, "train", {}, work)
-    assert identity_of(work.folder) == identity_of(work.folder)
+    assert fingerprint(work.folder) == fingerprint(work.folder)
 
 
 def test_an_interrupted_stage_goes_on_with_what_is_there(work, caplog):
@@ -100,8 +100,8 @@ def test_an_interrupted_stage_goes_on_with_what_is_there(work, caplog):
 
     with pytest.raises(KeyboardInterrupt):
         run_stage(work.folder, "train", {"lr": 1}, half)
-    with pytest.raises(RecipeError, match="'train' did not finish"):
-        identity_of(work.folder)
+    with pytest.raises(RunError, match="'train' did not finish"):
+        fingerprint(work.folder)
     seen = []
 
     def rest():
@@ -111,7 +111,7 @@ def test_an_interrupted_stage_goes_on_with_what_is_there(work, caplog):
     with caplog.at_level(logging.INFO, "attar"):
         assert run_stage(work.folder, "train", {"lr": 1}, rest)
     assert seen == ["half"]
-    assert "going on" in caplog.text
+    assert "resuming" in caplog.text
     assert not run_stage(work.folder, "train", {"lr": 1}, work)
 
 
@@ -152,7 +152,7 @@ def test_work_in_place_does_not_mix_with_another_stages_files(work):
 def test_a_folder_of_somebody_elses_is_not_touched(work):
     work.folder.mkdir()
     (work.folder / "thesis.tex").write_text("years of work")
-    with pytest.raises(RecipeError, match=r"not empty \(thesis.tex\) and was not written by attar.*--out"):
+    with pytest.raises(RunError, match=r"not empty \(thesis.tex\) and was not written by attar.*--out"):
         run_stage(work.folder, "train", {}, work)
     assert work.times == 0
     assert (work.folder / "thesis.tex").read_text() == "years of work"
@@ -167,7 +167,7 @@ def test_an_empty_folder_is_taken(work):
 def test_a_file_in_the_folders_place(tmp_path, below):
     (tmp_path / "stage").write_text("a file")
     folder = tmp_path.joinpath("stage", *below)
-    with pytest.raises(RecipeError, match="a file stands where the folder should go"):
+    with pytest.raises(RunError, match="a file stands where the folder should go"):
         run_stage(folder, "train", {}, lambda: None)
 
 
@@ -176,7 +176,7 @@ def test_stages_side_by_side_do_not_mix(tmp_path):
     run_stage(one.folder, "train", {}, one)
     run_stage(other.folder, "train", {}, other)
     assert not run_stage(one.folder, "train", {}, one)
-    assert identity_of(one.folder) != identity_of(other.folder)
+    assert fingerprint(one.folder) != fingerprint(other.folder)
 
 
 def test_a_finished_stage_may_be_moved_with_its_stamp(tmp_path):
@@ -187,30 +187,30 @@ def test_a_finished_stage_may_be_moved_with_its_stamp(tmp_path):
     assert not run_stage(moved.folder, "train", {}, moved)
 
 
-def test_identity(tmp_path, work):
+def test_fingerprint(tmp_path, work):
     run_stage(work.folder, "train", {}, work)
-    identity = identity_of(work.folder)
+    before = fingerprint(work.folder)
     copy = tmp_path / "copied"  # without its stamp
     copy.mkdir()
     Work(copy)()
-    assert identity_of(copy) == identity
+    assert fingerprint(copy) == before
     (copy / "result.txt").write_text("other")
-    assert identity_of(copy) != identity
+    assert fingerprint(copy) != before
     (tmp_path / "file").write_text("x")
-    assert identity_of(tmp_path / "file") != identity_of(copy)
+    assert fingerprint(tmp_path / "file") != fingerprint(copy)
     with pytest.raises(RecipeError, match="nowhere does not exist"):
-        identity_of(tmp_path / "nowhere")
+        fingerprint(tmp_path / "nowhere")
 
 
-def test_identity_follows_what_stands_there_now(work):
+def test_a_fingerprint_follows_what_stands_there_now(work):
     run_stage(work.folder, "prepare", {}, work)
-    identity = identity_of(work.folder)
+    before = fingerprint(work.folder)
     (work.folder / "notes.txt").write_text("not the stage's")
-    assert identity_of(work.folder) == identity
+    assert fingerprint(work.folder) == before
     (work.folder / "result.txt").write_text("edited by hand")
-    assert identity_of(work.folder) != identity
+    assert fingerprint(work.folder) != before
     (work.folder / "result.txt").unlink()
-    assert identity_of(work.folder) != identity
+    assert fingerprint(work.folder) != before
 
 
 def test_a_second_process_is_locked_out(work):
@@ -218,13 +218,13 @@ def test_a_second_process_is_locked_out(work):
 
     def slow():
         begun.append(True)
-        with pytest.raises(RecipeError, match="another attar process is at work there"):
+        with pytest.raises(RunError, match="another attar process is at work there"):
             run_stage(work.folder, "train", {}, lambda: None)
         code = (
-            "import sys, pathlib\nfrom attar.errors import RecipeError\n"
+            "import sys, pathlib\nfrom attar.errors import RunError\n"
             "from attar.stage_cache import run_stage\n"
             "try: run_stage(pathlib.Path(sys.argv[1]), 'train', {}, lambda: None)\n"
-            "except RecipeError as error: print(error)"
+            "except RunError as error: print(error)"
         )
         done = subprocess.run(
             [sys.executable, "-c", code, work.folder], capture_output=True, text=True, check=True
@@ -248,7 +248,7 @@ def test_a_killed_process_leaves_no_lock(work):
     process = context.Process(target=_hold, args=(work.folder, ready))
     process.start()
     assert ready.wait(600)
-    with pytest.raises(RecipeError, match="at work"):
+    with pytest.raises(RunError, match="at work"):
         run_stage(work.folder, "train", {}, work)
     os.kill(process.pid, signal.SIGKILL)
     process.join()

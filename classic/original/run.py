@@ -23,6 +23,7 @@ from attar.distillation.teachers import teacher_device
 from attar.io.files import content_hash, file_hash
 from attar.models.checkpoint import Checkpoint
 from attar.recipe.load import Recipe
+from attar.recipe.renamed import with_old_names
 from attar.stage_cache import is_first_process, run_stage
 from attar.task import Example
 from attar.training.fit import DevScore
@@ -126,7 +127,8 @@ def _train(
         "lower_case": job.reading.lower_case,
         "marks": job.reading.marks,
     }
-    if not run_stage(folder, "train" if args.script == "trainer" else "distill", inputs, work, shared=True):
+    stage = "train" if args.script == "trainer" else "distill"
+    if not run_stage(folder, stage, inputs, work, earlier=with_old_names(inputs), shared=True):
         MAIN.info("trained before, with the same files and flags; remove %s to train anew", folder)
     MAIN.info(
         "Training finished: gs*.pkl in %s, attar's checkpoint (best on dev) in %s", args.output_dir, folder

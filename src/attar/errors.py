@@ -3,6 +3,7 @@
     AttarError
     ├── DataError         a source, a row, a prepared folder
     ├── RecipeError       a recipe, a setting, a command line
+    ├── RunError          a run folder: locked, unfinished, not ours
     ├── CheckpointError   a trainable folder, an encoder, a resumed run
     ├── ArtifactError     a deployable folder
     │   └── ParityError   an export that does not answer as its checkpoint does
@@ -20,6 +21,7 @@ __all__ = [
     "GateError",
     "ParityError",
     "RecipeError",
+    "RunError",
 ]
 
 
@@ -33,6 +35,10 @@ class DataError(AttarError):
 
 class RecipeError(AttarError):
     """A recipe, a setting or a command line is not valid."""
+
+
+class RunError(AttarError):
+    """A run folder is locked, unfinished or not ours."""
 
 
 class CheckpointError(AttarError):

@@ -1,6 +1,7 @@
 """The verbs' work, and how ``attar run`` strings them together.
 
-Each function is one verb: folders in, one stamped folder out. ``run_recipe`` is the whole line:
+Each function is one verb: folders in, one stamped folder out. What a stage depends on stands beside its
+work, as ``inputs`` in its module. ``run_recipe`` is the whole line:
 
     sources -> data/ -> teacher/ -> student/ (and finetuned/) -> artifact/ -> report/
 
@@ -12,26 +13,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from attar.classic.files import ClassicFiles, marks_from
-from attar.errors import AttarError, RecipeError
-from attar.recipe.load import Recipe, SourceRecipe
-from attar.stage_cache import identity_of, is_finished, is_first_process, run_stage
+from attar.classic.files import ClassicFiles
+from attar.errors import AttarError
+from attar.recipe.load import ExportRecipe, Recipe, SourceRecipe
+from attar.recipe.renamed import with_old_names
+from attar.records.prepared_folder import check_labels, load_split
+from attar.stage_cache import fingerprint, is_finished, is_first_process, run_stage
 
 if TYPE_CHECKING:
     from attar.evaluation.baselines import WindowedLinear
+    from attar.models.checkpoint import Checkpoint
 
 __all__ = [
-    "ClassicFiles",
     "Models",
     "RunFolders",
     "distill",
     "evaluate",
     "export",
     "finetune",
-    "marks_from",
     "prepare",
     "pretrain",
     "run_recipe",
@@ -72,61 +75,16 @@ def prepare(recipe: Recipe, sources: Sequence[SourceRecipe | Path | str], out: P
 
     A server is not asked again once the folder is whole.
     """
+    from attar.records import prepare as stage
+
     chosen = [SourceRecipe.model_validate(source) for source in sources]
-    task = recipe.resolved_task()
-    settings = recipe.data.model_dump(mode="json", exclude={"sources"})
-    inputs = {
-        "task": task.to_json(),
-        "settings": settings,
-        "seed": recipe.seed,
-        "sources": [_source_identity(source) for source in chosen],
-    }
-
-    def work() -> None:
-        from attar.records.prepare import prepare as write
-
-        write(chosen, task, recipe.data, recipe.seed, out)
-
-    done = run_stage(out, "prepare", inputs, work)
+    settings = (chosen, recipe.resolved_task(), recipe.data, recipe.seed)
+    inputs = stage.inputs(*settings)
+    work = partial(stage.prepare, *settings, out)
+    done = run_stage(out, "prepare", inputs, work, earlier=with_old_names(inputs))
     if not done and any(source.is_remote for source in chosen):
         _LOG.info("prepare: the server was not asked again; remove %s to fetch anew", out)
     return out
-
-
-def _source_identity(source: SourceRecipe) -> dict[str, Any]:
-    """What a prepared folder depends on: how a source is read, and its files where there are some."""
-    from attar.records.remote.fetch import shown_path
-
-    settings = source.model_dump(mode="json", exclude={"path", "join"})
-    if source.is_remote:
-        return settings | {"path": shown_path(source)}
-    join = {"on": source.join.on, "file": identity_of(Path(source.join.path))} if source.join else None
-    file, _, sheet = source.path.partition("#")
-    return settings | {"file": identity_of(Path(file)), "sheet": sheet, "join": join}
-
-
-def _inputs(recipe: Recipe, sections: Sequence[str], **folders: Path) -> dict[str, Any]:
-    identities = {name: identity_of(folder) for name, folder in folders.items()}
-    if "encode" in sections:
-        _check_labels(folders["data"], recipe.resolved_task().labels, "the recipe's task")
-    if "train" in sections and Path(recipe.train.encoder).is_dir():
-        identities["encoder"] = identity_of(Path(recipe.train.encoder))
-    chosen = {name: recipe.model_dump(mode="json")[name] for name in sections}
-    if "student" in chosen and (start := chosen["student"].pop("from_checkpoint")) is not None:
-        identities["pretrained"] = identity_of(Path(start))
-    task = recipe.resolved_task().to_json()
-    return {"task": task, "seed": recipe.seed, **chosen, **identities}
-
-
-def _check_labels(data: Path, labels: Sequence[str], whose: str) -> None:
-    from attar.records.prepared_folder import load_manifest
-
-    prepared = load_manifest(data)["task"]["labels"]
-    if prepared != list(labels):
-        raise RecipeError(
-            f"{data} was prepared for the labels {', '.join(prepared)}; {whose} has {', '.join(labels)}: "
-            "prepare the data with the same recipe"
-        )
 
 
 def pretrain(recipe: Recipe, data: Sequence[Path], out: Path) -> Path:
@@ -134,111 +92,100 @@ def pretrain(recipe: Recipe, data: Sequence[Path], out: Path) -> Path:
 
     ``data`` are prepared folders of the tasks to come; see ``attar.pretraining.stage.pretrain``.
     """
+    from attar.pretraining import stage
 
-    def work() -> None:
-        from attar.pretraining.stage import pretrain as learn
-
-        learn(recipe, data, out)
-
-    settings, encoder = recipe.pretrain, Path(recipe.pretrain.encoder or recipe.train.encoder)
-    inputs = {
-        "seed": recipe.seed,
-        "pretrain": settings.model_dump(mode="json", exclude={"texts"}),
-        "texts": [_source_identity(source) for source in settings.texts],
-        "columns": recipe.data.columns,
-        "normalise": recipe.encode.normalise,
-        "encoder": [str(encoder), recipe.train.hub, recipe.train.revision],
-        "encoder_files": identity_of(encoder) if encoder.is_dir() else None,
-        "student": recipe.student.model_dump(mode="json") if settings.kind == "relations" else None,
-        "data": [identity_of(folder) for folder in data],
-    }
-    run_stage(out, "pretrain", inputs, work, shared=True)
+    settings = stage.PretrainSettings.of(recipe)
+    inputs = stage.inputs(settings, data)
+    whole = recipe.pretrain.model_dump(mode="json", exclude={"texts"})
+    earlier = with_old_names(inputs | {"pretrain": whole}, without={"task"})
+    run_stage(
+        out, "pretrain", inputs, partial(stage.pretrain, settings, data, out), earlier=earlier, shared=True
+    )
     return out
 
 
 def train(recipe: Recipe, data: Path, out: Path) -> Path:
     """A prepared folder -> the teacher's checkpoint."""
+    from attar.training import stage
 
-    def work() -> None:
-        from attar.training.stage import train as fit_teacher
-
-        fit_teacher(recipe, data, out)
-
-    run_stage(out, "train", _inputs(recipe, ("encode", "train"), data=data), work, shared=True)
+    settings = stage.TrainSettings.of(recipe)
+    check_labels(data, settings.task.labels)
+    inputs = stage.inputs(settings, data)
+    earlier = with_old_names(inputs | _whole_section(recipe, "train"))
+    run_stage(out, "train", inputs, partial(stage.train, settings, data, out), earlier=earlier, shared=True)
     return out
 
 
 def distill(recipe: Recipe, data: Path, teachers: Path | Sequence[Path | str], out: Path) -> Path:
     """A prepared folder and teachers (checkpoints, or "linear") -> the student's checkpoint."""
+    from attar.distillation import stage
+    from attar.distillation.settings import StudentSettings
+
     named = [teachers] if isinstance(teachers, Path) else list(teachers)
-
-    def work() -> None:
-        from attar.distillation.stage import distill as fit_student
-
-        fit_student(recipe, data, named, out)
-
-    every = [*named, *recipe.distill.more_teachers]
-    folders = [Path(entry) for entry in every if entry != "linear"]
-    # Without a checkpoint among its teachers the student starts from the pretrained encoder.
-    sections = ("encode", "student", "distill", *(() if folders else ("train",)))
-    inputs = _inputs(recipe, sections, data=data)
-    inputs["teachers"] = [entry if entry == "linear" else identity_of(Path(entry)) for entry in every]
-    inputs["distill"]["transfer"] = [_source_identity(source) for source in recipe.distill.transfer]
-    found = recipe.distill.unlabelled
-    inputs["distill"]["unlabelled"]["sources"] = [_source_identity(source) for source in found.sources]
-    if isinstance(found.terms, str):
-        inputs["distill"]["unlabelled"]["terms"] = identity_of(Path(found.terms))
-    for place in ("more_teachers", "cache_limit_gb"):  # where things are and how large they may be
-        del inputs["distill"][place]
-    run_stage(out, "distill", inputs, work, shared=True)
+    settings = StudentSettings.taught(recipe)
+    check_labels(data, settings.task.labels)
+    inputs = stage.distill_inputs(settings, data, named)
+    fit = _whole_section(recipe, "distill")["distill"] | inputs["distill"]
+    del fit["more_teachers"], fit["cache_limit_gb"]
+    encoder = _whole_section(recipe, "train") if "train" in inputs else {}
+    earlier = with_old_names(inputs | encoder | {"distill": fit}, without={"transfer_set"})
+    work = partial(stage.distill, settings, data, named, out)
+    run_stage(out, "distill", inputs, work, earlier=earlier, shared=True)
     return out
 
 
 def finetune(recipe: Recipe, data: Path, out: Path) -> Path:
     """A prepared folder -> the same student without a teacher, the baseline of the report."""
+    from attar.distillation import stage
+    from attar.distillation.settings import StudentSettings
 
-    def work() -> None:
-        from attar.distillation.stage import finetune_student
-
-        finetune_student(recipe, data, out)
-
-    settings = recipe.finetuning().model_dump(mode="json")
-    inputs = _inputs(recipe, ("encode", "train", "student"), data=data) | {"finetuning": settings}
-    run_stage(out, "finetune", inputs, work, shared=True)
+    settings = StudentSettings.alone(recipe)
+    check_labels(data, settings.task.labels)
+    inputs = stage.finetune_inputs(settings, data)
+    whole = _whole_section(recipe, "train") | {"finetuning": settings.fit.model_dump(mode="json")}
+    work = partial(stage.finetune_student, settings, data, out)
+    run_stage(out, "finetune", inputs, work, earlier=with_old_names(inputs | whole), shared=True)
     return out
 
 
 def export(recipe: Recipe, checkpoint: Path | ClassicFiles, data: Path, out: Path) -> Path:
     """A checkpoint, or the files of a classic one -> the verified artifact."""
+    from attar.classic.checkpoint import load_classic
+    from attar.export import stage
+    from attar.models.checkpoint import load_checkpoint
+
+    task = recipe.resolved_task()
+    load: Callable[[], Checkpoint]
     if isinstance(checkpoint, ClassicFiles):
-        checkpoint = checkpoint.resolved(recipe.resolved_task())
-
-    def work() -> None:
-        from attar.classic.checkpoint import load_classic
-        from attar.export.stage import export_checkpoint
-        from attar.models.checkpoint import load_checkpoint
-        from attar.records.prepared_folder import load_split
-
-        if isinstance(checkpoint, ClassicFiles):
-            loaded = load_classic(checkpoint, recipe.resolved_task(), recipe.encode.max_tokens)
-        else:
-            loaded = load_checkpoint(checkpoint)
-        _check_labels(data, loaded.task.labels, str(checkpoint))
-        splits = {name: load_split(data, name) for name in ("dev", "train")}
-        export_checkpoint(
-            loaded, splits["dev"], out, recipe.export, {"recipe": recipe.name}, train=splits["train"]
-        )
-
-    if isinstance(checkpoint, ClassicFiles):
-        files = {name: getattr(checkpoint, name) for name in ("weights", "config", "vocab")}
-        inputs = _inputs(recipe, ("encode", "export"), data=data, **files)
-        inputs["classic"] = [
-            checkpoint.architecture, checkpoint.lower_case, checkpoint.marks, *checkpoint.labels,
-        ]  # fmt: skip
+        checkpoint = checkpoint.resolved(task)
+        check_labels(data, task.labels)
+        load = partial(load_classic, checkpoint, task, recipe.encode.max_tokens)
+        model = _whole_section(recipe, "encode") | _classic_inputs(checkpoint)
     else:
-        inputs = _inputs(recipe, ("export",), checkpoint=checkpoint, data=data)
-    run_stage(out, "export", inputs, work, in_place=True)
+        load, model = partial(load_checkpoint, checkpoint), {"checkpoint": fingerprint(checkpoint)}
+    inputs = stage.inputs(task, recipe.seed, recipe.export, data, model)
+    work = partial(_export, load, str(checkpoint), data, out, recipe.export, recipe.name)
+    run_stage(out, "export", inputs, work, earlier=with_old_names(inputs), in_place=True)
     return out
+
+
+def _export(
+    load: Callable[[], Checkpoint], name: str, data: Path, out: Path, settings: ExportRecipe, run: str
+) -> None:
+    """Load a checkpoint and write its artifact, verified on a prepared folder."""
+    from attar.export.stage import export_checkpoint
+
+    checkpoint = load()
+    check_labels(data, checkpoint.task.labels, name)
+    dev, train = load_split(data, "dev"), load_split(data, "train")
+    export_checkpoint(checkpoint, dev, out, settings, {"recipe": run}, train=train)
+
+
+def _classic_inputs(files: ClassicFiles) -> dict[str, Any]:
+    """What a classic checkpoint depends on, once ``resolved``."""
+    paths = {"weights": files.weights, "config": files.config, "vocab": files.vocab}
+    hashes = {name: fingerprint(path) for name, path in paths.items() if path is not None}
+    return hashes | {"classic": [files.architecture, files.lower_case, files.marks, *files.labels]}
 
 
 def evaluate(
@@ -248,15 +195,21 @@ def evaluate(
 
     ``linear`` is the linear baseline if it has been fitted on this data already.
     """
+    from attar.evaluation import stage
+
     folders = {name: path for name, path in models._asdict().items() if path is not None}
-
-    def work() -> None:
-        from attar.evaluation.stage import evaluate_models
-
-        evaluate_models(recipe, data, folders, out, linear)
-
-    run_stage(out, "evaluate", _inputs(recipe, ("encode", "evaluate"), data=data, **folders), work)
+    settings = stage.EvaluateSettings.of(recipe)
+    check_labels(data, settings.task.labels)
+    inputs = stage.inputs(settings, data, folders)
+    earlier = with_old_names(inputs | _whole_section(recipe, "encode"))
+    work = partial(stage.evaluate_models, settings, data, folders, out, linear)
+    run_stage(out, "evaluate", inputs, work, earlier=earlier)
     return out
+
+
+def _whole_section(recipe: Recipe, name: str) -> dict[str, Any]:
+    """A section with every key, as the stamps of earlier versions held it."""
+    return {name: getattr(recipe, name).model_dump(mode="json")}
 
 
 def _pretrained(recipe: Recipe, at: RunFolders, say: Callable[[str], None]) -> Recipe:
@@ -273,10 +226,10 @@ def _pretrained(recipe: Recipe, at: RunFolders, say: Callable[[str], None]) -> R
 
 
 def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFolders:
-    """Every verb of a recipe in turn; what is already there and unchanged is kept.
+    """Every verb of a recipe in turn; what is up to date is kept.
 
     Args:
-        recipe: The whole story.
+        recipe: The whole experiment.
         out: The run folder.
         say: Told what begins, one line a stage, and what there is to know before it.
     """
@@ -322,7 +275,7 @@ def _before_training(recipe: Recipe, at: RunFolders, say: Callable[[str], None])
         return None
     from attar.estimate import estimate_seconds, said
     from attar.evaluation.baselines import WindowedLinear
-    from attar.records.prepared_folder import load_manifest, load_split
+    from attar.records.prepared_folder import load_manifest
 
     for name, labels in load_manifest(at.data)["labels"].items():
         counts = ", ".join(f"{label} {count}" for label, count in labels.items())

@@ -146,8 +146,7 @@ def test_those_messages_are_still_what_attar_says():
     texts = "".join(path.read_text("utf-8") for path in (CLASSIC.parent / "src/attar").rglob("*.py"))
     joined = re.sub(r'"\s*\n\s*f?"', "", texts)
     for part in (
-        "Lower learning_rate, set dropout = 0, start the head from a probe (head_init = 'linear_probe'), "
-        "or train longer",
+        "set dropout = 0, start the head from a probe (head_init = 'linear_probe'), or train longer",
         "lower learning_rate or set precision = 'fp32'",
         "precision = 'fp16' needs a GPU; ",
         "set cache = 'logits'",

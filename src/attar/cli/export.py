@@ -52,6 +52,7 @@ def export(
     or as many as `--set encode.max_tokens=...` says.
     """
     from attar import pipeline
+    from attar.classic.files import ClassicFiles, marks_from
     from attar.records.prepared_folder import load_manifest
 
     if (checkpoint is None) == (classic is None):
@@ -66,8 +67,8 @@ def export(
     else:
         found = None if recipe else task or load_manifest(data)["task"]
         order = tuple(label.strip() for label in labels.split(",")) if labels else ()
-        files = pipeline.ClassicFiles(
-            config, vocab, classic, architecture, False if cased else None, order, pipeline.marks_from(marks)
+        files = ClassicFiles(
+            config, vocab, classic, architecture, False if cased else None, order, marks_from(marks)
         )
         pipeline.export(
             recipe_or_defaults(recipe, overrides, name=classic.stem, task=found), files, data, out

@@ -16,6 +16,7 @@ from attar.distillation.linear import linear_teacher
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.objective import Distillation
 from attar.distillation.pairing import check_names, find_matched
+from attar.distillation.settings import StudentSettings
 from attar.distillation.teacher_outputs import (
     Answers,
     CachedLogits,
@@ -34,25 +35,78 @@ from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint
 from attar.models.encoders import Encoder, freeze_first, load_encoder
 from attar.models.students import build_student, pretrained_student
-from attar.recipe.load import DistillRecipe, Recipe
+from attar.recipe.load import DistillRecipe
 from attar.records.prepared_folder import load_split
+from attar.records.source_inputs import source_inputs
+from attar.stage_cache import fingerprint
 from attar.task import Example
 from attar.text.encoding import InputSpec, TextEncoder, texts_read
 from attar.training.fit import DevScore
 from attar.training.objectives import HardLabels
-from attar.training.stage import fit_and_save
+from attar.training.stage import encoder_inputs, fit_and_save, fit_inputs
 
-__all__ = ["distill", "finetune_student", "teach"]
+__all__ = ["distill", "distill_inputs", "finetune_inputs", "finetune_student", "teach"]
 
 _LOG = logging.getLogger(__name__)
 _LINEAR = "linear"  # names the linear baseline among the teachers
 
 
-def distill(recipe: Recipe, data: Path, teachers: Sequence[Path | str], out: Path) -> Path:
-    """Train the recipe's student on its teachers' answers, their layers and the labels.
+def distill_inputs(settings: StudentSettings, data: Path, teachers: Sequence[Path | str]) -> dict[str, Any]:
+    """Everything that the student of ``distill`` depends on; the arguments are the same."""
+    every = [*teachers, *settings.fit.more_teachers]
+    # Where the teachers are and how large a cache may be do not count.
+    fit = fit_inputs(settings.fit)
+    del fit["more_teachers"], fit["cache_limit_gb"]
+    found = settings.fit.unlabelled
+    fit["transfer"] = [source_inputs(source) for source in settings.fit.transfer]
+    fit["unlabelled"]["sources"] = [source_inputs(source) for source in found.sources]
+    if isinstance(found.terms, str):
+        fit["unlabelled"]["terms"] = fingerprint(Path(found.terms))
+    return {
+        **_student_inputs(settings, data),
+        "distill": fit,
+        "teachers": [entry if entry == _LINEAR else fingerprint(Path(entry)) for entry in every],
+        "transfer_set": _transfer_set_inputs(settings),
+        **({} if any(entry != _LINEAR for entry in every) else encoder_inputs(settings.encoder)),
+    }
+
+
+def finetune_inputs(settings: StudentSettings, data: Path) -> dict[str, Any]:
+    """Everything that the student of ``finetune_student`` depends on; the arguments are the same."""
+    return {
+        **_student_inputs(settings, data),
+        "finetuning": fit_inputs(settings.fit),
+        **encoder_inputs(settings.encoder),
+    }
+
+
+def _student_inputs(settings: StudentSettings, data: Path) -> dict[str, Any]:
+    start = settings.student.from_checkpoint
+    return {
+        "task": settings.task.to_json(),
+        "seed": settings.seed,
+        "encode": settings.encode.model_dump(mode="json"),
+        "student": settings.student.model_dump(mode="json", exclude={"from_checkpoint"}),
+        **({} if start is None else {"pretrained": fingerprint(Path(start))}),
+        "data": fingerprint(data),
+    }
+
+
+def _transfer_set_inputs(settings: StudentSettings) -> dict[str, Any]:
+    """What of ``[data]`` decides what is in the transfer set."""
+    if settings.fit.transfer or settings.fit.unlabelled.sources:
+        of_the_split = {"sources", "dev", "test", "train_only"}
+        return settings.data.model_dump(mode="json", exclude=of_the_split)
+    return settings.data.model_dump(
+        mode="json", include={"near_duplicate"} if settings.fit.augment.copies else set()
+    )
+
+
+def distill(settings: StudentSettings, data: Path, teachers: Sequence[Path | str], out: Path) -> Path:
+    """Train a student on its teachers' answers, their layers and the labels.
 
     Args:
-        recipe: Its ``[student]``, ``[distill]`` and ``[encode]``.
+        settings: Of the recipe.
         data: A folder written by ``attar prepare``.
         teachers: Checkpoints of the same task, or "linear"; ``distill.more_teachers`` follow them.
             The student takes the first checkpoint's tokenizer and, with ``start = "layers"``, its
@@ -64,22 +118,22 @@ def distill(recipe: Recipe, data: Path, teachers: Sequence[Path | str], out: Pat
         DataError: Nothing is left of the sources of more examples.
         RecipeError: A teacher's labels are not the recipe's, or matches do not fit.
     """
-    task, settings = recipe.resolved_task(), recipe.distill
-    check_names(settings.matches)
+    task, fit = settings.task, settings.fit
+    check_names(fit.matches)
     train, dev = load_split(data, "train"), load_split(data, "dev")
     asked = [
         linear_teacher(task, train, dev) if entry == _LINEAR else load_teacher(Path(entry), task)
-        for entry in (*teachers, *settings.more_teachers)
+        for entry in (*teachers, *fit.more_teachers)
     ]
     if not asked:
         raise RecipeError("distill: no teacher; name a checkpoint, or 'linear'")
-    if not settings.allow_collapsed:
+    if not fit.allow_collapsed:
         _refuse_collapsed(asked)
-    more, asked = transfer_set(recipe, data, asked, out)
+    more, asked = transfer_set(settings, data, asked, out)
     examples = [*train, *more]
-    student = _student(recipe, settings, _source(recipe, asked, examples), examples)
-    notes = {"role": "student", "student": recipe.student.model_dump(mode="json")}
-    return teach(student, asked, examples, dev, settings, out, seed=recipe.seed, notes=notes)
+    student = _student(settings, _source(settings, asked, examples), examples)
+    notes = {"role": "student", "student": settings.student.model_dump(mode="json")}
+    return teach(student, asked, examples, dev, fit, out, seed=settings.seed, notes=notes)
 
 
 def teach(  # noqa: PLR0913 - what every distillation needs
@@ -132,17 +186,17 @@ def teach(  # noqa: PLR0913 - what every distillation needs
     )  # fmt: skip
 
 
-def finetune_student(recipe: Recipe, data: Path, out: Path) -> Path:
+def finetune_student(settings: StudentSettings, data: Path, out: Path) -> Path:
     """Train the same student, from the pretrained encoder's layers, on the labels alone.
 
     The baseline that says what the teacher was worth.
     """
-    task, settings = recipe.resolved_task(), recipe.finetuning()
+    fit = settings.fit
     examples, dev = load_split(data, "train"), load_split(data, "dev")
-    student = _student(recipe, settings, _source(recipe, [], examples), examples)
-    notes: dict[str, Any] = {"role": "finetuned", "student": recipe.student.model_dump(mode="json")}
-    objective = HardLabels(task, examples, settings)
-    return fit_and_save(student, examples, objective, settings, dev, out, seed=recipe.seed, notes=notes)
+    student = _student(settings, _source(settings, [], examples), examples)
+    notes: dict[str, Any] = {"role": "finetuned", "student": settings.student.model_dump(mode="json")}
+    objective = HardLabels(settings.task, examples, fit)
+    return fit_and_save(student, examples, objective, fit, dev, out, seed=settings.seed, notes=notes)
 
 
 def _refuse_collapsed(teachers: Sequence[Teacher]) -> None:
@@ -155,57 +209,51 @@ def _refuse_collapsed(teachers: Sequence[Teacher]) -> None:
             )
 
 
-def _source(recipe: Recipe, teachers: Sequence[Teacher], examples: Sequence[Example]) -> Encoder:
+def _source(settings: StudentSettings, teachers: Sequence[Teacher], examples: Sequence[Example]) -> Encoder:
     """Whose tokenizer and layers a student takes.
 
     Those of the student that it is to go on from, of the first checkpoint among its teachers, or of
     the pretrained encoder.
     """
-    if recipe.student.from_checkpoint is not None:
-        return pretrained_student(recipe.student)
+    if settings.student.from_checkpoint is not None:
+        return pretrained_student(settings.student)
     for teacher in teachers:
         if teacher.checkpoint is not None:
             model, encoder = teacher.checkpoint.model, teacher.checkpoint.encoder
             return Encoder(model, encoder.tokenizer, encoder.spec.token_types)
-    torch.manual_seed(recipe.seed)
-    return load_encoder(
-        recipe.train,
-        len(recipe.resolved_task().labels),
-        texts_read(examples, recipe.resolved_task(), recipe.encode.normalise),
-    )
+    task = settings.task
+    torch.manual_seed(settings.seed)
+    texts = texts_read(examples, task, settings.encode.normalise)
+    return load_encoder(settings.encoder, len(task.labels), texts)
 
 
-def _student(
-    recipe: Recipe, settings: DistillRecipe, source: Encoder, examples: Sequence[Example]
-) -> Checkpoint:
+def _student(settings: StudentSettings, source: Encoder, examples: Sequence[Example]) -> Checkpoint:
     """The student before it has learnt anything."""
-    task = recipe.resolved_task()
-    torch.manual_seed(recipe.seed)
+    task, encode, fit = settings.task, settings.encode, settings.fit
+    torch.manual_seed(settings.seed)
     student = build_student(
-        recipe.student,
+        settings.student,
         source,
-        texts_read(examples, recipe.resolved_task(), recipe.encode.normalise),
+        texts_read(examples, task, encode.normalise),
         num_labels=len(task.labels),
-        dropout=settings.dropout,
+        dropout=fit.dropout,
     )
     spec = InputSpec.for_task(
         task,
-        recipe.encode.max_tokens,
+        encode.max_tokens,
         token_types=student.token_types,
-        pooling=recipe.encode.pooling,
-        normalise=recipe.encode.normalise,
+        pooling=encode.pooling,
+        normalise=encode.normalise,
     )
-    if settings.freeze is not None:
-        if recipe.student.start == "random":
+    if fit.freeze is not None:
+        if settings.student.start == "random":
             raise RecipeError(
                 "distill.freeze keeps layers as they start, and a student with student.start = 'random' "
                 "starts from noise; leave distill.freeze out or set student.start = 'layers'"
             )
-        freeze_first(
-            student.model, settings.freeze
-        )  # now: too many are an error before the teachers are asked
+        freeze_first(student.model, fit.freeze)  # now: too many are an error before the teachers are asked
     encoder = TextEncoder(student.tokenizer, spec)
-    if recipe.student.start == "pretrained":
+    if settings.student.start == "pretrained":
         _say_unknown(encoder, examples)
     return Checkpoint(student.model, encoder, task)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,27 +16,58 @@ from attar.errors import DataError
 from attar.evaluation.baselines import Majority, WindowedLinear
 from attar.evaluation.report import Candidate, evaluate
 from attar.models.checkpoint import load_checkpoint, predict_logits
-from attar.recipe.load import Recipe
+from attar.recipe.load import EvaluateRecipe, Recipe
 from attar.records.prepared_folder import load_split
 from attar.scoring.predictor import Predictor, softmax
+from attar.stage_cache import fingerprint
 from attar.task import Example, Task
 
-__all__ = ["evaluate_models"]
+__all__ = ["EvaluateSettings", "evaluate_models", "inputs"]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateSettings:
+    """What ``evaluate_models`` reads of a recipe."""
+
+    title: str
+    task: Task
+    seed: int
+    evaluate: EvaluateRecipe
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> EvaluateSettings:
+        """Those of a whole recipe."""
+        return cls(recipe.name, recipe.resolved_task(), recipe.seed, recipe.evaluate)
+
+
+def inputs(settings: EvaluateSettings, data: Path, models: Mapping[str, Path]) -> dict[str, Any]:
+    """Everything that the report depends on, its title aside."""
+    return {
+        "task": settings.task.to_json(),
+        "seed": settings.seed,
+        "evaluate": settings.evaluate.model_dump(mode="json"),
+        "data": fingerprint(data),
+        **{role: fingerprint(folder) for role, folder in models.items()},
+    }
 
 
 def evaluate_models(
-    recipe: Recipe, data: Path, models: Mapping[str, Path], out: Path, linear: WindowedLinear | None = None
+    settings: EvaluateSettings,
+    data: Path,
+    models: Mapping[str, Path],
+    out: Path,
+    linear: WindowedLinear | None = None,
 ) -> None:
     """Score every model of a run on the test split and write the report.
 
     Args:
-        recipe: Task, input and the report's settings.
+        settings: Of the recipe.
         data: A folder written by ``attar prepare``; the baselines are fitted on it.
         models: Folders by role: teacher, student, finetuned (checkpoints), artifact.
         out: Gets report.json and report.html.
         linear: The linear baseline, where it has been fitted on this data already.
     """
-    task = recipe.resolved_task()
+    task = settings.task
     train, dev, test = (load_split(data, name) for name in ("train", "dev", "test"))
     candidates = []
     for role, description in (
@@ -53,7 +86,7 @@ def evaluate_models(
     candidates.append(Candidate("tfidf", linear, linear.size_bytes, linear, description))
     majority = Majority(task, train)
     candidates.append(Candidate("majority", majority, None, None, "always the commonest label"))
-    evaluate(candidates, test, task, recipe.evaluate, title=recipe.name, out=out, seed=recipe.seed)
+    evaluate(candidates, test, task, settings.evaluate, title=settings.title, out=out, seed=settings.seed)
 
 
 def _check_labels(folder: Path, labels: Sequence[str], task: Task) -> None:

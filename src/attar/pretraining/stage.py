@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,20 @@ from attar.pretraining.masking import MaskedTokens
 from attar.pretraining.pieces import Pieces, written_pieces
 from attar.pretraining.relations import LayersOfEncoder
 from attar.pretraining.texts import distinct, read_texts, text_key
-from attar.recipe.load import Recipe, TrainRecipe
+from attar.recipe.load import PretrainRecipe, Recipe, StudentRecipe, TrainRecipe
 from attar.records.prepared_folder import load_split
-from attar.stage_cache import is_first_process
+from attar.records.source_inputs import source_inputs
+from attar.stage_cache import fingerprint, is_first_process
 from attar.task import Task
 from attar.text.buckets import sorted_batches
 from attar.text.encoding import InputSpec, TextEncoder, texts_read
+from attar.text.normalise import Step
 from attar.training.fit import DevScore, fit
 from attar.training.objectives import Objective
+from attar.training.stage import fit_inputs
 from attar.training.state import TrainingStates
 
-__all__ = ["pretrain"]
+__all__ = ["PretrainSettings", "inputs", "pretrain"]
 
 _LOG = logging.getLogger(__name__)
 # What is pretrained answers nothing yet: as a teacher or for export its labels fit no recipe.
@@ -46,11 +49,66 @@ _NO_TASK = Task("pretraining", ("no task", "pretrained only"), style="single")
 _MOST_HELD_OUT = 512
 
 
-def pretrain(recipe: Recipe, data: Sequence[Path], out: Path) -> Path:
-    """Teach the recipe's student, or go on with its encoder, on texts without labels.
+@dataclass(frozen=True, slots=True)
+class PretrainSettings:
+    """What ``pretrain`` reads of a recipe.
+
+    Attributes:
+        task: Of the data to come: which part of its texts the vocabulary covers.
+        seed: Order of the pieces, dropout and masks.
+        pretrain: The training.
+        train: Names the encoder where ``pretrain`` does not.
+        student: What learns from the encoder.
+        columns: Of sources without columns of their own.
+        normalise: Done to every text before it is read.
+    """
+
+    task: Task
+    seed: int
+    pretrain: PretrainRecipe
+    train: TrainRecipe
+    student: StudentRecipe
+    columns: Mapping[str, str]
+    normalise: tuple[Step, ...]
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> PretrainSettings:
+        """Those of a whole recipe."""
+        columns, steps = recipe.data.columns, recipe.encode.normalise
+        task = recipe.resolved_task()
+        return cls(task, recipe.seed, recipe.pretrain, recipe.train, recipe.student, columns, steps)
+
+    @property
+    def encoder(self) -> str:
+        """Name or folder of the encoder."""
+        return self.pretrain.encoder or self.train.encoder
+
+
+def inputs(settings: PretrainSettings, data: Sequence[Path]) -> dict[str, Any]:
+    """Everything that what is pretrained depends on; the arguments are those of ``pretrain``."""
+    student = settings.pretrain.kind == "relations"
+    encoder = Path(settings.encoder)
+    fit = fit_inputs(settings.pretrain)
+    del fit["texts"]
+    return {
+        "seed": settings.seed,
+        "pretrain": fit,
+        "texts": [source_inputs(source) for source in settings.pretrain.texts],
+        "columns": dict(settings.columns),
+        "normalise": list(settings.normalise),
+        "encoder": [str(encoder), settings.train.hub, settings.train.revision],
+        "encoder_files": fingerprint(encoder) if encoder.is_dir() else None,
+        "student": settings.student.model_dump(mode="json") if student else None,
+        "data": [fingerprint(folder) for folder in data],
+        "task": settings.task.to_json() if student and data else None,
+    }
+
+
+def pretrain(settings: PretrainSettings, data: Sequence[Path], out: Path) -> Path:
+    """Teach the recipe's student, or continue training its encoder, on texts without labels.
 
     Args:
-        recipe: Its ``[pretrain]``, ``[student]``, ``[train]`` and ``[encode]``.
+        settings: Of the recipe.
         data: Folders written by ``attar prepare``, of the tasks to come: their training texts are
             covered by the vocabulary, their dev and test texts are not learnt from.
         out: Gets the checkpoint, metrics.jsonl, tensorboard/ and the token ids in pieces/.
@@ -62,70 +120,69 @@ def pretrain(recipe: Recipe, data: Sequence[Path], out: Path) -> Path:
         DataError: A source cannot be read, or there is too little in them.
         RecipeError: No texts are named, or the matches do not fit the models.
     """
-    settings = recipe.pretrain
-    if not settings.texts:
+    fit, student = settings.pretrain, settings.student
+    if not fit.texts:
         raise RecipeError("pretrain: no texts; name files with --texts, or sources in pretrain.texts")
-    if settings.kind == "relations" and recipe.student.start == "pretrained":
+    if fit.kind == "relations" and student.start == "pretrained":
         raise RecipeError(
             "pretrain: student.start = 'pretrained' is how the student of a task starts; "
             "here set it to 'layers' or 'random'"
         )
-    check_names(settings.matches, "pretrain.matches")
-    torch.manual_seed(recipe.seed)
-    texts = _texts(recipe, data, out / "pieces" / "fetched")
-    return (_relations if settings.kind == "relations" else _masked)(recipe, data, texts, out)
+    check_names(fit.matches, "pretrain.matches")
+    torch.manual_seed(settings.seed)
+    texts = _texts(settings, data, out / "pieces" / "fetched")
+    return (_relations if fit.kind == "relations" else _masked)(settings, data, texts, out)
 
 
-def _relations(recipe: Recipe, data: Sequence[Path], texts: Iterator[str], out: Path) -> Path:
+def _relations(settings: PretrainSettings, data: Sequence[Path], texts: Iterator[str], out: Path) -> Path:
     """The recipe's student learns the layers of the encoder."""
-    settings = recipe.pretrain
-    teacher = _without_task(recipe, load_encoder(_whole(recipe), len(_NO_TASK.labels), ()))
-    pieces = written_pieces(texts, teacher.encoder, settings.held_out, out / "pieces" / "ids")
-    student = _student(recipe, teacher, data, pieces)
+    teacher = _without_task(settings, load_encoder(_whole(settings), len(_NO_TASK.labels), ()))
+    pieces = written_pieces(texts, teacher.encoder, settings.pretrain.held_out, out / "pieces" / "ids")
+    student = _student(settings, teacher, data, pieces)
     read = pieces.in_vocabulary(_new_ids(teacher.encoder.tokenizer, student.encoder.tokenizer))
-    matches = resolve_matches(settings.matches, student, teacher)
-    _LOG.info("pretrain: matches with %s: %s", _named(recipe), ", ".join(match.name for match in matches))
+    matches = resolve_matches(settings.pretrain.matches, student, teacher)
+    _LOG.info("pretrain: matches with %s: %s", settings.encoder, ", ".join(match.name for match in matches))
     widths = student.model.config.hidden_size, teacher.model.config.hidden_size
     objective = LayersOfEncoder(teacher, pieces, MatchLosses(matches, *widths, weigh_by="examples"))
-    notes = {"student": recipe.student.model_dump(mode="json"), "matches": [match.name for match in matches]}
-    return _fit_and_save(recipe, student, read, objective, notes, out)
+    shape = settings.student.model_dump(mode="json")
+    notes = {"student": shape, "matches": [match.name for match in matches]}
+    return _fit_and_save(settings, student, read, objective, notes, out)
 
 
-def _masked(recipe: Recipe, _data: Sequence[Path], texts: Iterator[str], out: Path) -> Path:
-    """The encoder goes on with its masked-language-model training."""
-    settings = recipe.pretrain
-    encoder, own_head = load_masked_lm(_whole(recipe))
+def _masked(settings: PretrainSettings, _data: Sequence[Path], texts: Iterator[str], out: Path) -> Path:
+    """The encoder continues its masked-language-model training."""
+    fit = settings.pretrain
+    encoder, own_head = load_masked_lm(_whole(settings))
     if not own_head:
-        _LOG.info("pretrain: %s has no masked-language-model head; a new one is learnt", _named(recipe))
-    checkpoint = _without_task(recipe, encoder)
-    pieces = written_pieces(texts, checkpoint.encoder, settings.held_out, out / "pieces" / "ids")
-    objective = MaskedTokens(checkpoint.encoder, settings.mlm_probability, float(pieces.lengths.mean()) - 2)
-    return _fit_and_save(recipe, checkpoint, pieces, objective, {"own_head": own_head}, out)
+        _LOG.info("pretrain: %s has no masked-language-model head; a new one is learnt", settings.encoder)
+    checkpoint = _without_task(settings, encoder)
+    pieces = written_pieces(texts, checkpoint.encoder, fit.held_out, out / "pieces" / "ids")
+    objective = MaskedTokens(checkpoint.encoder, fit.mlm_probability, float(pieces.lengths.mean()) - 2)
+    return _fit_and_save(settings, checkpoint, pieces, objective, {"own_head": own_head}, out)
 
 
 def _fit_and_save(
-    recipe: Recipe,
+    settings: PretrainSettings,
     checkpoint: Checkpoint,
     pieces: Pieces,
     objective: Objective,
     notes: dict[str, Any],
     out: Path,
 ) -> Path:
-    settings = recipe.pretrain
     result = fit(
         checkpoint,
         pieces.train,
         objective,
-        settings,
-        evaluate=_held_out_loss(checkpoint, pieces, objective, recipe.seed),
+        settings.pretrain,
+        evaluate=_held_out_loss(checkpoint, pieces, objective, settings.seed),
         folder=out,
-        seed=recipe.seed,
+        seed=settings.seed,
         name="pretrain",
     )
     notes = notes | {
         "role": "pretrained",
-        "kind": settings.kind,
-        "encoder": _named(recipe),
+        "kind": settings.pretrain.kind,
+        "encoder": settings.encoder,
         "num_pieces": pieces.num_train,
         "held_out_loss": -result.best_score,
         "total_steps": result.total_steps,
@@ -165,53 +222,50 @@ def _held_out_loss(
     return score
 
 
-def _named(recipe: Recipe) -> str:
-    return recipe.pretrain.encoder or recipe.train.encoder
-
-
-def _whole(recipe: Recipe) -> TrainRecipe:
+def _whole(settings: PretrainSettings) -> TrainRecipe:
     """The encoder to load: what is cut off or frozen in ``[train]`` is for the task."""
-    return recipe.train.model_copy(
+    return settings.train.model_copy(
         update={
-            "encoder": _named(recipe),
+            "encoder": settings.encoder,
             "keep_layers": None,
             "freeze": None,
             "vocab_margin": "all",
-            "dropout": recipe.pretrain.dropout,
+            "dropout": settings.pretrain.dropout,
         }
     )
 
 
-def _without_task(recipe: Recipe, encoder: Encoder) -> Checkpoint:
+def _without_task(settings: PretrainSettings, encoder: Encoder) -> Checkpoint:
     spec = InputSpec.for_task(
         _NO_TASK,
-        recipe.pretrain.max_tokens,
+        settings.pretrain.max_tokens,
         token_types=encoder.token_types,
-        normalise=recipe.encode.normalise,
+        normalise=settings.normalise,
     )
     return Checkpoint(encoder.model, TextEncoder(encoder.tokenizer, spec), _NO_TASK)
 
 
-def _texts(recipe: Recipe, data: Sequence[Path], beside: Path) -> Iterator[str]:
+def _texts(settings: PretrainSettings, data: Sequence[Path], beside: Path) -> Iterator[str]:
     held = {text_key(e.text) for folder in data for name in ("dev", "test") for e in load_split(folder, name)}
-    return distinct(read_texts(recipe.pretrain.texts, recipe.data.columns, beside), held)
+    return distinct(read_texts(settings.pretrain.texts, settings.columns, beside), held)
 
 
-def _student(recipe: Recipe, teacher: Checkpoint, data: Sequence[Path], pieces: Pieces) -> Checkpoint:
+def _student(
+    settings: PretrainSettings, teacher: Checkpoint, data: Sequence[Path], pieces: Pieces
+) -> Checkpoint:
     source = Encoder(teacher.model, teacher.encoder.tokenizer, teacher.encoder.spec.token_types)
     known = itertools.chain.from_iterable(
-        texts_read(load_split(folder, "train"), recipe.resolved_task(), recipe.encode.normalise)
-        for folder in data
+        texts_read(load_split(folder, "train"), settings.task, settings.normalise) for folder in data
     )
     student = build_student(
-        recipe.student,
+        settings.student,
         source,
         known,
         num_labels=len(_NO_TASK.labels),
-        dropout=recipe.pretrain.dropout,
+        dropout=settings.pretrain.dropout,
         used=pieces.used_ids(),
     )
-    return _without_task(recipe, student)
+    return _without_task(settings, student)
 
 
 def _new_ids(theirs: Tokenizer, ours: Tokenizer) -> NDArray[np.int32]:

@@ -8,13 +8,17 @@ from pydantic import Field, model_validator
 
 from attar.recipe.base import Positive, Section, Share
 
-__all__ = ["FitRecipe", "Schedule"]
+__all__ = ["IDLE_KEYS", "FitRecipe", "Schedule"]
 
 Schedule = Literal[
     "linear", "cosine", "constant",
     "warmup_linear", "warmup_cosine", "warmup_constant",
     "warmup_linear_release", "warmup_step", "slanted_triangular",
 ]  # fmt: skip
+
+
+IDLE_KEYS = frozenset({"checkpoint_minutes", "log_interval"})
+"""Keys of ``FitRecipe`` that a training's result does not depend on."""
 
 
 class FitRecipe(Section):

@@ -31,6 +31,7 @@ RENAMED_VALUES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 _OLD_KEYS = {new: old for old, new in RENAMED_KEYS.items()}
 _OLD_VALUES = {key: {new: old for old, new in names.items()} for key, names in RENAMED_VALUES.items()}
+_NEW_KEYS = ("ending",)  # of a source; earlier versions did not look at it
 _FREE_TABLES = ("aliases", "columns", "constants", "query")  # their keys are the user's own
 
 
@@ -46,7 +47,11 @@ def with_old_names(inputs: Mapping[str, Any], without: Collection[str] = ()) -> 
 
 def _old(value: Any) -> Any:  # noqa: ANN401 - JSON is any
     if isinstance(value, Mapping):
-        return {_OLD_KEYS.get(key, key): _old_value(key, one) for key, one in value.items()}
+        return {
+            _OLD_KEYS.get(key, key): _old_value(key, one)
+            for key, one in value.items()
+            if key not in _NEW_KEYS
+        }
     return [_old(one) for one in value] if isinstance(value, list | tuple) else value
 
 

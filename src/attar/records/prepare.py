@@ -29,13 +29,28 @@ from attar.records.audit.summary import Summary
 from attar.records.outcomes import Accepted, Reason, Rejection
 from attar.records.remote.fetch import LocalRecords, fetched
 from attar.records.rows import example_row, write_rows
+from attar.records.source_inputs import source_inputs
 from attar.records.split.split import SPLITS, split
 from attar.task import Example, Task
 
-__all__ = ["prepare"]
+__all__ = ["inputs", "prepare"]
 
 _WriteLine = Callable[[Mapping[str, object]], None]
 _TEXTS = ("rejected.jsonl", "repaired.jsonl", "audit.json", "audit.html")
+
+
+def inputs(sources: Sequence[SourceRecipe], task: Task, data: DataRecipe, seed: int) -> dict[str, Any]:
+    """Everything that a prepared folder depends on; the arguments are those of ``prepare``.
+
+    Raises:
+        RecipeError: A source is not there.
+    """
+    return {
+        "task": task.to_json(),
+        "settings": data.model_dump(mode="json", exclude={"sources"}),
+        "seed": seed,
+        "sources": [source_inputs(source) for source in sources],
+    }
 
 
 def prepare(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from attar.errors import DataError
+from attar.errors import DataError, RecipeError
 from attar.io.files import file_hash, read_json
 from attar.task import Example
 
-__all__ = ["load_manifest", "load_split"]
+__all__ = ["check_labels", "load_manifest", "load_split"]
 
 _AGAIN = "run attar prepare again"
 
@@ -33,6 +34,26 @@ def load_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or not {"task", "files", "labels"} <= manifest.keys():
         raise DataError(f"{path}: not the manifest of a prepared folder; make one with attar prepare")
     return manifest
+
+
+def check_labels(folder: Path, labels: Sequence[str], whose: str = "the recipe's task") -> None:
+    """Check that a folder was prepared for these labels, in this order.
+
+    Args:
+        folder: What ``attar prepare`` wrote.
+        labels: Expected.
+        whose: Who expects them, for the message.
+
+    Raises:
+        DataError: The folder is missing or not a prepared one.
+        RecipeError: Its labels are others.
+    """
+    prepared = load_manifest(folder)["task"]["labels"]
+    if prepared != list(labels):
+        raise RecipeError(
+            f"{folder} was prepared for the labels {', '.join(prepared)}; {whose} has {', '.join(labels)}: "
+            "prepare the data with the same recipe"
+        )
 
 
 def load_split(folder: Path, name: Literal["train", "dev", "test"]) -> list[Example]:

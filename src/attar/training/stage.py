@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from attar.evaluation.metrics import scores
 from attar.evaluation.thresholds import choose_thresholds
 from attar.models.checkpoint import Checkpoint, predict_logits, save_checkpoint
 from attar.models.encoders import freeze_first, load_encoder, output_bias
-from attar.recipe.load import FitRecipe, Recipe
+from attar.recipe.fit import IDLE_KEYS
+from attar.recipe.load import EncodeRecipe, FitRecipe, Recipe, TrainRecipe
 from attar.records.prepared_folder import load_split
-from attar.stage_cache import is_first_process
-from attar.task import Example
+from attar.stage_cache import fingerprint, is_first_process
+from attar.task import Example, Task
 from attar.text.encoding import Encoding, InputSpec, TextEncoder, texts_read
 from attar.training.accelerator import make_accelerator
 from attar.training.fit import DevScore, fit
@@ -27,46 +28,93 @@ from attar.training.linear_probe import start_head
 from attar.training.objectives import HardLabels, Objective, class_weights
 from attar.training.state import TrainingStates
 
-__all__ = ["dev_scorer", "fit_and_save", "move_thresholds", "train"]
+__all__ = [
+    "TrainSettings",
+    "dev_scorer",
+    "encoder_inputs",
+    "fit_and_save",
+    "fit_inputs",
+    "inputs",
+    "move_thresholds",
+    "train",
+]
 
 _LOG = logging.getLogger(__name__)
 
 
-def train(recipe: Recipe, data: Path, out: Path) -> Path:
-    """Fine-tune the recipe's encoder on a prepared folder.
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """What ``train`` reads of a recipe."""
+
+    task: Task
+    seed: int
+    encode: EncodeRecipe
+    train: TrainRecipe
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> TrainSettings:
+        """Those of a whole recipe."""
+        return cls(recipe.resolved_task(), recipe.seed, recipe.encode, recipe.train)
+
+
+def inputs(settings: TrainSettings, data: Path) -> dict[str, Any]:
+    """Everything that the teacher's checkpoint depends on."""
+    return {
+        "task": settings.task.to_json(),
+        "seed": settings.seed,
+        "encode": settings.encode.model_dump(mode="json"),
+        **encoder_inputs(settings.train),
+        "train": fit_inputs(settings.train),
+        "data": fingerprint(data),
+    }
+
+
+def fit_inputs(settings: FitRecipe) -> dict[str, Any]:
+    """The settings of a training that its result depends on."""
+    return settings.model_dump(mode="json", exclude=set(IDLE_KEYS))
+
+
+def encoder_inputs(settings: TrainRecipe) -> dict[str, Any]:
+    """What an encoder that is to be loaded depends on; a local one on its files too."""
+    which = {"encoder", "hub", "revision", "keep_layers", "vocab_margin"}
+    chosen: dict[str, Any] = {"train": settings.model_dump(mode="json", include=which)}
+    folder = Path(settings.encoder)
+    return chosen | {"encoder": fingerprint(folder)} if folder.is_dir() else chosen
+
+
+def train(settings: TrainSettings, data: Path, out: Path) -> Path:
+    """Fine-tune an encoder on a prepared folder.
 
     Args:
-        recipe: Its ``[train]`` and ``[encode]``.
+        settings: Of the recipe.
         data: A folder written by ``attar prepare``.
         out: Gets the checkpoint, metrics.jsonl and tensorboard/.
 
     Returns:
         ``out``.
     """
-    task = recipe.resolved_task()
+    task, encode = settings.task, settings.encode
     examples = load_split(data, "train")
-    torch.manual_seed(recipe.seed)
-    encoder = load_encoder(
-        recipe.train, len(task.labels), texts_read(examples, task, recipe.encode.normalise)
-    )
+    torch.manual_seed(settings.seed)
+    encoder = load_encoder(settings.train, len(task.labels), texts_read(examples, task, encode.normalise))
     spec = InputSpec.for_task(
         task,
-        recipe.encode.max_tokens,
+        encode.max_tokens,
         token_types=encoder.token_types,
-        pooling=recipe.encode.pooling,
-        normalise=recipe.encode.normalise,
+        pooling=encode.pooling,
+        normalise=encode.normalise,
     )
     checkpoint = Checkpoint(encoder.model, TextEncoder(encoder.tokenizer, spec), task)
-    objective = HardLabels(task, examples, recipe.train)
-    notes = {"role": "teacher", "encoder": recipe.train.encoder}
+    objective = HardLabels(task, examples, settings.train)
+    notes = {"role": "teacher", "encoder": settings.train.encoder}
     return fit_and_save(
         checkpoint,
         examples,
         objective,
-        recipe.train,
+        settings.train,
         load_split(data, "dev"),
         out,
-        seed=recipe.seed,
+        seed=settings.seed,
         notes=notes,
     )
 

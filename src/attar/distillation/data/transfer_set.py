@@ -19,6 +19,7 @@ from attar.distillation.data.augmentation import augmented_examples
 from attar.distillation.data.selection import chosen_rows
 from attar.distillation.data.transfer_sources import transfer_examples
 from attar.distillation.data.unlabelled import unlabelled_examples
+from attar.distillation.settings import StudentSettings
 from attar.distillation.teachers import (
     Teacher,
     cached_logits,
@@ -29,7 +30,6 @@ from attar.distillation.teachers import (
 from attar.errors import DataError
 from attar.evaluation.calibration import fit_temperature
 from attar.io.files import write_json
-from attar.recipe.load import Recipe
 from attar.records.prepared_folder import load_split
 from attar.records.split.near_duplicates import drop_near_duplicates
 from attar.task import Example
@@ -51,11 +51,13 @@ class TransferSet(NamedTuple):
     teachers: list[Teacher]
 
 
-def transfer_set(recipe: Recipe, data: Path, teachers: Sequence[Teacher], out: Path) -> TransferSet:
+def transfer_set(
+    settings: StudentSettings, data: Path, teachers: Sequence[Teacher], out: Path
+) -> TransferSet:
     """What ``distill.transfer``, ``distill.unlabelled`` and ``distill.augment`` add, each pair once.
 
     Args:
-        recipe: Its ``[distill]``.
+        settings: Of the recipe.
         data: A folder written by ``attar prepare``.
         teachers: Asked for all that is found in ``distill.unlabelled``.
         out: The student's folder: gets the teachers' answers, what is fetched, and unlabelled.json,
@@ -65,28 +67,24 @@ def transfer_set(recipe: Recipe, data: Path, teachers: Sequence[Teacher], out: P
         DataError: A source cannot be read, or nothing is left of one kind.
         RecipeError: ``distill.teacher_weights`` do not fit.
     """
-    settings, asked = recipe.distill, list(teachers)
-    if not (settings.transfer or settings.unlabelled.sources or settings.augment.copies):
+    fit, asked = settings.fit, list(teachers)
+    if not (fit.transfer or fit.unlabelled.sources or fit.augment.copies):
         return TransferSet([], asked)
     train, dev, test = (load_split(data, name) for name in ("train", "dev", "test"))
     answers, examples = out / "teacher-answers", []
-    if settings.transfer:
+    if fit.transfer:
         examples += transfer_examples(
-            settings.transfer,
-            recipe.resolved_task(),
-            [*train, *dev, *test],
-            recipe.data,
-            answers / "transfer",
+            fit.transfer, settings.task, [*train, *dev, *test], settings.data, answers / "transfer"
         )
-    if settings.unlabelled.sources:
-        found = unlabelled_examples(recipe, train, [*dev, *test], answers / "unlabelled")
-        chosen, asked = _chosen(recipe, found.examples, asked, dev, answers)
+    if fit.unlabelled.sources:
+        found = unlabelled_examples(settings, train, [*dev, *test], answers / "unlabelled")
+        chosen, asked = _chosen(settings, found.examples, asked, dev, answers)
         write_json(out / "unlabelled.json", {"counts": found.counts, **chosen.facts})
         examples += chosen.examples
-    if settings.augment.copies:
-        reach = recipe.resolved_task().window_chars or recipe.encode.max_tokens
-        copies = augmented_examples(train, settings.augment, reach, recipe.seed)
-        copies = drop_near_duplicates(copies, [*dev, *test], recipe.data.near_duplicate)
+    if fit.augment.copies:
+        reach = settings.task.window_chars or settings.encode.max_tokens
+        copies = augmented_examples(train, fit.augment, reach, settings.seed)
+        copies = drop_near_duplicates(copies, [*dev, *test], settings.data.near_duplicate)
         _LOG.info("augment: %d copies of %d examples", len(copies), len(train))
         examples += copies
     first: dict[Any, Example] = {}
@@ -101,25 +99,25 @@ class _Chosen(NamedTuple):
 
 
 def _chosen(
-    recipe: Recipe,
+    settings: StudentSettings,
     examples: Sequence[Example],
     teachers: Sequence[Teacher],
     dev: Sequence[Example],
     answers: Path,
 ) -> tuple[_Chosen, list[Teacher]]:
     """The examples that the teachers are sure of, and the teachers, who remember what they said."""
-    task, settings = recipe.resolved_task(), recipe.distill
+    task, fit = settings.task, settings.fit
     num_labels = len(task.labels)
-    shares = teacher_shares(teachers, settings.teacher_weights, task, dev, answers)
+    shares = teacher_shares(teachers, fit.teacher_weights, task, dev, answers)
     logits = mean_logits(teachers, shares, examples, num_labels, answers)
     gold = np.array([task.index_of(example) for example in dev])
     temperature = fit_temperature(mean_logits(teachers, shares, dev, num_labels, answers), gold)
     probs = torch.from_numpy(logits / np.float32(temperature)).softmax(1).numpy()
-    rows, sure = chosen_rows(probs, settings.unlabelled, recipe.seed)
+    rows, sure = chosen_rows(probs, fit.unlabelled, settings.seed)
     if not len(rows):
         raise DataError(
             f"distill.unlabelled: of {len(examples)} examples the teachers are sure of none "
-            f"(min_confidence = {settings.unlabelled.min_confidence:g}); lower it, or name other sources"
+            f"(min_confidence = {fit.unlabelled.min_confidence:g}); lower it, or name other sources"
         )
     by_label = {name: _by_label(probs, some, task.labels) for name, some in (("sure", sure), ("kept", rows))}
     _LOG.info("unlabelled: %d of %d examples kept (%s)", len(rows), len(examples), by_label["kept"])

@@ -18,8 +18,8 @@ import numpy as np
 
 from attar.distillation.data.term_finder import TermFinder, read_terms
 from attar.distillation.data.transfer_sources import without_labels
+from attar.distillation.settings import StudentSettings
 from attar.errors import DataError, RecipeError
-from attar.recipe.load import Recipe
 from attar.records.audit.audit import audit
 from attar.records.outcomes import Accepted
 from attar.records.readers.formats import plain_text
@@ -50,7 +50,7 @@ class _Pair(NamedTuple):
 
 
 def unlabelled_examples(
-    recipe: Recipe, train: Sequence[Example], held_out: Sequence[Example], beside: Path
+    settings: StudentSettings, train: Sequence[Example], held_out: Sequence[Example], beside: Path
 ) -> Unlabelled:
     """Find the terms in the sources of ``distill.unlabelled``.
 
@@ -61,7 +61,7 @@ def unlabelled_examples(
     example.
 
     Args:
-        recipe: The sources, how texts are normalised, how near two reviews are one, and the seed.
+        settings: The sources, how texts are normalised, how near two reviews are one, and the seed.
         train: Prepared examples whose terms are looked for.
         held_out: Those of dev and test.
         beside: Folder for what is fetched from servers.
@@ -70,7 +70,7 @@ def unlabelled_examples(
         DataError: A source cannot be read, or nothing is left.
         RecipeError: The task is one of sentence pairs.
     """
-    task, settings = recipe.resolved_task(), recipe.distill.unlabelled
+    task, wanted = settings.task, settings.fit.unlabelled
     if task.style == "sentence_pair":
         raise RecipeError(
             "distill.unlabelled: a sentence pair cannot be found in one text; name pairs in distill.transfer"
@@ -79,15 +79,15 @@ def unlabelled_examples(
     finder = None
     if task.has_term:
         known = (example.term for example in train if len(example.term) > 1)
-        finder = TermFinder([*known, *read_terms(settings.terms)], recipe.encode.normalise)
+        finder = TermFinder([*known, *read_terms(wanted.terms)], settings.encode.normalise)
         counts["terms"] = len(finder.terms)
-    pairs = [pair for text in _texts(recipe, beside, counts) for pair in _pairs(text, finder)]
+    pairs = [pair for text in _texts(settings, beside, counts) for pair in _pairs(text, finder)]
     counts["found"] = len(pairs)
-    pairs = _without_known(pairs, train, held_out, recipe.data.near_duplicate, finder, counts)
+    pairs = _without_known(pairs, train, held_out, settings.data.near_duplicate, finder, counts)
     if finder is not None:
-        pairs = _at_most(settings.per_term, pairs, recipe.seed, counts)
+        pairs = _at_most(wanted.per_term, pairs, settings.seed, counts)
     if not pairs:
-        names = ", ".join(Path(source.path).name for source in settings.sources if not source.is_remote)
+        names = ", ".join(Path(source.path).name for source in wanted.sources if not source.is_remote)
         raise DataError(
             f"distill.unlabelled ({names or 'from a server'}): no term stands in a review that is not in the "
             "prepared folder already; name other sources, or more terms in distill.unlabelled.terms"
@@ -96,12 +96,12 @@ def unlabelled_examples(
     return Unlabelled([pair.example for pair in pairs], dict(counts))
 
 
-def _texts(recipe: Recipe, beside: Path, counts: Counter[str]) -> Iterator[Example]:
+def _texts(settings: StudentSettings, beside: Path, counts: Counter[str]) -> Iterator[Example]:
     """Every different text that can be used, as a single sentence."""
-    task = replace(recipe.resolved_task(), style="single", window_chars=None)
-    sources = [plain_text(source) for source in recipe.distill.unlabelled.sources]
+    task = replace(settings.task, style="single", window_chars=None)
+    sources = [plain_text(source) for source in settings.fit.unlabelled.sources]
     local = without_labels(sources, task, beside)
-    for outcome in audit(LocalRecords(local, recipe.data.columns), task, recipe.data):
+    for outcome in audit(LocalRecords(local, settings.data.columns), task, settings.data):
         counts["rows"] += 1
         if isinstance(outcome, Accepted):
             yield replace(outcome.example, label=None, weight=1.0)

@@ -1,0 +1,173 @@
+"""A run folder of the version before the keys were renamed: an upgrade redoes nothing.
+
+``stored_run.json`` holds the files of such a run: a recipe, what it names, and what its stages left.
+Their work was replaced by a function that writes one small file; finetune was interrupted. The stamps
+in it are what that version wrote.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from attar import pipeline
+from attar.errors import RecipeError
+from attar.io.files import content_hash
+from attar.models.checkpoint import Checkpoint
+from attar.recipe.load import load_recipe, make_recipe
+from attar.recipe.renamed import RENAMED_KEYS, RENAMED_VALUES, with_old_names
+
+STORED = json.loads(Path(__file__).with_name("stored_run.json").read_text("utf-8"))
+RENAMED = (
+    ('form = "', 'format = "'), ("reads = ", "pooling = "), ('"mark"', '"entity_start"'),
+    ("head = ", "head_init = "), ("mask_share", "mlm_probability"), ("log_every", "log_interval"),
+    ("clip = ", "max_grad_norm = "), ("accumulate", "gradient_accumulation_steps"),
+)  # fmt: skip
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    """The stored run's recipe under the names of today; its files are in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in STORED["files"].items():
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    text = Path("old.toml").read_text("utf-8")
+    for old, new in RENAMED:
+        assert old in text
+        text = text.replace(old, new)
+    text = text.replace('constants = {format = "', 'constants = {form = "')  # a key of the user's own
+    Path("new.toml").write_text(text, "utf-8")
+    return load_recipe(Path("new.toml"))
+
+
+@pytest.fixture
+def done(monkeypatch):
+    """The stages whose work was done, each with the files that it found."""
+    import attar.distillation.stage
+    import attar.evaluation.stage
+    import attar.pretraining.stage
+    import attar.records.prepare
+    import attar.training.stage
+
+    found = {}
+
+    def work(name, place):
+        def leave_a_file(*arguments):
+            out = arguments[place]
+            found[name] = sorted(path.name for path in out.rglob("*") if path.is_file())
+            (out / "result").write_text(name)
+
+        return leave_a_file
+
+    monkeypatch.setattr(attar.records.prepare, "prepare", work("prepare", 4))
+    monkeypatch.setattr(attar.pretraining.stage, "pretrain", work("pretrain", 2))
+    monkeypatch.setattr(attar.training.stage, "train", work("train", 2))
+    monkeypatch.setattr(attar.distillation.stage, "distill", work("distill", 3))
+    monkeypatch.setattr(attar.distillation.stage, "finetune_student", work("finetune", 2))
+    monkeypatch.setattr(pipeline, "_export", work("export", 3))
+    monkeypatch.setattr(attar.evaluation.stage, "evaluate_models", work("evaluate", 3))
+    return found
+
+
+def run(recipe):
+    """Every verb of the stored run once more."""
+    at = pipeline.RunFolders.under(Path("run"))
+    pipeline.prepare(recipe, recipe.data.sources, at.data)
+    start = {"start": "pretrained", "from_checkpoint": str(at.pretrained)}
+    pipeline.pretrain(recipe, [at.data], at.pretrained)
+    recipe = recipe.model_copy(update={"student": recipe.student.model_copy(update=start)})
+    pipeline.train(recipe, at.data, at.teacher)
+    pipeline.distill(recipe, at.data, at.teacher, at.student)
+    pipeline.finetune(recipe, at.data, at.finetuned)
+    pipeline.export(recipe, at.student, at.data, at.artifact)
+    pipeline.evaluate(recipe, at.data, pipeline.Models(at.teacher, at.student, None, at.artifact), at.report)
+
+
+def test_what_was_finished_is_up_to_date_and_what_was_interrupted_resumes(recipe, done):
+    run(recipe)
+    assert done == {"finetune": ["result", "step"]}
+    done.clear()
+    run(recipe)
+    assert done == {}
+
+
+def test_a_change_after_the_upgrade_is_seen(recipe, done):
+    run(recipe)
+    done.clear()
+    data = recipe.data.model_copy(update={"near_duplicate": 0.9})
+    at = pipeline.RunFolders.under(Path("run"))
+    start = {"start": "pretrained", "from_checkpoint": str(at.pretrained)}
+    student = recipe.student.model_copy(update=start)
+    changed = recipe.model_copy(update={"data": data, "student": student})
+    pipeline.distill(changed, at.data, at.teacher, at.student)
+    assert done == {"distill": []}
+
+
+def test_another_value_redoes_what_the_old_version_would_have_redone(recipe, done):
+    encode = recipe.encode.model_copy(update={"pooling": "cls"})
+    run(recipe.model_copy(update={"encode": encode}))
+    assert {"train", "distill", "finetune"} <= set(done)
+    assert done["finetune"] == []
+    assert "prepare" not in done and "pretrain" not in done
+
+
+def test_every_key_has_its_old_name_in_the_hash(recipe):
+    assert (
+        content_hash(with_old_names(recipe.model_dump(mode="json") | {"name": "old"}))
+        == (STORED["hash_of_the_recipe"])
+    )
+
+
+def test_an_old_recipe_is_told_the_new_names(recipe):  # noqa: ARG001 - for its files
+    with pytest.raises(RecipeError) as error:
+        load_recipe(Path("old.toml"))
+    for said in (
+        "old.toml: ",
+        "'data.sources.0.form' is now 'data.sources.0.format': write format = \"rows\"",
+        "'encode.reads' is now 'encode.pooling': write pooling = \"entity_start\"",
+        "'train.head' is now 'train.head_init': write head_init = \"random\"",
+        "'train.accumulate' is now 'train.gradient_accumulation_steps': write",
+        "'distill.clip' is now 'distill.max_grad_norm': write max_grad_norm = 0.5",
+        "'distill.transfer.0.form' is now",
+        "'distill.unlabelled.sources.0.form' is now",
+        "'pretrain.mask_share' is now 'pretrain.mlm_probability': write",
+    ):
+        assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("encode.reads=mark", "'encode.reads' is now 'encode.pooling': write pooling = \"entity_start\""),
+        ("encode.pooling=mark", "encode.pooling = 'mark' is now 'entity_start'"),
+        ("distill.head_init=probe", "distill.head_init = 'probe' is now 'linear_probe'"),
+        ("finetune.log_every=3", "'finetune.log_every' is now 'finetune.log_interval'"),
+        ("student.head=3", "did you mean 'student.heads'?"),
+    ],
+)
+def test_overrides_are_told_too(override, said):
+    with pytest.raises(RecipeError) as error:
+        make_recipe({"name": "x"}, [override])
+    assert said in str(error.value)
+    assert "None" not in str(error.value)
+
+
+def test_no_name_is_both_old_and_new():
+    assert not set(RENAMED_KEYS) & set(RENAMED_KEYS.values())
+    assert set(RENAMED_VALUES) <= set(RENAMED_KEYS.values())
+
+
+def test_the_stored_form_of_an_input_stays(make_checkpoint):
+    made: Checkpoint = make_checkpoint()
+    spec = made.encoder.spec
+    assert spec.pooling == "entity_start"
+    assert spec.to_json()["reads"] == "mark"
+    assert list(spec.to_json()) == [
+        "style", "max_tokens", "window_chars", "token_types", "reads", "normalise"
+    ]  # fmt: skip
+    assert type(spec).from_json(spec.to_json()) == spec
+    with pytest.raises(KeyError):
+        type(spec).from_json(spec.to_json() | {"reads": "sep"})
