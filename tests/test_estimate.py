@@ -12,7 +12,7 @@ COST = LayerSeconds(train=3e-3, forward=1e-3)
 
 @pytest.fixture
 def recipe(encoder_folder):
-    fit = {"epochs": 2, "head": "random"}
+    fit = {"epochs": 2, "head_init": "random"}
     return Recipe(
         name="r",
         train=fit | {"encoder": str(encoder_folder)},

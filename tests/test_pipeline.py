@@ -9,7 +9,7 @@ import pytest
 
 from attar import pipeline
 from attar.errors import DataError, RecipeError
-from attar.evaluation.stage import evaluate_models
+from attar.evaluation.stage import EvaluateSettings, evaluate_models
 from attar.model_card import model_card
 from attar.models.checkpoint import save_checkpoint
 from attar.recipe.load import Recipe, SourceRecipe
@@ -169,7 +169,9 @@ def test_a_model_of_other_labels_or_another_order_is_not_compared(tmp_path, make
     turned = replace(checkpoint.task, labels=checkpoint.task.labels[::-1])
     save_checkpoint(replace(checkpoint, task=turned), tmp_path / "model")
     with pytest.raises(DataError, match=r"model answers 积极, 中性, 消极, but the data has the labels 消极"):
-        evaluate_models(recipe, data, {"student": tmp_path / "model"}, tmp_path / "report")
+        evaluate_models(
+            EvaluateSettings.of(recipe), data, {"student": tmp_path / "model"}, tmp_path / "report"
+        )
 
 
 @pytest.mark.parametrize("style", get_args(InputStyle))

@@ -20,7 +20,8 @@ from attar.models.encoders import Encoder
 from attar.models.students import build_student
 from attar.recipe.load import StudentRecipe
 from attar.records.prepared_folder import load_split
-from attar.text.encoding import TextEncoder, texts_read
+from attar.text.encoding import TextEncoder
+from attar.text.vocabulary import texts_read
 from distilling.files import write_split
 
 __all__ = ["doubled", "make_trained"]

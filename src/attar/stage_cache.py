@@ -84,18 +84,25 @@ def run_stage(
             _LOG.info("%s: inputs changed, rebuilding %s", name, folder)
             if kept is None:
                 _empty(folder)
-        started = time.monotonic()
-        write_json(stamp, draft)
-        try:
-            work()
-        except BaseException:
-            if kept is not None:
-                write_json(stamp, kept)
-            raise
-        seconds = round(time.monotonic() - started, 1)
-        write_json(stamp, draft | {"outputs": _outputs(folder), "seconds": seconds})
-        _LOG.info("%s: done in %.0f s -> %s", name, seconds, folder)
+        _run(folder, work, draft, kept)
         return True
+
+
+def _run(
+    folder: Path, work: Callable[[], object], draft: Mapping[str, Any], kept: Mapping[str, Any] | None
+) -> None:
+    """Do the work between two stamps; if it fails, the stamp of what is kept comes back."""
+    stamp, started = _stamp_of(folder), time.monotonic()
+    write_json(stamp, draft)
+    try:
+        work()
+    except BaseException:
+        if kept is not None:
+            write_json(stamp, kept)
+        raise
+    seconds = round(time.monotonic() - started, 1)
+    write_json(stamp, {**draft, "outputs": _outputs(folder), "seconds": seconds})
+    _LOG.info("%s: done in %.0f s -> %s", draft["stage"], seconds, folder)
 
 
 def _check_own(folder: Path, stamp: Mapping[str, Any] | None) -> None:

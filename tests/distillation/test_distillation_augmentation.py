@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from attar.distillation.data.augmentation import augmented_examples, drop_clauses, noise, swap_term
 from attar.distillation.data.transfer_set import transfer_set
+from attar.distillation.settings import StudentSettings
 from attar.errors import RecipeError
 from attar.pipeline import prepare
 from attar.recipe.load import AugmentRecipe, make_recipe
@@ -154,7 +155,7 @@ def test_sentences_without_terms_are_changed_too():
 def test_the_stage_adds_the_copies(tmp_path, make_rows):
     recipe = make_recipe({"name": "r", "distill": {"augment": {"copies": 2}}})
     data = prepare(recipe, [make_rows(tmp_path / "rows.jsonl", 40)], tmp_path / "data")
-    found = transfer_set(recipe, data, ["never asked"], tmp_path / "out")
+    found = transfer_set(StudentSettings.taught(recipe), data, ["never asked"], tmp_path / "out")
     train = load_split(data, "train")
     assert len(train) < len(found.examples) <= 2 * len(train)
     assert Counter(copy.label for copy in found.examples) == {None: len(found.examples)}
@@ -177,7 +178,10 @@ def test_no_copy_is_nearly_a_held_out_review(tmp_path, make_rows):
         recipe = make_recipe(tree | {"distill": {"augment": augment}})
         data = prepare(recipe, recipe.data.sources, tmp_path / f"data-{near_duplicate}")
         assert one["text"] in {e.text for e in load_split(data, "train")}
-        texts = {copy.text for copy in transfer_set(recipe, data, [], tmp_path / "out").examples}
+        texts = {
+            copy.text
+            for copy in transfer_set(StudentSettings.taught(recipe), data, [], tmp_path / "out").examples
+        }
         return {text for text in texts if group_reviews([text, held], 0.6)[text] == held}
 
     assert near_copies(1.0)

@@ -127,7 +127,7 @@ def test_other_tokens_or_places_are_refused_with_what_is_possible(
         )
     message = str(error.value)
     assert "foreign reads 20 of 20 examples otherwise;" in message
-    assert "moved reads 20 of 20 examples otherwise (reads 'cls', the student 'mark')" in message
+    assert "moved reads 20 of 20 examples otherwise (pooling 'cls', the student 'entity_start')" in message
     assert "Logits can be taught all the same: leave matches out" in message
     linear = Teacher("linear", "linear", lambda _: None)
     with pytest.raises(RecipeError, match="linear has no layers"):

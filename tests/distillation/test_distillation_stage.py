@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from attar import pipeline
+from attar.distillation.settings import StudentSettings
 from attar.distillation.stage import distill, finetune_student
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint, load_checkpoint, predict_logits, save_checkpoint
@@ -58,7 +59,7 @@ def teach(tmp_path, recipe, data):
                 "distill": DistillRecipe(**recipe.distill.model_dump() | {"epochs": 2} | settings),
             }
         )
-        distill(changed, data, folders, tmp_path / out)
+        distill(StudentSettings.taught(changed), data, folders, tmp_path / out)
         lines = (tmp_path / out / "metrics.jsonl").read_text().splitlines()
         losses = [line for line in map(json.loads, lines) if any(key.startswith("loss/") for key in line)]
         return load_checkpoint(tmp_path / out), losses
@@ -73,7 +74,10 @@ def answers(student, data):
 def test_the_student_comes_nearer_to_its_teacher(tmp_path, recipe, data, make_checkpoint):
     teacher = make_checkpoint(seed=6)
     save_checkpoint(teacher, tmp_path / "teacher")
-    assert distill(recipe, data, [tmp_path / "teacher"], tmp_path / "student") == tmp_path / "student"
+    assert (
+        distill(StudentSettings.taught(recipe), data, [tmp_path / "teacher"], tmp_path / "student")
+        == tmp_path / "student"
+    )
     student = load_checkpoint(tmp_path / "student")
     assert student.model.config.hidden_size == 16
     assert student.encoder.tokenizer.get_vocab_size() < teacher.encoder.tokenizer.get_vocab_size()
@@ -95,14 +99,19 @@ def test_other_labels_are_refused(tmp_path, recipe, data, make_checkpoint, label
     save_checkpoint(make_checkpoint(), tmp_path / "first")
     save_checkpoint(make_checkpoint(task=Task("other", labels)), tmp_path / "second")
     with pytest.raises(RecipeError, match="labels and their order must be the same") as error:
-        distill(recipe, data, [tmp_path / "first", tmp_path / "second"], tmp_path / "student")
+        distill(
+            StudentSettings.taught(recipe),
+            data,
+            [tmp_path / "first", tmp_path / "second"],
+            tmp_path / "student",
+        )
     assert str(tmp_path / "second") in str(error.value)
     assert not (tmp_path / "student").exists()
 
 
 def test_no_teacher_is_said(tmp_path, recipe, data):
     with pytest.raises(RecipeError, match="no teacher; name a checkpoint, or 'linear'"):
-        distill(recipe, data, [], tmp_path / "student")
+        distill(StudentSettings.taught(recipe), data, [], tmp_path / "student")
 
 
 def test_a_collapsed_teacher_is_refused_unless_it_is_asked_for(teach, make_checkpoint):
@@ -285,7 +294,7 @@ def test_labels_are_sampled_whatever_is_learnt(teach, make_checkpoint, settings)
 
 
 def test_finetuned_is_the_same_student_without_a_teacher(tmp_path, recipe, data):
-    finetune_student(recipe, data, tmp_path / "finetuned")
+    finetune_student(StudentSettings.alone(recipe), data, tmp_path / "finetuned")
     student = load_checkpoint(tmp_path / "finetuned")
     assert student.model.config.hidden_size == 16
     assert student.notes["role"] == "finetuned"

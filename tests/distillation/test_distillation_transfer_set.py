@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from attar.distillation.data.transfer_set import transfer_set
+from attar.distillation.settings import StudentSettings
 from attar.distillation.stage import distill
 from attar.distillation.teachers import cached_logits, load_teacher
 from attar.errors import DataError, RecipeError
@@ -43,7 +44,7 @@ def story(tmp_path, encoder_folder, make_rows, make_checkpoint):
 def test_the_student_learns_from_it_and_the_report_adds_up(tmp_path, story):
     make, data = story
     recipe, out = make(min_confidence=0.0, balance="none", limit=20), tmp_path / "student"
-    distill(recipe, data, [tmp_path / "teacher"], out)
+    distill(StudentSettings.taught(recipe), data, [tmp_path / "teacher"], out)
     written = json.loads((out / "unlabelled.json").read_text("utf-8"))
     assert written["counts"]["asked"] == 50 == sum(written["sure"].values())
     assert written["num_kept"] == sum(written["kept"].values())
@@ -61,9 +62,8 @@ def test_a_teacher_is_asked_once(tmp_path, story):
         calls.append(len(examples))
         return teacher.ask(examples)
 
-    found = transfer_set(
-        make(min_confidence=0.0, limit=20), data, [replace(teacher, ask=ask)], tmp_path / "out"
-    )
+    settings = StudentSettings.taught(make(min_confidence=0.0, limit=20))
+    found = transfer_set(settings, data, [replace(teacher, ask=ask)], tmp_path / "out")
     num_dev = len(load_split(data, "dev"))
     assert sorted(calls) == sorted([50, num_dev])
     train = load_split(data, "train")
@@ -80,7 +80,10 @@ def test_the_same_seed_gives_the_same_examples(tmp_path, story):
 
     def drawn(seed, out):
         recipe = make(min_confidence=0.0, limit=12).model_copy(update={"seed": seed})
-        return [e.question for e in transfer_set(recipe, data, [teacher], tmp_path / out).examples]
+        return [
+            e.question
+            for e in transfer_set(StudentSettings.taught(recipe), data, [teacher], tmp_path / out).examples
+        ]
 
     assert drawn(1, "a") == drawn(1, "b") != drawn(2, "a")
 
@@ -89,12 +92,12 @@ def test_what_two_sources_say_is_learnt_once(tmp_path, story):
     make, data = story
     teacher = load_teacher(tmp_path / "teacher", make().resolved_task())
     recipe = make(min_confidence=0.0, balance="none")
-    found = transfer_set(recipe, data, [teacher], tmp_path / "a").examples
+    found = transfer_set(StudentSettings.taught(recipe), data, [teacher], tmp_path / "a").examples
     rows = [{"text": e.text, "term": e.term} for e in found[:7]]
     (tmp_path / "named.jsonl").write_text("\n".join(json.dumps(row) for row in rows), "utf-8")
     transfer = (SourceRecipe(path=str(tmp_path / "named.jsonl")),)
     recipe = recipe.model_copy(update={"distill": recipe.distill.model_copy(update={"transfer": transfer})})
-    both = transfer_set(recipe, data, [teacher], tmp_path / "b").examples
+    both = transfer_set(StudentSettings.taught(recipe), data, [teacher], tmp_path / "b").examples
     assert sorted(e.question for e in both) == sorted(e.question for e in found)
 
 
@@ -102,12 +105,14 @@ def test_unsure_teachers_are_said(tmp_path, story):
     make, data = story
     teacher = load_teacher(tmp_path / "teacher", make().resolved_task())
     with pytest.raises(DataError, match=r"sure of none \(min_confidence = 1\); lower it"):
-        transfer_set(make(min_confidence=1.0), data, [teacher], tmp_path / "out")
+        transfer_set(StudentSettings.taught(make(min_confidence=1.0)), data, [teacher], tmp_path / "out")
 
 
 def test_without_sources_nothing_is_read(tmp_path, story):
     make, _ = story
-    found = transfer_set(make(sources=()), tmp_path / "nowhere", ["teacher"], tmp_path)
+    found = transfer_set(
+        StudentSettings.taught(make(sources=())), tmp_path / "nowhere", ["teacher"], tmp_path
+    )
     assert found == ([], ["teacher"])
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from attar.distillation.data.transfer_sources import transfer_examples
+from attar.distillation.settings import StudentSettings
 from attar.distillation.stage import distill
 from attar.errors import DataError
 from attar.models.checkpoint import load_checkpoint, save_checkpoint
@@ -71,7 +72,7 @@ def test_the_student_learns_from_it(tmp_path, encoder_folder, make_rows, make_ch
         recipe, [SourceRecipe(path=str(make_rows(tmp_path / "rows.jsonl", 40)))], tmp_path / "data"
     )
     save_checkpoint(make_checkpoint(), tmp_path / "teacher")
-    distill(recipe, data, [tmp_path / "teacher"], tmp_path / "student")
+    distill(StudentSettings.taught(recipe), data, [tmp_path / "teacher"], tmp_path / "student")
     student = load_checkpoint(tmp_path / "student")
     assert student.notes["num_train"] == len(load_split(data, "train")) + 1
     assert {"推", "荐", "喜", "欢"} <= set(student.encoder.tokenizer.get_vocab())

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from attar.distillation.data.unlabelled import unlabelled_examples
+from attar.distillation.settings import StudentSettings
 from attar.errors import DataError, RecipeError
 from attar.recipe.load import make_recipe
 from attar.task import Example
@@ -24,9 +25,13 @@ TRAIN = [
 DEV = [example("眼影飞粉严重，口红一抹就没有了", "眼影", "消极")]
 
 
+def settings_of(tree):
+    return StudentSettings.taught(make_recipe(tree))
+
+
 def find(path, train=TRAIN, held_out=DEV, *, beside=Path("never-fetched"), **keys):
     tree = {"name": "r", "distill": {"unlabelled": {"sources": [path], **keys}}}
-    return unlabelled_examples(make_recipe(tree), train, held_out, beside)
+    return unlabelled_examples(settings_of(tree), train, held_out, beside)
 
 
 def spans(found):
@@ -114,7 +119,7 @@ def test_another_seed_draws_others(lines):
     tree = {"name": "r", "distill": {"unlabelled": {"sources": [path], "per_term": 5}}}
     drawn = {
         seed: tuple(
-            e.text for e in unlabelled_examples(make_recipe(tree | {"seed": seed}), TRAIN, DEV, Path("x"))[0]
+            e.text for e in unlabelled_examples(settings_of(tree | {"seed": seed}), TRAIN, DEV, Path("x"))[0]
         )
         for seed in (1, 2)
     }
@@ -128,7 +133,7 @@ def test_single_sentences_need_no_terms(lines):
         "distill": {"unlabelled": [lines("今天真不错", "今天真不错", "都还行吧", "说好的不一样")]},
     }
     known = [Example("都还行吧", 0, 0, "高")]
-    found = unlabelled_examples(make_recipe(tree), known, [Example("说好的，不一样", 0, 0, "低")], Path("x"))
+    found = unlabelled_examples(settings_of(tree), known, [Example("说好的，不一样", 0, 0, "低")], Path("x"))
     assert [(e.text, e.start, e.end, e.label) for e in found.examples] == [("今天真不错", 0, 0, None)]
 
 
@@ -138,7 +143,7 @@ def test_what_cannot_be_is_said(lines, tmp_path):
     pair = {"name": "same", "labels": ["不", "是"], "style": "sentence_pair"}
     tree = {"name": "r", "task": pair, "distill": {"unlabelled": [lines("一句话")]}}
     with pytest.raises(RecipeError, match=r"name pairs in distill.transfer"):
-        unlabelled_examples(make_recipe(tree), [], [], tmp_path)
+        unlabelled_examples(settings_of(tree), [], [], tmp_path)
     with pytest.raises(DataError, match=r"gone.txt: no such file"):
         find(str(tmp_path / "gone.txt"))
 

@@ -8,8 +8,9 @@ from tokenizers import Tokenizer, models
 
 from attar.errors import RecipeError
 from attar.task import Example, Task
-from attar.text.encoding import InputSpec, TextEncoder, model_inputs, texts_read
+from attar.text.encoding import InputSpec, TextEncoder, model_inputs
 from attar.text.normalise import normalise
+from attar.text.vocabulary import texts_read
 
 TEXTS = st.text(
     st.one_of(

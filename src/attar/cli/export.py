@@ -67,9 +67,8 @@ def export(
     else:
         found = None if recipe else task or load_manifest(data)["task"]
         order = tuple(label.strip() for label in labels.split(",")) if labels else ()
-        files = ClassicFiles(
-            config, vocab, classic, architecture, False if cased else None, order, marks_from(marks)
-        )
+        lower_case = False if cased else None
+        files = ClassicFiles(config, vocab, classic, architecture, lower_case, order, marks_from(marks))
         pipeline.export(
             recipe_or_defaults(recipe, overrides, name=classic.stem, task=found), files, data, out
         )

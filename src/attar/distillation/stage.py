@@ -40,7 +40,8 @@ from attar.records.prepared_folder import load_split
 from attar.records.source_inputs import source_inputs
 from attar.stage_cache import fingerprint
 from attar.task import Example
-from attar.text.encoding import InputSpec, TextEncoder, texts_read
+from attar.text.encoding import InputSpec, TextEncoder
+from attar.text.vocabulary import texts_read
 from attar.training.fit import DevScore
 from attar.training.objectives import HardLabels
 from attar.training.stage import encoder_inputs, fit_and_save, fit_inputs

@@ -34,8 +34,9 @@ from attar.records.source_inputs import source_inputs
 from attar.stage_cache import fingerprint, is_first_process
 from attar.task import Task
 from attar.text.buckets import sorted_batches
-from attar.text.encoding import InputSpec, TextEncoder, texts_read
+from attar.text.encoding import InputSpec, TextEncoder
 from attar.text.normalise import Step
+from attar.text.vocabulary import texts_read
 from attar.training.fit import DevScore, fit
 from attar.training.objectives import Objective
 from attar.training.stage import fit_inputs

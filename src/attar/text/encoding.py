@@ -20,9 +20,8 @@ loses its last token, again and again. So is an example of a task with terms tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -35,13 +34,11 @@ from attar.text.normalise import Normalised, Step, normalise
 from attar.text.tokens import Tokens
 from attar.text.window import CLAUSE_MARKS, char_window, clause_pieces, clause_window
 
-__all__ = ["Encoding", "InputSpec", "Pooling", "TextEncoder", "model_inputs", "texts_read"]
+__all__ = ["Encoding", "InputSpec", "Pooling", "TextEncoder", "model_inputs"]
 
 Pooling = Literal["cls", "entity_start"]
 
 _MARK = "_"
-# As attar.json and the graphs store it, under the key "reads": that format stays.
-_STORED: Mapping[str, Pooling] = MappingProxyType({"cls": "cls", "mark": "entity_start"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +88,22 @@ class InputSpec:
         return cls(task.style, max_tokens, task.window_chars, token_types, chosen, normalise)
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dict that ``from_json`` reads back."""
+        """What ``from_json`` reads back: the format of attar.json, in which the pooling is "reads"."""
+        reads = "mark" if self.pooling == "entity_start" else "cls"
         stored = {"reads" if key == "pooling" else key: value for key, value in asdict(self).items()}
-        return stored | {"reads": next(name for name, ours in _STORED.items() if ours == self.pooling)}
+        return stored | {"reads": reads}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> InputSpec:
-        """The spec that ``to_json`` of this or an earlier attar wrote.
+        """The spec of an attar.json, of this version or an earlier one.
 
         Raises:
             KeyError: An unknown kind of pooling.
             TypeError: Something is missing, or unknown.
         """
         settings = dict(stored)
-        pooling = _STORED[settings.pop("reads", "cls")]
+        names: dict[str, Pooling] = {"cls": "cls", "mark": "entity_start"}
+        pooling = names[settings.pop("reads", "cls")]
         return cls(**settings, pooling=pooling)
 
 
@@ -130,26 +129,6 @@ class _Placed(NamedTuple):
     normal: Normalised
     first: int  # where the pieces begin in the normalised text
     is_whole: bool  # whether they may be read as one text: no marks, and nothing was cut off
-
-
-def texts_read(examples: Iterable[Example], task: Task, steps: Sequence[Step] = ()) -> Iterator[str]:
-    """All that a tokenizer may be given of examples, for a vocabulary that covers it.
-
-    A piece may have tokens that its text has not: a window cuts a word in two, a term is read alone.
-
-    Yields:
-        Whole normalised texts, second sentences, and what stands before, in and after each term.
-    """
-    for example in examples:
-        normal = normalise(example.text, steps)
-        yield normal.text
-        if example.second:
-            yield normalise(example.second, steps).text
-        if task.has_term:
-            text, (start, end) = normal.text, normal.to_normal(example.start, example.end)
-            if task.window_chars is not None:
-                text, start, end = char_window(text, start, end, task.window_chars)
-            yield from (text[:start], text[start:end], text[end:])
 
 
 class TextEncoder:

@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import json
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from attar.errors import RecipeError
+from attar.task import Example, Task
+from attar.text.normalise import Step, normalise
+from attar.text.window import char_window
 
-__all__ = ["prune_vocabulary"]
+__all__ = ["prune_vocabulary", "texts_read"]
 
 _CHUNK = 4096
 
@@ -105,3 +108,23 @@ def _renumber_post_processor(tree: dict[str, object], new_id: dict[int, int]) ->
     for name in ("sep", "cls"):
         if isinstance(processor.get(name), list):
             processor[name][1] = new_id[processor[name][1]]
+
+
+def texts_read(examples: Iterable[Example], task: Task, steps: Sequence[Step] = ()) -> Iterator[str]:
+    """All that a tokenizer may be given of examples, for a vocabulary that covers it.
+
+    A piece may have tokens that its text has not: a window cuts a word in two, a term is read alone.
+
+    Yields:
+        Whole normalised texts, second sentences, and what stands before, in and after each term.
+    """
+    for example in examples:
+        normal = normalise(example.text, steps)
+        yield normal.text
+        if example.second:
+            yield normalise(example.second, steps).text
+        if task.has_term:
+            text, (start, end) = normal.text, normal.to_normal(example.start, example.end)
+            if task.window_chars is not None:
+                text, start, end = char_window(text, start, end, task.window_chars)
+            yield from (text[:start], text[start:end], text[end:])

@@ -20,7 +20,8 @@ from attar.recipe.load import EncodeRecipe, FitRecipe, Recipe, TrainRecipe
 from attar.records.prepared_folder import load_split
 from attar.stage_cache import fingerprint, is_first_process
 from attar.task import Example, Task
-from attar.text.encoding import Encoding, InputSpec, TextEncoder, texts_read
+from attar.text.encoding import Encoding, InputSpec, TextEncoder
+from attar.text.vocabulary import texts_read
 from attar.training.accelerator import make_accelerator
 from attar.training.fit import DevScore, fit
 from attar.training.frozen import FrozenLayers, learning_part
