@@ -118,7 +118,7 @@ class TrainingService:
         Raises:
             DataError: None of these rows can be trained on, or evaluated.
             CheckpointError: The trainer failed; its last line says why.
-            RecipeError: Another service trains in the same folder.
+            RunError: Another service trains in the same folder.
         """
         with locked(self._folder):
             for draft in self._folder.glob("*.part"):

@@ -22,7 +22,7 @@ from fastapi.testclient import TestClient
 from attar.classic.checkpoint import convert_classic, load_classic, save_classic
 from attar.classic.files import ClassicFiles, write_card
 from attar.classic.routes import create_classic_app
-from attar.errors import CheckpointError, DataError, RecipeError
+from attar.errors import CheckpointError, DataError, RecipeError, RunError
 from attar.models.checkpoint import predict_logits
 from attar.scoring.predictor import softmax
 from attar.serving.limits import CLASSIC_LIMITS
@@ -431,7 +431,7 @@ def test_two_services_do_not_train_in_one_folder(service, make_examples, tmp_pat
     from attar.stage_cache import locked
 
     examples = make_examples(12)
-    with locked(tmp_path / "t"), pytest.raises(RecipeError, match="another attar process"):
+    with locked(tmp_path / "t"), pytest.raises(RunError, match="another attar process"):
         service(examples[:10], examples[10:])
     assert service.newest() is None
 

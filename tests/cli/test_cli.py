@@ -124,7 +124,7 @@ def mistakes(folder):
         "foreign folder": (["prepare", rows, "--out", folder], "was not written by attar"),
         "a file as folder": (["prepare", rows, "--out", rows], "a file stands where"),
         "unprepared data": (["train", quick, "--data", folder / "unprepared", "--out", out], "attar prepare"),
-        "missing data": (["train", quick, "--data", nowhere, "--out", out], "nowhere does not exist"),
+        "missing data": (["train", quick, "--data", nowhere, "--out", out], "nowhere: no such folder"),
         "other labels": (
             ["train", RECIPES / "components.toml", "--data", prepared, "--out", out],
             "prepared for the labels 消极, 中性, 积极",
@@ -271,6 +271,6 @@ def test_evaluate_without_a_recipe_takes_the_task_of_the_data(tmp_path, monkeypa
 
 def test_logs_go_to_stderr_and_answers_to_stdout(data):
     done = attar("prepare", data / "rows.jsonl", "--out", data / "data")  # kept
-    assert "unchanged" in done.stderr
+    assert "up to date" in done.stderr
     assert "data:" in done.stdout
     assert "unchanged" not in done.stdout
