@@ -41,7 +41,17 @@ MAY_IMPORT = {
     "pretraining": BASE
     | {"recipe", "stage_cache", "records", "text", "models", "training", "distillation", "progress"},
     "export": BASE
-    | {"recipe", "text", "models", "training", "artifact", "evaluation", "scoring", "progress"},
+    | {
+        "recipe",
+        "text",
+        "models",
+        "training",
+        "artifact",
+        "evaluation",
+        "scoring",
+        "progress",
+        "system_info",
+    },
     "serving": BASE - {"io"} | {"attar", "artifact", "scoring"},
     "classic": BASE | {"models", "scoring", "serving", "text"},
     "estimate": BASE | {"recipe", "models", "training", "progress"},
