@@ -138,8 +138,11 @@ def _table(
         "flips, all / dev, %",
         "macro-F1",
         "mean change of a logit",
+        "computed twice, %",
+        "products",
+        "CPU time",
+        "file",
     )
-    heads += ("computed twice, %", "products", "CPU time", "file")
     lines = [f"| | {' | '.join(heads)} |", "| --- " * (1 + len(heads)) + "|"]
     for model, session, taken in zip(models, sessions, seconds, strict=True):
         first = batched_logits(session.run_pass, encodings)

@@ -16,7 +16,7 @@ from attar.errors import RecipeError
 from attar.models.checkpoint import predict_logits
 from attar.recipe.load import FitRecipe
 from attar.training.fit import DevScore, FitResult, fit
-from attar.training.frozen import learning_part
+from attar.training.frozen import trainable_part
 from attar.training.objectives import HardLabels, Objective
 from attar.training.stage import dev_scorer
 from attar.training.state import TrainingStates
@@ -476,7 +476,7 @@ def test_frozen_layers_stay_as_they_are(trial):
 def test_above_frozen_layers_nobody_attends_to_hidden_tokens(trial):
     one = trial("masked")
     whole = one.checkpoint
-    one.checkpoint = learning_part(whole, 1, quick=False)
+    one.checkpoint = trainable_part(whole, 1, bf16=False)
     watching = Masks(whole.task, one.examples, FitRecipe())
     one.run(objective=watching, token_dropout=0.4, epochs=4)
     encodings, hidden, text = whole.encoder.encode(one.examples), 0, 0

@@ -37,7 +37,7 @@ def test_it_ends_where_the_training_of_the_whole_model_ends(
 ):
     # Adam makes steps of the learning rate of gradients that are 0 but for rounding: a small one.
     quick = trained("quick", kind, freeze=freeze, learning_rate=2e-4, head="random")
-    monkeypatch.setattr(attar.training.stage, "learning_part", lambda whole, *_, **__: whole)
+    monkeypatch.setattr(attar.training.stage, "trainable_part", lambda whole, *_, **__: whole)
     plain = trained("plain", kind, freeze=freeze, learning_rate=2e-4, head="random")
     assert quick.notes["dev_score"] == plain.notes["dev_score"]
     start = predict_logits(make_checkpoint(kind), trained.examples)
