@@ -1,4 +1,4 @@
-"""Quick training on a CPU: dropout and attention are torch's, but for the draws and the time."""
+"""Fast CPU kernels: the same dropout and attention as torch, but for the random draws."""
 
 import contextlib
 
@@ -27,7 +27,7 @@ def batch(checkpoint, examples):
     share=st.floats(0, 0.95),
     dtype=st.sampled_from([torch.float32, torch.bfloat16]),
 )
-def test_a_number_is_hidden_or_scaled_up(shape, share, dtype):
+def test_a_value_is_zeroed_or_scaled_up(shape, share, dtype):
     torch.manual_seed(1)
     values = torch.ones(shape, dtype=dtype)
     found = fast_dropout(values, share)
@@ -44,13 +44,13 @@ def test_the_share_and_the_expectation(share):
     deviation = (share * (1 - share) / count) ** 0.5
     assert abs(float((found == 0).float().mean()) - share) < 5 * deviation
     assert abs(float(found.mean()) - 1) < 5 * deviation / (1 - share)
-    # Four numbers share a draw: neighbours must not know of each other.
+    # Four values share a draw: neighbours must be independent.
     hidden = (found == 0).float().view(-1, 4) - share
     correlations = (hidden.T @ hidden / len(hidden)) / (share * (1 - share)) - torch.eye(4)
     assert float(correlations.abs().max()) < 0.01
 
 
-def test_gradients_go_where_values_went():
+def test_gradients_pass_where_values_passed():
     values = torch.randn(5, 7, requires_grad=True)
     torch.manual_seed(3)
     found = fast_dropout(values, 0.5)

@@ -16,7 +16,7 @@ KINDS = ("bert", "roberta", "electra", "electra-small", "ernie")
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("num_frozen", [0, 1, 2])
-def test_the_learning_part_gives_the_same_logits(make_checkpoint, make_examples, kind, num_frozen):
+def test_the_trainable_part_gives_the_same_logits(make_checkpoint, make_examples, kind, num_frozen):
     whole, examples = make_checkpoint(kind), make_examples(20)
     expected = predict_logits(whole, examples)
     part = trainable_part(whole, num_frozen, bf16=False)
@@ -46,7 +46,7 @@ def test_it_gives_the_whole_model_the_same_gradients(make_checkpoint, make_examp
         torch.testing.assert_close(gradient, first[name], rtol=1e-3, atol=2e-4)
 
 
-def test_training_the_part_trains_the_whole_and_leaves_its_form(make_checkpoint, make_examples):
+def test_training_the_part_trains_the_whole_and_keeps_its_parameter_names(make_checkpoint, make_examples):
     whole, examples = make_checkpoint(), make_examples(6)
     names = list(whole.model.state_dict())
     part = trainable_part(whole, 1, bf16=False)
@@ -62,7 +62,7 @@ def test_frozen_layers_are_computed_once(make_checkpoint, make_examples, monkeyp
     whole, examples = make_checkpoint(), make_examples(12)
     part, encodings = trainable_part(whole, 1, bf16=False), whole.encoder.encode(examples)
     part.inputs.precompute(encodings, torch.device("cpu"))
-    monkeypatch.setattr(part.inputs, "_computed", None)  # a call would fail
+    monkeypatch.setattr(part.inputs, "_compute", None)  # a call would fail
     part.inputs.precompute(encodings[:5], torch.device("cpu"))
     predict_logits(part, examples)
 

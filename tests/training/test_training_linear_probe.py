@@ -1,4 +1,4 @@
-"""The head starts where a linear probe ends."""
+"""A head that is initialised from a linear probe."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from attar.errors import RecipeError
 from attar.models import precision
 from attar.models.checkpoint import predict_logits
 from attar.task import Task
-from attar.training import linear_probe as probe
+from attar.training import linear_probe
 from attar.training.linear_probe import init_head
 
 KINDS = ("bert", "roberta", "electra", "albert", "ernie")
@@ -38,7 +38,7 @@ def test_every_head_learns_without_touching_the_encoder(make_checkpoint, make_ex
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("labels", [("坏", "一般", "好"), ("坏", "好")])
-def test_the_model_answers_as_the_probe_does(make_checkpoint, make_examples, monkeypatch, kind, labels):
+def test_the_model_predicts_what_the_probe_does(make_checkpoint, make_examples, monkeypatch, kind, labels):
     task = Task("t", labels)
     checkpoint, examples = make_checkpoint(kind, task), make_examples(90, task=task)
     fitted = []
@@ -48,8 +48,8 @@ def test_the_model_answers_as_the_probe_does(make_checkpoint, make_examples, mon
             fitted.append((self, features))
             return super().fit(features, gold)
 
-    monkeypatch.setattr(probe, "LogisticRegression", Watched)
-    monkeypatch.setattr(probe, "_STRENGTHS", (0.3,))
+    monkeypatch.setattr(linear_probe, "LogisticRegression", Watched)
+    monkeypatch.setattr(linear_probe, "_STRENGTHS", (0.3,))
     init_head(checkpoint, examples, examples[:30], np.ones(len(labels)))
     ((model, features),) = fitted
     logits = torch.from_numpy(predict_logits(checkpoint, examples))
