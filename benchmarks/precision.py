@@ -1,12 +1,12 @@
-"""What each precision of an artifact costs and gives: flips, macro-F1, size and CPU time, form by form.
+"""Flips, macro-F1, size and CPU time of each precision that an artifact can have.
 
     python benchmarks/precision.py CHECKPOINT --data DATA --recipe recipes/quickstart.toml \
         --results docs/lab-notes.md
 
-Every form is compared with the checkpoint on the examples that `attar export` looks at (2,000 of dev,
-then train), and timed on one thread, all forms in turns. Beside the rungs of the ladder stand the forms
-that it climbs through, each by itself, and int8 after quantisation-aware training (--qat-epochs 0
-leaves that out).
+Every model is compared with the checkpoint on the examples that `attar export` verifies on (2,000 of
+dev, then train), and timed on one thread, all models in turn: int8, int8 after quantisation-aware
+training (--qat-epochs 0 leaves that out), the first mixed-precision candidates of the export, and
+each precision in all layers.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,13 +27,13 @@ from peers.document import machine_line, write_block
 
 from attar.evaluation.metrics import scores
 from attar.export.graph import build_graph
-from attar.export.ladder import num_products, rungs
+from attar.export.mixed_precision import mixed_precision_candidates, relative_cost
 from attar.export.observers import Calibration
 from attar.export.parity import batched_logits
 from attar.export.quant_params import LayerPrecision
 from attar.export.quantisation import (
+    QatData,
     QuantizedModel,
-    TuningData,
     post_training_quantize,
     train_quantization_aware,
 )
@@ -44,19 +45,19 @@ from attar.scoring.session import OnnxModel
 from attar.system_info import system_info
 from attar.task import Example
 
-_WHOLE: tuple[LayerPrecision, ...] = ("w16a8", "w8a16", "w16a16", "fp32")
+_IN_ALL_LAYERS: tuple[LayerPrecision, ...] = ("w16a8", "w8a16", "w16a16", "fp32")
 _ROUNDS = 7
 _TIMED = 200
 
 
-class _Form(NamedTuple):
+class _Model(NamedTuple):
     name: str
     proto: onnx.ModelProto
     products: float | None
 
 
 def main() -> None:
-    """Measure all forms of one checkpoint."""
+    """Measure one checkpoint in every precision."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -64,7 +65,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--recipe", type=Path, help="Takes [export] from it")
     parser.add_argument("--qat-epochs", type=float, default=2)
-    parser.add_argument("--rungs", type=int, default=4, help="How many rungs of the ladder")
+    parser.add_argument("--candidates", type=int, default=4, help="How many of mixed precision")
     parser.add_argument("--results", type=Path, help="page whose block is replaced")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
@@ -72,28 +73,28 @@ def main() -> None:
     dev, train = (load_split(args.data, name) for name in ("dev", "train"))
     recipe = load_recipe(args.recipe) if args.recipe else make_recipe({"name": "defaults"})
     examples = [*dev, *train][: recipe.export.parity_examples]
-    forms = _forms(checkpoint, dev, train, recipe.export.calibration_examples, args)
-    lines = _table(checkpoint, examples, len(dev), forms)
+    models = _models(checkpoint, dev, train, recipe.export.calibration_examples, args)
+    lines = _table(checkpoint, examples, len(dev), models)
     head = f"`python benchmarks/precision.py {args.checkpoint} ...` on {machine_line(system_info(), 1)}; "
     head += f"{len(examples):,} examples, {len(dev)} of dev."
     print("\n".join([head, "", *lines]))
     if args.results:
-        write_block(args.results, "precision", "Precision, form by form", [head, "", *lines])
+        write_block(args.results, "precision", "Precision, model by model", [head, "", *lines])
 
 
-def _forms(
+def _models(
     checkpoint: Checkpoint,
     dev: Sequence[Example],
     train: Sequence[Example],
     num_calibration: int,
     args: argparse.Namespace,
-) -> list[_Form]:
+) -> list[_Model]:
     encoder = checkpoint.encoder
     spread = train[:: max(1, len(train) // num_calibration)][:num_calibration]
     calibration = Calibration(encoder.encode(spread), encoder.pad, encoder.spec)
     weights = read_weights(checkpoint.model)
-    plain = post_training_quantize(weights, calibration)
-    found = [_of("int8 (w8a8)", plain)]
+    int8 = post_training_quantize(weights, calibration)
+    found = [_of("int8 (w8a8)", int8)]
     if args.qat_epochs:
         settings = DistillRecipe(
             epochs=args.qat_epochs,
@@ -104,32 +105,29 @@ def _forms(
             head_init="random",
         )
         with tempfile.TemporaryDirectory() as state:
-            tuned = train_quantization_aware(plain, checkpoint, TuningData(train, dev, settings, Path(state)))
-        found.append(_of(f"int8 after {args.qat_epochs:g} epochs of quantisation-aware training", tuned))
-    exact = predict_logits(checkpoint, spread)
-    for number, rung in enumerate(rungs(plain, exact, calibration.encodings)):
-        if number == args.rungs:
-            break
-        found.append(_of(rung.name, rung.form))
-    for one in _WHOLE:
-        every = plain.with_precision(dict.fromkeys(plain.grids, one)).with_tie_margin()
-        found.append(_of(f"{one} everywhere", every))
-    return [*found, _Form("fp32, the word table too", build_graph(weights, encoder.spec), None)]
+            trained = train_quantization_aware(int8, checkpoint, QatData(train, dev, settings, Path(state)))
+        found.append(_of(f"int8 after {args.qat_epochs:g} epochs of quantisation-aware training", trained))
+    candidates = mixed_precision_candidates(int8, predict_logits(checkpoint, spread), calibration.encodings)
+    found += [_of(*one) for one in islice(candidates, args.candidates)]
+    for precision in _IN_ALL_LAYERS:
+        model = int8.with_precision(dict.fromkeys(int8.params, precision)).with_margin()
+        found.append(_of(f"{precision} everywhere", model))
+    return [*found, _Model("fp32, the word embeddings too", build_graph(weights, encoder.spec), None)]
 
 
-def _of(name: str, form: QuantizedModel) -> _Form:
-    return _Form(name, form.graph(), num_products(form))
+def _of(name: str, model: QuantizedModel) -> _Model:
+    return _Model(name, model.graph(), relative_cost(model))
 
 
 def _table(
-    checkpoint: Checkpoint, examples: Sequence[Example], num_dev: int, forms: Sequence[_Form]
+    checkpoint: Checkpoint, examples: Sequence[Example], num_dev: int, models: Sequence[_Model]
 ) -> list[str]:
     encoder, task = checkpoint.encoder, checkpoint.task
     encodings = encoder.encode(examples)
     exact = predict_logits(checkpoint, examples)
     gold = np.array([task.index_of(example) for example in examples])
-    models = [OnnxModel(f.proto.SerializeToString(), pad=encoder.pad, spec=encoder.spec) for f in forms]
-    seconds = _interleaved(models, encodings[:_TIMED])
+    sessions = [OnnxModel(m.proto.SerializeToString(), pad=encoder.pad, spec=encoder.spec) for m in models]
+    seconds = _interleaved(sessions, encodings[:_TIMED])
 
     def flips(logits: NDArray[np.float32]) -> str:
         other = logits.argmax(1) != exact.argmax(1)
@@ -140,35 +138,38 @@ def _table(
         "flips, all / dev, %",
         "macro-F1",
         "mean change of a logit",
+        "computed twice, %",
+        "products",
+        "CPU time",
+        "file",
     )
-    heads += ("computed twice, %", "products", "CPU time", "file")
     lines = [f"| | {' | '.join(heads)} |", "| --- " * (1 + len(heads)) + "|"]
-    for form, model, taken in zip(forms, models, seconds, strict=True):
-        first = batched_logits(model.run_pass, encodings)
-        both = batched_logits(model.logits, encodings)
+    for model, session, taken in zip(models, sessions, seconds, strict=True):
+        first = batched_logits(session.run_pass, encodings)
+        both = batched_logits(session.logits, encodings)
         row: list[Any] = [
-            form.name,
+            model.name,
             flips(first),
             flips(both),
             f"{100 * scores(task, gold, both).macro_f1:.2f}",
         ]
         row += [
             f"{np.abs(both - exact).mean():.4f}",
-            f"{100 * len(model.low_margin_rows(first)) / len(first):.1f}",
+            f"{100 * len(session.low_margin_rows(first)) / len(first):.1f}",
         ]
-        row += ["" if form.products is None else f"{form.products:.2f}", f"{taken / seconds[0]:.2f}"]
-        row.append(f"{form.proto.ByteSize() / 1e6:.1f} MB")
+        row += ["" if model.products is None else f"{model.products:.2f}", f"{taken / seconds[0]:.2f}"]
+        row.append(f"{model.proto.ByteSize() / 1e6:.1f} MB")
         lines.append("| " + " | ".join(row) + " |")
     return lines
 
 
-def _interleaved(models: Sequence[OnnxModel], encodings: Sequence[Any]) -> list[float]:
+def _interleaved(sessions: Sequence[OnnxModel], encodings: Sequence[Any]) -> list[float]:
     rounds = []
     for _ in range(_ROUNDS + 1):  # the first warms up
         turn = []
-        for model in models:
+        for session in sessions:
             begin = time.process_time()
-            batched_logits(model.logits, encodings)
+            batched_logits(session.logits, encodings)
             turn.append(time.process_time() - begin)
         rounds.append(turn)
     return [float(value) for value in np.median(rounds[1:], 0)]

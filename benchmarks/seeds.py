@@ -1,10 +1,10 @@
-"""One recipe under several seeds: whether every run ends with an artifact, and what int8 costs in each.
+"""One recipe under several seeds: whether each run gives an artifact, and what int8 costs in it.
 
     python benchmarks/seeds.py recipes/quickstart.toml --seeds 20,21,22,23,24,25 --out runs/seeds
     python benchmarks/seeds.py recipes/quickstart.toml --out runs/seeds --results docs/results.md
 
-Each seed is an `attar run` of its own, one after the other; what is finished is kept, so the command
-can be stopped and given again. The table holds whatever runs are finished.
+Each seed is an `attar run` of its own, one after the other; finished runs are up to date when the command
+is given again. The table holds the runs that are finished.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def first_losses(folder: Path, out: Path) -> dict[str, list[float]]:
     objective = Distillation(student.task, examples, Answers([(1.0, live)]), settings, losses)
     quick = _ours(objective, student, examples)
     with mock.patch(
-        "attar.distillation.teacher_outputs.quick_inference", lambda _device: contextlib.nullcontext()
+        "attar.distillation.teacher_outputs.bf16_inference", lambda _device: contextlib.nullcontext()
     ):
         exact = _ours(objective, student, examples)
     batch = textbrewers_batch(teacher.checkpoint, student, examples)

@@ -18,11 +18,10 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from attar.artifact import Artifact, write_artifact
-from attar.export.checks import make_checks
+from attar.artifact import Artifact
 from attar.export.graph import build_graph
-from attar.export.metadata import with_metadata
 from attar.export.observers import Calibration
+from attar.export.packaging import package
 from attar.export.parity import batched_logits
 from attar.export.quantisation import post_training_quantize
 from attar.export.weights import read_weights
@@ -30,7 +29,7 @@ from attar.io.files import write_json
 from attar.models.checkpoint import Checkpoint, save_checkpoint
 from attar.models.encoders import Encoder, load_encoder, prune_embeddings
 from attar.recipe.load import TrainRecipe
-from attar.scoring.session import OnnxModel
+from attar.scoring.session import margins
 from attar.task import Example
 from attar.text.encoding import InputSpec, TextEncoder
 from attar.text.vocabulary import prune_vocabulary
@@ -44,8 +43,8 @@ SMALL_VOCABULARY = 5_000
 _LOG = logging.getLogger(__name__)
 _SHAPES = {"base": (12, 768, 12, 3072), "student": (4, 312, 12, 1200), "2x128": (2, 128, 2, 512)}
 _SEED = 20
-_SECOND_LOOKS = 0.03  # of the traffic
-_LOOKED_AT = 600  # examples that set it
+_LOW_MARGIN_SHARE = 0.03  # of the traffic
+_MARGIN_EXAMPLES = 600  # examples that set it
 _NOTES = {"weights": "random, for timing only"}
 
 
@@ -148,21 +147,16 @@ def _export(
 ) -> None:
     """The int8 artifact, ungated: what random weights answer is nothing that could be kept or lost.
 
-    How often two labels are nearly level is as random as the weights; here it is ``_SECOND_LOOKS`` of
+    How many rows have a low margin is as random as the weights; here it is ``_LOW_MARGIN_SHARE`` of
     the traffic, the most that ``attar export`` has said of a trained student.
     """
     encoder = checkpoint.encoder
     calibration = Calibration(encoder.encode(calibrating), encoder.pad, encoder.spec)
-    form = post_training_quantize(read_weights(checkpoint.model), calibration)
-    model = OnnxModel(form.graph().SerializeToString(), pad=encoder.pad, spec=encoder.spec)
-    quick = batched_logits(model.run_pass, encoder.encode(traffic[:_LOOKED_AT]))
-    gaps = np.diff(np.sort(quick, 1)[:, -2:])
-    form = replace(form, tie_margin=float(np.quantile(gaps, _SECOND_LOOKS)))
+    model = post_training_quantize(read_weights(checkpoint.model), calibration)
+    logits = batched_logits(model.session().run_pass, encoder.encode(traffic[:_MARGIN_EXAMPLES]))
+    model = replace(model, margin=float(np.quantile(margins(logits), _LOW_MARGIN_SHARE)))
     artifact = Artifact(folder, checkpoint.task, encoder.spec.to_json(), "int8", notes=_NOTES)
-    tokenizer = encoder.tokenizer.to_str()
-    checks = make_checks(form.graph(), build_graph(form.weights, encoder.spec), encoder).to_json()
-    model = with_metadata(form.graph(), artifact, tokenizer).SerializeToString()
-    write_artifact(artifact, model=model, tokenizer=tokenizer, checks=checks)
+    package(artifact, model.graph(), build_graph(model.weights, encoder.spec), encoder)
 
 
 def main() -> None:

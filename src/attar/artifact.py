@@ -1,9 +1,8 @@
-"""Artifact: the deployable folder, and all that is needed to score.
+"""Artifact: the deployable folder; nothing else is needed to score.
 
-``model.onnx``, ``tokenizer.json``, ``checks.json`` (inputs and what they must give),
-``attar.json`` (task, input, precision, limits, scores, parity, calibration, hashes) and ``README.md``,
-the model card. Written by ``attar export``, read by
-scoring and serving. No torch here.
+``model.onnx``, ``tokenizer.json``, ``checks.json`` (inputs with their logits), ``attar.json`` (task,
+input, precision, limits, scores, parity, calibration, hashes) and ``README.md``, the model card.
+Written by ``attar export``, read by scoring and serving.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from attar.task import Task
 __all__ = ["ARTIFACT_FILES", "CHECKS_FILE", "Artifact", "Precision", "load_artifact", "write_artifact"]
 
 CHECKS_FILE = "checks.json"
-"""Inputs with their logits (``attar.scoring.self_check``); artifacts of before have none."""
+"""Inputs with their logits (``attar.scoring.self_check``); an older attar wrote none."""
 ARTIFACT_FILES = ("model.onnx", "tokenizer.json", "README.md", CHECKS_FILE, "attar.json")
 _HASHED = ARTIFACT_FILES[:4]
 _NEEDED = ARTIFACT_FILES[:3]
@@ -34,20 +33,20 @@ Precision = Literal["int8", "mixed", "fp32"]
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """What stands in the folder.
+    """The content of the folder.
 
     Attributes:
         folder: Where it is.
-        task: What the logits mean.
+        task: Its labels, in the order of the logits.
         input: Arguments of ``attar.text.encoding.InputSpec``.
-        precision: Of the linear layers: "mixed" where some are finer than int8.
-        layers: The precision of each linear layer, where there are several.
-        products: Work of all linear layers, in that of int8.
+        precision: Of the linear layers; "mixed" where some have more than int8.
+        layers: The precision of each linear layer, if mixed.
+        products: Cost of all linear layers, relative to int8.
         temperature: The logits are divided by it before the softmax; labels do not depend on it.
         scores: What the exported model reaches on the examples it was verified on.
         parity: How it compares with its checkpoint.
         calibration: How well its probs were calibrated, before and after ``temperature``.
-        notes: Where the model came from.
+        notes: Provenance of the model.
         versions: Of the packages that made it.
         files: SHA-256 of the other files, by name.
     """
@@ -73,12 +72,12 @@ class Artifact:
 
     @property
     def tokenizer_path(self) -> Path:
-        """The tokenizer, in the ``tokenizers`` package's form."""
+        """The tokenizer, as the ``tokenizers`` package stores it."""
         return self.folder / "tokenizer.json"
 
     @property
     def version(self) -> str:
-        """Twelve hex digits that change with the model."""
+        """Twelve hex digits of the model's hash."""
         return self.files["model.onnx"][:12]
 
     @property

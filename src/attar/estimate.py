@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import torch
 
-from attar.models.precision import computes_in_bf16, quick_inference
+from attar.models.precision import bf16_inference, computes_in_bf16
 from attar.models.shapes import Shape, encoder_shape
 from attar.models.students import shape_of
 from attar.progress import spoken_time
@@ -160,7 +160,7 @@ def layer_seconds(shape: Shape, settings: FitRecipe, tokens: float) -> LayerSeco
     @torch.no_grad()
     def read() -> None:
         model.eval()
-        with quick_inference(device):
+        with bf16_inference(device):
             model(input_ids=ids, attention_mask=mask)
 
     with fast_cpu_kernels(model):

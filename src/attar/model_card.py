@@ -1,4 +1,4 @@
-"""The model card: an artifact's ``README.md``, for the person who finds the folder."""
+"""The model card: an artifact's ``README.md``."""
 
 from __future__ import annotations
 

@@ -62,6 +62,7 @@ MAY_IMPORT = {
         "evaluation",
         "scoring",
         "progress",
+        "system_info",
         "stage_cache",
     },
     "serving": BASE - {"io"} | {"attar", "artifact", "scoring"},

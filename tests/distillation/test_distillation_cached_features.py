@@ -27,7 +27,7 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr(room, "_BATCH", 3)
     # bf16 rounds differently in batches of other sizes; what is tested here is what half precision costs.
     single = torch.autocast("cpu", enabled=False)
-    monkeypatch.setattr("attar.distillation.teacher_outputs.quick_inference", lambda _: single)
+    monkeypatch.setattr("attar.distillation.teacher_outputs.bf16_inference", lambda _: single)
 
 
 @pytest.fixture(params=["bert", "electra-small", "albert"])

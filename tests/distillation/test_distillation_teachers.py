@@ -142,7 +142,7 @@ def test_a_checkpoint_as_teacher(tmp_path, make_checkpoint, make_examples):
     checkpoint, examples = make_checkpoint(), make_examples(5)
     save_checkpoint(checkpoint, tmp_path / "teacher")
     teacher = load_teacher(tmp_path / "teacher", TASK)
-    np.testing.assert_array_equal(teacher.ask(examples), predict_logits(checkpoint, examples, quick=True))
+    np.testing.assert_array_equal(teacher.ask(examples), predict_logits(checkpoint, examples, bf16=True))
     np.testing.assert_allclose(teacher.ask(examples), predict_logits(checkpoint, examples), rtol=0, atol=0.1)
     assert teacher.checkpoint.task == checkpoint.task
     assert teacher.name == str(tmp_path / "teacher")

@@ -1,4 +1,4 @@
-"""An example's answer is the same bytes, whatever it is scored with."""
+"""An example's probs are the same bytes, whatever else is in the batch."""
 
 from __future__ import annotations
 
@@ -7,22 +7,14 @@ import pytest
 
 from attar.scoring.predictor import Predictor, softmax
 from attar.scoring.session import OnnxModel
-from attar.task import Example
 from attar.text.encoding import InputSpec
 
 COUNT = 1000
 
 
 @pytest.fixture(scope="module")
-def many():
-    """1,000 examples of 1 to 40 characters."""
-    rng = np.random.default_rng(5)
-    made = []
-    for _ in range(COUNT):
-        text = "".join(chr(0x4E00 + int(i)) for i in rng.integers(0, 93, int(rng.integers(1, 41))))
-        start = int(rng.integers(0, len(text)))
-        made.append(Example(text, start, start + 1))
-    return made
+def many(short_examples):
+    return short_examples(COUNT, 5)
 
 
 @pytest.fixture(scope="module", params=["entity_start", "cls"])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from attar.errors import ArtifactError
-from attar.export.graph import build_graph, linear_inputs, linear_weights
+from attar.export.graph import build_graph, linear_nodes
 from attar.export.observers import Calibration
 from attar.export.quantisation import post_training_quantize
 from attar.export.weights import linear_modules, read_weights
@@ -30,7 +30,7 @@ def _fp32(checkpoint):
 @pytest.mark.parametrize("kind", ARCHITECTURES)
 @pytest.mark.parametrize("pooling", ["cls", "entity_start"])
 @pytest.mark.parametrize("length", [None, 24])
-def test_fp32_graph_answers_as_transformers_does(checkpoint, examples, kind, pooling, length):
+def test_the_fp32_graph_agrees_with_transformers(checkpoint, examples, kind, pooling, length):
     made = checkpoint(kind, pooling)
     encodings = made.encoder.encode(examples[:12])
     with torch.inference_mode():
@@ -44,11 +44,11 @@ def test_fp32_graph_answers_as_transformers_does(checkpoint, examples, kind, poo
     ("kind", "pooling"),
     [*((kind, "cls") for kind in ARCHITECTURES), ("bert", "entity_start"), ("roberta", "entity_start")],
 )
-def test_int8_is_close_and_both_are_exact_under_padding(checkpoint, int8_form, examples, kind, pooling):
+def test_int8_is_close_and_both_are_exact_under_padding(checkpoint, quantized, examples, kind, pooling):
     made = checkpoint(kind, pooling)
     spec, proto = made.encoder.spec, _fp32(made)
     encodings = made.encoder.encode(examples)
-    quantised = int8_form(kind, pooling).graph()
+    quantised = quantized(kind, pooling).graph()
     fp32, int8 = _open(proto, spec), _open(quantised, spec)
     wanted = fp32.logits(encodings)
     assert np.linalg.norm(int8.logits(encodings) - wanted) < 0.2 * np.linalg.norm(wanted)
@@ -67,8 +67,8 @@ def test_a_dead_ffn_has_a_scale(checkpoint, examples):
         for layer in made.model.base_model.encoder.layer:
             layer.intermediate.dense.bias.fill_(-1e6)
     encodings = made.encoder.encode(examples[:30])
-    form = post_training_quantize(read_weights(made.model), Calibration(encodings, 0, made.encoder.spec))
-    assert np.isfinite(_open(form.graph(), made.encoder.spec).logits(encodings)).all()
+    model = post_training_quantize(read_weights(made.model), Calibration(encodings, 0, made.encoder.spec))
+    assert np.isfinite(_open(model.graph(), made.encoder.spec).logits(encodings)).all()
 
 
 def test_token_types_matter_and_are_an_input_only_where_used(checkpoint, examples):
@@ -94,8 +94,8 @@ def test_shared_layers_are_written_once(checkpoint):
     assert len(names) == len(set(names))
     assert sum("inner.weight" in name for name in names) == 1
     assert sum("inner.weight" in constant.name for constant in separate.graph.initializer) == 2
-    assert len(linear_inputs(shared)) == len(linear_inputs(separate)) == 13
-    assert len(set(linear_weights(shared).values())) == 7
+    assert len(linear_nodes(shared)) == len(linear_nodes(separate)) == 13
+    assert len({node.input[1] for node in linear_nodes(shared).values()}) == 7
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
@@ -103,12 +103,14 @@ def test_every_linear_layer_has_its_module(checkpoint, kind):
     made = checkpoint(kind)
     modules = linear_modules(made.model)
     proto = _fp32(made)
-    used = linear_weights(proto)
-    assert set(modules) == set(used)
+    nodes = linear_nodes(proto)
+    assert set(modules) == set(nodes)
     values = {c.name: onnx.numpy_helper.to_array(c) for c in proto.graph.initializer}
     for name, module in modules.items():
         factor = 8**-0.5 if name.endswith("query") else 1.0
-        np.testing.assert_allclose(values[used[name]], factor * module.weight.detach().numpy().T, rtol=1e-6)
+        np.testing.assert_allclose(
+            values[nodes[name].input[1]], factor * module.weight.detach().numpy().T, rtol=1e-6
+        )
 
 
 def test_position_table_is_cut(checkpoint):
@@ -118,7 +120,7 @@ def test_position_table_is_cut(checkpoint):
     onnx.checker.check_model(proto, full_check=True)
 
 
-def test_what_cannot_be_exported_says_so(classifier):
+def test_what_cannot_be_exported_says_so(checkpoint):
     from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
     other = DistilBertForSequenceClassification(
@@ -128,10 +130,10 @@ def test_what_cannot_be_exported_says_so(classifier):
     with pytest.raises(ArtifactError, match=r"DistilBert.*supported are Bert"):
         read_weights(other)
     with pytest.raises(ArtifactError, match=r"41.*40 positions"):
-        build_graph(read_weights(classifier("bert")), replace(spec, max_tokens=41))
+        build_graph(read_weights(checkpoint("bert").model), replace(spec, max_tokens=41))
     with pytest.raises(ArtifactError, match="one segment"):
-        build_graph(read_weights(classifier("roberta")), replace(spec, token_types=True))
-    strange = classifier("bert")
+        build_graph(read_weights(checkpoint("roberta").model), replace(spec, token_types=True))
+    strange = checkpoint("bert").model
     strange.config.hidden_act = "silu"
     with pytest.raises(ArtifactError, match="silu"):
         read_weights(strange)

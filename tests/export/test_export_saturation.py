@@ -21,9 +21,9 @@ from attar.artifact import load_artifact, write_artifact
 from attar.errors import ArtifactError
 from attar.export import convert as convert_module
 from attar.export.convert import convert
-from attar.export.gptq import InputProducts, rounded_table
-from attar.export.quant_params import ActivationRange, QuantParams, weight_steps
-from attar.export.saturation import PAIR_LIMIT, can_saturate, pair_steps
+from attar.export.gptq import InverseHessian, gptq
+from attar.export.quant_params import ActivationRange, QuantParams, weight_scales
+from attar.export.saturation import PAIR_LIMIT, can_saturate, pair_scales
 from attar.recipe.load import ExportRecipe
 from attar.scoring import self_check
 from attar.scoring.predictor import Predictor
@@ -45,21 +45,21 @@ def pairwise_products(codes, weights):
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 9), st.integers(0, 3))
-def test_rounded_weights_give_the_exact_products_on_every_kernel(seed, width, more):
+def test_quantised_weights_give_exact_products_on_every_kernel(seed, width, more):
     rng = np.random.default_rng(seed)
     weights = (rng.standard_t(2, size=(width, 5)) * rng.lognormal(0, 2, (width, 1))).astype(np.float32)
-    copies = 1 + rng.integers(0, more + 1, width)
+    splits = 1 + rng.integers(0, more + 1, width)
     inputs = rng.normal(size=(20, width))
-    grid = QuantParams(ActivationRange(-1, 1), weight_steps(weights, copies), copies)
-    nearest = grid.codes(weights)
-    learnt = rounded_table(weights, InputProducts(inputs.T @ inputs), grid)
-    assert (np.abs(nearest * grid.steps - weights) <= 1.6 * copies[:, None] * grid.steps).all()
+    params = QuantParams(ActivationRange(-1, 1), weight_scales(weights, splits), splits)
+    nearest = params.quantise(weights)
+    corrected = gptq(weights, InverseHessian(inputs.T @ inputs), params)
+    assert (np.abs(nearest * params.scales - weights) <= 1.6 * splits[:, None] * params.scales).all()
     for codes in (
         nearest,
-        learnt,
-        *(part.codes for part in replace(grid, precision="w16a8").weight_parts(weights)),
+        corrected,
+        *(part.values for part in replace(params, precision="w16a8").int8_weights(weights)),
     ):
-        spread = codes if codes.dtype == np.int8 else grid.spread(codes)
+        spread = codes if codes.dtype == np.int8 else params.split(codes)
         assert not can_saturate(spread)
         for one in (rng.integers(0, 256, (6, len(spread))), np.full((1, len(spread)), 255)):
             np.testing.assert_array_equal(pairwise_products(one, spread), one @ spread.astype(np.int64))
@@ -76,9 +76,9 @@ def test_what_can_saturate_is_seen():
         assert (pairwise_products(ends, codes) != ends @ codes.astype(np.int64)).any()
 
 
-def test_steps_are_those_of_int8_where_no_pair_is_too_large():
+def test_scales_are_plain_int8s_where_no_pair_is_too_large():
     weights = np.array([[1.0, 1.0], [0.005, 0.9], [0.5, 0.0]], np.float32)
-    np.testing.assert_allclose(pair_steps(weights), [1 / 127, 1.9 / PAIR_LIMIT], rtol=1e-6)
+    np.testing.assert_allclose(pair_scales(weights), [1 / 127, 1.9 / PAIR_LIMIT], rtol=1e-6)
 
 
 def test_the_probe_is_what_it_says_and_finds_what_this_processor_does():
@@ -150,8 +150,10 @@ def _pass_of(artifact, multiply):
     session = ReferenceEvaluator(onnx.load(artifact.model_path), new_ops=[_products(multiply)])
     spec = InputSpec.from_json(artifact.input)
 
-    def run(encodings, *, fine=False):
-        return session.run(["logits"], model_inputs(encodings, 0, spec) | {"fine": np.array(fine)})[0]
+    def run(encodings, *, high_precision=False):
+        return session.run(["logits"], model_inputs(encodings, 0, spec) | {"fine": np.array(high_precision)})[
+            0
+        ]
 
     return run
 
@@ -165,20 +167,23 @@ def test_the_runtime_multiplies_as_numpy_does(artifact, full_range):
     assert len(stored.encodings) == 64
     assert compare(_pass_of(artifact, _exact), stored).passed
     spec = InputSpec.from_json(artifact.input)
-    assert compare(OnnxModel(artifact.model_path, pad=0, spec=spec).look, stored).passed
+    assert compare(OnnxModel(artifact.model_path, pad=0, spec=spec).run_pass, stored).passed
     # Of full-range weights the same holds where, and only where, nothing saturates.
-    old = OnnxModel(full_range.model_path, pad=0, spec=spec).look
+    old = OnnxModel(full_range.model_path, pad=0, spec=spec).run_pass
     wanted = _pass_of(full_range, _exact)(stored.encodings[:16])
     difference = np.median(np.abs(old(stored.encodings[:16]) - wanted))
     assert (difference > 1e-3) == kernels_saturate()
 
 
-def test_a_saturating_kernel_trips_the_check_and_safe_weights_do_not_care(artifact, full_range):
+def test_a_saturating_kernel_fails_the_check_but_for_safe_weights(artifact, full_range):
     saturating = _pass_of(artifact, pairwise_products)
     stored = read_checks(artifact)
     assert compare(saturating, stored) == compare(_pass_of(artifact, _exact), stored)
     stored = replace(
-        stored, passes=[_pass_of(full_range, _exact)(stored.encodings, fine=f) for f in (False, True)]
+        stored,
+        passes=[
+            _pass_of(full_range, _exact)(stored.encodings, high_precision=high) for high in (False, True)
+        ],
     )
     assert compare(_pass_of(full_range, _exact), stored).passed
     for count in (None, 4):
@@ -195,13 +200,13 @@ def test_an_old_artifact_is_used_where_nothing_saturates_and_refused_elsewhere(
         Predictor(full_range, 1).predict_probs(examples[:3])
 
 
-def test_a_converted_artifact_answers_as_the_old_one_does_where_nothing_saturates(
+def test_a_converted_artifact_gives_the_old_ones_logits_where_nothing_saturates(
     full_range, examples, tmp_path
 ):
     new = convert(full_range.folder, tmp_path / "new")
     stored, run = read_checks(load_artifact(tmp_path / "new")), _pass_of(full_range, _exact)
-    for fine, logits in zip((False, True), stored.passes, strict=True):
-        difference = np.abs(run(stored.encodings, fine=fine) - logits).max(1)
+    for high, logits in zip((False, True), stored.passes, strict=True):
+        difference = np.abs(run(stored.encodings, high_precision=high) - logits).max(1)
         assert np.median(difference) < 1e-5
     assert compare(_pass_of(new, pairwise_products), stored).passed
     if not kernels_saturate():
@@ -209,7 +214,7 @@ def test_a_converted_artifact_answers_as_the_old_one_does_where_nothing_saturate
         np.testing.assert_array_equal(before, after)
     with pytest.raises(ArtifactError, match="nothing to convert"):
         convert(tmp_path / "new", tmp_path / "newer")
-    with pytest.raises(ArtifactError, match="is there already"):
+    with pytest.raises(ArtifactError, match="is not empty"):
         convert(full_range.folder, tmp_path / "new")
     assert convert_module._to_uint8(onnx.load(new.model_path)) == 0
 
@@ -227,15 +232,15 @@ def test_damaged_or_missing_checks_are_named(artifact, tmp_path):
         read_checks(replace(artifact, folder=copy))
 
 
-def test_other_answers_are_refused_at_the_first_use(artifact):
+def test_other_logits_are_refused_at_the_first_use(artifact):
     checks = read_checks(artifact)
     for wrong in (lambda logits: logits + 1, lambda logits: np.full_like(logits, np.nan)):
 
-        def run(encodings, *, fine=False, wrong=wrong):
+        def run(encodings, *, high_precision=False, wrong=wrong):
             known = {e.ids.tobytes(): i for i, e in enumerate(checks.encodings)}
-            return wrong(checks.passes[int(fine)][[known[e.ids.tobytes()] for e in encodings]])
+            return wrong(checks.passes[int(high_precision)][[known[e.ids.tobytes()] for e in encodings]])
 
-        with pytest.raises(ArtifactError, match=r"answers otherwise here .* attar verify"):
+        with pytest.raises(ArtifactError, match=r"gives other logits here .* attar verify"):
             first_use_check(artifact, run)
 
 
@@ -249,7 +254,7 @@ def test_stored_inputs_are_no_reviews(artifact, examples, checkpoint):
 
 
 @pytest.mark.skipif(shutil.which("qemu-x86_64") is None, reason="needs qemu-x86_64 (Debian's qemu-user)")
-def test_kernels_without_vnni_answer_alike_and_full_range_weights_do_not(artifact, full_range):
+def test_kernels_without_vnni_agree_but_for_full_range_weights(artifact, full_range):
     program = """
 import sys, pathlib, numpy as np
 from attar.artifact import load_artifact
@@ -260,7 +265,7 @@ assert kernels_saturate()
 new, old = (load_artifact(pathlib.Path(one)) for one in sys.argv[1:])
 stored = read_checks(new)
 spec = InputSpec.from_json(new.input)
-print(compare(OnnxModel(new.model_path, pad=0, spec=spec).look, stored).passed)
+print(compare(OnnxModel(new.model_path, pad=0, spec=spec).run_pass, stored).passed)
 print(OnnxModel(old.model_path, pad=0, spec=spec).run_pass(stored.encodings[:16]).tolist())
 """
     command = ["qemu-x86_64", "-cpu", "Haswell", sys.executable, "-c", program]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from attar.artifact import ARTIFACT_FILES, load_artifact
-from attar.errors import DataError, ParityError
+from attar.errors import DataError, GateError, ParityError
 from attar.export import stage
-from attar.export.parity import Answers, check_fp32, check_int8, check_invariance, compare_int8
+from attar.export.parity import ReferenceLogits, check_fp32, check_int8, check_invariance, compare_int8
 from attar.export.stage import export_checkpoint
 from attar.models.checkpoint import predict_logits
 from attar.recipe.load import ExportRecipe
@@ -22,7 +22,7 @@ TASK = task_by_name("cosmetics")
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
-def test_export_writes_an_artifact_that_answers_as_its_checkpoint(checkpoint, examples, tmp_path, kind):
+def test_export_writes_an_artifact_that_agrees_with_its_checkpoint(checkpoint, examples, tmp_path, kind):
     made = checkpoint(kind)
     out = tmp_path / "artifact"
     out.mkdir()  # a stage's folder is made before its work begins
@@ -68,7 +68,7 @@ def test_int8_that_fails_its_gates_writes_nothing_and_touches_nothing(
     shutil.copytree(exported().folder, out)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     only_int8 = STRICT.model_copy(update={"precision": "int8", "qat_epochs": 1})
-    with pytest.raises(ParityError, match=r"flips .*Largest relative errors: .*layer\."):
+    with pytest.raises(GateError, match=r"flips .*Largest relative errors: .*layer\."):
         export_checkpoint(made, examples, out, only_int8, {}, train=examples[:16])
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
@@ -94,9 +94,7 @@ def test_auto_ends_with_an_artifact_that_passes_and_says_what_it_tried(
         assert "mixed" in (artifact.folder / "README.md").read_text("utf-8")
 
 
-def test_fp32_is_what_one_gets_who_asks_for_it_and_what_is_left_when_nothing_passes(
-    checkpoint, examples, tmp_path, monkeypatch
-):
+def test_fp32_on_request_and_where_nothing_passes(checkpoint, examples, tmp_path, monkeypatch):
     made = checkpoint("bert")
     asked = load_artifact(
         export_checkpoint(made, examples, tmp_path / "a", ExportRecipe(precision="fp32"), {})
@@ -119,7 +117,7 @@ def test_no_examples(checkpoint, tmp_path):
 def test_gates(examples):
     rng = np.random.default_rng(0)
     logits = 5 * np.eye(3, dtype=np.float32)[[TASK.index_of(e) for e in examples]]
-    reference = Answers(TASK, examples, logits, 20)
+    reference = ReferenceLogits(TASK, examples, logits, 20)
     assert check_fp32(reference, logits + np.float32(1e-6))["fp32_max_prob_difference"] < 1e-5
     with pytest.raises(ParityError, match="0 of 120 labels changed"):
         check_fp32(reference, logits + rng.normal(0, 0.1, logits.shape).astype(np.float32))
@@ -130,7 +128,7 @@ def test_gates(examples):
     figures = compare_int8(reference, wrong)
     assert (figures["int8_flips"], figures["dev"]["int8_flips"]) == (0.05, 0.3)
     check_int8(figures, LENIENT, dict)
-    with pytest.raises(ParityError, match=r"flips 5.00%.*macro-F1 1.0000 -> .*worst 50.0%, other"):
+    with pytest.raises(GateError, match=r"flips 5.00%.*macro-F1 1.0000 -> .*worst 50.0%, other"):
         check_int8(figures, ExportRecipe(), lambda: {"fine": 0.01, "worst": 0.5, "other": 0.1})
 
 
@@ -140,7 +138,7 @@ def test_invariance_gate_sees_a_model_that_looks_at_its_neighbours(checkpoint, e
             widest = length or max(len(e.ids) for e in encodings)
             return np.array([[e.ids.sum(), 1e-3 * widest, 0] for e in encodings], np.float32)
 
-    with pytest.raises(ParityError, match="other bytes in a shuffled batch"):
+    with pytest.raises(ParityError, match="other logits in a shuffled batch"):
         check_invariance(Peeking(), checkpoint("bert").encoder.encode(examples), 24)
 
 

@@ -67,7 +67,7 @@ def test_every_architecture_loads_with_its_weights(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_pruned_vocabulary_changes_no_answer(folder_of, make_examples, kind):
+def test_a_pruned_vocabulary_changes_no_logits(folder_of, make_examples, kind):
     folder, items = folder_of(kind), make_examples(12)
     task = task_by_name("cosmetics")
     logits = []

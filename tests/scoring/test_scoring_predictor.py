@@ -33,7 +33,7 @@ def alone(predictor, some_examples):
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_an_answer_is_the_same_bytes_whatever_it_is_scored_with(predictor, alone, data):
+def test_logits_are_the_same_bytes_whatever_else_is_in_the_batch(predictor, alone, data):
     examples, wanted = alone
     rows = data.draw(st.lists(st.integers(0, len(examples) - 1), min_size=1, max_size=80))
     found = predictor.predict_logits([examples[i] for i in rows])
@@ -42,7 +42,7 @@ def test_an_answer_is_the_same_bytes_whatever_it_is_scored_with(predictor, alone
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_a_batch_padded_to_any_length_answers_with_the_same_bytes(predictor, artifact_folder, alone, data):
+def test_logits_are_the_same_bytes_padded_to_any_length(predictor, artifact_folder, alone, data):
     examples, wanted = alone
     rows = data.draw(st.lists(st.integers(0, len(examples) - 1), min_size=1, max_size=24))
     encodings = predictor.encoder.encode([examples[i] for i in rows])
@@ -74,8 +74,10 @@ def test_repeated_examples_are_computed_once(artifact_folder, some_examples, mon
     real = predictor._model.run_pass
     monkeypatch.setattr(
         predictor._model,
-        "look",
-        lambda rows, fine: (seen if not fine else []).extend(rows) or real(rows, fine=fine),
+        "run_pass",
+        lambda rows, high_precision: (
+            ([] if high_precision else seen).extend(rows) or real(rows, high_precision=high_precision)
+        ),
     )
     few = some_examples(5, 1)
     probs = predictor.predict_probs(few * 20)
@@ -88,7 +90,7 @@ def test_nothing_to_score(predictor):
     assert predictor.predict([], []) == []
 
 
-def test_predict_names_the_label_and_the_place(predictor):
+def test_predict_names_the_label_and_the_span(predictor):
     text = "香味很好，香味"
     first, second = predictor.predict([text, text], ["香味", "香味"], [None, (5, 7)])
     assert (first.start, first.end, second.start, second.end) == (0, 2, 5, 7)
@@ -106,8 +108,8 @@ def test_predict_names_the_label_and_the_place(predictor):
     [
         (["口红"], None, "pair 0.*does not occur"),
         ([""], None, "pair 0"),
-        (["香味"], [(1, 3)], "does not stand at 1:3"),
-        (["香味"], [(-2, 0)], "does not stand"),
+        (["香味"], [(1, 3)], "is not at 1:3"),
+        (["香味"], [(-2, 0)], "is not at"),
         ([], None, "1 texts need as many terms"),
         (None, None, "as many terms"),
         (["香味"], [], "terms and spans"),
@@ -160,7 +162,7 @@ def _pickled(value):
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")
-def test_a_fork_of_a_used_predictor_answers(predictor, alone):
+def test_a_fork_of_a_used_predictor_predicts(predictor, alone):
     examples, wanted = alone
     predictor.predict_logits(examples)
     context = multiprocessing.get_context("fork")
@@ -172,14 +174,14 @@ def test_a_fork_of_a_used_predictor_answers(predictor, alone):
     child.join()
 
 
-def test_a_fork_while_another_thread_holds_the_locks_answers(artifact_folder, alone):
-    # Unused, so that a session and threads are still to be made, under locks that nobody gives back.
+def test_a_fork_while_another_thread_holds_the_locks_predicts(artifact_folder, alone):
+    # Unused, so that a session and threads are still to be made, under locks that nobody releases.
     examples, wanted = alone
-    fresh = Predictor(load_artifact(artifact_folder), workers=2)
-    with fresh._lock, fresh._model._lock:
+    unused = Predictor(load_artifact(artifact_folder), workers=2)
+    with unused._lock, unused._model._lock:
         context = multiprocessing.get_context("fork")
         ours, theirs = context.Pipe()
-        child = context.Process(target=lambda: theirs.send(fresh.predict_logits(examples).tobytes()))
+        child = context.Process(target=lambda: theirs.send(unused.predict_logits(examples).tobytes()))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             child.start()
@@ -188,7 +190,7 @@ def test_a_fork_while_another_thread_holds_the_locks_answers(artifact_folder, al
     child.join()
 
 
-def test_a_spawned_process_answers(predictor, alone):
+def test_a_spawned_process_predicts(predictor, alone):
     examples, wanted = alone
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
         found = processes.submit(predictor.predict_logits, examples).result(timeout=600)
@@ -221,8 +223,10 @@ def test_a_stream_computes_equal_pairs_of_a_chunk_once(artifact_folder, monkeypa
     real = predictor._model.run_pass
     monkeypatch.setattr(
         predictor._model,
-        "look",
-        lambda rows, fine: (seen if not fine else []).extend(rows) or real(rows, fine=fine),
+        "run_pass",
+        lambda rows, high_precision: (
+            ([] if high_precision else seen).extend(rows) or real(rows, high_precision=high_precision)
+        ),
     )
     answers = list(predictor.predict_stream([("香味很好", "香味")] * 30, chunk=10))
     assert len(seen) == 3
@@ -233,7 +237,7 @@ def test_a_stream_computes_equal_pairs_of_a_chunk_once(artifact_folder, monkeypa
     ("pair", "said"),
     [
         (("香味很好", "口红"), "pair 3: its term .* does not occur"),
-        (("香味很好", "香味", 1, 3), "pair 3: .*does not stand at 1:3"),
+        (("香味很好", "香味", 1, 3), "pair 3: .*is not at 1:3"),
         (("香味很好",), "pair 3 is no"),
         (("香味很好", None), "pair 3 is no"),
         (("香味很好", "香味", 0), "pair 3 is no"),

@@ -15,7 +15,7 @@ from attar.io.files import file_hash
 from attar.scoring.verify import verify
 
 
-def test_a_whole_artifact_answers_as_where_it_was_exported(artifact_folder):
+def test_a_whole_artifact_gives_the_logits_of_its_export(artifact_folder):
     done = CliRunner().invoke(app, ["verify", str(artifact_folder)])
     assert done.exit_code == 0, done.output
     for row in ("processor", "ONNX Runtime", "int8", "64", "largest difference", "answers as where"):
@@ -37,7 +37,7 @@ def test_other_logits_are_an_error(artifact_folder, tmp_path):
     done = CliRunner().invoke(app, ["verify", str(copy)])
     assert "answers otherwise" in done.output
     assert isinstance(done.exception, ArtifactError)  # which main() turns into exit code 2
-    with pytest.raises(ArtifactError, match="answers otherwise here"):
+    with pytest.raises(ArtifactError, match="gives other logits here"):
         from attar.scoring.predictor import Predictor
         from attar.task import Example
 

@@ -94,7 +94,7 @@ def test_parameters_without_a_gradient_stay():
     assert torch.equal(unused, before)
 
 
-def test_a_state_goes_on_exactly(tmp_path):
+def test_a_state_resumes_exactly(tmp_path):
     def train(values, optimiser, steps):
         for step in steps:
             for parameter, gradient in zip(values, gradients(step, 0.5), strict=True):

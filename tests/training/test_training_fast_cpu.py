@@ -1,4 +1,4 @@
-"""Quick training on a CPU: dropout and attention are torch's, but for the draws and the time."""
+"""Fast CPU kernels: the same dropout and attention as torch, but for the random draws."""
 
 import contextlib
 
@@ -10,8 +10,8 @@ from torch import nn
 from transformers.integrations import sdpa_attention
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from attar.training import fast_cpu as quick
-from attar.training.fast_cpu import dropped, fast_cpu_kernels
+from attar.training import fast_cpu
+from attar.training.fast_cpu import fast_cpu_kernels, fast_dropout
 
 KINDS = ("bert", "roberta", "ernie", "electra", "albert")
 
@@ -27,10 +27,10 @@ def batch(checkpoint, examples):
     share=st.floats(0, 0.95),
     dtype=st.sampled_from([torch.float32, torch.bfloat16]),
 )
-def test_a_number_is_hidden_or_scaled_up(shape, share, dtype):
+def test_a_value_is_zeroed_or_scaled_up(shape, share, dtype):
     torch.manual_seed(1)
     values = torch.ones(shape, dtype=dtype)
-    found = dropped(values, share)
+    found = fast_dropout(values, share)
     assert (found.dtype, found.shape) == (dtype, values.shape)
     shown = found[found != 0]
     torch.testing.assert_close(shown, torch.full_like(shown, 1 / (1 - share)), rtol=0.01, atol=0)
@@ -40,20 +40,20 @@ def test_a_number_is_hidden_or_scaled_up(shape, share, dtype):
 def test_the_share_and_the_expectation(share):
     torch.manual_seed(2)
     count = 1_000_000
-    found = dropped(torch.ones(count), share)
+    found = fast_dropout(torch.ones(count), share)
     deviation = (share * (1 - share) / count) ** 0.5
     assert abs(float((found == 0).float().mean()) - share) < 5 * deviation
     assert abs(float(found.mean()) - 1) < 5 * deviation / (1 - share)
-    # Four numbers share a draw: neighbours must not know of each other.
+    # Four values share a draw: neighbours must be independent.
     hidden = (found == 0).float().view(-1, 4) - share
     correlations = (hidden.T @ hidden / len(hidden)) / (share * (1 - share)) - torch.eye(4)
     assert float(correlations.abs().max()) < 0.01
 
 
-def test_gradients_go_where_values_went():
+def test_gradients_pass_where_values_passed():
     values = torch.randn(5, 7, requires_grad=True)
     torch.manual_seed(3)
-    found = dropped(values, 0.5)
+    found = fast_dropout(values, 0.5)
     found.backward(torch.ones_like(found))
     torch.testing.assert_close(values.grad, torch.where(found == 0, 0.0, 2.0))
 
@@ -71,7 +71,7 @@ def test_the_attention_is_torchs(padded, dtype, dropout, monkeypatch):
         mask = (torch.arange(6) < torch.tensor([6, 3, 1])[:, None])[:, None, None].expand(-1, -1, 6, -1)
     expected, _ = sdpa_attention_forward(module, *states, mask, scaling=0.3)
     monkeypatch.setattr(sdpa_attention, "sdpa_attention_forward", None)
-    found, _ = quick._attention(module, *states, mask, dropout=dropout, scaling=0.3)
+    found, _ = fast_cpu._attention(module, *states, mask, dropout=dropout, scaling=0.3)
     close = {} if dtype == torch.float32 else {"rtol": 0.05, "atol": 0.05}
     torch.testing.assert_close(found, expected, **close)
     for ours, theirs in zip(
@@ -87,7 +87,7 @@ def test_torchs_kernel_is_kept_where_it_is_faster():
     module.is_causal = False
     for dtype, gradient in ((torch.float32, True), (torch.bfloat16, False)):
         states = [torch.randn(1, 2, 3, 4).to(dtype).requires_grad_(gradient) for _ in range(3)]
-        found, _ = quick._attention(module, *states, None, scaling=0.3)
+        found, _ = fast_cpu._attention(module, *states, None, scaling=0.3)
         assert torch.equal(found, sdpa_attention_forward(module, *states, None, scaling=0.3)[0])
 
 
@@ -108,7 +108,7 @@ def test_only_the_draws_of_a_training_differ(kind, make_checkpoint, make_example
             seen.append(model(**inputs).logits)
         assert torch.equal(seen[0], seen[1])
         assert not torch.allclose(seen[0], seen[2])
-    assert not any(type(module) is quick._QuickDropout for module in model.modules())
+    assert not any(type(module) is fast_cpu._FastDropout for module in model.modules())
     assert model.config._attn_implementation == "sdpa"
     model.eval()
     assert torch.equal(model(**inputs).logits, before)

@@ -1,4 +1,4 @@
-"""The loop: what it learns, keeps, logs and refuses; and that nothing stops it for good."""
+"""The loop: what it learns, keeps, logs and refuses; and that it resumes whatever stops it."""
 
 import json
 import logging
@@ -16,12 +16,12 @@ from attar.errors import RecipeError
 from attar.models.checkpoint import predict_logits
 from attar.recipe.load import FitRecipe
 from attar.training.fit import DevScore, FitResult, fit
-from attar.training.frozen import learning_part
+from attar.training.frozen import trainable_part
 from attar.training.objectives import HardLabels, Objective
 from attar.training.stage import dev_scorer
 from attar.training.state import TrainingStates
 
-QUICK = {"precision": "fp32", "dropout": 0.0, "learning_rate": 2e-3, "batch_size": 8, "epochs": 3}
+SETTINGS = {"precision": "fp32", "dropout": 0.0, "learning_rate": 2e-3, "batch_size": 8, "epochs": 3}
 
 
 class StoppedError(Exception):
@@ -29,7 +29,7 @@ class StoppedError(Exception):
 
 
 class StopsAt(HardLabels):
-    """Labels, until the forward pass numbered ``at``."""
+    """Hard labels, until the forward pass numbered ``at``."""
 
     def __init__(self, *arguments, at):
         super().__init__(*arguments)
@@ -43,14 +43,14 @@ class StopsAt(HardLabels):
 
 
 class Trial:
-    """One training of a fresh tiny model; every one of them starts from the same weights."""
+    """One training of a tiny model, always from the same weights."""
 
     def __init__(self, make_checkpoint, examples, folder, dropout=0.0):
         self.checkpoint = make_checkpoint(dropout=dropout)
         self.examples, self.folder = examples, folder
 
     def run(self, objective=None, evaluate=None, seed=7, after_evaluation=None, **settings):
-        recipe = FitRecipe(**(QUICK | settings))
+        recipe = FitRecipe(**(SETTINGS | settings))
         return fit(
             self.checkpoint,
             self.checkpoint.encoder.encode(self.examples),
@@ -80,31 +80,31 @@ def trial(make_checkpoint, make_examples, tmp_path):
 
 @pytest.fixture(scope="module")
 def whole(make_checkpoint, make_examples, tmp_path_factory):
-    """``whole(dropout=0.0, **settings)``: a training that nothing stopped, run once for all that compare.
+    """``whole(dropout=0.0, **settings)``: an uninterrupted training, run once for all comparisons.
 
     It saves no state: to save one must change nothing either.
     """
 
     @cache
     def run(dropout, settings):
-        one, heard = Trial(make_checkpoint, make_examples(30), tmp_path_factory.mktemp("whole"), dropout), {}
+        one, calls = Trial(make_checkpoint, make_examples(30), tmp_path_factory.mktemp("whole"), dropout), {}
 
-        def heard_of(step, dev):
-            heard[step] = dev.score, one.weights()
+        def after_evaluation(step, dev):
+            calls[step] = dev.score, one.weights()
 
-        result = one.run(after_evaluation=heard_of, checkpoint_minutes=99, **dict(settings))
-        return Whole(one.weights(), one.metrics(), result, heard)
+        result = one.run(after_evaluation=after_evaluation, checkpoint_minutes=99, **dict(settings))
+        return Whole(one.weights(), one.metrics(), result, calls)
 
     return lambda dropout=0.0, **settings: run(dropout, tuple(sorted(settings.items())))
 
 
 class Whole(NamedTuple):
-    """What a training came to; ``heard``: by step, the dev score and the weights."""
+    """What a training gave; ``calls``: by step, the dev score and the weights."""
 
     weights: dict
     metrics: list
     result: FitResult
-    heard: dict
+    calls: dict
 
 
 def equal(ours, theirs):
@@ -178,7 +178,7 @@ def test_two_runs_are_the_same_run_and_another_seed_is_another(trial):
 
 
 @pytest.mark.parametrize(("accumulate", "stops_at"), [(1, 2), (1, 5), (1, 12), (2, 14)])
-def test_a_stopped_training_goes_on_exactly(trial, whole, accumulate, stops_at):
+def test_a_stopped_training_resumes_exactly(trial, whole, accumulate, stops_at):
     settings = {"gradient_accumulation_steps": accumulate, "checkpoint_minutes": 1e-9}
     expected = whole(dropout=0.1, gradient_accumulation_steps=accumulate)
     stopped = trial("stopped", dropout=0.1)
@@ -197,7 +197,7 @@ def test_a_stopped_training_goes_on_exactly(trial, whole, accumulate, stops_at):
     )  # fmt: skip
 
 
-def test_a_training_stopped_while_it_evaluates_goes_on_exactly(trial):
+def test_a_training_stopped_while_it_evaluates_resumes_exactly(trial):
     settings = {"checkpoint_minutes": 1e-9}
     whole = trial("whole")
     whole.run(evaluate=scripted([0.2, 0.4, 0.3]), **settings)
@@ -306,7 +306,7 @@ def test_gradients_are_clipped_to_their_norm(trial, monkeypatch):
     assert all(after == pytest.approx(0.05, rel=1e-3) for _, after in norms)
 
 
-def test_collapse_is_said(trial, caplog):
+def test_a_collapse_is_logged(trial, caplog):
     with caplog.at_level(logging.INFO):
         result = trial("collapse").run(evaluate=scripted([0.5, 0.2, 0.1], collapsed={0, 1}))
     assert result.collapsed
@@ -336,7 +336,7 @@ def test_dev_scorer_sees_a_collapse(make_checkpoint, make_examples):
     assert not dev_scorer(checkpoint, alike)().collapsed
 
 
-class Spoilt(Objective):
+class NotFinite(Objective):
     """A loss that is not a number from the third step on."""
 
     def __init__(self, value):
@@ -351,9 +351,9 @@ class Spoilt(Objective):
 
 @pytest.mark.parametrize("value", [math.inf, math.nan])
 def test_a_loss_that_is_not_finite_is_an_error(trial, value):
-    one = trial("spoilt")
+    one = trial("not-finite")
     with pytest.raises(RecipeError, match=r"not finite at step 2 .*'bad': (inf|nan).* lower learning_rate"):
-        one.run(objective=Spoilt(value), checkpoint_minutes=1e-9)
+        one.run(objective=NotFinite(value), checkpoint_minutes=1e-9)
     state = TrainingStates(one.folder / "state").latest()
     assert state["step"] == 2
     assert all(torch.isfinite(value).all() for value in state["model"].values())
@@ -393,8 +393,8 @@ def test_several_precisions_in_one_process(trial):
         assert 0 <= result.best_score <= 1
 
 
-def test_bf16_computes_in_it_and_goes_where_fp32_goes(trial):
-    """What it moves a weight by differs from fp32 by less than a tenth of the movement, on average."""
+def test_bf16_trains_as_fp32_does(trial):
+    """A weight changes as in fp32, to a tenth of the change on average."""
     found, start = {}, trial("start").weights()
     for precision in ("fp32", "bf16"):
         one, dtypes = trial(precision), set()
@@ -414,7 +414,7 @@ def test_bf16_computes_in_it_and_goes_where_fp32_goes(trial):
 
 
 @pytest.mark.parametrize("sampling", ["sqrt", "balanced"])
-def test_a_stopped_sampled_training_goes_on_exactly(trial, whole, sampling):
+def test_a_stopped_sampled_training_resumes_exactly(trial, whole, sampling):
     settings = {"sampling": sampling, "layer_decay": 0.7}
     stopped = trial("stopped")
     objective = StopsAt(stopped.checkpoint.task, stopped.examples, FitRecipe(), at=6)
@@ -427,7 +427,7 @@ def test_a_stopped_sampled_training_goes_on_exactly(trial, whole, sampling):
 
 
 class Watching(HardLabels):
-    """Labels, keeping the ids that it was shown."""
+    """Hard labels, recording the ids of each batch."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -439,7 +439,7 @@ class Watching(HardLabels):
 
 
 class Masks(HardLabels):
-    """Labels, and what masks it was given."""
+    """Hard labels, recording the masks of each batch."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -481,10 +481,10 @@ def test_frozen_layers_stay_as_they_are(trial):
     assert still == {n for n in start if ".embeddings." in n or ".layer.0." in n}
 
 
-def test_above_frozen_layers_nobody_attends_to_hidden_tokens(trial):
+def test_above_frozen_layers_hidden_tokens_are_masked(trial):
     one = trial("masked")
     whole = one.checkpoint
-    one.checkpoint = learning_part(whole, 1, quick=False)
+    one.checkpoint = trainable_part(whole, 1, bf16=False)
     watching = Masks(whole.task, one.examples, FitRecipe())
     one.run(objective=watching, token_dropout=0.4, epochs=4)
     encodings, hidden, text = whole.encoder.encode(one.examples), 0, 0
@@ -539,7 +539,7 @@ def test_the_classic_settings_learn_too(trial, precision):
 
 
 @pytest.mark.parametrize("stops_at", [3, 7])
-def test_a_stopped_classic_training_goes_on_exactly(trial, whole, stops_at):
+def test_a_stopped_classic_training_resumes_exactly(trial, whole, stops_at):
     settings, expected = CLASSIC | {"checkpoint_minutes": 1e-9}, whole(dropout=0.1, **CLASSIC)
     stopped = trial("stopped", dropout=0.1)
     with pytest.raises(StoppedError):
@@ -552,8 +552,8 @@ def test_a_stopped_classic_training_goes_on_exactly(trial, whole, stops_at):
     assert again.metrics() == expected.metrics
 
 
-def test_bert_adam_is_given_whole_gradients(trial, monkeypatch):
-    """It clips for itself; nothing may be clipped over all parameters before."""
+def test_bert_adam_gets_unclipped_gradients(trial, monkeypatch):
+    """It clips by itself; the global norm must not be clipped before."""
     from accelerate import Accelerator
 
     monkeypatch.setattr(Accelerator, "clip_grad_norm_", lambda *_: pytest.fail("clipped twice"))
@@ -585,33 +585,33 @@ def test_the_last_batch_of_an_epoch_is_left_out(trial):
         trial("none").run(drop_last=True, batch_size=31)
 
 
-def test_the_caller_hears_of_each_evaluation(trial):
-    one, heard = trial("hook"), []
+def test_after_evaluation_is_called_each_time(trial):
+    one, calls = trial("hook"), []
 
-    def heard_of(step, dev):
-        heard.append((step, dev.score, one.weights()))
+    def after_evaluation(step, dev):
+        calls.append((step, dev.score, one.weights()))
 
     seen = []
     evaluate = scripted([0.1, 0.9, 0.3], seen=seen, model=one.checkpoint.model)
-    one.run(evaluate=evaluate, after_evaluation=heard_of)
-    assert [(step, score) for step, score, _ in heard] == [(4, 0.1), (8, 0.9), (12, 0.3)]
-    assert all(equal(ours, theirs) for (_, _, ours), theirs in zip(heard, seen, strict=True))
+    one.run(evaluate=evaluate, after_evaluation=after_evaluation)
+    assert [(step, score) for step, score, _ in calls] == [(4, 0.1), (8, 0.9), (12, 0.3)]
+    assert all(equal(ours, theirs) for (_, _, ours), theirs in zip(calls, seen, strict=True))
 
 
 @pytest.mark.parametrize("stops_in", [4, 8, 12])
 @pytest.mark.parametrize("minutes", [1e-9, 99])
 def test_no_call_is_lost_or_changed_by_a_kill(trial, whole, stops_in, minutes):
-    def run(one, heard, stops_in=None):
-        def heard_of(step, dev):
+    def run(one, calls, stops_in=None):
+        def after_evaluation(step, dev):
             if step == stops_in:
                 raise StoppedError
             weights = one.weights()
-            assert step not in heard or equal(heard[step][1], weights)
-            heard[step] = (dev.score, weights)
+            assert step not in calls or equal(calls[step][1], weights)
+            calls[step] = (dev.score, weights)
 
-        one.run(after_evaluation=heard_of, checkpoint_minutes=minutes)
+        one.run(after_evaluation=after_evaluation, checkpoint_minutes=minutes)
 
-    expected, in_pieces = whole(dropout=0.1, gradient_accumulation_steps=1).heard, {}
+    expected, in_pieces = whole(dropout=0.1, gradient_accumulation_steps=1).calls, {}
     with pytest.raises(StoppedError):
         run(trial("stopped", dropout=0.1), in_pieces, stops_in)
     run(trial("stopped", dropout=0.1), in_pieces)
@@ -621,12 +621,12 @@ def test_no_call_is_lost_or_changed_by_a_kill(trial, whole, stops_in, minutes):
         assert equal(in_pieces[step][1], weights)
 
 
-def test_losses_are_shown_when_asked_for(trial, caplog):
+def test_losses_are_logged_at_the_interval(trial, caplog):
     with caplog.at_level(logging.INFO):
-        trial("quiet").run()
+        trial("not-logged").run()
     assert "loss" not in caplog.text
     with caplog.at_level(logging.INFO):
-        trial("talks").run(log_interval=5)
+        trial("logged").run(log_interval=5)
     shown = [record.getMessage() for record in caplog.records if "hard loss" in record.getMessage()]
     assert [line.split(",")[0] for line in shown] == ["trial: step 5 of 12", "trial: step 10 of 12"]
     assert all(", rate " in line for line in shown)
@@ -661,7 +661,7 @@ def test_a_stage_can_leave_a_classic_file_at_each_evaluation(make_checkpoint, ma
     from attar.training.stage import fit_and_save
 
     checkpoint, examples = make_checkpoint(), make_examples(30)
-    settings = FitRecipe(**(QUICK | CLASSIC | {"epochs": 2, "head_init": "random"}))
+    settings = FitRecipe(**(SETTINGS | CLASSIC | {"epochs": 2, "head_init": "random"}))
     fit_and_save(
         checkpoint,
         examples,

@@ -1,4 +1,4 @@
-"""``freeze`` and the part of a model that learns: the same training as of the whole model, computed less."""
+"""``freeze`` and the trainable part: the same training as of the whole model, with less to compute."""
 
 import numpy as np
 import pytest
@@ -36,12 +36,12 @@ def test_it_ends_where_the_training_of_the_whole_model_ends(
     trained, make_checkpoint, monkeypatch, kind, freeze
 ):
     # Adam makes steps of the learning rate of gradients that are 0 but for rounding: a small one.
-    quick = trained("quick", kind, freeze=freeze, learning_rate=2e-4, head_init="random")
-    monkeypatch.setattr(attar.training.stage, "learning_part", lambda whole, *_, **__: whole)
-    plain = trained("plain", kind, freeze=freeze, learning_rate=2e-4, head_init="random")
-    assert quick.notes["dev_score"] == plain.notes["dev_score"]
+    part = trained("part", kind, freeze=freeze, learning_rate=2e-4, head_init="random")
+    monkeypatch.setattr(attar.training.stage, "trainable_part", lambda whole, *_, **__: whole)
+    whole = trained("whole", kind, freeze=freeze, learning_rate=2e-4, head_init="random")
+    assert part.notes["dev_score"] == whole.notes["dev_score"]
     start = predict_logits(make_checkpoint(kind), trained.examples)
-    logits = [predict_logits(one, trained.examples) for one in (quick, plain)]
+    logits = [predict_logits(one, trained.examples) for one in (part, whole)]
     np.testing.assert_allclose(logits[0], logits[1], rtol=0, atol=1e-3)
     assert np.abs(logits[1] - start).max() > 0.05
 

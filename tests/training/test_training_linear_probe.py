@@ -1,4 +1,4 @@
-"""The head starts where a linear probe ends."""
+"""A head that is initialised from a linear probe."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,8 @@ from attar.errors import RecipeError
 from attar.models import precision
 from attar.models.checkpoint import predict_logits
 from attar.task import Task
-from attar.training import linear_probe as probe
-from attar.training.linear_probe import start_head
+from attar.training import linear_probe
+from attar.training.linear_probe import init_head
 
 KINDS = ("bert", "roberta", "electra", "albert", "ernie")
 EVEN = np.ones(3)
@@ -30,7 +30,7 @@ def accuracy(checkpoint, examples):
 def test_every_head_learns_without_touching_the_encoder(make_checkpoint, make_examples, kind):
     checkpoint, examples = make_checkpoint(kind), make_examples(150)
     before = {k: v.clone() for k, v in checkpoint.model.base_model.state_dict().items() if "pooler" not in k}
-    start_head(checkpoint, examples, make_examples(60, seed=5), EVEN)
+    init_head(checkpoint, examples, make_examples(60, seed=5), EVEN)
     after = checkpoint.model.base_model.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert accuracy(checkpoint, examples) > 0.45  # the commonest label: 0.37
@@ -38,7 +38,7 @@ def test_every_head_learns_without_touching_the_encoder(make_checkpoint, make_ex
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("labels", [("坏", "一般", "好"), ("坏", "好")])
-def test_the_model_answers_as_the_probe_does(make_checkpoint, make_examples, monkeypatch, kind, labels):
+def test_the_model_predicts_what_the_probe_does(make_checkpoint, make_examples, monkeypatch, kind, labels):
     task = Task("t", labels)
     checkpoint, examples = make_checkpoint(kind, task), make_examples(90, task=task)
     fitted = []
@@ -48,9 +48,9 @@ def test_the_model_answers_as_the_probe_does(make_checkpoint, make_examples, mon
             fitted.append((self, features))
             return super().fit(features, gold)
 
-    monkeypatch.setattr(probe, "LogisticRegression", Watched)
-    monkeypatch.setattr(probe, "_STRENGTHS", (0.3,))
-    start_head(checkpoint, examples, examples[:30], np.ones(len(labels)))
+    monkeypatch.setattr(linear_probe, "LogisticRegression", Watched)
+    monkeypatch.setattr(linear_probe, "_STRENGTHS", (0.3,))
+    init_head(checkpoint, examples, examples[:30], np.ones(len(labels)))
     ((model, features),) = fitted
     logits = torch.from_numpy(predict_logits(checkpoint, examples))
     np.testing.assert_allclose(logits.softmax(1), model.predict_proba(features), rtol=0, atol=1e-4)
@@ -60,7 +60,7 @@ def test_what_it_returns_is_the_score_on_dev(make_checkpoint, make_examples):
     from attar.evaluation.metrics import scores
 
     checkpoint, dev = make_checkpoint(), make_examples(60, seed=5)
-    claimed = start_head(checkpoint, make_examples(150), dev, EVEN)
+    claimed = init_head(checkpoint, make_examples(150), dev, EVEN)
     gold = np.array([checkpoint.task.index_of(example) for example in dev])
     assert claimed == pytest.approx(scores(checkpoint.task, gold, predict_logits(checkpoint, dev)).macro_f1)
 
@@ -68,7 +68,7 @@ def test_what_it_returns_is_the_score_on_dev(make_checkpoint, make_examples):
 def test_a_label_that_training_never_saw(make_checkpoint, make_examples):
     checkpoint = make_checkpoint()
     seen = [e for e in make_examples(150) if e.label != "中性"]
-    start_head(checkpoint, seen, make_examples(40, seed=5), EVEN)
+    init_head(checkpoint, seen, make_examples(40, seed=5), EVEN)
     logits = predict_logits(checkpoint, seen)
     assert np.isfinite(logits).all()
     assert (logits.argmax(1) != 1).all()
@@ -77,7 +77,7 @@ def test_a_label_that_training_never_saw(make_checkpoint, make_examples):
 def test_one_label_alone_leaves_the_head(make_checkpoint, make_examples, caplog):
     checkpoint = make_checkpoint()
     before = checkpoint.model.classifier.weight.clone()
-    start_head(checkpoint, [e for e in make_examples(90) if e.label == "积极"], make_examples(9), EVEN)
+    init_head(checkpoint, [e for e in make_examples(90) if e.label == "积极"], make_examples(9), EVEN)
     assert torch.equal(checkpoint.model.classifier.weight, before)
     assert "all training examples are '积极'" in caplog.text
 
@@ -86,7 +86,7 @@ def test_weights_of_the_classes_are_used(make_checkpoint, make_examples):
     shares = []
     for weights in (np.array([30.0, 1, 1]), np.array([1, 1, 30.0])):
         checkpoint, examples = make_checkpoint(), make_examples(90)
-        start_head(checkpoint, examples, examples, weights)
+        init_head(checkpoint, examples, examples, weights)
         shares.append((predict_logits(checkpoint, examples).argmax(1) == 0).mean())
     assert shares[0] > shares[1]
 
@@ -94,5 +94,5 @@ def test_weights_of_the_classes_are_used(make_checkpoint, make_examples):
 def test_other_heads_are_refused(make_checkpoint, make_examples):
     checkpoint = make_checkpoint()
     checkpoint.model.classifier = torch.nn.Sequential(torch.nn.Linear(32, 3))
-    with pytest.raises(RecipeError, match="head = 'random'"):
-        start_head(checkpoint, make_examples(30), make_examples(9), EVEN)
+    with pytest.raises(RecipeError, match="head_init = 'random'"):
+        init_head(checkpoint, make_examples(30), make_examples(9), EVEN)

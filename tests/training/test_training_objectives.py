@@ -94,7 +94,7 @@ def test_the_objective_looks_labels_up_by_row():
     expected = nn.CrossEntropyLoss(class_weights(TASK, rows, "balanced"), reduction="none")
     assert set(losses) == {"hard"}
     torch.testing.assert_close(losses["hard"], expected(logits, torch.tensor([2, 0, 1])))
-    assert objective.state_dict() == {}  # made anew from the data, never part of a state
+    assert objective.state_dict() == {}  # recomputed from the data, never part of a state
 
 
 def test_label_log_shares_by_hand():

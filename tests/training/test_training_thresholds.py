@@ -65,7 +65,7 @@ def test_a_head_without_a_bias_is_refused(make_checkpoint):
 
 
 @pytest.mark.parametrize("thresholds", ["none", "dev"])
-def test_the_checkpoint_keeps_them_and_says_so(make_checkpoint, make_examples, tmp_path, thresholds):
+def test_the_checkpoint_has_them_in_its_notes(make_checkpoint, make_examples, tmp_path, thresholds):
     checkpoint, examples = make_checkpoint(dropout=0.0), make_examples(30)
     recipe = FitRecipe(epochs=1, precision="fp32", dropout=0.0, thresholds=thresholds)
     objective = HardLabels(checkpoint.task, examples, recipe)
@@ -78,7 +78,7 @@ def test_the_checkpoint_keeps_them_and_says_so(make_checkpoint, make_examples, t
     np.testing.assert_array_equal(predict_logits(loaded, examples), predict_logits(checkpoint, examples))
 
 
-def test_an_exported_scorer_answers_with_them(reluctant, tmp_path):
+def test_an_exported_model_has_them(reluctant, tmp_path):
     import attar
     from attar.export.stage import export_checkpoint
     from attar.recipe.load import ExportRecipe

@@ -17,7 +17,7 @@ from attar.distillation.features import forward_with_features
 from attar.distillation.matches import Feature, Features
 from attar.distillation.teachers import Teacher
 from attar.models.checkpoint import Checkpoint, batch_to
-from attar.models.precision import quick_inference
+from attar.models.precision import bf16_inference
 from attar.recipe.load import AttentionForm
 from attar.task import Example
 
@@ -127,6 +127,6 @@ class OnlineTeacher:
         encodings = [self.encodings[row] for row in rows.tolist()]
         inputs = batch_to(self.checkpoint, encodings, rows.device, self.pad_to)
         # Not inference_mode: what it gives may not be kept for the student's backward pass.
-        with torch.no_grad(), quick_inference(rows.device):
+        with torch.no_grad(), bf16_inference(rows.device):
             logits, features = forward_with_features(model, inputs, self.layers, self.form)
         return Answer(logits.float(), features if self.layers else None)

@@ -97,7 +97,7 @@ def checkpoint_teacher(checkpoint: Checkpoint, name: str, identity: str) -> Teac
 
     def ask(examples: Sequence[Example]) -> NDArray[np.float32]:
         checkpoint.model.to(teacher_device())
-        return predict_logits(checkpoint, examples, quick=True)
+        return predict_logits(checkpoint, examples, bf16=True)
 
     return Teacher(name, identity, ask, checkpoint)
 

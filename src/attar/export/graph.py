@@ -1,21 +1,21 @@
 """The ONNX graph of a sequence classifier, written node by node.
 
-Third step of ``attar export``: no tracing, so the graph holds what scoring needs and nothing
-else. The last layer computes queries, FFN and pooler for the row that the head reads; the position table
-ends at the longest input. fp32 and int8 differ in the linear layers and the word table only:
+No tracing, so the graph holds what scoring needs and nothing else. The last layer computes queries,
+FFN and pooler for the row that the head reads; the position table ends at the longest input. fp32 and
+int8 differ in the linear layers and the word embeddings only:
 
-    fp32   MatMul, Add
-    int8   QuantizeLinear (uint8, one calibrated scale) -> MatMulIntegerToFloat (int8 weights, one
-           scale a column, bias fused)
-    fine   the same twice over the same weights: a coarse uint8 form of the input over a wide range,
-           and one of what that leaves over; their products are added
+    fp32             MatMul, Add
+    first pass       QuantizeLinear (uint8, one calibrated scale) -> MatMulIntegerToFloat (int8
+                     weights, one scale an output, bias fused)
+    high precision   the same twice over the same weights: the input in uint8 over a wide range, and
+                     what that leaves over in uint8; the products are added
 
-An int8 graph holds int8 and fine as the two branches of an If; ``attar.scoring.session`` asks for the
-second where the first is nearly a tie, a few examples in a hundred. One fixed scale has to serve a
-whole input; ``attar.export.equalisation`` rewrites the classifier so that it does. ONNX Runtime's dynamic
-quantisation is slower and takes the scale from the whole batch, so that a review's answer would
-depend on its neighbours. Everything else (norms, softmax, GELU, attention products, the head) stays
-fp32. All of it is exact under padding.
+An int8 graph holds the two passes as the branches of an If; ``attar.scoring.session`` runs the second on
+low-margin rows, a few examples in a hundred. One fixed scale has to serve the whole input;
+``attar.export.equalisation`` rewrites the classifier so that it does. ONNX Runtime's dynamic quantisation
+is slower and takes the scale from the whole batch, so that an example's logits would depend on the
+rest of its batch. Everything else (norms, softmax, GELU, attention products, the head) stays fp32.
+All of it is exact under padding.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from onnx import TensorProto, helper
 from attar.errors import ArtifactError
 from attar.export.quant_params import QuantParams
 from attar.export.weights import ClassifierWeights, LayerWeights, Linear
-from attar.export.writer import INPUT_SUFFIX, Writer
-from attar.scoring.session import FINE, TIE_MARGIN
+from attar.export.writer import LINEAR_SUFFIX, Writer
+from attar.scoring.session import HIGH_PRECISION, MARGIN
 from attar.text.encoding import InputSpec
 
-__all__ = ["build_graph", "linear_inputs", "linear_weights"]
+__all__ = ["build_graph", "linear_nodes"]
 
 _MASKED = np.float32(-1e9)  # far below any score: its exp is an exact 0
 
@@ -42,24 +42,24 @@ _MASKED = np.float32(-1e9)  # far below any score: its exp is an exact 0
 def build_graph(
     weights: ClassifierWeights,
     spec: InputSpec,
-    grids: Mapping[str, QuantParams] | None = None,
-    tie_margin: float = 0.0,
+    params: Mapping[str, QuantParams] | None = None,
+    margin: float = 0.0,
 ) -> onnx.ModelProto:
     """Write a classifier as ONNX.
 
     Args:
-        weights: The classifier; for int8 an equalised one, as the grids were made for.
+        weights: The classifier; for int8 the equalised one that ``params`` are for.
         spec: The input: its longest, in tokens; whether ``token_type_ids`` is an input (otherwise
             all tokens have type 0) and whether ``position_ids`` is (otherwise 0, 1, 2, ...).
-        grids: Of every linear layer but the head's, by its name, for int8; None for fp32.
-        tie_margin: Written into an int8 model: how near its best two logits are where a second look
-            is due.
+        params: Of every linear layer but the head's, by its name, for int8; None for fp32.
+        margin: Written into an int8 model: rows whose two largest logits are closer are due for the
+            high-precision pass.
 
     Returns:
         A model with int64 inputs ``input_ids``, ``attention_mask`` and, if asked for,
         ``token_type_ids`` and ``position_ids`` [B, T], 2 <= T <= max_tokens, and the float32
-        output ``logits`` [B, C]. An int8 model has a bool input ``fine`` [] besides: whether this
-        is the second look.
+        output ``logits`` [B, C]. An int8 model has a bool input ``fine`` [] besides, which asks for
+        the high-precision pass.
 
     Raises:
         ArtifactError: Fewer positions or segments than asked for.
@@ -71,18 +71,18 @@ def build_graph(
         )
     if spec.token_types and len(weights.types) < 2:
         raise ArtifactError("the input has token_types, but the encoder knows one segment only")
-    graph, names, num_labels = Writer(grids), _input_names(spec), len(weights.classifier.bias)
-    if grids is None:
+    graph, names, num_labels = Writer(params), _input_names(spec), len(weights.classifier.bias)
+    if params is None:
         _classifier(graph, weights, spec, "logits")
         proto = graph.finish(names, num_labels)
     else:
-        looks = []
-        for graph.fine in (True, False):
-            _classifier(graph, weights, spec, out := f"{'fine' if graph.fine else 'quick'}_logits")
-            looks.append(graph.take_branch(out, num_labels))
-        graph.node("If", [FINE], "logits", then_branch=looks[0], else_branch=looks[1])
+        branches = []
+        for graph.high_precision, out in ((True, "fine_logits"), (False, "quick_logits")):
+            _classifier(graph, weights, spec, out)
+            branches.append(graph.take_branch(out, num_labels))
+        graph.node("If", [HIGH_PRECISION], "logits", then_branch=branches[0], else_branch=branches[1])
         proto = graph.finish(names, num_labels)
-        helper.set_model_props(proto, {TIE_MARGIN: repr(tie_margin)})
+        helper.set_model_props(proto, {MARGIN: repr(margin)})
     onnx.checker.check_model(proto)
     return proto
 
@@ -91,9 +91,9 @@ def _classifier(graph: Writer, weights: ClassifierWeights, spec: InputSpec, out:
     last = _encoder(graph, weights, spec)
     # fp32: one row an example costs nothing, and what the head reads may vary little around large means.
     pooled = graph.activation(
-        weights.pooler_activation, graph.plain_linear("head.pooler", last, weights.pooler)
+        weights.pooler_activation, graph.fp32_linear("head.pooler", last, weights.pooler)
     )
-    graph.plain_linear("head.classifier", pooled, weights.classifier, out=out)
+    graph.fp32_linear("head.classifier", pooled, weights.classifier, out=out)
 
 
 def _input_names(spec: InputSpec) -> list[str]:
@@ -105,21 +105,12 @@ def _input_names(spec: InputSpec) -> list[str]:
     return names
 
 
-def linear_inputs(proto: onnx.ModelProto) -> dict[str, str]:
-    """Name of the tensor that enters each quantisable linear layer of an fp32 graph, by the layer's name."""
+def linear_nodes(proto: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
+    """The product (input, weights) of each quantisable linear layer of an fp32 graph, by the layer's name."""
     return {
-        node.name.removesuffix(INPUT_SUFFIX): node.input[0]
+        node.name.removesuffix(LINEAR_SUFFIX): node
         for node in proto.graph.node
-        if node.op_type == "MatMul" and node.name.endswith(INPUT_SUFFIX)
-    }
-
-
-def linear_weights(proto: onnx.ModelProto) -> dict[str, str]:
-    """Name of the constant that holds each quantisable linear layer's weights, by the layer's name."""
-    return {
-        node.name.removesuffix(INPUT_SUFFIX): node.input[1]
-        for node in proto.graph.node
-        if node.op_type == "MatMul" and node.name.endswith(INPUT_SUFFIX)
+        if node.op_type == "MatMul" and node.name.endswith(LINEAR_SUFFIX)
     }
 
 
@@ -168,35 +159,34 @@ class _Stream(NamedTuple):
 def _layer(graph: Writer, name: str, layer: LayerWeights, stream: _Stream, *, first_only: bool) -> str:
     """One layer; with ``first_only`` its output is the row at index 0, [B, D]."""
     hidden = stream.hidden
-    asking = hidden
+    queried = hidden
     if first_only:
         # Two rows, not one: matrix products with a single row take another path in ONNX Runtime,
         # which rounds differently for different amounts of padding.
-        asking = graph.node("Slice", [hidden, *(graph.constant(n, np.array([v])) for n, v in _FIRST_TWO)])
-    context = _attention(graph, f"{name}.attention", layer, asking, stream)
+        queried = graph.node("Slice", [hidden, *(graph.constant(n, np.array([v])) for n, v in _FIRST_TWO)])
+    context = _attention(graph, f"{name}.attention", layer, queried, stream)
     if first_only:
         head = graph.constant("index_0", np.int64(0))
         context = graph.node("Gather", [context, head], axis=1)
         hidden = graph.node("Gather", [hidden, head], axis=1)
     attended = graph.linear(f"{name}.attention.out", context, layer.attention_out)
-    added = graph.times(f"{name}.attention.factors", hidden, layer.hidden_factors)
+    added = graph.scaled(f"{name}.attention.factors", hidden, layer.hidden_scale)
     hidden = graph.norm(f"{name}.attention", graph.node("Add", [attended, added]), layer.attention_norm)
-    copied = graph.grids[f"{name}.outer"] if graph.grids is not None else None
-    inner = graph.linear(f"{name}.inner", hidden, layer.inner, copied)
+    channels = graph.channels_of(f"{name}.outer")  # of which the activation's output holds the split ones
+    inner = graph.linear(f"{name}.inner", hidden, layer.inner, channels)
     inner = graph.activation(stream.weights.activation, inner)
-    if layer.inner_factors is not None:
-        places = slice(None) if copied is None else copied.places
-        inner = graph.times(f"{name}.inner.factors", inner, layer.inner_factors[places])
+    if layer.inner_scale is not None:
+        inner = graph.scaled(f"{name}.inner.factors", inner, layer.inner_scale[channels])
     outer = graph.linear(f"{name}.outer", inner, layer.outer)
-    added = graph.times(f"{name}.factors", hidden, layer.attended_factors)
+    added = graph.scaled(f"{name}.factors", hidden, layer.attended_scale)
     return graph.norm(f"{name}.out", graph.node("Add", [outer, added]), layer.out_norm)
 
 
 _FIRST_TWO = (("first", 0), ("two", 2), ("axis_1", 1))
 
 
-def _attention(graph: Writer, name: str, layer: LayerWeights, asking: str, stream: _Stream) -> str:
-    """Context [B, Q, D] of the rows ``asking`` [B, Q, D] over the whole input."""
+def _attention(graph: Writer, name: str, layer: LayerWeights, queried: str, stream: _Stream) -> str:
+    """Context [B, Q, D] of the rows ``queried`` [B, Q, D] over the whole input."""
     heads = stream.weights.heads
     width = len(layer.query.bias)
     split = graph.constant("by_head", np.array([0, 0, heads, width // heads]))
@@ -205,7 +195,7 @@ def _attention(graph: Writer, name: str, layer: LayerWeights, asking: str, strea
         flat = graph.linear(f"{name}.{part}", source, linear)
         return graph.node("Transpose", [graph.node("Reshape", [flat, split])], perm=order)
 
-    queries = by_head("query", asking, layer.query, [0, 2, 1, 3])
+    queries = by_head("query", queried, layer.query, [0, 2, 1, 3])
     keys = by_head("key", stream.hidden, layer.key, [0, 2, 3, 1])
     values = by_head("value", stream.hidden, layer.value, [0, 2, 1, 3])
     scores = graph.node("Add", [graph.node("MatMul", [queries, keys]), stream.mask])

@@ -1,7 +1,7 @@
-"""What enters each linear layer of a graph, on real encodings.
+"""Observers: what enters each linear layer of an fp32 graph on calibration data.
 
-Every choice of the int8 form stands on these values: shifts (``attar.export.equalisation_scales``), ranges
-(``attar.export.calibration``) and the rounding of weights (``attar.export.gptq``).
+Equalisation (``attar.export.equalisation``), ranges (``attar.export.calibration``) and quantised weights
+(``attar.export.gptq``) are all chosen from these values.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from attar.export.graph import linear_inputs, linear_weights
+from attar.export.graph import linear_nodes
 from attar.progress import track
 from attar.text.buckets import sorted_batches
 from attar.text.encoding import Encoding, InputSpec, model_inputs
@@ -26,12 +26,12 @@ _BATCH = 16
 
 
 class Calibration(NamedTuple):
-    """Real input.
+    """Calibration data.
 
     Attributes:
         encodings: A few hundred; at least one.
         pad: Id of the padding token.
-        spec: The form of the input.
+        spec: The input of the graph.
     """
 
     encodings: Sequence[Encoding]
@@ -40,45 +40,47 @@ class Calibration(NamedTuple):
 
 
 class Observers:
-    """An fp32 graph that shows the inputs of its linear layers.
+    """An fp32 graph whose outputs are the inputs of its linear layers.
 
     Args:
         proto: From ``attar.export.graph.build_graph``, fp32.
         calibration: What it runs on.
+        batch_size: Encodings a batch.
 
     Attributes:
-        inputs: Name of the tensor that a linear layer reads, by the layer's name.
+        inputs: Name of the tensor that enters a linear layer, by the layer's name.
         weights: [in, out] of each linear layer, by its name; shared ones are one object.
     """
 
-    def __init__(self, proto: onnx.ModelProto, calibration: Calibration) -> None:
-        self.inputs = linear_inputs(proto)
+    def __init__(self, proto: onnx.ModelProto, calibration: Calibration, batch_size: int = _BATCH) -> None:
+        nodes = linear_nodes(proto)
+        self.inputs = {layer: node.input[0] for layer, node in nodes.items()}
         constants = {constant.name: constant for constant in proto.graph.initializer}
-        used = linear_weights(proto)
+        used = {layer: node.input[1] for layer, node in nodes.items()}
         matrices = {name: numpy_helper.to_array(constants[name]) for name in set(used.values())}
         self.weights: dict[str, NDArray[np.float32]] = {layer: matrices[name] for layer, name in used.items()}
         self._tensors = sorted(set(self.inputs.values()))
-        self._calibration = calibration
-        tapped = onnx.ModelProto()
-        tapped.CopyFrom(proto)
-        tapped.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self._tensors)
+        self._calibration, self._batch_size = calibration, batch_size
+        observed = onnx.ModelProto()
+        observed.CopyFrom(proto)
+        observed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self._tensors)
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
         self._session = ort.InferenceSession(
-            tapped.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            observed.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
     @property
     def num_batches(self) -> int:
         """How many batches ``values`` computes."""
-        return -(-len(self._calibration.encodings) // _BATCH)
+        return -(-len(self._calibration.encodings) // self._batch_size)
 
     def values(self, description: str) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """Each tensor's rows [rows, in] at real tokens, batch by batch, the longest first.
 
         Args:
-            description: What a progress bar says.
+            description: Label of the progress bar.
         """
         for _, real, found in self._batches(description):
             for tensor, values in found.items():
@@ -92,7 +94,7 @@ class Observers:
 
     def _batches(self, description: str) -> Iterator[tuple[list[int], NDArray[np.bool_], dict[str, Any]]]:
         encodings, pad, spec = self._calibration
-        batches = sorted_batches([len(e.ids) for e in encodings], _BATCH)
+        batches = sorted_batches([len(e.ids) for e in encodings], self._batch_size)
         for rows in track(batches, description, self.num_batches, unit="batches"):
             inputs = model_inputs([encodings[i] for i in rows], pad, spec)
             found = self._session.run(self._tensors, inputs)

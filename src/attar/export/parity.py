@@ -1,7 +1,7 @@
-"""Parity: whether an exported model answers as its checkpoint does.
+"""Parity: whether an exported model agrees with its checkpoint.
 
-The gate of ``attar export``: fp32 must agree to 1e-4, int8 within what the recipe allows, and each
-example's answer must be the same bytes alone, shuffled and padded.
+fp32 must agree to 1e-4 in the probs, int8 must pass the recipe's gates, and each example's logits must
+be the same bytes alone, shuffled and padded.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.errors import ParityError
+from attar.errors import GateError, ParityError
 from attar.evaluation.metrics import scores
 from attar.progress import track
 from attar.recipe.load import ExportRecipe
@@ -23,29 +23,30 @@ from attar.text.buckets import sorted_batches
 from attar.text.encoding import Encoding
 
 __all__ = [
-    "Answers",
+    "ReferenceLogits",
     "batched_logits",
     "check_fp32",
     "check_int8",
     "check_invariance",
     "compare_int8",
     "failed_gates",
+    "labelled_rows",
     "macro_f1_loss",
 ]
 
 _BATCH = 16
 _FP32_TOLERANCE = 1e-4
-_ALONE = 64
+_INVARIANT = 64  # examples whose logits are computed alone, shuffled and padded
 
 
-class Answers(NamedTuple):
-    """The checkpoint's answers to what an export is verified on.
+class ReferenceLogits(NamedTuple):
+    """The checkpoint's logits of the examples that an export is verified on.
 
     Attributes:
         task: Names the labels.
         examples: N of them, labelled or not.
         logits: [N, C], from the checkpoint.
-        num_dev: How many of the examples, the first, are of dev; the others are of train.
+        num_dev: The first so many examples are of dev, the others of train.
     """
 
     task: Task
@@ -61,14 +62,14 @@ def batched_logits(
 ) -> NDArray[np.float32]:
     """Logits [N, C] of an exported model (``OnnxModel.logits``), in the encodings' order; N > 0.
 
-    ``description`` is what a progress bar says.
+    ``description`` labels the progress bar.
     """
     order = sorted_batches([len(e.ids) for e in encodings], _BATCH)
     parts = [logits([encodings[i] for i in rows]) for rows in track(order, description, unit="batches")]
     return np.concatenate(parts)[np.argsort([i for rows in order for i in rows])]
 
 
-def check_fp32(reference: Answers, logits: NDArray[np.float32]) -> dict[str, Any]:
+def check_fp32(reference: ReferenceLogits, logits: NDArray[np.float32]) -> dict[str, Any]:
     """Compare the fp32 graph's logits [N, C] with the checkpoint's.
 
     Labels must be equal, except where the checkpoint itself is undecided within the tolerance.
@@ -88,14 +89,14 @@ def check_fp32(reference: Answers, logits: NDArray[np.float32]) -> dict[str, Any
     return {"fp32_max_prob_difference": difference}
 
 
-def compare_int8(reference: Answers, logits: NDArray[np.float32]) -> dict[str, Any]:
+def compare_int8(reference: ReferenceLogits, logits: NDArray[np.float32]) -> dict[str, Any]:
     """Compare the int8 graph's logits [N, C] with the checkpoint's.
 
     Returns:
         ``examples``, ``int8_flips`` (the share of labels that changed), ``int8_mean_prob_difference``,
         ``int8_max_prob_difference`` and, of the labelled ones, ``checkpoint_macro_f1`` and
         ``int8_macro_f1``; the same of dev alone under ``dev``, which was not trained on and so has
-        more examples near a tie.
+        more low-margin rows.
     """
     whole = _compared(reference.task, reference.examples, reference.logits, logits)
     part = slice(reference.num_dev)
@@ -109,29 +110,34 @@ def _compared(
     before: NDArray[np.float32],
     after: NDArray[np.float32],
 ) -> dict[str, Any]:
-    was, found = softmax(before, 1.0), softmax(after, 1.0)
-    difference = np.abs(was - found)
+    exact, int8 = softmax(before, 1.0), softmax(after, 1.0)
+    difference = np.abs(exact - int8)
     figures: dict[str, Any] = {
-        "examples": len(was),
-        "int8_flips": float((was.argmax(1) != found.argmax(1)).mean()),
+        "examples": len(exact),
+        "int8_flips": float((exact.argmax(1) != int8.argmax(1)).mean()),
         "int8_mean_prob_difference": float(difference.mean()),
         "int8_max_prob_difference": float(difference.max()),
     }
-    labelled = [i for i, example in enumerate(examples) if example.label is not None]
+    labelled, gold = labelled_rows(task, examples)
     if labelled:
-        gold = np.array([task.index_of(examples[i]) for i in labelled])
         figures["checkpoint_macro_f1"] = scores(task, gold, before[labelled]).macro_f1
         figures["int8_macro_f1"] = scores(task, gold, after[labelled]).macro_f1
     return figures
 
 
+def labelled_rows(task: Task, examples: Sequence[Example]) -> tuple[list[int], NDArray[np.int64]]:
+    """Rows of the examples that have labels, and the indices of those labels."""
+    rows = [i for i, example in enumerate(examples) if example.label is not None]
+    return rows, np.array([task.index_of(examples[i]) for i in rows], np.int64)
+
+
 def macro_f1_loss(figures: Mapping[str, Any]) -> float:
-    """What int8 costs in macro-F1, by the figures of ``compare_int8``; 0 without labels."""
+    """The checkpoint's macro-F1 less int8's, of the figures of ``compare_int8``; 0 without labels."""
     return float(figures.get("checkpoint_macro_f1", 0.0) - figures.get("int8_macro_f1", 0.0))
 
 
 def failed_gates(figures: Mapping[str, Any], recipe: ExportRecipe) -> list[str]:
-    """Which gates of the recipe the figures of ``compare_int8`` do not pass, in words."""
+    """A phrase for each gate of the recipe that the figures of ``compare_int8`` fail."""
     failed = []
     if not figures["int8_flips"] <= recipe.max_flips:
         failed.append(f"flips {figures['int8_flips']:.2%} (max_flips {recipe.max_flips:.2%})")
@@ -146,7 +152,7 @@ def failed_gates(figures: Mapping[str, Any], recipe: ExportRecipe) -> list[str]:
 def check_int8(
     figures: Mapping[str, Any], recipe: ExportRecipe, layer_errors: Callable[[], Mapping[str, float]]
 ) -> None:
-    """Refuse an int8 graph that answers otherwise than its checkpoint.
+    """Refuse an int8 graph that fails a gate.
 
     Args:
         figures: From ``compare_int8``.
@@ -154,26 +160,26 @@ def check_int8(
         layer_errors: Computes each linear layer's relative error; called only if a gate fails.
 
     Raises:
-        ParityError: More flips or a greater loss than the recipe allows.
+        GateError: More flips or a greater loss than the recipe allows.
     """
     failed = failed_gates(figures, recipe)
     if failed:
         worst = sorted(layer_errors().items(), key=lambda item: -item[1])[:3]
         named = ", ".join(f"{name} {error:.1%}" for name, error in worst)
-        raise ParityError(
-            f"int8 export, on {figures['examples']} examples: {'; '.join(failed)}. "
-            f"Largest relative errors: {named}."
+        raise GateError(
+            f"int8 export, on {figures['examples']} examples: {'; '.join(failed)}. Largest relative errors: "
+            f"{named}. Set export.precision = 'auto', or raise the gate"
         )
 
 
 def check_invariance(model: OnnxModel, encodings: Sequence[Encoding], max_tokens: int) -> dict[str, Any]:
-    """Check that an answer does not depend on what it is computed with, to the last bit.
+    """Check that an example's logits do not depend on the rest of its batch, to the last bit.
 
     Raises:
-        ParityError: An example alone, in a shuffled batch or padded to ``max_tokens`` answers
-            with other bytes.
+        ParityError: Alone, in a shuffled batch and padded to ``max_tokens`` an example has not the
+            same bytes.
     """
-    chosen = list(encodings[:_ALONE])
+    chosen = list(encodings[:_INVARIANT])
     alone = np.concatenate([model.logits([encoding]) for encoding in chosen])
     order = np.random.default_rng(0).permutation(len(chosen))
     together = np.empty_like(alone)
@@ -185,7 +191,8 @@ def check_invariance(model: OnnxModel, encodings: Sequence[Encoding], max_tokens
         changed = int((logits.view(np.uint32) != alone.view(np.uint32)).any(1).sum())
         if changed:
             raise ParityError(
-                f"{changed} of {len(chosen)} examples answer with other bytes {name} than alone (by up to "
-                f"{np.abs(logits - alone).max():.2g}); ONNX Runtime is not exact on this processor"
+                f"{changed} of {len(chosen)} examples have other logits {name} than alone (by up to "
+                f"{np.abs(logits - alone).max():.2g}): ONNX Runtime is not exact on this processor; "
+                "try another version of onnxruntime"
             )
     return {"invariant_examples": len(chosen)}

@@ -1,4 +1,4 @@
-"""A classifier's weights in one form, whatever its architecture.
+"""A classifier's weights in one layout, whatever its architecture.
 
 First step of ``attar export``: BERT, RoBERTa, ERNIE, ELECTRA and ALBERT are the same post-norm
 encoder with other names for its parts, another way to count positions, and another head. What is
@@ -7,7 +7,7 @@ the same is written once in ``attar.export.graph``; what differs is read here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -26,6 +26,7 @@ __all__ = [
     "LayerWeights",
     "Linear",
     "Norm",
+    "group_shared",
     "linear_layers",
     "linear_modules",
     "query_factor",
@@ -42,6 +43,15 @@ _ACTIVATIONS: dict[str, Activation] = {
     "gelu_pytorch_tanh": "gelu_tanh",
     "relu": "relu",
 }
+_LINEAR_NAMES = {
+    "attention.query": "query",
+    "attention.key": "key",
+    "attention.value": "value",
+    "attention.out": "attention_out",
+    "inner": "inner",
+    "outer": "outer",
+}
+"""Names of a layer's linear layers in the graph, and their attributes of ``LayerWeights`` and ``_Parts``."""
 _SUPPORTED = (
     "BertForSequenceClassification",
     "RobertaForSequenceClassification",
@@ -73,21 +83,21 @@ class Norm:
 class LayerWeights:
     """One transformer layer: attention, add, norm, FFN, add, norm. Shared layers share the object.
 
-    The scores' factor 1 / sqrt(width of a head) is inside ``query``. The last three are None, for
-    factors of 1, unless ``attar.export.equalisation`` set them.
+    The scores' factor 1 / sqrt(width of a head) is folded into ``query``. The last three are None, for
+    scales of 1, unless ``attar.export.equalisation`` set them.
 
     Attributes:
         query: From D to D, as are the next three.
-        key: See there.
-        value: See there.
-        attention_out: See there.
+        key: As ``query``.
+        value: As ``query``.
+        attention_out: As ``query``.
         attention_norm: After the first addition.
         inner: From D to F.
         outer: From F to D.
         out_norm: After the second addition.
-        hidden_factors: [D], times the layer's input where it is added.
-        attended_factors: [D], times the first norm's output where it is added.
-        inner_factors: [F], times the activation's output.
+        hidden_scale: [D], multiplies the layer's input in the residual connection.
+        attended_scale: [D], multiplies the first norm's output in the residual connection.
+        inner_scale: [F], multiplies the activation's output.
     """
 
     query: Linear
@@ -98,9 +108,9 @@ class LayerWeights:
     inner: Linear
     outer: Linear
     out_norm: Norm
-    hidden_factors: Array | None = None
-    attended_factors: Array | None = None
-    inner_factors: Array | None = None
+    hidden_scale: Array | None = None
+    attended_scale: Array | None = None
+    inner_scale: Array | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +148,7 @@ def read_weights(model: PreTrainedModel) -> ClassifierWeights:
     """Read a ``transformers`` sequence classifier.
 
     Raises:
-        ArtifactError: Another architecture or an activation that the graph has no form for.
+        ArtifactError: Another architecture or an activation that the graph has no node for.
     """
     kind = type(model).__name__
     if kind not in _SUPPORTED:
@@ -166,19 +176,17 @@ def read_weights(model: PreTrainedModel) -> ClassifierWeights:
     )
 
 
+def group_shared(named: Mapping[str, object]) -> list[list[str]]:
+    """Names of the same object together, in the order of their first appearance."""
+    groups: dict[int, list[str]] = {}
+    for name, value in named.items():
+        groups.setdefault(id(value), []).append(name)
+    return list(groups.values())
+
+
 def linear_layers(weights: ClassifierWeights) -> dict[str, Linear]:
     """The quantisable linear layers, by the names that the graph gives them; shared ones are one object."""
-    found = {} if weights.projection is None else {"embeddings.projection": weights.projection}
-    for index, layer in enumerate(weights.layers):
-        found |= {
-            f"layer.{index}.attention.query": layer.query,
-            f"layer.{index}.attention.key": layer.key,
-            f"layer.{index}.attention.value": layer.value,
-            f"layer.{index}.attention.out": layer.attention_out,
-            f"layer.{index}.inner": layer.inner,
-            f"layer.{index}.outer": layer.outer,
-        }
-    return found
+    return _by_name(weights.projection, weights.layers)
 
 
 def linear_modules(model: PreTrainedModel) -> dict[str, nn.Linear]:
@@ -186,18 +194,14 @@ def linear_modules(model: PreTrainedModel) -> dict[str, nn.Linear]:
 
     Shared layers have one module, which stands under the name of each of their uses.
     """
-    found = {}
-    projection = _projection_module(model.base_model)
-    if projection is not None:
-        found["embeddings.projection"] = projection
-    for index, parts in enumerate(_parts(model)):
+    return _by_name(_projection_module(model.base_model), _parts(model))
+
+
+def _by_name(projection: Any, layers: Sequence[Any]) -> dict[str, Any]:  # noqa: ANN401 - weights or modules
+    found = {} if projection is None else {"embeddings.projection": projection}
+    for index, layer in enumerate(layers):
         found |= {
-            f"layer.{index}.attention.query": parts.query,
-            f"layer.{index}.attention.key": parts.key,
-            f"layer.{index}.attention.value": parts.value,
-            f"layer.{index}.attention.out": parts.attention_out,
-            f"layer.{index}.inner": parts.inner,
-            f"layer.{index}.outer": parts.outer,
+            f"layer.{index}.{name}": getattr(layer, attribute) for name, attribute in _LINEAR_NAMES.items()
         }
     return found
 
@@ -211,7 +215,7 @@ def _linear(module: nn.Linear) -> Linear:
 
 
 def query_factor(config: Any) -> np.float32:  # noqa: ANN401 - transformers' own
-    """What the scores are multiplied by, 1 / sqrt(width of a head); it stands inside ``query``."""
+    """1 / sqrt(width of a head), which scales the attention scores; folded into ``query``."""
     return np.float32((config.hidden_size // config.num_attention_heads) ** -0.5)
 
 
@@ -224,7 +228,7 @@ def _norm(module: nn.LayerNorm) -> Norm:
     return Norm(_array(module.weight), _array(module.bias), float(module.eps))
 
 
-def _positions(kind: str, embeddings: Any) -> Array:  # noqa: ANN401 - one of five modules
+def _positions(kind: str, embeddings: Any) -> Array:  # noqa: ANN401 - an architecture's module
     table = _array(embeddings.position_embeddings.weight)
     if "Roberta" in kind:
         # RoBERTa counts tokens from padding_idx + 1.
@@ -234,7 +238,7 @@ def _positions(kind: str, embeddings: Any) -> Array:  # noqa: ANN401 - one of fi
     return table
 
 
-def _projection(body: Any) -> Linear | None:  # noqa: ANN401 - one of five modules
+def _projection(body: Any) -> Linear | None:  # noqa: ANN401 - an architecture's module
     module = _projection_module(body)
     return None if module is None else _linear(module)
 
@@ -257,7 +261,7 @@ class _Parts(NamedTuple):
     out_norm: Any
 
 
-def _parts(model: Any) -> list[_Parts]:  # noqa: ANN401 - one of six
+def _parts(model: Any) -> list[_Parts]:  # noqa: ANN401 - one of ``_SUPPORTED``
     """Of each layer, first to last; shared layers share the tuple."""
     encoder = model.base_model.encoder
     if type(model).__name__.startswith("Albert"):
@@ -316,7 +320,7 @@ def _layers(model: PreTrainedModel) -> list[LayerWeights]:
     return [read[id(part)] for part in parts]
 
 
-def _head(kind: str, model: Any) -> tuple[nn.Linear, Activation, nn.Linear]:  # noqa: ANN401 - one of six
+def _head(kind: str, model: Any) -> tuple[nn.Linear, Activation, nn.Linear]:  # noqa: ANN401 - one of ``_SUPPORTED``
     if kind.startswith("Electra"):
         return model.classifier.dense, "gelu", model.classifier.out_proj
     if "Roberta" in kind:

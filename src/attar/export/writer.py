@@ -1,6 +1,6 @@
-"""The nodes and constants of an ONNX graph as they are written, linear layers in the chosen precision.
+"""Writes the nodes and constants of an ONNX graph, linear layers in the chosen precision.
 
-``attar.export.graph`` says what is written; here is how.
+``attar.export.graph`` decides which nodes a classifier has.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from attar.export.quant_params import ActivationRange, QuantParams, symmetric_int8
+from attar.export.quant_params import ActivationRange, QuantParams, quantise_rows
 from attar.export.saturation import can_saturate
 from attar.export.weights import Activation, Linear, Norm
-from attar.scoring.session import FINE
+from attar.scoring.session import HIGH_PRECISION
 
-__all__ = ["INPUT_SUFFIX", "Writer"]
+__all__ = ["LINEAR_SUFFIX", "Writer"]
 
-INPUT_SUFFIX = ".input"
-"""Ends the name of the node that a quantisable linear layer of an fp32 graph reads its input with."""
+LINEAR_SUFFIX = ".input"
+"""Ends the name of the product of a quantisable linear layer in an fp32 graph."""
 
 _OPSET = 21
 _IR_VERSION = 10
 _MICROSOFT = "com.microsoft"
-_Places = NDArray[np.int64] | slice
-_WIDER = 4  # the second look's range over the calibrated one: nothing is clipped there
+_Channels = NDArray[np.int64] | slice  # a channel map, or all of them as they are
+_WIDER = 4  # the high-precision pass's range over the calibrated one: nothing is clipped there
 
 
 def _logits(name: str, num_labels: int) -> onnx.ValueInfoProto:
@@ -36,14 +36,14 @@ def _logits(name: str, num_labels: int) -> onnx.ValueInfoProto:
 
 
 class _Quantised(NamedTuple):
-    """Names of a tensor's uint8 form."""
+    """Names of a tensor in uint8, its scale and its zero point."""
 
-    codes: str
-    step: str
-    zero: str
+    values: str
+    scale: str
+    zero_point: str
 
 
-class _Int8Weights(NamedTuple):
+class _WeightNames(NamedTuple):
     """Names of a linear layer's constants."""
 
     weight: str
@@ -53,10 +53,20 @@ class _Int8Weights(NamedTuple):
 
 @dataclass(slots=True)
 class Writer:
-    """Nodes and constants as they are written; a linear layer in the chosen precision."""
+    """Nodes and constants written so far.
 
-    grids: Mapping[str, QuantParams] | None
-    fine: bool = False
+    Attributes:
+        params: Of every quantisable linear layer, by its name; None writes fp32.
+        high_precision: Whether the high-precision pass is being written.
+        count: Nodes written.
+        nodes: Of the branch being written.
+        constants: By name, shared by all branches.
+        shared: Linear layers by identity, with the name of their first use.
+        quantised: Tensors that are there in uint8 already.
+    """
+
+    params: Mapping[str, QuantParams] | None
+    high_precision: bool = False
     count: int = 0
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
@@ -89,9 +99,9 @@ class Writer:
         bias = self.constant(f"{name}.norm.bias", norm.bias)
         return self.node("LayerNormalization", [source, scale, bias], axis=-1, epsilon=norm.epsilon)
 
-    def times(self, name: str, source: str, factors: NDArray[np.float32] | None) -> str:
-        """A tensor times factors of its last axis, if there are any."""
-        return source if factors is None else self.node("Mul", [source, self.constant(name, factors)])
+    def scaled(self, name: str, source: str, scale: NDArray[np.float32] | None) -> str:
+        """A tensor times a scale of its last axis, if there is one."""
+        return source if scale is None else self.node("Mul", [source, self.constant(name, scale)])
 
     def activation(self, kind: Activation, source: str) -> str:
         """An activation function of every value."""
@@ -107,54 +117,64 @@ class Writer:
 
     def word_rows(self, words: NDArray[np.float32]) -> str:
         """Rows of the word table [B, T, E]; in int8 with one scale a token."""
-        if self.grids is None:
+        if self.params is None:
             return self.node("Gather", [self.constant("words", words), "input_ids"])
-        table, scale = symmetric_int8(words)
+        table, scale = quantise_rows(words)
         rows = self.node("Gather", [self.constant("words", table), "input_ids"])
         scales = self.node("Gather", [self.constant("words.scale", scale), "input_ids"])
         return self.node("Mul", [self.node("Cast", [rows], to=TensorProto.FLOAT), scales])
 
-    def linear(self, name: str, source: str, linear: Linear, copied: QuantParams | None = None) -> str:
-        """A linear layer in the graph's precision; ``copied`` says how often each output stands there."""
-        if self.grids is None:
-            out = self.plain_linear(name, source, linear)
-            self.nodes[-2].name = name + INPUT_SUFFIX
+    def channels_of(self, name: str) -> _Channels:
+        """Which original channel stands at each input of a linear layer in this graph."""
+        return slice(None) if self.params is None else self.params[name].channel_map
+
+    def linear(self, name: str, source: str, linear: Linear, outputs: _Channels = slice(None)) -> str:
+        """A linear layer in the graph's precision.
+
+        Args:
+            name: Of the layer.
+            source: Its input.
+            linear: Its weights.
+            outputs: Which of its outputs to compute, where the layer that reads them splits channels.
+        """
+        if self.params is None:
+            out = self.fp32_linear(name, source, linear)
+            self.nodes[-2].name = name + LINEAR_SUFFIX
             return out
-        grid = self.grids[name]
-        places = slice(None) if copied is None else copied.places
-        if grid.precision == "fp32":
-            return self._placed_linear(name, source, linear, grid, places)
-        first, *rest = self._int8_weights(name, linear, grid, places)
-        if not (self.fine or grid.precision.endswith("a16")):
-            values = self._quantised(name, source, grid.range)
+        own = self.params[name]
+        if own.precision == "fp32":
+            return self._split_fp32_linear(name, source, linear, own, outputs)
+        first, *rest = self._int8_weights(name, linear, own, outputs)
+        if not (self.high_precision or own.precision.endswith("a16")):
+            values = self._quantised(name, source, own.input_range)
             parts = []
         else:
-            values, fraction = self._quantised_twice(name, source, grid.range)
-            parts = [self._product(fraction, first._replace(bias=""))]
-        # What the fraction of the input and the rest of the weights give is beyond fp32's own accuracy.
+            values, residual = self._quantised_twice(name, source, own.input_range)
+            parts = [self._product(residual, first._replace(bias=""))]
+        # The product of the two residuals is beyond fp32's own accuracy.
         parts += [self._product(values, part) for part in rest]
         out = self._product(values, first)
         for part in parts:
             out = self.node("Add", [out, part])
         return out
 
-    def plain_linear(self, name: str, source: str, linear: Linear, out: str = "") -> str:
+    def fp32_linear(self, name: str, source: str, linear: Linear, out: str = "") -> str:
         """A linear layer in fp32."""
         weights = self._weight_name(name, linear)
         product = self.node("MatMul", [source, self.constant(f"{weights}.weight", linear.weight)])
         return self.node("Add", [product, self.constant(f"{weights}.bias", linear.bias)], out)
 
-    def _placed_linear(
-        self, name: str, source: str, linear: Linear, grid: QuantParams, places: _Places
+    def _split_fp32_linear(
+        self, name: str, source: str, linear: Linear, params: QuantParams, outputs: _Channels
     ) -> str:
-        """A linear layer in fp32 whose inputs and outputs stand at as many places as int8's would."""
+        """A linear layer in fp32 with inputs and outputs split as in int8."""
         weights = self._weight_name(name, linear)
-        shares = (linear.weight / grid.copies[:, None].astype(np.float32))[grid.places][:, places]
+        shares = (linear.weight / params.splits[:, None].astype(np.float32))[params.channel_map][:, outputs]
         product = self.node("MatMul", [source, self.constant(f"{weights}.weight_fp32", shares)])
-        return self.node("Add", [product, self.constant(f"{weights}.bias", linear.bias[places])])
+        return self.node("Add", [product, self.constant(f"{weights}.bias", linear.bias[outputs])])
 
     def take_branch(self, out: str, num_labels: int) -> onnx.GraphProto:
-        """The nodes written since the last branch, as one of its own; the constants stay shared."""
+        """The nodes written since the last branch, as a graph of its own; the constants stay shared."""
         nodes, self.nodes, self.quantised = self.nodes, [], {}
         return helper.make_graph(nodes, out, [], [_logits(out, num_labels)])
 
@@ -162,8 +182,8 @@ class Writer:
         """The whole model, with these inputs."""
         inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["B", "T"]) for name in names]
         opsets = [helper.make_opsetid("", _OPSET)]
-        if self.grids is not None:
-            inputs.append(helper.make_tensor_value_info(FINE, TensorProto.BOOL, []))
+        if self.params is not None:
+            inputs.append(helper.make_tensor_value_info(HIGH_PRECISION, TensorProto.BOOL, []))
             opsets.append(helper.make_opsetid(_MICROSOFT, 1))
         outputs, constants = [_logits("logits", num_labels)], list(self.constants.values())
         graph = helper.make_graph(self.nodes, "classifier", inputs, outputs, constants)
@@ -174,44 +194,44 @@ class Writer:
         return self.shared.setdefault(id(linear), (linear, name))[1]
 
     def _int8_weights(
-        self, name: str, linear: Linear, grid: QuantParams, places: _Places
-    ) -> list[_Int8Weights]:
-        """The parts of a layer's weights; the first brings the bias."""
+        self, name: str, linear: Linear, params: QuantParams, outputs: _Channels
+    ) -> list[_WeightNames]:
+        """A layer's weights in one or two int8 constants; the first brings the bias."""
         weights = self._weight_name(name, linear)
-        names = [_Int8Weights(f"{weights}.weight", f"{weights}.scale", f"{weights}.bias")]
-        if grid.precision.startswith("w16"):
-            names.append(_Int8Weights(f"{weights}.weight_rest", f"{weights}.scale_rest", ""))
+        names = [_WeightNames(f"{weights}.weight", f"{weights}.scale", f"{weights}.bias")]
+        if params.precision.startswith("w16"):
+            names.append(_WeightNames(f"{weights}.weight_rest", f"{weights}.scale_rest", ""))
         if not {part.weight for part in names} <= self.constants.keys():
-            for found, part in zip(grid.weight_parts(linear.weight), names, strict=True):
-                assert not can_saturate(found.codes), name
-                self.constant(part.weight, found.codes[:, places])
-                self.constant(part.scale, found.steps[places])
-        self.constant(f"{weights}.bias", linear.bias[places])
+            for found, part in zip(params.int8_weights(linear.weight), names, strict=True):
+                assert not can_saturate(found.values), name
+                self.constant(part.weight, found.values[:, outputs])
+                self.constant(part.scale, found.scales[outputs])
+        self.constant(f"{weights}.bias", linear.bias[outputs])
         return names
 
-    def _product(self, values: _Quantised, by: _Int8Weights) -> str:
+    def _product(self, values: _Quantised, by: _WeightNames) -> str:
         """uint8 values times int8 weights, in fp32, plus the bias if it has a name."""
-        inputs = [values.codes, by.weight, values.step, by.scale, values.zero, "", by.bias]
+        inputs = [values.values, by.weight, values.scale, by.scale, values.zero_point, "", by.bias]
         return self.node("MatMulIntegerToFloat", inputs[: 7 if by.bias else 5], domain=_MICROSOFT)
 
     def _quantised(self, name: str, source: str, wanted: ActivationRange) -> _Quantised:
-        """uint8 form of a tensor, made once for all that read it."""
+        """A tensor in uint8, quantised once for all that read it."""
         if (source, wanted) not in self.quantised:
-            value, zero_point = wanted.scale_and_zero()
-            step, zero = self.constant(f"{name}.step", value), self.constant(f"{name}.zero", zero_point)
-            codes = self.node("QuantizeLinear", [source, step, zero])
-            self.quantised[source, wanted] = _Quantised(codes, step, zero)
+            scale, zero_point = wanted.scale_and_zero_point()
+            names = self.constant(f"{name}.step", scale), self.constant(f"{name}.zero", zero_point)
+            values = self.node("QuantizeLinear", [source, *names])
+            self.quantised[source, wanted] = _Quantised(values, *names)
         return self.quantised[source, wanted]
 
     def _quantised_twice(
         self, name: str, source: str, wanted: ActivationRange
     ) -> tuple[_Quantised, _Quantised]:
-        """A tensor as the sum of two uint8 forms: a wide, coarse one, and one of what that leaves over."""
+        """A tensor as the sum of two uint8 tensors: one over a wide range, and its residual."""
         low, high = wanted
         wide = ActivationRange(_WIDER * low, _WIDER * high)
         coarse = self._quantised(f"{name}.wide", source, wide)
-        zero = self.node("Cast", [coarse.zero], to=TensorProto.FLOAT)
-        whole = self.node("Sub", [self.node("Cast", [coarse.codes], to=TensorProto.FLOAT), zero])
-        rest = self.node("Sub", [source, self.node("Mul", [whole, coarse.step])])
-        half = float(wide.scale_and_zero()[0]) / 2
-        return coarse, self._quantised(f"{name}.rest", rest, ActivationRange(-half, half))
+        zero_point = self.node("Cast", [coarse.zero_point], to=TensorProto.FLOAT)
+        whole = self.node("Sub", [self.node("Cast", [coarse.values], to=TensorProto.FLOAT), zero_point])
+        residual = self.node("Sub", [source, self.node("Mul", [whole, coarse.scale])])
+        half = float(wide.scale_and_zero_point()[0]) / 2
+        return coarse, self._quantised(f"{name}.rest", residual, ActivationRange(-half, half))

@@ -1,8 +1,8 @@
 """Checkpoint: a trainable folder.
 
 ``config.json`` and ``model.safetensors`` as ``transformers`` writes them, ``tokenizer.json``, and
-``attar.json`` with the task and the input's form. Safetensors hold numbers only: loading one runs
-no code.
+``attar.json`` with the task and the input's specification. Safetensors hold numbers only: loading one
+runs no code.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 
 from attar.errors import CheckpointError
 from attar.io.files import folder_hashes, read_json, write_json
-from attar.models.precision import quick_inference
+from attar.models.precision import bf16_inference
 from attar.task import Example, Task
 from attar.text.buckets import sorted_batches
 from attar.text.encoding import Encoding, InputSpec, TextEncoder, model_inputs
@@ -50,10 +50,10 @@ class Checkpoint:
     Attributes:
         model: A ``transformers`` sequence classifier.
         encoder: Makes its input.
-        task: What its logits mean.
+        task: Its labels, in the order of the logits.
         notes: Where it came from and what it scored on dev.
         inputs: Makes the model's keyword arguments from encodings, a device and a length; None pads
-            the ids (``attar.training.frozen`` has another one).
+            the ids (``attar.training.frozen`` replaces it).
     """
 
     model: PreTrainedModel
@@ -64,7 +64,7 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write a checkpoint; an earlier one in the folder is replaced only by a whole one."""
+    """Write a checkpoint; an earlier one in the folder is replaced only once the new one is whole."""
     draft = folder.with_name(f".{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     checkpoint.model.save_pretrained(draft)
@@ -90,8 +90,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     """Load a checkpoint onto the CPU, in evaluation mode.
 
     Raises:
-        CheckpointError: A file is missing or not the one that was written, or the folder is
-            something else; the message says what is there.
+        CheckpointError: A file is missing or was changed, or the folder is something else; the
+            message says what is there.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -133,19 +133,19 @@ def batch_to(
 
 
 def first_position(model: PreTrainedModel) -> int:
-    """Index of the first token's row in a model's position table: 0, but for RoBERTa's own form."""
+    """Row of the first token in a model's position table: 0, but padding_idx + 1 in a RoBERTa."""
     roberta = model.config.model_type in ("roberta", "xlm-roberta", "camembert")
     return int(model.config.pad_token_id) + 1 if roberta else 0
 
 
 @torch.inference_mode()
 def predict_logits(
-    checkpoint: Checkpoint, examples: Sequence[Example], batch_size: int = 32, *, quick: bool = False
+    checkpoint: Checkpoint, examples: Sequence[Example], batch_size: int = 32, *, bf16: bool = False
 ) -> NDArray[np.float32]:
     """Logits [N, C] of a checkpoint's model, in the examples' order, dropout off.
 
-    In fp32, or with ``quick`` in bf16 where that is native: enough to choose a checkpoint or to
-    teach with.
+    In fp32, or with ``bf16`` in that where it is native, which is enough to choose a checkpoint or to
+    distil from.
     """
     model = checkpoint.model
     device = next(model.parameters()).device
@@ -155,7 +155,7 @@ def predict_logits(
     model.eval()
     for rows in sorted_batches([len(e.ids) for e in encodings], batch_size):
         inputs = batch_to(checkpoint, [encodings[i] for i in rows], device)
-        with quick_inference(device) if quick else contextlib.nullcontext():
+        with bf16_inference(device) if bf16 else contextlib.nullcontext():
             out[rows] = model(**inputs).logits.float().cpu().numpy()
     model.train(was_training)
     return out

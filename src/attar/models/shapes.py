@@ -1,4 +1,4 @@
-"""Shapes of encoders and students: layers and widths, without their weights."""
+"""Shapes of encoders and students, without their weights."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Students: their shapes, and how they start.
+"""Students: their shapes and their initial weights.
 
-A student is a BERT of a few layers. It starts from noise, or from chosen layers of another model:
-copied where the widths are equal, otherwise cut to the teacher's most used dimensions (structured
-width pruning, as in Minitron, Muralidharan et al. 2024, arXiv:2407.14679, with weight norms for
-importance): the residual stream, the dimensions of each head and the neurons of each FFN.
+A student is a BERT of a few layers. It starts from random weights, or from chosen layers of another
+model: copied where the widths are equal, otherwise pruned to that model's most important dimensions
+(structured width pruning, as in Minitron, Muralidharan et al. 2024, arXiv:2407.14679, with weight
+norms for importance): the residual stream, the dimensions of each head and the neurons of each FFN.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from attar.text.vocabulary import prune_vocabulary
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["PRESETS", "Shape", "build_student", "pretrained_student", "shape_of"]
+__all__ = ["PRESETS", "build_student", "evenly_spaced", "pretrained_student", "shape_of"]
 
 
 PRESETS = {
@@ -67,7 +67,7 @@ def build_student(
     dropout: float,
     used: Iterable[int] = (),
 ) -> Encoder:
-    """Make a student that reads as ``source`` does, with its vocabulary cut if the recipe says so.
+    """Build a student with the tokenizer of ``source``, its vocabulary pruned if the recipe says so.
 
     Args:
         recipe: Shape and start.
@@ -75,7 +75,7 @@ def build_student(
         texts: What a pruned vocabulary must cover.
         num_labels: C.
         dropout: Share of activations dropped in training.
-        used: Ids of the source that a pruned vocabulary must cover too.
+        used: Token ids of the source that a pruned vocabulary must keep.
 
     Raises:
         RecipeError: The shape is impossible or the source has no layers to take.
@@ -100,14 +100,15 @@ def build_student(
     )
     student = BertForSequenceClassification(config)
     if recipe.start != "random":
-        every = recipe.start == "pretrained"  # of the layers, which are those of this shape already
-        _start_from_layers(student, source.model, shape, old_ids, None if every else recipe.from_layers)
+        # A pretrained student has this shape already: all of its layers are taken.
+        chosen = None if recipe.start == "pretrained" else recipe.from_layers
+        _start_from_layers(student, source.model, shape, old_ids, chosen)
     set_dropout(student, dropout)
     return Encoder(student, tokenizer, source.token_types)
 
 
 def pretrained_student(recipe: StudentRecipe) -> Encoder:
-    """The student that ``attar pretrain`` wrote, as the source that a student of a task starts from.
+    """The student that ``attar pretrain`` wrote, as the source of a task's student.
 
     Args:
         recipe: Its shape and ``from_checkpoint``.
@@ -164,16 +165,16 @@ def _start_from_layers(
             f"1 to {len(theirs)}; "
             "name them (one may stand twice), or set student.start = 'random'"
         )
-    cut = _WidthCut(source, [theirs[i - 1] for i in chosen], shape)
+    pruning = _WidthPruning(source, [theirs[i - 1] for i in chosen], shape)
     with torch.no_grad():
-        cut.embeddings(student, source, old_ids)
-        for mine, index in zip(ours, chosen, strict=True):
-            cut.layer(mine, theirs[index - 1])
-        cut.head(student, source)
+        pruning.embeddings(student, source, old_ids)
+        for layer, index in zip(ours, chosen, strict=True):
+            pruning.layer(layer, theirs[index - 1])
+        pruning.head(student, source)
 
 
-class _WidthCut:
-    """Which dimensions of a wider (or equally wide) model a student keeps."""
+class _WidthPruning:
+    """Copies the most important dimensions of a wider (or equally wide) model into a student."""
 
     def __init__(self, source: PreTrainedModel, layers: list[Any], shape: Shape) -> None:
         config = source.config
@@ -198,20 +199,20 @@ class _WidthCut:
         self.stream = _top(importance, shape.hidden)
 
     def embeddings(self, student: PreTrainedModel, source: PreTrainedModel, old_ids: torch.Tensor) -> None:
-        """Take the kept rows and dimensions of the embedding tables and their norm."""
+        """Copy the kept rows and dimensions of the embeddings and their norm."""
         mine, theirs = student.base_model.embeddings, source.base_model.embeddings
         mine.word_embeddings.weight.copy_(theirs.word_embeddings.weight[old_ids][:, self.stream])
         positions = theirs.position_embeddings.weight[first_position(source) :, self.stream]
         mine.position_embeddings.weight[: len(positions)].copy_(positions)
         types = theirs.token_type_embeddings.weight[:2]
         if getattr(theirs, "task_type_embeddings", None) is not None:
-            # ERNIE adds the row of task 0 to every token; a BERT has one place for such a constant.
+            # ERNIE adds the row of task 0 to every token; in a BERT that fits into the token types.
             types = types + theirs.task_type_embeddings.weight[0]
         mine.token_type_embeddings.weight[: len(types)].copy_(types[:, self.stream])
         self._norm(mine.LayerNorm, theirs.LayerNorm)
 
     def layer(self, mine: Any, theirs: Any) -> None:  # noqa: ANN401 - transformers names them by architecture
-        """Take the kept dimensions of one transformer layer."""
+        """Copy the kept dimensions of one transformer layer."""
         a, b = mine.attention.self, theirs.attention.self
         queries, values = self._head_dimensions(b.query, b.key), self._head_dimensions(b.value, b.value)
         self._linear(a.query, b.query, queries, self.stream)
@@ -226,7 +227,7 @@ class _WidthCut:
         self._norm(mine.output.LayerNorm, theirs.output.LayerNorm)
 
     def head(self, student: PreTrainedModel, source: PreTrainedModel) -> None:
-        """Take the pooler and the classifier, where the source has them in BERT's form."""
+        """Copy the pooler and the classifier, where the source has them as BERT does."""
         mine, theirs = (getattr(model.base_model, "pooler", None) for model in (student, source))
         if isinstance(mine, nn.Module) and isinstance(theirs, nn.Module) and hasattr(theirs, "dense"):
             self._linear(mine.dense, theirs.dense, self.stream, self.stream)  # type: ignore[arg-type]
@@ -236,19 +237,19 @@ class _WidthCut:
                 self._linear(student.classifier, classifier, every, self.stream)
 
     def _head_dimensions(self, first: nn.Linear, second: nn.Linear) -> torch.Tensor:
-        """Rows to keep of a projection: the strongest dimensions of each head, heads spread evenly."""
+        """Rows of a projection to keep: the most important dimensions of each head, heads spread evenly."""
         per_head = first.out_features // self.heads
         wanted = self.shape.hidden // self.shape.heads
-        strength = (first.weight.pow(2).sum(1) * second.weight.pow(2).sum(1)).view(self.heads, per_head)
+        importance = (first.weight.pow(2).sum(1) * second.weight.pow(2).sum(1)).view(self.heads, per_head)
         if wanted > per_head:
-            # Fewer, wider heads than the source's: neighbouring source heads share one of ours.
-            return _top(strength.view(-1), self.shape.hidden)
+            # Fewer, wider heads than the source's: its neighbouring heads are merged.
+            return _top(importance.view(-1), self.shape.hidden)
         chosen = [round(i * self.heads / self.shape.heads) for i in range(self.shape.heads)]
         if self.shape.heads > self.heads:
             raise RecipeError(
                 f"student.heads = {self.shape.heads}: the source has {self.heads}; use at most as many"
             )
-        return torch.cat([_top(strength[h], wanted) + h * per_head for h in chosen])
+        return torch.cat([_top(importance[h], wanted) + h * per_head for h in chosen])
 
     def _linear(self, mine: nn.Linear, theirs: nn.Linear, rows: torch.Tensor, columns: torch.Tensor) -> None:
         mine.weight.copy_(theirs.weight[rows][:, columns])
@@ -259,6 +260,6 @@ class _WidthCut:
         mine.bias.copy_(theirs.bias[self.stream])
 
 
-def _top(strength: torch.Tensor, count: int) -> torch.Tensor:
-    """Indices of the ``count`` strongest, in ascending order."""
-    return torch.topk(strength, count).indices.sort().values
+def _top(importance: torch.Tensor, count: int) -> torch.Tensor:
+    """Indices of the ``count`` largest, in ascending order."""
+    return torch.topk(importance, count).indices.sort().values

@@ -14,7 +14,7 @@ from attar.distillation.features import forward_with_features
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.matches import wanted
 from attar.models.checkpoint import Checkpoint, batch_to
-from attar.models.precision import quick_inference
+from attar.models.precision import bf16_inference
 from attar.pretraining.pieces import Pieces
 from attar.training.objectives import Objective
 
@@ -43,7 +43,7 @@ class LayersOfEncoder(Objective):
         (teacher,) = self._teacher
         shown = batch_to(teacher, [self.pieces[row] for row in rows.tolist()], rows.device)
         # Not inference_mode: what it gives may not be kept for the student's backward pass.
-        with torch.no_grad(), quick_inference(rows.device):
+        with torch.no_grad(), bf16_inference(rows.device):
             _, aims = forward_with_features(teacher.model.to(rows.device).eval(), shown, self.layers.teacher)
         logits, features = forward_with_features(model, inputs, self.layers.student)
         losses: dict[str, torch.Tensor] = self.losses(features, aims, inputs["attention_mask"])

@@ -1,9 +1,9 @@
-"""Predictor: an artifact that answers.
+"""Predictor: scores examples with one artifact.
 
 ``Example -> Encoding -> batches -> logits -> probs``. Examples are encoded a chunk at a time,
-sorted by length, cut into small batches and computed on one thread a core. An example's answer is
-the same bytes whatever it is scored with: the graph is exact under padding, and the rest is one
-row at a time.
+sorted by length, cut into small batches and computed on one thread a core. An example's probs are
+the same bytes whatever else is in the batch: the graph is exact under padding, and everything else
+is computed row by row.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ Pair = tuple[str, str] | tuple[str, str, int, int]
 _CHUNK = 2048
 _BATCH_TOKENS = 512  # more falls out of a core's own cache, fewer leave its vector units idle
 
-_Waiting = list[tuple[list[int], Future[NDArray[np.float32]]]]  # rows of the result, and their logits
+_Pending = list[tuple[list[int], Future[NDArray[np.float32]]]]  # rows of the result, and their logits
 
 
 class Prediction(NamedTuple):
-    """One answer.
+    """What the model says of one example.
 
     Attributes:
-        label: The likeliest label.
+        label: The most likely label.
         prob: Its prob.
         probs: Every label's prob.
         start: Offset of the term that was scored, in code points.
@@ -66,10 +66,10 @@ class Predictor:
     Args:
         artifact: From ``attar.artifact.load_artifact``.
         workers: Threads that compute; None takes ``attar.cores.num_workers()``.
-        deduplicate: Compute equal (text, start, end) once; only a benchmark wants otherwise.
+        deduplicate: Compute equal (text, start, end) once; False is for benchmarks.
 
     Attributes:
-        encoder: How it reads.
+        encoder: Makes the model's input.
 
     Raises:
         ArtifactError: Its tokenizer cannot be read.
@@ -97,7 +97,7 @@ class Predictor:
 
     @property
     def task(self) -> Task:
-        """What is asked, and the labels in the order of the probs."""
+        """The task; its labels are in the order of the probs."""
         return self.artifact.task
 
     def predict(
@@ -111,33 +111,33 @@ class Predictor:
         Args:
             texts: N texts.
             terms: N terms, or N second sentences; left out only for a task of single sentences.
-            spans: N (start, end) of the terms, in code points; where there is none, the term's
-                first occurrence is meant.
+            spans: N (start, end) of the terms, in code points; None means the term's first
+                occurrence.
 
         Returns:
-            N answers, in order.
+            N predictions, in order.
 
         Raises:
-            DataError: Unequal lengths, or a term that does not stand in its text or at its span.
+            DataError: Unequal lengths, or a term that does not occur in its text or at its span.
         """
         return self._predictions(self._examples(texts, terms, spans))
 
     def predict_stream(self, pairs: Iterable[Pair], chunk: int = 4096) -> Iterator[Prediction]:
-        """Score pairs as they come: any number of them, in memory for one chunk.
+        """Score a stream of pairs in constant memory, one chunk at a time.
 
         Args:
             pairs: (text, term) or (text, term, start, end) each, the last two in code points; the
                 term of a sentence pair is its second sentence, that of a single sentence is not
                 read.
-            chunk: How many pairs are taken before their answers are given; equal ones within a
-                chunk are computed once.
+            chunk: Pairs read before their predictions are given; equal ones within a chunk are
+                computed once.
 
         Yields:
-            One answer a pair, in order; the same as ``predict`` gives.
+            One prediction a pair, in order; the same as ``predict`` gives.
 
         Raises:
-            DataError: A chunk of less than one pair, a pair of another form, or a term that does
-                not stand in its text or at its span; the message counts pairs from 0.
+            DataError: ``chunk`` is below 1, a pair is no such tuple, or a term does not occur in its
+                text or at its span; the message counts pairs from 0.
         """
         if chunk < 1:
             raise DataError(f"predict_stream: chunk = {chunk}; expected 1 or more")
@@ -158,17 +158,17 @@ class Predictor:
 
     def _compute(self, examples: Sequence[Example]) -> NDArray[np.float32]:
         out = np.empty((len(examples), len(self.task.labels)), np.float32)
-        waiting: _Waiting = []
+        pending: _Pending = []
         for begin in range(0, len(examples), _CHUNK):
             encodings = self.encoder.encode(examples[begin : begin + _CHUNK])
             # The next chunk is encoded while the threads compute this one.
-            self._collect(out, waiting)
-            waiting = self._submit(encodings, range(begin, begin + len(encodings)))
-        self._collect(out, waiting)
-        # The second looks together: one at a time, each would cost half as much again.
-        if ties := self._model.low_margin_rows(out):
-            encodings = self.encoder.encode([examples[i] for i in ties])
-            self._collect(out, self._submit(encodings, ties, fine=True))
+            self._collect(out, pending)
+            pending = self._submit(encodings, range(begin, begin + len(encodings)))
+        self._collect(out, pending)
+        # All low-margin rows together: batch by batch they would cost half as much again.
+        if low := self._model.low_margin_rows(out):
+            encodings = self.encoder.encode([examples[i] for i in low])
+            self._collect(out, self._submit(encodings, low, high_precision=True))
         return out
 
     def window(self, example: Example) -> tuple[int, int]:
@@ -216,7 +216,7 @@ class Predictor:
             case _:
                 raise DataError(
                     f"pair {index} is no (text, term) or (text, term, start, end): "
-                    "expected a tuple of strings and whole numbers"
+                    "expected a tuple of strings and integers"
                 )
         match self.task.style:
             case "single":
@@ -234,23 +234,25 @@ class Predictor:
         by_label = dict(zip(self.task.labels, probs, strict=True))
         return Prediction(self.task.labels[best], probs[best], by_label, example.start, example.end)
 
-    def _submit(self, encodings: list[Encoding], places: Sequence[int], *, fine: bool = False) -> _Waiting:
-        """Have encodings looked at; ``places`` are their rows of the result."""
+    def _submit(
+        self, encodings: list[Encoding], rows: Sequence[int], *, high_precision: bool = False
+    ) -> _Pending:
+        """Start one pass over encodings, whose rows of the result are ``rows``."""
 
-        def logits(rows: list[int]) -> NDArray[np.float32]:
-            return self._model.run_pass([encodings[i] for i in rows], fine=fine)
+        def logits(batch: list[int]) -> NDArray[np.float32]:
+            return self._model.run_pass([encodings[i] for i in batch], high_precision=high_precision)
 
         batches = list(length_batches(encodings))
-        placed = [[places[i] for i in rows] for rows in batches]
+        placed = [[rows[i] for i in batch] for batch in batches]
         if len(batches) == 1 or self.workers == 1:
-            # One request is answered sooner without a change of threads.
-            return [(at, _done(logits(rows))) for at, rows in zip(placed, batches, strict=True)]
+            # One request is faster without a change of threads.
+            return [(at, _done(logits(batch))) for at, batch in zip(placed, batches, strict=True)]
         pool = self._threads()
-        return [(at, pool.submit(logits, rows)) for at, rows in zip(placed, batches, strict=True)]
+        return [(at, pool.submit(logits, batch)) for at, batch in zip(placed, batches, strict=True)]
 
     @staticmethod
-    def _collect(out: NDArray[np.float32], waiting: _Waiting) -> None:
-        for at, future in waiting:
+    def _collect(out: NDArray[np.float32], pending: _Pending) -> None:
+        for at, future in pending:
             out[at] = future.result()
 
     def _threads(self) -> ThreadPoolExecutor:
@@ -260,7 +262,7 @@ class Predictor:
             return self._pool
 
     def _guard(self) -> threading.Lock:
-        """The lock of this process: a fork has none of the threads, but perhaps a lock that one held."""
+        """The lock of this process: a fork has no threads, but perhaps a lock that one held."""
         if self._pid != os.getpid():
             self._lock = threading.Lock()
             self._pool = None
@@ -305,7 +307,7 @@ def length_batches(encodings: Sequence[Encoding]) -> Iterator[list[int]]:
 def _example(index: int, text: str, term: str, span: tuple[int, int] | None) -> Example:
     start, end = span if span is not None else (text.find(term), text.find(term) + len(term))
     if not term or start < 0 or text[start:end] != term:
-        where = "does not occur in its text" if span is None else f"does not stand at {start}:{end}"
+        where = "does not occur in its text" if span is None else f"is not at {start}:{end}"
         raise DataError(f"pair {index}: its term ({len(term)} characters) {where} ({len(text)} characters)")
     return Example(text, start, end)
 

@@ -1,12 +1,12 @@
-"""An artifact proves itself: inputs with the logits that they had where it was exported.
+"""Self-check of an artifact: stored inputs with the logits that they had where it was exported.
 
 ``attar export`` stores some 64 of them in ``checks.json`` (``attar.export.checks``). The first few are
-computed when an artifact is first used in a process, all of them by ``attar verify``. A machine whose
-arithmetic is exact gives the same logits, but for what fp32's last bits move across a rounding; a
-kernel that saturates, or a damaged model, does not.
+computed when an artifact is first used in a process, all of them by ``attar verify``. A machine with
+exact integer products gives the same logits, but for values that fp32's last bits move across a
+rounding step; a kernel that saturates, or a damaged model, does not.
 
-An int8 artifact from before has no such file; its weights may saturate. It is used where one full-range
-product of ONNX Runtime is exact, whatever the processor is called, and refused elsewhere.
+An int8 artifact of an older attar has no such file, and its weights may saturate. It is used where a
+full-range product of ONNX Runtime is exact, and refused elsewhere.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PROBE = Path(__file__).with_name("saturation_probe.onnx")
 
 
 class Tolerance(NamedTuple):
-    """How far logits may be from those that are stored.
+    """How far logits may be from the stored ones.
 
     Attributes:
         largest: The largest difference of any input.
@@ -47,7 +47,7 @@ class Tolerance(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checks:
-    """What an artifact must answer.
+    """Stored inputs and the logits that they must give.
 
     Attributes:
         encodings: N inputs, the shortest first.
@@ -80,13 +80,13 @@ class Checks:
 
 
 class Compared(NamedTuple):
-    """How the logits of some inputs differ from those that are stored.
+    """How logits differ from the stored ones.
 
     Attributes:
-        num: Inputs.
+        num: Inputs compared.
         found: Their differences.
         allowed: What they may be.
-        changed: Inputs whose label is another in some pass.
+        changed: Inputs whose label differs in some pass.
     """
 
     num: int
@@ -119,46 +119,46 @@ def compare(run: Pass, checks: Checks, count: int | None = None) -> Compared:
     """Compute the first ``count`` stored inputs in the first pass, or all in every pass, and compare.
 
     Args:
-        run: Computes logits [B, C] of encodings; see ``OnnxModel.look``.
+        run: Computes logits [B, C] of encodings; see ``OnnxModel.run_pass``.
         checks: What they must be.
-        count: How many.
+        count: How many inputs; None takes all.
     """
     encodings = checks.encodings[:count]
     begins = range(0, len(encodings), _BATCH)
-    moved, changed = np.zeros(len(encodings), np.float32), np.zeros(len(encodings), bool)
+    differences, changed = np.zeros(len(encodings), np.float32), np.zeros(len(encodings), bool)
     for number, logits in enumerate(checks.passes if count is None else checks.passes[:1]):
         stored = logits[: len(encodings)]
-        found = np.concatenate([run(encodings[i : i + _BATCH], fine=number == 1) for i in begins])
-        moved = np.maximum(moved, np.abs(found - stored).max(1))
+        found = np.concatenate([run(encodings[i : i + _BATCH], high_precision=number == 1) for i in begins])
+        differences = np.maximum(differences, np.abs(found - stored).max(1))
         changed |= found.argmax(1) != stored.argmax(1)
-    lower_median = float(np.sort(moved)[(len(moved) - 1) // 2])
-    differences = Tolerance(float(moved.max()), lower_median)
-    return Compared(len(encodings), differences, checks.tolerance, int(changed.sum()))
+    lower_median = float(np.sort(differences)[(len(differences) - 1) // 2])
+    summary = Tolerance(float(differences.max()), lower_median)
+    return Compared(len(encodings), summary, checks.tolerance, int(changed.sum()))
 
 
 def first_use_check(artifact: Artifact, run: Pass) -> None:
     """Check a few stored inputs, in milliseconds.
 
     Raises:
-        ArtifactError: This machine answers otherwise than the one that exported the artifact, or would.
+        ArtifactError: This machine computes other logits than the one that exported the artifact, or would.
     """
     checks = read_checks(artifact)
     if checks is None:
         if artifact.precision == "int8" and kernels_saturate():
             raise ArtifactError(
                 f"{artifact.folder}: exported by an older attar; its int8 weights saturate on this "
-                "processor, which has no VNNI, and its answers would be wrong. "
-                f"attar convert {artifact.folder} NEW makes one that is exact everywhere; exporting again "
-                "makes a faster one"
+                "processor, which has no VNNI, so its labels would be wrong. Run "
+                f"attar convert {artifact.folder} NEW for an artifact that is exact everywhere, or export "
+                "again for a faster one"
             )
         return
     found = compare(run, checks, _AT_FIRST_USE)
     if not found.passed:
         raise ArtifactError(
-            f"{artifact.folder} answers otherwise here than where it was exported: logits differ by up to "
-            f"{found.found.largest:.3g} ({found.allowed.largest:.3g} allowed), half of them by "
-            f"{found.found.median:.2g} ({found.allowed.median:.2g}). attar verify {artifact.folder} shows "
-            f"more; copy the folder again, or try another version of ONNX Runtime (here {ort.__version__})"
+            f"{artifact.folder} gives other logits here than where it was exported: they differ by up to "
+            f"{found.found.largest:.3g} ({found.allowed.largest:.3g} allowed), the median by "
+            f"{found.found.median:.2g} ({found.allowed.median:.2g}). Run attar verify {artifact.folder} for "
+            f"details; copy the folder again, or try another version of ONNX Runtime (here {ort.__version__})"
         )
 
 
@@ -168,6 +168,5 @@ def kernels_saturate() -> bool:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    codes = np.full((4, 8), 255, np.uint8)
-    (found,) = session.run(None, {"codes": codes})
+    (found,) = session.run(None, {"codes": np.full((4, 8), 255, np.uint8)})
     return not np.array_equal(found, np.full((4, 16), 8 * 255 * 127, np.float32))

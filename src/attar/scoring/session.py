@@ -1,11 +1,11 @@
 """ONNX Runtime behind one call: encodings in, logits out.
 
-The one place that runs an exported graph; export's parity check and the predictor both stand on
-it, so what is verified is what scores.
+The one place that runs an exported graph: export's parity check and the predictor both use it, so
+what is verified is what scores.
 
-An int8 graph looks twice where its answer is nearly a tie: if the best two logits of an example are
-nearer than the graph's own margin, it computes that example again, with the inputs of its layers
-in two uint8 parts, sixteen bits together. Whether it does depends on the example alone.
+An int8 graph has two passes. Rows whose two largest logits are closer than the graph's margin are
+computed again in the high-precision pass, with 16-bit activations. Whether an example is one of them
+depends on that example alone.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -23,28 +24,36 @@ from numpy.typing import NDArray
 from attar.errors import ArtifactError
 from attar.text.encoding import Encoding, InputSpec, model_inputs
 
-__all__ = ["FINE", "TIE_MARGIN", "OnnxModel", "Pass"]
+__all__ = ["HIGH_PRECISION", "MARGIN", "OnnxModel", "Pass", "margins"]
 
-FINE = "fine"
-"""The input that asks an int8 graph for the second look."""
-TIE_MARGIN = "attar.tie_margin"
-"""The metadata of an int8 graph that says how near two logits are nearly a tie."""
+HIGH_PRECISION = "fine"
+"""Name of the bool input that asks an int8 graph for the high-precision pass."""
+MARGIN = "attar.tie_margin"
+"""Metadata key of an int8 graph's margin, below which a row is due for the high-precision pass."""
 
-_SLOWER = ["SkipLayerNormFusion"]  # on a CPU the fused kernel takes several times the add and the norm
+# On a CPU the fused kernel takes several times as long as the addition and the norm.
+_DISABLED_OPTIMIZERS = ["SkipLayerNormFusion"]
 
 
 class Pass(Protocol):
     """One pass of a graph."""
 
-    def __call__(self, encodings: Sequence[Encoding], *, fine: bool = False) -> NDArray[np.float32]:
-        """Logits [B, C] of B encodings; ``fine`` asks for the high-precision pass."""
+    def __call__(self, encodings: Sequence[Encoding], *, high_precision: bool = False) -> NDArray[np.float32]:
+        """Logits [B, C] of B encodings."""
         ...
+
+
+def margins(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[B] the largest logit of each row of logits [B, C] less the second largest."""
+    ordered = np.sort(logits, 1)
+    found: NDArray[np.float32] = ordered[:, -1] - ordered[:, -2]
+    return found
 
 
 class _Opened(NamedTuple):
     session: ort.InferenceSession
-    tie_margin: float | None
-    """None where the graph looks once."""
+    margin: float | None
+    """None where the graph has one pass."""
 
 
 class OnnxModel:
@@ -56,8 +65,8 @@ class OnnxModel:
     Args:
         source: A file, or a serialised graph.
         pad: Id of the padding token.
-        spec: The form of the input, which decides what the graph takes.
-        check: Given the opened graph's pass before anyone else is; what it raises, the first call does.
+        spec: The input, which decides what the graph takes.
+        check: Called with the opened graph's pass before it is used; its errors are the first call's.
     """
 
     def __init__(
@@ -91,43 +100,45 @@ class OnnxModel:
             length: Pad to this many tokens; None pads to the longest.
         """
         logits = self.run_pass(encodings, length)
-        ties = self.low_margin_rows(logits)
-        if ties:
-            logits[ties] = self.run_pass([encodings[i] for i in ties], length, fine=True)
+        low = self.low_margin_rows(logits)
+        if low:
+            logits[low] = self.run_pass([encodings[i] for i in low], length, high_precision=True)
         return logits
 
     def low_margin_rows(self, logits: NDArray[np.float32]) -> list[int]:
-        """Rows of a first look's logits [B, C] that need a second."""
-        margin = self._ready().tie_margin
-        if margin is None:
-            return []
-        best = np.sort(logits, 1)
-        ties: list[int] = np.flatnonzero(best[:, -1] - best[:, -2] < margin).tolist()
-        return ties
+        """Rows of a first pass's logits [B, C] that are due for the high-precision pass."""
+        margin = self._ready().margin
+        rows: list[int] = [] if margin is None else np.flatnonzero(margins(logits) < margin).tolist()
+        return rows
 
     def run_pass(
-        self, encodings: Sequence[Encoding], length: int | None = None, *, fine: bool = False
+        self, encodings: Sequence[Encoding], length: int | None = None, *, high_precision: bool = False
     ) -> NDArray[np.float32]:
         """Logits [B, C] of one pass; see ``logits``.
 
         Args:
             encodings: B of them.
             length: Pad to this many tokens; None pads to the longest.
-            fine: The second look of an int8 graph.
+            high_precision: The second pass of an int8 graph instead of the first.
         """
-        return self._run(self._ready(), encodings, length, fine=fine)
+        return self._run(self._ready(), encodings, length, high_precision=high_precision)
 
     @property
     def has_high_precision_pass(self) -> bool:
-        """Whether the graph computes near ties a second time."""
-        return self._ready().tie_margin is not None
+        """Whether the graph computes low-margin rows a second time."""
+        return self._ready().margin is not None
 
     def _run(
-        self, opened: _Opened, encodings: Sequence[Encoding], length: int | None = None, *, fine: bool
+        self,
+        opened: _Opened,
+        encodings: Sequence[Encoding],
+        length: int | None = None,
+        *,
+        high_precision: bool = False,
     ) -> NDArray[np.float32]:
         inputs = model_inputs(encodings, self._pad, self._spec, length)
-        if opened.tie_margin is not None:
-            inputs[FINE] = np.array(fine)
+        if opened.margin is not None:
+            inputs[HIGH_PRECISION] = np.array(high_precision)
         (logits,) = opened.session.run(["logits"], inputs)
         return np.asarray(logits, np.float32)
 
@@ -140,17 +151,12 @@ class OnnxModel:
         opened = self._opened
         if opened is None:
             with self._lock:
-                opened = self._opened or self._checked(self._open())
-                self._opened = opened
-        return opened
-
-    def _checked(self, opened: _Opened) -> _Opened:
-        if self._check is not None:
-
-            def run(encodings: Sequence[Encoding], *, fine: bool = False) -> NDArray[np.float32]:
-                return self._run(opened, encodings, fine=fine)
-
-            self._check(run)
+                opened = self._opened
+                if opened is None:
+                    opened = self._open()
+                    if self._check is not None:
+                        self._check(partial(self._run, opened))
+                    self._opened = opened
         return opened
 
     def _open(self) -> _Opened:
@@ -161,12 +167,15 @@ class OnnxModel:
         source = self._source if isinstance(self._source, bytes) else str(self._source)
         try:
             session = ort.InferenceSession(
-                source, options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOWER
+                source,
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=_DISABLED_OPTIMIZERS,
             )
         except Exception as error:  # ONNX Runtime's own errors share no public base
             where = "the exported graph" if isinstance(source, bytes) else source
             raise ArtifactError(
                 f"{where} cannot be opened by ONNX Runtime {ort.__version__}: {str(error)[:200]}"
             ) from error
-        margin = session.get_modelmeta().custom_metadata_map.get(TIE_MARGIN)
+        margin = session.get_modelmeta().custom_metadata_map.get(MARGIN)
         return _Opened(session, None if margin is None else float(margin))

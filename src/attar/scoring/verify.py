@@ -1,4 +1,4 @@
-"""``attar verify``: whether an artifact answers on this machine as it did where it was exported."""
+"""``attar verify``: whether an artifact gives the same logits here as where it was exported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Verification(NamedTuple):
 
     Attributes:
         compared: All stored inputs, and how their logits differ here.
-        processor: In words.
+        processor: Its name and instruction sets.
         runtime: ONNX Runtime's version.
         precision: The artifact's.
     """

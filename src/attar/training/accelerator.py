@@ -1,4 +1,4 @@
-"""Where a training runs and in which precision; accelerate does the rest."""
+"""Device, precision and processes of a training, through accelerate."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ def make_accelerator(precision: Literal["auto", "fp32", "bf16", "fp16"]) -> Acce
             mixed = other
     # torch counts the host's cores, whatever the container's quota is.
     torch.set_num_threads(min(torch.get_num_threads(), num_workers()))
-    # accelerate holds a process to its first precision; the next stage may ask for another one.
+    # accelerate keeps a process's first precision; the next stage may ask for another.
     AcceleratorState._reset_state()
     return Accelerator(mixed_precision=mixed, cpu=not gpu)
 
 
 def seed_per_rank(rank: int, seed: int, step: int) -> None:
-    """Let each of several processes draw its own numbers in a step.
+    """Give each process but the first a random stream of its own for one step.
 
-    The first draws what a single process would, and a saved state goes on from there; what the
-    others draw depends on nothing but these three, so that a resumed training draws it again.
+    The first keeps the stream of a single process, which is part of the saved state; the others' depend
+    on nothing but these three, so that a resumed training draws the same numbers.
 
     Args:
-        rank: Number of this process, from 0.
+        rank: Index of this process, from 0.
         seed: Of the training.
         step: Optimiser steps done.
     """

@@ -7,8 +7,8 @@ For a parameter p with gradient g, clipped so that |g| <= max_norm:
     p = p - rate (m / (sqrt(v) + eps) + weight_decay p)
 
 AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) computes the same with m / (1 - b1^t) and
-v / (1 - b2^t), which are m and v once t is large. So this is AdamW's fused kernel with a t that
-starts far away: as fast as AdamW, and nothing of Adam is written twice.
+v / (1 - b2^t), which are m and v once t is large. So this is torch's fused AdamW with a step count that
+starts large.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ import torch
 
 __all__ = ["BertAdam"]
 
-_LONG_AGO = 1e7  # 0.999^t is 0 in double precision from t = 750,000 on, and float32 still counts in ones
-_TINY = 1e-6  # what clip_grad_norm_ adds to a norm before it divides by it
+_FIRST_STEP = 1e7  # 0.999^t is 0 in double precision from t = 750,000 on; float32 still counts in ones
+_EPSILON = 1e-6  # what clip_grad_norm_ adds to a norm before dividing by it
 
 
 class BertAdam(torch.optim.AdamW):
-    """Adam as BERT was trained with.
+    """The Adam that BERT was trained with.
 
     Args:
         groups: Parameters, or groups of them with a ``weight_decay`` each.
         lr: The learning rate.
         weight_decay: Decoupled decay of the groups that set none.
-        max_norm: Longest gradient of one parameter.
+        max_norm: Largest gradient norm of one parameter.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class BertAdam(torch.optim.AdamW):
     ) -> None:
         super().__init__(groups, lr=lr, betas=(0.9, 0.999), eps=1e-6, weight_decay=weight_decay, fused=True)
         self.max_norm = max_norm
-        # A gradient scaler (fp16) must unscale before step: what step clips are true gradients.
+        # A gradient scaler (fp16) must unscale before step, which clips.
         self._step_supports_amp_scaling = False
 
     @torch.no_grad()
@@ -54,10 +54,10 @@ class BertAdam(torch.optim.AdamW):
         """Clip every gradient in place and update every parameter that has one.
 
         Args:
-            closure: Computes the loss and the gradients anew, if given.
+            closure: Recomputes the loss and the gradients, if given.
 
         Returns:
-            What the closure gave.
+            The closure's loss.
         """
         loss = None
         if closure is not None:
@@ -66,7 +66,7 @@ class BertAdam(torch.optim.AdamW):
         trained = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
         for parameter in trained:
             if not self.state[parameter]:
-                self.state[parameter] = _fresh_state(parameter)
+                self.state[parameter] = _initial_state(parameter)
         self._clip([parameter.grad for parameter in trained])
         super().step()
         return loss
@@ -75,13 +75,13 @@ class BertAdam(torch.optim.AdamW):
         if not gradients:
             return
         norms = torch.stack(torch._foreach_norm(gradients))
-        shares = (self.max_norm / (norms + _TINY)).clamp(max=1.0)
+        shares = (self.max_norm / (norms + _EPSILON)).clamp(max=1.0)
         torch._foreach_mul_(gradients, list(shares.unbind()))
 
 
-def _fresh_state(parameter: torch.Tensor) -> dict[str, torch.Tensor]:
+def _initial_state(parameter: torch.Tensor) -> dict[str, torch.Tensor]:
     return {
-        "step": torch.full((), _LONG_AGO, dtype=torch.float32, device=parameter.device),
+        "step": torch.full((), _FIRST_STEP, dtype=torch.float32, device=parameter.device),
         "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
         "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
     }

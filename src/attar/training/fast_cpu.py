@@ -1,15 +1,14 @@
-"""What a training on a CPU computes otherwise than torch, to the same results (``attar.training.fit``).
+"""Faster dropout and attention for training on a CPU, with the same results.
 
-torch draws one number after the other of those that dropout may hide. Its fused attention takes
-seven times as long as plain products for a bf16 gradient, and with dropout it is left for one that
-computes in single precision and looks for queries without keys. Here one draw of 64 bits decides
-about four numbers, and attention is computed as it is written down (Vaswani et al. 2017,
-arXiv:1706.03762, equation 1), except where torch's is the faster one: in fp32 without dropout, and
+torch's dropout draws one random number a value; here one draw of 64 bits decides on four values. Its
+fused attention takes seven times as long as plain products for a bf16 gradient, and falls back to a
+slower single-precision kernel with dropout; here attention is computed from its definition (Vaswani et
+al. 2017, arXiv:1706.03762, equation 1), except where torch is faster: in fp32 without dropout, and
 without gradients.
 
-Dropout itself is the same (Srivastava et al. 2014, JMLR 15, section 4): each number is hidden with
-the same probability, to 1 in 65,536, independently, by torch's generator, so that a seed repeats a
-training and a resumed one goes on as if it had not been killed.
+Dropout itself is the same (Srivastava et al. 2014, JMLR 15, section 4): each value is zeroed with the
+same probability, to 1 in 65,536, independently, by torch's generator, so that a seed repeats a
+training and a killed one resumes exactly.
 """
 
 from __future__ import annotations
@@ -24,18 +23,19 @@ from torch import nn
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["dropped", "fast_cpu_kernels"]
+__all__ = ["fast_cpu_kernels", "fast_dropout"]
 
-_ATTENTION = "attar_quick"
-_STEPS = 1 << 16  # what 16 bits can count
+_ATTENTION = "attar_fast"
+_LEVELS = 1 << 16  # values of 16 random bits
 
 
 @contextlib.contextmanager
 def fast_cpu_kernels(model: PreTrainedModel) -> Iterator[None]:
-    """While it is open, a model on a CPU is trained quickly; on another device nothing changes.
+    """Within this context a model on a CPU has faster dropout and attention.
 
     Args:
-        model: Its parameters and their names stay as they are.
+        model: Changed in place and restored; its parameters and their names stay as they are. On
+            another device nothing changes.
     """
     if model.device.type != "cpu":
         yield
@@ -48,7 +48,7 @@ def fast_cpu_kernels(model: PreTrainedModel) -> Iterator[None]:
     ]
     attention = model.config._attn_implementation
     for parent, name, child in replaced:
-        setattr(parent, name, _QuickDropout(child.p).train(child.training))
+        setattr(parent, name, _FastDropout(child.p).train(child.training))
     if attention == "sdpa":
         _register_attention()
         model.set_attn_implementation(_ATTENTION)
@@ -60,8 +60,8 @@ def fast_cpu_kernels(model: PreTrainedModel) -> Iterator[None]:
         model.set_attn_implementation(attention)
 
 
-def dropped(values: torch.Tensor, share: float) -> torch.Tensor:
-    """Hide a random share of some numbers, and scale the others up so that their expectation stays.
+def fast_dropout(values: torch.Tensor, share: float) -> torch.Tensor:
+    """Zero a random share of the values and scale the others up, so that the expectation stays.
 
     Args:
         values: On the CPU, of any shape.
@@ -70,18 +70,18 @@ def dropped(values: torch.Tensor, share: float) -> torch.Tensor:
     Returns:
         The same shape and precision: 0, or the value / (1 - share).
     """
-    hidden = round(share * _STEPS)
+    zeroed = round(share * _LEVELS)
     count = values.numel()
     draws = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-    kept = draws[:count].view(values.shape) >= hidden - _STEPS // 2
-    return values * kept.to(values.dtype).mul_(_STEPS / (_STEPS - hidden))
+    kept = draws[:count].view(values.shape) >= zeroed - _LEVELS // 2
+    return values * kept.to(values.dtype).mul_(_LEVELS / (_LEVELS - zeroed))
 
 
-class _QuickDropout(nn.Dropout):
-    """``nn.Dropout`` by ``dropped``."""
+class _FastDropout(nn.Dropout):
+    """``nn.Dropout`` by ``fast_dropout``."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name
-        return dropped(input, self.p) if self.training and self.p else input
+        return fast_dropout(input, self.p) if self.training and self.p else input
 
 
 def _attention(
@@ -107,7 +107,7 @@ def _attention(
     if attention_mask is not None:
         scores = scores.masked_fill(~attention_mask, -torch.inf)
     probs = scores.softmax(-1, dtype=torch.float32).to(value.dtype)
-    probs = dropped(probs, dropout) if dropout else probs
+    probs = fast_dropout(probs, dropout) if dropout else probs
     return (probs @ value).transpose(1, 2).contiguous(), None
 
 

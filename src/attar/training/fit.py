@@ -1,10 +1,10 @@
 """The only training loop: teacher and student, one process or many.
 
-One optimiser step reads one global batch of about equally long examples. accelerate places it
-(CPU, GPU, precision, processes); the objective says what is learnt. What a step does depends only
-on the seed and the data, so a run that was killed goes on from its last state exactly as if it
-had not been. A batch that is split over accumulation steps or processes gives the gradient of the
-whole; but dropout is drawn otherwise, and a loss among examples sees those of its part alone.
+Each optimiser step takes one global batch of similarly long examples. accelerate handles device,
+precision and processes; the objective defines the losses. A step depends only on the seed and the
+data, so a killed training resumes from its last state exactly. A batch that is split over accumulation
+steps or processes gives the gradient of the whole; only dropout is drawn differently, and a loss that
+relates examples sees those of its part alone.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from attar.training.state import TrainingStates
 __all__ = ["DevScore", "FitResult", "fit"]
 
 _LOG = logging.getLogger(__name__)
-_LOG_EVERY = 10
-_COLLAPSED = (
+_METRICS_INTERVAL = 10  # steps
+_COLLAPSE_ADVICE = (
     "Lower learning_rate, set dropout = 0, start the head from a probe (head_init = 'linear_probe'), or "
     "train longer."
 )
@@ -47,13 +47,13 @@ _COLLAPSED = (
 
 @dataclass(frozen=True, slots=True)
 class DevScore:
-    """What the model scores on dev at one moment.
+    """The model's score on dev after some step.
 
     Attributes:
-        score: The task's metric, a fraction of 1, or minus the loss on held-out text; the higher the
-            better, and ``keep = "best"`` goes by it.
-        detail: Other figures to log.
-        collapsed: Whether every dev example got the same label, though not all of them have it.
+        score: The task's metric, a fraction of 1, or minus the loss on held-out text: higher is better,
+            and ``keep = "best"`` selects by it.
+        detail: Other metrics to log.
+        collapsed: Whether the model predicts one label for all of dev, which has several.
     """
 
     score: float
@@ -67,11 +67,11 @@ class FitResult:
 
     Attributes:
         best_score: Dev score of the weights that were kept.
-        best_step: After which optimiser step they stood.
+        best_step: The optimiser step after which they were scored.
         total_steps: Optimiser steps of the whole training.
         seconds: Wall-clock time of this process, without what ran before a resume.
         history: One dict an evaluation: step, score and the detail.
-        collapsed: Whether the weights that were kept give every dev example one label.
+        collapsed: Whether the weights that were kept predict one label for all of dev.
     """
 
     best_score: float
@@ -99,17 +99,17 @@ def fit(  # noqa: PLR0913 - the loop is one call
     Args:
         checkpoint: The model and its input.
         encodings: The training examples, N of them; the objective's rows are indices into it.
-        objective: What is learnt.
+        objective: What is minimised.
         recipe: Epochs, batch, optimiser, schedule, precision.
-        evaluate: Scores the model as it stands on dev.
+        evaluate: Scores the model on dev.
         folder: Gets metrics.jsonl, TensorBoard events in ``tensorboard/`` and, while the training
             runs, its state in ``state/``.
         seed: Order of the examples and dropout.
-        name: What the progress bar calls it.
+        name: Label in the progress bar and the log.
         after_evaluation: Called by the first process after each evaluation, with the number of
             optimiser steps done and the score, while the model has the weights that were scored.
-            A killed and resumed training misses no call; one since the last saved state comes
-            again, with the same weights.
+            A resumed training misses no call; those after its last saved state are repeated, with
+            the same weights.
 
     Raises:
         RecipeError: No examples, or the loss became infinite.
@@ -120,7 +120,7 @@ def fit(  # noqa: PLR0913 - the loop is one call
 
 
 class _Fit:
-    """One training in flight."""
+    """The state of one training."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class _Fit:
         self.plan = StepPlan([len(e.ids) for e in encodings], recipe, seed, labels)
         self.total_steps = self.plan.total_steps
         torch.manual_seed(seed)
-        # accelerate wraps for several processes; the bare model keeps the same parameters.
+        # With several processes a wrapper around the same parameters.
         self.wrapped = self.accelerator.prepare_model(self.model)
         self.optimiser = self.accelerator.prepare_optimizer(
             build_optimiser(self.model, self.objective, recipe)
@@ -151,7 +151,7 @@ class _Fit:
         self.best: dict[str, torch.Tensor] = {}
         self.best_score, self.best_step, self.best_collapsed = -math.inf, 0, False
         self.history: list[dict[str, float]] = []
-        self.said_collapsed = False
+        self.warned_of_collapse = False
         self.step = 0
 
     def run(self, name: str, after_evaluation: Callable[[int, DevScore], None] | None) -> FitResult:
@@ -165,13 +165,13 @@ class _Fit:
             for rows in self.plan.batches_after(self.step):
                 losses = self._train_step(rows)
                 self.step += 1
-                if self.step % _LOG_EVERY == 0 or self.step == self.total_steps:
-                    self._log_losses(losses, time.monotonic() - started)
+                if self.step % _METRICS_INTERVAL == 0 or self.step == self.total_steps:
+                    self._write_losses(losses, time.monotonic() - started)
                 if self.recipe.log_interval and self.step % self.recipe.log_interval == 0:
-                    self._say_losses(name, losses)
+                    self._log_losses(name, losses)
                 if self.plan.evaluates_after(self.step):
-                    dev = self._score(name)
-                    # Before the state is saved: a call that a kill cut short comes again.
+                    dev = self._evaluate(name)
+                    # Before the state is saved: a call that a kill cut short is repeated.
                     if after_evaluation is not None and self.accelerator.is_main_process:
                         after_evaluation(self.step, dev)
                 if time.monotonic() - last_saved > 60 * self.recipe.checkpoint_minutes:
@@ -185,7 +185,7 @@ class _Fit:
                 "%s collapsed: its %s weights give every dev example the same label. %s",
                 name,
                 self.recipe.keep,
-                _COLLAPSED,
+                _COLLAPSE_ADVICE,
             )
         return FitResult(
             self.best_score, self.best_step, self.total_steps, time.monotonic() - started, self.history,
@@ -195,14 +195,14 @@ class _Fit:
     def _train_step(self, rows: list[int]) -> dict[str, torch.Tensor]:
         self.wrapped.train()
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
-        mine = rows[rank::world]
+        own = rows[rank::world]
         seed_per_rank(rank, self.seed, self.step)
         self.objective.progress = self.step / self.total_steps
         self.objective.batch_lengths = torch.tensor([len(self.encodings[i].ids) for i in rows])
         totals: dict[str, torch.Tensor] = {}
         num_parts = self.recipe.gradient_accumulation_steps
-        parts = [mine[i::num_parts] for i in range(num_parts)]
-        parts = [part for part in parts if part] or [rows[:1]]
+        parts = [own[i::num_parts] for i in range(num_parts)]
+        parts = [part for part in parts if part] or [rows[:1]]  # an idle process takes part without weight
         for number, part in enumerate(parts, 1):
             last = number == len(parts)
             sync = contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped)
@@ -210,12 +210,12 @@ class _Fit:
                 batch = [self.encodings[i] for i in part]
                 inputs = batch_to(self.checkpoint, batch, self.accelerator.device)
                 if self.recipe.token_dropout:
-                    self._hide_tokens(inputs, batch)
+                    self._drop_tokens(inputs, batch)
                 indices = torch.tensor(part, device=self.accelerator.device)
                 with self.accelerator.autocast():
                     losses = self.objective(self.wrapped, inputs, indices)
-                # Processes are averaged, so that each counts its own share of the global batch.
-                share = (world if mine else 0) / len(rows)
+                # Gradients are averaged over the processes: this gives the mean over the global batch.
+                share = (world if own else 0) / len(rows)
                 loss = torch.stack([value.sum() for value in losses.values()]).sum() * share
                 self.accelerator.backward(loss)
             for key, value in losses.items():
@@ -223,16 +223,16 @@ class _Fit:
         self._update(totals)
         return totals
 
-    def _hide_tokens(self, inputs: dict[str, torch.Tensor], batch: Sequence[Encoding]) -> None:
-        """Hide a random share of the text's tokens from the layers that learn, in place."""
+    def _drop_tokens(self, inputs: dict[str, torch.Tensor], batch: Sequence[Encoding]) -> None:
+        """Hide a random share of the text's tokens from the layers in training, in place."""
         encoder = self.checkpoint.encoder
-        read = "input_ids" in inputs
-        ids = inputs["input_ids"] if read else torch.from_numpy(_padded_ids(batch, encoder.pad))
+        has_ids = "input_ids" in inputs
+        ids = inputs["input_ids"] if has_ids else torch.from_numpy(_padded_ids(batch, encoder.pad))
         text = ~torch.isin(ids, torch.tensor(sorted(encoder.fixed), device=ids.device))
         chosen = (torch.rand(ids.shape).to(ids.device) < self.recipe.token_dropout) & text
-        if read:
+        if has_ids:
             ids[chosen] = encoder.hidden
-        else:  # frozen layers have read it already: nobody attends to what they made of it
+        else:  # hidden states of frozen layers, which have seen the token: mask its attention
             inputs["attention_mask"][chosen.to(self.accelerator.device)] = 0
 
     def _update(self, losses: dict[str, torch.Tensor]) -> None:
@@ -248,11 +248,11 @@ class _Fit:
                 f"the loss is not finite at step {self.step} ({figures}); "
                 "lower learning_rate or set precision = 'fp32'"
             )
-        if self.accelerator.num_processes > 1:  # only the model's gradients are averaged by themselves
+        if self.accelerator.num_processes > 1:  # accelerate averages only the model's gradients
             for parameter in self.objective.parameters():
                 if parameter.grad is not None:
                     parameter.grad = self.accelerator.reduce(parameter.grad, "mean")
-        if recipe.optimiser != "bert_adam":  # which clips for itself
+        if recipe.optimiser != "bert_adam":  # which clips by itself
             trained = [*self.model.parameters(), *self.objective.parameters()]
             self.accelerator.clip_grad_norm_(trained, recipe.max_grad_norm)
         self.optimiser.step()
@@ -262,27 +262,27 @@ class _Fit:
     def _rate(self) -> float:
         return float(max(group["lr"] for group in self.optimiser.param_groups))
 
-    def _log_losses(self, losses: dict[str, torch.Tensor], seconds: float) -> None:
+    def _write_losses(self, losses: dict[str, torch.Tensor], seconds: float) -> None:
         figures = {f"loss/{key}": float(value) for key, value in losses.items()}
         self.log.write(self.step, figures | {"learning_rate": self._rate, "seconds": seconds})
 
-    def _say_losses(self, name: str, losses: dict[str, torch.Tensor]) -> None:
+    def _log_losses(self, name: str, losses: dict[str, torch.Tensor]) -> None:
         figures = ", ".join(f"{key} loss {float(value):.4f}" for key, value in losses.items())
         _LOG.info("%s: step %d of %d, %s, rate %.3g", name, self.step, self.total_steps, figures, self._rate)
 
-    def _score(self, name: str) -> DevScore:
+    def _evaluate(self, name: str) -> DevScore:
         dev = self.evaluate()
         entry = {"step": float(self.step), "dev/score": dev.score} | dev.detail
         self.history.append(entry)
         self.log.write(self.step, {k: v for k, v in entry.items() if k != "step"})
         better = dev.score > self.best_score
-        first_time = dev.collapsed and not self.said_collapsed
-        self.said_collapsed |= dev.collapsed
+        first_time = dev.collapsed and not self.warned_of_collapse
+        self.warned_of_collapse |= dev.collapsed
         _LOG.log(
             logging.WARNING if first_time else logging.INFO,
             "%s: step %d of %d, dev %.4f%s%s%s", name, self.step, self.total_steps, dev.score,
             " (best)" if better else "", " COLLAPSED to one label" if dev.collapsed else "",
-            f". If it stays so: {_COLLAPSED}" if first_time else "",
+            f". If it stays so: {_COLLAPSE_ADVICE}" if first_time else "",
         )  # fmt: skip
         if better or self.recipe.keep == "last":
             self.best = {key: value.detach().clone() for key, value in self.model.state_dict().items()}

@@ -1,9 +1,9 @@
-"""The head starts where a linear probe ends.
+"""Initialises a classifier's head from a linear probe.
 
-A fresh head on a pretrained encoder sends noise into it until the head has learnt something, and
-spoils what the encoder knew. So the head is first fitted to the encoder as it stands (linear
-probing, then fine-tuning: Kumar et al. 2022, arXiv:2202.10054): one pass without gradients, the
-first layer of the head standardises what it reads, the second is a logistic regression on that.
+A random head sends noisy gradients into a pretrained encoder and distorts its features. So the head is
+first fitted to the frozen encoder (linear probing, then fine-tuning: Kumar et al. 2022,
+arXiv:2202.10054), in one pass without gradients: the first layer of the head standardises its input,
+the second is a logistic regression on that.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from torch import nn
 from attar.errors import RecipeError
 from attar.evaluation.metrics import scores
 from attar.models.checkpoint import Checkpoint, batch_to
-from attar.models.precision import quick_inference
+from attar.models.precision import bf16_inference
 from attar.task import Example
 from attar.text.buckets import sorted_batches
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["start_head"]
+__all__ = ["init_head"]
 
 _LOG = logging.getLogger(__name__)
-_MOST_EXAMPLES = 2000
+_MAX_EXAMPLES = 2000
 _STRENGTHS = (0.003, 0.03, 0.3)
 
 
-def start_head(
+def init_head(
     checkpoint: Checkpoint, examples: Sequence[Example], dev: Sequence[Example], weights: NDArray[np.float64]
 ) -> float:
     """Set the two layers of a classifier's head from a linear probe, in place.
@@ -47,22 +47,22 @@ def start_head(
         weights: [C] weights of the classes.
 
     Returns:
-        The probe's macro-F1 on dev; 0 where one label is all there is, which leaves the head as it was.
+        The probe's macro-F1 on dev; 0 where there is a single label, which leaves the head as it was.
 
     Raises:
-        RecipeError: The classifier's head has another form.
+        RecipeError: The classifier's head is not two linear layers.
     """
     task, model = checkpoint.task, checkpoint.model
     dense, out, activation = _head(model)
-    seen, gold = examples[:_MOST_EXAMPLES], np.array([task.index_of(e) for e in examples[:_MOST_EXAMPLES]])
+    chosen, gold = examples[:_MAX_EXAMPLES], np.array([task.index_of(e) for e in examples[:_MAX_EXAMPLES]])
     if len(np.unique(gold)) == 1:
-        _LOG.warning("all training examples are %r: there is nothing to probe for", task.labels[gold[0]])
+        _LOG.warning("all training examples are %r: no linear probe", task.labels[gold[0]])
         return 0.0
-    hidden = _first_tokens(checkpoint, seen)
+    hidden = _first_tokens(checkpoint, chosen)
     mean, spread = hidden.mean(0), hidden.std(0) + 1e-6
 
     def features(read: NDArray[np.float32]) -> NDArray[np.float32]:
-        # Half a standard deviation keeps tanh where it bends but does not saturate.
+        # Half a standard deviation keeps tanh in its curved part, short of saturation.
         return activation(torch.from_numpy((read - mean) / (2 * spread))).numpy()
 
     fitted, unseen = features(hidden), features(_first_tokens(checkpoint, dev))
@@ -83,12 +83,12 @@ def start_head(
         coefficients, intercepts = _by_class(best, len(task.labels))
         out.weight.copy_(torch.from_numpy(coefficients))
         out.bias.copy_(torch.from_numpy(intercepts))
-    _LOG.info("the head starts from a linear probe: dev macro-F1 %.4f", best_score)
+    _LOG.info("linear probe for the head: dev macro-F1 %.4f", best_score)
     return best_score
 
 
 def _by_class(probe: LogisticRegression, num_labels: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """[C, D] weights and [C] biases; a class that training never saw gets a low bias."""
+    """[C, D] weights and [C] biases; a class without training examples gets a low bias."""
     coefficients, intercepts = probe.coef_, probe.intercept_
     if len(probe.classes_) == 2:
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
@@ -99,7 +99,7 @@ def _by_class(probe: LogisticRegression, num_labels: int) -> tuple[NDArray[np.fl
 
 
 def _head(model: PreTrainedModel) -> tuple[nn.Linear, nn.Linear, Callable[[torch.Tensor], torch.Tensor]]:
-    """The two linear layers of a classifier's head and what stands between them."""
+    """The two linear layers of a classifier's head and the activation between them."""
     base, classifier = model.base_model, model.classifier
     pooler = getattr(base, "pooler", None)
     match pooler, classifier:
@@ -111,21 +111,21 @@ def _head(model: PreTrainedModel) -> tuple[nn.Linear, nn.Linear, Callable[[torch
             between = getattr(classifier, "activation", torch.tanh)
             return dense, out, between
     raise RecipeError(
-        f"{type(model).__name__}: its head is not two linear layers, so it cannot start from a probe; "
+        f"{type(model).__name__}: its head is not two linear layers, so it cannot start from a linear probe; "
         "set head_init = 'random'"
     )
 
 
 @torch.inference_mode()
 def _first_tokens(checkpoint: Checkpoint, examples: Sequence[Example]) -> NDArray[np.float32]:
-    """[N, D] what the classifier's head reads of each example."""
+    """[N, D] the hidden state that the classifier's head reads of each example."""
     model = checkpoint.model.eval()
     device = next(model.parameters()).device
     encodings = checkpoint.encoder.encode(examples)
     rows: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(examples)
     for batch in sorted_batches([len(e.ids) for e in encodings], 32):
         inputs = batch_to(checkpoint, [encodings[i] for i in batch], device)
-        with quick_inference(device):
+        with bf16_inference(device):
             hidden = model.base_model(**inputs).last_hidden_state[:, 0].float().cpu().numpy()
         for i, row in zip(batch, hidden, strict=True):
             rows[i] = row

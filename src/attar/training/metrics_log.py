@@ -1,4 +1,4 @@
-"""What a training says as it goes: metrics.jsonl for programs, TensorBoard for people."""
+"""Metrics of a training: metrics.jsonl for programs, TensorBoard for people."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["MetricsLog"]
 
 
 class MetricsLog:
-    """metrics.jsonl and TensorBoard scalars, one line or point a step, none twice after a resume.
+    """Writes metrics.jsonl and TensorBoard scalars; after a resume no step appears twice.
 
     Args:
         folder: Gets both.
-        enabled: Whether this process writes; one of a launch does.
+        enabled: Whether this process writes; of a torchrun launch only the first does.
     """
 
     def __init__(self, folder: Path, *, enabled: bool) -> None:

@@ -1,8 +1,8 @@
-"""What the loop minimises, and learning from labels, also those of unequal frequency.
+"""Training objectives, and losses of hard labels, also imbalanced ones.
 
-Each loss is a pure function of logits, [B] without reduction; ``LabelLoss`` looks the labels up and
-takes the one that the recipe names. ``HardLabels`` is the objective of a teacher and of a student
-that is fine-tuned alone; distillation adds ``LabelLoss`` to its own.
+Each loss is a pure function of logits, [B] without reduction; ``LabelLoss`` computes the one that the
+recipe names. ``HardLabels`` is the objective of a teacher and of a student that is fine-tuned without
+one; distillation adds ``LabelLoss`` to its own losses.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 
 
 class Objective(nn.Module, ABC):
-    """What is learnt: named losses of a batch.
+    """What a training minimises: named losses of a batch.
 
     Subclasses may hold parameters (projections between widths, say); the loop trains them too.
 
@@ -40,7 +40,7 @@ class Objective(nn.Module, ABC):
         progress: Steps done / steps in all; the loop sets it before each step.
         batch_lengths: [N] tokens of every example of the global batch, of which ``forward`` gets a
             part; the loop sets it before each step.
-        reads_layers: Whether more than the model's logits is compared.
+        reads_layers: Whether it needs more of the model than its logits.
     """
 
     progress: float = 0.0
@@ -51,7 +51,7 @@ class Objective(nn.Module, ABC):
     def forward(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """Run the model and compare, in the training's precision; the losses in single precision.
+        """Run the model in the training's precision and compute the losses in fp32.
 
         Args:
             model: The model in training.
@@ -66,7 +66,7 @@ class Objective(nn.Module, ABC):
         """Class index of each training example, for the recipe's ``sampling``.
 
         Raises:
-            RecipeError: What is learnt has no labels.
+            RecipeError: The objective has no labels.
         """
         raise RecipeError("this training has no labels to sample by; set sampling = 'shuffled'")
 
@@ -79,9 +79,7 @@ def class_weights(
     A class without examples weighs 1. Their mean over the examples is 1 for "balanced" and near it
     for "sqrt", so the learning rate keeps its meaning.
     """
-    counts = torch.zeros(len(task.labels))
-    for example in examples:
-        counts[task.index_of(example)] += example.weight
+    counts = _label_counts(task, examples)
     power = {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}[kind]
     weights = (counts.sum() / (len(counts) * counts)) ** power
     return torch.where(counts > 0, weights, torch.ones_like(weights))
@@ -89,11 +87,16 @@ def class_weights(
 
 def label_log_shares(task: Task, examples: Sequence[Example]) -> torch.Tensor:
     """[C]: log(n_c / N), n_c adding up the examples' weights; a label without examples counts as one."""
+    counts = _label_counts(task, examples)
+    counts = torch.where(counts > 0, counts, torch.ones_like(counts))
+    return (counts / counts.sum()).log()
+
+
+def _label_counts(task: Task, examples: Sequence[Example]) -> torch.Tensor:
     counts = torch.zeros(len(task.labels))
     for example in examples:
         counts[task.index_of(example)] += example.weight
-    counts = torch.where(counts > 0, counts, torch.ones_like(counts))
-    return (counts / counts.sum()).log()
+    return counts
 
 
 def hard_label_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -116,7 +119,7 @@ def logit_adjusted_loss(
     """Cross-entropy of logits that are shifted by how frequent their labels are.
 
     -weights[y] log softmax(logits + tau log pi)[y], pi the labels' shares of the training examples:
-    the model need not learn the shares, so that argmax(logits) at tau = 1 is the answer under equally
+    the model need not learn the shares, so that argmax(logits) at tau = 1 is the label under equally
     frequent labels, which minimises the balanced error (Menon et al. 2021, arXiv:2007.07314, equation
     10). tau = 0 is ``hard_label_loss``.
 
@@ -136,7 +139,7 @@ def logit_adjusted_loss(
 def focal_loss(
     logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, gamma: float
 ) -> torch.Tensor:
-    """Cross-entropy in which examples that are right already count less.
+    """Cross-entropy that counts examples less the better they are classified.
 
     -weights[y] (1 - p_y)^gamma log p_y with p = softmax(logits) (Lin et al. 2017, arXiv:1708.02002,
     equation 5, its alpha being the weights). gamma = 0 is ``hard_label_loss``.
@@ -145,7 +148,7 @@ def focal_loss(
         logits: [B, C].
         labels: [B] class indices.
         weights: [C].
-        gamma: How much less; 0 or at least 1, where the gradient is finite everywhere.
+        gamma: How much less; 0, or at least 1, where the gradient is finite everywhere.
 
     Returns:
         [B]; no reduction.
@@ -155,7 +158,7 @@ def focal_loss(
 
 
 class LabelLoss(nn.Module):
-    """The recipe's loss of the labels of the training examples, times the examples' own weights.
+    """The recipe's loss of the training examples' labels, times the examples' weights.
 
     Args:
         task: Order of the classes.

@@ -1,4 +1,4 @@
-"""Which optimiser a training has, what decays, and which rate each layer learns at."""
+"""Optimisers, with weight decay and layer-wise learning rates as parameter groups."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ _EMBEDDINGS = re.compile(r"\.embedding(?:s|s_project|_hidden_mapping_in)\.")
 
 
 def layer_shares(model: nn.Module, decay: float) -> dict[str, float]:
-    """What part of the learning rate each parameter of a classifier learns at.
+    """Layer-wise learning-rate decay: each parameter's share of the learning rate.
 
-    decay^(L + 1 - l): the head and the pooler (l = L + 1) at the whole rate, transformer layer l at
-    less the deeper it lies, the embeddings (l = 0) at the least, because what lies deep is what
-    pretraining got right (ULMFiT, Howard & Ruder 2018, arXiv:1801.06146, section 3.2, with 1/2.6;
-    ELECTRA, Clark et al. 2020, arXiv:2003.10555, table 6, with 0.8). Of layers that share their
-    weights (ALBERT) each group counts as one layer.
+    decay^(L + 1 - l): 1 for head and pooler (l = L + 1), less for each transformer layer l below, least
+    for the embeddings (l = 0) (ULMFiT, Howard & Ruder 2018, arXiv:1801.06146, section 3.2, with 1/2.6;
+    ELECTRA, Clark et al. 2020, arXiv:2003.10555, table 6, with 0.8). Layers that share their weights
+    (ALBERT) count as one layer a group.
 
     Args:
         model: A BERT, RoBERTa, ERNIE, ELECTRA or ALBERT classifier.
@@ -49,7 +48,7 @@ def build_optimiser(model: nn.Module, objective: nn.Module, recipe: FitRecipe) -
 
     Args:
         model: The model in training; its frozen parameters are left out.
-        objective: May have parameters of its own, which learn at the whole rate.
+        objective: May have parameters of its own, trained at the whole rate.
         recipe: Its ``optimiser``, ``learning_rate``, ``layer_decay``, ``weight_decay`` and ``max_grad_norm``.
 
     Returns:

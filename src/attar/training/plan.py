@@ -1,7 +1,7 @@
-"""How many steps a training has, what each of them reads, and after which it evaluates.
+"""The steps of a training: how many, the batch of each, and after which to evaluate.
 
-All of it follows from the recipe, the examples' lengths and the seed, so that a resumed training
-takes exactly the steps that are left.
+All follow from the recipe, the examples' lengths and the seed, so that a resumed training takes
+exactly the remaining steps.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class StepPlan:
         recipe: Its ``epochs``, ``batch_size``, ``drop_last``, ``sampling`` and
             ``evaluations_per_epoch``.
         seed: Decides the batches.
-        labels: Class index of each example; needed where ``sampling`` goes by it.
+        labels: Class index of each example; needed unless ``sampling`` is "shuffled".
 
     Attributes:
         steps_per_epoch: N / batch_size, rounded up, or down with ``drop_last``.
@@ -61,7 +61,7 @@ class StepPlan:
         return step % self.steps_per_epoch in self._evaluated or step == self.total_steps
 
     def batches_after(self, step: int) -> Iterator[list[int]]:
-        """The batches, as indices of examples, that are left after ``step`` optimiser steps."""
+        """The batches, as indices of examples, that remain after ``step`` optimiser steps."""
         size = self.steps_per_epoch
         for epoch in range(step // size, math.ceil(self.total_steps / size)):
             for number, rows in enumerate(self._batches_of(epoch), epoch * size):

@@ -1,4 +1,4 @@
-"""Which rows an epoch reads where the labels are not equally frequent."""
+"""Sampling of an epoch's rows where labels are imbalanced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _POWERS = {"shuffled": 1.0, "sqrt": 0.5, "balanced": 0.0}
 def label_counts(
     counts: Sequence[int] | NDArray[np.int64], kind: Literal["shuffled", "sqrt", "balanced"]
 ) -> NDArray[np.int64]:
-    """How many rows of each label an epoch of N = sum n_c rows reads.
+    """How many rows of each label an epoch of N = sum n_c rows has.
 
     N n_c^p / sum_k n_k^p with p = 1, 0.5 or 0, rounded by largest remainder so that they add up to
     N; a label without rows gets none. (p-sampling: Mahajan et al. 2018, arXiv:1805.00932, section 2.2,
@@ -24,16 +24,16 @@ def label_counts(
 
     Args:
         counts: [C] rows of each label, n_c.
-        kind: "shuffled" reads each row once.
+        kind: "shuffled" takes each row once.
 
     Returns:
         [C].
     """
-    there = np.asarray(counts, np.int64)
-    strength = np.where(there > 0, there.astype(np.float64) ** _POWERS[kind], 0.0)
-    exact = there.sum() * strength / strength.sum()
+    present = np.asarray(counts, np.int64)
+    strength = np.where(present > 0, present.astype(np.float64) ** _POWERS[kind], 0.0)
+    exact = present.sum() * strength / strength.sum()
     whole: NDArray[np.int64] = np.floor(exact + 1e-9).astype(np.int64)
-    left = there.sum() - whole.sum()
+    left = present.sum() - whole.sum()
     whole[np.argsort(-(exact - whole), kind="stable")[:left]] += 1
     return whole
 
@@ -41,16 +41,16 @@ def label_counts(
 def sampled_rows(
     labels: Sequence[int], kind: Literal["shuffled", "sqrt", "balanced"], *, seed: int, epoch: int
 ) -> NDArray[np.int64]:
-    """The N rows that one epoch reads, the same for the same seed and epoch.
+    """The N rows of one epoch, the same for the same seed and epoch.
 
-    A label that is to be read more often than it has rows is gone through whole as often as that
-    goes; the rest is drawn without replacement.
+    Of a label that is oversampled each row is repeated equally often; the remainder is drawn without
+    replacement.
 
     Args:
         labels: [N] class index of each row.
         kind: See ``label_counts``.
-        seed: Decides what is drawn.
-        epoch: The same.
+        seed: Of the random draw.
+        epoch: Of the random draw.
 
     Returns:
         [N] rows, ordered by label.

@@ -1,9 +1,9 @@
 """Learning-rate schedules: a factor of the peak rate for each optimiser step.
 
-"linear", "cosine" and "constant" count so that no step has the rate 0 (where there is a warm-up,
-step 0 is its first step up). The other six are those of the original system and of the code that
-it stood on (airaria/TextBrewer, examples/mnli_example/optimization.py): functions of
-x = step / total alone, so that their warm-up starts at 0 and, where it ends, may jump.
+"linear", "cosine" and "constant" give no step the rate 0 (the warm-up starts above it). The other six
+are those of the original system and of the code that it is based on (airaria/TextBrewer,
+examples/mnli_example/optimization.py): functions of x = step / total alone, so that their warm-up
+starts at 0 and, where it ends, may jump.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def schedule_factor(
         step: Updates done before this one.
         total_steps: Updates of the whole training.
         warmup: Share of the steps in which the rate rises.
-        options: The original's ``s_opt1``, ``s_opt2``, ``s_opt3``. warmup_linear_release: release
+        options: The original system's ``s_opt1``, ``s_opt2``, ``s_opt3``. warmup_linear_release: release
             start, release level. warmup_step: first step, second step, decay.
             slanted_triangular: peak rate over lowest rate.
     """
@@ -55,11 +55,11 @@ def _by_steps(name: Schedule, step: int, total_steps: int, warmup: float) -> flo
 
 
 def _by_share(name: Schedule, x: float, warmup: float, options: tuple[float, float, float]) -> float:
-    """The original's schedules at the share ``x`` of the training."""
+    """The original system's schedules at the share ``x`` of the training."""
     rising = x < warmup
     if name == "slanted_triangular":
         ratio = options[0]
-        # With warmup = 1 the fall has no length: at its only point, x = 1, the rate is at its peak.
+        # With warmup = 1 the decay has no length: at its only point, x = 1, the rate is at its peak.
         height = x / warmup if rising else 1.0 - (x - warmup) / ((1.0 - warmup) or 1.0)
         return (1.0 + height * (ratio - 1.0)) / ratio
     return x / warmup if rising else _after_warm_up(name, x, options)

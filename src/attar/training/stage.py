@@ -24,8 +24,8 @@ from attar.text.encoding import Encoding, InputSpec, TextEncoder
 from attar.text.vocabulary import texts_read
 from attar.training.accelerator import make_accelerator
 from attar.training.fit import DevScore, fit
-from attar.training.frozen import FrozenLayers, learning_part
-from attar.training.linear_probe import start_head
+from attar.training.frozen import FrozenLayers, trainable_part
+from attar.training.linear_probe import init_head
 from attar.training.objectives import HardLabels, Objective, class_weights
 from attar.training.state import TrainingStates
 
@@ -138,28 +138,30 @@ def fit_and_save(  # noqa: PLR0913 - what every training needs
     Args:
         checkpoint: The model and its input.
         examples: What it is trained on.
-        objective: What it learns; its rows are indices of the examples.
+        objective: What is minimised; its rows are indices of the examples.
         settings: The loop's settings.
-        dev: Labelled examples that choose the best weights.
+        dev: Labelled examples that select the best weights.
         out: Gets the checkpoint, metrics.jsonl and tensorboard/.
         seed: Order of the examples and dropout.
-        notes: What the checkpoint says of itself; ``role`` names it in the progress bar.
-        evaluate: Scores the model as it stands; None for ``dev_scorer``.
+        notes: The checkpoint's provenance; ``role`` labels the progress bar.
+        evaluate: Scores the model; None for ``dev_scorer``.
         after_evaluation: See ``attar.training.fit.fit``.
 
     Returns:
         ``out``.
     """
     encodings = checkpoint.encoder.encode(examples)
-    learning = _what_learns(checkpoint, objective, settings, encodings, dev)
+    trained = _trainable_part(checkpoint, objective, settings, encodings, dev)
     if settings.head_init == "linear_probe":
-        _probe(learning, examples, dev, settings)
+        labelled = [example for example in examples if example.label is not None]
+        weights = class_weights(checkpoint.task, labelled, settings.class_weights)
+        init_head(trained, labelled, dev, weights.double().numpy())
     result = fit(
-        learning,
+        trained,
         encodings,
         objective,
         settings,
-        evaluate=evaluate or dev_scorer(learning, dev),
+        evaluate=evaluate or dev_scorer(trained, dev),
         folder=out,
         seed=seed,
         name=notes["role"],
@@ -181,40 +183,32 @@ def fit_and_save(  # noqa: PLR0913 - what every training needs
     return out
 
 
-def _probe(
-    checkpoint: Checkpoint, examples: Sequence[Example], dev: Sequence[Example], settings: FitRecipe
-) -> None:
-    labelled = [example for example in examples if example.label is not None]
-    weights = class_weights(checkpoint.task, labelled, settings.class_weights)
-    start_head(checkpoint, labelled, dev, weights.double().numpy())
-
-
-def _what_learns(
+def _trainable_part(
     checkpoint: Checkpoint,
     objective: Objective,
     settings: FitRecipe,
     encodings: Sequence[Encoding],
     dev: Sequence[Example],
 ) -> Checkpoint:
-    """The part of a checkpoint that each step has to compute; frozen layers are computed here, once."""
+    """The part of a checkpoint that each step computes; outputs of frozen layers are computed here."""
     if settings.freeze is not None:
         freeze_first(checkpoint.model, settings.freeze)
     if objective.reads_layers:
         return checkpoint
-    learning = learning_part(checkpoint, settings.freeze or 0, quick=settings.precision != "fp32")
-    if isinstance(learning.inputs, FrozenLayers):
+    part = trainable_part(checkpoint, settings.freeze or 0, bf16=settings.precision != "fp32")
+    if isinstance(part.inputs, FrozenLayers):
         device = make_accelerator(settings.precision).device
-        learning.inputs.keep([*encodings, *checkpoint.encoder.encode(dev)], device)
-    return learning
+        part.inputs.precompute([*encodings, *checkpoint.encoder.encode(dev)], device)
+    return part
 
 
 def dev_scorer(checkpoint: Checkpoint, dev: Sequence[Example]) -> Callable[[], DevScore]:
-    """A function that scores the checkpoint's model, as it stands, on labelled examples."""
+    """A function that scores the checkpoint's model on labelled examples."""
     task = checkpoint.task
     gold = np.array([task.index_of(example) for example in dev])
 
     def score() -> DevScore:
-        logits = predict_logits(checkpoint, dev, quick=True)
+        logits = predict_logits(checkpoint, dev, bf16=True)
         found = scores(task, gold, logits)
         detail = {"dev/accuracy": found.accuracy, "dev/macro_f1": found.macro_f1}
         value = found.macro_f1 if task.metric == "macro_f1" else found.accuracy
@@ -225,19 +219,18 @@ def dev_scorer(checkpoint: Checkpoint, dev: Sequence[Example]) -> Callable[[], D
 
 
 def move_thresholds(checkpoint: Checkpoint, dev: Sequence[Example]) -> dict[str, Any]:
-    """Add the offsets that dev asks for to the bias of a classifier's logits, in place.
+    """Choose decision thresholds on dev and add them to the bias of a classifier's logits, in place.
 
-    So its label is argmax(logits + offsets) and its probs are softmax(logits + offsets) wherever it
-    goes from here: as a teacher, in a report, exported, in a scorer. A temperature fitted later
-    divides the sum.
+    Its label is argmax(logits + offsets) and its probs are softmax(logits + offsets) then, wherever it
+    is used: as a teacher, in a report, exported. A temperature fitted later divides the sum.
 
     Args:
         checkpoint: A trained classifier.
         dev: Labelled.
 
     Returns:
-        For the checkpoint's notes: the offset of each label, whether they were kept, what they gain on
-        dev examples that did not choose them, and the dev score without and with them.
+        For the checkpoint's notes: the offset of each label, whether they were kept, their gain on dev
+        examples that they were not chosen on, and the dev score without and with them.
     """
     task, model = checkpoint.task, checkpoint.model
     gold = np.array([task.index_of(example) for example in dev])
@@ -247,8 +240,8 @@ def move_thresholds(checkpoint: Checkpoint, dev: Sequence[Example]) -> dict[str,
         bias = output_bias(model)
         bias.add_(torch.tensor(offsets, dtype=bias.dtype, device=bias.device))
     _LOG.info(
-        "thresholds %s: %+.4f on dev examples that did not choose them",
-        "moved" if found.kept else "stay",
+        "thresholds %s: %+.4f on dev examples that they were not chosen on",
+        "moved" if found.kept else "unchanged",
         found.gain,
     )
     return {

@@ -1,8 +1,8 @@
-"""The state that a killed training resumes from, exactly.
+"""States that a killed training resumes from, exactly.
 
-Two files are kept, each named by its step and by the first half of its SHA-256, written beside and
-renamed: a kill at any moment leaves at least one whole. One that does not match its name is not
-used, and that is said.
+The last two are kept, each in a file named by its step and the first half of its SHA-256, written to a
+draft and renamed: a kill at any moment leaves a whole one. One that does not match its name is
+skipped with a warning.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class TrainingStates:
     """The resumable states in one folder.
 
     Args:
-        folder: Where they are; made when the first is saved.
+        folder: Created when the first is saved.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,7 +49,7 @@ class TrainingStates:
             try:
                 state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             except (RuntimeError, pickle.UnpicklingError) as error:
-                _LOG.warning("%s cannot be read (%s); falling back", path, error)
+                _LOG.warning("%s cannot be read (%s); falling back to the state before it", path, error)
                 continue
             return state
         return None
