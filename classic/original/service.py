@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from attar.classic.files import marks_from
+from attar.classic.files import labels_from, marks_from
 from attar.classic.routes import ClassicModels, create_classic_app
 from attar.classic.rows import ClassicModel
 from attar.classic.weights import architecture_of, read_weights
@@ -120,7 +120,7 @@ def models_of(args: argparse.Namespace) -> tuple[ClassicModels, Callable[[], Non
     Raises:
         AttarError: A model cannot be loaded.
     """
-    labels = tuple(label.strip() for label in args.labels.split(",")) if args.labels else ()
+    labels = labels_from(args.labels)
     cased = False if args.cased else None
     marks = marks_from(args.marks)
     reader = ModelReader(TASKS[args.task_name].task, args.max_seq_length, labels, cased, marks)

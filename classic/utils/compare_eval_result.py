@@ -19,7 +19,7 @@ from original.installed import require
 
 require("openpyxl")
 
-from attar.classic.files import classic_labels
+from attar.classic.files import classic_labels, labels_from
 from attar.compare.join import Answer, Case
 from attar.errors import DataError
 from attar.io.files import read_json
@@ -37,8 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Join the answers with the labels and write the Excel files."""
     args = _parser().parse_args(argv)
     task = TASKS[args.task_name].task
-    given = tuple(label.strip() for label in args.labels.split(",")) if args.labels else ()
-    labels = classic_labels(task, given)
+    labels = classic_labels(task, labels_from(args.labels))
     sides = [_answers(path, labels, args.data, args.task_name) for path in args.predictions]
     for answers, suffix in zip(sides, ("", "_2"), strict=False):
         write_answers(args.out, answers, suffix)

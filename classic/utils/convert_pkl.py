@@ -83,14 +83,13 @@ def _copy_card(path: Path, out: Path) -> None:
 
 def _write_checkpoint(args: argparse.Namespace) -> None:
     from attar.classic.checkpoint import convert_classic
-    from attar.classic.files import ClassicFiles, marks_from, read_card
+    from attar.classic.files import ClassicFiles, labels_from, marks_from, read_card
 
     if args.config is None or args.vocab is None:
         raise CheckpointError(f"{args.out}: a checkpoint folder needs --config and --vocab too")
-    order = tuple(label.strip() for label in args.labels.split(",")) if args.labels else ()
     files = ClassicFiles(
-        args.config, args.vocab, args.weights, args.model_architecture, False if args.cased else None, order,
-        marks_from(args.marks),
+        args.config, args.vocab, args.weights, args.model_architecture, False if args.cased else None,
+        labels_from(args.labels), marks_from(args.marks),
     )  # fmt: skip
     card = read_card(args.weights) or {}
     max_tokens = args.max_seq_length or int(card.get("max_seq_length", _MAX_TOKENS))

@@ -7,13 +7,12 @@ score that decides. An Example is one accepted (text, term) pair. Everything dow
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from attar.errors import RecipeError
+from attar.errors import RecipeError, did_you_mean
 
 __all__ = ["BUILT_IN_TASKS", "Example", "InputStyle", "Metric", "Task", "task_by_name"]
 
@@ -153,9 +152,8 @@ def task_by_name(name: str) -> Task:
     """
     if name in BUILT_IN_TASKS:
         return BUILT_IN_TASKS[name]
-    near = difflib.get_close_matches(name, BUILT_IN_TASKS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    known = ", ".join(BUILT_IN_TASKS)
     raise RecipeError(
-        f"unknown task {name!r}: built in are {', '.join(BUILT_IN_TASKS)}{hint} "
-        "Your own task goes into the recipe as a [task] table with name and labels."
+        f"unknown task {name!r}: built in are {known}{did_you_mean(name, BUILT_IN_TASKS) or '.'} "
+        "A task of your own goes into the recipe as a [task] table with name and labels."
     )

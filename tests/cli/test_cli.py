@@ -201,7 +201,7 @@ def test_usage_errors_are_typers(attar_main):
     assert "No such command" in err
 
 
-def test_ctrl_c_says_that_it_goes_on(data, attar_main, monkeypatch):
+def test_ctrl_c_says_that_the_command_resumes(data, attar_main, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 

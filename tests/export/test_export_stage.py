@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from attar.artifact import ARTIFACT_FILES, load_artifact
-from attar.errors import DataError, ParityError
+from attar.errors import DataError, GateError, ParityError
 from attar.export import stage
 from attar.export.parity import Answers, check_fp32, check_int8, check_invariance, compare_int8
 from attar.export.stage import export_checkpoint
@@ -68,7 +68,7 @@ def test_int8_that_fails_its_gates_writes_nothing_and_touches_nothing(
     shutil.copytree(exported().folder, out)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     only_int8 = STRICT.model_copy(update={"precision": "int8", "qat_epochs": 1})
-    with pytest.raises(ParityError, match=r"flips .*Largest relative errors: .*layer\."):
+    with pytest.raises(GateError, match=r"flips .*Largest relative errors: .*layer\."):
         export_checkpoint(made, examples, out, only_int8, {}, train=examples[:16])
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
@@ -130,7 +130,7 @@ def test_gates(examples):
     figures = compare_int8(reference, wrong)
     assert (figures["int8_flips"], figures["dev"]["int8_flips"]) == (0.05, 0.3)
     check_int8(figures, LENIENT, dict)
-    with pytest.raises(ParityError, match=r"flips 5.00%.*macro-F1 1.0000 -> .*worst 50.0%, other"):
+    with pytest.raises(GateError, match=r"flips 5.00%.*macro-F1 1.0000 -> .*worst 50.0%, other"):
         check_int8(figures, ExportRecipe(), lambda: {"fine": 0.01, "worst": 0.5, "other": 0.1})
 
 

@@ -17,7 +17,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import attar.serving.admission
-from attar.errors import RecipeError
+from attar.errors import RecipeError, RunError
 from attar.serving.app import create_app
 from attar.serving.limits import Limits
 from attar.serving.server import key_from_environment, listen
@@ -178,9 +178,9 @@ def test_a_listener_lets_asyncio_send_small_answers_at_once(host):
 
 
 def test_an_address_that_cannot_be_had():
-    with listen("127.0.0.1", 0) as taken, pytest.raises(RecipeError, match="choose another --port"):
+    with listen("127.0.0.1", 0) as taken, pytest.raises(RunError, match="choose another --port"):
         listen("127.0.0.1", taken.getsockname()[1])
-    with pytest.raises(RecipeError, match=r"cannot listen on 192\.0\.2\.1 port 1:"):
+    with pytest.raises(RunError, match=r"cannot listen on 192\.0\.2\.1 port 1:"):
         listen("192.0.2.1", 1)
 
 

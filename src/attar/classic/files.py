@@ -29,6 +29,7 @@ __all__ = [
     "card_path",
     "classic_labels",
     "classic_task",
+    "labels_from",
     "marks_from",
     "read_card",
     "read_config",
@@ -174,6 +175,11 @@ def read_vocab(path: Path) -> dict[str, int]:
 def marks_from(flag: Marks) -> bool | None:
     """The meaning of ``--marks``: None leaves it to what is known of the rows or the checkpoint."""
     return {"auto": None, "on": True, "off": False}[flag]
+
+
+def labels_from(flag: str | None) -> tuple[str, ...]:
+    """The meaning of ``--labels``: names with commas between them; empty for the original's order."""
+    return tuple(label.strip() for label in flag.split(",")) if flag else ()
 
 
 def classic_labels(task: Task, labels: tuple[str, ...] = ()) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.errors import ParityError
+from attar.errors import GateError, ParityError
 from attar.evaluation.metrics import scores
 from attar.progress import track
 from attar.recipe.load import ExportRecipe
@@ -154,13 +154,13 @@ def check_int8(
         layer_errors: Computes each linear layer's relative error; called only if a gate fails.
 
     Raises:
-        ParityError: More flips or a greater loss than the recipe allows.
+        GateError: More flips or a greater loss than the recipe allows.
     """
     failed = failed_gates(figures, recipe)
     if failed:
         worst = sorted(layer_errors().items(), key=lambda item: -item[1])[:3]
         named = ", ".join(f"{name} {error:.1%}" for name, error in worst)
-        raise ParityError(
+        raise GateError(
             f"int8 export, on {figures['examples']} examples: {'; '.join(failed)}. "
             f"Largest relative errors: {named}."
         )

@@ -94,8 +94,8 @@ def export_checkpoint(
     Raises:
         ArtifactError: The architecture cannot be exported.
         DataError: No examples.
-        ParityError: The export does not answer as the checkpoint does: the fp32 graph, or with
-            ``precision = "int8"`` the int8 one. Nothing is written then.
+        ParityError: The fp32 graph does not compute what the checkpoint computes. Nothing is written.
+        GateError: ``precision = "int8"``, and int8 does not pass the gates. Nothing is written.
     """
     if not dev:
         raise DataError(f"export to {out}: no examples to verify on; expected the labelled dev split")
@@ -210,7 +210,7 @@ def _int8(
     """The cheapest form that passes the gates; None where none does.
 
     Raises:
-        ParityError: int8 alone was asked for and does not pass.
+        GateError: int8 alone was asked for and does not pass.
     """
     dev, train = splits
     checkpoint, source = subject.checkpoint, train or dev

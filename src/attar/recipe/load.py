@@ -8,7 +8,6 @@ does is in its section: two runs of one resolved recipe on the same data are the
 from __future__ import annotations
 
 import copy
-import difflib
 import os
 import re
 import tomllib
@@ -18,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from attar.errors import RecipeError
+from attar.errors import RecipeError, did_you_mean
 from attar.recipe.base import Positive, Section, Share
 from attar.recipe.data import DataRecipe, EncodeRecipe, Form, JoinRecipe, SourceRecipe, TaskRecipe
 from attar.recipe.pretraining import PretrainRecipe
@@ -142,8 +141,7 @@ def _explain(error: ValidationError, where: str) -> str:
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"] if part not in ("TaskRecipe", "str"))
         if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(Recipe.model_fields)}"
+            hint = did_you_mean(key, known, cutoff=0.5) or f"; known: {', '.join(Recipe.model_fields)}"
             lines.append(f"unknown key {key!r}{hint}")
         elif problem["type"] == "missing":
             lines.append(f"{key!r} is missing")

@@ -17,7 +17,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 
 from attar.artifact import load_artifact
-from attar.errors import RecipeError
+from attar.errors import RecipeError, RunError
 from attar.scoring.predictor import Predictor
 from attar.serving.app import create_app
 from attar.serving.limits import Limits
@@ -54,7 +54,7 @@ def listen(host: str, port: int) -> socket.socket:
         port: 0 takes any that is free.
 
     Raises:
-        RecipeError: The address cannot be had.
+        RunError: The address or the port cannot be listened on.
     """
     try:
         family, kind, _, _, address = socket.getaddrinfo(
@@ -71,7 +71,7 @@ def listen(host: str, port: int) -> socket.socket:
             listener.close()
             raise
     except (OSError, OverflowError) as error:
-        raise RecipeError(f"cannot listen on {host} port {port}: {error}; choose another --port") from None
+        raise RunError(f"cannot listen on {host} port {port}: {error}; choose another --port") from None
     return listener
 
 
@@ -119,7 +119,8 @@ def serve_artifact(
 
     Raises:
         ArtifactError: It is no whole artifact.
-        RecipeError: The address, the key, the task or the number of workers does not do.
+        RecipeError: The key, the task or the number of workers is not valid.
+        RunError: The address or the port cannot be listened on.
     """
     key = key_from_environment(os.environ)
     predictor = Predictor(load_artifact(folder), workers)

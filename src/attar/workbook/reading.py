@@ -30,7 +30,8 @@ def read_excel(path: Path) -> Iterator[tuple[int, list[Any]]]:
         None, and empty cells at a row's end may be left out.
 
     Raises:
-        DataError: Openpyxl is not installed, or the file is no workbook.
+        DataError: The file is no workbook.
+        MissingPackageError: Openpyxl is not installed.
     """
     openpyxl = excel()
     try:
