@@ -58,20 +58,18 @@ def export(
 
     if (checkpoint is None) == (classic is None):
         raise RecipeError("attar export: name either a checkpoint folder or --classic gs*.pkl")
-    if classic is None:
-        assert checkpoint is not None
+    if checkpoint is not None:
         pipeline.export(recipe_or_defaults(recipe, overrides, name=checkpoint.name), checkpoint, data, out)
-    elif config is None or vocab is None:
+    elif classic is None or config is None or vocab is None:
         raise RecipeError("attar export --classic: a gs*.pkl holds weights alone; add --config and --vocab")
     elif task is not None and recipe is not None:
         raise RecipeError("attar export: a recipe names its task; give either --task or --recipe")
     else:
         found = None if recipe else task or load_manifest(data)["task"]
-        lower_case = False if cased else None
+        loaded = recipe_or_defaults(recipe, overrides, name=classic.stem, task=found)
         files = ClassicFiles(
-            config, vocab, classic, architecture, lower_case, labels_from(labels), marks_from(marks)
-        )
-        pipeline.export(
-            recipe_or_defaults(recipe, overrides, name=classic.stem, task=found), files, data, out
-        )
+            config, vocab, classic, architecture, False if cased else None,
+            labels_from(labels), marks_from(marks),
+        )  # fmt: skip
+        pipeline.export(loaded, files, data, out)
     typer.echo(f"artifact:  {out}")
