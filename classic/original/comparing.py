@@ -22,11 +22,11 @@ _PLACE = (Column("start", "number"), Column("end", "number"), Column("channel"),
 
 def answer_of(example: Example, label: str | None = None, prob: float | None = None) -> Answer:
     """What someone says of an example; the example's own label is the gold one."""
-    # Of a row of three columns nobody knows which occurrence is meant.
-    place = (None, None) if example.second else (example.start, example.end)
+    # A row of three columns does not say which occurrence is meant.
+    start, end = (None, None) if example.second else (example.start, example.end)
     term = example.second or example.term
     groups = {name: example.meta[name] for name in ("channel", "wordtype") if name in example.meta}
-    return Answer(example.text, term, *place, label, prob, gold=example.label, groups=groups)
+    return Answer(example.text, term, start, end, label, prob, gold=example.label, groups=groups)
 
 
 def write_answers(out: Path, answers: Sequence[Answer], suffix: str = "") -> None:

@@ -94,24 +94,18 @@ def _refuse_bio(path: Path, task: ClassicTask) -> None:
 
 
 def _tsv_source(path: Path, task: ClassicTask, split: Split) -> SourceRecipe:
-    assert task.columns is not None
     columns = task.columns
     first = next((line for _, line in numbered_lines(path)), "").rstrip("\r\n").split("\t")
-    header = first if columns.has_header else [f"column {place}" for place in range(1, len(first) + 1)]
-    places = {"text": columns.text, "label": columns.label}
-    if columns.second is not None:
-        places["term"] = columns.second
-    if len(first) <= max(places.values()):
-        raise DataError(
-            f"{path}:1: {len(first)} columns, {task.name} has its text and label in columns "
-            f"{', '.join(str(p + 1) if p >= 0 else 'last' for p in places.values())}"
-        )
+    header = first if task.has_header else [f"column {number}" for number in range(1, len(first) + 1)]
+    if len(first) <= max(columns.values()):
+        wanted = ", ".join(f"{name} {at + 1 if at >= 0 else 'last'}" for name, at in columns.items())
+        raise DataError(f"{path}:1: {len(first)} columns; the columns of {task.name}: {wanted}")
     return SourceRecipe(
         path=str(path),
         form="tsv",
         quoted=False,
-        columns={name: header[place] for name, place in places.items()},
-        names=() if columns.has_header else tuple(header),
+        columns={name: header[at] for name, at in columns.items()},
+        names=() if task.has_header else tuple(header),
         split=split,
     )
 

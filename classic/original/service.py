@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from attar.classic.files import labels_from, marks_from
+from attar.classic.files import DEFAULT_MAX_TOKENS, labels_from, marks_from
 from attar.classic.routes import ClassicModels, create_classic_app
 from attar.classic.rows import ClassicModel
 from attar.classic.weights import architecture_of, read_weights
@@ -28,7 +28,6 @@ from original.tool import say
 __all__ = ["Defaults", "models_of", "read_flags", "serve_original"]
 
 _NAMED = ("macbert", "albert")
-_MAX_TOKENS = 70
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +154,7 @@ def _training(args: argparse.Namespace, *, is_reordered: bool) -> TrainingServic
     architecture = architecture_of(read_weights(weights), weights)
     files = StartFiles(weights, config, vocab, architecture, is_whole=args.train_from is None)
     settings = TrainSettings(
-        args.task_name, args.max_seq_length or _MAX_TOKENS, not args.cased, args.num_train_epochs,
+        args.task_name, args.max_seq_length or DEFAULT_MAX_TOKENS, not args.cased, args.num_train_epochs,
         args.train_batch_size, args.learning_rate, args.random_seed, args.marks,
     )  # fmt: skip
     out = args.output_dir or Path("output_root_dir/train_api") / args.task_name

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from attar.artifact import load_artifact
 from attar.classic.checkpoint import load_classic
-from attar.classic.files import ClassicFiles, card_path, read_card
+from attar.classic.files import DEFAULT_MAX_TOKENS, ClassicFiles, card_path, read_card
 from attar.classic.routes import model_of
 from attar.classic.rows import ClassicModel
 from attar.errors import CheckpointError, RecipeError
@@ -31,7 +31,6 @@ __all__ = ["ModelReader", "Newest", "first_use"]
 
 _LOG = logging.getLogger(__name__)
 _BATCH_SIZE = 64  # the original's
-_MAX_TOKENS = 70  # the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ class ModelReader:
     def _checkpoint(self, paths: Sequence[Path]) -> tuple[ClassicModel, Task]:
         if len(paths) == 1:
             checkpoint = load_checkpoint(paths[0])
-            return _model(checkpoint, paths, places_plain=True), checkpoint.task
+            return _model(checkpoint, paths, finds_keyword=True), checkpoint.task
         if len(paths) != 3:
             raise CheckpointError(
                 f"{paths[0]}: a model is one folder, or weights, config.json and vocab.txt; "
@@ -104,16 +103,16 @@ class ModelReader:
             said = f"{card_path(weights).name} says so" if card else "as all of newcos were trained"
             said = "--marks says so" if self.marks is not None else said
             _LOG.info("%s: read %s, %s", weights, "with marks" if marks else "without marks", said)
-        max_tokens = self.max_tokens or int((card or {}).get("max_seq_length", _MAX_TOKENS))
+        max_tokens = self.max_tokens or int((card or {}).get("max_seq_length", DEFAULT_MAX_TOKENS))
         files = ClassicFiles(
             config, vocab, weights, lower_case=self.lower_case, labels=self.labels, marks=marks is not False
         )
         checkpoint = load_classic(files, self.task, max_tokens)
         # Only a model that is known to want marks gets them where no offsets say what to mark.
-        return _model(checkpoint, paths, places_plain=marks is True), checkpoint.task
+        return _model(checkpoint, paths, finds_keyword=marks is True), checkpoint.task
 
 
-def _model(checkpoint: Checkpoint, paths: Sequence[Path], *, places_plain: bool) -> ClassicModel:
+def _model(checkpoint: Checkpoint, paths: Sequence[Path], *, finds_keyword: bool) -> ClassicModel:
     checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
 
     def probs(examples: Sequence[Example]) -> NDArray[np.float32]:
@@ -122,7 +121,7 @@ def _model(checkpoint: Checkpoint, paths: Sequence[Path], *, places_plain: bool)
     files = [path / "model.safetensors" if path.is_dir() else path for path in paths]
     version = content_hash([file_hash(path) for path in files])[:12]
     marks = checkpoint.encoder.spec.style == "marked_pair"
-    return ClassicModel(probs, checkpoint.encoder.window, version, marks, places_plain)
+    return ClassicModel(probs, checkpoint.encoder.window, version, marks, finds_keyword)
 
 
 def first_use(load: Callable[[], ClassicModel]) -> Callable[[], ClassicModel]:

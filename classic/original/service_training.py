@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from attar.classic.files import Marks, marks_from
+from attar.classic.files import DEFAULT_MAX_TOKENS, Marks, marks_from
 from attar.errors import CheckpointError, DataError
 from attar.stage_cache import locked
 from attar.task import Example
@@ -77,7 +77,7 @@ class TrainSettings:
     """
 
     task_name: str
-    max_tokens: int = 70
+    max_tokens: int = DEFAULT_MAX_TOKENS
     lower_case: bool = True
     epochs: float = 1.0
     batch_size: int = 8
@@ -118,7 +118,7 @@ class TrainingService:
         Raises:
             DataError: None of these rows can be trained on, or evaluated.
             CheckpointError: The trainer failed; its last line says why.
-            RecipeError: Another service trains in the same folder.
+            RunError: Another service trains in the same folder.
         """
         with locked(self._folder):
             for draft in self._folder.glob("*.part"):

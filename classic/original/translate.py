@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import ValidationError
 
-from attar.classic.files import classic_task
+from attar.classic.files import classic_task, read_config
 from attar.distillation.matches import PRESET_MATCHES
-from attar.errors import CheckpointError, RecipeError
-from attar.io.files import read_json
+from attar.errors import RecipeError
 from attar.models.precision import computes_in_bf16
 from attar.recipe.load import AttentionForm, Recipe, SourceRecipe, make_recipe
 from attar.task import BUILT_IN_TASKS, Task
@@ -106,7 +105,7 @@ def _fit_settings(args: argparse.Namespace) -> dict[str, Any]:
         "evaluations_per_epoch": args.ckpt_frequency,
         "log_every": args.PRINT_EVERY,
         "precision": _precision(args),
-        "dropout": _config(args.bert_config_file_S).get("hidden_dropout_prob", 0.1),
+        "dropout": read_config(args.bert_config_file_S, required=()).get("hidden_dropout_prob", 0.1),
         "head": "random",
     }
 
@@ -122,7 +121,7 @@ def _precision(args: argparse.Namespace) -> str:
 
 
 def _student(args: argparse.Namespace) -> dict[str, Any]:
-    config = _config(args.bert_config_file_S)
+    config = read_config(args.bert_config_file_S, required=())
     ours = {
         "layers": "num_hidden_layers",
         "hidden": "hidden_size",
@@ -165,18 +164,6 @@ def _cache(args: argparse.Namespace) -> str:
     return "logits" if args.teacher_cached or not features else "none"
 
 
-def _config(path: Path) -> Mapping[str, Any]:
-    try:
-        config = read_json(path)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot read the config ({error.strerror})") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path}: not valid JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{path}: no model config; expected a JSON object")
-    return config
-
-
 def _not_in_it(args: argparse.Namespace) -> list[str]:
     """What the command line says and a recipe cannot."""
     notes = []
@@ -192,7 +179,9 @@ def _not_in_it(args: argparse.Namespace) -> list[str]:
         notes.append(f"the first teacher is {args.teachers[0]}: attar run trains one of its own")
         if args.load_model_type == "bert":
             notes.append(f"the student starts from {args.init_checkpoint_S}")
-    if args.script != "trainer" and _config(args.bert_config_file_S).get("num_hidden_layers"):
+    if args.script != "trainer" and read_config(args.bert_config_file_S, required=()).get(
+        "num_hidden_layers"
+    ):
         notes.append(f"the student is {args.bert_config_file_S}")
     if args.aux_task_name:
         notes.append(f"the train set of {args.aux_task_name} in {args.aux_data_dir} is added")

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from original.installed import require
 
-require("openpyxl")
+require("excel")
 
 from attar.compare.join import join
 from attar.errors import DataError

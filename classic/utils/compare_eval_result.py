@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from original.installed import require
 
-require("openpyxl")
+require("excel")
 
 from attar.classic.files import classic_labels, labels_from
 from attar.compare.join import Answer, Case

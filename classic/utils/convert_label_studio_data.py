@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from original.installed import require
 
-require("jinja2")
+require("data")
 
 from attar.recipe.load import SourceRecipe
 from attar.task import BUILT_IN_TASKS, task_by_name

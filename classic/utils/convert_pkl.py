@@ -15,9 +15,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from original.installed import TRAINING, require
+from original.installed import require
 
-require(*TRAINING)
+require("train")
 
 from attar.errors import CheckpointError
 from attar.io.files import atomic_write
@@ -26,7 +26,6 @@ from original import values
 from original.tool import run_tool, say
 
 _PICKLES = (".pkl", ".bin", ".pt", ".pth")
-_MAX_TOKENS = 70
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -83,7 +82,7 @@ def _copy_card(path: Path, out: Path) -> None:
 
 def _write_checkpoint(args: argparse.Namespace) -> None:
     from attar.classic.checkpoint import convert_classic
-    from attar.classic.files import ClassicFiles, labels_from, marks_from, read_card
+    from attar.classic.files import DEFAULT_MAX_TOKENS, ClassicFiles, labels_from, marks_from, read_card
 
     if args.config is None or args.vocab is None:
         raise CheckpointError(f"{args.out}: a checkpoint folder needs --config and --vocab too")
@@ -92,7 +91,7 @@ def _write_checkpoint(args: argparse.Namespace) -> None:
         labels_from(args.labels), marks_from(args.marks),
     )  # fmt: skip
     card = read_card(args.weights) or {}
-    max_tokens = args.max_seq_length or int(card.get("max_seq_length", _MAX_TOKENS))
+    max_tokens = args.max_seq_length or int(card.get("max_seq_length", DEFAULT_MAX_TOKENS))
     task_name = args.task_name or card.get("task", "cosmetics")
     convert_classic(files, task_by_name(task_name), max_tokens, args.out)
 

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from original.installed import require
 
-require("pymongo", "jinja2")
+require("mongodb", "data")
 
 from attar.errors import DataError
 from attar.recipe.load import SourceRecipe

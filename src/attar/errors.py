@@ -162,7 +162,7 @@ def _install_line(extra: str) -> str:
     return f"pip install 'attar[{extra}]'"
 
 
-def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """``; did you mean 'NAME'?`` with the known name nearest to ``name``, or "" where none is near.
 
     Args:

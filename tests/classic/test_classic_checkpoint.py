@@ -212,7 +212,7 @@ def test_marks_are_a_matter_of_the_file_beside_and_of_the_flag(original, make_ex
 
     made = original("bert", task)
     assert num_marks() == 0
-    assert "because no gs3024.json beside it says otherwise" in caplog.text
+    assert "there is no gs3024.json beside it" in caplog.text
     assert num_marks(marks=True) == 2
     write_card(made.files().weights, {"marks": True, "lower_case": False})
     assert num_marks() == 2

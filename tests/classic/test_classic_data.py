@@ -92,7 +92,7 @@ def test_other_columns_of_glue(load):
     assert (example.text, example.second, example.label) == ("The book.", "", "0")
     (example,) = load("sst-2", "train.tsv", "sentence\tlabel\nfine \t1\n").examples
     assert (example.text.strip(), example.label) == ("fine", "1")
-    with pytest.raises(DataError, match="2 columns, mrpc has its text and label in columns 4, 1, 5"):
+    with pytest.raises(DataError, match="2 columns; the columns of mrpc: text 4, term 5, label 1"):
         load("mrpc", "train.tsv", "a\tb\n")
 
 

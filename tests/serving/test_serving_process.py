@@ -83,7 +83,7 @@ def test_a_full_queue_sends_the_next_one_away(held):
 
 
 class Timeouts:
-    """Stands for asyncio in the gate: a time is up when the test says so."""
+    """Stands for asyncio in the queue: a time is up when the test says so."""
 
     wrap_future = staticmethod(asyncio.wrap_future)
 
