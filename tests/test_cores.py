@@ -215,7 +215,7 @@ def test_torch_keeps_to_them():
         "attar.cores.limit_library_threads()\nimport torch\n"
         "from attar.training.accelerator import make_accelerator\n"
         "before = torch.get_num_threads()\nos.environ['ATTAR_WORKERS'] = '2'\n"
-        "torch.set_num_threads(16)\nplace_training('fp32')\n"
+        "torch.set_num_threads(16)\nmake_accelerator('fp32')\n"
         "sys.stdout.write(f'{before} {torch.get_num_threads()}')"
     )
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}

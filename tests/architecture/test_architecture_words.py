@@ -108,7 +108,7 @@ def hits(path):
         for pattern, instead, *where in WORDS
         if not where or re.search(where[0], name)
         for number, line in enumerate(lines, 1)
-        for found in re.finditer(pattern, line)
+        for found in re.finditer(pattern, line.replace("\\n", " "))
     ]
 
 
