@@ -1,4 +1,4 @@
-"""Teach a student by one teacher: the original's ``python main.distill.py``."""
+"""Distil one teacher into a student: the original's ``python main.distill.py``."""
 
 import sys
 

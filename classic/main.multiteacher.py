@@ -1,4 +1,4 @@
-"""Teach a student by several teachers: the original's ``python main.multiteacher.py``."""
+"""Distil several teachers into a student: the original's ``python main.multiteacher.py``."""
 
 import sys
 

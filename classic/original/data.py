@@ -1,11 +1,11 @@
-"""The data folders: train, dev and test in the original's forms, audited, the files' own split kept.
+"""The data folders: train, dev and test in the original's formats, audited, with their own split.
 
-``folder -> SourceRecipe -> records -> audit -> examples``; what is not used lands in
-``output_dir/rejected.jsonl`` with its reason.
+``folder -> SourceRecipe -> records -> audit -> examples``; rejected rows go to
+``output_dir/rejected.jsonl`` with the reason.
 
 Without marks, rows of three columns and three-line files are read as the original read them: text and
-keyword are two sentences, wherever and however often the keyword stands in the text, and what is too
-long loses its end. Their examples have no place in the text, but a ``second``.
+keyword are two sentences, wherever the keyword occurs in the text, and the end of a long one is cut.
+Their examples have a ``second`` instead of offsets.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from attar.records.rows import write_rows
 from attar.task import Example
 from original.log import DATA
 from original.tasks import ClassicTask, Split
-from original.words import read_word_pairs
+from original.word_pairs import read_word_pairs
 
 __all__ = ["Examples", "load_examples", "overlap", "source_of", "write_rejected", "write_short_or_whole"]
 
@@ -42,8 +42,8 @@ class Examples:
     """One file of a data folder.
 
     Attributes:
-        examples: What is used, in the order of the file.
-        rejected: What is not.
+        examples: The accepted rows, in the order of the file.
+        rejected: The other rows.
         path: The file.
     """
 
@@ -79,7 +79,7 @@ def source_of(folder: Path, task: ClassicTask, stem: str, split: Split) -> Sourc
 
 
 def _refuse_bio(path: Path, task: ClassicTask) -> None:
-    """Say of tagged characters, which lie in files of the same names, what they are and who reads them."""
+    """Refuse BIO files, which have the same names, with the command that reads them."""
     line = next((line for _, line in numbered_lines(path) if line.strip()), "")
     if not TAGGED.fullmatch(line.rstrip("\r\n")):
         return
@@ -111,19 +111,21 @@ def _tsv_source(path: Path, task: ClassicTask, split: Split) -> SourceRecipe:
 
 
 def load_examples(source: SourceRecipe, task: ClassicTask, *, marks: bool, verbose: bool = False) -> Examples:
-    """Read and audit one file, and log what came of it.
+    """Read and audit one file, and log the counts.
 
     Args:
-        source: What ``source_of`` gave.
-        task: Whose labels decide.
-        marks: Whether the keyword is marked, so that it must be known which occurrence is meant.
-        verbose: Whether every row that is not used gets a line of its own.
+        source: From ``source_of``.
+        task: With the accepted labels.
+        marks: Whether the keyword is marked, so that its offsets are needed.
+        verbose: Whether to log every rejected row.
 
     Raises:
-        DataError: The file cannot be read, or no row of it can be used.
+        DataError: The file cannot be read, or none of its rows can be used.
     """
     path = Path(source.path)
-    records = [_placed(record, task) if marks else record for record in _records(source, task, marks=marks)]
+    records = [
+        _with_offsets(record, task) if marks else record for record in _records(source, task, marks=marks)
+    ]
     form = classic_task(task.task, marks=marks)
     if form.has_term and not marks and all(isinstance(r, Rejection) or r.start is None for r in records):
         form = replace(form, style="sentence_pair")
@@ -142,7 +144,7 @@ def load_examples(source: SourceRecipe, task: ClassicTask, *, marks: bool, verbo
     counts = ", ".join(f"{reason} {n}" for reason, n in Counter(r.reason for r in rejected).most_common())
     DATA.info("%s: %d examples, %d with offsets repaired", path, len(examples), repaired)
     if rejected:
-        DATA.warning("%s: %d rows are not used: %s", path, len(rejected), counts)
+        DATA.warning("%s: %d rows are rejected: %s", path, len(rejected), counts)
     if not examples:
         raise DataError(f"{path}: none of its rows can be used for {task.name}: {counts or 'it has none'}")
     return Examples(examples, rejected, path)
@@ -175,11 +177,11 @@ def _three_lines(path: Path, *, marks: bool) -> Iterator[Record | Rejection]:
         raise DataError(f"{path}: holds no rows; see --data_dir")
 
 
-def _placed(record: Record | Rejection, task: ClassicTask) -> Record | Rejection:
+def _with_offsets(record: Record | Rejection, task: ClassicTask) -> Record | Rejection:
     """A row without offsets, at the occurrence of its term whose window loses least of the text.
 
-    Such texts were cut to a window around the term before they were written, so that this is the
-    occurrence that was meant, or one that makes no difference.
+    Such texts were cut to a window around the term before they were written, so this is the occurrence
+    that was meant, or one with the same window.
     """
     chars = task.task.window_chars
     if isinstance(record, Rejection) or chars is None or record.start is not None or not record.term:
@@ -191,12 +193,12 @@ def _placed(record: Record | Rejection, task: ClassicTask) -> Record | Rejection
 
 
 def overlap(train: Iterable[Example], dev: Iterable[Example]) -> int:
-    """How many reviews of dev stand in train too."""
+    """Number of reviews that are in train and in dev."""
     return len({example.text for example in train} & {example.text for example in dev})
 
 
 def write_rejected(path: Path, found: Sequence[Examples]) -> None:
-    """Write every row that is not used, and why, one JSON object a line."""
+    """Write every rejected row with its reason, one JSON object a line."""
     with atomic_write(path) as draft, draft.open("w", encoding="utf-8", errors="backslashreplace") as stream:
         for one in (rejection for examples in found for rejection in examples.rejected):
             line = {"reason": one.reason, "message": one.message, "where": one.where, "row": one.row}
@@ -204,7 +206,7 @@ def write_rejected(path: Path, found: Sequence[Examples]) -> None:
 
 
 def write_short_or_whole(path: Path, examples: Sequence[Example]) -> None:
-    """Write examples as the original's rows: three columns of those without a place, else seven."""
+    """Write examples as the original's rows: three columns without offsets, else seven."""
     if not any(example.second for example in examples):
         write_rows(path, examples)
         return

@@ -1,4 +1,4 @@
-"""What surrounds every tool and service: log lines on stderr, one line for an error, exit codes."""
+"""The frame of every tool and service: log lines on stderr, one line for an error, exit codes."""
 
 from __future__ import annotations
 
@@ -12,26 +12,25 @@ from attar.errors import AttarError
 
 __all__ = ["run_tool", "say"]
 
-_STOPPED = 130  # what a shell reports of a program that Ctrl-C ended
+_INTERRUPTED = 130  # a shell's exit code for a program that Ctrl-C ended
 
 
 def run_tool(main: Callable[[Sequence[str] | None], object], argv: Sequence[str] | None = None) -> int:
     """Run a tool's main function.
 
     Args:
-        main: Is given ``argv``.
+        main: Called with ``argv``.
         argv: The flags; None takes those of this process.
 
     Returns:
-        The exit code: 0, 2 for an error that the user can mend (one line on stderr says which), 130
-        for Ctrl-C.
+        The exit code: 0, 2 for an error that the user can mend (one line on stderr), 130 for Ctrl-C.
     """
     logging.basicConfig(
         format="%(asctime)s - %(levelname)s - %(name)s -  %(message)s", datefmt="%Y/%m/%d %H:%M:%S"
     )
     for name in ("attar", "original", "Main", "utils"):
         logging.getLogger(name).setLevel(logging.INFO)
-    # The weights of a download are loaded to be checked; transformers need not report on that.
+    # Downloaded weights are loaded to check them; transformers need not report on that.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
@@ -43,7 +42,7 @@ def run_tool(main: Callable[[Sequence[str] | None], object], argv: Sequence[str]
         sys.stderr.write(f"{error}\n")
         return 2
     except KeyboardInterrupt:
-        return _STOPPED
+        return _INTERRUPTED
     return 0
 
 

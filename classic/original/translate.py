@@ -1,4 +1,4 @@
-"""Flags -> recipe: the original's settings in attar's words."""
+"""Flags -> recipe: the original's settings as keys of attar's recipes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def to_recipe(args: argparse.Namespace, sources: Sequence[SourceRecipe], *, mark
     """The recipe that a command line of the original becomes.
 
     Args:
-        args: What ``parse_arguments`` gave.
+        args: From ``parse_arguments``.
         sources: The files of the data folder.
         marks: Whether keywords are marked.
 
@@ -50,7 +50,7 @@ def to_recipe(args: argparse.Namespace, sources: Sequence[SourceRecipe], *, mark
             tree["train"]["encoder"] = str(args.init_checkpoint_S.resolve().parent)
     else:
         tree["student"] = _student(args)
-        tree["distill"] |= _taught(args)
+        tree["distill"] |= _distill_settings(args)
     try:
         return make_recipe(tree)
     except RecipeError as error:
@@ -60,16 +60,16 @@ def to_recipe(args: argparse.Namespace, sources: Sequence[SourceRecipe], *, mark
 
 
 def show_recipe(recipe: Recipe, args: argparse.Namespace) -> None:
-    """Print the recipe, once, and keep it as ``output_dir/recipe.toml``."""
+    """Log the recipe and write it as ``output_dir/recipe.toml``."""
     text = recipe_toml(recipe)
     path = args.output_dir / "recipe.toml"
-    notes = "".join(f"# {note}\n" for note in _not_in_it(args))
+    notes = "".join(f"# {note}\n" for note in _not_expressible(args))
     path.write_text(notes + text, "utf-8")
-    MAIN.info("As a recipe of attar (%s), to move over with attar run:\n%s%s", path, notes, text)
+    MAIN.info("As a recipe for attar run (%s):\n%s%s", path, notes, text)
 
 
 def _task(task: Task) -> str | dict[str, Any]:
-    """Its name where it is one of attar's as it is."""
+    """Its name if it equals a built-in task, else its table."""
     if BUILT_IN_TASKS.get(task.name) == task:
         return task.name
     return {key: value for key, value in task.to_json().items() if value is not None}
@@ -132,12 +132,12 @@ def _student(args: argparse.Namespace) -> dict[str, Any]:
     return {**shape, "start": "random", "vocab_margin": "all"}
 
 
-def _taught(args: argparse.Namespace) -> dict[str, Any]:
+def _distill_settings(args: argparse.Namespace) -> dict[str, Any]:
     """The losses: the soft cross-entropy without T^2 and no labels, and the matches."""
     return {
         "temperature": args.temperature,
         "soft_loss": "ce",
-        # Without a training there is nothing to learn, but the recipe still has to say something.
+        # An evaluation has no loss, but a recipe needs one.
         "soft_weight": 0.0 if args.no_logits and args.matches else 1.0,
         "hard_weight": 0.0,
         "matches": [{"preset": name, "weight": args.weight} for name in args.matches],
@@ -157,15 +157,15 @@ def _attention(args: argparse.Namespace) -> AttentionForm:
 
 
 def _cache(args: argparse.Namespace) -> str:
-    """What is kept of the teachers' answers; without a teacher beside the student, logits are."""
+    """What is cached of the teachers' outputs; matches need the teacher itself unless features are."""
     features = {one.feature for name in args.matches for one in PRESET_MATCHES[name]}
     if args.teacher_cached and features == {"hidden"} and not args.no_inputs_mask:
         return "features"
     return "logits" if args.teacher_cached or not features else "none"
 
 
-def _not_in_it(args: argparse.Namespace) -> list[str]:
-    """What the command line says and a recipe cannot."""
+def _not_expressible(args: argparse.Namespace) -> list[str]:
+    """Settings of the command line that a recipe cannot express, in words."""
     notes = []
     if args.load_model_type == "all":
         notes.append(f"the model starts from {args.tuned_checkpoint_S}: attar export --classic reads it")
@@ -176,7 +176,7 @@ def _not_in_it(args: argparse.Namespace) -> list[str]:
     if args.only_load_embedding:
         notes.append("only the embeddings are taken from the encoder")
     if args.script != "trainer" and args.teachers:
-        notes.append(f"the first teacher is {args.teachers[0]}: attar run trains one of its own")
+        notes.append(f"the first teacher is {args.teachers[0]}: attar run trains its own")
         if args.load_model_type == "bert":
             notes.append(f"the student starts from {args.init_checkpoint_S}")
     if args.script != "trainer" and read_config(args.bert_config_file_S, required=()).get(

@@ -1,9 +1,9 @@
-"""Old checkpoints in today's forms: ``python utils/convert_pkl.py gs3024.pkl new.pkl``.
+"""Old checkpoints in today's formats: ``python utils/convert_pkl.py gs3024.pkl new.pkl``.
 
-Reads what ``torch.save`` wrote before and since PyTorch 1.6, weights alone: nothing that is pickled
-in a file is run. The ending of the second name says what is written: ``.pkl`` or ``.bin`` a
-state_dict as a zip (or, with ``--old``, in the form before it), ``.safetensors``, and without an
-ending a checkpoint folder of attar, which also needs ``--config`` and ``--vocab``.
+Reads weights that ``torch.save`` wrote before or since PyTorch 1.6; no pickled code is run. The extension
+of the second name decides what is written: ``.pkl`` or ``.bin`` a state_dict as a zip (or, with
+``--old``, in the format before it), ``.safetensors``, and without an extension a checkpoint folder of
+attar, which also needs ``--config`` and ``--vocab``.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _write_pickle(path: Path, out: Path, *, zipped: bool) -> None:
 
     from attar.classic.weights import read_weights, write_weights
 
-    read_weights(path)  # says what is wrong with a file that is no state_dict
+    read_weights(path)  # raises if the file is not a state_dict
     weights = torch.load(path, map_location="cpu", weights_only=True)
     write_weights(weights, out, zipped=zipped)
     _copy_card(path, out)
@@ -64,7 +64,7 @@ def _write_safetensors(path: Path, out: Path) -> None:
 
     from attar.classic.weights import read_weights
 
-    # Tied weights share their memory, which this format does not know.
+    # Tied weights share memory, which this format does not allow.
     weights = {name: value.clone().contiguous() for name, value in read_weights(path).items()}
     with atomic_write(out) as draft:
         save_file(weights, draft, metadata={"format": "pt"})
@@ -72,7 +72,7 @@ def _write_safetensors(path: Path, out: Path) -> None:
 
 
 def _copy_card(path: Path, out: Path) -> None:
-    """What is known of the marks goes with the weights."""
+    """Copy gs*.json, which says whether the weights were trained with marks."""
     from attar.classic.files import read_card, write_card
 
     card = read_card(path)
@@ -97,11 +97,11 @@ def _write_checkpoint(args: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = values.Parser(description="Old checkpoints in today's forms.")
+    parser = values.Parser(description="Old checkpoints in today's formats.")
     add = parser.add_argument
     add("weights", type=Path, metavar="OLD", help="a gs*.pkl or pytorch_model.bin of any age")
     add("out", type=Path, metavar="NEW", help=".pkl, .safetensors, or the name of a checkpoint folder")
-    add("--old", action="store_true", help="write the form that PyTorch before 1.6 reads")
+    add("--old", action="store_true", help="write the format of PyTorch before 1.6")
     add("--config", type=Path, help="a checkpoint folder: the config.json of the weights")
     add("--vocab", type=Path, help="a checkpoint folder: the vocab.txt of the weights")
     add("--task_name", choices=sorted(BUILT_IN_TASKS),

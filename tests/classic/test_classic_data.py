@@ -149,8 +149,8 @@ class Cached:
 
     def keep(self, examples, path):
         self.caplog.clear()
-        checkpoint, encoder = self.cache.with_kept_encodings(self.checkpoint, self.vocab, lower_case=True)
-        encoder.keep(examples, path)
+        checkpoint, encoder = self.cache.with_cached_encodings(self.checkpoint, self.vocab, lower_case=True)
+        encoder.cache(examples, path)
         plain = self.checkpoint.encoder.encode(examples)
         for kept, fresh in zip(checkpoint.encoder.encode(examples), plain, strict=True):
             assert kept.ids.tolist() == fresh.ids.tolist()
@@ -193,7 +193,7 @@ def test_word_pairs_hold_only_words_of_their_text(texts, tmp_path_factory):
 
     sys.path.insert(0, str(CLASSIC))
     try:
-        from original.words import read_word_pairs
+        from original.word_pairs import read_word_pairs
     finally:
         sys.path.remove(str(CLASSIC))
     path = tmp_path_factory.mktemp("pairs") / "train.txt"

@@ -314,12 +314,21 @@ class Recorded:
 
 
 @pytest.fixture
-def service(files, tmp_path):
+def make_service(files, tmp_path):
+    """``make_service(**settings)``: a service that trains in ``tmp_path / "t"``."""
     from original.service_training import StartFiles, TrainingService, TrainSettings
 
-    weights, config, vocab = files("cosmetics")
-    start = StartFiles(weights, config, vocab, "bert", is_whole=True)
-    return TrainingService(start, TrainSettings("cosmetics", 40), tmp_path / "t")
+    def make(**settings):
+        weights, config, vocab = files("cosmetics")
+        start = StartFiles(weights, config, vocab, "bert", is_whole=True)
+        return TrainingService(start, TrainSettings("cosmetics", 40), tmp_path / "t", **settings)
+
+    return make
+
+
+@pytest.fixture
+def service(make_service):
+    return make_service()
 
 
 def test_the_newest_training_counts_and_is_loaded_once(service, files, monkeypatch, make_examples):
@@ -381,12 +390,10 @@ def test_few_rows_are_one_batch(service, files, monkeypatch, make_examples):
         service(examples[:4], examples[4:])
 
 
-def test_an_ending_service_ends_its_training(service, tmp_path, make_examples, monkeypatch):
-    import original.service_training as module
-
+def test_an_ending_service_ends_its_training(make_service, tmp_path, make_examples):
     sleeper = tmp_path / "sleeper.py"
     sleeper.write_text("import time\ntime.sleep(3600)\n", "utf-8")
-    monkeypatch.setattr(module, "_TRAINER", sleeper)
+    service = make_service(trainer=sleeper)
     examples, failures = make_examples(12), []
 
     def train():
