@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from attar.progress import hide_library_bars
 from attar.stage_cache import is_first_process
 from original.wording import InFlags
 
@@ -28,10 +28,7 @@ def logged(folder: Path) -> Iterator[None]:
     Args:
         folder: log.txt in it is appended to.
     """
-    # transformers would draw its own progress bars over ours.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    hide_library_bars()
     folder.mkdir(parents=True, exist_ok=True)
     handlers: list[logging.Handler] = [logging.NullHandler()]
     if is_first_process():

@@ -152,7 +152,7 @@ def _marks(
         places = ", ".join(f"{path} ({_SHOWN[shape]})" for path, shape in found.items())
         raise DataError(
             f"rows of both generations: {places}; the original marks the keyword in rows of seven columns "
-            "alone, and a model needs one of the two. Use files of one shape, or give --marks on or off for all"
+            "alone, and a model needs one of them. Use files of one shape, or give --marks on or off for all"
         )
     marks = True in by_shape
     shape = next(iter(found.values()), None)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from attar.cores import limit_library_threads
 from attar.errors import AttarError
+from attar.progress import hide_library_bars
 
 __all__ = ["run_tool", "say"]
 
@@ -30,9 +31,7 @@ def run_tool(main: Callable[[Sequence[str] | None], object], argv: Sequence[str]
     )
     for name in ("attar", "original", "Main", "utils"):
         logging.getLogger(name).setLevel(logging.INFO)
-    # Downloaded weights are loaded to check them; transformers need not report on that.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    hide_library_bars(downloads=True)
     try:
         limit_library_threads()
         main(argv)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +19,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["Advance", "progress_bar", "spoken_time", "track"]
+__all__ = ["Advance", "hide_library_bars", "progress_bar", "spoken_time", "track"]
 
 _LOG = logging.getLogger(__name__)
 _SECONDS_PER_LINE = 15.0
@@ -114,6 +115,18 @@ def track(items: Iterable[_T], description: str, total: int | None = None, *, un
         for item in items:
             yield item
             advance()
+
+
+def hide_library_bars(*, downloads: bool = False) -> None:
+    """Keep transformers from drawing bars over ours; call it before it is imported.
+
+    Args:
+        downloads: Whether the bars of downloads from Hugging Face stay.
+    """
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if not downloads:
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 def spoken_time(seconds: float) -> str:

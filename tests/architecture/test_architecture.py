@@ -69,6 +69,7 @@ MAY_IMPORT = {
         "cores",
         "export",
         "pipeline",
+        "progress",
         "recipe",
         "records",
         "scoring",

@@ -131,14 +131,14 @@ def test_the_data_folder_is_where_the_readme_keeps_it(parse):
         (
             "distill",
             f"{DISTILL} --matches L4_hidden_smmd --output_encoded_layers false",
-            "need --output_encoded_layers true",
+            "needs --output_encoded_layers true",
         ),
         (
             "distill",
             f"{DISTILL} --matches L4_attention_mse --output_attention_layers false",
-            "need --output_attention_layers true",
+            "needs --output_attention_layers true",
         ),
-        ("distill", f"{DISTILL} --no_logits", "nothing to learn from"),
+        ("distill", f"{DISTILL} --no_logits", "leaves no loss"),
         ("distill", f"{DISTILL} --temperature 0", "above 0"),
         (
             "multiteacher",

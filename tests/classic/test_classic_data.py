@@ -49,7 +49,7 @@ def test_rows_and_the_reasons_of_what_is_not_used(load, caplog, original, tmp_pa
         repaired = load("cosmetics", "dev.json", [bad])
     assert [e.term for e in found.examples] == ["口红"]
     assert [r.reason for r in found.rejected] == ["unknown_label", "bad_row"]
-    assert any("2 rows are not used: unknown_label 1, bad_row 1" in r.getMessage() for r in caplog.records)
+    assert any("2 rows are rejected: unknown_label 1, bad_row 1" in r.getMessage() for r in caplog.records)
     assert any(r.getMessage().startswith(f"{tmp_path}/train.json[1]: unknown_label") for r in caplog.records)
     assert "口红很好" not in caplog.text  # no review text in a log
     assert repaired.examples[0].start == 2

@@ -133,7 +133,7 @@ def test_a_checkpoint_without_its_file_is_assumed_to_be_as_the_rows_are(steps, m
     assert (code, stdout) == (0, said[2][1])
     word = "with marks (_)" if generation == "seven columns" else "without marks"
     assert any(
-        f"gs8316.pkl: no gs8316.json beside it says how it was trained; taken to be trained {word}" in m
+        f"gs8316.pkl: no gs8316.json beside it says how it was trained; assumed to be trained {word}" in m
         for m in messages(lines)
     )
     vocab = "mac_bert_model/vocab.txt has no capitals"

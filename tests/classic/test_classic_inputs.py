@@ -227,7 +227,7 @@ def test_a_teacher_of_the_other_kind_is_refused(home, caplog, tmp_path):
     with caplog.at_level(logging.WARNING, logger="Main"):
         job_of("cosmetics", taught, "distill")
     assert (
-        "gs7.pkl: no gs7.json beside it says how it was trained; taken to be trained without" in caplog.text
+        "gs7.pkl: no gs7.json beside it says how it was trained; assumed to be trained without" in caplog.text
     )
     write_card(tmp_path / "gs7.pkl", {"marks": True})
     with pytest.raises(

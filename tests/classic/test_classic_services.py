@@ -408,7 +408,7 @@ def test_an_ending_service_ends_its_training(make_service, tmp_path, make_exampl
         time.sleep(0.01)
     service.close()
     thread.join(600)
-    assert failures == ["main.trainer.py ended with -15: no word"]
+    assert failures == ["main.trainer.py ended with -15: nothing in its log"]
     assert service.newest() is None
 
 
@@ -498,10 +498,10 @@ def ask(url, tmp_path, make_examples, monkeypatch):
     (tmp_path / "rows.json").write_text(json.dumps(rows), "utf-8")
     main = runpy.run_path(str(CLASSIC / "utils" / "compare_components.py"), run_name="tool")["main"]
     given = [str(tmp_path / "rows.json"), "--task_name", "cosmetics", "--out", str(tmp_path / "x")]
-    with pytest.raises(DataError, match="answers 401"):
+    with pytest.raises(DataError, match="HTTP 401"):
         main([*given, "--url", f"{url}/api/predict_macbert"])
     monkeypatch.setenv("ATTAR_API_KEY", "secret")
-    with pytest.raises(DataError, match="answers 404"):
+    with pytest.raises(DataError, match="HTTP 404"):
         main([*given, "--url", f"{url}/api/none"])
     main([*given, "--url", f"{url}/api/predict_macbert"])
     header, *found = openpyxl.load_workbook(tmp_path / "x" / "result.xlsx").active.iter_rows(values_only=True)

@@ -57,7 +57,7 @@ def folder(tmp_path, encoder_folder):
     ("flags", "said"),
     [
         ("--data_dir nodev", "nodev: no dev.json or dev.txt for the task components; there: train.json"),
-        ("--data_dir nodev", "--do_train scores every checkpoint on dev"),
+        ("--data_dir nodev", "--do_train evaluates every checkpoint on dev"),
         ("--init_checkpoint_S none.bin", "none.bin: no such file"),
         ("--init_checkpoint_S junk.bin", "junk.bin: no file of torch.save"),
         ("--vocab_file none.txt", "none.txt: no such file"),

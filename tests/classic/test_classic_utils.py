@@ -335,7 +335,7 @@ def test_an_empty_or_misspelt_collection_or_query_is_named(tool, mongo, tmp_path
     assert "database 'ai_corpus', collection 'as_corpus': no document (query {})" in nowhere[2]
 
 
-def test_components_without_a_usable_label_say_what_stood_there(tool, mongo, tmp_path):
+def test_components_without_a_usable_label_name_the_labels(tool, mongo, tmp_path):
     from mongo_server import test_database
 
     def parts(labels):
@@ -351,7 +351,7 @@ def test_components_without_a_usable_label_say_what_stood_there(tool, mongo, tmp
         some = tool("get_data_from_mongo", "--uri", uri("more"), *flags)
     assert (none[0], len(none[2].strip().splitlines())) == (2, 1)
     assert "none of 5 rows can be used" in none[2]
-    assert "Labels that stood there: yes 2, maybe 1, (none) 1, (something longer) 1" in none[2]
+    assert "Labels of the rejected rows: yes 2, maybe 1, (none) 1, (something longer) 1" in none[2]
     assert some[0] == 0
     assert "无法识别的标签: maybe 1" in some[1]
 
@@ -451,7 +451,11 @@ def test_ids_are_in_the_order_of_the_original(tool, tmp_path):
 
 @pytest.mark.parametrize(
     ("said", "message"),
-    [([[0, 0.9]], "has 1 answers"), ([[3, 0.9]] * 6, "pred_id from 0 to 2"), ({"a": 1}, "expected a list")],
+    [
+        ([[0, 0.9]], "has 1 predictions"),
+        ([[3, 0.9]] * 6, "pred_id from 0 to 2"),
+        ({"a": 1}, "expected a list"),
+    ],
 )
 def test_answers_to_something_else(tool, evaluated, tmp_path, said, message):
     path = write(tmp_path / "c.json", said)

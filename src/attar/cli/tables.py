@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,6 +177,8 @@ def set_up_logging() -> None:
     from rich.console import Console
     from rich.logging import RichHandler
 
+    from attar.progress import hide_library_bars
+
     console = Console(stderr=True)
     if console.is_terminal:
         handler: logging.Handler = RichHandler(console=console, show_path=False, log_time_format="%H:%M:%S")
@@ -188,7 +189,4 @@ def set_up_logging() -> None:
         level=logging.WARNING, format=line_format, datefmt="%Y-%m-%d %H:%M:%S", handlers=[handler]
     )
     logging.getLogger("attar").setLevel(logging.INFO)
-    # transformers would draw its own progress bars over ours.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    hide_library_bars()
