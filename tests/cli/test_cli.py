@@ -1,9 +1,11 @@
 """The command line: help that answers at once, errors on one line."""
 
+import importlib.metadata
 import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ from attar import __version__, cli, pipeline
 from attar.recipe.load import Recipe
 
 ATTAR = Path(sys.executable).with_name("attar")
-RECIPES = Path(__file__).parents[2] / "recipes"
+ROOT = Path(__file__).parents[2]
+RECIPES = ROOT / "recipes"
 VERBS = (
     "run", "prepare", "pretrain", "train", "distill", "export", "evaluate",
     "score", "compare", "bench", "serve", "verify", "convert",
@@ -34,6 +37,12 @@ def data(tmp_path_factory, make_rows):
     make_rows(folder / "rows.jsonl", 60)
     pipeline.prepare(Recipe(name="prepare"), [folder / "rows.jsonl"], folder / "data")
     return folder
+
+
+def test_the_installed_command_is_main():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    (command,) = project["scripts"].values()
+    assert importlib.metadata.EntryPoint("attar", command, "console_scripts").load() is cli.main
 
 
 def test_help_of_attar_names_every_verb():
