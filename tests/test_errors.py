@@ -111,7 +111,7 @@ def test_only_require_catches_an_import_that_fails():
 
 
 @pytest.mark.parametrize("verb", ["prepare", "pretrain", "train", "distill", "export", "evaluate", "run",
-                                  "convert", "serve", "compare"])  # fmt: skip
+                                  "convert", "serve", "compare", "bench"])  # fmt: skip
 def test_a_verb_on_the_base_install_says_which_extra_before_any_work(verb, tmp_path):
     code = (
         "import sys\n"
@@ -132,7 +132,9 @@ def test_a_verb_on_the_base_install_says_which_extra_before_any_work(verb, tmp_p
         "convert": [str(tmp_path), str(tmp_path / "out")],
         "serve": [str(tmp_path)],
         "compare": [recipe, recipe],
+        "bench": [str(tmp_path), "--against", str(tmp_path)],
     }[verb]
+    (tmp_path / "model.safetensors").touch()
     done = subprocess.run(
         [sys.executable, "-c", code, verb, *arguments], capture_output=True, text=True, check=False
     )

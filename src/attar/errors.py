@@ -4,7 +4,7 @@
     ├── DataError            a source, a row or a prepared folder
     ├── RecipeError          a recipe, a setting or a command line
     ├── MissingPackageError  an optional package that is not installed
-    ├── RunError             a run that cannot start or go on: a lock, a port, a loss that is not finite
+    ├── RunError             a run that cannot start or continue: a lock, a port, a loss that is not finite
     ├── CheckpointError      a trainable folder, an encoder or the state of a training
     ├── ArtifactError        a deployable folder
     │   └── ParityError      an exported graph that does not compute what its checkpoint computes
@@ -84,10 +84,10 @@ class MissingPackageError(AttarError):
 
 
 class RunError(AttarError):
-    """A run cannot start or go on, though its inputs are valid.
+    """A run cannot start or continue, though its settings are valid.
 
-    Another process holds the folder, a port cannot be listened on, an earlier stage is unfinished, or
-    the loss is not finite.
+    Another process holds the folder, or attar did not write it; an earlier stage is unfinished; a port
+    cannot be listened on; the loss is not finite.
     """
 
 

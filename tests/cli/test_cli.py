@@ -278,7 +278,7 @@ def test_evaluate_without_a_recipe_takes_the_task_of_the_data(tmp_path, monkeypa
     assert told[0].labels == ("坏", "好")
 
 
-def test_logs_go_to_stderr_and_answers_to_stdout(data):
+def test_logs_go_to_stderr_and_results_to_stdout(data):
     done = attar("prepare", data / "rows.jsonl", "--out", data / "data")  # kept
     assert "unchanged" in done.stderr
     assert "data:" in done.stdout

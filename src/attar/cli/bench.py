@@ -9,6 +9,7 @@ import typer
 
 from attar.cli.options import ArtifactFolder, Workers
 from attar.cli.tables import print_bench
+from attar.errors import TRAINING_PACKAGES, require_installed
 
 __all__ = ["bench"]
 
@@ -35,6 +36,8 @@ def bench(
     processes, file size, and the price of a million mentions. A checkpoint is run as the original
     system runs one.
     """
+    if any((folder / "model.safetensors").is_file() for folder in against or ()):  # a checkpoint
+        require_installed(TRAINING_PACKAGES, "train")
     from attar.bench.stage import bench as measure
     from attar.bench.stage import write_bench
 
