@@ -33,7 +33,7 @@ def read_word_pairs(path: Path) -> Iterator[Record | Rejection]:
 
     Yields:
         A Record for each line, the word as its term; after the lines one for each other word of a
-        text, where the text first stood. A Rejection for a line of another form.
+        text, at the line where the text first occurs. A Rejection for a malformed line.
 
     Raises:
         DataError: The file cannot be read or is not UTF-8.

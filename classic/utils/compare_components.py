@@ -25,7 +25,7 @@ from attar.recipe.load import SourceRecipe
 from attar.records.remote.fetch import fetched
 from attar.task import Example
 from original.client import request_predictions
-from original.comparing import answer_of, write_answers, write_different
+from original.comparing import prediction_of, write_different, write_predictions
 from original.data import load_examples
 from original.marks import marked_by_shape
 from original.tasks import TASKS
@@ -52,10 +52,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if predict is not None:
         for examples, suffix in zip(people, ("", "_2"), strict=False):
             predicted = zip(examples, predict(examples), strict=True)
-            answers = [answer_of(example, label, prob) for example, (label, prob) in predicted]
-            write_answers(args.out, answers, suffix)
+            predictions = [prediction_of(example, label, prob) for example, (label, prob) in predicted]
+            write_predictions(args.out, predictions, suffix)
     if len(people) > 1:
-        a, b = ([answer_of(example, example.label) for example in side] for side in people)
+        a, b = ([prediction_of(example, example.label) for example in side] for side in people)
         write_different(args.out, join(a, b))
 
 

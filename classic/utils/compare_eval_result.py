@@ -26,7 +26,7 @@ from attar.io.files import read_json
 from attar.records.readers.sources import read_source
 from attar.records.record import Record
 from attar.task import Task
-from original.comparing import answer_of, write_answers, write_different
+from original.comparing import prediction_of, write_different, write_predictions
 from original.data import load_examples, source_of
 from original.marks import marked_by_shape
 from original.tasks import TASKS
@@ -39,8 +39,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     task = TASKS[args.task_name].task
     labels = classic_labels(task, labels_from(args.labels))
     sides = [_side(path, labels, args.data, args.task_name) for path in args.predictions]
-    for answers, suffix in zip(sides, ("", "_2"), strict=False):
-        write_answers(args.out, answers, suffix)
+    for side, suffix in zip(sides, ("", "_2"), strict=False):
+        write_predictions(args.out, side, suffix)
     if len(sides) > 1:
         if len(sides[0]) != len(sides[1]):
             raise DataError(
@@ -57,17 +57,17 @@ def _side(path: Path, labels: Sequence[str], data: Path, task_name: str) -> list
     source = source_of(data.parent, task, data.stem, "dev")
     rows = list(read_source(source))
     marks = marked_by_shape(source)
-    asked: list[Answer | None]
+    known: list[Answer | None]
     if len(predictions) == len(rows):
-        asked = [_from_record(row, task.task) if isinstance(row, Record) else None for row in rows]
+        known = [_from_record(row, task.task) if isinstance(row, Record) else None for row in rows]
     else:
-        asked = [answer_of(example) for example in load_examples(source, task, marks=marks).examples]
-    if len(predictions) != len(asked):
+        known = [prediction_of(example) for example in load_examples(source, task, marks=marks).examples]
+    if len(predictions) != len(known):
         raise DataError(
-            f"{path} has {len(predictions)} predictions; {data} has {len(rows)} rows, of which {len(asked)} "
+            f"{path} has {len(predictions)} predictions; {data} has {len(rows)} rows, of which {len(known)} "
             "are used: the predictions are of another file"
         )
-    pairs = zip(asked, predictions, strict=True)
+    pairs = zip(known, predictions, strict=True)
     return [replace(one, label=labels[at], prob=prob) for one, (at, prob) in pairs if one is not None]
 
 

@@ -149,7 +149,7 @@ def require_installed(packages: Iterable[str], extra: str) -> None:
 def _is_installed(package: str) -> bool:
     try:
         return find_spec(package) is not None
-    except ValueError:  # None stands in sys.modules, or a module without a spec
+    except ValueError:  # a module in sys.modules without a spec
         return False
 
 

@@ -41,7 +41,7 @@ def load(original, tmp_path):
     return go
 
 
-def test_rows_and_the_reasons_of_what_is_not_used(load, caplog, original, tmp_path):
+def test_rows_and_the_reasons_of_rejected_ones(load, caplog, original, tmp_path):
     bad = ["这款口红很好", "口红", 90, 99, "积极", "京东", "产品"]
     unknown = [*GOOD[:4], "很好", "", ""]
     with caplog.at_level(logging.INFO, logger="utils"):
@@ -65,7 +65,7 @@ def test_the_three_line_form(load):
     assert [(e.term, e.label) for e in found.examples] == [("甘油", "是"), ("手", "否")]
 
 
-def test_a_short_row_is_placed_where_its_window_loses_nothing(load):
+def test_a_short_row_gets_the_offsets_with_the_widest_window(load):
     text = "口红" + "好" * 23 + "口红" + "好" * 25
     found = load("newcos", "train.json", [[text, "口红", "积极"], ["口红口红", "口红", "中性"]])
     assert [(e.start, e.end) for e in found.examples] == [(25, 27), (0, 2)]
@@ -108,7 +108,7 @@ def test_word_pairs(load):
     assert [r.reason for r in found.rejected] == ["bad_row"]
 
 
-def test_a_missing_or_useless_file_is_said(load, original, tmp_path):
+def test_a_missing_or_useless_file_is_an_error(load, original, tmp_path):
     data, task = original("data"), original("tasks").TASKS["cosmetics"]
     (tmp_path / "other.json").touch()
     with pytest.raises(
@@ -119,7 +119,7 @@ def test_a_missing_or_useless_file_is_said(load, original, tmp_path):
         load("cosmetics", "train.json", [[*GOOD[:4], "x", "", ""]])
 
 
-def test_reviews_on_both_sides_are_counted(original):
+def test_reviews_in_train_and_dev_are_counted(original):
     one, two = Example("好", 0, 1, "积极"), Example("差", 0, 1, "消极")
     assert original("data").overlap([one, two, two], [two, two]) == 1
 
@@ -137,7 +137,7 @@ def test_reviews_on_both_sides_are_counted(original):
         ("mcc", [1, 0, 1, 0], [1, 0, 1, 0], {"mcc": 1.0}),
     ],
 )
-def test_figures(original, metric, gold, chosen, expected):
+def test_metrics_of_eval_results(original, metric, gold, chosen, expected):
     assert original("evaluate").figures(metric, np.array(gold), np.array(chosen)) == pytest.approx(expected)
 
 

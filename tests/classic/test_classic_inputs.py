@@ -184,7 +184,7 @@ def test_marks_on_and_off_override_the_shape(home):
     assert "眼 影 好" in text  # offsets say where the window is
 
 
-def test_shapes_that_are_mixed_are_refused(home):
+def test_mixed_shapes_are_refused(home):
     write(home / "data/dev.json", THREE_COLUMNS)
     write(home / "data/train.json", SEVEN_COLUMNS)
     with pytest.raises(
@@ -281,7 +281,7 @@ def test_a_vocabulary_of_lower_cased_text_may_have_a_few_capital_letters(home, c
         assert "vocab.txt has no capitals but I, K, M, T" in caplog.text
 
 
-def test_features_are_kept_by_marks(home):
+def test_cached_features_depend_on_marks(home):
     cache = importlib.import_module("original.cache")
     for stem in ("train", "dev"):
         write(home / f"data/{stem}.json", SEVEN_COLUMNS)

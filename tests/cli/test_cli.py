@@ -61,7 +61,7 @@ def test_help_of_each_verb_has_an_example(verb):
         )
 
 
-def test_no_arguments_are_a_question_for_help():
+def test_no_arguments_show_the_help():
     result = CliRunner().invoke(cli.app, [])
     assert "Usage" in result.output
 
@@ -165,7 +165,7 @@ MISTAKES = (
 )  # fmt: skip
 
 
-def test_the_list_of_mistakes_is_whole(data):
+def test_the_list_of_mistakes_is_complete(data):
     assert set(mistakes(data)) == set(MISTAKES)
 
 
@@ -232,7 +232,7 @@ def test_our_own_bugs_keep_their_trace(data, monkeypatch):
         cli.main()
 
 
-def test_verbs_hand_their_arguments_on(monkeypatch):
+def test_verbs_pass_their_arguments_on(monkeypatch):
     told = {}
     for verb in ("prepare", "train", "distill", "finetune", "export"):
         monkeypatch.setattr(pipeline, verb, lambda *given, verb=verb: told.__setitem__(verb, given))

@@ -1,7 +1,7 @@
 """The typer app: every verb with its example, in the order in which they are used, and the global options.
 
 Imports typer and attar's command line alone: each verb imports its work when it is called, so that
-``attar --help`` answers at once.
+``attar --help`` takes no seconds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["app"]
 
 app = typer.Typer(
     name="attar",
-    help="Train a small, fast aspect-sentiment model that can be trusted from labelled Chinese reviews.",
+    help="Turn labelled Chinese reviews into a small, fast aspect-sentiment model that can be trusted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
