@@ -58,7 +58,7 @@ def source_of(folder: Path, task: ClassicTask, stem: str, split: Split) -> Sourc
     Raises:
         DataError: There is no such file, or a TSV has too few columns.
     """
-    endings = {"rows": (".json", ".txt"), "pairs": (".txt",), "tsv": (".tsv",)}[task.form]
+    endings = {"rows": (".json", ".txt"), "pairs": (".txt",), "tsv": (".tsv",)}[task.format]
     path = next((p for p in (folder / f"{stem}{e}" for e in endings) if p.is_file()), None)
     if path is None:
         there = (
@@ -68,9 +68,9 @@ def source_of(folder: Path, task: ClassicTask, stem: str, split: Split) -> Sourc
         raise DataError(f"{folder}: no {wanted} for the task {task.name}; there: {there}; see --data_dir")
     if path.suffix == ".txt":
         _refuse_bio(path, task)
-    if task.form == "rows":
+    if task.format == "rows":
         return SourceRecipe(path=str(path), form="rows" if path.suffix == ".json" else "target", split=split)
-    if task.form == "pairs":
+    if task.format == "pairs":
         names = ("text", "term", "label")
         return SourceRecipe(
             path=str(path), form="csv", delimiter="###", quoted=False, names=names, split=split
@@ -83,7 +83,7 @@ def _refuse_bio(path: Path, task: ClassicTask) -> None:
     line = next((line for _, line in numbered_lines(path) if line.strip()), "")
     if not TAGGED.fullmatch(line.rstrip("\r\n")):
         return
-    expected = "three lines an example" if task.form == "rows" else "text###word###id"
+    expected = "three lines an example" if task.format == "rows" else "text###word###id"
     there = [path.with_name(f"{stem}.txt") for stem in ("train", "dev", "test")]
     files = " ".join(str(one) for one in there if one.is_file())
     raise DataError(
@@ -126,13 +126,17 @@ def load_examples(source: SourceRecipe, task: ClassicTask, *, marks: bool, verbo
     records = [
         _with_offsets(record, task) if marks else record for record in _records(source, task, marks=marks)
     ]
-    form = classic_task(task.task, marks=marks)
-    if form.has_term and not marks and all(isinstance(r, Rejection) or r.start is None for r in records):
-        form = replace(form, style="sentence_pair")
+    input_task = classic_task(task.task, marks=marks)
+    if (
+        input_task.has_term
+        and not marks
+        and all(isinstance(r, Rejection) or r.start is None for r in records)
+    ):
+        input_task = replace(input_task, style="sentence_pair")
     examples: list[Example] = []
     rejected: list[Rejection] = []
     repaired = 0
-    for outcome in audit(records, form, DataRecipe()):
+    for outcome in audit(records, input_task, DataRecipe()):
         if isinstance(outcome, Accepted):
             examples.append(outcome.example)
             repaired += outcome.repair is not None
@@ -151,7 +155,7 @@ def load_examples(source: SourceRecipe, task: ClassicTask, *, marks: bool, verbo
 
 
 def _records(source: SourceRecipe, task: ClassicTask, *, marks: bool) -> Iterator[Record | Rejection]:
-    if task.form == "pairs":
+    if task.format == "pairs":
         return read_word_pairs(Path(source.path))
     if source.form == "target":
         return _three_lines(Path(source.path), marks=marks)

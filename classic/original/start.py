@@ -109,7 +109,7 @@ def _sources(args: argparse.Namespace, task: ClassicTask) -> list[SourceRecipe]:
             f"{error}. --do_train evaluates every checkpoint on dev and keeps the best one; split dev off "
             "train (attar prepare does)"
         ) from error
-    if any((folder / f"test{ending}").is_file() for ending in (".json", ".txt")) and task.form == "rows":
+    if any((folder / f"test{ending}").is_file() for ending in (".json", ".txt")) and task.format == "rows":
         sources.append(source_of(folder, task, "test", "test"))
     return sources
 
@@ -118,7 +118,7 @@ def _unread_sources(
     args: argparse.Namespace, task: ClassicTask, sources: Sequence[SourceRecipe]
 ) -> list[SourceRecipe]:
     """Files of the folder that this command does not read, but whose shape tells its row format."""
-    if task.form != "rows":
+    if task.format != "rows":
         return []
     for stem in _SPLITS:
         if all((args.data_dir / f"{stem}{ending}").is_file() for ending in (".json", ".txt")):

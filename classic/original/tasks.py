@@ -27,7 +27,7 @@ class ClassicTask:
     Attributes:
         task: Labels and input style.
         dev_files: Name of an evaluation -> stem of its file.
-        form: "rows" (train.json or the three-line train.txt), "pairs" (``text###word###id``) or "tsv".
+        format: "rows" (train.json or the three-line train.txt), "pairs" (``text###word###id``) or "tsv".
         metric: Of eval_results: "acc", "acc_and_f1" (F1 of the last label) or "mcc" (Matthews' correlation).
         columns: Of a TSV: text, term (the second sentence) and label -> column number from 0; negative
             ones count from the end.
@@ -37,7 +37,7 @@ class ClassicTask:
 
     task: Task
     dev_files: Mapping[str, str]
-    form: Literal["rows", "pairs", "tsv"] = "rows"
+    format: Literal["rows", "pairs", "tsv"] = "rows"
     metric: Metric = "acc"
     columns: Mapping[str, int] = field(default_factory=dict)
     has_header: bool = True
