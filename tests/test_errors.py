@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from attar import errors
-from attar.errors import AttarError, MissingPackageError, did_you_mean, require, require_installed
+from attar.errors import AttarError, MissingPackageError, require, require_installed
 
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src"
@@ -144,11 +144,3 @@ def test_a_verb_on_the_base_install_says_which_extra_before_any_work(verb, tmp_p
     assert line.endswith(f"; pip install 'attar[{extra}]'")
     assert done.returncode == 2
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("temperatur", "; did you mean 'temperature'?"), ("xyz", ""), ("", "")],
-)
-def test_the_nearest_name(name, expected):
-    assert did_you_mean(name, ("temperature", "weight")) == expected

@@ -11,13 +11,12 @@
     └── GateError            a model that a threshold of the recipe refuses
 
 A message says what and where, what was expected, and what to do next. The command line prints it
-on one line and exits with 2; anything else that escapes is a bug of ours. Two helpers stand beside the
-classes because their messages need them everywhere: ``require`` and ``did_you_mean``.
+on one line and exits with 2; anything else that escapes is a bug of ours. ``require`` is here too: it is
+how every optional package is imported.
 """
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
@@ -34,7 +33,6 @@ __all__ = [
     "ParityError",
     "RecipeError",
     "RunError",
-    "did_you_mean",
     "require",
     "require_installed",
 ]
@@ -160,15 +158,3 @@ def _missing(packages: list[str], extra: str) -> MissingPackageError:
 
 def _install_line(extra: str) -> str:
     return f"pip install 'attar[{extra}]'"
-
-
-def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """``; did you mean 'NAME'?`` with the known name nearest to ``name``, or "" where none is near.
-
-    Args:
-        name: As it was given.
-        known: The names that there are.
-        cutoff: The least similarity, from 0 to 1.
-    """
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
-    return f"; did you mean {near[0]!r}?" if near else ""

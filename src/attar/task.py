@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from attar.errors import RecipeError, did_you_mean
+from attar.errors import RecipeError
+from attar.suggest import did_you_mean
 
 __all__ = ["BUILT_IN_TASKS", "Example", "InputStyle", "Metric", "Task", "task_by_name"]
 
@@ -152,8 +153,8 @@ def task_by_name(name: str) -> Task:
     """
     if name in BUILT_IN_TASKS:
         return BUILT_IN_TASKS[name]
-    known = ", ".join(BUILT_IN_TASKS)
+    hint = did_you_mean(name, BUILT_IN_TASKS)
     raise RecipeError(
-        f"unknown task {name!r}: built in are {known}{did_you_mean(name, BUILT_IN_TASKS) or '.'} "
-        "A task of your own goes into the recipe as a [task] table with name and labels."
+        f"unknown task {name!r}: built in are {', '.join(BUILT_IN_TASKS)}{hint} "
+        "Your own task goes into the recipe as a [task] table with name and labels."
     )

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from attar.errors import RecipeError, did_you_mean
+from attar.errors import RecipeError
+from attar.suggest import did_you_mean
 
 if TYPE_CHECKING:
     import torch

@@ -24,9 +24,10 @@ from attar.distillation.matches import (
 )
 from attar.distillation.teacher_outputs import OnlineTeacher
 from attar.distillation.teachers import Teacher
-from attar.errors import RecipeError, did_you_mean
+from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint
 from attar.recipe.load import AttentionForm, MatchRecipe
+from attar.suggest import did_you_mean
 from attar.task import Example
 from attar.text.encoding import Encoding, TextEncoder
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from attar.errors import RecipeError, did_you_mean
+from attar.errors import RecipeError
 from attar.recipe.base import Positive, Section, Share
 from attar.recipe.data import DataRecipe, EncodeRecipe, Form, JoinRecipe, SourceRecipe, TaskRecipe
 from attar.recipe.pretraining import PretrainRecipe
@@ -32,6 +32,7 @@ from attar.recipe.training import (
     WeightSchedule,
 )
 from attar.recipe.unlabelled import AugmentRecipe, UnlabelledRecipe
+from attar.suggest import did_you_mean
 from attar.task import Task, task_by_name
 
 __all__ = [

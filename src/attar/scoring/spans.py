@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from attar.errors import DataError, did_you_mean
+from attar.errors import DataError
 from attar.scoring.reading import Row, RowSource, value_at
 from attar.task import Example, Task
 
@@ -113,7 +114,8 @@ def places_of(rows: RowSource, task: Task, text: str, term: str | None) -> Colum
 
 def _missing(rows: RowSource, column: str, option: str) -> str:
     there = ", ".join(rows.columns[:12]) or "none that can be read"
-    hint = did_you_mean(column, rows.columns)
+    near = difflib.get_close_matches(column, rows.columns, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"{rows.name} has no column {column!r}; its columns: {there}{hint}; {option} names another"
 
 

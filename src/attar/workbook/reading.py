@@ -30,8 +30,7 @@ def read_excel(path: Path) -> Iterator[tuple[int, list[Any]]]:
         None, and empty cells at a row's end may be left out.
 
     Raises:
-        DataError: The file is no workbook.
-        MissingPackageError: Openpyxl is not installed.
+        DataError: Openpyxl is not installed, or the file is no workbook.
     """
     openpyxl = excel()
     try:

@@ -13,12 +13,13 @@ Content may be a list of characters. The re-export of the original wrote the wor
 
 from __future__ import annotations
 
+import difflib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attar.errors import DataError, did_you_mean
+from attar.errors import DataError
 from attar.recipe.load import SourceRecipe
 from attar.records.outcomes import Rejection
 from attar.records.readers.values import as_label, as_meta, as_offset, as_text
@@ -75,7 +76,8 @@ def check_columns(path: Path, head: Sequence[object], source: SourceRecipe) -> N
     """
     unknown = sorted(set(source.columns) - set(_OURS))
     if unknown:
-        hint = did_you_mean(unknown[0], _OURS)
+        near = difflib.get_close_matches(unknown[0], _OURS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
         raise DataError(f"columns.{unknown[0]}: ours are {', '.join(_OURS)}{hint}")
     for ours in _NEEDED:
         field = source.columns.get(ours, ours)

@@ -7,11 +7,12 @@ becomes metadata, as a string. A second table may be joined: labels here, their 
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from attar.errors import DataError, did_you_mean
+from attar.errors import DataError
 from attar.recipe.load import SourceRecipe
 from attar.records.outcomes import Rejection
 from attar.records.readers.table_rows import Row, Table, open_table
@@ -181,7 +182,8 @@ def _resolve(path: Path, found: list[str], source: SourceRecipe) -> dict[str, st
     columns = source.columns
     unknown = sorted(set(columns) - set(_OURS))
     if unknown:
-        hint = did_you_mean(unknown[0], _OURS)
+        near = difflib.get_close_matches(unknown[0], _OURS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
         raise DataError(f"data.columns.{unknown[0]}: ours are {', '.join(_OURS)}{hint}")
     names = {name: name for name in _OURS}
     if "term" not in found and "keyword" in found:

@@ -7,6 +7,7 @@ fetch goes on after its last ``_id``; so the bytes are the same however often it
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import json
 import os
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from attar.errors import DataError, did_you_mean
+from attar.errors import DataError
 from attar.io.mongo import MongoAddress, count, documents, mongo_address, names_there
 from attar.progress import progress_bar
 from attar.recipe.load import SourceRecipe
@@ -98,7 +99,8 @@ def _nothing_there(address: MongoAddress, query: Mapping[str, Any]) -> DataError
         )
     collections, databases = names_there(address)
     others = [name for name in collections if name != address.collection]
-    hint = did_you_mean(address.collection, others)
+    near = difflib.get_close_matches(address.collection, others, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
     elsewhere = "" if collections else f"; databases of the server: {', '.join(databases) or 'none'}"
     return DataError(
         f"{place}: no document (query {asked}); collections of the database: "
