@@ -1,4 +1,4 @@
-# make demo: the whole story on the project's own reviews.  make test: the suite.
+# make demo: all stages on the project's own reviews.  make test: the suite.  make check: lint, types, suite.
 # Python is the newest of these that runs (a name on the PATH may be an empty shim) and can make an
 # environment; uv installs where there is one. make PYTHON=..., make UV= (none) choose otherwise.
 UV ?= $(shell command -v uv 2>/dev/null)
@@ -21,7 +21,7 @@ endif
 
 .PHONY: demo test check lint clean
 
-# Made once: another Python found later must not be laid over it.
+# Created once: a Python found later must not replace it.
 $(BIN)/python:
 	$(NEW_VENV) $(VENV)
 

@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Sequence
 
-from original.installed import TRAINING, require
+from original.installed import require
 
-require(*TRAINING, "fastapi", "uvicorn")
+require("train", "serve")
 
 from original.service import Defaults, serve_original
 from original.tool import run_tool

@@ -1,10 +1,10 @@
-"""Teach a student by one teacher: the original's ``python main.distill.py``."""
+"""Distil one teacher into a student: the original's ``python main.distill.py``."""
 
 import sys
 
-from original.installed import TRAINING, require
+from original.installed import require
 
-require(*TRAINING)
+require("train")
 
 from original.start import main
 

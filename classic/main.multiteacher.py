@@ -1,10 +1,10 @@
-"""Teach a student by several teachers: the original's ``python main.multiteacher.py``."""
+"""Distil several teachers into a student: the original's ``python main.multiteacher.py``."""
 
 import sys
 
-from original.installed import TRAINING, require
+from original.installed import require
 
-require(*TRAINING)
+require("train")
 
 from original.start import main
 

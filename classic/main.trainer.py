@@ -2,9 +2,9 @@
 
 import sys
 
-from original.installed import TRAINING, require
+from original.installed import require
 
-require(*TRAINING)
+require("train")
 
 from original.start import main
 

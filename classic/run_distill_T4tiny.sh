@@ -1,5 +1,5 @@
 #!/bin/sh
-# Teach the four-layer student what the teacher knows.
+# Distil the teacher into the four-layer student.
 set -eu
 cd "$(dirname "$0")"
 

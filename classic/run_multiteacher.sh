@@ -1,5 +1,5 @@
 #!/bin/sh
-# Teach the four-layer student by the mean of several teachers, of any architectures.
+# Distil the mean of several teachers, of any architectures, into the four-layer student.
 # TEACHERS, CONFIGS and VOCABS are lists with spaces between: one a teacher, or one for all.
 set -eu
 cd "$(dirname "$0")"

@@ -1,4 +1,4 @@
-"""Tiny models and easy examples for every room, one thread, no network."""
+"""Tiny models and easy examples for every package, one thread, no network."""
 
 from __future__ import annotations
 

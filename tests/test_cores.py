@@ -35,7 +35,7 @@ def cores_of_v2(tree):
     return lambda text: usable_cores(tree("0::/", V2_MOUNT, {"/sys/fs/cgroup/cpu.max": text}))
 
 
-def test_here_there_is_at_least_one_and_no_more_than_there_are():
+def test_between_one_and_the_cores_of_this_machine():
     assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))
 
 
@@ -174,7 +174,7 @@ def test_a_system_without_affinity_and_groups(tmp_path, monkeypatch, count, core
     assert usable_cores(tmp_path) == cores
 
 
-def test_who_overrides_whom(monkeypatch):
+def test_precedence_of_argument_environment_and_cores(monkeypatch):
     monkeypatch.delenv("ATTAR_WORKERS", raising=False)
     assert num_workers() == usable_cores()
     monkeypatch.setenv("ATTAR_WORKERS", "37")
@@ -185,7 +185,7 @@ def test_who_overrides_whom(monkeypatch):
 @pytest.mark.parametrize(
     "value", ["0", "-1", "", " ", "two", "2.0", "1e3", "0x2", "1_0", "٢", "2\n", "10000", "9" * 5000]
 )
-def test_a_malformed_number_of_workers_is_said(value):
+def test_a_malformed_number_of_workers_is_an_error(value):
     with pytest.raises(RecipeError, match=r"ATTAR_WORKERS is .*; expected a whole number from 1 to 9999"):
         num_workers(environment={"ATTAR_WORKERS": value})
 
@@ -209,13 +209,13 @@ def test_libraries_are_limited_only_where_they_would_take_more(monkeypatch):
     assert open_ended.get("OMP_NUM_THREADS") == (str(usable_cores()) if usable_cores() < 16 else None)
 
 
-def test_torch_keeps_to_them():
+def test_torch_keeps_to_the_workers():
     code = (
         "import os, sys, attar.cores\nos.sched_getaffinity = lambda _pid: set(range(16))\n"
         "attar.cores.limit_library_threads()\nimport torch\n"
         "from attar.training.accelerator import make_accelerator\n"
         "before = torch.get_num_threads()\nos.environ['ATTAR_WORKERS'] = '2'\n"
-        "torch.set_num_threads(16)\nplace_training('fp32')\n"
+        "torch.set_num_threads(16)\nmake_accelerator('fp32')\n"
         "sys.stdout.write(f'{before} {torch.get_num_threads()}')"
     )
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
@@ -226,7 +226,7 @@ def test_torch_keeps_to_them():
     assert done.stdout == "1 2"
 
 
-def test_the_command_line_says_it_before_it_does_anything(attar_main, monkeypatch, tmp_path):
+def test_the_command_line_checks_it_first(attar_main, monkeypatch, tmp_path):
     monkeypatch.setenv("ATTAR_WORKERS", "many")
     code, _, err = attar_main("score", tmp_path / "no artifact", "--in", "rows.csv", "--out", "scored.csv")
     assert code == 2

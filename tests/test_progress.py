@@ -65,7 +65,7 @@ def test_a_line_now_and_then_off_a_terminal(clock, caplog):
     assert lines(caplog)[1:] == ["teacher: 100 of 200 steps, about 35 s left, dev 0.8312"]
 
 
-def test_what_is_quick_says_nothing(clock, caplog):
+def test_short_work_logs_nothing(clock, caplog):
     with caplog.at_level(logging.INFO, "attar"):
         for _ in track(range(1000), "quick"):
             clock.now += 0.01
@@ -79,14 +79,14 @@ def test_the_end_is_not_announced(clock, caplog):
     assert lines(caplog) == []
 
 
-def test_what_was_done_before_says_nothing_of_the_speed(clock, caplog):
+def test_what_was_done_before_does_not_count_for_the_speed(clock, caplog):
     with caplog.at_level(logging.INFO, "attar"), progress_bar("resumed", 100, done=80) as advance:
         clock.now += 20
         advance(10)
     assert lines(caplog) == ["resumed: 90 of 100, about 20 s left"]
 
 
-def test_nobody_knows_how_much_there_is(clock, caplog):
+def test_an_unknown_total(clock, caplog):
     with caplog.at_level(logging.INFO, "attar"):
         for _ in track(iter("abcd"), "texts", unit="texts"):
             clock.now += 10
@@ -111,7 +111,7 @@ def test_a_bar_on_a_terminal(terminal, caplog):
     assert lines(caplog) == []
 
 
-def test_a_terminal_has_room_for_one_bar(terminal):
+def test_a_terminal_has_one_bar(terminal):
     stream = terminal()
     with progress_bar("outer", 2, redraw=False) as advance:
         for _ in track([1, 2], "inner"):

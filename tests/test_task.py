@@ -42,7 +42,7 @@ def test_spellings_of_labels(spelling, label):
     assert task_by_name("cosmetics").label_of(spelling) == label
 
 
-def test_components_know_the_bits_and_the_letters():
+def test_components_accept_bits_and_letters():
     task = task_by_name("components")
     assert [task.label_of(s) for s in ("0", "1", "F", "T")] == ["否", "是", "否", "是"]
 
@@ -64,7 +64,7 @@ def test_unknown_task_names_the_nearest():
         ({"aliases": {"x": "c"}}, "unknown labels"),
     ],
 )
-def test_impossible_tasks(settings, said):
+def test_tasks_that_are_not_valid(settings, said):
     with pytest.raises(RecipeError, match=said):
         Task(**({"name": "mine", "labels": ("a", "b")} | settings))
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attar.errors import DataError
+from attar.errors import DataError, MissingPackageError
 from attar.evaluation.metrics import scores
 from attar.task import BUILT_IN_TASKS
 from attar.workbook import sheets
@@ -150,7 +150,7 @@ def test_too_many_columns(tmp_path):
 
 def test_without_openpyxl_there_is_a_hint(monkeypatch):
     monkeypatch.setitem(sys.modules, "openpyxl", None)
-    with pytest.raises(DataError, match=re.escape("pip install 'attar[excel]'")):
+    with pytest.raises(MissingPackageError, match=re.escape("pip install 'attar[excel]'")):
         excel()
 
 

@@ -1,1 +1,1 @@
-"""The original system's command lines over attar: flags in, a recipe out, attar's stages do the work."""
+"""The original system's command lines on attar: flags become a recipe, attar's stages do the work."""

@@ -1,7 +1,7 @@
-"""The original's flags, with its defaults, and which of them make no sense together.
+"""The original's flags with its defaults, and the combinations that are errors.
 
-First step of every command line: ``argv -> Namespace``. Flags that the original parsed and never
-read are read here: see the help of each.
+First step of every command line: ``argv -> Namespace``. Flags that the original parsed but never used
+have an effect here: see the help of each.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SCHEDULES = (
     "slanted_triangular", "warmup_linear_release", "warmup_step", "warmup_cosine", "warmup_constant",
     "warmup_linear",
 )  # fmt: skip
-_ROOT = Path("data_root_dir")  # where the README keeps the data folders
+_ROOT = Path("data_root_dir")  # the folder of the data folders in the README
 
 
 def parse_arguments(script: Script, argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -47,63 +47,71 @@ def parse_arguments(script: Script, argv: Sequence[str] | None = None) -> argpar
         args.data_dir = _ROOT / args.task_name
     if args.max_seq_length is None:
         args.max_seq_length = TASKS[args.task_name].max_tokens if args.task_name else _DEFAULT_TOKENS
-    problem = _general_problem(args) or (_teaching_problem(args) if script != "trainer" else None)
+    problem = _general_problem(args) or (_distillation_problem(args) if script != "trainer" else None)
     if problem:
         parser.error(problem)
     return args
 
 
 def _parser(script: Script) -> argparse.ArgumentParser:
-    parser = values.Parser(
-        prog=f"main.{script}.py", description="The original's command line, done by attar."
-    )
+    parser = values.Parser(prog=f"main.{script}.py", description="The original's command line, run by attar.")
     _add_files(parser)
     _add_training(parser)
-    _add_teaching(parser)
+    _add_distillation(parser)
     return parser
 
 
 def _add_files(parser: argparse.ArgumentParser) -> None:
     add, known = parser.add_argument, list(TASKS)
     add("--vocab_file", type=Path, required=True, help="vocab.txt of the student (and of the teachers)")
-    add("--output_dir", type=Path, required=True, help="where checkpoints and results go")
+    add("--output_dir", type=Path, required=True, help="folder for checkpoints and results")
     add("--data_dir", type=Path, help="folder with train, dev and test; default: data_root_dir/TASK")
-    add("--task_name", choices=known, help="what is learnt")
+    add("--task_name", choices=known, help="the task")
     add("--aux_task_name", choices=known, help="a task whose train set is added")
     add("--aux_data_dir", type=Path, help="folder of that task")
     add("--bert_config_file_T", nargs="+", required=True, metavar="CONFIG",
         help="config.json of the teacher, or of each teacher; none in the trainer")  # fmt: skip
-    add("--bert_config_file_S", type=Path, required=True, help="config.json of the model that is trained")
+    add("--bert_config_file_S", type=Path, required=True, help="config.json of the trained model")
     add("--vocab_file_T", nargs="+", type=Path, metavar="VOCAB",
         help="vocab.txt of the teacher, or of each teacher, if it is another one (new here)")  # fmt: skip
     add("--model_architecture", choices=("bert", "electra", "albert"), default="bert",
-        help="of the model that is trained; a teacher's is told by its weights")  # fmt: skip
+        help="of the trained model; a teacher's is told by its weights")  # fmt: skip
     add("--tuned_checkpoint_T", type=Path, help="the teacher's weights")
     add("--tuned_checkpoint_Ts", nargs="*", type=Path, help="the weights of several teachers")
     add("--tuned_checkpoint_S", type=Path, help="weights of the whole model, for --load_model_type all")
     add("--init_checkpoint_S", type=Path, help="weights of the encoder, for --load_model_type bert")
-    add("--load_model_type", choices=("bert", "all", "none"), default="bert", help="how the model starts")
-    add("--only_load_embedding", action="store_true", help="of the encoder, take the embeddings alone")
+    add(
+        "--load_model_type",
+        choices=("bert", "all", "none"),
+        default="bert",
+        help="initial weights of the model",
+    )
+    add("--only_load_embedding", action="store_true", help="load the embeddings of the encoder alone")
     add("--do_lower_case", action="store_true", help="lower-case the text")
     add("--marks", choices=("auto", "on", "off"), default="auto",
-        help="_ around the keyword (new here); auto: as the shape of the rows says")  # fmt: skip
+        help="_ around the keyword (new here); auto: by the number of columns")  # fmt: skip
     add("--max_seq_length", type=values.length, help=f"longest input in tokens; default {_DEFAULT_TOKENS}")
     add("--do_train", action="store_true", help="train")
     add("--do_predict", action="store_true", help="evaluate on dev")
-    add("--predict_batch_size", type=values.whole_number, default=8, help="examples a batch when evaluating")
+    add("--predict_batch_size", type=values.whole_number, default=8, help="batch size of the evaluation")
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--train_batch_size", type=values.whole_number, default=32, help="examples an optimiser step")
-    add("--gradient_accumulation_steps", type=values.whole_number, default=1, help="parts of a batch")
+    add("--train_batch_size", type=values.whole_number, default=32, help="examples per optimiser step")
+    add(
+        "--gradient_accumulation_steps",
+        type=values.whole_number,
+        default=1,
+        help="forward passes per optimiser step",
+    )
     add("--learning_rate", type=values.above_0, default=3e-5, help="peak of the schedule")
     add("--num_train_epochs", type=values.above_0, default=3.0, help="passes over the train set")
     add(
         "--warmup_proportion",
         type=values.share,
         default=0.1,
-        help="share of the steps in which the rate rises",
+        help="share of the steps with a rising learning rate",
     )
     add("--weight_decay_rate", type=values.from_0, default=0.01, help="decoupled decay of the weights")
     add("--schedule", choices=_SCHEDULES, default="warmup_linear_release", help="of the learning rate")
@@ -112,11 +120,14 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     )
     add("--s_opt2", type=values.finite, default=0.0, help="release level / second step")
     add("--s_opt3", type=values.finite, default=1.0, help="decay at each step of warmup_step")
-    add("--random_seed", type=values.seed, default=10236797, help="decides weights, dropout and order")
+    add("--random_seed", type=values.seed, default=10236797, help="of weights, dropout and order")
     add(
-        "--ckpt_frequency", type=values.whole_number, default=2, help="checkpoints (and evaluations) an epoch"
+        "--ckpt_frequency",
+        type=values.whole_number,
+        default=2,
+        help="checkpoints (and evaluations) per epoch",
     )
-    add("--PRINT_EVERY", type=values.whole_number, default=200, help="log the losses every so many steps")
+    add("--PRINT_EVERY", type=values.whole_number, default=200, help="steps between logged losses")
     add("--verbose_logging", action="store_true", help="log every row that is not used, and why")
     add("--fp16", action="store_true", help="half precision on a GPU; bf16 on a CPU that has it")
     add("--bf16", action="store_true", help="bf16 (new here)")
@@ -124,14 +135,14 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         help="as the launcher passes it; torchrun alone is enough")  # fmt: skip
 
 
-def _add_teaching(parser: argparse.ArgumentParser) -> None:
+def _add_distillation(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--temperature", type=values.above_0, default=1.0, help="softens both models' probabilities")
-    add("--matches", nargs="*", default=[], metavar="PRESET", help="layers to compare: attar's preset names")
+    add("--temperature", type=values.above_0, default=1.0, help="of teacher and student")
+    add("--matches", nargs="*", default=[], metavar="PRESET", help="layer matches, by attar's preset names")
     add("--weight", type=values.from_0, default=1.0, help="factor of the losses of --matches")
     add("--no_inputs_mask", action="store_true", help="padding counts in the matches")
     add("--no_logits", action="store_true", help="no loss on the logits, matches alone")
-    add("--teacher_cached", action="store_true", help="keep the teacher's answers on disk, ask once")
+    add("--teacher_cached", action="store_true", help="cache the teacher's outputs on disk")
     shown = "false" if parser.prog == "main.trainer.py" else "true"
     for name, default, what in (
         ("output_att_score", "true", "attentions before the softmax"),
@@ -182,8 +193,8 @@ def _general_problem(args: argparse.Namespace) -> str | None:
     return next((message for wrong, message in checks if wrong), None)
 
 
-def _teaching_problem(args: argparse.Namespace) -> str | None:
-    """What is wrong with the teachers and matches of a training."""
+def _distillation_problem(args: argparse.Namespace) -> str | None:
+    """Why the teachers and matches of a training are not valid; None if they are."""
     is_multi = args.script == "multiteacher"
     flag = "--tuned_checkpoint_Ts" if is_multi else "--tuned_checkpoint_T"
     other = args.tuned_checkpoint_T if is_multi else args.tuned_checkpoint_Ts
@@ -200,19 +211,19 @@ def _teaching_problem(args: argparse.Namespace) -> str | None:
             is_multi and other and not args.teachers,
             "--tuned_checkpoint_T is main.distill.py's; main.multiteacher.py has --tuned_checkpoint_Ts",
         ),
-        (args.do_train and not args.teachers, f"a student needs its teacher: give {flag}"),
+        (args.do_train and not args.teachers, f"a student needs a teacher: give {flag}"),
         (unknown, f"--matches {' '.join(unknown)}: there are {', '.join(PRESET_MATCHES)}"),
         (
             "hidden" in compared and args.output_encoded_layers == "false",
-            "--matches compare hidden states: they need --output_encoded_layers true",
+            "--matches compares hidden states and needs --output_encoded_layers true",
         ),
         (
             "attention" in compared and args.output_attention_layers == "false",
-            "--matches compare attentions: they need --output_attention_layers true",
+            "--matches compares attentions and needs --output_attention_layers true",
         ),
         (
             args.do_train and args.no_logits and not args.matches,
-            "--no_logits without --matches leaves nothing to learn from",
+            "--no_logits without --matches leaves no loss",
         ),
     ]
     for name in ("bert_config_file_T", "vocab_file_T"):

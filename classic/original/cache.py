@@ -1,9 +1,8 @@
-"""``cached_{train|dev}_{max_seq_length}_{task}``: the encodings of a data file, kept beside it.
+"""``cached_{train|dev}_{max_seq_length}_{task}``: the encodings of a data file, cached beside it.
 
-The original kept them because cutting all texts into tokens was slow. It is quick here, but it would
-come again at every evaluation and every start of a command line, and many were used to the files.
-The original took whatever such a file held; here it is used only if it was made of these examples,
-with this vocabulary and these settings.
+The original cached them because tokenising was slow. It is fast here, but would be repeated at every
+evaluation and every start, and users know the files. The original used any such file; here it is used
+only if it was made from these examples, with this vocabulary and these settings.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ from attar.task import Example
 from attar.text.encoding import Encoding, InputSpec, TextEncoder
 from original.log import DATA
 
-__all__ = ["KeptEncoder", "with_kept_encodings"]
+__all__ = ["CachedEncoder", "with_cached_encodings"]
 
 
-class KeptEncoder(TextEncoder):
-    """An encoder that encodes the examples of some files once.
+class CachedEncoder(TextEncoder):
+    """An encoder that caches the encodings of some files.
 
     Args:
         tokenizer: See ``TextEncoder``.
         spec: The same.
-        vocabulary: Hash of the vocabulary and of how it is used.
+        vocabulary: Hash of the vocabulary and its settings.
     """
 
     def __init__(self, tokenizer: Tokenizer, spec: InputSpec, vocabulary: str) -> None:
@@ -41,16 +40,16 @@ class KeptEncoder(TextEncoder):
         self._known: dict[tuple[str, int, int, str], Encoding] = {}
 
     def encode(self, examples: Sequence[Example]) -> list[Encoding]:
-        """Encode examples, in their order; those of the files are looked up."""
+        """Encode examples, in their order; cached ones are looked up."""
         new = [example for example in examples if example.question not in self._known]
-        fresh = iter(super().encode(new) if new else [])
+        encoded = iter(super().encode(new) if new else [])
         return [
-            self._known[example.question] if example.question in self._known else next(fresh)
+            self._known[example.question] if example.question in self._known else next(encoded)
             for example in examples
         ]
 
-    def keep(self, examples: Sequence[Example], path: Path) -> None:
-        """Take the encodings of a file's examples from ``path``, or make them and write them there."""
+    def cache(self, examples: Sequence[Example], path: Path) -> None:
+        """Read the encodings of a file's examples from ``path``, or compute them and write them there."""
         key = content_hash([self.spec.to_json(), self._vocabulary, [e.question for e in examples]])
         encodings = _read(path, key)
         if encodings is not None:
@@ -67,18 +66,18 @@ class KeptEncoder(TextEncoder):
         self._known |= {e.question: encoding for e, encoding in zip(examples, encodings, strict=True)}
 
 
-def with_kept_encodings(
+def with_cached_encodings(
     checkpoint: Checkpoint, vocab: Path, *, lower_case: bool
-) -> tuple[Checkpoint, KeptEncoder]:
-    """A checkpoint whose encoder keeps what it is told to, and that encoder.
+) -> tuple[Checkpoint, CachedEncoder]:
+    """A checkpoint with a caching encoder, and that encoder.
 
     Args:
-        checkpoint: What was built from the vocabulary.
+        checkpoint: Built from the vocabulary.
         vocab: The vocab.txt.
         lower_case: Whether texts are lower-cased.
     """
     made_of = content_hash([file_hash(vocab), lower_case])
-    encoder = KeptEncoder(checkpoint.encoder.tokenizer, checkpoint.encoder.spec, made_of)
+    encoder = CachedEncoder(checkpoint.encoder.tokenizer, checkpoint.encoder.spec, made_of)
     return replace(checkpoint, encoder=encoder), encoder
 
 
@@ -90,7 +89,7 @@ def _read(path: Path, key: str) -> list[Encoding] | None:
             parts = np.split(kept["ids"], np.cumsum(kept["lengths"])[:-1])
             return [Encoding(ids, int(second)) for ids, second in zip(parts, kept["seconds"], strict=True)]
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError):
-        return None  # not there, the original's own, or cut short
+        return None  # missing, of the original, or truncated
 
 
 def _write(path: Path, key: str, encodings: Sequence[Encoding]) -> None:
@@ -106,6 +105,6 @@ def _write(path: Path, key: str, encodings: Sequence[Encoding]) -> None:
                 seconds=np.array([encoding.second for encoding in encodings]),
             )
     except OSError as error:
-        DATA.warning("%s cannot be written (%s); going on without it", path, error.strerror)
+        DATA.warning("%s cannot be written (%s); not cached", path, error.strerror)
     else:
         DATA.info("保存feature到缓存文件 %s", path)

@@ -1,4 +1,4 @@
-"""A client of the original's services: rows out, labels and probabilities in."""
+"""A client of the original's services: sends rows, returns labels and probabilities."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from attar.errors import DataError
 from attar.records.rows import example_row
 from attar.task import Example
 
-__all__ = ["ask_service"]
+__all__ = ["request_predictions"]
 
-_ROWS = 1000  # a request
+_ROWS_PER_REQUEST = 1000
 _TIMEOUT_S = 360.0
 _KEY_VARIABLE = "ATTAR_API_KEY"
 
 
-def ask_service(url: str, examples: Sequence[Example]) -> list[tuple[str, float]]:
-    """The (label, probability) that a service gives to each example.
+def request_predictions(url: str, examples: Sequence[Example]) -> list[tuple[str, float]]:
+    """Request the (label, probability) of each example from a service.
 
     Args:
-        url: Such as ``http://127.0.0.1:5000/api/predict_macbert``; rows of seven are sent, of three
-            where the keyword has no place.
+        url: Such as ``http://127.0.0.1:5000/api/predict_macbert``; sends rows of seven columns,
+            or of three if the keyword has no offsets.
         examples: Labelled.
 
     Raises:
-        DataError: It does not answer, refuses, or answers something else.
+        DataError: It does not respond, refuses, or responds with something else.
     """
-    answers: list[tuple[str, float]] = []
-    for start in range(0, len(examples), _ROWS):
-        rows = [_row(example) for example in examples[start : start + _ROWS]]
+    predictions: list[tuple[str, float]] = []
+    for start in range(0, len(examples), _ROWS_PER_REQUEST):
+        rows = [_row(example) for example in examples[start : start + _ROWS_PER_REQUEST]]
         found = _post(url, {"data": rows})
         if not isinstance(found, list) or len(found) != len(rows):
-            raise DataError(f"{url}: expected {len(rows)} answers, [label, probability, ...] each")
-        answers += [_answer(url, start + at, one) for at, one in enumerate(found)]
-    return answers
+            raise DataError(f"{url}: expected {len(rows)} predictions, [label, probability, ...] each")
+        predictions += [_prediction(url, start + at, one) for at, one in enumerate(found)]
+    return predictions
 
 
 def _row(example: Example) -> list[object]:
@@ -47,13 +47,13 @@ def _row(example: Example) -> list[object]:
     return example_row(example)[:7]
 
 
-def _answer(url: str, at: int, found: object) -> tuple[str, float]:
+def _prediction(url: str, at: int, found: object) -> tuple[str, float]:
     match found:
         case [str(label), int(prob) | float(prob), *_]:
             return label, float(prob)
         case [None, None, *_, str(reason)]:
             raise DataError(f"{url}: cannot use row {at}: {reason}")
-    raise DataError(f"{url}: an answer is no [label, probability, ...]; is it a route of the original's?")
+    raise DataError(f"{url}: a prediction is not [label, probability, ...]; is it a route of the original?")
 
 
 def _post(url: str, value: object) -> Any:  # noqa: ANN401 - JSON is any
@@ -69,16 +69,16 @@ def _post(url: str, value: object) -> Any:  # noqa: ANN401 - JSON is any
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as reply:  # noqa: S310
             return json.load(reply)
     except urllib.error.HTTPError as error:
-        raise DataError(f"{url} answers {error.code}: {_message(error)}") from error
+        raise DataError(f"{url}: HTTP {error.code}: {_message(error)}") from error
     except OSError as error:
         reason = getattr(error, "reason", error)
-        raise DataError(f"{url}: no answer ({reason}); is the service running?") from error
+        raise DataError(f"{url}: no response ({reason}); is the service running?") from error
     except ValueError as error:
-        raise DataError(f"{url}: its answer is not JSON; is it a service of the original's?") from error
+        raise DataError(f"{url}: its response is not JSON; is it a service of the original?") from error
 
 
 def _message(error: urllib.error.HTTPError) -> str:
-    """The reason that a service of attar gives, else the status in words."""
+    """The message of a service of attar, else the HTTP reason."""
     with error:
         try:
             return str(json.load(error)["message"])

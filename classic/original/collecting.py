@@ -1,8 +1,8 @@
-"""Labelled sources to a data folder of the original: train.json, dev.json and, if wanted, test.json.
+"""Labelled sources -> a data folder of the original: train.json, dev.json and, if wanted, test.json.
 
-``sources -> attar.records.prepare -> data_root_dir/TASK``. The original shuffled rows, so that one
-review stood on both sides; here reviews that say the same stay together. What is not used lands in
-rejected.jsonl, and audit.html shows the whole. newcos has rows of three columns, cut at 25 characters
+``sources -> attar.records.prepare -> data_root_dir/TASK``. The original shuffled rows, so that a review
+could be in train and dev; here near-duplicates stay in one split. Rejected rows go to rejected.jsonl, and
+audit.html shows everything. newcos has rows of three columns, cut at 25 characters
 on either side of the keyword; the other tasks have seven.
 """
 
@@ -28,7 +28,7 @@ __all__ = ["SEED", "WEIBO", "Shares", "collect"]
 
 SEED = 30  # the original's
 WEIBO = ("weibo", "Weibo", "WEIBO", "微博", "新浪微博")
-"""Channels whose rows are trained on and never held out."""
+"""Channels whose rows are for training alone."""
 
 _UNLABELLED = ("missing_label", "unknown_label")
 _LABEL_COLUMN = 4
@@ -47,15 +47,15 @@ def collect(
     seed: int = SEED,
     disagreement: Literal["drop", "majority", "weights"] = "drop",
 ) -> dict[str, Any]:
-    """Fetch, read, audit, split and write.
+    """Fetch, read, audit and split sources, and write the data folder.
 
     Args:
         sources: Files, folders and servers.
-        task: Whose labels decide what is accepted.
+        task: With the accepted labels.
         out: The data folder.
         shares: Of train and dev, or of train, dev and test.
-        seed: Decides the split and the order.
-        disagreement: What becomes of a keyword that annotators label differently.
+        seed: Of the split and the order.
+        disagreement: What to do with a keyword that annotators label differently.
 
     Returns:
         The manifest, as written.
@@ -63,15 +63,17 @@ def collect(
     Raises:
         DataError: A source cannot be read, no row can be used, or a split would be empty.
     """
-    # Two halves of a held-out fifth are drawn, and laid together afterwards.
+    # Two tenths are held out as dev and test, and joined afterwards.
     short = task.name == "newcos" and disagreement != "weights"
     held_out = 0.05 if shares == "90/5/5" else 0.1
     data = DataRecipe(dev=held_out, test=held_out, train_only=WEIBO, disagreement=disagreement)
     try:
         manifest = prepare(sources, task, data, seed, out)
     except DataError as error:
-        stood = _labels_of_rejected(out / "rejected.jsonl")
-        raise DataError(f"{error}. Labels that stood there: {stood}" if stood else str(error)) from error
+        labels = _labels_of_rejected(out / "rejected.jsonl")
+        raise DataError(
+            f"{error}. Labels of the rejected rows: {labels}" if labels else str(error)
+        ) from error
     if shares == "80/20":
         manifest = _without_test(out)
     _report(manifest, out)
@@ -81,7 +83,7 @@ def collect(
 
 
 def _labels_of_rejected(path: Path) -> str:
-    """The labels of the rows that none was known for, the most frequent first; "" where there is none."""
+    """The unknown labels of the rejected rows, the most frequent first; "" if there are none."""
     counts: Counter[str] = Counter()
     if path.is_file():
         for _, line in numbered_lines(path):
@@ -89,7 +91,7 @@ def _labels_of_rejected(path: Path) -> str:
             row = rejection["row"]
             if rejection["reason"] in _UNLABELLED and len(row) > _LABEL_COLUMN:
                 label = row[_LABEL_COLUMN]
-                # What is longer is no label but, likely, text of a review.
+                # Anything longer is likely the text of a review.
                 shown = "(none)" if label is None else str(label)
                 counts[shown if len(shown) <= _LONGEST_LABEL else "(something longer)"] += 1
     return ", ".join(f"{label} {count}" for label, count in counts.most_common(_MOST_LABELS))
@@ -106,12 +108,12 @@ def _write_short_rows(out: Path, chars: int) -> None:
             with atomic_write(path) as draft:
                 lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
                 draft.write_text(f"[\n{lines}\n]\n", "utf-8")
-    # It described files of seven columns, which attar's own verbs read.
+    # It described files of seven columns, as attar's own verbs read them.
     (out / "manifest.json").unlink()
 
 
 def _without_test(out: Path) -> dict[str, Any]:
-    """Let the test split of a prepared folder join its dev split."""
+    """Join the test split of a prepared folder with its dev split."""
     manifest = load_manifest(out)
     write_rows(out / "dev.json", [*load_split(out, "dev"), *load_split(out, "test")])
     (out / "test.json").unlink()
@@ -130,11 +132,11 @@ def _report(manifest: dict[str, Any], out: Path) -> None:
     sizes = {name: sum(counts.values()) for name, counts in manifest["labels"].items()}
     names = {"train": "训练集", "test": "测试集", "dev": "开发集"}
     say("保存成功，" + ",".join(f"{said}{sizes[name]}" for name, said in names.items() if name in sizes))
-    stood = _labels_of_rejected(out / "rejected.jsonl")
+    labels = _labels_of_rejected(out / "rejected.jsonl")
     reasons = ", ".join(f"{reason} {count}" for reason, count in manifest["reasons"].items())
     if reasons:
         say(f"未使用的数据: {reasons} -> {out / 'rejected.jsonl'}")
-    if stood:
-        say(f"无法识别的标签: {stood}")
+    if labels:
+        say(f"无法识别的标签: {labels}")
     if manifest["num_repaired"]:
         say(f"修正位置的数据: {manifest['num_repaired']} -> {out / 'repaired.jsonl'}")

@@ -1,7 +1,7 @@
-"""Answers beside labels as the original's Excel files: result, wrong, correct and different.
+"""Predictions and gold labels as the original's Excel files: result, wrong, correct and different.
 
-``answers -> cases -> workbooks``; who answers (a model's file, a service, a person) is the tools'
-business, who meets whom ``attar.compare.join``'.
+``predictions -> cases -> workbooks``. The tools get the predictions (from a file, a service, a person);
+``attar.compare.join`` pairs them.
 """
 
 from __future__ import annotations
@@ -14,45 +14,45 @@ from attar.task import Example
 from attar.workbook.sheets import Cell, Column, Marked, open_workbook
 from original.tool import say
 
-__all__ = ["answer_of", "write_answers", "write_different"]
+__all__ = ["prediction_of", "write_different", "write_predictions"]
 
-_ASKED = (Column("text", "text"), Column("keyword"))
+_INPUT = (Column("text", "text"), Column("keyword"))
 _PLACE = (Column("start", "number"), Column("end", "number"), Column("channel"), Column("wordtype"))
 
 
-def answer_of(example: Example, label: str | None = None, prob: float | None = None) -> Answer:
-    """What someone says of an example; the example's own label is the gold one."""
-    # Of a row of three columns nobody knows which occurrence is meant.
-    place = (None, None) if example.second else (example.start, example.end)
+def prediction_of(example: Example, label: str | None = None, prob: float | None = None) -> Answer:
+    """A prediction for an example; the example's label is the gold one."""
+    # A row of three columns does not say which occurrence is meant.
+    start, end = (None, None) if example.second else (example.start, example.end)
     term = example.second or example.term
     groups = {name: example.meta[name] for name in ("channel", "wordtype") if name in example.meta}
-    return Answer(example.text, term, *place, label, prob, gold=example.label, groups=groups)
+    return Answer(example.text, term, start, end, label, prob, gold=example.label, groups=groups)
 
 
-def write_answers(out: Path, answers: Sequence[Answer], suffix: str = "") -> None:
-    """Write result.xlsx, wrong.xlsx (the surest first) and correct.xlsx, and print how many there are.
+def write_predictions(out: Path, predictions: Sequence[Answer], suffix: str = "") -> None:
+    """Write result.xlsx, wrong.xlsx (the most probable first) and correct.xlsx, and print the counts.
 
     Args:
         out: The folder.
-        answers: With their gold labels.
-        suffix: Goes behind the names, before the ending.
+        predictions: With their gold labels.
+        suffix: Appended to the names, before the extension.
     """
-    judged = [answer for answer in answers if answer.gold is not None]
+    judged = [prediction for prediction in predictions if prediction.gold is not None]
     wrong = sorted((a for a in judged if a.label != a.gold), key=lambda a: -(a.prob or 0.0))
-    correct = [answer for answer in judged if answer.label == answer.gold]
-    columns = (*_ASKED, Column("label"), Column("predict"), Column("probability", "share"), *_PLACE)
-    for name, part in (("result", answers), ("wrong", wrong), ("correct", correct)):
+    correct = [prediction for prediction in judged if prediction.label == prediction.gold]
+    columns = (*_INPUT, Column("label"), Column("predict"), Column("probability", "share"), *_PLACE)
+    for name, part in (("result", predictions), ("wrong", wrong), ("correct", correct)):
         path = out / f"{name}{suffix}.xlsx"
-        rows = ([*_question(a), a.gold, a.label, a.prob, *_place(a)] for a in part)
+        rows = ([*_text_and_term(a), a.gold, a.label, a.prob, *_place(a)] for a in part)
         _write(path, columns, rows)
         say(f"保存到excel成功{path}")
-    say(f"总样本数是{len(answers)},预测错误的样本总数是{len(wrong)},预测正确的样本总数是{len(correct)}")
+    say(f"总样本数是{len(predictions)},预测错误的样本总数是{len(wrong)},预测正确的样本总数是{len(correct)}")
     if judged:
         say(f"准确率为{len(correct) / len(judged)}")
 
 
 def write_different(out: Path, cases: Iterable[Case]) -> None:
-    """Write different.xlsx, the questions that two answer differently, and print how far they agree."""
+    """Write different.xlsx, the rows that two label differently, and print their agreement."""
     both = [
         (case.a, case.b, case.gold)
         for case in cases
@@ -60,11 +60,13 @@ def write_different(out: Path, cases: Iterable[Case]) -> None:
     ]
     different = [(a, b, gold) for a, b, gold in both if a.label != b.label]
     columns = (
-        *_ASKED, Column("label"), Column("P1_label"), Column("P2_label"),
+        *_INPUT, Column("label"), Column("P1_label"), Column("P2_label"),
         Column("P1_probability", "share"), Column("P2_probability", "share"), *_PLACE,
     )  # fmt: skip
     path = out / "different.xlsx"
-    rows = ([*_question(a), gold, a.label, b.label, a.prob, b.prob, *_place(a)] for a, b, gold in different)
+    rows = (
+        [*_text_and_term(a), gold, a.label, b.label, a.prob, b.prob, *_place(a)] for a, b, gold in different
+    )
     _write(path, columns, rows)
     say(f"保存到excel成功{path}")
     agreed = agreement((a.label or "", b.label or "") for a, b, _ in both)
@@ -84,11 +86,20 @@ def _write(path: Path, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]
             sheet.append(row)
 
 
-def _question(answer: Answer) -> tuple[Cell, Cell]:
-    is_placed = answer.start is not None and answer.end is not None
-    text = Marked(answer.text, answer.start or 0, answer.end or 0) if is_placed else answer.text
-    return text, answer.term
+def _text_and_term(prediction: Answer) -> tuple[Cell, Cell]:
+    has_offsets = prediction.start is not None and prediction.end is not None
+    text = (
+        Marked(prediction.text, prediction.start or 0, prediction.end or 0)
+        if has_offsets
+        else prediction.text
+    )
+    return text, prediction.term
 
 
-def _place(answer: Answer) -> tuple[Cell, ...]:
-    return answer.start, answer.end, answer.groups.get("channel"), answer.groups.get("wordtype")
+def _place(prediction: Answer) -> tuple[Cell, ...]:
+    return (
+        prediction.start,
+        prediction.end,
+        prediction.groups.get("channel"),
+        prediction.groups.get("wordtype"),
+    )

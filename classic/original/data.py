@@ -1,11 +1,11 @@
-"""The data folders: train, dev and test in the original's forms, audited, the files' own split kept.
+"""The data folders: train, dev and test in the original's formats, audited, with their own split.
 
-``folder -> SourceRecipe -> records -> audit -> examples``; what is not used lands in
-``output_dir/rejected.jsonl`` with its reason.
+``folder -> SourceRecipe -> records -> audit -> examples``; rejected rows go to
+``output_dir/rejected.jsonl`` with the reason.
 
 Without marks, rows of three columns and three-line files are read as the original read them: text and
-keyword are two sentences, wherever and however often the keyword stands in the text, and what is too
-long loses its end. Their examples have no place in the text, but a ``second``.
+keyword are two sentences, wherever the keyword occurs in the text, and the end of a long one is cut.
+Their examples have a ``second`` instead of offsets.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from attar.records.rows import write_rows
 from attar.task import Example
 from original.log import DATA
 from original.tasks import ClassicTask, Split
-from original.words import read_word_pairs
+from original.word_pairs import read_word_pairs
 
 __all__ = ["Examples", "load_examples", "overlap", "source_of", "write_rejected", "write_short_or_whole"]
 
@@ -42,8 +42,8 @@ class Examples:
     """One file of a data folder.
 
     Attributes:
-        examples: What is used, in the order of the file.
-        rejected: What is not.
+        examples: The accepted rows, in the order of the file.
+        rejected: The other rows.
         path: The file.
     """
 
@@ -58,7 +58,7 @@ def source_of(folder: Path, task: ClassicTask, stem: str, split: Split) -> Sourc
     Raises:
         DataError: There is no such file, or a TSV has too few columns.
     """
-    endings = {"rows": (".json", ".txt"), "pairs": (".txt",), "tsv": (".tsv",)}[task.form]
+    endings = {"rows": (".json", ".txt"), "pairs": (".txt",), "tsv": (".tsv",)}[task.format]
     path = next((p for p in (folder / f"{stem}{e}" for e in endings) if p.is_file()), None)
     if path is None:
         there = (
@@ -68,11 +68,11 @@ def source_of(folder: Path, task: ClassicTask, stem: str, split: Split) -> Sourc
         raise DataError(f"{folder}: no {wanted} for the task {task.name}; there: {there}; see --data_dir")
     if path.suffix == ".txt":
         _refuse_bio(path, task)
-    if task.form == "rows":
+    if task.format == "rows":
         return SourceRecipe(
             path=str(path), format="rows" if path.suffix == ".json" else "target", split=split
         )
-    if task.form == "pairs":
+    if task.format == "pairs":
         names = ("text", "term", "label")
         return SourceRecipe(
             path=str(path), format="csv", delimiter="###", quoted=False, names=names, split=split
@@ -81,11 +81,11 @@ def source_of(folder: Path, task: ClassicTask, stem: str, split: Split) -> Sourc
 
 
 def _refuse_bio(path: Path, task: ClassicTask) -> None:
-    """Say of tagged characters, which lie in files of the same names, what they are and who reads them."""
+    """Refuse BIO files, which have the same names, with the command that reads them."""
     line = next((line for _, line in numbered_lines(path) if line.strip()), "")
     if not TAGGED.fullmatch(line.rstrip("\r\n")):
         return
-    expected = "three lines an example" if task.form == "rows" else "text###word###id"
+    expected = "three lines an example" if task.format == "rows" else "text###word###id"
     there = [path.with_name(f"{stem}.txt") for stem in ("train", "dev", "test")]
     files = " ".join(str(one) for one in there if one.is_file())
     raise DataError(
@@ -96,49 +96,49 @@ def _refuse_bio(path: Path, task: ClassicTask) -> None:
 
 
 def _tsv_source(path: Path, task: ClassicTask, split: Split) -> SourceRecipe:
-    assert task.columns is not None
     columns = task.columns
     first = next((line for _, line in numbered_lines(path)), "").rstrip("\r\n").split("\t")
-    header = first if columns.has_header else [f"column {place}" for place in range(1, len(first) + 1)]
-    places = {"text": columns.text, "label": columns.label}
-    if columns.second is not None:
-        places["term"] = columns.second
-    if len(first) <= max(places.values()):
-        raise DataError(
-            f"{path}:1: {len(first)} columns, {task.name} has its text and label in columns "
-            f"{', '.join(str(p + 1) if p >= 0 else 'last' for p in places.values())}"
-        )
+    header = first if task.has_header else [f"column {number}" for number in range(1, len(first) + 1)]
+    if len(first) <= max(columns.values()):
+        wanted = ", ".join(f"{name} {at + 1 if at >= 0 else 'last'}" for name, at in columns.items())
+        raise DataError(f"{path}:1: {len(first)} columns; the columns of {task.name}: {wanted}")
     return SourceRecipe(
         path=str(path),
         format="tsv",
         quoted=False,
-        columns={name: header[place] for name, place in places.items()},
-        names=() if columns.has_header else tuple(header),
+        columns={name: header[at] for name, at in columns.items()},
+        names=() if task.has_header else tuple(header),
         split=split,
     )
 
 
 def load_examples(source: SourceRecipe, task: ClassicTask, *, marks: bool, verbose: bool = False) -> Examples:
-    """Read and audit one file, and log what came of it.
+    """Read and audit one file, and log the counts.
 
     Args:
-        source: What ``source_of`` gave.
-        task: Whose labels decide.
-        marks: Whether the keyword is marked, so that it must be known which occurrence is meant.
-        verbose: Whether every row that is not used gets a line of its own.
+        source: From ``source_of``.
+        task: With the accepted labels.
+        marks: Whether the keyword is marked, so that its offsets are needed.
+        verbose: Whether to log every rejected row.
 
     Raises:
-        DataError: The file cannot be read, or no row of it can be used.
+        DataError: The file cannot be read, or none of its rows can be used.
     """
     path = Path(source.path)
-    records = [_placed(record, task) if marks else record for record in _records(source, task, marks=marks)]
-    form = classic_task(task.task, marks=marks)
-    if form.has_term and not marks and all(isinstance(r, Rejection) or r.start is None for r in records):
-        form = replace(form, style="sentence_pair")
+    records = [
+        _with_offsets(record, task) if marks else record for record in _records(source, task, marks=marks)
+    ]
+    input_task = classic_task(task.task, marks=marks)
+    if (
+        input_task.has_term
+        and not marks
+        and all(isinstance(r, Rejection) or r.start is None for r in records)
+    ):
+        input_task = replace(input_task, style="sentence_pair")
     examples: list[Example] = []
     rejected: list[Rejection] = []
     repaired = 0
-    for outcome in audit(records, form, DataRecipe()):
+    for outcome in audit(records, input_task, DataRecipe()):
         if isinstance(outcome, Accepted):
             examples.append(outcome.example)
             repaired += outcome.repair is not None
@@ -150,14 +150,14 @@ def load_examples(source: SourceRecipe, task: ClassicTask, *, marks: bool, verbo
     counts = ", ".join(f"{reason} {n}" for reason, n in Counter(r.reason for r in rejected).most_common())
     DATA.info("%s: %d examples, %d with offsets repaired", path, len(examples), repaired)
     if rejected:
-        DATA.warning("%s: %d rows are not used: %s", path, len(rejected), counts)
+        DATA.warning("%s: %d rows are rejected: %s", path, len(rejected), counts)
     if not examples:
         raise DataError(f"{path}: none of its rows can be used for {task.name}: {counts or 'it has none'}")
     return Examples(examples, rejected, path)
 
 
 def _records(source: SourceRecipe, task: ClassicTask, *, marks: bool) -> Iterator[Record | Rejection]:
-    if task.form == "pairs":
+    if task.format == "pairs":
         return read_word_pairs(Path(source.path))
     if source.format == "target":
         return _three_lines(Path(source.path), marks=marks)
@@ -183,11 +183,11 @@ def _three_lines(path: Path, *, marks: bool) -> Iterator[Record | Rejection]:
         raise DataError(f"{path}: holds no rows; see --data_dir")
 
 
-def _placed(record: Record | Rejection, task: ClassicTask) -> Record | Rejection:
+def _with_offsets(record: Record | Rejection, task: ClassicTask) -> Record | Rejection:
     """A row without offsets, at the occurrence of its term whose window loses least of the text.
 
-    Such texts were cut to a window around the term before they were written, so that this is the
-    occurrence that was meant, or one that makes no difference.
+    Such texts were cut to a window around the term before they were written, so this is the occurrence
+    that was meant, or one with the same window.
     """
     chars = task.task.window_chars
     if isinstance(record, Rejection) or chars is None or record.start is not None or not record.term:
@@ -199,12 +199,12 @@ def _placed(record: Record | Rejection, task: ClassicTask) -> Record | Rejection
 
 
 def overlap(train: Iterable[Example], dev: Iterable[Example]) -> int:
-    """How many reviews of dev stand in train too."""
+    """Number of reviews that are in train and in dev."""
     return len({example.text for example in train} & {example.text for example in dev})
 
 
 def write_rejected(path: Path, found: Sequence[Examples]) -> None:
-    """Write every row that is not used, and why, one JSON object a line."""
+    """Write every rejected row with its reason, one JSON object a line."""
     with atomic_write(path) as draft, draft.open("w", encoding="utf-8", errors="backslashreplace") as stream:
         for one in (rejection for examples in found for rejection in examples.rejected):
             line = {"reason": one.reason, "message": one.message, "where": one.where, "row": one.row}
@@ -212,7 +212,7 @@ def write_rejected(path: Path, found: Sequence[Examples]) -> None:
 
 
 def write_short_or_whole(path: Path, examples: Sequence[Example]) -> None:
-    """Write examples as the original's rows: three columns of those without a place, else seven."""
+    """Write examples as the original's rows: three columns without offsets, else seven."""
     if not any(example.second for example in examples):
         write_rows(path, examples)
         return

@@ -1,4 +1,4 @@
-"""A pretrained encoder as the README wants it: a folder with config.json, vocab.txt, pytorch_model.bin.
+"""A pretrained encoder as the README expects it: config.json, vocab.txt, pytorch_model.bin in a folder.
 
 ``hub or folder -> weights read without running code -> checked against the config -> folder``. The
 hub is Hugging Face (HF_ENDPOINT names a mirror) or ModelScope.
@@ -10,14 +10,10 @@ import argparse
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from attar.errors import CheckpointError
+from attar.errors import CheckpointError, require
 from attar.io.files import atomic_write
 from original.tool import say
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["download_main", "fetch_encoder", "write_encoder_folder"]
 
@@ -32,13 +28,13 @@ def download_main(
     """The command line of the download tools.
 
     Args:
-        name: The encoder on Hugging Face, for where the command line names no other.
-        folder: What the README calls its folder, beside main.trainer.py.
+        name: The encoder on Hugging Face; the default of --model.
+        folder: The default of --out, beside main.trainer.py.
         argv: The flags; None takes those of this process.
-        modelscope: The same encoder on ModelScope; None where it is not known to be there.
+        modelscope: The same encoder on ModelScope; None if it is not known to be there.
 
     Raises:
-        CheckpointError: It cannot be had, or is not whole.
+        CheckpointError: It cannot be fetched, or is incomplete.
     """
     parser = argparse.ArgumentParser(description=f"Download {name}; HF_ENDPOINT names a mirror.")
     add = parser.add_argument
@@ -62,14 +58,14 @@ def download_main(
 
 
 def write_encoder_folder(source: Path, out: Path) -> None:
-    """Write an encoder's three files, each whole, once they are known to belong together.
+    """Write an encoder's three files atomically, after checking that they belong together.
 
     Args:
         source: Holds config.json, vocab.txt, and pytorch_model.bin or model.safetensors.
         out: Gets config.json, vocab.txt and pytorch_model.bin.
 
     Raises:
-        CheckpointError: A file is missing, damaged or another model's, or holds code.
+        CheckpointError: A file is missing, damaged, of another model, or holds code.
     """
     from attar.classic.checkpoint import build_classic, start_encoder
     from attar.classic.files import ClassicFiles
@@ -82,14 +78,12 @@ def write_encoder_folder(source: Path, out: Path) -> None:
         there = ", ".join(sorted(p.name for p in source.iterdir())[:8]) or "nothing"
         wanted = ", ".join(missing or _WEIGHTS[1:])
         raise CheckpointError(f"{source}: no {wanted}; there: {there}; the original needs all three files")
-    weights = _weights(path)
+    weights = read_weights(path)
     architecture = architecture_of(weights, path)
     files = ClassicFiles(source / "config.json", source / "vocab.txt", architecture=architecture)
     out.mkdir(parents=True, exist_ok=True)
     with atomic_write(out / "pytorch_model.bin") as draft:
         write_weights(weights, draft)
-        if path.suffix == ".safetensors":
-            write_weights(read_weights(draft), draft)  # under today's names
         try:
             start_encoder(build_classic(files, task_by_name("cosmetics"), 8), draft)
         except CheckpointError as error:
@@ -98,20 +92,6 @@ def write_encoder_folder(source: Path, out: Path) -> None:
         if (source / name).resolve() != (out / name).resolve():
             with atomic_write(out / name) as draft:
                 shutil.copyfile(source / name, draft)
-
-
-def _weights(path: Path) -> dict[str, torch.Tensor]:
-    from attar.classic.weights import read_weights
-
-    if path.suffix != ".safetensors":
-        return read_weights(path)
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return dict(load_file(path))
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a whole safetensors file ({error}); get it again") from error
 
 
 def fetch_encoder(name: str, hub: str, revision: str | None) -> Path:
@@ -126,19 +106,16 @@ def fetch_encoder(name: str, hub: str, revision: str | None) -> Path:
         The folder with the files.
 
     Raises:
-        CheckpointError: It does not answer, or knows no such encoder.
+        CheckpointError: It does not answer, or has no such encoder.
+        MissingPackageError: The package of the hub is not installed.
     """
-    try:
-        if hub == "modelscope":
-            from modelscope import snapshot_download as fetch
-        else:
-            from huggingface_hub import snapshot_download as fetch
-    except ImportError as error:
-        package = "attar[modelscope]" if hub == "modelscope" else "attar[train]"
-        raise CheckpointError(f"{hub} needs a package; pip install '{package}'") from error
+    of_modelscope = hub == "modelscope"
+    module = require("modelscope", "modelscope") if of_modelscope else require("huggingface_hub", "train")
     try:
         for weights in _WEIGHTS:  # a hub often has both, of some hundred megabytes each
-            folder = Path(fetch(name, revision=revision, allow_patterns=[*_TEXTS, weights]))
+            folder = Path(
+                module.snapshot_download(name, revision=revision, allow_patterns=[*_TEXTS, weights])
+            )
             if (folder / weights).is_file():
                 break
     except Exception as error:  # each hub has errors of its own, with no public base

@@ -1,4 +1,4 @@
-"""Evaluation as the original did it: log lines, eval_results-TASK.txt, and the answers as JSON."""
+"""Evaluation as in the original: log lines, eval_results-TASK.txt, and the predictions as JSON."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from original.tasks import TASKS, Metric
 
 __all__ = ["Evaluation", "figures"]
 
-_BATCHES_A_STEP = 16  # of the bar
+_BATCHES_PER_UPDATE = 16  # of the bar
 _BAR = "Evaluating"
 _FIGURES = "{n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"  # of tqdm
-_SECONDS_A_LINE = 30.0  # where there is no bar
+_SECONDS_PER_LINE = 30.0  # without a bar
 
 
 class Evaluation:
-    """Scores a model on the files of dev and writes what the original wrote.
+    """Evaluates a model on the dev files and writes the files of the original.
 
     Args:
         args: The command line.
-        checkpoint: The model, as it stands whenever it is scored.
+        checkpoint: The model, with its current weights at each evaluation.
         dev: Name of an evaluation -> its examples.
 
     Attributes:
@@ -49,10 +49,10 @@ class Evaluation:
         self._logits: dict[str, NDArray[np.float32]] = {}
 
     def score(self) -> DevScore:
-        """Score the model on every file of dev; the first one's accuracy decides."""
+        """Score the model on every dev file; the accuracy on the first one selects the checkpoint."""
         labels = set()
         for name, examples in self.dev.items():
-            self._logits[name] = self._answer(name, examples)
+            self._logits[name] = self._predict(name, examples)
             gold = np.array([self.checkpoint.task.index_of(example) for example in examples])
             chosen = self._logits[name].argmax(1)
             labels |= set(chosen.tolist())
@@ -60,14 +60,14 @@ class Evaluation:
             if self.args.do_predict:
                 MAIN.info("task:,%s", name)
                 MAIN.info("result: %s", self.results[name])
-                self._say_time(len(examples))
+                self._log_time(len(examples))
         first = next(iter(self.dev))
         hits = self._logits[first].argmax(1) == [self.checkpoint.task.index_of(e) for e in self.dev[first]]
         detail = {f"dev/{key}": value for key, value in self.results[first].items()}
         return DevScore(float(hits.mean()), detail, collapsed=len(labels) == 1)
 
     def write(self, step: int) -> None:
-        """Write the last scores, of the weights after ``step`` steps."""
+        """Write the last scores, which are of the weights after ``step`` optimiser steps."""
         if not self.args.do_predict or not is_first_process():
             return
         for name, result in self.results.items():
@@ -79,9 +79,9 @@ class Evaluation:
                     stream.write(f"{key} = {result[key]}\n")
             if self.args.script == "trainer":
                 path = self.args.output_dir / f"eval_results-{name}.json"
-                _write_answers(path, self.checkpoint.task, self._logits[name])
+                _write_predictions(path, self.checkpoint.task, self._logits[name])
 
-    def _answer(self, name: str, examples: Sequence[Example]) -> NDArray[np.float32]:
+    def _predict(self, name: str, examples: Sequence[Example]) -> NDArray[np.float32]:
         size = self.args.predict_batch_size
         if self.args.do_predict:
             MAIN.info("Predicting...")
@@ -89,45 +89,45 @@ class Evaluation:
             MAIN.info(" task name = %s", name)
             MAIN.info("  Num  examples = %d", len(examples))
             MAIN.info("  Batch size = %d", size)
-        step = size * _BATCHES_A_STEP
+        step = size * _BATCHES_PER_UPDATE
         parts = []
         total = -(-len(examples) // size)
-        started = said = time.monotonic()
-        # On a terminal the bar of the README; elsewhere its figures in a log line now and then.
+        started = logged = time.monotonic()
+        # On a terminal the bar of the README; elsewhere log lines with its figures.
         is_quiet = not self.args.do_predict or not is_first_process()
-        form = f"{{l_bar}}{{bar}}| {_FIGURES}"
-        with tqdm(total=total, desc=_BAR, disable=is_quiet or None, bar_format=form) as bar:
+        layout = f"{{l_bar}}{{bar}}| {_FIGURES}"
+        with tqdm(total=total, desc=_BAR, disable=is_quiet or None, bar_format=layout) as bar:
             for start in range(0, len(examples), step):
                 chunk = examples[start : start + step]
                 parts.append(predict_logits(self.checkpoint, chunk, size))
                 bar.update(-(-len(chunk) // size))
                 now, num_done = time.monotonic(), min(total, -(-(start + step) // size))
-                if bar.disable and not is_quiet and (num_done == total or now - said > _SECONDS_A_LINE):
-                    MAIN.info("%s", _figures_of_bar(num_done, total, now - started))
-                    said = now
+                if bar.disable and not is_quiet and (num_done == total or now - logged > _SECONDS_PER_LINE):
+                    MAIN.info("%s", _progress_line(num_done, total, now - started))
+                    logged = now
         self._seconds = time.monotonic() - started
         return np.concatenate(parts)
 
-    def _say_time(self, count: int) -> None:
+    def _log_time(self, count: int) -> None:
         each = self._seconds / count
         MAIN.info(
             "--- 评估%d条数据的总耗时是 %s seconds, 每条耗时 %s seconds ---", count, self._seconds, each
         )
 
 
-def _figures_of_bar(num_done: int, total: int, seconds: float) -> str:
+def _progress_line(num_done: int, total: int, seconds: float) -> str:
     """``Evaluating: 100% 896/896 [00:29<00:00, 30.09it/s]``; its unit is a batch, as in the original."""
-    form = f"{{desc}}: {{percentage:.0f}}% {_FIGURES}"
-    return str(tqdm.format_meter(num_done, total, max(seconds, 1e-9), prefix=_BAR, bar_format=form))
+    layout = f"{{desc}}: {{percentage:.0f}}% {_FIGURES}"
+    return str(tqdm.format_meter(num_done, total, max(seconds, 1e-9), prefix=_BAR, bar_format=layout))
 
 
 def figures(metric: Metric, gold: NDArray[np.int64], chosen: NDArray[np.int64]) -> dict[str, float]:
-    """The figures of a task, by the names that eval_results has.
+    """The metrics of a task by their names in eval_results.
 
     Args:
         metric: Which ones.
         gold: [N] indices of the labels.
-        chosen: [N] indices of the answers.
+        chosen: [N] indices of the predicted labels.
     """
     if metric == "mcc":
         return {"mcc": float(matthews_corrcoef(gold, chosen))}
@@ -138,7 +138,7 @@ def figures(metric: Metric, gold: NDArray[np.int64], chosen: NDArray[np.int64]) 
     return {"acc": accuracy, "f1": f1, "acc_and_f1": (accuracy + f1) / 2}
 
 
-def _write_answers(path: Path, task: Task, logits: NDArray[np.float32]) -> None:
+def _write_predictions(path: Path, task: Task, logits: NDArray[np.float32]) -> None:
     """``[[pred_id, max_prob], ...]``, the ids in the order of the original's labels."""
     theirs = classic_labels(task)
     shifted = np.exp(logits - logits.max(1, keepdims=True))

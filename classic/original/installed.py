@@ -1,34 +1,36 @@
-"""Whether what a script needs is installed: said in one line, before the rest is imported.
-
-Uses the standard library alone, for attar itself may be what is missing.
-"""
+"""Checks what a script needs before it imports the rest; attar itself may be what is missing."""
 
 import sys
 from importlib.util import find_spec
+from typing import NoReturn
 
-__all__ = ["TRAINING", "require"]
+__all__ = ["require"]
 
-TRAINING = ("torch", "transformers", "accelerate", "safetensors", "sklearn", "tensorboard", "tqdm")
-"""What a training needs, by the names that it is imported by."""
-
-_EXTRAS = {
-    "fastapi": "serve", "uvicorn": "serve", "pymongo": "mongodb", "openpyxl": "excel", "jinja2": "data",
+_PACKAGES = {
+    "data": ["jinja2"], "excel": ["openpyxl"], "mongodb": ["pymongo"], "serve": ["fastapi", "uvicorn"],
 }  # fmt: skip
 
 
-def require(*packages: str) -> None:
-    """End the process with one line and exit code 2 where attar or one of these is not installed.
+def require(*extras: str) -> None:
+    """End the process with one line and exit code 2 if attar, or a package of these extras, is not installed.
 
     Args:
-        packages: By the names that they are imported by.
+        extras: Of attar: "train", "serve", "mongodb", "excel" or "data".
     """
-    missing = [name for name in ("attar", *packages) if find_spec(name) is None]
-    if not missing:
-        return
-    extras = ",".join(sorted({_EXTRAS.get(name, "train") for name in packages}))
+    if find_spec("attar") is None:
+        _stop("not installed: attar", extras)
+    from attar.errors import TRAINING_PACKAGES, MissingPackageError, require_installed
+
+    for extra in extras:
+        try:
+            require_installed(_PACKAGES.get(extra, [*TRAINING_PACKAGES, "tqdm"]), extra)
+        except MissingPackageError as error:
+            _stop(str(error).partition(";")[0], extras)
+
+
+def _stop(reason: str, extras: tuple[str, ...]) -> NoReturn:
     sys.stderr.write(
-        f"{sys.argv[0]}: not installed: {', '.join(missing)}. In attar's folder run "
-        f"pip install '.[{extras}]', or make .venv and start this with .venv/bin/python; this was "
-        f"{sys.executable}\n"
+        f"{sys.argv[0]}: {reason}. In attar's folder run pip install '.[{','.join(extras)}]', or make .venv "
+        f"and start this with .venv/bin/python; this was {sys.executable}\n"
     )
     raise SystemExit(2)

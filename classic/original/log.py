@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from attar.progress import hide_library_bars
 from attar.stage_cache import is_first_process
 from original.wording import InFlags
 
@@ -16,22 +16,19 @@ __all__ = ["DATA", "MAIN", "logged"]
 
 MAIN = logging.getLogger("Main")
 DATA = logging.getLogger("utils")
-"""The name that the original's data lines have."""
+"""The original's logger of data lines."""
 
 _FORMAT = logging.Formatter("%(asctime)s - %(levelname)s - %(name)s -  %(message)s", "%Y/%m/%d %H:%M:%S")
 
 
 @contextlib.contextmanager
 def logged(folder: Path) -> Iterator[None]:
-    """While it is open, log this run; of several processes only the first speaks.
+    """Log this run while the context is open; of several processes only the first does.
 
     Args:
-        folder: Gets log.txt, to which is appended.
+        folder: log.txt in it is appended to.
     """
-    # transformers draws bars of its own over ours.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    hide_library_bars()
     folder.mkdir(parents=True, exist_ok=True)
     handlers: list[logging.Handler] = [logging.NullHandler()]
     if is_first_process():

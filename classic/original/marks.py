@@ -1,10 +1,10 @@
-"""How the rows of a command line are read: with marks around the keyword or without, lower-case or not.
+"""How the rows of a command line are encoded: with or without marks around the keyword, lower-cased or not.
 
-The original's rows are of two generations. Until 2021-02-22 its readers of three-line files and of
-rows of three columns put no marks; rows of seven columns came with them. So the shape of the rows
-decides, unless ``--marks`` does, or the file that attar writes beside a checkpoint
-(``gs{step}.json``). A model that never saw a mark and is given some answers otherwise in about one
-row of eleven, and nothing but the accuracy tells.
+The original has rows of two generations. Until 2021-02-22 its readers of three-line files and of rows of
+three columns added no marks; they came with rows of seven columns. So the number of columns decides,
+unless ``--marks`` or the settings beside a checkpoint (``gs{step}.json``) do. A model that was trained
+without marks and gets them predicts another label for about one row in eleven, and only the accuracy
+shows it.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from original.log import MAIN
 from original.tasks import TASKS, ClassicTask
 
 __all__ = [
-    "Reading",
+    "RowFormat",
     "Shape",
     "check_teachers",
+    "detect_row_format",
     "marked_by_shape",
-    "read_as",
     "shape_of",
     "stray_capitals",
-    "write_reading",
+    "write_row_format",
 ]
 
 Shape = Literal["three-line", "three columns", "seven columns"]
 
 _CAPITAL = re.compile(r"[A-Z]")
-_NAMED_TOKEN = re.compile(r"\[.*\]|<.*>")  # [unused1], <S>: no text ever becomes one of them
+_NAMED_TOKEN = re.compile(r"\[.*\]|<.*>")  # [unused1], <S>: no text is tokenised into them
 _SHOWN: Mapping[Shape, str] = {
     "three-line": "a three-line file",
     "three columns": "rows of three columns",
@@ -47,13 +47,13 @@ _SHOWN: Mapping[Shape, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """How rows become inputs.
+class RowFormat:
+    """How rows are encoded.
 
     Attributes:
-        marks: Whether ``_`` stands around the keyword.
+        marks: Whether ``_`` is put around the keyword.
         lower_case: Whether texts are lower-cased.
-        rows: The shape of the rows that are trained or evaluated on; None in a task without keywords.
+        rows: The shape of the rows; None in a task without keywords.
     """
 
     marks: bool
@@ -62,10 +62,10 @@ class Reading:
 
 
 def shape_of(source: SourceRecipe) -> Shape | None:
-    """The shape of a file's rows; None where no row of it has one.
+    """The shape of a file's rows; None if no row has one of them.
 
     Raises:
-        DataError: Rows of both generations stand in one file, or it cannot be read.
+        DataError: The file has rows of both generations, or cannot be read.
     """
     if source.format == "target":
         return "three-line"
@@ -79,13 +79,13 @@ def shape_of(source: SourceRecipe) -> Shape | None:
         places = " and ".join(f"{_SHOWN[shape]} ({where})" for shape, where in first.items())
         raise DataError(
             f"{source.path}: {places}; the original marks the keyword in rows of seven columns alone. "
-            "Write one shape, or give --marks on or off for all"
+            "Use one shape, or give --marks on or off for all"
         )
     return next(iter(first), None)
 
 
 def marked_by_shape(source: SourceRecipe) -> bool:
-    """Whether the rows of a file of labels are marked; every form but the two old ones has offsets."""
+    """Whether the rows of a file are marked; every format but the two old ones has offsets."""
     path = Path(source.path)
     form = source.format or (detect_format(path) if path.is_file() else None)
     if form not in ("rows", "target"):
@@ -93,18 +93,18 @@ def marked_by_shape(source: SourceRecipe) -> bool:
     return shape_of(source.model_copy(update={"format": form})) not in ("three columns", "three-line")
 
 
-def read_as(
+def detect_row_format(
     args: argparse.Namespace, sources: Sequence[SourceRecipe], aux: SourceRecipe | None = None
-) -> Reading:
-    """How the rows of a command line are read; says it, and why, in a line each.
+) -> RowFormat:
+    """How the rows of a command line are encoded; logs the choice and its reason.
 
     Args:
-        args: What ``parse_arguments`` gave.
+        args: From ``parse_arguments``.
         sources: The files of its data folder.
         aux: The train file of the aux task.
 
     Raises:
-        DataError: The files are of both generations, and ``--marks`` says nothing.
+        DataError: The files are of both generations, and ``--marks`` is auto.
         CheckpointError: The vocabulary or ``gs{step}.json`` cannot be read.
     """
     task = TASKS[args.task_name]
@@ -114,14 +114,14 @@ def read_as(
         marks, rows = _marks(args, sources, aux, card)
     else:
         marks, rows = False, None
-    reading = Reading(marks, _lower_case(args, card), rows)
+    row_format = RowFormat(marks, _lower_case(args, card), rows)
     if start is not None and card is None and task.task.has_term and args.marks == "auto":
         MAIN.warning(
-            "%s: no %s beside it says how it was trained; taken to be trained %s, as these rows are read. "
-            "--marks on or off says otherwise",
+            "%s: no %s beside it says how it was trained; assumed to be trained %s, as these rows are read. "
+            "--marks on or off overrides this",
             start, card_path(start).name, _with(marks),
         )  # fmt: skip
-    return reading
+    return row_format
 
 
 def _marks(
@@ -131,18 +131,18 @@ def _marks(
     card: Mapping[str, Any] | None,
 ) -> tuple[bool, Shape | None]:
     named = [*sources, *([aux] if aux else [])]
-    told = marks_from(args.marks)
-    if told is not None:
-        MAIN.info("keywords are read %s: --marks %s", _with(told), args.marks)
-        return told, next((_told_shape(source) for source in sources), None)
+    given = marks_from(args.marks)
+    if given is not None:
+        MAIN.info("keywords are read %s: --marks %s", _with(given), args.marks)
+        return given, next((_shape_or_none(source) for source in sources), None)
     shapes = {source.path: shape_of(source) for source in named}
     found = {path: shape for path, shape in shapes.items() if shape is not None}
     by_shape = {shape == "seven columns" for shape in found.values()}
     if card is not None:
-        # Its weights know one form of input; the shape of today's rows does not change that.
+        # Its weights were trained on one input format, whatever the shape of these rows.
         marks = bool(card["marks"])
-        say = MAIN.warning if by_shape - {marks} else MAIN.info
-        say(
+        log = MAIN.warning if by_shape - {marks} else MAIN.info
+        log(
             "keywords are read %s: %s was trained so, says %s%s",
             _with(marks), args.tuned_checkpoint_S, card_path(args.tuned_checkpoint_S).name,
             f"; the rows alone would be read {_with(not marks)}" if by_shape - {marks} else "",
@@ -152,7 +152,7 @@ def _marks(
         places = ", ".join(f"{path} ({_SHOWN[shape]})" for path, shape in found.items())
         raise DataError(
             f"rows of both generations: {places}; the original marks the keyword in rows of seven columns "
-            "alone, and one model reads one form. Name files of one shape, or give --marks on or off for all"
+            "alone, and a model needs one of them. Use files of one shape, or give --marks on or off for all"
         )
     marks = True in by_shape
     shape = next(iter(found.values()), None)
@@ -161,11 +161,11 @@ def _marks(
     return marks, shape
 
 
-def _told_shape(source: SourceRecipe) -> Shape | None:
+def _shape_or_none(source: SourceRecipe) -> Shape | None:
     try:
         return shape_of(source)
     except DataError:
-        return None  # of both: --marks was given because of that
+        return None  # rows of both: the reason for --marks
 
 
 def _with(marks: bool) -> str:
@@ -173,7 +173,7 @@ def _with(marks: bool) -> str:
 
 
 def _lower_case(args: argparse.Namespace, card: Mapping[str, Any] | None) -> bool:
-    """Whether texts are lower-cased; in the original's third step nothing on the command line says so."""
+    """Whether texts are lower-cased; the command lines of the original's third step do not say it."""
     if args.do_lower_case:
         return True
     if card is not None and isinstance(card.get("lower_case"), bool):
@@ -193,11 +193,11 @@ def _lower_case(args: argparse.Namespace, card: Mapping[str, Any] | None) -> boo
 
 
 def stray_capitals(tokens: Iterable[str]) -> list[str] | None:
-    """The capitals of a vocabulary that was made from lower-cased text; None of one that was not.
+    """The capital letters in a vocabulary of lower-cased text; None for a cased vocabulary.
 
-    The vocabulary of Google's Chinese BERT, which MacBERT and the Chinese ELECTRA share, holds the
-    letters I, K, M and T by themselves, but no word or piece of a word in capitals. A vocabulary with
-    cased text in it has such words, or, where it has letters alone, about as many capitals as others.
+    The vocabulary of Google's Chinese BERT, which MacBERT and the Chinese ELECTRA share, holds the single
+    letters I, K, M and T, but no word or word piece with capitals. A cased vocabulary has such words or,
+    if it has letters alone, about as many capitals as small letters.
     """
     texts = [token for token in tokens if not _NAMED_TOKEN.fullmatch(token)]
     capitals = sorted(token for token in texts if _CAPITAL.fullmatch(token))
@@ -206,11 +206,11 @@ def stray_capitals(tokens: Iterable[str]) -> list[str] | None:
     return None if in_words or 4 * len(capitals) > small else capitals
 
 
-def check_teachers(args: argparse.Namespace, reading: Reading) -> None:
-    """See that the teachers were trained as their student's rows are read.
+def check_teachers(args: argparse.Namespace, row_format: RowFormat) -> None:
+    """Check that the teachers were trained on rows encoded like those of their student.
 
     Raises:
-        RecipeError: One was not, and ``--marks`` says nothing.
+        RecipeError: One was not, and ``--marks`` is auto.
         CheckpointError: A ``gs{step}.json`` cannot be read.
     """
     if args.marks != "auto" or not TASKS[args.task_name].task.has_term:
@@ -219,25 +219,27 @@ def check_teachers(args: argparse.Namespace, reading: Reading) -> None:
         card = read_card(weights)
         if card is None:
             MAIN.warning(
-                "%s: no %s beside it says how it was trained; taken to be trained %s, as its student's rows "
-                "are read. --marks on or off says otherwise",
-                weights, card_path(weights).name, _with(reading.marks),
+                "%s: no %s beside it says how it was trained; assumed to be trained %s, as the rows of "
+                "its student are read. --marks on or off overrides this",
+                weights, card_path(weights).name, _with(row_format.marks),
             )  # fmt: skip
-        elif card["marks"] != reading.marks:
+        elif card["marks"] != row_format.marks:
             raise RecipeError(
                 f"{weights} was trained {_with(card['marks'])}, says {card_path(weights).name}; its "
-                f"student's rows are read {_with(reading.marks)}. Take rows or a teacher of the other kind, "
+                f"student's rows are read {_with(row_format.marks)}. Take other rows or another teacher, "
                 "or give --marks on or off for both"
             )
 
 
-def write_reading(weights: Path, args: argparse.Namespace, reading: Reading, task: ClassicTask) -> None:
-    """Write ``gs{step}.json``: what a checkpoint's weights do not say of the inputs that they know."""
+def write_row_format(
+    weights: Path, args: argparse.Namespace, row_format: RowFormat, task: ClassicTask
+) -> None:
+    """Write ``gs{step}.json``: how the rows were encoded that a checkpoint was trained on."""
     card: dict[str, Any] = {
         "task": task.name,
-        "marks": reading.marks,
+        "marks": row_format.marks,
         # The original's reader of three-line files lower-cases whatever the tokenizer does.
-        "lower_case": reading.lower_case or reading.rows == "three-line",
+        "lower_case": row_format.lower_case or row_format.rows == "three-line",
         "max_seq_length": args.max_seq_length,
     }
-    write_card(weights, card | ({"rows": reading.rows} if reading.rows else {}))
+    write_card(weights, card | ({"rows": row_format.rows} if row_format.rows else {}))

@@ -1,4 +1,4 @@
-"""The files of a command line's models, looked at before anything slow is imported."""
+"""Checks the model files of a command line before anything slow is imported."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from original.log import MAIN
 
 __all__ = ["check_model_files", "model_files", "weights_at"]
 
-# A zip, as torch.save writes today, or a pickle, as it wrote before 1.6.
-_STARTS = (b"PK\x03\x04", b"\x80")
+# A zip, as torch.save writes it today, or a pickle, as before 1.6.
+_MAGIC = (b"PK\x03\x04", b"\x80")
 
 
 def model_files(args: argparse.Namespace) -> list[Path]:
-    """Every file that the models of a command line are made of.
+    """All files of the models of a command line.
 
     Raises:
-        CheckpointError: One is not there.
+        CheckpointError: One does not exist.
     """
     found = _files(args)
     files = [*found.vocabs, *found.configs, *found.weights]
@@ -31,11 +31,11 @@ def model_files(args: argparse.Namespace) -> list[Path]:
 
 
 def check_model_files(args: argparse.Namespace) -> None:
-    """See that the files are there and may be what they should be.
+    """Check that the files exist and look like what they should be.
 
     Raises:
         CheckpointError: One is missing, or is something else.
-        RecipeError: A model is too short for ``--max_seq_length``.
+        RecipeError: A model has fewer positions than ``--max_seq_length``.
     """
     model_files(args)
     found = _files(args)
@@ -43,7 +43,7 @@ def check_model_files(args: argparse.Namespace) -> None:
         if path.suffix != ".safetensors":
             with path.open("rb") as stream:
                 start = stream.read(4)
-            if not start.startswith(_STARTS):
+            if not start.startswith(_MAGIC):
                 raise CheckpointError(f"{path}: no file of torch.save; get it again, or name another one")
     for path in found.vocabs:
         read_vocab(path)
@@ -62,20 +62,20 @@ class _Files(NamedTuple):
 
 
 def _files(args: argparse.Namespace) -> _Files:
-    """The student's files, and those of its teachers if it is taught."""
+    """The student's files, and those of its teachers if it is trained."""
     start = {"bert": args.init_checkpoint_S, "all": args.tuned_checkpoint_S, "none": None}[
         args.load_model_type
     ]
     teachers = args.teachers if args.do_train else []
-    taught = (args.vocab_file_T or [], map(Path, args.bert_config_file_T)) if teachers else ([], [])
+    of_teachers = (args.vocab_file_T or [], map(Path, args.bert_config_file_T)) if teachers else ([], [])
     weights = [weights_at(path) for path in (start, *teachers) if path is not None]
-    return _Files([args.vocab_file, *taught[0]], [args.bert_config_file_S, *taught[1]], weights)
+    return _Files([args.vocab_file, *of_teachers[0]], [args.bert_config_file_S, *of_teachers[1]], weights)
 
 
 def weights_at(path: Path) -> Path:
-    """The file of weights; where only its safe form is there, as hubs give it out today, that one."""
+    """The file of weights; if hubs gave it out as model.safetensors alone, that one."""
     safe = path.with_name("model.safetensors")
     if path.is_file() or path.name != "pytorch_model.bin" or not safe.is_file():
         return path
-    MAIN.info("%s is not there, %s is taken", path, safe)
+    MAIN.info("%s does not exist; reading %s", path, safe)
     return safe

@@ -1,4 +1,4 @@
-"""The models of a command line: the student (or the one that is trained) and its teachers."""
+"""The models of a command line: the trained one (the student) and its teachers."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from attar.distillation.teachers import Teacher, checkpoint_teacher
 from attar.io.files import content_hash, file_hash
 from attar.models.checkpoint import Checkpoint
 from original.log import MAIN
-from original.marks import Reading
+from original.marks import RowFormat
 from original.model_files import weights_at
 from original.tasks import TASKS
 
 __all__ = ["load_student", "load_teachers"]
 
 
-def load_student(args: argparse.Namespace, reading: Reading) -> Checkpoint:
-    """The model that is trained or evaluated, as ``load_model_type`` starts it.
+def load_student(args: argparse.Namespace, row_format: RowFormat) -> Checkpoint:
+    """The model that is trained or evaluated, initialised as ``load_model_type`` says.
 
     Args:
         args: The command line.
-        reading: How rows become its inputs.
+        row_format: How rows are encoded.
 
     Raises:
         CheckpointError: A file cannot be used.
-        RecipeError: The model is too short for ``max_seq_length``.
+        RecipeError: The model has fewer positions than ``max_seq_length``.
     """
     task = TASKS[args.task_name].task
     weights = weights_at(args.tuned_checkpoint_S) if args.load_model_type == "all" else None
     files = ClassicFiles(
-        args.bert_config_file_S, args.vocab_file, weights, args.model_architecture, reading.lower_case,
-        marks=reading.marks,
+        args.bert_config_file_S, args.vocab_file, weights, args.model_architecture, row_format.lower_case,
+        marks=row_format.marks,
     )  # fmt: skip
     torch.manual_seed(args.random_seed)
     if weights is not None:
@@ -52,28 +52,28 @@ def load_student(args: argparse.Namespace, reading: Reading) -> Checkpoint:
     return checkpoint
 
 
-def load_teachers(args: argparse.Namespace, reading: Reading) -> list[Teacher]:
-    """The teachers, of any architectures: each one's is told by the names of its weights.
+def load_teachers(args: argparse.Namespace, row_format: RowFormat) -> list[Teacher]:
+    """The teachers; the architecture of each is told by the names of its weights.
 
     Args:
         args: The command line.
-        reading: How rows become their inputs.
+        row_format: How rows are encoded.
 
     Raises:
         CheckpointError: A file cannot be used.
-        RecipeError: A teacher is too short for ``max_seq_length``.
+        RecipeError: A teacher has fewer positions than ``max_seq_length``.
     """
-    return [_teacher(args, number, reading) for number in range(len(args.teachers))]
+    return [_teacher(args, number, row_format) for number in range(len(args.teachers))]
 
 
-def _teacher(args: argparse.Namespace, number: int, reading: Reading) -> Teacher:
+def _teacher(args: argparse.Namespace, number: int, row_format: RowFormat) -> Teacher:
     configs, vocabs = args.bert_config_file_T, args.vocab_file_T or [args.vocab_file]
     files = ClassicFiles(
         Path(configs[min(number, len(configs) - 1)]),
         vocabs[min(number, len(vocabs) - 1)],
         weights_at(args.teachers[number]),
-        lower_case=reading.lower_case,
-        marks=reading.marks,
+        lower_case=row_format.lower_case,
+        marks=row_format.marks,
     )
     assert files.weights is not None
     MAIN.info("Load state dict %s", files.weights)

@@ -1,9 +1,9 @@
-"""The models of a command line of the original, from its examples to its files.
+"""Trains and evaluates what a command line of the original asks for.
 
     examples -> recipe -> models -> attar's training -> gs{step}.pkl and .json, eval_results-*
 
-Training is attar's loop, in ``output_dir/attar``, which ends as a checkpoint folder of attar's. One
-that was killed goes on when the same command is given again; one that is finished and whole is kept.
+Training is attar's loop in ``output_dir/attar``, which becomes a checkpoint folder of attar. The same
+command resumes an interrupted training and leaves a finished, complete one as it is.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from attar.training.fit import DevScore
 from attar.training.objectives import HardLabels
 from attar.training.plan import StepPlan
 from attar.training.stage import fit_and_save
-from original.cache import with_kept_encodings
+from original.cache import with_cached_encodings
 from original.evaluate import Evaluation
 from original.log import MAIN
-from original.marks import write_reading
+from original.marks import write_row_format
 from original.model_files import model_files
 from original.models import load_student, load_teachers
 from original.start import Job
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, job: Job) -> None:
 
     Args:
         args: The command line.
-        job: What ``original.start.check`` found.
+        job: From ``original.start.check``.
 
     Raises:
         AttarError: A model or a setting cannot be used.
@@ -60,15 +60,17 @@ def run(args: argparse.Namespace, job: Job) -> None:
     )
     if args.do_train and list(args.output_dir.glob("gs*.pkl")):
         MAIN.warning("Output directory (%s) already exists and is not empty.", args.output_dir)
-    recipe = to_recipe(args, job.sources, marks=job.reading.marks)
+    recipe = to_recipe(args, job.sources, marks=job.row_format.marks)
     if is_first_process():
         show_recipe(recipe, args)
-    checkpoint = load_student(args, job.reading)
-    checkpoint, encoder = with_kept_encodings(checkpoint, args.vocab_file, lower_case=job.reading.lower_case)
+    checkpoint = load_student(args, job.row_format)
+    checkpoint, encoder = with_cached_encodings(
+        checkpoint, args.vocab_file, lower_case=job.row_format.lower_case
+    )
     trained = zip((args.task_name, args.aux_task_name), job.train, strict=False)
     for kind, named in (("train", trained), ("dev", job.dev.items())):
         for name, one in named:
-            encoder.keep(one.examples, one.path.parent / f"cached_{kind}_{args.max_seq_length}_{name}")
+            encoder.cache(one.examples, one.path.parent / f"cached_{kind}_{args.max_seq_length}_{name}")
     evaluation = Evaluation(args, checkpoint, {name: one.examples for name, one in job.dev.items()})
     if args.do_train:
         _train(args, recipe, checkpoint, job, evaluation)
@@ -88,7 +90,7 @@ def _train(
     job: Job,
     evaluation: Evaluation,
 ) -> None:
-    """Train, or go on, or keep what is there; every checkpoint is written and scored."""
+    """Train, resume, or leave a finished training; every checkpoint is written and evaluated."""
     folder = args.output_dir / _FOLDER
     settings = recipe.train if args.script == "trainer" else recipe.distill
     dev = next(iter(evaluation.dev.values()))
@@ -96,13 +98,13 @@ def _train(
     forward = args.train_batch_size // args.gradient_accumulation_steps
     plan = StepPlan([len(e.ids) for e in checkpoint.encoder.encode(train)], settings, recipe.seed)
     last = args.output_dir / f"gs{plan.total_steps}.pkl"
-    _say_plan(args, len(train), forward, plan.total_steps)
+    _log_plan(args, len(train), forward, plan.total_steps)
 
     def write(step: int, _score: DevScore) -> None:
         MAIN.info("Saving at global step %d", step)
         weights = args.output_dir / f"gs{step}.pkl"
         save_classic(checkpoint, weights)
-        write_reading(weights, args, job.reading, job.task)
+        write_row_format(weights, args, job.row_format, job.task)
         evaluation.write(step)
 
     def work() -> None:
@@ -114,28 +116,30 @@ def _train(
                 evaluate=evaluation.score, after_evaluation=write,
             )  # fmt: skip
             return
-        teachers = load_teachers(args, job.reading)
+        teachers = load_teachers(args, job.row_format)
         teach(
             checkpoint, teachers, train, dev, recipe.distill, folder,
             seed=recipe.seed, notes={"role": "student"}, evaluate=evaluation.score, after_evaluation=write,
         )  # fmt: skip
 
-    # Finished, but what it left is gone: once more.
+    # Finished, but its last checkpoint is gone: train again.
     if is_first_process() and (folder / "attar.json").is_file() and not last.is_file():
         shutil.rmtree(folder)
     inputs = _inputs(args, recipe, train, evaluation) | {
-        "lower_case": job.reading.lower_case,
-        "marks": job.reading.marks,
+        "lower_case": job.row_format.lower_case,
+        "marks": job.row_format.marks,
     }
     stage = "train" if args.script == "trainer" else "distill"
     if not run_stage(folder, stage, inputs, work, earlier=with_old_names(inputs), shared=True):
-        MAIN.info("trained before, with the same files and flags; remove %s to train anew", folder)
+        MAIN.info(
+            "up to date: trained before with the same files and flags; remove %s to train again", folder
+        )
     MAIN.info(
         "Training finished: gs*.pkl in %s, attar's checkpoint (best on dev) in %s", args.output_dir, folder
     )
 
 
-def _say_plan(args: argparse.Namespace, num_examples: int, forward: int, steps: int) -> None:
+def _log_plan(args: argparse.Namespace, num_examples: int, forward: int, steps: int) -> None:
     chinese = args.script == "trainer"
     MAIN.info("***** 开始训练 *****" if chinese else "***** Running training *****")
     MAIN.info("  样本数是 = %d" if chinese else "  Num examples = %d", num_examples)
@@ -146,7 +150,7 @@ def _say_plan(args: argparse.Namespace, num_examples: int, forward: int, steps: 
 def _inputs(
     args: argparse.Namespace, recipe: Recipe, train: Sequence[Example], evaluation: Evaluation
 ) -> dict[str, object]:
-    """Everything that a training depends on."""
+    """All inputs of a training."""
     sides: dict[str, Sequence[Example]] = {"train": train, **evaluation.dev}
     return {
         "recipe": recipe.model_dump(mode="json", exclude={"data", "name"}),

@@ -1,7 +1,7 @@
 """The original's services: ABSA on port 5000, components on 5010.
 
-``flags -> models -> attar.serving``. Where the command line names no model, the paths of the original
-are looked at, so that the service starts from inside a folder that has them.
+``flags -> models -> attar.serving``. Flags that name no model default to the paths of the original, so
+that a service can be started inside a folder that has them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from attar.classic.files import marks_from
+from attar.classic.files import DEFAULT_MAX_TOKENS, labels_from, marks_from
 from attar.classic.routes import ClassicModels, create_classic_app
 from attar.classic.rows import ClassicModel
 from attar.classic.weights import architecture_of, read_weights
@@ -28,19 +28,18 @@ from original.tool import say
 __all__ = ["Defaults", "models_of", "read_flags", "serve_original"]
 
 _NAMED = ("macbert", "albert")
-_MAX_TOKENS = 70
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """Where the original kept what a service needs.
+    """The tasks of a service, and the paths of the original.
 
     Attributes:
-        tasks: That it can answer, the usual one first.
+        tasks: Of its models; the first is the default.
         port: To listen on.
-        model: Weights, config, vocab of the model that answers.
-        named: The same of macbert and albert.
-        train_from: The same of what a training starts from.
+        model: Weights, config and vocab of the served model.
+        named: The same for macbert and albert.
+        train_from: The same for the initial model of a training.
     """
 
     tasks: tuple[str, ...]
@@ -58,7 +57,7 @@ def serve_original(defaults: Defaults, argv: Sequence[str] | None = None) -> Non
         argv: The flags; None takes those of this process.
 
     Raises:
-        AttarError: A model, the address or the key does not do.
+        AttarError: A model cannot be loaded, or the address or the key is not valid.
     """
     args = read_flags(defaults, argv)
     key = key_from_environment(os.environ)
@@ -75,21 +74,21 @@ def serve_original(defaults: Defaults, argv: Sequence[str] | None = None) -> Non
 
 
 def read_flags(defaults: Defaults, argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The flags of a service; what they do not name is where the original kept it, if it is there."""
+    """The flags of a service; models that they do not name are looked for at the paths of the original."""
     parser = values.Parser(description="A service of the original: POST /api/...")
     add = parser.add_argument
     paths = "an artifact's or a checkpoint's folder, or WEIGHTS CONFIG VOCAB"
     add("--model", nargs="+", type=Path, default=list(map(Path, defaults.model)), metavar="PATH",
-        help=f"answers /api/predict*: {paths}; default {' '.join(defaults.model)}")  # fmt: skip
+        help=f"model of /api/predict*: {paths}; default {' '.join(defaults.model)}")  # fmt: skip
     for name in _NAMED:
         place = defaults.named.get(name)
         shown = " ".join(place) if place else "the model"
-        add(f"--{name}", nargs="+", type=Path, default=_if_there(place), metavar="PATH",
-            help=f"answers /api/predict_{name}: {paths}; default {shown}")  # fmt: skip
+        add(f"--{name}", nargs="+", type=Path, default=_if_exists(place), metavar="PATH",
+            help=f"model of /api/predict_{name}: {paths}; default {shown}")  # fmt: skip
     start = defaults.train_from
-    add("--train_from", nargs=3, type=Path, default=_if_there(start), metavar=("WEIGHTS", "CONFIG", "VOCAB"),
+    add("--train_from", nargs=3, type=Path, default=_if_exists(start), metavar=("WEIGHTS", "CONFIG", "VOCAB"),
         help="the encoder that a training starts from; default: "
-        f"{' '.join(start) + ' if it is there, else ' if start else ''}the whole model")  # fmt: skip
+        f"{' '.join(start) + ' if it exists, else ' if start else ''}the whole model")  # fmt: skip
     add("--task_name", choices=defaults.tasks, default=defaults.tasks[0], help=f"default {defaults.tasks[0]}")
     add(
         "--labels", help="the labels in the order of a gs*.pkl's logits, with commas; default: the original's"
@@ -103,8 +102,10 @@ def read_flags(defaults: Defaults, argv: Sequence[str] | None = None) -> argpars
         help="longest input in tokens; default as a gs*.json says, else 70",
     )
     add("--host", default="127.0.0.1", help="to listen on; 0.0.0.0 for all, as the original did")
-    add("--port", type=int, default=defaults.port, help=f"default {defaults.port}; 0 takes any that is free")
-    add("--grace_s", type=float, default=CLASSIC_LIMITS.timeout_s, help="for open requests at the end")
+    add("--port", type=int, default=defaults.port, help=f"default {defaults.port}; 0 takes any free one")
+    add(
+        "--grace_s", type=float, default=CLASSIC_LIMITS.timeout_s, help="seconds for open requests at the end"
+    )
     add("--no_train", action="store_true", help="no /api/train")
     add("--output_dir", type=Path, help="of the trainings; default output_root_dir/train_api/TASK")
     add("--num_train_epochs", type=values.above_0, default=1.0, help="default 1")
@@ -115,16 +116,16 @@ def read_flags(defaults: Defaults, argv: Sequence[str] | None = None) -> argpars
 
 
 def models_of(args: argparse.Namespace) -> tuple[ClassicModels, Callable[[], None]]:
-    """What the routes ask, and a function that ends it.
+    """The models behind the routes, and a function that ends their training.
 
     Raises:
         AttarError: A model cannot be loaded.
     """
-    labels = tuple(label.strip() for label in args.labels.split(",")) if args.labels else ()
+    labels = labels_from(args.labels)
     cased = False if args.cased else None
     marks = marks_from(args.marks)
     reader = ModelReader(TASKS[args.task_name].task, args.max_seq_length, labels, cased, marks)
-    _check_there("--model", args.model)
+    _check_exists("--model", args.model)
     served, task = reader.load(args.model)
     named: dict[str, Callable[[], ClassicModel]] = {}
     for name in _NAMED:
@@ -132,7 +133,7 @@ def models_of(args: argparse.Namespace) -> tuple[ClassicModels, Callable[[], Non
         if paths is None or paths == args.model:
             named[name] = lambda: served
         else:
-            _check_there(f"--{name}", paths)
+            _check_exists(f"--{name}", paths)
             named[name] = first_use(lambda paths=paths: reader.load(paths)[0])  # type: ignore[misc]
     training = None if args.no_train else _training(args, is_reordered=bool(labels))
     if training is None:
@@ -142,11 +143,11 @@ def models_of(args: argparse.Namespace) -> tuple[ClassicModels, Callable[[], Non
 
 
 def _training(args: argparse.Namespace, *, is_reordered: bool) -> TrainingService | None:
-    """The training service; None where there are no weights to start from."""
+    """The training service; None if there are no weights to start from."""
     start = args.train_from
     if start is not None:
-        _check_there("--train_from", start)
-    # The trainer takes a whole model's logits in the original's order alone.
+        _check_exists("--train_from", start)
+    # The trainer needs a whole model's logits in the original's order.
     elif len(args.model) == 3 and not is_reordered:
         start = args.model
     else:
@@ -155,19 +156,19 @@ def _training(args: argparse.Namespace, *, is_reordered: bool) -> TrainingServic
     architecture = architecture_of(read_weights(weights), weights)
     files = StartFiles(weights, config, vocab, architecture, is_whole=args.train_from is None)
     settings = TrainSettings(
-        args.task_name, args.max_seq_length or _MAX_TOKENS, not args.cased, args.num_train_epochs,
+        args.task_name, args.max_seq_length or DEFAULT_MAX_TOKENS, not args.cased, args.num_train_epochs,
         args.train_batch_size, args.learning_rate, args.random_seed, args.marks,
     )  # fmt: skip
     out = args.output_dir or Path("output_root_dir/train_api") / args.task_name
     return TrainingService(files, settings, out)
 
 
-def _if_there(paths: Sequence[str] | None) -> list[Path] | None:
+def _if_exists(paths: Sequence[str] | None) -> list[Path] | None:
     found = [Path(path) for path in paths or ()]
     return found if found and all(path.is_file() for path in found) else None
 
 
-def _check_there(flag: str, paths: Sequence[Path]) -> None:
+def _check_exists(flag: str, paths: Sequence[Path]) -> None:
     for path in paths:
         if not path.exists():
             raise CheckpointError(f"{flag} {path}: no such file or folder, seen from {Path.cwd()}")

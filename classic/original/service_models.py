@@ -1,7 +1,6 @@
-"""The models that the services ask: artifacts, checkpoint folders, and gs*.pkl with config and vocab.
+"""The models of the services: artifacts, checkpoint folders, and gs*.pkl with config and vocab.
 
-``paths -> Checkpoint or Predictor -> ClassicModel``, which is all that ``attar.classic.routes``
-knows of a model.
+``paths -> Checkpoint or Predictor -> ClassicModel``, the interface of ``attar.classic.routes``.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from attar.artifact import load_artifact
 from attar.classic.checkpoint import load_classic
-from attar.classic.files import ClassicFiles, card_path, read_card
+from attar.classic.files import DEFAULT_MAX_TOKENS, ClassicFiles, card_path, read_card
 from attar.classic.routes import model_of
 from attar.classic.rows import ClassicModel
 from attar.errors import CheckpointError, RecipeError
@@ -31,7 +30,6 @@ __all__ = ["ModelReader", "Newest", "first_use"]
 
 _LOG = logging.getLogger(__name__)
 _BATCH_SIZE = 64  # the original's
-_MAX_TOKENS = 70  # the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +37,14 @@ class ModelReader:
     """Loads models for one service.
 
     Attributes:
-        task: What all of its models answer.
-        max_tokens: Longest input of a gs*.pkl, special tokens included; None takes what its gs*.json
-            says, and without one 70.
+        task: Of all its models.
+        max_tokens: Longest input of a gs*.pkl, special tokens included; None takes that of its gs*.json,
+            and without one 70.
         labels: In the order of a gs*.pkl's logits; empty for the original's order.
-        lower_case: Whether a gs*.pkl was trained with ``--do_lower_case``; None takes what its
-            gs*.json says, and without one lower-cases.
-        marks: Whether it was trained with marks around the keyword; None the same, and without one
-            marks the keyword in rows with offsets alone, as the original's service did.
+        lower_case: Whether a gs*.pkl was trained with ``--do_lower_case``; None takes the setting of its
+            gs*.json, and without one lower-cases.
+        marks: Whether it was trained with marks around the keyword; None takes the setting of its gs*.json,
+            and without one marks rows with offsets alone, as the original's service did.
     """
 
     task: Task
@@ -62,9 +60,9 @@ class ModelReader:
             paths: An artifact or a checkpoint folder of attar; or weights, config.json and vocab.txt.
 
         Raises:
-            ArtifactError: It is a damaged artifact.
+            ArtifactError: The artifact is damaged.
             CheckpointError: A file is missing or cannot be used.
-            RecipeError: It answers another task.
+            RecipeError: Its task is another one.
         """
         if len(paths) == 1 and (paths[0] / "model.onnx").is_file():
             predictor = Predictor(load_artifact(paths[0]))
@@ -74,7 +72,7 @@ class ModelReader:
         if task.labels != self.task.labels or not task.has_term:
             raise RecipeError(
                 f"{paths[0]}: a model of the task {task.name!r} with {', '.join(task.labels)}; this service "
-                f"answers {self.task.name!r} with {', '.join(self.task.labels)}: see --task_name"
+                f"has the task {self.task.name!r} with {', '.join(self.task.labels)}: see --task_name"
             )
         _LOG.info("%s: loaded as version %s", paths[0], model.version)
         return model, task
@@ -82,7 +80,7 @@ class ModelReader:
     def _checkpoint(self, paths: Sequence[Path]) -> tuple[ClassicModel, Task]:
         if len(paths) == 1:
             checkpoint = load_checkpoint(paths[0])
-            return _model(checkpoint, paths, places_plain=True), checkpoint.task
+            return _model(checkpoint, paths, finds_keyword=True), checkpoint.task
         if len(paths) != 3:
             raise CheckpointError(
                 f"{paths[0]}: a model is one folder, or weights, config.json and vocab.txt; "
@@ -96,24 +94,24 @@ class ModelReader:
         if marks is None:
             _LOG.warning(
                 "%s: no %s beside it says how it was trained; rows of two and three columns are read without "
-                "marks, rows with offsets with marks, as the original's service read them. --marks on or off "
-                "says otherwise",
+                "marks, rows with offsets with marks, as in the original's service. --marks on or off "
+                "overrides this",
                 weights, card_path(weights).name,
             )  # fmt: skip
         else:
-            said = f"{card_path(weights).name} says so" if card else "as all of newcos were trained"
-            said = "--marks says so" if self.marks is not None else said
-            _LOG.info("%s: read %s, %s", weights, "with marks" if marks else "without marks", said)
-        max_tokens = self.max_tokens or int((card or {}).get("max_seq_length", _MAX_TOKENS))
+            reason = f"{card_path(weights).name} says so" if card else "as all of newcos were trained"
+            reason = "--marks says so" if self.marks is not None else reason
+            _LOG.info("%s: read %s, %s", weights, "with marks" if marks else "without marks", reason)
+        max_tokens = self.max_tokens or int((card or {}).get("max_seq_length", DEFAULT_MAX_TOKENS))
         files = ClassicFiles(
             config, vocab, weights, lower_case=self.lower_case, labels=self.labels, marks=marks is not False
         )
         checkpoint = load_classic(files, self.task, max_tokens)
-        # Only a model that is known to want marks gets them where no offsets say what to mark.
-        return _model(checkpoint, paths, places_plain=marks is True), checkpoint.task
+        # Rows without offsets are marked only for a model that is known to be trained with marks.
+        return _model(checkpoint, paths, finds_keyword=marks is True), checkpoint.task
 
 
-def _model(checkpoint: Checkpoint, paths: Sequence[Path], *, places_plain: bool) -> ClassicModel:
+def _model(checkpoint: Checkpoint, paths: Sequence[Path], *, finds_keyword: bool) -> ClassicModel:
     checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
 
     def probs(examples: Sequence[Example]) -> NDArray[np.float32]:
@@ -122,11 +120,11 @@ def _model(checkpoint: Checkpoint, paths: Sequence[Path], *, places_plain: bool)
     files = [path / "model.safetensors" if path.is_dir() else path for path in paths]
     version = content_hash([file_hash(path) for path in files])[:12]
     marks = checkpoint.encoder.spec.style == "marked_pair"
-    return ClassicModel(probs, checkpoint.encoder.window, version, marks, places_plain)
+    return ClassicModel(probs, checkpoint.encoder.window, version, marks, finds_keyword)
 
 
 def first_use(load: Callable[[], ClassicModel]) -> Callable[[], ClassicModel]:
-    """A function that loads a model when it is first called."""
+    """A function that loads a model at its first call and keeps it."""
     lock = threading.Lock()
     found: list[ClassicModel] = []
 
@@ -140,10 +138,10 @@ def first_use(load: Callable[[], ClassicModel]) -> Callable[[], ClassicModel]:
 
 
 class Newest:
-    """The newest checkpoint of a training service, loaded when it is asked for.
+    """The newest checkpoint of a training service, loaded at the first request for it.
 
     Args:
-        find: The paths of the newest checkpoint, None where there is none yet.
+        find: Returns the paths of the newest checkpoint, None if there is none yet.
         reader: Loads it.
     """
 
@@ -159,6 +157,6 @@ class Newest:
             if paths is None:
                 return None
             if self._loaded is None or self._loaded[0] != paths:
-                self._loaded = None  # two models need not fit into memory
+                self._loaded = None  # memory may not hold two models
                 self._loaded = (paths, self._reader.load(paths)[0])
             return self._loaded[1]

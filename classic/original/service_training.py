@@ -1,8 +1,8 @@
-"""/api/train: each request's rows become a checkpoint, by main.trainer.py in a process of its own.
+"""/api/train: main.trainer.py turns the rows of each request into a checkpoint, in a process of its own.
 
-The service goes on answering meanwhile, its random numbers and its log stay its own, and what a
-training leaves in memory ends with it. Every training starts from the same weights and gets a
-numbered folder with all that its checkpoint needs; it has its number only once it is whole.
+The service keeps serving meanwhile, with its own random state and log, and the memory of a training is
+freed with its process. Every training starts from the same weights and writes a numbered folder with all
+files of its checkpoint; an unfinished one ends in .part.
 
     output_root_dir/train_api/TASK/0007/  gs12.pkl config.json vocab.txt data/ eval_results-TASK.txt log.txt
 """
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from attar.classic.files import Marks, marks_from
+from attar.classic.files import DEFAULT_MAX_TOKENS, Marks, marks_from
 from attar.errors import CheckpointError, DataError
 from attar.stage_cache import locked
 from attar.task import Example
@@ -30,15 +30,15 @@ __all__ = ["StartFiles", "TrainSettings", "TrainingService"]
 _LOG = logging.getLogger(__name__)
 _TRAINER = Path(__file__).resolve().parents[1] / "main.trainer.py"
 _CONFIG, _VOCAB = "config.json", "vocab.txt"
-_TOLD = " -  "  # between the head of a log line and what it says
+_MESSAGE_AFTER = " -  "  # in a log line
 
 
 @dataclass(frozen=True, slots=True)
 class StartFiles:
-    """What every training starts from.
+    """The initial model of every training.
 
     Attributes:
-        weights: A pretrained encoder's, or a whole model's.
+        weights: Of a pretrained encoder or a whole model.
         config: config.json.
         vocab: vocab.txt.
         architecture: bert, electra or albert.
@@ -52,7 +52,7 @@ class StartFiles:
     is_whole: bool
 
     def flags(self) -> list[str]:
-        """For main.trainer.py."""
+        """As flags of main.trainer.py."""
         start = ("all", "--tuned_checkpoint_S") if self.is_whole else ("bert", "--init_checkpoint_S")
         return [
             "--vocab_file", str(self.vocab), "--bert_config_file_T", "none",
@@ -63,21 +63,21 @@ class StartFiles:
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """How it is trained; the original service's settings.
+    """Settings of a training; the defaults are those of the original's service.
 
     Attributes:
-        task_name: For main.trainer.py.
+        task_name: Of main.trainer.py.
         max_tokens: Longest input.
         lower_case: Whether the text is lower-cased.
         epochs: Passes over the rows.
-        batch_size: At most; fewer rows make one batch.
+        batch_size: Lowered to the number of rows if they are fewer.
         learning_rate: Peak of the schedule.
         seed: Order of the rows and dropout.
         marks: ``--marks``: auto marks the keyword in rows with offsets alone.
     """
 
     task_name: str
-    max_tokens: int = 70
+    max_tokens: int = DEFAULT_MAX_TOKENS
     lower_case: bool = True
     epochs: float = 1.0
     batch_size: int = 8
@@ -86,7 +86,7 @@ class TrainSettings:
     marks: Marks = "auto"
 
     def flags(self, num_rows: int) -> list[str]:
-        """For main.trainer.py."""
+        """As flags of main.trainer.py."""
         return [
             "--task_name", self.task_name, "--max_seq_length", str(self.max_tokens),
             *(["--do_lower_case"] if self.lower_case else []),
@@ -98,16 +98,19 @@ class TrainSettings:
 
 
 class TrainingService:
-    """Trains on request, and knows the newest checkpoint that came of it.
+    """Trains on request, and finds the newest checkpoint.
 
     Args:
-        start: What every training starts from.
-        settings: How it is trained.
+        start: The initial model of every training.
+        settings: Of every training.
         folder: Gets a numbered folder for each training.
+        trainer: The script that trains.
     """
 
-    def __init__(self, start: StartFiles, settings: TrainSettings, folder: Path) -> None:
-        self._start, self._settings, self._folder = start, settings, folder
+    def __init__(
+        self, start: StartFiles, settings: TrainSettings, folder: Path, trainer: Path = _TRAINER
+    ) -> None:
+        self._start, self._settings, self._folder, self._trainer = start, settings, folder, trainer
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._is_closed = False
@@ -124,7 +127,7 @@ class TrainingService:
             for draft in self._folder.glob("*.part"):
                 shutil.rmtree(draft, ignore_errors=True)
             number = max(self._numbers(), default=0) + 1
-            draft, whole = self._folder / f"{number:04}.part", self._folder / f"{number:04}"
+            draft, final = self._folder / f"{number:04}.part", self._folder / f"{number:04}"
             num_rows = self._write_data(draft / "data", train, dev)
             flags = [*self._start.flags(), *self._settings.flags(num_rows)]
             self._run([*flags, "--data_dir", str(draft / "data"), "--output_dir", str(draft)])
@@ -132,8 +135,8 @@ class TrainingService:
                 raise CheckpointError(f"{draft}: the training wrote no gs*.pkl; see log.txt there")
             shutil.copyfile(self._start.config, draft / _CONFIG)
             shutil.copyfile(self._start.vocab, draft / _VOCAB)
-            draft.rename(whole)
-        _LOG.info("trained on %d rows -> %s", num_rows, whole)
+            draft.rename(final)
+        _LOG.info("trained on %d rows -> %s", num_rows, final)
 
     def newest(self) -> tuple[Path, Path, Path] | None:
         """Weights, config and vocab of the newest checkpoint; None before the first training."""
@@ -145,7 +148,7 @@ class TrainingService:
         return weights, folder / _CONFIG, folder / _VOCAB
 
     def close(self) -> None:
-        """End a training that runs; its rows are lost."""
+        """End a running training; its rows are lost."""
         with self._lock:
             self._is_closed = True
             process = self._process
@@ -157,11 +160,11 @@ class TrainingService:
         return [int(path.name) for path in self._folder.glob("[0-9]*") if path.name.isdecimal()]
 
     def _write_data(self, folder: Path, train: Sequence[Example], dev: Sequence[Example]) -> int:
-        """Write the rows as the trainer's data folder; the number of those that it will train on."""
+        """Write the rows as the trainer's data folder; returns how many of them it will train on."""
         folder.mkdir(parents=True)
         used = {}
         task = TASKS[self._settings.task_name]
-        # A route takes rows with offsets or rows without, never both.
+        # All rows of a route have offsets, or none has.
         marks = marks_from(self._settings.marks)
         marks = not any(example.second for example in train) if marks is None else marks
         for stem, examples in (("train", train), ("dev", dev)):
@@ -170,21 +173,21 @@ class TrainingService:
             try:
                 used[stem] = len(load_examples(source, task, marks=marks).examples)
             except DataError as error:
-                # A client knows nothing of where its rows were laid.
+                # The folder means nothing to a client.
                 raise DataError(str(error).replace(f"{folder}/", "")) from error
         return used["train"]
 
     def _run(self, flags: Sequence[str]) -> None:
-        command = [sys.executable, str(_TRAINER), *flags]
+        command = [sys.executable, str(self._trainer), *flags]
         with self._lock:
             if self._is_closed:
-                raise CheckpointError("the service is ending; ask again when it is back")
-            self._process = subprocess.Popen(  # noqa: S603 - our own script; the flags are the operator's
+                raise CheckpointError("the service is ending; try again when it is back")
+            self._process = subprocess.Popen(  # noqa: S603 - our own script with the operator's flags
                 command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, encoding="utf-8",
                 errors="replace",
             )  # fmt: skip
-        _, said = self._process.communicate()
+        _, log = self._process.communicate()
         code, self._process = self._process.returncode, None
         if code:
-            last = next((line for line in reversed(said.splitlines()) if line.strip()), "no word")
-            raise CheckpointError(f"main.trainer.py ended with {code}: {last.split(_TOLD, 1)[-1]}")
+            last = next((line for line in reversed(log.splitlines()) if line.strip()), "nothing in its log")
+            raise CheckpointError(f"main.trainer.py ended with {code}: {last.split(_MESSAGE_AFTER, 1)[-1]}")

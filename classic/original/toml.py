@@ -1,4 +1,4 @@
-"""A recipe as TOML: what a command line of the original became, for a user to move over."""
+"""Writes a recipe as TOML, so that a user of the original's command lines can switch to attar run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What surrounds every tool and service: log lines on stderr, one line for an error, exit codes."""
+"""The frame of every tool and service: log lines on stderr, one line for an error, exit codes."""
 
 from __future__ import annotations
 
@@ -9,31 +9,29 @@ from collections.abc import Callable, Sequence
 
 from attar.cores import limit_library_threads
 from attar.errors import AttarError
+from attar.progress import hide_library_bars
 
 __all__ = ["run_tool", "say"]
 
-_STOPPED = 130  # what a shell reports of a program that Ctrl-C ended
+_INTERRUPTED = 130  # a shell's exit code for a program that Ctrl-C ended
 
 
 def run_tool(main: Callable[[Sequence[str] | None], object], argv: Sequence[str] | None = None) -> int:
     """Run a tool's main function.
 
     Args:
-        main: Is given ``argv``.
+        main: Called with ``argv``.
         argv: The flags; None takes those of this process.
 
     Returns:
-        The exit code: 0, 2 for an error that the user can mend (one line on stderr says which), 130
-        for Ctrl-C.
+        The exit code: 0, 2 for an error that the user can mend (one line on stderr), 130 for Ctrl-C.
     """
     logging.basicConfig(
         format="%(asctime)s - %(levelname)s - %(name)s -  %(message)s", datefmt="%Y/%m/%d %H:%M:%S"
     )
     for name in ("attar", "original", "Main", "utils"):
         logging.getLogger(name).setLevel(logging.INFO)
-    # The weights of a download are loaded to be checked; transformers need not report on that.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    hide_library_bars(downloads=True)
     try:
         limit_library_threads()
         main(argv)
@@ -43,7 +41,7 @@ def run_tool(main: Callable[[Sequence[str] | None], object], argv: Sequence[str]
         sys.stderr.write(f"{error}\n")
         return 2
     except KeyboardInterrupt:
-        return _STOPPED
+        return _INTERRUPTED
     return 0
 
 

@@ -1,19 +1,18 @@
-"""Flags -> recipe: the original's settings in attar's words."""
+"""Flags -> recipe: the original's settings as keys of attar's recipes."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import ValidationError
 
-from attar.classic.files import classic_task
+from attar.classic.files import classic_task, read_config
 from attar.distillation.matches import PRESET_MATCHES
-from attar.errors import CheckpointError, RecipeError
-from attar.io.files import read_json
+from attar.errors import RecipeError
 from attar.models.precision import computes_in_bf16
 from attar.recipe.load import AttentionForm, Recipe, SourceRecipe, make_recipe
 from attar.task import BUILT_IN_TASKS, Task
@@ -29,7 +28,7 @@ def to_recipe(args: argparse.Namespace, sources: Sequence[SourceRecipe], *, mark
     """The recipe that a command line of the original becomes.
 
     Args:
-        args: What ``parse_arguments`` gave.
+        args: From ``parse_arguments``.
         sources: The files of the data folder.
         marks: Whether keywords are marked.
 
@@ -51,7 +50,7 @@ def to_recipe(args: argparse.Namespace, sources: Sequence[SourceRecipe], *, mark
             tree["train"]["encoder"] = str(args.init_checkpoint_S.resolve().parent)
     else:
         tree["student"] = _student(args)
-        tree["distill"] |= _taught(args)
+        tree["distill"] |= _distill_settings(args)
     try:
         return make_recipe(tree)
     except RecipeError as error:
@@ -61,16 +60,16 @@ def to_recipe(args: argparse.Namespace, sources: Sequence[SourceRecipe], *, mark
 
 
 def show_recipe(recipe: Recipe, args: argparse.Namespace) -> None:
-    """Print the recipe, once, and keep it as ``output_dir/recipe.toml``."""
+    """Log the recipe and write it as ``output_dir/recipe.toml``."""
     text = recipe_toml(recipe)
     path = args.output_dir / "recipe.toml"
-    notes = "".join(f"# {note}\n" for note in _not_in_it(args))
+    notes = "".join(f"# {note}\n" for note in _not_expressible(args))
     path.write_text(notes + text, "utf-8")
-    MAIN.info("As a recipe of attar (%s), to move over with attar run:\n%s%s", path, notes, text)
+    MAIN.info("As a recipe for attar run (%s):\n%s%s", path, notes, text)
 
 
 def _task(task: Task) -> str | dict[str, Any]:
-    """Its name where it is one of attar's as it is."""
+    """Its name if it equals a built-in task, else its table."""
     if BUILT_IN_TASKS.get(task.name) == task:
         return task.name
     return {key: value for key, value in task.to_json().items() if value is not None}
@@ -106,7 +105,7 @@ def _fit_settings(args: argparse.Namespace) -> dict[str, Any]:
         "evaluations_per_epoch": args.ckpt_frequency,
         "log_interval": args.PRINT_EVERY,
         "precision": _precision(args),
-        "dropout": _config(args.bert_config_file_S).get("hidden_dropout_prob", 0.1),
+        "dropout": read_config(args.bert_config_file_S, required=()).get("hidden_dropout_prob", 0.1),
         "head_init": "random",
     }
 
@@ -122,7 +121,7 @@ def _precision(args: argparse.Namespace) -> str:
 
 
 def _student(args: argparse.Namespace) -> dict[str, Any]:
-    config = _config(args.bert_config_file_S)
+    config = read_config(args.bert_config_file_S, required=())
     ours = {
         "layers": "num_hidden_layers",
         "hidden": "hidden_size",
@@ -133,12 +132,12 @@ def _student(args: argparse.Namespace) -> dict[str, Any]:
     return {**shape, "start": "random", "vocab_margin": "all"}
 
 
-def _taught(args: argparse.Namespace) -> dict[str, Any]:
+def _distill_settings(args: argparse.Namespace) -> dict[str, Any]:
     """The losses: the soft cross-entropy without T^2 and no labels, and the matches."""
     return {
         "temperature": args.temperature,
         "soft_loss": "ce",
-        # Without a training there is nothing to learn, but the recipe still has to say something.
+        # An evaluation has no loss, but a recipe needs one.
         "soft_weight": 0.0 if args.no_logits and args.matches else 1.0,
         "hard_weight": 0.0,
         "matches": [{"preset": name, "weight": args.weight} for name in args.matches],
@@ -158,27 +157,15 @@ def _attention(args: argparse.Namespace) -> AttentionForm:
 
 
 def _cache(args: argparse.Namespace) -> str:
-    """What is kept of the teachers' answers; without a teacher beside the student, logits are."""
+    """What is cached of the teachers' outputs; matches need the teacher itself unless features are."""
     features = {one.feature for name in args.matches for one in PRESET_MATCHES[name]}
     if args.teacher_cached and features == {"hidden"} and not args.no_inputs_mask:
         return "features"
     return "logits" if args.teacher_cached or not features else "none"
 
 
-def _config(path: Path) -> Mapping[str, Any]:
-    try:
-        config = read_json(path)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot read the config ({error.strerror})") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path}: not valid JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{path}: no model config; expected a JSON object")
-    return config
-
-
-def _not_in_it(args: argparse.Namespace) -> list[str]:
-    """What the command line says and a recipe cannot."""
+def _not_expressible(args: argparse.Namespace) -> list[str]:
+    """Settings of the command line that a recipe cannot express, in words."""
     notes = []
     if args.load_model_type == "all":
         notes.append(f"the model starts from {args.tuned_checkpoint_S}: attar export --classic reads it")
@@ -189,10 +176,12 @@ def _not_in_it(args: argparse.Namespace) -> list[str]:
     if args.only_load_embedding:
         notes.append("only the embeddings are taken from the encoder")
     if args.script != "trainer" and args.teachers:
-        notes.append(f"the first teacher is {args.teachers[0]}: attar run trains one of its own")
+        notes.append(f"the first teacher is {args.teachers[0]}: attar run trains its own")
         if args.load_model_type == "bert":
             notes.append(f"the student starts from {args.init_checkpoint_S}")
-    if args.script != "trainer" and _config(args.bert_config_file_S).get("num_hidden_layers"):
+    if args.script != "trainer" and read_config(args.bert_config_file_S, required=()).get(
+        "num_hidden_layers"
+    ):
         notes.append(f"the student is {args.bert_config_file_S}")
     if args.aux_task_name:
         notes.append(f"the train set of {args.aux_task_name} in {args.aux_data_dir} is added")

@@ -1,4 +1,4 @@
-"""Values of flags: what a number may be, and one line about it that names the flag as it was typed."""
+"""Types of flags: the range of a number, and a one-line error that names the flag as it was typed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _SHORTEST, _LONGEST = 8, 512  # of an input, in tokens
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong with a value as it was typed: ``--learning_rate -1 is not ...``."""
+    """Reports a bad value as it was typed: ``--learning_rate -1 is not ...``."""
 
     def error(self, message: str) -> NoReturn:
-        """Print one line and leave with 2."""
+        """Print the usage and one line, and exit with 2."""
         super().error(re.sub(r"^argument (--\w+)\S*: (?=\S+ is not )", r"\1 ", message))
 
 
@@ -59,7 +59,7 @@ def finite(text: str) -> float:
 
 
 def _checked(text: str, kind: type[float], is_right: Callable[[float], bool], what: str) -> float:
-    """A number; argparse puts the flag before what is said here."""
+    """A number; argparse puts the flag before the message."""
     try:
         value = kind(text)
     except ValueError:

@@ -1,6 +1,6 @@
-"""What attar says in words of its recipes, in the words of the command line that was typed.
+"""Rewrites attar's messages about recipe keys for a user of the original's command lines.
 
-a recipe's key, a setting that a command line has not -> the flag, or the file that holds it
+A key becomes its flag, or the file that holds the setting.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OF_CONFIG: Mapping[str, str] = {
     "dropout": "hidden_dropout_prob", "layers": "num_hidden_layers", "hidden": "hidden_size",
     "heads": "num_attention_heads", "intermediate": "intermediate_size",
 }  # fmt: skip
-# Whole clauses first; what they leave is single keys.
+# Whole clauses first, then single keys.
 _CLAUSES: Mapping[str, str] = {
     r"set dropout = 0, start the head from a probe \(head_init = 'linear_probe'\), or train longer": (
         "set hidden_dropout_prob to 0 in --bert_config_file_S, or raise --num_train_epochs"
@@ -46,7 +46,7 @@ _CLAUSES: Mapping[str, str] = {
     r"max_tokens = (\d+): ": r"--max_seq_length \1: ",
     r"(?:distill\.)?\bmatches: ": "--matches: ",
 }
-_LONG_KEYS = "|".join(key for key in _FLAGS if "_" in key)  # a short one may be a word
+_LONG_KEYS = "|".join(key for key in _FLAGS if "_" in key)  # a short one may be an ordinary word
 _KEY = re.compile(rf"(?<![\w./-])(?:train\.|distill\.|encode\.)?({_LONG_KEYS})(?![\w-])")
 _BOUNDS: Mapping[str, tuple[str, str]] = {
     "greater_than": ("gt", "must be above {}"),
@@ -63,17 +63,17 @@ def in_flags(message: str) -> str:
 
 
 class InFlags(logging.Filter):
-    """Says a log line of attar's in the words of the command line."""
+    """Rewrites log lines of attar with ``in_flags``."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change the record; all of them pass."""
+        """Rewrite the record; every record passes."""
         if record.name.startswith("attar") or record.levelno >= logging.ERROR:
             record.msg, record.args = in_flags(record.getMessage()), ()
         return True
 
 
 def wrong_values(error: ValidationError, args: argparse.Namespace) -> str:
-    """The values that a recipe does not take, by the flag, or the config's key, that gave them."""
+    """The values that are not valid in a recipe, by their flag or key of config.json."""
     return "; ".join(dict.fromkeys(_wrong_value(dict(problem), args) for problem in error.errors()))
 
 

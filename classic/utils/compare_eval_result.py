@@ -1,8 +1,8 @@
-"""A trainer's answers beside the labels of its dev file, or two trainers' beside each other.
+"""Compares a trainer's predictions with the labels of its dev file, or those of two trainers.
 
 ``python utils/compare_eval_result.py --data data_root_dir/newcos/dev.json --predictions
 output_root_dir/newcos/eval_results-newcos.json``. Excel files: result, wrong, correct; with a second
-file of answers also different.
+file of predictions also different.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from original.installed import require
 
-require("openpyxl")
+require("excel")
 
-from attar.classic.files import classic_labels
+from attar.classic.files import classic_labels, labels_from
 from attar.compare.join import Answer, Case
 from attar.errors import DataError
 from attar.io.files import read_json
 from attar.records.readers.sources import read_source
 from attar.records.record import Record
 from attar.task import Task
-from original.comparing import answer_of, write_answers, write_different
+from original.comparing import prediction_of, write_different, write_predictions
 from original.data import load_examples, source_of
 from original.marks import marked_by_shape
 from original.tasks import TASKS
@@ -34,45 +34,44 @@ from original.tool import run_tool
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Join the answers with the labels and write the Excel files."""
+    """Join the predictions with the labels and write the Excel files."""
     args = _parser().parse_args(argv)
     task = TASKS[args.task_name].task
-    given = tuple(label.strip() for label in args.labels.split(",")) if args.labels else ()
-    labels = classic_labels(task, given)
-    sides = [_answers(path, labels, args.data, args.task_name) for path in args.predictions]
-    for answers, suffix in zip(sides, ("", "_2"), strict=False):
-        write_answers(args.out, answers, suffix)
+    labels = classic_labels(task, labels_from(args.labels))
+    sides = [_side(path, labels, args.data, args.task_name) for path in args.predictions]
+    for side, suffix in zip(sides, ("", "_2"), strict=False):
+        write_predictions(args.out, side, suffix)
     if len(sides) > 1:
         if len(sides[0]) != len(sides[1]):
             raise DataError(
-                f"{args.predictions[0]} has {len(sides[0])} answers, {args.predictions[1]} {len(sides[1])}; "
-                "expected the answers of two models to the same file"
+                f"{args.predictions[0]} has {len(sides[0])} predictions, {args.predictions[1]} "
+                f"{len(sides[1])}; expected those of two models on the same file"
             )
         write_different(args.out, [Case(a, b, a.gold) for a, b in zip(*sides, strict=True)])
 
 
-def _answers(path: Path, labels: Sequence[str], data: Path, task_name: str) -> list[Answer]:
-    """The answers of a file, each at its row: of all rows, or of those that main.trainer.py uses here."""
+def _side(path: Path, labels: Sequence[str], data: Path, task_name: str) -> list[Answer]:
+    """The predictions of a file with their rows: all rows, or those that main.trainer.py uses."""
     predictions = _predictions(path, len(labels))
     task = TASKS[task_name]
     source = source_of(data.parent, task, data.stem, "dev")
     rows = list(read_source(source))
     marks = marked_by_shape(source)
-    asked: list[Answer | None]
+    known: list[Answer | None]
     if len(predictions) == len(rows):
-        asked = [_as_it_stands(row, task.task) if isinstance(row, Record) else None for row in rows]
+        known = [_from_record(row, task.task) if isinstance(row, Record) else None for row in rows]
     else:
-        asked = [answer_of(example) for example in load_examples(source, task, marks=marks).examples]
-    if len(predictions) != len(asked):
+        known = [prediction_of(example) for example in load_examples(source, task, marks=marks).examples]
+    if len(predictions) != len(known):
         raise DataError(
-            f"{path} has {len(predictions)} answers; {data} has {len(rows)} rows, of which {len(asked)} "
-            "are used: the answers are not those to this file"
+            f"{path} has {len(predictions)} predictions; {data} has {len(rows)} rows, of which {len(known)} "
+            "are used: the predictions are of another file"
         )
-    pairs = zip(asked, predictions, strict=True)
+    pairs = zip(known, predictions, strict=True)
     return [replace(one, label=labels[at], prob=prob) for one, (at, prob) in pairs if one is not None]
 
 
-def _as_it_stands(record: Record, task: Task) -> Answer:
+def _from_record(record: Record, task: Task) -> Answer:
     groups = {name: record.meta[name] for name in ("channel", "wordtype") if name in record.meta}
     gold = task.label_of(record.label) if record.label else None
     return Answer(record.text, record.term, record.start, record.end, gold=gold, groups=groups)
@@ -82,7 +81,9 @@ def _predictions(path: Path, num_labels: int) -> list[tuple[int, float]]:
     try:
         found = read_json(path)
     except OSError as error:
-        raise DataError(f"{path}: cannot read the answers ({error.strerror}); see --predictions") from error
+        raise DataError(
+            f"{path}: cannot read the predictions ({error.strerror}); see --predictions"
+        ) from error
     except ValueError as error:
         raise DataError(f"{path}: not valid JSON: {error}") from error
     if not isinstance(found, list):
@@ -98,7 +99,9 @@ def _prediction(where: str, row: object, num_labels: int) -> tuple[int, float]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="A trainer's answers beside the labels, as Excel files.")
+    parser = argparse.ArgumentParser(
+        description="A trainer's predictions and the labels compared, as Excel files."
+    )
     add = parser.add_argument
     add("--data", type=Path, required=True, help="the file that was evaluated, such as dev.json")
     add("--predictions", type=Path, nargs="+", required=True, metavar="JSON",

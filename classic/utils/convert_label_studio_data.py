@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from original.installed import require
 
-require("jinja2")
+require("data")
 
 from attar.recipe.load import SourceRecipe
 from attar.task import BUILT_IN_TASKS, task_by_name
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         help="rows for training alone: documents of MongoDB, one a line, or any other source")  # fmt: skip
     add("--disagreement", choices=("drop", "majority", "weights"), default="drop",
         help="where annotators disagree: drop, take the majority, or keep all with their shares")  # fmt: skip
-    add("--seed", type=int, default=SEED, help=f"decides the split; default {SEED}")
+    add("--seed", type=int, default=SEED, help=f"of the split; default {SEED}")
     return parser
 
 

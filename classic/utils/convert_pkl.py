@@ -1,9 +1,9 @@
-"""Old checkpoints in today's forms: ``python utils/convert_pkl.py gs3024.pkl new.pkl``.
+"""Old checkpoints in today's formats: ``python utils/convert_pkl.py gs3024.pkl new.pkl``.
 
-Reads what ``torch.save`` wrote before and since PyTorch 1.6, weights alone: nothing that is pickled
-in a file is run. The ending of the second name says what is written: ``.pkl`` or ``.bin`` a
-state_dict as a zip (or, with ``--old``, in the form before it), ``.safetensors``, and without an
-ending a checkpoint folder of attar, which also needs ``--config`` and ``--vocab``.
+Reads weights that ``torch.save`` wrote before or since PyTorch 1.6; no pickled code is run. The extension
+of the second name decides what is written: ``.pkl`` or ``.bin`` a state_dict as a zip (or, with
+``--old``, in the format before it), ``.safetensors``, and without an extension a checkpoint folder of
+attar, which also needs ``--config`` and ``--vocab``.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from original.installed import TRAINING, require
+from original.installed import require
 
-require(*TRAINING)
+require("train")
 
 from attar.errors import CheckpointError
 from attar.io.files import atomic_write
@@ -26,7 +26,6 @@ from original import values
 from original.tool import run_tool, say
 
 _PICKLES = (".pkl", ".bin", ".pt", ".pth")
-_MAX_TOKENS = 70
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -54,7 +53,7 @@ def _write_pickle(path: Path, out: Path, *, zipped: bool) -> None:
 
     from attar.classic.weights import read_weights, write_weights
 
-    read_weights(path)  # says what is wrong with a file that is no state_dict
+    read_weights(path)  # raises if the file is not a state_dict
     weights = torch.load(path, map_location="cpu", weights_only=True)
     write_weights(weights, out, zipped=zipped)
     _copy_card(path, out)
@@ -65,7 +64,7 @@ def _write_safetensors(path: Path, out: Path) -> None:
 
     from attar.classic.weights import read_weights
 
-    # Tied weights share their memory, which this format does not know.
+    # Tied weights share memory, which this format does not allow.
     weights = {name: value.clone().contiguous() for name, value in read_weights(path).items()}
     with atomic_write(out) as draft:
         save_file(weights, draft, metadata={"format": "pt"})
@@ -73,7 +72,7 @@ def _write_safetensors(path: Path, out: Path) -> None:
 
 
 def _copy_card(path: Path, out: Path) -> None:
-    """What is known of the marks goes with the weights."""
+    """Copy gs*.json, which says whether the weights were trained with marks."""
     from attar.classic.files import read_card, write_card
 
     card = read_card(path)
@@ -83,27 +82,26 @@ def _copy_card(path: Path, out: Path) -> None:
 
 def _write_checkpoint(args: argparse.Namespace) -> None:
     from attar.classic.checkpoint import convert_classic
-    from attar.classic.files import ClassicFiles, marks_from, read_card
+    from attar.classic.files import DEFAULT_MAX_TOKENS, ClassicFiles, labels_from, marks_from, read_card
 
     if args.config is None or args.vocab is None:
         raise CheckpointError(f"{args.out}: a checkpoint folder needs --config and --vocab too")
-    order = tuple(label.strip() for label in args.labels.split(",")) if args.labels else ()
     files = ClassicFiles(
-        args.config, args.vocab, args.weights, args.model_architecture, False if args.cased else None, order,
-        marks_from(args.marks),
+        args.config, args.vocab, args.weights, args.model_architecture, False if args.cased else None,
+        labels_from(args.labels), marks_from(args.marks),
     )  # fmt: skip
     card = read_card(args.weights) or {}
-    max_tokens = args.max_seq_length or int(card.get("max_seq_length", _MAX_TOKENS))
+    max_tokens = args.max_seq_length or int(card.get("max_seq_length", DEFAULT_MAX_TOKENS))
     task_name = args.task_name or card.get("task", "cosmetics")
     convert_classic(files, task_by_name(task_name), max_tokens, args.out)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = values.Parser(description="Old checkpoints in today's forms.")
+    parser = values.Parser(description="Old checkpoints in today's formats.")
     add = parser.add_argument
     add("weights", type=Path, metavar="OLD", help="a gs*.pkl or pytorch_model.bin of any age")
     add("out", type=Path, metavar="NEW", help=".pkl, .safetensors, or the name of a checkpoint folder")
-    add("--old", action="store_true", help="write the form that PyTorch before 1.6 reads")
+    add("--old", action="store_true", help="write the format of PyTorch before 1.6")
     add("--config", type=Path, help="a checkpoint folder: the config.json of the weights")
     add("--vocab", type=Path, help="a checkpoint folder: the vocab.txt of the weights")
     add("--task_name", choices=sorted(BUILT_IN_TASKS),

@@ -8,9 +8,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from original.installed import TRAINING, require
+from original.installed import require
 
-require(*TRAINING)
+require("train")
 
 from original.encoder_folders import download_main
 from original.tool import run_tool

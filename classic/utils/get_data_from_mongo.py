@@ -1,7 +1,7 @@
 """Reviews from MongoDB as a data folder: ``python utils/get_data_from_mongo.py --host HOST``.
 
-``ai-corpus.as_corpus`` gives sentiment, ``ai-corpus.label_corpus`` ingredients. A password belongs
-into the environment variable MONGODB_URI, where no list of processes shows it.
+``ai-corpus.as_corpus`` gives sentiment, ``ai-corpus.label_corpus`` ingredients. Put a password
+into the environment variable MONGODB_URI, which no process list shows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from original.installed import require
 
-require("pymongo", "jinja2")
+require("mongodb", "data")
 
 from attar.errors import DataError
 from attar.recipe.load import SourceRecipe
@@ -57,7 +57,7 @@ def collection_uri(args: argparse.Namespace) -> str:
     if len(names) > 1:
         return str(uri)
     if names and "authsource=" not in options.lower():
-        # All that the path of such an address says is where the user is known.
+        # The path of such an address is the authentication database.
         options = "&".join(part for part in (options, f"authSource={names[0]}") if part)
     collection = args.collection or _COLLECTIONS[args.task_name]
     mark = "?" if options else ""
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--shares", choices=("80/20", "90/5/5"), default="90/5/5", help="of train, dev (and test)")
     add("--constant", type=_pair, action="append", default=[], metavar="NAME=VALUE",
         help="a column that is the same everywhere, such as channel=微博")  # fmt: skip
-    add("--seed", type=int, default=SEED, help=f"decides the split; default {SEED}")
+    add("--seed", type=int, default=SEED, help=f"of the split; default {SEED}")
     return parser
 
 

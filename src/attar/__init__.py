@@ -1,4 +1,4 @@
-"""attar: labelled Chinese reviews in, a small, fast, trusted aspect-sentiment scorer out."""
+"""attar: turns labelled Chinese reviews into a small, fast aspect-sentiment model that can be trusted."""
 
 from __future__ import annotations
 

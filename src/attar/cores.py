@@ -1,8 +1,8 @@
 """How many processor cores this process may use: the default number of workers everywhere.
 
-``os.cpu_count`` is the host's count. A container on a 64-core host with a quota of two cores that
-starts 64 threads is stopped by the scheduler for most of every period, so affinity and the CPU
-quota of the control group, and of every group around it, count too.
+``os.cpu_count`` counts the cores of the host. A container on a 64-core host with a quota of two cores
+that starts 64 threads is throttled for most of every period, so affinity and the CPU quotas of the
+control group and of its ancestors count too.
 
 Source: the kernel's ``admin-guide/cgroup-v2.rst`` (``cpu.max``), ``scheduler/sched-bwc.rst``
 (``cpu.cfs_quota_us`` of version 1) and ``proc(5)`` (``mountinfo``).
@@ -23,22 +23,22 @@ __all__ = ["WORKERS_VARIABLE", "limit_library_threads", "num_workers", "usable_c
 WORKERS_VARIABLE = "ATTAR_WORKERS"
 
 _COUNT = re.compile(r"[1-9][0-9]{0,3}")
-_THREADS_VARIABLE = "OMP_NUM_THREADS"  # OpenMP's, which torch, MKL, OpenBLAS and Arrow follow as well
+_THREADS_VARIABLE = "OMP_NUM_THREADS"  # of OpenMP; torch, MKL, OpenBLAS and Arrow read it too
 
 
 def num_workers(wanted: int | None = None, environment: Mapping[str, str] = os.environ) -> int:
-    """How many workers to start: what was asked for, else ``ATTAR_WORKERS``, else one a usable core.
+    """Number of workers: ``wanted``, else ``ATTAR_WORKERS``, else one per usable core.
 
     Args:
-        wanted: By a caller or an option; None leaves it to the environment.
+        wanted: From a caller or an option; None leaves it to the environment.
         environment: Of this process.
 
     Raises:
-        RecipeError: Fewer than one, or ``ATTAR_WORKERS`` is no whole number from 1 to 9999.
+        RecipeError: Fewer than one, or ``ATTAR_WORKERS`` is not a whole number from 1 to 9999.
     """
     if wanted is not None:
         if wanted < 1:
-            raise RecipeError(f"workers = {wanted}; expected 1 or more, or None for one a usable core")
+            raise RecipeError(f"workers = {wanted}; expected 1 or more, or None for one per usable core")
         return wanted
     value = environment.get(WORKERS_VARIABLE)
     if value is None:
@@ -46,16 +46,16 @@ def num_workers(wanted: int | None = None, environment: Mapping[str, str] = os.e
     if not _COUNT.fullmatch(value):
         raise RecipeError(
             f"{WORKERS_VARIABLE} is {value!r}; expected a whole number from 1 to 9999, "
-            "or unset it for one worker a usable core"
+            "or unset it for one worker per usable core"
         )
     return int(value)
 
 
 def limit_library_threads(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Keep libraries that count cores without the quota to ``num_workers`` threads.
+    """Limit libraries that count cores without the quota to ``num_workers`` threads.
 
-    Sets ``OMP_NUM_THREADS`` where that is fewer than the cores such a library would count. Libraries
-    read it when they are loaded, so this comes before them. Where it is set, it stays as it is.
+    Sets ``OMP_NUM_THREADS`` if that is fewer than the cores such a library would count. Libraries read it
+    when they are loaded, so call this first. A value that is already set stays.
 
     Raises:
         RecipeError: As ``num_workers`` does.
@@ -66,37 +66,37 @@ def limit_library_threads(environment: MutableMapping[str, str] = os.environ) ->
 
 
 def usable_cores(root: Path = Path("/")) -> int:
-    """Processor cores that this process may use: by affinity, and by the CPU quota of its container.
+    """Processor cores that this process may use: by affinity and by the CPU quota of its container.
 
     Part of a core counts as a whole one: two threads use up a quota of 1.5. What cannot be read is no
-    limit; a system without affinity or control groups (macOS, Windows) has its number of cores.
+    limit; a system without affinity or control groups (macOS, Windows) counts all its cores.
 
     Args:
-        root: Where ``/proc`` and ``/sys`` are; another one only in tests.
+        root: Holds ``/proc`` and ``/sys``; another one only in tests.
     """
     return max(1, min([_affinity(), *_quotas(root)]))
 
 
 def _affinity() -> int:
-    """Cores that the scheduler may place this process on."""
+    """Cores that the scheduler may run this process on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _quotas(root: Path) -> Iterator[int]:
-    """The quota, in cores, of each control group around this process that has one."""
+    """The quota, in cores, of each control group of this process that has one."""
     lines = (line.split(":", 2) for line in _lines(root / "proc/self/cgroup"))
     # Version 2 is the line without controllers; of version 1 only the hierarchy with `cpu` counts.
     paths = {name: parts[2] for parts in lines if len(parts) == 3 for name in parts[1].split(",")}
     for kind, base, mounted in _mounts(root):
         controller = "" if kind == "cgroup2" else "cpu"
         path = posixpath.normpath(paths.get(controller, "/"))
-        # A path from another namespace than the mount's: what is mounted is all that can be seen.
+        # A path from another namespace than the mount's: only the mounted part is visible.
         inside = path if PurePosixPath(path).is_relative_to(base) else base
         top = root / mounted.lstrip("/")
         group = top / PurePosixPath(inside).relative_to(base)
-        # A group gets no more than the groups around it.
+        # A group gets no more than its ancestors.
         for folder in (group, *group.parents):
             quota = _quota_v2(folder) if kind == "cgroup2" else _quota_v1(folder)
             if quota is not None:
@@ -118,24 +118,24 @@ def _mounts(root: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _unescaped(text: str) -> str:
-    """A path of mountinfo, where spaces and the like are three octal digits."""
+    """A path of mountinfo, where spaces and the like are escaped as three octal digits."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
 
 
 def _quota_v2(folder: Path) -> int | None:
-    """Of ``cpu.max``: ``max 100000``, or quota and period in microseconds."""
+    """The quota in ``cpu.max``: ``max 100000``, or quota and period in microseconds."""
     words = " ".join(_lines(folder / "cpu.max")).split()
     return _cores(*words) if len(words) == 2 else None
 
 
 def _quota_v1(folder: Path) -> int | None:
-    """Of two files; a quota of -1 is none."""
+    """The quota in two files; -1 means none."""
     quota, period = (" ".join(_lines(folder / f"cpu.cfs_{name}_us")) for name in ("quota", "period"))
     return _cores(quota, period)
 
 
 def _cores(quota: str, period: str) -> int | None:
-    """Microseconds of running in a period of microseconds as cores, rounded up."""
+    """Quota over period, both in microseconds, as cores, rounded up."""
     if not (_is_count(quota) and _is_count(period)):
         return None
     return -(-int(quota) // int(period))

@@ -1,7 +1,6 @@
-"""Progress that a person can watch: a bar on a terminal, a log line now and then elsewhere.
+"""Progress: a bar on a terminal, a log line every 15 seconds elsewhere.
 
-A part that may take more than some seconds is wrapped in ``progress_bar`` or ``track``. Off a
-terminal nothing is said in the first 15 seconds, then a line every 15:
+Work that may take more than a few seconds is wrapped in ``progress_bar`` or ``track``. The log lines:
 
     teacher: 120 of 240 steps, about 40 s left, dev 0.8312
 """
@@ -10,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,16 +19,16 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["Advance", "progress_bar", "spoken_time", "track"]
+__all__ = ["Advance", "hide_library_bars", "progress_bar", "spoken_time", "track"]
 
 _LOG = logging.getLogger(__name__)
-_LINE_EVERY_SECONDS = 15.0
+_SECONDS_PER_LINE = 15.0
 _T = TypeVar("_T")
-# Two bars of rich on one terminal write over each other.
+# Two bars of rich on one terminal overwrite each other.
 _BAR_SHOWN: ContextVar[bool] = ContextVar("bar shown", default=False)
 
 Advance = Callable[..., None]
-"""``advance(count=1, note=None)``: so much more is done; a note replaces the one before."""
+"""``advance(count=1, note=None)``: adds to what is done; a note replaces the previous one."""
 
 
 @contextlib.contextmanager
@@ -40,26 +40,26 @@ def progress_bar(
     unit: str = "",
     redraw: bool = True,
 ) -> Iterator[Advance]:
-    """Show how far the block has come: a bar on stderr if that is a terminal, else log lines.
+    """Show the progress of the block: a bar on stderr if that is a terminal, else log lines.
 
-    Inside the block of another one nothing is shown on a terminal, which has room for one bar.
+    A terminal has one bar: inside the block of another one, nothing is shown there.
 
     Args:
         description: What is done, in a word or two.
-        total: How much there is to do; None where nobody knows.
-        done: How much of it was done before.
+        total: Amount of work; None if it is not known.
+        done: Amount already done before this call.
         unit: What is counted, in the plural, for the log lines.
-        redraw: Whether the bar also moves by itself, in a thread of its own, or only with ``advance``.
+        redraw: Whether a thread redraws the bar in between, or only ``advance`` does.
 
     Yields:
         ``advance(count=1, note=None)``.
     """
     console = Console(file=sys.stderr)
     if not console.is_terminal:
-        yield _Lines(description, total, done, unit)
+        yield _LogLines(description, total, done, unit)
         return
     if _BAR_SHOWN.get():
-        yield _nothing
+        yield _ignore
         return
     columns = (
         TextColumn("{task.description}"),
@@ -93,17 +93,17 @@ def _bar_shown() -> Iterator[None]:
         _BAR_SHOWN.set(False)
 
 
-def _nothing(count: int = 1, note: str | None = None) -> None:
-    """An advance that nobody sees."""
+def _ignore(count: int = 1, note: str | None = None) -> None:
+    """An ``advance`` that shows nothing."""
 
 
 def track(items: Iterable[_T], description: str, total: int | None = None, *, unit: str = "") -> Iterator[_T]:
-    """The items, with a ``progress_bar`` that advances by one as each is done with.
+    """Yield the items under a ``progress_bar`` that advances by one after each.
 
     Args:
-        items: What is gone through.
+        items: To iterate over.
         description: What is done, in a word or two.
-        total: How many there are; None takes the length of a sequence.
+        total: Number of items; None takes the length of a sequence.
         unit: What the items are, in the plural, for the log lines.
 
     Yields:
@@ -117,8 +117,20 @@ def track(items: Iterable[_T], description: str, total: int | None = None, *, un
             advance()
 
 
+def hide_library_bars(*, downloads: bool = False) -> None:
+    """Keep transformers from drawing bars over ours; call it before it is imported.
+
+    Args:
+        downloads: Whether the bars of downloads from Hugging Face stay.
+    """
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if not downloads:
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
 def spoken_time(seconds: float) -> str:
-    """A duration as people say it: 40 s, 3 min, 1 h 20 min."""
+    """A rounded duration for people: 40 s, 3 min, 1 h 20 min."""
     if seconds < 57.5:
         return f"{max(5, 5 * round(seconds / 5))} s"
     minutes = max(1, round(seconds / 60))
@@ -128,26 +140,26 @@ def spoken_time(seconds: float) -> str:
     return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 
-class _Lines:
-    """Says in the log, every so many seconds, how far something has come."""
+class _LogLines:
+    """An ``advance`` that logs the progress at most every ``_SECONDS_PER_LINE``."""
 
     def __init__(self, description: str, total: int | None, done: int, unit: str) -> None:
         self._description, self._total, self._unit = description, total, unit
         self._first, self._done, self._note = done, done, ""
-        self._started = self._said = time.monotonic()
+        self._started = self._logged = time.monotonic()
 
     def __call__(self, count: int = 1, note: str | None = None) -> None:
         self._done += count
         self._note = self._note if note is None else note
         now = time.monotonic()
-        if now - self._said >= _LINE_EVERY_SECONDS and self._done != self._total:
-            self._said = now
-            _LOG.info("%s: %s", self._description, self._how_far(now - self._started))
+        if now - self._logged >= _SECONDS_PER_LINE and self._done != self._total:
+            self._logged = now
+            _LOG.info("%s: %s", self._description, self._status(now - self._started))
 
-    def _how_far(self, seconds: float) -> str:
+    def _status(self, seconds: float) -> str:
         counted = f"{self._done:,}" + (f" of {self._total:,}" if self._total is not None else "")
         parts = [f"{counted} {self._unit}".strip()]
-        fresh = self._done - self._first
-        if self._total is not None and fresh > 0 and self._done < self._total:
-            parts.append(f"about {spoken_time(seconds * (self._total - self._done) / fresh)} left")
+        new = self._done - self._first
+        if self._total is not None and new > 0 and self._done < self._total:
+            parts.append(f"about {spoken_time(seconds * (self._total - self._done) / new)} left")
         return ", ".join([*parts, *([self._note] if self._note else [])])

@@ -1,4 +1,4 @@
-"""The machine that a figure was measured on, in words: a speed without it means nothing."""
+"""Describes the machine that a figure is measured on: a speed means nothing without it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attar.cores import usable_cores
 
 __all__ = ["package_versions", "system_info"]
 
-# What int8 arithmetic runs on, where a processor has it.
+# Instructions for int8 arithmetic.
 _FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "asimddp", "i8mm")
 
 
@@ -20,7 +20,7 @@ def system_info(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
     """Describe this machine.
 
     Args:
-        cpuinfo: Linux's description of its processors; where there is none, less is known.
+        cpuinfo: Linux's description of its processors; without it the result has less.
 
     Returns:
         ``cpu`` (its name), ``cores`` that this process may use, ``flags`` that matter to int8,
@@ -50,7 +50,7 @@ def package_versions(names: Iterable[str]) -> dict[str, str]:
 
 
 def _facts(cpuinfo: Path) -> dict[str, str]:
-    """What is said of the first processor."""
+    """The entries of the first processor."""
     try:
         lines = cpuinfo.read_text("utf-8", "replace").split("\n\n")[0].splitlines()
     except OSError:

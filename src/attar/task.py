@@ -1,19 +1,19 @@
-"""Tasks: what is asked of a model, and the only home of label names.
+"""Tasks and examples; the only home of label names.
 
-A Task is data: its labels in the order of the logits, how an example is put to the model, and the
-score that decides. An Example is one accepted (text, term) pair. Everything downstream of
-``attar prepare`` works on these two.
+A Task is data: its labels in the order of the logits, its input style, and the metric that selects a
+checkpoint. An Example is one accepted (text, term) pair. Everything after ``attar prepare`` works on
+these two.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from attar.errors import RecipeError
+from attar.suggest import did_you_mean
 
 __all__ = ["BUILT_IN_TASKS", "Example", "InputStyle", "Metric", "Task", "task_by_name"]
 
@@ -26,14 +26,14 @@ class Example:
     """One accepted (text, aspect term) pair.
 
     Attributes:
-        text: The review, as it was written.
+        text: The review, unchanged.
         start: Offset of the term's first Unicode code point.
-        end: Offset one past the term's last code point; equal to ``start`` where the task has no
-            term (single sentences and sentence pairs).
-        label: A label of the task, or None where it is not known.
-        meta: What else came with it (channel, wordtype, id).
-        second: The other sentence of a sentence pair, "" in every other task.
-        weight: How much it counts in training: the share of its annotators who gave this label.
+        end: Offset one past the term's last code point; equal to ``start`` if the task has no term
+            (single sentences and sentence pairs).
+        label: A label of the task, or None if it is not known.
+        meta: Other fields of its row (channel, wordtype, id).
+        second: The second sentence of a sentence pair, "" in every other task.
+        weight: Of its loss in training: the share of its annotators who gave this label.
     """
 
     text: str
@@ -46,29 +46,29 @@ class Example:
 
     @property
     def term(self) -> str:
-        """The aspect term as it stands in the text."""
+        """The aspect term, cut from the text."""
         return self.text[self.start : self.end]
 
     @property
     def question(self) -> tuple[str, int, int, str]:
-        """All that an answer may depend on: equal questions get equal answers."""
+        """All that a prediction depends on: examples with equal questions get equal probs."""
         return self.text, self.start, self.end, self.second
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is asked of a model.
+    """A classification task: C labels and how an example becomes an input.
 
     Attributes:
         name: Short name, used in file names.
-        labels: Labels in the order of the logits, C of them.
-        style: How an example becomes tokens. ``marked_pair``: ``[CLS] text with _term_ marked
-            [SEP] term [SEP]`` (the original system's form); ``pair``: the same without marks;
-            ``single``: ``[CLS] text [SEP]``; ``sentence_pair``: ``[CLS] text [SEP] second [SEP]``.
-        window_chars: Characters of the text kept on either side of the term before it is
-            tokenised; None keeps as many clauses as the token budget holds.
-        metric: The score that picks the best checkpoint.
-        aliases: Other spellings of the labels in sources, by spelling.
+        labels: The C labels in the order of the logits.
+        style: The input. ``marked_pair``: ``[CLS] text with _term_ marked [SEP] term [SEP]`` (as in
+            the original system); ``pair``: the same without marks; ``single``: ``[CLS] text [SEP]``;
+            ``sentence_pair``: ``[CLS] text [SEP] second [SEP]``.
+        window_chars: Characters of the text kept on either side of the term before it is tokenised;
+            None keeps as many clauses as fit into the token budget.
+        metric: Selects the best checkpoint on dev.
+        aliases: Other spellings of the labels in sources: spelling -> label.
     """
 
     name: str
@@ -87,20 +87,20 @@ class Task:
             raise RecipeError(f"task {self.name!r}: window_chars must be 1 or more")
         unknown = sorted(set(self.aliases.values()) - set(self.labels))
         if unknown:
-            raise RecipeError(f"task {self.name!r}: aliases lead to unknown labels {unknown}")
+            raise RecipeError(f"task {self.name!r}: aliases name unknown labels {unknown}")
 
     @property
     def has_term(self) -> bool:
-        """Whether an example of this task points at a term."""
+        """Whether an example of this task has a term."""
         return self.style in ("marked_pair", "pair")
 
     def label_of(self, spelling: str) -> str | None:
-        """The label that a source's spelling stands for, or None if it stands for none."""
+        """The label of a spelling in a source, or None if it is unknown."""
         spelling = spelling.strip()
         return spelling if spelling in self.labels else self.aliases.get(spelling)
 
     def index_of(self, example: Example) -> int:
-        """Index of a labelled example's label among the logits."""
+        """Index of a labelled example's label in the logits."""
         assert example.label is not None, "records/ lets no unlabelled example into training"
         return self.labels.index(example.label)
 
@@ -153,8 +153,7 @@ def task_by_name(name: str) -> Task:
     """
     if name in BUILT_IN_TASKS:
         return BUILT_IN_TASKS[name]
-    near = difflib.get_close_matches(name, BUILT_IN_TASKS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(name, BUILT_IN_TASKS)
     raise RecipeError(
         f"unknown task {name!r}: built in are {', '.join(BUILT_IN_TASKS)}{hint} "
         "Your own task goes into the recipe as a [task] table with name and labels."

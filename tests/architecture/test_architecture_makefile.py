@@ -146,5 +146,6 @@ def test_goals_do_what_they_say(machine):
     assert any("attar run recipes/quickstart.toml" in line for line in machine.lines("demo"))
     commands = [line.removeprefix("VENV/bin/") for line in machine.lines("check")]
     assert commands == ["ruff format --check .", "ruff check .", "mypy", "python -m pytest"]
+    assert (ROOT / ".ci" / "run").read_text("utf-8").splitlines()[-1] == "make check"
     (clean,) = machine.lines("clean")
     assert clean.startswith("rm -rf VENV runs ")

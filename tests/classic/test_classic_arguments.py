@@ -65,7 +65,7 @@ def test_defaults_are_the_originals(parse, name, value):
     assert getattr(parse(TRAINER), name) == value
 
 
-def test_the_data_folder_is_where_the_readme_keeps_it(parse):
+def test_the_data_folder_defaults_to_that_of_the_readme(parse):
     assert parse(TRAINER).data_dir == Path("data_root_dir/cosmetics")
     assert parse(TRAINER.replace("cosmetics", "caiye")).max_seq_length == 30
 
@@ -131,14 +131,14 @@ def test_the_data_folder_is_where_the_readme_keeps_it(parse):
         (
             "distill",
             f"{DISTILL} --matches L4_hidden_smmd --output_encoded_layers false",
-            "need --output_encoded_layers true",
+            "needs --output_encoded_layers true",
         ),
         (
             "distill",
             f"{DISTILL} --matches L4_attention_mse --output_attention_layers false",
-            "need --output_attention_layers true",
+            "needs --output_attention_layers true",
         ),
-        ("distill", f"{DISTILL} --no_logits", "nothing to learn from"),
+        ("distill", f"{DISTILL} --no_logits", "leaves no loss"),
         ("distill", f"{DISTILL} --temperature 0", "above 0"),
         (
             "multiteacher",
@@ -147,7 +147,7 @@ def test_the_data_folder_is_where_the_readme_keeps_it(parse):
         ),
     ],
 )
-def test_what_makes_no_sense_is_said_in_one_line(parse, capsys, script, flags, said):
+def test_a_bad_combination_of_flags_is_one_line(parse, capsys, script, flags, said):
     with pytest.raises(SystemExit) as left:
         parse(flags, script)
     assert left.value.code == 2
@@ -161,7 +161,7 @@ def test_a_launcher_may_pass_its_rank(parse, monkeypatch):
     assert parse(f"{TRAINER} --local_rank 0").local_rank == parse(f"{TRAINER} --local-rank=0").local_rank == 0
 
 
-def test_a_training_becomes_its_recipe(recipe_of):
+def test_training_flags_become_a_recipe(recipe_of):
     recipe = recipe_of(
         f"{TRAINER} --schedule slanted_triangular --s_opt1 30 --ckpt_frequency 3 --learning_rate 2e-5 "
         "--gradient_accumulation_steps 4 --PRINT_EVERY 7 --max_seq_length 70"
@@ -182,7 +182,7 @@ def test_a_training_becomes_its_recipe(recipe_of):
     assert Path(fit.encoder) == Path("m").resolve()
 
 
-def test_a_distillation_becomes_its_recipe(recipe_of):
+def test_distillation_flags_become_a_recipe(recipe_of):
     flags = f"{DISTILL} --temperature 8 --matches L4t_hidden_mse L4_hidden_smmd --weight 0.5"
     taught = recipe_of(flags, "distill").distill
     assert (taught.soft_loss, taught.soft_weight, taught.hard_weight, taught.temperature) == ("ce", 1, 0, 8)
@@ -207,7 +207,7 @@ def test_a_distillation_becomes_its_recipe(recipe_of):
         ("--output_att_score false --output_att_sum true", "probs_sum"),
     ],
 )
-def test_what_attentions_are(recipe_of, flags, form):
+def test_attention_flags_become_one_setting(recipe_of, flags, form):
     assert recipe_of(f"{DISTILL} --matches L4_attention_mse {flags}", "distill").distill.attention == form
 
 
@@ -237,7 +237,7 @@ def test_fp16_without_a_gpu_is_bf16_where_that_is_native(original, recipe_of, mo
     assert recipe_of(f"{TRAINER} --fp16").train.precision == "fp16"
 
 
-def test_a_config_that_cannot_be_read_is_said(original, parse, tmp_path):
+def test_a_config_that_cannot_be_read_is_an_error(original, parse, tmp_path):
     args = parse(TRAINER.replace("s.json", str(tmp_path / "none.json")))
     with pytest.raises(CheckpointError, match="cannot read the config"):
         original("translate").to_recipe(args, [], marks=True)

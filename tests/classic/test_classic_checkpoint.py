@@ -150,7 +150,7 @@ def plain_bert(weights, ids, types, heads):
     return linear(torch.tanh(linear(x[0], "bert.pooler.dense")), "classifier")
 
 
-def test_a_bert_answers_as_the_original_computes(original, make_examples):
+def test_a_bert_has_the_logits_of_the_original(original, make_examples):
     made = original("bert")
     config = json.loads(made.files().config.read_text("utf-8"))
     # Its code has 1e-12 in its norms, whatever the file says.
@@ -175,7 +175,7 @@ def test_an_electra_head_is_the_originals(original, make_examples):
     np.testing.assert_allclose(predict_logits(loaded, examples), wanted.numpy(), rtol=0, atol=1e-5)
 
 
-def test_components_had_its_labels_the_other_way_round(original, make_examples, tmp_path):
+def test_components_has_its_labels_in_the_other_order(original, make_examples, tmp_path):
     made, examples = original("bert", COMPONENTS), make_examples(8, task=COMPONENTS)
     loaded = load_classic(made.files(), COMPONENTS, MAX_TOKENS)
     assert (COMPONENTS.labels, classic_labels(COMPONENTS)) == (("否", "是"), ("是", "否"))
@@ -200,7 +200,7 @@ def test_another_order_of_labels_can_be_named(original, make_examples, kind, tmp
 
 
 @pytest.mark.parametrize("task", [COSMETICS, NEWCOS, COMPONENTS], ids=lambda task: task.name)
-def test_marks_are_a_matter_of_the_file_beside_and_of_the_flag(original, make_examples, caplog, task):
+def test_marks_come_from_the_card_or_the_flag(original, make_examples, caplog, task):
     (example,) = make_examples(1, task=task)
 
     def num_marks(**settings):
@@ -212,7 +212,7 @@ def test_marks_are_a_matter_of_the_file_beside_and_of_the_flag(original, make_ex
 
     made = original("bert", task)
     assert num_marks() == 0
-    assert "because no gs3024.json beside it says otherwise" in caplog.text
+    assert "there is no gs3024.json beside it" in caplog.text
     assert num_marks(marks=True) == 2
     write_card(made.files().weights, {"marks": True, "lower_case": False})
     assert num_marks() == 2
@@ -222,7 +222,7 @@ def test_marks_are_a_matter_of_the_file_beside_and_of_the_flag(original, make_ex
     assert made.files(lower_case=True).resolved(task).lower_case
 
 
-def test_a_file_beside_that_says_something_else(original):
+def test_a_card_that_is_damaged_or_not_ours(original):
     files = original().files()
     beside = files.weights.with_name("gs3024.json")
     beside.write_text('{"epochs": 3}', "utf-8")
@@ -250,7 +250,7 @@ def old_names(weights, prefix="module."):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_names_of_other_years_are_understood(original, kind):
+def test_old_names_of_weights_are_mapped(original, kind):
     made = original(kind)
     made.save(old_names(made.model.state_dict()))
     loaded = load_classic(made.files(), COSMETICS, MAX_TOKENS).model.state_dict()
@@ -261,7 +261,7 @@ def test_names_of_other_years_are_understood(original, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("zipped", [True, False])
-def test_both_forms_of_the_file_are_read(original, kind, zipped):
+def test_both_formats_of_torch_save_are_read(original, kind, zipped):
     made = original(kind)
     made.save(made.model.state_dict(), _use_new_zipfile_serialization=zipped)
     assert zipfile.is_zipfile(made.files().weights) == zipped
@@ -271,7 +271,7 @@ def test_both_forms_of_the_file_are_read(original, kind, zipped):
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_one_form_is_made_of_the_other(original, tmp_path, zipped):
+def test_one_format_is_converted_to_the_other(original, tmp_path, zipped):
     made = original()
     made.save(made.model.state_dict(), _use_new_zipfile_serialization=not zipped)
     write_weights(read_weights(made.files().weights), tmp_path / "other.pkl", zipped=zipped)
@@ -336,13 +336,13 @@ def test_damaged_files_are_named(original, damage, zipped):
         ({"gpt.wte.weight": torch.zeros(1)}, "its weights are named gpt; expected bert."),
     ],
 )
-def test_what_is_no_state_dict(original, held, said):
+def test_what_is_not_a_state_dict(original, held, said):
     made = original()
     made.save(held)
     assert said in refused(load_classic, made.files(), COSMETICS, MAX_TOKENS)
 
 
-def test_a_file_that_is_not_there(original):
+def test_a_missing_file(original):
     made = original()
     made.files().weights.unlink()
     assert "No such file" in refused(load_classic, made.files(), COSMETICS, MAX_TOKENS)
@@ -397,7 +397,7 @@ def test_the_tiny_student_of_the_original_loads(tmp_path, original):
         (json.dumps(L4T | {"vocab_size": 9}), "says 9; take the vocab.txt that belongs"),
     ],
 )
-def test_configs_that_are_none(original, text, said):
+def test_configs_that_are_not_valid(original, text, said):
     files = original().files()
     files.config.write_text(text, "utf-8")
     message = refused(build_classic, files, COSMETICS, MAX_TOKENS)
@@ -411,7 +411,7 @@ def test_more_tokens_than_positions(original):
     assert "80 positions" in message
 
 
-def test_vocabularies_that_are_none(original, tmp_path):
+def test_vocabularies_that_are_not_valid(original, tmp_path):
     files = original().files()
     files.vocab.write_text("a\nb\n", "utf-8")
     assert "lacks [PAD], [UNK]" in refused(build_classic, files, COSMETICS, MAX_TOKENS)
@@ -423,7 +423,7 @@ def test_vocabularies_that_are_none(original, tmp_path):
     assert "cannot read the config" in refused(build_classic, missing, COSMETICS, MAX_TOKENS)
 
 
-def test_tokens_are_those_of_berts_own_tokenizer(original):
+def test_tokens_are_those_of_bert_tokenizer(original):
     from transformers import BertTokenizer
 
     files = original().files()
@@ -439,7 +439,7 @@ def test_tokens_are_those_of_berts_own_tokenizer(original):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_written_is_what_the_original_reads(tmp_path, make_checkpoint, kind):
+def test_the_original_reads_what_is_written(tmp_path, make_checkpoint, kind):
     checkpoint = make_checkpoint(kind)
     save_classic(checkpoint, tmp_path / "out" / "gs7.pkl")
     save_classic(checkpoint, tmp_path / "again.pkl")

@@ -41,7 +41,7 @@ def load(original, tmp_path):
     return go
 
 
-def test_rows_and_the_reasons_of_what_is_not_used(load, caplog, original, tmp_path):
+def test_rows_and_the_reasons_of_rejected_ones(load, caplog, original, tmp_path):
     bad = ["这款口红很好", "口红", 90, 99, "积极", "京东", "产品"]
     unknown = [*GOOD[:4], "很好", "", ""]
     with caplog.at_level(logging.INFO, logger="utils"):
@@ -49,7 +49,7 @@ def test_rows_and_the_reasons_of_what_is_not_used(load, caplog, original, tmp_pa
         repaired = load("cosmetics", "dev.json", [bad])
     assert [e.term for e in found.examples] == ["口红"]
     assert [r.reason for r in found.rejected] == ["unknown_label", "bad_row"]
-    assert any("2 rows are not used: unknown_label 1, bad_row 1" in r.getMessage() for r in caplog.records)
+    assert any("2 rows are rejected: unknown_label 1, bad_row 1" in r.getMessage() for r in caplog.records)
     assert any(r.getMessage().startswith(f"{tmp_path}/train.json[1]: unknown_label") for r in caplog.records)
     assert "口红很好" not in caplog.text  # no review text in a log
     assert repaired.examples[0].start == 2
@@ -65,7 +65,7 @@ def test_the_three_line_form(load):
     assert [(e.term, e.label) for e in found.examples] == [("甘油", "是"), ("手", "否")]
 
 
-def test_a_short_row_is_placed_where_its_window_loses_nothing(load):
+def test_a_short_row_gets_the_offsets_with_the_widest_window(load):
     text = "口红" + "好" * 23 + "口红" + "好" * 25
     found = load("newcos", "train.json", [[text, "口红", "积极"], ["口红口红", "口红", "中性"]])
     assert [(e.start, e.end) for e in found.examples] == [(25, 27), (0, 2)]
@@ -92,7 +92,7 @@ def test_other_columns_of_glue(load):
     assert (example.text, example.second, example.label) == ("The book.", "", "0")
     (example,) = load("sst-2", "train.tsv", "sentence\tlabel\nfine \t1\n").examples
     assert (example.text.strip(), example.label) == ("fine", "1")
-    with pytest.raises(DataError, match="2 columns, mrpc has its text and label in columns 4, 1, 5"):
+    with pytest.raises(DataError, match="2 columns; the columns of mrpc: text 4, term 5, label 1"):
         load("mrpc", "train.tsv", "a\tb\n")
 
 
@@ -108,7 +108,7 @@ def test_word_pairs(load):
     assert [r.reason for r in found.rejected] == ["bad_row"]
 
 
-def test_a_missing_or_useless_file_is_said(load, original, tmp_path):
+def test_a_missing_or_useless_file_is_an_error(load, original, tmp_path):
     data, task = original("data"), original("tasks").TASKS["cosmetics"]
     (tmp_path / "other.json").touch()
     with pytest.raises(
@@ -119,7 +119,7 @@ def test_a_missing_or_useless_file_is_said(load, original, tmp_path):
         load("cosmetics", "train.json", [[*GOOD[:4], "x", "", ""]])
 
 
-def test_reviews_on_both_sides_are_counted(original):
+def test_reviews_in_train_and_dev_are_counted(original):
     one, two = Example("好", 0, 1, "积极"), Example("差", 0, 1, "消极")
     assert original("data").overlap([one, two, two], [two, two]) == 1
 
@@ -137,7 +137,7 @@ def test_reviews_on_both_sides_are_counted(original):
         ("mcc", [1, 0, 1, 0], [1, 0, 1, 0], {"mcc": 1.0}),
     ],
 )
-def test_figures(original, metric, gold, chosen, expected):
+def test_metrics_of_eval_results(original, metric, gold, chosen, expected):
     assert original("evaluate").figures(metric, np.array(gold), np.array(chosen)) == pytest.approx(expected)
 
 
@@ -149,8 +149,8 @@ class Cached:
 
     def keep(self, examples, path):
         self.caplog.clear()
-        checkpoint, encoder = self.cache.with_kept_encodings(self.checkpoint, self.vocab, lower_case=True)
-        encoder.keep(examples, path)
+        checkpoint, encoder = self.cache.with_cached_encodings(self.checkpoint, self.vocab, lower_case=True)
+        encoder.cache(examples, path)
         plain = self.checkpoint.encoder.encode(examples)
         for kept, fresh in zip(checkpoint.encoder.encode(examples), plain, strict=True):
             assert kept.ids.tolist() == fresh.ids.tolist()
@@ -193,7 +193,7 @@ def test_word_pairs_hold_only_words_of_their_text(texts, tmp_path_factory):
 
     sys.path.insert(0, str(CLASSIC))
     try:
-        from original.words import read_word_pairs
+        from original.word_pairs import read_word_pairs
     finally:
         sys.path.remove(str(CLASSIC))
     path = tmp_path_factory.mktemp("pairs") / "train.txt"

@@ -119,7 +119,7 @@ def test_the_steps_of_the_readme_as_typed(steps):
     assert "style" in (out / "t8_TbaseST4tiny_eval/recipe.toml").read_text("utf-8") or marks
 
 
-def test_a_checkpoint_without_its_file_is_assumed_to_be_as_the_rows_are(steps, monkeypatch):
+def test_a_checkpoint_without_a_card_is_assumed_to_fit_the_rows(steps, monkeypatch):
     generation, home, said = steps
     monkeypatch.chdir(home)
     monkeypatch.syspath_prepend(str(CLASSIC))
@@ -133,7 +133,7 @@ def test_a_checkpoint_without_its_file_is_assumed_to_be_as_the_rows_are(steps, m
     assert (code, stdout) == (0, said[2][1])
     word = "with marks (_)" if generation == "seven columns" else "without marks"
     assert any(
-        f"gs8316.pkl: no gs8316.json beside it says how it was trained; taken to be trained {word}" in m
+        f"gs8316.pkl: no gs8316.json beside it says how it was trained; assumed to be trained {word}" in m
         for m in messages(lines)
     )
     vocab = "mac_bert_model/vocab.txt has no capitals"
@@ -155,9 +155,7 @@ def dev_rows(home, generation):
     return rows, places
 
 
-def test_its_accuracy_is_the_same_to_the_digit_in_a_folder_and_in_a_service(
-    steps, monkeypatch, tmp_path, caplog
-):
+def test_accuracy_is_equal_in_a_folder_and_in_a_service(steps, monkeypatch, tmp_path, caplog):
     generation, home, said = steps
     monkeypatch.chdir(home)
     monkeypatch.syspath_prepend(str(CLASSIC))
@@ -198,7 +196,7 @@ def test_its_accuracy_is_the_same_to_the_digit_in_a_folder_and_in_a_service(
     assert f"accuracy {accuracy:.4f} of {len(rows)} rows" in caplog.text
 
 
-def test_a_model_without_marks_answers_otherwise_when_it_is_given_some(steps, monkeypatch):
+def test_marks_change_the_labels_of_a_model_trained_without(steps, monkeypatch):
     generation, home, _ = steps
     monkeypatch.chdir(home)
     monkeypatch.syspath_prepend(str(CLASSIC))

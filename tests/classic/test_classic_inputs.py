@@ -110,7 +110,7 @@ def job_of(task, flags="", script="trainer"):
     args = arguments.parse_arguments(script, f"{needed} {chosen} {train} --task_name {task} {flags}".split())
     args.output_dir.mkdir(exist_ok=True)
     job = start.check(args)
-    return args, job, models.load_student(args, job.reading)
+    return args, job, models.load_student(args, job.row_format)
 
 
 CASES = [
@@ -140,7 +140,7 @@ def test_token_ids_are_those_of_an_independent_reader(home, task, ending, rows, 
     assert [e.ids.tolist() for e in encodings] == wanted
     sep = tokenizer.convert_tokens_to_ids("[SEP]")
     assert [e.second for e in encodings] == [ids.index(sep) + 1 for ids in wanted]
-    assert job.reading.marks == (len(rows[0]) == 7)
+    assert job.row_format.marks == (len(rows[0]) == 7)
     assert max(map(len, wanted)) <= limit
 
 
@@ -184,7 +184,7 @@ def test_marks_on_and_off_override_the_shape(home):
     assert "眼 影 好" in text  # offsets say where the window is
 
 
-def test_shapes_that_are_mixed_are_refused(home):
+def test_mixed_shapes_are_refused(home):
     write(home / "data/dev.json", THREE_COLUMNS)
     write(home / "data/train.json", SEVEN_COLUMNS)
     with pytest.raises(
@@ -194,7 +194,7 @@ def test_shapes_that_are_mixed_are_refused(home):
     # dev alone is read, but the folder is of two minds.
     with pytest.raises(DataError, match="rows of both generations"):
         job_of("cosmetics", "--do_predict")
-    assert job_of("cosmetics", "--marks on")[1].reading.marks
+    assert job_of("cosmetics", "--marks on")[1].row_format.marks
     write(home / "data/train.json", [*THREE_COLUMNS, SEVEN_COLUMNS[0]])
     with pytest.raises(
         DataError, match=r"columns \(data/train.json\[0\]\) and rows of seven columns \(.*\[8\]\)"
@@ -202,7 +202,7 @@ def test_shapes_that_are_mixed_are_refused(home):
         job_of("cosmetics")
     (home / "data/train.json").unlink()
     write(home / "data/train.txt", THREE_LINES)
-    assert not job_of("cosmetics")[1].reading.marks
+    assert not job_of("cosmetics")[1].row_format.marks
     write(home / "data/test.json", SEVEN_COLUMNS)
     with pytest.raises(DataError, match=r"train.txt \(a three-line file\), .*test.json \(rows of seven"):
         job_of("cosmetics")
@@ -216,7 +216,7 @@ def test_an_aux_task_of_the_other_kind_is_refused(home):
     aux = "--aux_task_name newcos --aux_data_dir aux"
     with pytest.raises(DataError, match=r"aux/train.json \(rows of three columns\)"):
         job_of("cosmetics", aux)
-    assert not job_of("cosmetics", f"{aux} --marks off")[1].reading.marks
+    assert not job_of("cosmetics", f"{aux} --marks off")[1].row_format.marks
 
 
 def test_a_teacher_of_the_other_kind_is_refused(home, caplog, tmp_path):
@@ -227,14 +227,14 @@ def test_a_teacher_of_the_other_kind_is_refused(home, caplog, tmp_path):
     with caplog.at_level(logging.WARNING, logger="Main"):
         job_of("cosmetics", taught, "distill")
     assert (
-        "gs7.pkl: no gs7.json beside it says how it was trained; taken to be trained without" in caplog.text
+        "gs7.pkl: no gs7.json beside it says how it was trained; assumed to be trained without" in caplog.text
     )
     write_card(tmp_path / "gs7.pkl", {"marks": True})
     with pytest.raises(
         RecipeError, match=r"gs7.pkl was trained with marks \(_\), says gs7.json; its student's"
     ):
         job_of("cosmetics", taught, "distill")
-    assert job_of("cosmetics", f"{taught} --marks on", "distill")[1].reading.marks
+    assert job_of("cosmetics", f"{taught} --marks on", "distill")[1].row_format.marks
     write_card(tmp_path / "gs7.pkl", {"marks": False})
     job_of("cosmetics", taught, "distill")
 
@@ -244,11 +244,11 @@ def test_a_vocabulary_without_capitals_reads_lower_case_and_says_so(home, caplog
         write(home / f"data/{stem}.json", THREE_COLUMNS)
     with caplog.at_level(logging.INFO, logger="Main"):
         _, job, checkpoint = job_of("cosmetics")
-        assert job.reading.lower_case
+        assert job.row_format.lower_case
         assert caplog.text.count("texts are read lower-case: vocab.txt has no capitals") == 1
         caplog.clear()
-        assert job_of("cosmetics", "--do_lower_case")[1].reading.lower_case
-        assert not job_of("cosmetics", "--vocab_file cased.txt")[1].reading.lower_case
+        assert job_of("cosmetics", "--do_lower_case")[1].row_format.lower_case
+        assert not job_of("cosmetics", "--vocab_file cased.txt")[1].row_format.lower_case
         assert "lower-case" not in caplog.text
     plain = checkpoint.encoder.tokenizer.encode("MAC", add_special_tokens=False).tokens
     assert plain == ["mac"]
@@ -276,20 +276,20 @@ def test_a_vocabulary_of_lower_cased_text_may_have_a_few_capital_letters(home, c
     vocab = (home / "vocab.txt").read_text("utf-8").split("\n")
     (home / "vocab.txt").write_text("\n".join(dict.fromkeys([*vocab, *LETTERS, *more])), "utf-8")
     with caplog.at_level(logging.INFO, logger="Main"):
-        assert job_of("cosmetics")[1].reading.lower_case == (stray is not None)
+        assert job_of("cosmetics")[1].row_format.lower_case == (stray is not None)
     if stray:
         assert "vocab.txt has no capitals but I, K, M, T" in caplog.text
 
 
-def test_features_are_kept_by_marks(home):
+def test_cached_features_depend_on_marks(home):
     cache = importlib.import_module("original.cache")
     for stem in ("train", "dev"):
         write(home / f"data/{stem}.json", SEVEN_COLUMNS)
     seen = []
     for flags in ("", "--marks off", "--marks on"):
         _, job, checkpoint = job_of("cosmetics", flags)
-        checkpoint, encoder = cache.with_kept_encodings(checkpoint, home / "vocab.txt", lower_case=True)
-        encoder.keep(job.train[0].examples, home / "cached_train_70_cosmetics")
+        checkpoint, encoder = cache.with_cached_encodings(checkpoint, home / "vocab.txt", lower_case=True)
+        encoder.cache(job.train[0].examples, home / "cached_train_70_cosmetics")
         seen.append([e.ids.tolist() for e in checkpoint.encoder.encode(job.train[0].examples)])
     assert seen[0] == seen[2] != seen[1]
     assert np.mean([len(ids) for ids in seen[0]]) > np.mean([len(ids) for ids in seen[1]])

@@ -253,7 +253,7 @@ def test_two_architectures_teach_one_student(run, home, make_model):
 @pytest.mark.parametrize(
     "flags", ["--no_logits", "--no_inputs_mask", "--teacher_cached", "--weight 0.5 --bf16"]
 )
-def test_the_flags_that_never_worked_do(run, home, make_model, flags):
+def test_flags_that_the_original_ignored_have_an_effect(run, home, make_model, flags):
     (home / "electra_teacher").mkdir(exist_ok=True)
     torch.save(make_model("albert", num_hidden_layers=12).state_dict(), home / "electra_teacher/albert.pkl")
     albert = json.loads((home / "albert_model/config.json").read_text("utf-8"))
@@ -295,7 +295,7 @@ def test_an_aux_task_adds_its_train_set(run, home):
     assert "--aux_task_name components: its labels" in lines[-1][2]
 
 
-def test_what_cannot_be_done_is_one_line_and_leaves_nothing(run, home):
+def test_an_error_is_one_line_and_writes_nothing(run, home):
     command = TRAIN.format(kind="bert", model="bert_model", task="cosmetics", out="none")
     for flags, said in (
         ("--train_batch_size 57", "56 training examples do not fill one batch"),
@@ -309,7 +309,7 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(run, home):
     assert not list((home / "output_root_dir/none").glob("*.pkl"))
 
 
-def test_a_killed_training_goes_on_and_a_finished_one_is_kept(run, home, monkeypatch):
+def test_an_interrupted_training_resumes_and_a_finished_one_is_up_to_date(run, home, monkeypatch):
     from original import run as running
     from original import translate
 

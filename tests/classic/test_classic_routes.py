@@ -90,7 +90,7 @@ def client(predictor, trainer):
         yield made
 
 
-def test_predict_answers_each_row(client, predictor):
+def test_predict_labels_each_row(client, predictor):
     rows = [[TEXT, "香味"], [TEXT, "口红"], ["😀口红", "口红"]]
     wanted = predictor.predict([row[0] for row in rows], [row[1] for row in rows])
     found = answers(client, "predict", rows)
@@ -129,7 +129,7 @@ def test_the_cut_text_is_the_clauses_around_the_keyword(client):
     assert right.endswith(("，", "。"))
 
 
-def test_a_cut_text_gives_the_same_answer_again(client):
+def test_a_cut_text_gets_the_same_label_again(client):
     ((label, prob, cut_row, _),) = answers(client, "predict_truncate", [[LONG, "口红"]])
     assert answers(client, "predict", [cut_row]) == [[label, prob, cut_row]]
 
@@ -149,7 +149,7 @@ BAD = [5, None, [TEXT], [TEXT, 5], ["", "香味"], [TEXT, "香味", 1], ["\ud83d
 
 
 @pytest.mark.parametrize("bad", BAD)
-def test_one_bad_row_of_a_thousand_has_its_place_and_its_reason(fuzzed, bad):
+def test_a_bad_row_keeps_its_place_and_gets_a_reason(fuzzed, bad):
     client = fuzzed
     rows = [[f"{TEXT}{number}", "香味"] for number in range(1000)]
     whole = answers(client, "predict", rows)
@@ -184,7 +184,7 @@ def test_a_bad_row_of_the_other_routes(client, caplog):
     assert "香味" not in caplog.text
 
 
-def test_training_leaves_bad_rows_out(client, trainer, caplog):
+def test_training_skips_bad_rows(client, trainer, caplog):
     rows = [[TEXT, "香味", "好"]] * 10 + [[TEXT, "香味", 1], [TEXT, "粉底", "坏"]]
     assert answers(client, "train", rows) == "Done"
     train, dev = trainer.calls[0]
@@ -200,12 +200,12 @@ def test_a_keyword_is_no_regular_expression(client):
     ]
 
 
-def test_no_rows_no_answers(client):
+def test_no_rows_no_predictions(client):
     for route in ("predict", "predict_truncate", "predict_macbert", "predict_albert"):
         assert answers(client, route, []) == []
 
 
-def test_the_newest_checkpoint_answers_once_there_is_one(client, predictor):
+def test_the_newest_checkpoint_predicts_once_there_is_one(client, predictor):
     before = answers(client, "predict_truncate", [[TEXT, "香味"]])
     assert refusal(post(client, "predict_truncate_model", [[TEXT, "香味"]]))[:2] == (404, "no_such_model")
     assert answers(client, "train", [[TEXT, "香味", "好"]] * 10) == "Done"
@@ -219,7 +219,7 @@ def test_the_newest_checkpoint_answers_once_there_is_one(client, predictor):
 
 
 @pytest.mark.parametrize(("name", "label", "accuracy"), [("macbert", "好", 0.75), ("albert", "坏", 0.25)])
-def test_named_models_answer_labelled_rows_and_log_their_accuracy(client, caplog, name, label, accuracy):
+def test_named_models_predict_labelled_rows_and_log_their_accuracy(client, caplog, name, label, accuracy):
     caplog.set_level(logging.INFO)
     rows = [
         [TEXT, "口红", "好"],
@@ -234,7 +234,7 @@ def test_named_models_answer_labelled_rows_and_log_their_accuracy(client, caplog
     assert f"predict_{name}: accuracy {accuracy:.4f} of 4 rows" in caplog.messages
 
 
-def test_training_cuts_ninety_to_ten_in_the_order_given(client, trainer):
+def test_training_splits_ninety_to_ten_in_order(client, trainer):
     texts = [f"口红{number}好口红" for number in range(25)]
     assert answers(client, "train", [[text, "口红", "-1"] for text in texts]) == "Done"
     train, dev = trainer.calls[0]
@@ -248,7 +248,7 @@ def test_training_cuts_ninety_to_ten_in_the_order_given(client, trainer):
     assert all(one.end == len(one.text) for one in trainer.calls[1][1])
 
 
-def test_one_training_at_a_time_and_answers_meanwhile(client, trainer):
+def test_one_training_at_a_time_while_serving(client, trainer):
     rows = [[TEXT, "香味", "好"]] * 4
     trainer.go.clear()
     with ThreadPoolExecutor(1) as pool:
@@ -270,7 +270,7 @@ def test_one_training_at_a_time_and_answers_meanwhile(client, trainer):
         (SystemExit(2), 500, "internal"),
     ],
 )
-def test_a_training_that_fails_ends_with_an_answer(client, trainer, caplog, error, status, code):
+def test_a_failed_training_is_an_error_response(client, trainer, caplog, error, status, code):
     trainer.error = error
     rows = [[TEXT, "香味", "好"]] * 4
     found = refusal(post(client, "train", rows))
@@ -321,7 +321,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("route", "rows", "reason"), WRONG, ids=range(len(WRONG)))
-def test_what_is_no_list_of_rows_or_too_little_to_train_on_is_a_400(client, route, rows, reason):
+def test_a_bad_list_of_rows_is_a_400(client, route, rows, reason):
     status, _, message = refusal(post(client, route, rows))
     assert status == 400
     assert message.startswith(reason)
@@ -349,7 +349,7 @@ UNUSABLE = [
 
 
 @pytest.mark.parametrize(("route", "row", "reason"), UNUSABLE, ids=range(len(UNUSABLE)))
-def test_a_row_that_cannot_be_used_is_told_why(client, route, row, reason):
+def test_a_row_that_cannot_be_used_gets_a_reason(client, route, row, reason):
     ((label, prob, *_, said),) = answers(client, route, [row])
     assert (label, prob) == (None, None)
     assert said.startswith(reason)
@@ -387,7 +387,7 @@ ANYTHING = st.recursive(
 
 @settings(max_examples=250)
 @given(st.sampled_from([*PREDICT, *TRAIN]), ROWS.map(lambda rows: {"data": rows}) | ANYTHING)
-def test_no_json_whatever_is_a_fault_of_ours(fuzzed, route, value):
+def test_any_json_is_handled(fuzzed, route, value):
     reply = fuzzed.post(f"/api/{route}", content=json.dumps(value).encode())
     assert reply.status_code in (200, 400), reply.text
     if reply.status_code == 200 and route == "predict":

@@ -128,7 +128,7 @@ def labelled(make_examples, count=30):
 
 
 @pytest.mark.parametrize("flag", ["auto", "on", "off"])
-def test_every_shape_gets_the_models_own_answer(models, files, tmp_path, flag):
+def test_every_shape_gets_the_probs_of_the_model(models, files, tmp_path, flag):
     spans = [(0, 2), (9, 11), (4, 6)]
     # Rows without offsets came before the marks: of those only --marks on says where they belong.
     plain_probs = probs_of(files("cosmetics"), [Example(TEXT, 0, 2), Example(TEXT, 4, 6)], marks=flag == "on")
@@ -160,7 +160,7 @@ def test_every_shape_gets_the_models_own_answer(models, files, tmp_path, flag):
             assert prob == pytest.approx(plain_probs[1].max(), abs=1e-5)
 
 
-def test_what_stands_beside_a_checkpoint_decides_for_every_row(models, files, tmp_path, caplog):
+def test_the_card_of_a_checkpoint_decides_for_every_row(models, files, tmp_path, caplog):
     weights, config, vocab = files("cosmetics")
     ours = tmp_path / "gs9.pkl"
     ours.write_bytes(weights.read_bytes())
@@ -175,7 +175,7 @@ def test_what_stands_beside_a_checkpoint_decides_for_every_row(models, files, tm
     assert "read without marks, gs9.json says so" in caplog.text
 
 
-def test_a_keyword_that_does_not_occur_is_answered_as_the_original_did(client, files):
+def test_a_keyword_that_does_not_occur_is_handled_as_in_the_original(client, files):
     weights, config, vocab = files("cosmetics")
     checkpoint = load_classic(ClassicFiles(config, vocab, weights), task_by_name("cosmetics"), 40)
     ((label, prob, row),) = post(client, "predict", [[TEXT, "眼影"]]).json()
@@ -205,13 +205,13 @@ WRONG = [
 
 @pytest.mark.parametrize("route", [*PREDICT, "train", "train_truncate"])
 @pytest.mark.parametrize("body", WRONG)
-def test_a_wrong_request_is_told_why(client, route, body):
+def test_a_bad_request_gets_a_reason(client, route, body):
     reply = client.post(f"/api/{route}", content=body)
     assert reply.status_code == 400
     assert set(reply.json()) == {"code", "message"}
 
 
-def test_components_answers_yes_or_no_in_the_original_order(models, files, tmp_path):
+def test_components_labels_are_in_the_original_order(models, files, tmp_path):
     made = models("components", *flags(files("components"), tmp_path / "t"))
     examples = [Example(TEXT, 0, 2), Example(TEXT, 4, 6)]
     raw = probs_of(files("components"), examples, "components")
@@ -221,7 +221,7 @@ def test_components_answers_yes_or_no_in_the_original_order(models, files, tmp_p
         assert post(client, "predict_albert", [[TEXT, "香味", "是"]]).status_code == 200
 
 
-def test_each_route_asks_its_own_model(models, files, tmp_path, make_model):
+def test_each_route_has_its_own_model(models, files, tmp_path, make_model):
     weights, config, vocab = files("cosmetics")
     other = tmp_path / "other.pkl"
     torch.save(make_model("bert", seed=8).state_dict(), other)
@@ -314,12 +314,21 @@ class Recorded:
 
 
 @pytest.fixture
-def service(files, tmp_path):
+def make_service(files, tmp_path):
+    """``make_service(**settings)``: a service that trains in ``tmp_path / "t"``."""
     from original.service_training import StartFiles, TrainingService, TrainSettings
 
-    weights, config, vocab = files("cosmetics")
-    start = StartFiles(weights, config, vocab, "bert", is_whole=True)
-    return TrainingService(start, TrainSettings("cosmetics", 40), tmp_path / "t")
+    def make(**settings):
+        weights, config, vocab = files("cosmetics")
+        start = StartFiles(weights, config, vocab, "bert", is_whole=True)
+        return TrainingService(start, TrainSettings("cosmetics", 40), tmp_path / "t", **settings)
+
+    return make
+
+
+@pytest.fixture
+def service(make_service):
+    return make_service()
 
 
 def test_the_newest_training_counts_and_is_loaded_once(service, files, monkeypatch, make_examples):
@@ -357,7 +366,7 @@ def test_a_failed_training_leaves_the_newest_as_it_was(service, files, monkeypat
     assert not list(service.newest()[0].parents[1].glob("*.part"))
 
 
-def test_rows_that_contradict_each_other_are_the_clients_fault(models, files, tmp_path):
+def test_rows_that_contradict_each_other_are_a_client_error(models, files, tmp_path):
     made = models("cosmetics", *flags(files("cosmetics"), tmp_path / "t"))
     rows = [[TEXT, "口红", "积极"], [TEXT, "口红", "消极"]] * 5
     with TestClient(create_classic_app(made, limits=CLASSIC_LIMITS)) as client:
@@ -381,12 +390,10 @@ def test_few_rows_are_one_batch(service, files, monkeypatch, make_examples):
         service(examples[:4], examples[4:])
 
 
-def test_an_ending_service_ends_its_training(service, tmp_path, make_examples, monkeypatch):
-    import original.service_training as module
-
+def test_an_ending_service_ends_its_training(make_service, tmp_path, make_examples):
     sleeper = tmp_path / "sleeper.py"
     sleeper.write_text("import time\ntime.sleep(3600)\n", "utf-8")
-    monkeypatch.setattr(module, "_TRAINER", sleeper)
+    service = make_service(trainer=sleeper)
     examples, failures = make_examples(12), []
 
     def train():
@@ -401,7 +408,7 @@ def test_an_ending_service_ends_its_training(service, tmp_path, make_examples, m
         time.sleep(0.01)
     service.close()
     thread.join(600)
-    assert failures == ["main.trainer.py ended with -15: no word"]
+    assert failures == ["main.trainer.py ended with -15: nothing in its log"]
     assert service.newest() is None
 
 
@@ -453,7 +460,7 @@ def test_the_ports_are_the_originals(tmp_path, monkeypatch):
         assert read_flags(defaults, []).port == port
 
 
-def test_a_real_process_answers_and_ends(files, tmp_path, make_examples, monkeypatch):
+def test_a_real_process_serves_and_ends(files, tmp_path, make_examples, monkeypatch):
     command = [
         sys.executable,
         CLASSIC / "api_absa.py",
@@ -491,10 +498,10 @@ def ask(url, tmp_path, make_examples, monkeypatch):
     (tmp_path / "rows.json").write_text(json.dumps(rows), "utf-8")
     main = runpy.run_path(str(CLASSIC / "utils" / "compare_components.py"), run_name="tool")["main"]
     given = [str(tmp_path / "rows.json"), "--task_name", "cosmetics", "--out", str(tmp_path / "x")]
-    with pytest.raises(DataError, match="answers 401"):
+    with pytest.raises(DataError, match="HTTP 401"):
         main([*given, "--url", f"{url}/api/predict_macbert"])
     monkeypatch.setenv("ATTAR_API_KEY", "secret")
-    with pytest.raises(DataError, match="answers 404"):
+    with pytest.raises(DataError, match="HTTP 404"):
         main([*given, "--url", f"{url}/api/none"])
     main([*given, "--url", f"{url}/api/predict_macbert"])
     header, *found = openpyxl.load_workbook(tmp_path / "x" / "result.xlsx").active.iter_rows(values_only=True)

@@ -57,7 +57,7 @@ def folder(tmp_path, encoder_folder):
     ("flags", "said"),
     [
         ("--data_dir nodev", "nodev: no dev.json or dev.txt for the task components; there: train.json"),
-        ("--data_dir nodev", "--do_train scores every checkpoint on dev"),
+        ("--data_dir nodev", "--do_train evaluates every checkpoint on dev"),
         ("--init_checkpoint_S none.bin", "none.bin: no such file"),
         ("--init_checkpoint_S junk.bin", "junk.bin: no file of torch.save"),
         ("--vocab_file none.txt", "none.txt: no such file"),
@@ -71,7 +71,7 @@ def folder(tmp_path, encoder_folder):
         ("--data_dir bio", "run attar prepare bio/train.txt bio/dev.txt --task components --out FOLDER"),
     ],
 )
-def test_files_and_sizes_are_checked_before_torch_is_there(folder, flags, said):
+def test_files_and_sizes_are_checked_before_torch_is_imported(folder, flags, said):
     given = {
         "--vocab_file": "vocab.txt", "--output_dir": "out", "--bert_config_file_T": "none",
         "--bert_config_file_S": "config.json", "--init_checkpoint_S": "model.bin", "--data_dir": ".",
@@ -137,11 +137,11 @@ def test_bio_files_are_read_by_the_command_that_is_named(folder, attar_main):
         ("/x/batch_size/log_interval.txt", "/x/batch_size/log_interval.txt"),
     ],
 )
-def test_a_recipes_words_become_the_command_lines(original, message, said):
+def test_recipe_keys_become_flags_in_messages(original, message, said):
     assert original("wording").in_flags(message) == said
 
 
-def test_those_messages_are_still_what_attar_says():
+def test_those_messages_are_still_in_attar():
     """The clauses that are put into other words stand in attar as they are."""
     texts = "".join(path.read_text("utf-8") for path in (CLASSIC.parent / "src/attar").rglob("*.py"))
     joined = re.sub(r'"\s*\n\s*f?"', "", texts)
@@ -156,7 +156,7 @@ def test_those_messages_are_still_what_attar_says():
         assert part in joined, part
 
 
-def test_a_value_of_the_config_is_named_with_its_file(original, folder):
+def test_a_bad_value_of_the_config_is_named_with_its_file(original, folder):
     config = json.loads((folder / "config.json").read_text("utf-8")) | {"hidden_dropout_prob": 2}
     (folder / "s.json").write_text(json.dumps(config), "utf-8")
     flags = (

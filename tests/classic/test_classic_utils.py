@@ -154,14 +154,14 @@ def test_newcos_has_three_columns_cut_at_25_characters(tool, tmp_path):
     assert shape_of(source_of(tmp_path / "o", TASKS["newcos"], "train", "train")) == "three columns"
 
 
-def test_a_folder_is_the_same_again_and_other_with_another_seed(tool, exports, tmp_path):
+def test_the_split_depends_on_the_seed_alone(tool, exports, tmp_path):
     for name, *more in (("a",), ("b",), ("c", "--seed", 31)):
         assert tool("convert_label_studio_data", exports, "--out", tmp_path / name, *more)[0] == 0
     text = [(tmp_path / name / "dev.json").read_bytes() for name in "abc"]
     assert text[0] == text[1] != text[2]
 
 
-def test_three_splits_and_weibo_beside_them(tool, exports, tmp_path):
+def test_three_splits_and_weibo_for_training_alone(tool, exports, tmp_path):
     weibo = [
         {"content": list(text), "aspect": [{"aspectTerm": "口红", "start": s, "end": e, "sScore": 2}]}
         for text, s, e, *_ in reviews(15, 5)
@@ -180,7 +180,7 @@ def test_three_splits_and_weibo_beside_them(tool, exports, tmp_path):
     assert not extra & {row[0] for row in found["dev"] + found["test"]}
 
 
-def test_reviews_that_say_the_same_stay_together(tool, tmp_path):
+def test_near_duplicates_stay_together(tool, tmp_path):
     base = reviews(40, 4)
     twins = [(f"{text}！！", start, end, label, channel) for text, start, end, label, channel in base]
     export = [ls_task(review, n) for n, review in enumerate(base + twins)]
@@ -335,7 +335,7 @@ def test_an_empty_or_misspelt_collection_or_query_is_named(tool, mongo, tmp_path
     assert "database 'ai_corpus', collection 'as_corpus': no document (query {})" in nowhere[2]
 
 
-def test_components_without_a_usable_label_say_what_stood_there(tool, mongo, tmp_path):
+def test_components_without_a_usable_label_name_the_labels(tool, mongo, tmp_path):
     from mongo_server import test_database
 
     def parts(labels):
@@ -351,7 +351,7 @@ def test_components_without_a_usable_label_say_what_stood_there(tool, mongo, tmp
         some = tool("get_data_from_mongo", "--uri", uri("more"), *flags)
     assert (none[0], len(none[2].strip().splitlines())) == (2, 1)
     assert "none of 5 rows can be used" in none[2]
-    assert "Labels that stood there: yes 2, maybe 1, (none) 1, (something longer) 1" in none[2]
+    assert "Labels of the rejected rows: yes 2, maybe 1, (none) 1, (something longer) 1" in none[2]
     assert some[0] == 0
     assert "无法识别的标签: maybe 1" in some[1]
 
@@ -393,7 +393,7 @@ def evaluated(tmp_path):
     return tmp_path / "dev.json", paths, rows
 
 
-def test_a_models_answers_beside_the_labels(tool, evaluated, tmp_path):
+def test_predictions_of_a_model_and_labels(tool, evaluated, tmp_path):
     data, (first, _), rows = evaluated
     flags = ("--data", data, "--task_name", "cosmetics", "--out", tmp_path / "x")
     code, said, _ = tool("compare_eval_result", *flags, "--predictions", first)
@@ -411,7 +411,7 @@ def test_a_models_answers_beside_the_labels(tool, evaluated, tmp_path):
     assert not (tmp_path / "x" / "different.xlsx").exists()
 
 
-def test_two_models_beside_each_other(tool, evaluated, tmp_path):
+def test_two_models_are_compared(tool, evaluated, tmp_path):
     data, paths, rows = evaluated
     flags = ("--data", data, "--task_name", "cosmetics", "--out", tmp_path / "x")
     code, said, _ = tool("compare_eval_result", *flags, "--predictions", *paths)
@@ -428,7 +428,7 @@ def test_two_models_beside_each_other(tool, evaluated, tmp_path):
     assert len(table(tmp_path / "x" / "wrong_2.xlsx")[1]) == 1
 
 
-def test_answers_of_the_original_count_every_row(tool, evaluated, tmp_path):
+def test_predictions_of_the_original_count_every_row(tool, evaluated, tmp_path):
     data, (first, _), rows = evaluated
     said = [*json.loads(first.read_text("utf-8")), [1, 0.4]]
     flags = ("--data", data, "--task_name", "cosmetics", "--out", tmp_path / "x")
@@ -451,9 +451,13 @@ def test_ids_are_in_the_order_of_the_original(tool, tmp_path):
 
 @pytest.mark.parametrize(
     ("said", "message"),
-    [([[0, 0.9]], "has 1 answers"), ([[3, 0.9]] * 6, "pred_id from 0 to 2"), ({"a": 1}, "expected a list")],
+    [
+        ([[0, 0.9]], "has 1 predictions"),
+        ([[3, 0.9]] * 6, "pred_id from 0 to 2"),
+        ({"a": 1}, "expected a list"),
+    ],
 )
-def test_answers_to_something_else(tool, evaluated, tmp_path, said, message):
+def test_predictions_on_another_file(tool, evaluated, tmp_path, said, message):
     path = write(tmp_path / "c.json", said)
     code, _, err = tool(
         "compare_eval_result", "--data", evaluated[0], "--predictions", path, "--task_name", "cosmetics"
@@ -463,7 +467,7 @@ def test_answers_to_something_else(tool, evaluated, tmp_path, said, message):
     assert not (tmp_path / "result.xlsx").exists()
 
 
-def test_two_people_beside_each_other(tool, tmp_path):
+def test_two_people_are_compared(tool, tmp_path):
     found = reviews(6, 14)
     other = [(t, s, e, "积极" if n == 0 else label, c) for n, (t, s, e, label, c) in enumerate(found[:5])]
     paths = [
@@ -485,7 +489,7 @@ def test_one_person_without_a_model_is_nothing_to_compare(tool, exports):
     assert "two files" in err
 
 
-def test_a_service_that_is_not_there(tool, exports):
+def test_a_service_that_is_not_running(tool, exports):
     url = "http://127.0.0.1:9/api/predict_macbert"
     code, _, err = tool("compare_components", exports / "old.json", "--task_name", "cosmetics", "--url", url)
     assert code == 2
@@ -576,7 +580,7 @@ class _Hub(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_a_mirror_is_asked_where_one_is_named(tool, tmp_path, make_model, encoder_folder):
+def test_a_mirror_is_used_if_it_is_set(tool, tmp_path, make_model, encoder_folder):
     source = encoder(tmp_path / "hub", make_model, encoder_folder, "bert", "ForMaskedLM")
     (source / "pytorch_model.bin").write_bytes(b"not needed")
     code = (
@@ -588,7 +592,8 @@ def test_a_mirror_is_asked_where_one_is_named(tool, tmp_path, make_model, encode
         threading.Thread(target=server.serve_forever, daemon=True).start()
         # The hub's package reads these when it is imported.
         mirror = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HUB_OFFLINE": "0"}
-        environment = {**os.environ, **mirror, "HF_HOME": str(tmp_path / "home"), "PYTHONPATH": str(CLASSIC)}
+        paths = os.pathsep.join([str(CLASSIC), os.environ.get("PYTHONPATH", "")])
+        environment = {**os.environ, **mirror, "HF_HOME": str(tmp_path / "home"), "PYTHONPATH": paths}
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
         )
@@ -601,9 +606,7 @@ def test_a_mirror_is_asked_where_one_is_named(tool, tmp_path, make_model, encode
 
 
 @pytest.mark.parametrize("fault", ["no vocabulary", "another config", "cut short", "offline"])
-def test_an_encoder_that_is_not_whole_is_refused(
-    tool, tmp_path, make_model, encoder_folder, fault, monkeypatch
-):
+def test_an_incomplete_encoder_is_refused(tool, tmp_path, make_model, encoder_folder, fault, monkeypatch):
     source = encoder(tmp_path / "hub", make_model, encoder_folder, "bert", "ForMaskedLM")
     match fault:
         case "no vocabulary":
@@ -635,7 +638,7 @@ def classic_files(tmp_path, make_model, encoder_folder):
     return folder
 
 
-def test_a_checkpoint_in_every_form(tool, tmp_path, classic_files, make_examples):
+def test_a_checkpoint_in_every_format(tool, tmp_path, classic_files, make_examples):
     old, new, back = classic_files / "gs1.pkl", tmp_path / "new.pkl", tmp_path / "back.pkl"
     assert tool("convert_pkl", old, new)[0] == 0
     assert tool("convert_pkl", new, back, "--old")[0] == 0
@@ -688,7 +691,7 @@ def test_what_cannot_be_written(tool, classic_files, out, flags, message):
 
 @pytest.mark.parametrize("path", sorted((CLASSIC / "utils").glob("*.py")), ids=lambda path: path.stem)
 @pytest.mark.usefixtures("tool")
-def test_each_tool_explains_itself(path, capsys):
+def test_each_tool_has_help(path, capsys):
     main = runpy.run_path(str(path), run_name="tool")["main"]
     with pytest.raises(SystemExit) as left:
         main(["--help"])

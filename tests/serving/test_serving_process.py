@@ -1,4 +1,4 @@
-"""The queue, the clock, and the process: real sockets, real signals."""
+"""Admission queue, timeouts and shutdown, over real sockets and with real signals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import attar.serving.admission
-from attar.errors import RecipeError
+from attar.errors import RecipeError, RunError
 from attar.serving.app import create_app
 from attar.serving.limits import Limits
 from attar.serving.server import key_from_environment, listen
@@ -66,7 +66,7 @@ def test_eight_threads_get_the_bytes_of_one(predictor, some_examples):
     assert together == alone * 3
 
 
-def test_a_full_queue_sends_the_next_one_away(held):
+def test_a_full_queue_rejects_the_next_request(held):
     with TestClient(create_app(held, limits=Limits(max_waiting=1))) as client, ThreadPoolExecutor(5) as pool:
         assert held.entered.acquire(timeout=HANG_S)  # at the start
         held.go.clear()
@@ -83,7 +83,7 @@ def test_a_full_queue_sends_the_next_one_away(held):
 
 
 class Timeouts:
-    """Stands for asyncio in the gate: a time is up when the test says so."""
+    """Stands for asyncio in the queue: a time is up when the test says so."""
 
     wrap_future = staticmethod(asyncio.wrap_future)
 
@@ -102,7 +102,7 @@ class Timeouts:
         loop.call_soon_threadsafe(timeout.reschedule, 0)
 
 
-def test_an_answer_that_takes_too_long(held, monkeypatch):
+def test_a_response_that_takes_too_long(held, monkeypatch):
     timeouts = Timeouts()
     monkeypatch.setattr(attar.serving.admission, "asyncio", timeouts)
     limits = Limits(max_waiting=1, timeout_s=7)
@@ -142,7 +142,7 @@ def test_a_body_that_never_comes(predictor):
     assert json.loads(sent[1]["body"])["code"] == "body_timeout"
 
 
-def test_a_client_that_goes_away_is_no_fault(predictor, caplog):
+def test_a_client_that_disconnects_is_no_error(predictor, caplog):
     sent = []
 
     async def gone():
@@ -170,17 +170,17 @@ def test_the_key_of_the_environment():
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_listener_lets_asyncio_send_small_answers_at_once(host):
+def test_a_listener_lets_asyncio_send_small_responses_at_once(host):
     with listen(host, 0) as listener, socket.create_connection(listener.getsockname()[:2]):
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.proto == socket.IPPROTO_TCP
 
 
-def test_an_address_that_cannot_be_had():
-    with listen("127.0.0.1", 0) as taken, pytest.raises(RecipeError, match="choose another --port"):
+def test_an_address_that_cannot_be_listened_on():
+    with listen("127.0.0.1", 0) as taken, pytest.raises(RunError, match="choose another --port"):
         listen("127.0.0.1", taken.getsockname()[1])
-    with pytest.raises(RecipeError, match=r"cannot listen on 192\.0\.2\.1 port 1:"):
+    with pytest.raises(RunError, match=r"cannot listen on 192\.0\.2\.1 port 1:"):
         listen("192.0.2.1", 1)
 
 
@@ -235,7 +235,7 @@ def test_a_chunked_body_is_counted_as_it_comes(process):
     assert (status, json.loads(body)["code"]) == (413, "body_too_large")
 
 
-def test_what_is_being_answered_at_the_end_is_answered(process):
+def test_open_requests_are_finished_at_shutdown(process):
     address, service = process
     body = json.dumps({"data": [["口红好", "口红"]]}).encode()
     half = len(body) // 2

@@ -1,4 +1,4 @@
-"""/v1, /live and /ready: what they answer, and what they refuse."""
+"""/v1, /live and /ready: their responses and their errors."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_single_sentences_need_no_term(single_folder):
     predictor.close()
 
 
-def test_the_model_says_what_it_is_and_takes(client, predictor):
+def test_the_model_card_and_limits(client, predictor):
     found = client.get("/v1/model").json()
     assert found["version"] == predictor.artifact.version
     assert (found["task"], found["labels"], found["style"]) == ("tiny", ["坏", "中", "好"], "marked_pair")
@@ -80,7 +80,7 @@ def test_the_model_says_what_it_is_and_takes(client, predictor):
     assert found["limits"]["max_rows"] == Limits().max_rows
 
 
-def test_ready_only_once_the_model_has_answered(predictor):
+def test_ready_only_after_warm_up(predictor):
     app = create_app(predictor)
     unstarted = TestClient(app)
     assert unstarted.get("/live").json() == {"status": "live"}
@@ -124,7 +124,7 @@ def test_what_cannot_be_used_is_refused_with_a_stable_code(client, body, status,
     assert refusal(client.post("/v1/score", content=body))[:2] == (status, code)
 
 
-def test_a_refusal_names_the_place_and_quotes_nothing(client):
+def test_an_error_names_the_row_and_quotes_nothing(client):
     private = "悄悄话"
     good = {"text": "好", "term": "好"}
     for row, place in (
@@ -165,7 +165,7 @@ def test_unknown_routes_and_methods_are_json_too(client):
     assert refusal(client.post("/api/predict", json={"data": []}))[:2] == (404, "not_found")
 
 
-def test_the_key_is_asked_for_where_there_is_one(predictor):
+def test_the_key_is_checked_if_there_is_one(predictor):
     with TestClient(create_app(predictor, api_key="open-sesame")) as client:
         row = {"text": TEXT, "term": "口红"}
         for headers in ({}, {"Authorization": "Bearer open"}, {"Authorization": "Basic open-sesame"}):
@@ -180,7 +180,7 @@ def test_the_key_is_asked_for_where_there_is_one(predictor):
         assert client.get("/live").status_code == client.get("/ready").status_code == 200
 
 
-def test_the_log_says_how_much_and_never_what(predictor, monkeypatch, caplog):
+def test_the_log_has_counts_and_no_text(predictor, monkeypatch, caplog):
     caplog.set_level(logging.DEBUG)
     with TestClient(create_app(predictor)) as client:
         score(client, {"text": TEXT, "term": "口红"})
@@ -226,7 +226,7 @@ ROW = st.fixed_dictionaries(
 
 @settings(max_examples=150)
 @given(st.lists(ROW, max_size=4).map(lambda rows: {"rows": rows}) | ANY_JSON)
-def test_no_json_whatever_is_a_fault_of_ours(client, value):
+def test_any_json_is_handled(client, value):
     reply = client.post("/v1/score", content=json.dumps(value).encode())
     assert reply.status_code in (200, 400, 422)
     if reply.status_code == 200:
@@ -237,7 +237,7 @@ def test_no_json_whatever_is_a_fault_of_ours(client, value):
 
 @settings(max_examples=60)
 @given(st.binary(max_size=60))
-def test_no_bytes_whatever_are_a_fault_of_ours(client, body):
+def test_any_bytes_are_handled(client, body):
     assert client.post("/v1/score", content=body).status_code in (400, 422)
 
 

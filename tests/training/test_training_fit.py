@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from attar.errors import RecipeError
+from attar.errors import RecipeError, RunError
 from attar.models.checkpoint import predict_logits
 from attar.recipe.load import FitRecipe
 from attar.training.fit import DevScore, FitResult, fit
@@ -351,8 +351,8 @@ class NotFinite(Objective):
 
 @pytest.mark.parametrize("value", [math.inf, math.nan])
 def test_a_loss_that_is_not_finite_is_an_error(trial, value):
-    one = trial("not-finite")
-    with pytest.raises(RecipeError, match=r"not finite at step 2 .*'bad': (inf|nan).* lower learning_rate"):
+    one = trial("spoilt")
+    with pytest.raises(RunError, match=r"not finite at step 2 .*'bad': (inf|nan).* lower learning_rate"):
         one.run(objective=NotFinite(value), checkpoint_minutes=1e-9)
     state = TrainingStates(one.folder / "state").latest()
     assert state["step"] == 2

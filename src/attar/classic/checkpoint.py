@@ -1,8 +1,7 @@
-"""Classic checkpoints in and out: the original's ``gs{step}.pkl``, config.json and vocab.txt.
+"""Reads and writes classic checkpoints: the original's ``gs{step}.pkl``, config.json and vocab.txt.
 
-They become checkpoints like all others, and any BERT, ELECTRA or ALBERT checkpoint can be written
-as the original writes it. The weights themselves: ``attar.classic.weights``; which logit is
-which label: ``attar.classic.files``.
+They are loaded as ordinary checkpoints, and any BERT, ELECTRA or ALBERT checkpoint can be written in the
+original's format. Weights: ``attar.classic.weights``; labels of the logits: ``attar.classic.files``.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ _SETTINGS = (
     "max_position_embeddings", "type_vocab_size", "initializer_range",
 )  # fmt: skip
 _OWN_SETTINGS: Mapping[Architecture, tuple[str, ...]] = {
-    # The original's BERT has 1e-12 in its norms, whatever the file says.
+    # The norms of the original's BERT use 1e-12, whatever the file says.
     "bert": (),
     "electra": ("embedding_size", "layer_norm_eps"),
     "albert": (
@@ -63,21 +62,21 @@ _OWN_SETTINGS: Mapping[Architecture, tuple[str, ...]] = {
 
 
 def build_classic(files: ClassicFiles, task: Task, max_tokens: int) -> Checkpoint:
-    """A model of a classic config with random weights, and its input.
+    """A model of a classic config with random weights, and its encoder.
 
     Args:
         files: ``weights`` is not read; ``architecture`` None means BERT, ``marks`` None marks the
             term, ``lower_case`` None lower-cases.
-        task: What its logits mean, in the order of ours.
+        task: Labels in the order of attar's logits.
         max_tokens: Longest input, special tokens included.
 
     Raises:
         CheckpointError: The config or the vocabulary cannot be used.
-        RecipeError: The model has no ``max_tokens`` positions.
+        RecipeError: The model has fewer than ``max_tokens`` positions.
     """
     task = classic_task(task, marks=files.marks is not False)
     tokenizer = _tokenizer(files)
-    model = _fresh_model(files, files.architecture or "bert", len(task.labels))
+    model = _random_model(files, files.architecture or "bert", len(task.labels))
     config = model.config
     if max_tokens > config.max_position_embeddings:
         raise RecipeError(
@@ -100,13 +99,14 @@ def load_classic(files: ClassicFiles, task: Task, max_tokens: int) -> Checkpoint
 
     Args:
         files: Its three files.
-        task: What its logits mean, in the order of ours; the file's may be another one.
+        task: Labels in the order of attar's logits; the order in the file may differ.
         max_tokens: Longest input, special tokens included.
 
     Raises:
-        CheckpointError: A file cannot be used, the weights are not those of the config, or they
-            are pickled together with code.
-        RecipeError: The labels are not the task's, or the model has no ``max_tokens`` positions.
+        CheckpointError: A file cannot be used, the weights do not fit the config, or the pickle holds
+            more than weights.
+        RecipeError: The labels are not the task's, or the model has fewer than ``max_tokens``
+            positions.
     """
     files = files.resolved(task)
     assert files.weights is not None, "the caller names the weights"
@@ -121,11 +121,11 @@ def load_classic(files: ClassicFiles, task: Task, max_tokens: int) -> Checkpoint
 
 
 def convert_classic(files: ClassicFiles, task: Task, max_tokens: int, out: Path) -> Path:
-    """Write a classic checkpoint as a checkpoint folder.
+    """Convert a classic checkpoint to a checkpoint folder.
 
     Args:
         files: Its three files.
-        task: What its logits mean.
+        task: Labels of its logits.
         max_tokens: Longest input, special tokens included.
         out: The folder; an earlier checkpoint in it is replaced.
 
@@ -141,7 +141,7 @@ def convert_classic(files: ClassicFiles, task: Task, max_tokens: int, out: Path)
 
 
 def save_classic(checkpoint: Checkpoint, path: Path, labels: tuple[str, ...] = ()) -> None:
-    """Write a model's weights as the original does, whole or not at all.
+    """Write a model's weights in the original's format, atomically.
 
     Args:
         checkpoint: A BERT, ELECTRA or ALBERT classifier and its task.
@@ -161,22 +161,22 @@ def save_classic(checkpoint: Checkpoint, path: Path, labels: tuple[str, ...] = (
     weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
     reorder_logits(weights, task.labels, classic_labels(task, labels))
     if architecture != "bert":
-        # The original loads strictly, and its transformers kept this buffer among the weights.
+        # The original loads strictly, and its version of transformers saved this buffer.
         positions = torch.arange(model.config.max_position_embeddings)
         weights[f"{architecture}.embeddings.position_ids"] = positions.unsqueeze(0)
     write_weights(weights, path)
 
 
 def start_encoder(checkpoint: Checkpoint, path: Path, *, embeddings_only: bool = False) -> None:
-    """Start a model's encoder, in place, from a pretrained ``pytorch_model.bin`` or a ``gs*.pkl``.
+    """Load a model's encoder, in place, from a pretrained ``pytorch_model.bin`` or a ``gs*.pkl``.
 
-    The head keeps its weights, and so does a pooler that the file lacks. Of a deeper file the first
-    layers are taken.
+    The head keeps its weights, and so does a pooler that the file lacks. Of a deeper model the first
+    layers are loaded.
 
     Args:
-        checkpoint: What ``build_classic`` made.
-        path: The weights; those beside the encoder's are not read.
-        embeddings_only: Take the embeddings and their norm alone.
+        checkpoint: From ``build_classic``.
+        path: The weights; only those of the encoder are read.
+        embeddings_only: Load the embeddings and their norm alone.
 
     Raises:
         CheckpointError: The file cannot be used or lacks weights of the encoder.
@@ -193,7 +193,7 @@ def start_encoder(checkpoint: Checkpoint, path: Path, *, embeddings_only: bool =
     fill_model(model, kept | weights, path, "the config")
 
 
-def _fresh_model(files: ClassicFiles, architecture: Architecture, num_labels: int) -> PreTrainedModel:
+def _random_model(files: ClassicFiles, architecture: Architecture, num_labels: int) -> PreTrainedModel:
     import transformers
 
     given = read_config(files.config)
@@ -202,7 +202,7 @@ def _fresh_model(files: ClassicFiles, architecture: Architecture, num_labels: in
     try:
         config = getattr(transformers, f"{kind}Config")(**known, num_labels=num_labels)
         return getattr(transformers, f"{kind}ForSequenceClassification")(config)
-    except Exception as error:  # transformers checks a config in several places, each with its own error
+    except Exception as error:  # transformers raises several errors for a bad config
         first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise CheckpointError(f"{files.config}: not a config of {architecture}: {first_line}") from error
 

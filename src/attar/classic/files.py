@@ -1,18 +1,18 @@
-"""The files of a classic checkpoint, and what they do not say of themselves.
+"""The files of a classic checkpoint, and what they leave out.
 
 The original system keeps a model in three files: ``gs{step}.pkl`` with the weights alone, the
-architecture's ``config.json`` and ``vocab.txt``. What each logit means stood in its code
+architecture's ``config.json`` and ``vocab.txt``. The label of each logit was fixed in its code
 (johnson7788/TextBrewer, huazhuang/utils_glue.py), by task; whether the term was marked in the text
-depended on the time. Until 2021-02-22 its readers of three-line files and of rows of three columns
-put no marks; then came rows of seven columns, and marks with them. A fourth file says it here:
-``gs{step}.json``, which attar writes beside the weights.
+changed over time. Until 2021-02-22 its readers of three-line files and of rows of three columns added no
+marks; then came rows of seven columns, and marks with them. attar records it in a fourth file beside the
+weights: ``gs{step}.json``.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -23,12 +23,14 @@ from attar.io.files import read_json, write_json
 from attar.task import Task
 
 __all__ = [
+    "DEFAULT_MAX_TOKENS",
     "Architecture",
     "ClassicFiles",
     "Marks",
     "card_path",
     "classic_labels",
     "classic_task",
+    "labels_from",
     "marks_from",
     "read_card",
     "read_config",
@@ -39,6 +41,9 @@ __all__ = [
 Architecture = Literal["bert", "electra", "albert"]
 Marks = Literal["auto", "on", "off"]
 
+DEFAULT_MAX_TOKENS = 70
+"""Longest input of the original's checkpoints and services, special tokens included."""
+
 _LOG = logging.getLogger(__name__)
 _SHAPE = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -47,19 +52,19 @@ _LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType({"components": ("是",
 
 @dataclass(frozen=True, slots=True)
 class ClassicFiles:
-    """Where a classic checkpoint is and how it is read.
+    """The files of a classic checkpoint and how they are read.
 
     Attributes:
         config: JSON of a BERT, ELECTRA or ALBERT config.
         vocab: One token a line.
-        weights: A ``gs{step}.pkl``; None for a model that starts at random.
-        architecture: "bert" (MacBERT too), "electra" or "albert"; None takes what the names of the
-            weights say.
-        lower_case: Whether the text is lower-cased before it is cut into tokens; None takes what
-            ``gs{step}.json`` says, and without one lower-cases.
+        weights: A ``gs{step}.pkl``; None for random weights.
+        architecture: "bert" (MacBERT too), "electra" or "albert"; None tells it by the names of the
+            weights.
+        lower_case: Whether the text is lower-cased before it is tokenised; None takes the setting of
+            ``gs{step}.json``, and without one lower-cases.
         labels: The labels in the order of the file's logits; empty for the original's order.
-        marks: Whether the term is marked in the text; None takes what ``gs{step}.json`` says, and
-            without one that the checkpoint never saw a mark, as those of the original's README.
+        marks: Whether the term is marked in the text; None takes the setting of ``gs{step}.json``, and
+            without one no marks, as in the checkpoints of the original's README.
     """
 
     config: Path
@@ -71,7 +76,7 @@ class ClassicFiles:
     marks: bool | None = None
 
     def resolved(self, task: Task) -> ClassicFiles:
-        """The same with ``marks`` and ``lower_case`` decided; what had to be assumed is logged.
+        """The same with ``marks`` and ``lower_case`` set; assumptions are logged.
 
         Raises:
             CheckpointError: ``gs{step}.json`` is damaged.
@@ -84,23 +89,23 @@ class ClassicFiles:
             marks = bool(card["marks"]) if card else False
             if card is None and task.has_term:
                 _LOG.warning(
-                    "%s: read without marks around the term, because no %s beside it says otherwise and the "
-                    "checkpoints of the original's README never saw a mark; one that was trained on rows of "
-                    "seven columns needs --marks on",
+                    "%s: read without marks around the term, because there is no %s beside it and the "
+                    "checkpoints of the original's README were trained without; one that was trained on "
+                    "rows of seven columns needs --marks on",
                     self.weights, card_path(self.weights).name,
                 )  # fmt: skip
         return replace(self, lower_case=lower_case, marks=marks)
 
 
 def card_path(weights: Path) -> Path:
-    """Where the file beside a checkpoint's weights is, ``gs8.json`` of ``gs8.pkl``."""
+    """The settings file beside a checkpoint's weights: ``gs8.json`` of ``gs8.pkl``."""
     return weights.with_suffix(".json")
 
 
 def read_card(weights: Path) -> dict[str, Any] | None:
-    """What attar wrote beside a checkpoint's weights; None where there is no such file.
+    """The settings that attar wrote beside a checkpoint's weights; None if there is no such file.
 
-    A file of that name that says nothing of marks is somebody else's.
+    A file of that name without ``marks`` was not written by attar and is ignored.
 
     Raises:
         CheckpointError: It is damaged.
@@ -112,8 +117,8 @@ def read_card(weights: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"{path}: cannot be read as JSON; it says whether {weights.name} was trained with marks. "
-            "Remove it, and say it with --marks on or off"
+            f"{path}: cannot be read as JSON; it records whether {weights.name} was trained with marks. "
+            "Remove it and give --marks on or off"
         ) from error
     if not isinstance(card, dict) or "marks" not in card:
         return None
@@ -124,20 +129,24 @@ def read_card(weights: Path) -> dict[str, Any] | None:
 
 
 def write_card(weights: Path, card: Mapping[str, Any]) -> None:
-    """Write what a checkpoint's weights do not say, beside them.
+    """Write the settings of a checkpoint beside its weights.
 
     Args:
         weights: The ``gs{step}.pkl``.
-        card: At least ``marks``; what ``read_card`` gives back.
+        card: At least ``marks``; ``read_card`` returns it.
     """
     write_json(card_path(weights), dict(card))
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path, required: Collection[str] = _SHAPE) -> dict[str, Any]:
     """Read the config.json of a model.
 
+    Args:
+        path: The file.
+        required: Keys that it must have.
+
     Raises:
-        CheckpointError: It is not there, no JSON, or lacks the shape of a model.
+        CheckpointError: It does not exist, is not a JSON object, or lacks a required key.
     """
     try:
         config = read_json(path)
@@ -145,9 +154,11 @@ def read_config(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: cannot read the config ({error.strerror})") from error
     except ValueError as error:
         raise CheckpointError(f"{path}: not valid JSON: {error}") from error
-    missing = [name for name in _SHAPE if not isinstance(config, dict) or name not in config]
-    if missing:
-        raise CheckpointError(f"{path}: no model config, it lacks {', '.join(missing)}")
+    is_object = isinstance(config, dict)
+    missing = [name for name in required if not is_object or name not in config]
+    if missing or not is_object:
+        lacks = f", it lacks {', '.join(missing)}" if missing else "; expected a JSON object"
+        raise CheckpointError(f"{path}: no model config{lacks}")
     whole: dict[str, Any] = config
     return whole
 
@@ -156,7 +167,7 @@ def read_vocab(path: Path) -> dict[str, int]:
     """Read a vocab.txt: token -> id.
 
     Raises:
-        CheckpointError: It is not there, not UTF-8, or lacks a special token of BERT's.
+        CheckpointError: It does not exist, is not UTF-8, or lacks a special token of BERT.
     """
     try:
         tokens = path.read_text("utf-8").removesuffix("\n").split("\n")
@@ -172,8 +183,13 @@ def read_vocab(path: Path) -> dict[str, int]:
 
 
 def marks_from(flag: Marks) -> bool | None:
-    """The meaning of ``--marks``: None leaves it to what is known of the rows or the checkpoint."""
+    """The value of ``--marks``; None leaves the choice to the rows or the checkpoint."""
     return {"auto": None, "on": True, "off": False}[flag]
+
+
+def labels_from(flag: str | None) -> tuple[str, ...]:
+    """The value of ``--labels``, names separated by commas; empty for the original's order."""
+    return tuple(label.strip() for label in flag.split(",")) if flag else ()
 
 
 def classic_labels(task: Task, labels: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -181,7 +197,7 @@ def classic_labels(task: Task, labels: tuple[str, ...] = ()) -> tuple[str, ...]:
 
     Args:
         task: Its labels are in the order of our logits.
-        labels: The file's own order, where it is not the original's.
+        labels: The order in the file, if it is not the original's.
 
     Raises:
         RecipeError: ``labels`` are not the task's.
@@ -189,7 +205,7 @@ def classic_labels(task: Task, labels: tuple[str, ...] = ()) -> tuple[str, ...]:
     chosen = labels or _LABELS.get(task.name, task.labels)
     if sorted(chosen) != sorted(task.labels):
         if not labels:
-            return task.labels  # a task of the user's own that has the name of one of the original's
+            return task.labels  # a user's own task with the name of one of the original's
         raise RecipeError(
             f"labels {', '.join(labels)} of the classic checkpoint: the task {task.name!r} has "
             f"{', '.join(task.labels)}; name the same ones, in the order of the checkpoint's logits"
@@ -198,5 +214,5 @@ def classic_labels(task: Task, labels: tuple[str, ...] = ()) -> tuple[str, ...]:
 
 
 def classic_task(task: Task, *, marks: bool) -> Task:
-    """The task as the original put it to its models, with marks around the term or without."""
+    """The task in the input style of the original, with marks around the term or without."""
     return replace(task, style="marked_pair" if marks else "pair") if task.has_term else task

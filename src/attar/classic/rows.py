@@ -1,18 +1,18 @@
-"""The rows of the original's HTTP routes, and the replies to them.
+"""Rows and replies of the original's HTTP routes.
 
-``{"data": [row, ...]}``; a row is a list, and its length says what it is:
+``{"data": [row, ...]}``; a row is a list, and its length says which fields it has:
 
 - 2 ``[text, keyword]``, 3 ``[text, keyword, label]``
 - 4 ``[text, keyword, start, end]``, 5 ``[..., label]``, 7 ``[..., label, channel, wordtype]``
 
-A plain reply is ``[label, prob, row]`` with the row as it came. A truncated one is ``[label, prob,
-[cut text, keyword], [start, end]]``: the cut text is the part of the text that the model read, with
-``_`` on either side of the keyword where the model reads these, and the offsets are those of the
-keyword in the text as it was sent. (Shapes as in the public fork johnson7788/TextBrewer,
-huazhuang/main_api.py and main_api_components.py.)
+A plain reply is ``[label, prob, row]`` with the row unchanged. A truncated one is ``[label, prob,
+[cut text, keyword], [start, end]]``: the cut text is the window that the model read, with ``_`` on
+either side of the keyword if the model was trained with marks, and the offsets are those of the keyword
+in the text of the request. (Shapes as in the public fork johnson7788/TextBrewer, huazhuang/main_api.py
+and main_api_components.py.)
 
-A row that cannot be used has its place among the others all the same: ``[null, null, row, reason]``,
-truncated ``[null, null, [text, keyword], [start, end], reason]``.
+A row that cannot be used keeps its place in the reply: ``[null, null, row, reason]``, truncated
+``[null, null, [text, keyword], [start, end], reason]``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from attar.serving.limits import Limits, MentionCount, check_num_rows, text_prob
 from attar.serving.problem import Problem
 from attar.task import Example, Task
 
-__all__ = ["Asked", "ClassicModel", "RowReader", "replies"]
+__all__ = ["ClassicModel", "Query", "RowReader", "replies"]
 
 _MARK = "_"
 _SHAPES = {
@@ -40,33 +40,33 @@ _SHAPES = {
 
 
 class ClassicModel(NamedTuple):
-    """A model that the routes can ask, whatever it is made of.
+    """A model behind the routes: an artifact, a checkpoint or the original's files.
 
     Attributes:
-        probs: Examples to probs [N, C], in the order of the task's labels.
-        window: An example to the offsets of the part of its text that is read.
+        probs: Examples -> probs [N, C], in the order of the task's labels.
+        window: An example -> start and end of the part of its text that is encoded.
         version: For the reply's header.
-        marks: Whether it reads ``_`` around a keyword whose place is known.
-        places_plain: Whether a keyword without offsets is looked for in its text. If not, text and
-            keyword are read as two sentences, as the original did with such rows.
+        marks: Whether it was trained with ``_`` around the keyword.
+        finds_keyword: Whether a keyword without offsets is searched for in its text. If not, text and
+            keyword are encoded as two sentences, as the original did with such rows.
     """
 
     probs: Callable[[Sequence[Example]], NDArray[np.float32]]
     window: Callable[[Example], tuple[int, int]]
     version: str
     marks: bool = True
-    places_plain: bool = True
+    finds_keyword: bool = True
 
 
-class Asked(NamedTuple):
-    """One question of a request, or a row that is none.
+class Query(NamedTuple):
+    """One (text, keyword) of a request to predict, or a row that cannot be used.
 
     Attributes:
-        row: As it came.
-        span: Of the keyword; None in a row without offsets.
-        label: The row's, if that counts.
-        is_plain: Whether the reply repeats the row, or says what was read of it.
-        problem: Why the row cannot be used; None where it can.
+        row: As it was sent.
+        span: Start and end of the keyword; None in a row without offsets.
+        label: The row's gold label, on routes that take one.
+        is_plain: Whether the reply is plain or truncated.
+        problem: Why the row cannot be used; None if it can.
     """
 
     row: Any
@@ -77,24 +77,24 @@ class Asked(NamedTuple):
 
     @property
     def example(self) -> Example:
-        """The question of a row that can be used; without offsets text and keyword are two sentences."""
+        """The example of a usable row; without offsets text and keyword are two sentences."""
         text, keyword = self.row[:2]
         if self.span is None:
             return Example(text, 0, 0, self.label, second=keyword)
         return Example(text, *self.span, self.label)
 
-    def asked_of(self, model: ClassicModel) -> Example:
-        """The question as this model reads it.
+    def example_for(self, model: ClassicModel) -> Example:
+        """The example as this model encodes it.
 
-        A text in which the keyword stands between marks, as a cut text has it, asks about that place.
+        If the keyword stands between marks in the text, as in a cut text, that occurrence is meant.
         """
         text, keyword = self.row[:2]
-        if self.span is not None or not model.places_plain:
+        if self.span is not None or not model.finds_keyword:
             return self.example
         marked = f"{_MARK}{keyword}{_MARK}"
         start = text.find(marked) if model.marks else -1
         if start >= 0:
-            # The encoding puts the same marks in again.
+            # The encoding adds the marks again.
             text = text[:start] + keyword + text[start + len(marked) :]
         else:
             start = text.find(keyword)
@@ -115,33 +115,33 @@ class RowReader:
         self._task = task
         self._limits = limits
 
-    def plain(self, value: Any, size: int) -> list[Asked]:  # noqa: ANN401 - JSON is any
-        """Rows of 2, one question each.
+    def plain(self, value: Any, size: int) -> list[Query]:  # noqa: ANN401 - JSON is any
+        """Rows of 2, one query each.
 
         Raises:
             Problem: 400, the data is no list; 422, there is too much.
         """
         return [self._read(row, (size,), is_plain=True) for row in self._rows(value)]
 
-    def located(self, value: Any, sizes: Collection[int] = (2, 4, 5, 7)) -> list[Asked]:  # noqa: ANN401
-        """Rows with offsets, one question each, and rows of 2, one for every occurrence.
+    def located(self, value: Any, sizes: Collection[int] = (2, 4, 5, 7)) -> list[Query]:  # noqa: ANN401
+        """Rows with offsets, one query each, and rows of 2, one for every occurrence.
 
-        A row of 2 whose keyword does not occur gives no question, as in the original.
+        A row of 2 whose keyword does not occur gives no query, as in the original.
 
         Raises:
             Problem: 400, the data is no list; 422, there is too much.
         """
         counted = MentionCount(self._limits)
-        asked: list[Asked] = []
+        queries: list[Query] = []
         for index, row in enumerate(self._rows(value)):
             one = self._read(row, sizes, is_plain=False)
-            found = _everywhere(one) if one.problem is None and one.span is None else [one]
+            found = _occurrences(one) if one.problem is None and one.span is None else [one]
             counted.add(f"data[{index}]", len(found))
-            asked += found
-        return asked
+            queries += found
+        return queries
 
-    def labelled(self, value: Any, sizes: Collection[int]) -> list[Asked]:  # noqa: ANN401 - JSON is any
-        """Rows with a label of the task, in any of the shapes that have one.
+    def labelled(self, value: Any, sizes: Collection[int]) -> list[Query]:  # noqa: ANN401 - JSON is any
+        """Rows with a label of the task, in any shape that has one.
 
         Raises:
             Problem: 400, the data is no list; 422, there is too much.
@@ -160,13 +160,13 @@ class RowReader:
         check_num_rows(len(data), self._limits)
         return data
 
-    def _read(self, row: Any, sizes: Collection[int], *, is_plain: bool) -> Asked:  # noqa: ANN401
+    def _read(self, row: Any, sizes: Collection[int], *, is_plain: bool) -> Query:  # noqa: ANN401
         problem = self._problem(row, sizes)
         span = (row[2], row[3]) if problem is None and len(row) > 3 else None
-        return Asked(row, span, None, is_plain, problem)
+        return Query(row, span, None, is_plain, problem)
 
     def _problem(self, row: Any, sizes: Collection[int]) -> str | None:  # noqa: ANN401 - JSON is any
-        """Why a row cannot be used, without a word of what stands in it."""
+        """Why a row cannot be used; quotes nothing of its text."""
         if not isinstance(row, list) or len(row) not in sizes:
             shapes = " or ".join(_SHAPES[size] for size in sizes)
             got = f"a list of {len(row)}" if isinstance(row, list) else type(row).__name__
@@ -177,15 +177,15 @@ class RowReader:
         if not text.strip() or not keyword.strip():
             return "text and keyword must not be empty"
         if not _is_unicode(text + keyword):
-            return "half of a surrogate pair (\\ud800-\\udfff) stands in it"
+            return "it holds half of a surrogate pair (\\ud800-\\udfff)"
         return text_problem(text, self._limits) or (_span_problem(row) if len(row) > 3 else None)
 
-    def _labelled(self, asked: Asked) -> Asked:
-        given = asked.row[2] if len(asked.row) == 3 else asked.row[4]
+    def _labelled(self, query: Query) -> Query:
+        given = query.row[2] if len(query.row) == 3 else query.row[4]
         label = self._task.label_of(given) if isinstance(given, str) else None
         if label is None:
-            return asked._replace(problem=f"its label is none of {', '.join(self._task.labels)}")
-        return asked._replace(label=label)
+            return query._replace(problem=f"its label is none of {', '.join(self._task.labels)}")
+        return query._replace(label=label)
 
 
 def _is_unicode(text: str) -> bool:
@@ -205,47 +205,47 @@ def _span_problem(row: list[Any]) -> str | None:
     return None
 
 
-def _everywhere(asked: Asked) -> list[Asked]:
-    text, keyword = asked.row
+def _occurrences(query: Query) -> list[Query]:
+    text, keyword = query.row
     found = []
     start = text.find(keyword)
     while start >= 0:
-        found.append(asked._replace(span=(start, start + len(keyword))))
+        found.append(query._replace(span=(start, start + len(keyword))))
         start = text.find(keyword, start + len(keyword))
     return found
 
 
-def replies(model: ClassicModel, task: Task, asked: Sequence[Asked]) -> tuple[list[list[Any]], int]:
-    """The replies to questions, in order, and how many agree with the label of their row."""
-    examples = [one.asked_of(model) for one in asked if one.problem is None]
+def replies(model: ClassicModel, task: Task, queries: Sequence[Query]) -> tuple[list[list[Any]], int]:
+    """The reply to each query, in order, and how many labels equal the gold label of their row."""
+    examples = [one.example_for(model) for one in queries if one.problem is None]
     rows = iter(model.probs(examples).tolist() if examples else ())
-    left = iter(examples)
+    pending = iter(examples)
     made: list[list[Any]] = []
-    num_right = 0
-    for one in asked:
+    num_correct = 0
+    for one in queries:
         if one.problem is not None:
             made.append(_unusable(one))
             continue
-        example, probs = next(left), next(rows)
+        example, probs = next(pending), next(rows)
         best = max(range(len(probs)), key=probs.__getitem__)
         label = task.labels[best]
-        num_right += label == example.label
+        num_correct += label == example.label
         made.append([label, probs[best], *([one.row] if one.is_plain else _truncated(model, example))])
-    return made, num_right
+    return made, num_correct
 
 
-def _unusable(asked: Asked) -> list[Any]:
-    if asked.is_plain:
-        return [None, None, asked.row, asked.problem]
-    row = asked.row if isinstance(asked.row, list) else []
+def _unusable(query: Query) -> list[Any]:
+    if query.is_plain:
+        return [None, None, query.row, query.problem]
+    row = query.row if isinstance(query.row, list) else []
     text, keyword, start, end = [*row[:4], None, None, None, None][:4]
-    return [None, None, [text, keyword], [start, end], asked.problem]
+    return [None, None, [text, keyword], [start, end], query.problem]
 
 
 def _truncated(model: ClassicModel, example: Example) -> list[Any]:
     text, start, end = example.text, example.start, example.end
     low, high = model.window(example)
     mark = _MARK if model.marks else ""
-    # A map back from a normalised text may widen a span, never lose the keyword.
+    # Mapping back from a normalised text may widen a span, but never loses the keyword.
     cut = f"{text[min(low, start) : start]}{mark}{example.term}{mark}{text[end : max(high, end)]}"
     return [[cut, example.term], [start, end]]

@@ -1,10 +1,9 @@
-"""The weights in the original's files: read without running code, written as it writes them.
+"""Weights in the original's format: read without running code, written as it writes them.
 
 A ``gs*.pkl`` is a state_dict that ``torch.save`` wrote: pickled, so it is only ever read with
-``weights_only=True``, which runs no code, in today's zip form and in the older one without. The
-names in it are those of ``transformers`` (``bert.*``, ``electra.*``, ``albert.*``,
-``classifier.*``), but for LayerNorm's gamma and beta of the TensorFlow days and for buffers that
-have since gone.
+``weights_only=True``, which runs no code, in the zip format of today and in the one before it. Its names
+are those of ``transformers`` (``bert.*``, ``electra.*``, ``albert.*``, ``classifier.*``), except for
+LayerNorm's gamma and beta, which date from TensorFlow, and for buffers that no longer exist.
 """
 
 from __future__ import annotations
@@ -29,24 +28,23 @@ if TYPE_CHECKING:
 __all__ = ["architecture_of", "fill_model", "read_weights", "reorder_logits", "write_weights"]
 
 _BUFFERS = (".position_ids", ".token_type_ids")
-_NAMED = 5  # how many weights a message names
+_MAX_NAMED = 5  # weights in a message
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read a state_dict, in the zip form or the older one, without running what is pickled in it.
-
-    A ``model.safetensors``, as hubs give it out today, is read too.
+    """Read a state_dict, in the zip format or the older one, or a ``.safetensors`` file; runs no code.
 
     Returns:
-        The weights by the names that ``transformers`` gives them today, on the CPU.
+        The weights by their names in today's ``transformers``, on the CPU.
 
     Raises:
-        CheckpointError: It is not there, damaged, or holds anything but weights.
+        CheckpointError: It does not exist, is damaged, or holds anything but weights.
     """
+    writer = "safetensors" if path.suffix == ".safetensors" else "torch.save"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's guesses at odd files; what they are is said below
-            if path.suffix == ".safetensors":
+            warnings.simplefilter("ignore")  # torch guesses at odd files; the errors below say more
+            if writer == "safetensors":
                 loaded = load_file(path)
             else:
                 loaded = torch.load(path, map_location="cpu", weights_only=True)
@@ -59,13 +57,13 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             f"{path}: holds {what}, or is damaged; nothing in it was run. Expected a state_dict alone, as "
             "torch.save(model.state_dict(), path) writes it"
         ) from error
-    except Exception as error:  # a damaged pickle fails in as many ways as Python has errors
+    except Exception as error:  # a damaged pickle may raise anything
         raise CheckpointError(
-            f"{path}: damaged or no file of torch.save ({type(error).__name__}); get it again"
+            f"{path}: damaged or no file of {writer} ({type(error).__name__}); get it again"
         ) from error
     named = isinstance(loaded, Mapping) and loaded
     if not named or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
-        there = f", with {', '.join(map(str, list(loaded)[:_NAMED]))}" if named else ""
+        there = f", with {', '.join(map(str, list(loaded)[:_MAX_NAMED]))}" if named else ""
         raise CheckpointError(
             f"{path}: holds a {type(loaded).__name__}{there}; expected a state_dict: tensors by name"
         )
@@ -73,12 +71,12 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def write_weights(weights: Mapping[str, torch.Tensor], path: Path, *, zipped: bool = True) -> None:
-    """Write a state_dict whole or not at all; the same weights give the same bytes.
+    """Write a state_dict atomically; the same weights give the same bytes.
 
     Args:
         weights: Tensors by name.
         path: The file.
-        zipped: False writes the form that PyTorch before 1.6 reads.
+        zipped: False writes the format of PyTorch before 1.6.
     """
     with (
         atomic_write(path) as draft,
@@ -96,14 +94,14 @@ def _modern(name: str) -> str:
 
 
 def architecture_of(weights: Iterable[str], path: Path) -> Architecture:
-    """The architecture that the names of weights belong to.
+    """The architecture, by the names of the weights.
 
     Args:
         weights: Their names.
         path: The file, for the message.
 
     Raises:
-        CheckpointError: To none that the original knew.
+        CheckpointError: It is none of the original's.
     """
     first_parts = {name.split(".")[0] for name in weights}
     for architecture in get_args(Architecture):
@@ -111,7 +109,7 @@ def architecture_of(weights: Iterable[str], path: Path) -> Architecture:
             found: Architecture = architecture
             return found
     raise CheckpointError(
-        f"{path}: its weights are named {', '.join(sorted(first_parts)[:_NAMED])}; "
+        f"{path}: its weights are named {', '.join(sorted(first_parts)[:_MAX_NAMED])}; "
         "expected bert.*, electra.* or albert.*"
     )
 
@@ -122,13 +120,13 @@ def fill_model(
     """Load all weights of a model, in place.
 
     Args:
-        model: Gets them.
+        model: Loads them.
         weights: By name.
-        source: Where they are from, for the message.
-        wanted: What they should belong to, for the message.
+        source: Their file, for the message.
+        wanted: The model that they should fit, for the message.
 
     Raises:
-        CheckpointError: Some are missing, too many or of another shape; the message names them.
+        CheckpointError: Some are missing, unexpected or of another shape; the message names them.
     """
     expected = model.state_dict()
     problems = {
@@ -140,21 +138,21 @@ def fill_model(
             if name in expected and value.shape != expected[name].shape
         ],
     }
-    said = [f"{len(names)} {kind} ({_first(names)})" for kind, names in problems.items() if names]
-    if said:
+    parts = [f"{len(names)} {kind} ({_first(names)})" for kind, names in problems.items() if names]
+    if parts:
         raise CheckpointError(
-            f"{source}: these are not the weights of {wanted}: {'; '.join(said)}. "
-            "Name the config.json, the architecture and the task that they were trained with"
+            f"{source}: these are not the weights of {wanted}: {'; '.join(parts)}. "
+            "Give the config.json, the architecture and the task that they were trained with"
         )
     model.load_state_dict(weights)
 
 
 def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    return ", ".join(names[:_MAX_NAMED]) + (", ..." if len(names) > _MAX_NAMED else "")
 
 
 def reorder_logits(weights: Mapping[str, torch.Tensor], old: Sequence[str], new: Sequence[str]) -> None:
-    """Put the rows of the last layer, which have the labels ``old``, into the order ``new``, in place."""
+    """Reorder the rows of the last layer from the labels ``old`` to the labels ``new``, in place."""
     rows = [old.index(label) for label in new]
     last = "classifier.out_proj" if "classifier.out_proj.weight" in weights else "classifier"
     for name in (f"{last}.weight", f"{last}.bias"):

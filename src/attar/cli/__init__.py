@@ -1,4 +1,7 @@
-"""The command line: ``app`` with a file a verb, and ``main``, which turns errors into exit codes."""
+"""The command line: ``app`` in app.py, a verb in a file of its name, and ``main``.
+
+``main`` is the entry point ``attar``: it sets up logging and turns errors into one line and an exit code.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,16 @@ from attar.cli.tables import set_up_logging
 from attar.cores import limit_library_threads
 from attar.errors import AttarError
 
-_STOPPED = 130  # what a shell reports of a program that Ctrl-C ended
+_INTERRUPTED = 130  # a shell's exit code for a program that Ctrl-C ended
 
 
 def main() -> None:
     """Run the command line: one line on stderr and exit 2 for an error that the user can mend."""
-    works = len(sys.argv) > 1 and not {"-h", "--help", "--version"} & set(sys.argv[1:])
-    if works:
+    runs_a_verb = len(sys.argv) > 1 and not {"-h", "--help", "--version"} & set(sys.argv[1:])
+    if runs_a_verb:
         set_up_logging()
     try:
-        if works:
+        if runs_a_verb:
             limit_library_threads()
         app()
     except AttarError as error:
@@ -28,10 +31,8 @@ def main() -> None:
         sys.stderr.write(f"attar: {error}\n")
         raise SystemExit(2) from None
     except (KeyboardInterrupt, SystemExit) as stop:
-        # typer turns Ctrl-C into exit code 130 without a word.
-        if isinstance(stop, SystemExit) and stop.code != _STOPPED:
+        # typer turns Ctrl-C into exit code 130 and prints nothing.
+        if isinstance(stop, SystemExit) and stop.code != _INTERRUPTED:
             raise
-        sys.stderr.write(
-            "attar: stopped; a stage of a run goes on where it was when the same command is given again\n"
-        )
-        raise SystemExit(_STOPPED) from None
+        sys.stderr.write("attar: stopped; the same command resumes what it can\n")
+        raise SystemExit(_INTERRUPTED) from None

@@ -1,4 +1,8 @@
-"""The typer app: the verbs in the order of the work, and the options before them."""
+"""The typer app: every verb with its example, in the order in which they are used, and the global options.
+
+Imports typer and attar's command line alone: each verb imports its work when it is called, so that
+``attar --help`` takes no seconds.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ __all__ = ["app"]
 
 app = typer.Typer(
     name="attar",
-    help="Labelled Chinese reviews in, a small, fast aspect-sentiment scorer that you can trust out.",
+    help="Turn labelled Chinese reviews into a small, fast aspect-sentiment model that can be trusted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -38,8 +42,8 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def _options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the whole trace of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
         typer.echo(f"attar {__version__}")

@@ -1,4 +1,4 @@
-"""``attar bench``."""
+"""``attar bench``: time an artifact, and other models beside it."""
 
 from __future__ import annotations
 
@@ -7,32 +7,37 @@ from typing import Annotated
 
 import typer
 
-from attar.cli.options import Workers
+from attar.cli.options import ArtifactFolder, Workers
 from attar.cli.tables import print_bench
+from attar.errors import TRAINING_PACKAGES, require_installed
 
 __all__ = ["bench"]
 
 
 def bench(
-    artifact: Annotated[Path, typer.Argument(help="An artifact folder.")],
+    artifact: ArtifactFolder,
     data: Annotated[
         Path | None,
-        typer.Option(help="A folder written by `attar prepare`. [default: made-up texts of 12 to 70 tokens]"),
+        typer.Option(
+            help="A folder written by `attar prepare`. [default: synthetic texts of 12 to 70 tokens]"
+        ),
     ] = None,
     against: Annotated[
-        list[Path] | None, typer.Option(help="Checkpoints or artifacts to time beside it.")
+        list[Path] | None, typer.Option(help="Checkpoints or artifacts to compare it with.")
     ] = None,
     workers: Workers = None,
     repeats: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = 5,
     price: Annotated[float, typer.Option(min=0, help="Price of a core for an hour, in any currency.")] = 0.04,
     out: Annotated[Path | None, typer.Option(help="Folder for bench.json and bench.svg.")] = None,
 ) -> None:
-    """Time an artifact on this machine, text to label, beside other models in one interleaved run.
+    """Time an artifact on this machine, text to label, interleaved with other models.
 
-    Examples a second with all workers and with one, the time of one example, start-up and memory in
-    fresh processes, file size, and the price of a million mentions. A checkpoint is run as the
-    original system runs one.
+    Throughput with all workers and with one, latency of one example, cold start and memory in new
+    processes, file size, and the price of a million mentions. A checkpoint is run as the original
+    system runs one.
     """
+    if any((folder / "model.safetensors").is_file() for folder in against or ()):  # a checkpoint
+        require_installed(TRAINING_PACKAGES, "train")
     from attar.bench.stage import bench as measure
     from attar.bench.stage import write_bench
 

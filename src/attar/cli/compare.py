@@ -1,4 +1,4 @@
-"""``attar compare``."""
+"""``attar compare``: two sets of labels of the same texts, as an Excel workbook."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from attar.cli.tables import print_comparison
+from attar.errors import require
 
 __all__ = ["compare"]
 
@@ -19,10 +20,11 @@ def compare(
     gold: Annotated[Path | None, typer.Option(help="Gold labels. [default: the column input_label]")] = None,
     task: Annotated[str | None, typer.Option(help="Read labels in any spelling of this task.")] = None,
 ) -> None:
-    """Compare answers with gold labels, two models, or annotators, in an Excel workbook.
+    """Compare predictions with gold labels, two models, or annotators, in an Excel workbook.
 
-    Sheets: wrong and correct of each, different, both wrong, and what is in one file only.
+    Sheets: wrong and correct of each, different, both wrong, and the rows of one file only.
     """
+    require("openpyxl", "excel")
     from attar.compare.stage import compare_files
     from attar.task import task_by_name
 

@@ -1,4 +1,4 @@
-"""``attar convert``."""
+"""``attar convert``: an artifact of an older attar in today's format."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from typing import Annotated
 
 import typer
 
-from attar.errors import RecipeError
+from attar.errors import require
 
 __all__ = ["convert"]
 
 
 def convert(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="An artifact folder of an older attar.")],
-    new: Annotated[Path, typer.Argument(metavar="NEW", help="A folder that is not there yet.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="A folder that does not exist yet.")],
 ) -> None:
-    """Make an artifact of an older attar exact on every processor; its answers stay the same.
+    """Make an artifact of an older attar exact on every processor; its predictions stay the same.
 
     Exporting again from the checkpoint gives one that is also faster. Needs `attar[train]`.
     """
-    try:
-        from attar.export.convert import convert as rewrite
-    except ImportError as error:
-        raise RecipeError("attar convert needs the package onnx; pip install 'attar[train]'") from error
+    require("onnx", "train")
+    from attar.export.convert import convert as rewrite
+
     rewrite(old, new)
     typer.echo(f"artifact:  {new}")

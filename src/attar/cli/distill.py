@@ -1,4 +1,4 @@
-"""``attar distill``."""
+"""``attar distill``: train the student on its teachers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from attar.cli.options import DataFolder, OutFolder, Overrides, RecipePath
+from attar.errors import TRAINING_PACKAGES, require_installed
 
 __all__ = ["distill"]
 
@@ -18,14 +19,15 @@ def distill(
     out: OutFolder,
     teacher: Annotated[
         list[str] | None,
-        typer.Option(help="A checkpoint that answers for it, or linear; may be given several times."),
+        typer.Option(help="A checkpoint to learn from, or linear; may be given several times."),
     ] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Train the recipe's student on a teacher's answers, or on the mean of several teachers'.
+    """Train the recipe's student on a teacher's probabilities, or on the mean of several teachers'.
 
-    Without `--teacher`, the same student learns from the labels alone: the baseline.
+    Without `--teacher`, the same student is trained on the labels alone: the baseline.
     """
+    require_installed(TRAINING_PACKAGES, "train")
     from attar import pipeline
     from attar.recipe.load import load_recipe
 

@@ -1,7 +1,8 @@
-"""``attar evaluate``."""
+"""``attar evaluate``: the report on all models of a run."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from attar.cli.options import DataFolder, OutFolder, Overrides, recipe_or_defaults
 from attar.cli.tables import print_summary
+from attar.errors import TRAINING_PACKAGES, require_installed
 
 __all__ = ["evaluate"]
 
@@ -24,8 +26,7 @@ def evaluate(
     overrides: Overrides = None,
 ) -> None:
     """Compare models with each other and with the baselines on the test split."""
-    import json
-
+    require_installed(TRAINING_PACKAGES, "train")
     from attar import pipeline
     from attar.records.prepared_folder import load_manifest
 

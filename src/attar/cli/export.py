@@ -1,4 +1,4 @@
-"""``attar export``."""
+"""``attar export``: a checkpoint as a verified artifact."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from attar.cli.options import DataFolder, OutFolder, Overrides, recipe_or_defaults
-from attar.errors import RecipeError
+from attar.errors import TRAINING_PACKAGES, RecipeError, require_installed
 
 __all__ = ["export"]
 
@@ -43,33 +43,33 @@ def export(
         ),
     ] = "auto",
 ) -> None:
-    """Turn a checkpoint into an artifact, verified on the dev split before it is written.
+    """Export a checkpoint as an artifact, verified on dev and train before it is written.
 
-    int8 where that changes next to no label, else finer arithmetic where it buys most
-    (`--set export.precision=int8` or `fp32` says which).
+    int8 where that changes next to no label, else a higher precision where it helps most
+    (`--set export.precision=int8` or `fp32` fixes it).
 
     A classic one: `--classic gs3024.pkl --config config.json --vocab vocab.txt`. It reads 70 tokens,
     or as many as `--set encode.max_tokens=...` says.
     """
+    require_installed(TRAINING_PACKAGES, "train")
     from attar import pipeline
-    from attar.classic.files import ClassicFiles, marks_from
+    from attar.classic.files import ClassicFiles, labels_from, marks_from
     from attar.records.prepared_folder import load_manifest
 
     if (checkpoint is None) == (classic is None):
         raise RecipeError("attar export: name either a checkpoint folder or --classic gs*.pkl")
-    if classic is None:
-        assert checkpoint is not None
+    if checkpoint is not None:
         pipeline.export(recipe_or_defaults(recipe, overrides, name=checkpoint.name), checkpoint, data, out)
-    elif config is None or vocab is None:
+    elif classic is None or config is None or vocab is None:
         raise RecipeError("attar export --classic: a gs*.pkl holds weights alone; add --config and --vocab")
     elif task is not None and recipe is not None:
         raise RecipeError("attar export: a recipe names its task; give either --task or --recipe")
     else:
         found = None if recipe else task or load_manifest(data)["task"]
-        order = tuple(label.strip() for label in labels.split(",")) if labels else ()
-        lower_case = False if cased else None
-        files = ClassicFiles(config, vocab, classic, architecture, lower_case, order, marks_from(marks))
-        pipeline.export(
-            recipe_or_defaults(recipe, overrides, name=classic.stem, task=found), files, data, out
-        )
+        loaded = recipe_or_defaults(recipe, overrides, name=classic.stem, task=found)
+        files = ClassicFiles(
+            config, vocab, classic, architecture, False if cased else None,
+            labels_from(labels), marks_from(marks),
+        )  # fmt: skip
+        pipeline.export(loaded, files, data, out)
     typer.echo(f"artifact:  {out}")

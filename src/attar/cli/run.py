@@ -1,8 +1,10 @@
-"""``attar run``."""
+"""``attar run``: all stages of a recipe."""
 
 from __future__ import annotations
 
+import json
 import logging
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,7 @@ import typer
 
 from attar.cli.options import Overrides, RecipePath
 from attar.cli.tables import print_summary
+from attar.errors import TRAINING_PACKAGES, require_installed
 
 __all__ = ["run"]
 
@@ -19,21 +22,18 @@ def run(
     out: Annotated[Path | None, typer.Option(help="The run folder. [default: runs/NAME]")] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Everything from one recipe: prepare, train, distill, export, evaluate.
+    """Run every stage of one recipe: prepare, train, distill, export, evaluate.
 
-    Can be stopped at any time; the same command goes on. A finished stage is repeated only if what
-    it was made from changed.
+    May be stopped at any time; the same command resumes. A finished stage is repeated only if its
+    inputs changed.
     """
-    import json
-    import shlex
-
+    require_installed(TRAINING_PACKAGES, "train")
     from attar.pipeline import run_recipe
     from attar.recipe.load import load_recipe
 
     loaded = load_recipe(recipe, overrides or ())
     folders = run_recipe(loaded, out or Path("runs") / loaded.name, _say)
-    report = json.loads((folders.report / "report.json").read_text("utf-8"))
-    print_summary(report)
+    print_summary(json.loads((folders.report / "report.json").read_text("utf-8")))
     typer.echo(f"report:    {folders.report / 'report.html'}")
     typer.echo(f"artifact:  {folders.artifact}")
     artifact = shlex.quote(str(folders.artifact))

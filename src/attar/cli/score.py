@@ -1,13 +1,12 @@
-"""``attar score``."""
+"""``attar score``: label the rows of a file or a collection."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from attar.cli.options import Workers
+from attar.cli.options import ArtifactFolder, Workers, expanded
 
 __all__ = ["score"]
 
@@ -15,7 +14,7 @@ _ROWS = ".jsonl, .csv, .tsv, .parquet, .xlsx or mongodb://HOST/DB/COLLECTION"
 
 
 def score(
-    artifact: Annotated[Path, typer.Argument(help="An artifact folder.")],
+    artifact: ArtifactFolder,
     source: Annotated[str, typer.Option("--in", help=f"Rows with text and term: {_ROWS}.")],
     out: Annotated[str, typer.Option(help=f"The same with label and probabilities: {_ROWS}, .json.")],
     text: Annotated[str, typer.Option(help="Column of the text; a.b is a nested one.")] = "text",
@@ -33,16 +32,15 @@ def score(
     `.xlsx` is a workbook for analysts; `.json` are Label Studio tasks with pre-annotations.
     """
     from attar.artifact import load_artifact
-    from attar.recipe.load import expand_variables
     from attar.scoring.mongodb import parse_query
     from attar.scoring.predictor import Predictor
     from attar.scoring.stage import ScoreOptions, score_file, shown_place
 
-    source, out = (expand_variables(place) if "://" in place else place for place in (source, out))
+    out = expanded(out)
     chosen = parse_query(query) if query is not None else {}
     options = ScoreOptions(text, term, first, label, chosen, into_source)
     predictor = Predictor(load_artifact(artifact), workers=workers)
-    counts = score_file(predictor, source, out, options)
+    counts = score_file(predictor, expanded(source), out, options)
     typer.echo(f"scored:    {counts.predictions} mentions of {counts.rows} rows -> {shown_place(out)}")
     if counts.rejected:
         reasons = ", ".join(f"{reason} {count}" for reason, count in counts.rejected.most_common())

@@ -1,10 +1,10 @@
-"""What the command line shows beside single lines: tables of figures, and the log on stderr."""
+"""What the verbs print on stdout, and the log on stderr."""
 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -17,12 +17,24 @@ if TYPE_CHECKING:
 __all__ = [
     "print_bench",
     "print_comparison",
+    "print_prepared",
     "print_summary",
     "print_verification",
     "set_up_logging",
 ]
 
-_WIDEST = 250  # columns of a table in a file
+_WIDTH_OFF_TERMINAL = 250  # characters of a table's line in a file or a pipe
+
+
+def print_prepared(manifest: Mapping[str, Any], out: Path) -> None:
+    """The counts of a prepared folder, and where its files are."""
+    for name, labels in manifest["labels"].items():
+        counts = ", ".join(f"{label} {count}" for label, count in labels.items())
+        typer.echo(f"{name + ':':10} {sum(labels.values())} ({counts})")
+    for what in ("rejected", "repaired"):
+        typer.echo(f"{what}:  {manifest[f'num_{what}']} -> {out / f'{what}.jsonl'}")
+    typer.echo(f"audit:     {out / 'audit.html'}")
+    typer.echo(f"data:      {out}")
 
 
 def print_summary(report: dict[str, Any]) -> None:
@@ -52,12 +64,12 @@ def print_summary(report: dict[str, Any]) -> None:
 
 
 def _print(table: Table) -> None:
-    """Print a table as wide as the terminal; off one as wide as it needs, so that no cell is cut."""
+    """Print a table as wide as the terminal; elsewhere as wide as it needs, so that no cell is cut."""
     from rich.console import Console
 
     console = Console()
     if not console.is_terminal:
-        console = Console(width=_WIDEST)
+        console = Console(width=_WIDTH_OFF_TERMINAL)
     console.print(table)
 
 
@@ -66,11 +78,11 @@ def print_comparison(figures: Mapping[str, Any]) -> None:
     from rich.table import Table
 
     table = Table()
-    for heading in ("", "answers", "with gold", "accuracy", "macro-F1"):
+    for heading in ("", "predictions", "with gold", "accuracy", "macro-F1"):
         table.add_column(heading, justify="right" if heading else "left")
-    for side, of in figures["sides"].items():
-        scores = ("" if of[key] is None else f"{of[key]:.3f}" for key in ("accuracy", "macro_f1"))
-        table.add_row(f"{side}: {of['name']}", f"{of['num']:,}", f"{of['num_gold']:,}", *scores)
+    for side, counts in figures["sides"].items():
+        scores = ("" if counts[key] is None else f"{counts[key]:.3f}" for key in ("accuracy", "macro_f1"))
+        table.add_row(f"{side}: {counts['name']}", f"{counts['num']:,}", f"{counts['num_gold']:,}", *scores)
     _print(table)
     if "share" in figures:
         kappa = "–" if figures["kappa"] is None else f"{figures['kappa']:.3f}"
@@ -81,21 +93,21 @@ def print_comparison(figures: Mapping[str, Any]) -> None:
 
 
 def print_verification(found: Verification) -> None:
-    """What ``attar verify`` found as a table."""
+    """The result of ``attar verify`` as a table."""
     from rich.table import Table
 
     table = Table(show_header=False)
     compared = found.compared
-    there, allowed = compared.found, compared.allowed
+    here, allowed = compared.found, compared.allowed
     rows = {
         "processor": found.processor,
         "ONNX Runtime": found.runtime,
         "precision": found.precision,
         "stored inputs": f"{compared.num}",
-        "largest difference": f"{there.largest:.2g} ({allowed.largest:.2g} allowed)",
-        "median difference": f"{there.median:.2g} ({allowed.median:.2g} allowed)",
+        "largest difference": f"{here.largest:.2g} ({allowed.largest:.2g} allowed)",
+        "median difference": f"{here.median:.2g} ({allowed.median:.2g} allowed)",
         "labels that differ": f"{compared.changed}",
-        "verdict": "answers as where it was exported" if compared.passed else "answers otherwise",
+        "verdict": "the same as where it was exported" if compared.passed else "not as where it was exported",
     }
     for name, value in rows.items():
         table.add_row(name, value)
@@ -103,7 +115,7 @@ def print_verification(found: Verification) -> None:
 
 
 def print_bench(figures: Mapping[str, Any]) -> None:
-    """What ``attar bench`` measured as a table: a column a model."""
+    """The figures of ``attar bench`` as a table, one column per model."""
     from rich.table import Table
 
     models, workers = figures["models"].values(), figures["workers"]
@@ -117,12 +129,12 @@ def print_bench(figures: Mapping[str, Any]) -> None:
         f"examples/s, {workers} worker{'s' * (workers != 1)}",
         "slowest-fastest round",
         "CPU ms an example",
-        "the first is faster by",
+        "speed-up of the first",
         "examples/s, one worker",
         "one example, p50",
         "one example, p99",
         "one example, CPU p50",
-        "import to first answer",
+        "cold start",
         "resident memory",
         "file",
         price,
@@ -130,17 +142,19 @@ def print_bench(figures: Mapping[str, Any]) -> None:
     for name, *cells in zip(names, *rows, strict=True):
         table.add_row(name, *cells)
     _print(table)
-    here, data = figures["machine"], figures["data"]
-    flags = f" ({', '.join(here['flags'])})" if here["flags"] else ""
-    typer.echo(f"machine:   {here['cpu']}, {here['cores']} cores{flags}, onnxruntime {here['onnxruntime']}")
+    machine, data = figures["machine"], figures["data"]
+    flags = f" ({', '.join(machine['flags'])})" if machine["flags"] else ""
+    typer.echo(
+        f"machine:   {machine['cpu']}, {machine['cores']} cores{flags}, onnxruntime {machine['onnxruntime']}"
+    )
     typer.echo(
         f"data:      {data['source']}, {data['examples']:,} examples of {data['mean_tokens']:.0f} tokens"
     )
 
 
 def _bench_rows(model: Mapping[str, Any]) -> tuple[str, ...]:
-    """The cells of one model, from the top."""
-    fast, alone, fresh = model["all_cores"], model["one_core"], model["fresh"]
+    """The cells of one model's column, from the top."""
+    fast, alone, cold = model["all_cores"], model["one_core"], model["fresh"]
     cpu_ms = 1000 * fast["cpu_seconds"] / (fast["num_examples"] * len(fast["rounds"]))
     return (
         f"{fast['examples_per_second']:,.0f}",
@@ -151,27 +165,28 @@ def _bench_rows(model: Mapping[str, Any]) -> tuple[str, ...]:
         f"{alone['latency_ms_p50']:.2f} ms",
         f"{alone['latency_ms_p99']:.2f} ms",
         f"{alone['latency_cpu_ms_p50']:.2f} ms",
-        f"{fresh['start_up_seconds']:.2f} s",
-        f"{fresh['resident_bytes'] / 1e6:,.0f} MB",
+        f"{cold['start_up_seconds']:.2f} s",
+        f"{cold['resident_bytes'] / 1e6:,.0f} MB",
         f"{model['size_bytes'] / 1e6:.1f} MB",
         f"{model['price_per_million']:.3g}",
     )
 
 
 def set_up_logging() -> None:
-    """Send what attar says to stderr: with colours on a terminal, one dated line a message elsewhere."""
+    """Send attar's log to stderr: with colours on a terminal, one dated line per message elsewhere."""
     from rich.console import Console
     from rich.logging import RichHandler
+
+    from attar.progress import hide_library_bars
 
     console = Console(stderr=True)
     if console.is_terminal:
         handler: logging.Handler = RichHandler(console=console, show_path=False, log_time_format="%H:%M:%S")
-        form = "%(message)s"
+        line_format = "%(message)s"
     else:  # a file or a pipe: one line a message, however long, so that it can be searched
-        handler, form = logging.StreamHandler(), "%(asctime)s %(levelname)-7s %(message)s"
-    logging.basicConfig(level=logging.WARNING, format=form, datefmt="%Y-%m-%d %H:%M:%S", handlers=[handler])
+        handler, line_format = logging.StreamHandler(), "%(asctime)s %(levelname)-7s %(message)s"
+    logging.basicConfig(
+        level=logging.WARNING, format=line_format, datefmt="%Y-%m-%d %H:%M:%S", handlers=[handler]
+    )
     logging.getLogger("attar").setLevel(logging.INFO)
-    # transformers draws bars of its own over ours.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    hide_library_bars()

@@ -30,7 +30,7 @@ def write_answers(
         probs: [N, C] of one or two models, by name: A, then B.
 
     Raises:
-        DataError: Openpyxl is not installed.
+        MissingPackageError: Openpyxl is not installed.
     """
     sides = [
         [_answer(e, task, row) for e, row in zip(examples, of.tolist(), strict=True)] for of in probs.values()

@@ -73,7 +73,7 @@ def write_side_by_side(path: Path, comparison: Comparison) -> dict[str, Any]:
         num_same, share, kappa; and the rows of every sheet, by its title.
 
     Raises:
-        DataError: Openpyxl is not installed.
+        MissingPackageError: Openpyxl is not installed.
     """
     tallies = {side: comparison.tally(side) for side in comparison.sides}
     figures: dict[str, Any] = {

@@ -10,13 +10,13 @@ Flow: recipe -> Match -> ``wanted`` says what to capture -> Features of both mod
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from attar.errors import RecipeError
+from attar.suggest import did_you_mean
 
 if TYPE_CHECKING:
     import torch
@@ -111,9 +111,9 @@ class Match:
 
     def __post_init__(self) -> None:
         if self.loss not in get_args(MatchLoss):
-            near = difflib.get_close_matches(self.loss, get_args(MatchLoss), n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(get_args(MatchLoss))}"
-            raise RecipeError(f"matches: no loss is called {self.loss!r}; {hint}")
+            losses = get_args(MatchLoss)
+            hint = did_you_mean(self.loss, losses) or f"; there are {', '.join(losses)}"
+            raise RecipeError(f"matches: no loss is called {self.loss!r}{hint}")
         if self.feature not in _features_of(self.loss):
             raise RecipeError(
                 f"matches: {self.loss} compares {' or '.join(_features_of(self.loss))}, not {self.feature!r}"

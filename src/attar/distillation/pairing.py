@@ -7,7 +7,6 @@ teachers; the others are asked for logits only, as textbrewer asks all of severa
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -28,6 +27,7 @@ from attar.distillation.teachers import Teacher
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint
 from attar.recipe.load import AttentionForm, MatchRecipe
+from attar.suggest import did_you_mean
 from attar.task import Example
 from attar.text.encoding import Encoding, TextEncoder
 
@@ -50,9 +50,9 @@ def check_names(entries: Sequence[MatchRecipe], key: str = "distill.matches") ->
     for entry in entries:
         if entry.preset in (None, *_AUTO, *PRESET_MATCHES):
             continue
-        near = difflib.get_close_matches(str(entry.preset), [*_AUTO, *PRESET_MATCHES], n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join([*_AUTO, *PRESET_MATCHES])}"
-        raise RecipeError(f"{key}: no preset is called {entry.preset!r}; {hint}")
+        known = [*_AUTO, *PRESET_MATCHES]
+        hint = did_you_mean(str(entry.preset), known, cutoff=0.5) or f"; there are {', '.join(known)}"
+        raise RecipeError(f"{key}: no preset is called {entry.preset!r}{hint}")
 
 
 def resolve_matches(

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from attar.errors import DataError
+from attar.errors import require
 
 __all__ = ["arrow", "atomic_write", "content_hash", "file_hash", "folder_hashes", "read_json", "write_json"]
 
@@ -63,14 +63,10 @@ def arrow() -> Any:  # noqa: ANN401 - a module of an optional package
     """Pyarrow with its Parquet part; the base install does without.
 
     Raises:
-        DataError: It is not installed.
+        MissingPackageError: It is not installed.
     """
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet
-    except ImportError as error:
-        raise DataError("Parquet needs the package pyarrow; pip install 'attar[parquet]'") from error
-    return pa
+    require("pyarrow.parquet", "parquet")
+    return require("pyarrow", "parquet")
 
 
 def content_hash(value: Any) -> str:  # noqa: ANN401 - JSON is any

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
-from attar.errors import DataError
+from attar.errors import DataError, require
 
 if TYPE_CHECKING:
     from bson.codec_options import CodecOptions
@@ -245,11 +245,10 @@ def _page(
 
 @contextlib.contextmanager
 def _opened(address: MongoAddress) -> Iterator[Collection[_Document]]:
-    try:
-        import pymongo
-        from pymongo.errors import PyMongoError
-    except ImportError as error:
-        raise DataError("MongoDB needs the package pymongo; pip install 'attar[mongodb]'") from error
+    require("pymongo", "mongodb")
+    import pymongo
+    from pymongo.errors import PyMongoError
+
     given = {part.partition("=")[0].lower() for part in address.uri.partition("?")[2].split("&")}
     timeouts: dict[str, Any] = {key: ms for key, ms in _TIMEOUTS_MS.items() if key.lower() not in given}
     try:

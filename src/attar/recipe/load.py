@@ -8,7 +8,6 @@ does is in its section: two runs of one resolved recipe on the same data are the
 from __future__ import annotations
 
 import copy
-import difflib
 import json
 import os
 import re
@@ -178,11 +177,11 @@ def _unknown(place: Sequence[str], value: object) -> str:
             value = RENAMED_VALUES.get(new, {}).get(value, value)
         now = ".".join([*place[:-1], new])
         return f"{key!r} is now {now!r}: write {new} = {json.dumps(value, ensure_ascii=False)}"
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    if not near:
+    near = nearest(key, known, cutoff=0.5)
+    if near is None:
         return f"unknown key {key!r}; known: {', '.join(Recipe.model_fields)}"
-    meaning = f" ({known[near[0]].rstrip('.')})" if known[near[0]] else ""
-    return f"unknown key {key!r}; did you mean {near[0]!r}?{meaning}"
+    meaning = f" ({known[near].rstrip('.')})" if known[near] else ""
+    return f"unknown key {key!r}; did you mean {near!r}?{meaning}"
 
 
 def _parse_override(text: str) -> tuple[list[str], Any]:

@@ -66,7 +66,7 @@ def write_excel(
         facts: Asked at the end for what the summary says first.
 
     Raises:
-        DataError: Openpyxl is not installed.
+        MissingPackageError: Openpyxl is not installed.
     """
     columns = [Column(name, _kind(name, places)) for name in types]
     with open_workbook(path) as book:

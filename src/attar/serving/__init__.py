@@ -1,1 +1,1 @@
-"""Serving over HTTP: the /v1 routes, and those of the original system. No torch."""
+"""Serving over HTTP: the /v1 routes, admission queue and limits. No torch."""

@@ -1,7 +1,7 @@
-"""The gate: so many requests are computed at once, so many wait, and the next one is sent away.
+"""The admission queue: bounds how many requests are computed at once and how many wait; rejects the rest.
 
-The event loop only reads and writes; whatever takes time (parsing, encoding, the model) happens in
-the gate's threads. Later, requests that wait can be computed together here.
+The event loop only reads and writes; whatever takes time (parsing, encoding, the model) runs in the
+queue's threads.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ _T = TypeVar("_T")
 
 
 class AdmissionQueue:
-    """A bounded queue in front of some threads.
+    """A bounded queue in front of a pool of threads.
 
     Args:
-        workers: Requests that are computed at once.
-        limits: How many may wait, and how long.
+        workers: Requests computed at once.
+        limits: How many may wait, and for how long.
     """
 
     def __init__(self, workers: int, limits: Limits) -> None:
         self._workers = workers
         self._limits = limits
         self._lock = threading.Lock()
-        self._taken = 0
+        self._num_admitted = 0
         self._pool: ThreadPoolExecutor | None = None
 
     async def run(self, work: Callable[[], _T]) -> _T:
-        """Do some work in its turn.
+        """Run some work when its turn comes.
 
-        A thread cannot be stopped: work that takes too long keeps its place until it is done, so
-        that the queue never holds more than it says.
+        A thread cannot be stopped: work that times out keeps its slot until it has finished, so that
+        the bound always holds.
 
         Raises:
-            Problem: 503, the queue is full or the time is up; or what the work raised.
+            Problem: 503, the queue is full or the request timed out; or what the work raised.
         """
         future = self._enter(work)
         try:
@@ -59,7 +59,7 @@ class AdmissionQueue:
             ) from None
 
     def close(self) -> None:
-        """Wait for what is being computed, and end the threads; a later request starts them again."""
+        """Wait for running work and end the threads; a later request starts them again."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
@@ -67,17 +67,17 @@ class AdmissionQueue:
 
     def _enter(self, work: Callable[[], _T]) -> Future[_T]:
         with self._lock:
-            if self._taken >= self._workers + self._limits.max_waiting:
+            if self._num_admitted >= self._workers + self._limits.max_waiting:
                 raise Problem(
                     503, "busy", "too many requests are waiting; try again later", retry_after_s=_RETRY_S
                 )
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="attar-serving")
             future = self._pool.submit(work)
-            self._taken += 1
+            self._num_admitted += 1
         future.add_done_callback(self._leave)
         return future
 
     def _leave(self, _: Future[Any]) -> None:
         with self._lock:
-            self._taken -= 1
+            self._num_admitted -= 1

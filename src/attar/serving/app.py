@@ -1,6 +1,6 @@
 """The app: an artifact behind HTTP.
 
-``POST /v1/score``, ``GET /v1/model``, ``/live`` and ``/ready``, and what other routes the caller adds.
+``POST /v1/score``, ``GET /v1/model``, ``/live`` and ``/ready``, and the routes that a caller adds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from starlette.responses import Response
 from attar.scoring.predictor import Predictor
 from attar.serving.limits import Limits
 from attar.serving.score import ModelReply, ProblemReply, ScoreReply, ScoreRequest, score
-from attar.serving.service import Reply, Service, bare_app, reply_of
+from attar.serving.service import Reply, Service, base_app, make_reply
 from attar.task import Example
 
 __all__ = ["create_app"]
@@ -24,8 +24,8 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": ProblemReply, "description": "Not JSON"},
     401: {"model": ProblemReply, "description": "The key is missing or wrong"},
     413: {"model": ProblemReply, "description": "The body is too long"},
-    422: {"model": ProblemReply, "description": "A row cannot be used, or there is too much of something"},
-    503: {"model": ProblemReply, "description": "Busy; Retry-After says when to come again"},
+    422: {"model": ProblemReply, "description": "A row cannot be used, or a limit is exceeded"},
+    503: {"model": ProblemReply, "description": "Busy; Retry-After says when to try again"},
 }
 
 
@@ -39,15 +39,15 @@ def create_app(
     """An app that serves one artifact.
 
     Args:
-        predictor: Of the artifact; it stays the caller's to close.
-        limits: What one request may ask for; None takes the defaults.
-        api_key: What clients must send as ``Authorization: Bearer KEY``; None lets anyone in.
-        routes: Other routes, which answer under the same key, limits and queue.
+        predictor: Of the artifact; the caller closes it.
+        limits: Of one request; None takes the defaults.
+        api_key: What clients must send as ``Authorization: Bearer KEY``; None serves anyone.
+        routes: Makes further routes, which share the key, the limits and the queue.
     """
     limits = limits or Limits()
     artifact = predictor.artifact
     service = Service(limits=limits, api_key=api_key, workers=predictor.workers, version=artifact.version)
-    app = bare_app(service, lambda: predictor.predict_probs([_first_example(predictor)]))
+    app = base_app(service, lambda: predictor.predict_probs([_first_example(predictor)]))
     card = ModelReply(
         version=artifact.version,
         task=artifact.task.name,
@@ -61,18 +61,18 @@ def create_app(
         "/v1/score",
         summary="Score every occurrence of a term, or the one at start and end",
         responses={200: {"model": ScoreReply}, **_PROBLEMS},
-        openapi_extra={"requestBody": _body_of(ScoreRequest.model_json_schema())},
+        openapi_extra={"requestBody": _request_body(ScoreRequest.model_json_schema())},
     )
     async def score_route(request: Request) -> Response:
         async def reply() -> Reply:
-            return await service.on_body(request, lambda value: score(value, predictor, limits))
+            return await service.process_body(request, lambda value: score(value, predictor, limits))
 
         return await service.answer(request, reply)
 
     @app.get("/v1/model", summary="Task, labels, version and limits", responses={200: {"model": ModelReply}})
     async def model_route(request: Request) -> Response:
         async def reply() -> Reply:
-            return reply_of(card)
+            return make_reply(card)
 
         return await service.answer(request, reply)
 
@@ -86,8 +86,8 @@ def _first_example(predictor: Predictor) -> Example:
     return Example("好", 0, end, second="好" if predictor.task.style == "sentence_pair" else "")
 
 
-def _body_of(schema: dict[str, Any]) -> dict[str, Any]:
-    """A request's body in OpenAPI, with what the schema refers to inside it."""
+def _request_body(schema: dict[str, Any]) -> dict[str, Any]:
+    """A request body in OpenAPI, with the schema's references inlined."""
     text = {"content": {"application/json": {"schema": _inlined(schema, schema.get("$defs", {}))}}}
     return {"required": True, **text}
 

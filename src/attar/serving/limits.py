@@ -1,6 +1,6 @@
-"""How much one request may ask for, and reading a body within it.
+"""The limits of one request, and reading a body within them.
 
-A body is counted as it arrives: a Content-Length may be missing or wrong.
+Bytes are counted as they arrive: a Content-Length may be missing or wrong.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ _DISCARD_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one service takes; the reference shows these lines.
+    """Limits of one request and of the admission queue.
 
     Attributes:
-        max_body_bytes: Longest body: 413.
-        max_rows: Rows in one request: 422.
-        max_chars: Characters (code points) of one text: 422.
-        max_mentions: Occurrences of terms in one request: 422.
-        max_waiting: Requests that wait for their turn: 503 for the next one.
-        timeout_s: Seconds for the body to arrive (408), and for the answer to be ready (503).
+        max_body_bytes: Longest body; 413 above it.
+        max_rows: Rows in one request; 422 above it.
+        max_chars: Code points in one text; 422 above it.
+        max_mentions: Occurrences of terms in one request; 422 above it.
+        max_waiting: Requests that may wait in the queue; 503 above it.
+        timeout_s: For the body to arrive (408), and for the response to be ready (503).
     """
 
     max_body_bytes: int = _MIB
@@ -54,10 +54,10 @@ class Limits:
     timeout_s: float = 30.0
 
     def __post_init__(self) -> None:
-        assert min(asdict(self).values()) > 0, "a service that takes nothing"
+        assert min(asdict(self).values()) > 0, "a limit of 0 refuses every request"
 
 
-# The original's clients send whole data sets in one request and wait six minutes.
+# Clients of the original send whole data sets in one request and wait six minutes.
 CLASSIC_LIMITS = Limits(
     max_body_bytes=64 * _MIB, max_rows=100_000, max_chars=20_000, max_mentions=200_000, timeout_s=360.0
 )
@@ -89,10 +89,10 @@ async def read_body(request: Request, limits: Limits) -> bytes:
 
 
 def parse(body: bytes, *, any_text: bool = False) -> Any:  # noqa: ANN401 - JSON is any
-    """A body's JSON, every string of which can be written as UTF-8 unless ``any_text`` is set.
+    """Parse a body as JSON; unless ``any_text`` is set, every string in it must be valid Unicode.
 
     Raises:
-        Problem: 400, it is not JSON, or it holds half of a surrogate pair.
+        Problem: 400, it is not JSON, or a string holds half of a surrogate pair.
     """
     try:
         value = json.loads(body.decode("utf-8"), parse_constant=_no_number, parse_float=_number)
@@ -139,19 +139,19 @@ def check_text(where: str, text: str, limits: Limits) -> None:
 
 
 def text_problem(text: str, limits: Limits) -> str | None:
-    """What is wrong with the length of a text."""
+    """Why a text is too long; None if it is not."""
     if len(text) <= limits.max_chars:
         return None
     return f"{len(text)} characters; a text may have {limits.max_chars}"
 
 
 class MentionCount:
-    """Counts the occurrences that one request asks for.
+    """Counts the occurrences of a request against the limit.
 
-    A short term in a long text occurs thousands of times, and each occurrence reads all of it.
+    A short term may occur thousands of times in a long text, and each occurrence is a model input.
 
     Args:
-        limits: How many there may be.
+        limits: With ``max_mentions``.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -159,7 +159,7 @@ class MentionCount:
         self._limit = limits.max_mentions
 
     def add(self, where: str, count: int) -> None:
-        """Count a row's.
+        """Add the occurrences of one row.
 
         Raises:
             Problem: 422, there are too many.
@@ -169,13 +169,13 @@ class MentionCount:
             raise Problem(
                 422,
                 "too_many_mentions",
-                f"{where}: the terms occur more than {self._limit} times up to here; send fewer rows, "
-                "or offsets of those that matter",
+                f"{where}: the terms up to here occur more than {self._limit} times; send fewer rows, "
+                "or the offsets of single occurrences",
             )
 
 
 async def _discard(stream: AsyncIterator[bytes], most: int) -> None:
-    """Read on for a while: a client that is still sending would see a reset instead of the answer."""
+    """Read on for a while: a client that is still sending would get a reset instead of the response."""
     try:
         async with asyncio.timeout(_DISCARD_S):
             async for chunk in stream:

@@ -1,6 +1,6 @@
-"""What a request cannot have: a status, a stable code, and a line that never quotes a review.
+"""Why a request fails: an HTTP status, a stable code, and one line that never quotes a review.
 
-Everything on the way of a request raises ``Problem``; ``attar.serving.service`` turns it into
+Whatever handles a request raises ``Problem``; ``attar.serving.service`` turns it into
 ``{"code": ..., "message": ...}``.
 """
 
@@ -12,14 +12,14 @@ from typing import Any
 __all__ = ["Problem", "to_json"]
 
 
-class Problem(Exception):  # noqa: N818 - it is an answer, not a failure of ours
-    """A request that is answered with an error.
+class Problem(Exception):  # noqa: N818 - a response, not a failure of the service
+    """An error response to a request.
 
     Args:
         status: HTTP status.
         code: Stable, for programs.
-        message: One line for people: where, what was expected. Never the content of a review.
-        retry_after_s: Seconds after which it is worth asking again; None where it never is.
+        message: One line for people: where, and what was expected. Never the text of a review.
+        retry_after_s: Seconds after which to retry; None if a retry cannot help.
     """
 
     def __init__(self, status: int, code: str, message: str, *, retry_after_s: int | None = None) -> None:
@@ -31,11 +31,11 @@ class Problem(Exception):  # noqa: N818 - it is an answer, not a failure of ours
 
 
 def to_json(value: Any) -> bytes:  # noqa: ANN401 - JSON is any
-    """A reply's bytes: UTF-8, Chinese as it is, and no NaN, which JSON does not know."""
+    """A response body: UTF-8, Chinese unescaped; NaN, which JSON does not have, is an error."""
     try:
         return _dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
-        # A row with half of a surrogate pair goes back as it came: as an escape.
+        # A row with half of a surrogate pair is returned as it was sent: as an escape.
         return _dumps(value, ensure_ascii=True).encode("ascii")
 
 

@@ -1,7 +1,7 @@
-"""``POST /v1/score``: rows in, an answer for each occurrence of their terms out.
+"""``POST /v1/score``: rows in, a prediction for each occurrence of their terms out.
 
-A row goes the way that a row of ``attar score`` goes, so both give the same answers and refuse the
-same rows for the same reasons.
+Rows are read by the code that reads them for ``attar score``, so that both give the same predictions and
+reject the same rows for the same reasons.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from attar.scoring.reading import Row
 from attar.scoring.spans import ColumnNames, PairReader
 from attar.serving.limits import Limits, MentionCount, check_num_rows, check_text
 from attar.serving.problem import Problem
-from attar.serving.service import Reply, reply_of
+from attar.serving.service import Reply, make_reply
 from attar.task import Example
 
 __all__ = [
@@ -29,17 +29,17 @@ __all__ = [
     "score",
 ]
 
-_PLACES = ColumnNames("text", "term", "start", "end")
+_COLUMNS = ColumnNames("text", "term", "start", "end")
 _REASONS = {
     "empty_text": "its text is empty",
     "empty_term": "needs a term that is not empty, or start and end",
     "bad_offsets": "start and end must be half-open offsets within its text, in Unicode code points",
-    "offsets_not_at_term": "its term does not stand at start and end; give offsets in Unicode code points",
+    "offsets_not_at_term": "text[start:end] is not its term; give offsets in Unicode code points",
 }
 
 
 class ScoreRow(BaseModel):
-    """A text, and the term that is asked about."""
+    """A text, and the term whose sentiment is predicted."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -55,7 +55,7 @@ class ScoreRow(BaseModel):
 
 
 class ScoreRequest(BaseModel):
-    """What is asked."""
+    """The rows to predict."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -63,7 +63,7 @@ class ScoreRequest(BaseModel):
 
 
 class Mention(BaseModel):
-    """One occurrence and its answer."""
+    """One occurrence and its prediction."""
 
     label: str
     prob: float
@@ -73,20 +73,20 @@ class Mention(BaseModel):
 
 
 class RowReply(BaseModel):
-    """The occurrences of a row's term; none where it does not occur in its text."""
+    """The occurrences of a row's term; empty if the text does not hold it."""
 
     mentions: list[Mention]
 
 
 class ScoreReply(BaseModel):
-    """A reply for each row, in order, and the version of the model that gave them."""
+    """A reply for each row, in order, and the version of the model."""
 
     version: str
     rows: list[RowReply]
 
 
 class ModelReply(BaseModel):
-    """The model that is served."""
+    """The served model."""
 
     version: str
     task: str
@@ -97,7 +97,7 @@ class ModelReply(BaseModel):
 
 
 class ProblemReply(BaseModel):
-    """Why there is no answer."""
+    """Why the request failed."""
 
     code: str
     message: str
@@ -107,15 +107,15 @@ def score(value: Any, predictor: Predictor, limits: Limits) -> Reply:  # noqa: A
     """Score a request's rows.
 
     Args:
-        value: The body.
+        value: The parsed body.
         predictor: Of the artifact.
-        limits: What one request may ask for.
+        limits: Of one request.
 
     Raises:
-        Problem: 422 with a code that says what is wrong, and a message that names the row.
+        Problem: 422 with the code of the reason, and a message that names the row.
     """
     rows = _rows(value, limits)
-    reader = PairReader(predictor.task, _PLACES, first=False)
+    reader = PairReader(predictor.task, _COLUMNS, first=False)
     counted = MentionCount(limits)
     examples: list[list[Example]] = []
     for index, row in enumerate(rows):
@@ -132,18 +132,18 @@ def score(value: Any, predictor: Predictor, limits: Limits) -> Reply:  # noqa: A
     labels = predictor.task.labels
     replies = [{"mentions": [_mention(one, next(probs), labels) for one in found]} for found in examples]
     version = predictor.artifact.version
-    return reply_of({"version": version, "rows": replies}, num_rows=len(rows))
+    return make_reply({"version": version, "rows": replies}, num_rows=len(rows))
 
 
 def _rows(value: Any, limits: Limits) -> list[ScoreRow]:  # noqa: ANN401 - JSON is any
-    # Before the rows are looked at one by one.
+    # Before each row is validated.
     if isinstance(value, dict) and isinstance(value.get("rows"), list):
         check_num_rows(len(value["rows"]), limits)
     try:
         return ScoreRequest.model_validate(value).rows
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        # A name that the client made up may be anything, so only places of ours are shown.
+        # A key that the client invented may hold anything, so only known ones are shown.
         known = {"rows", *ScoreRow.model_fields}
         path = [f"[{p}]" if isinstance(p, int) else f".{p}" if p in known else ".?" for p in first["loc"]]
         where = "".join(path).lstrip(".") or "the body"

@@ -1,6 +1,6 @@
-"""The process around an app: a socket, uvicorn, and an orderly end.
+"""The process around an app: a socket, uvicorn, and a graceful shutdown.
 
-On SIGTERM or Ctrl-C nothing new is let in, what is being answered is answered, then it ends.
+On SIGTERM or Ctrl-C it stops accepting connections, finishes open requests, and exits.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 
 from attar.artifact import load_artifact
-from attar.errors import RecipeError
+from attar.errors import RecipeError, RunError
 from attar.scoring.predictor import Predictor
 from attar.serving.app import create_app
 from attar.serving.limits import Limits
@@ -32,36 +32,36 @@ _KEY = re.compile(r"[\x21-\x7e]+")
 
 
 def key_from_environment(environment: Mapping[str, str]) -> str | None:
-    """The key that clients must send, or None where the variable is not set.
+    """The API key that clients must send, or None if the variable is not set.
 
     Raises:
-        RecipeError: It is set to something that no client could send; the message does not show it.
+        RecipeError: It is set to a value that no client could send; the message does not show it.
     """
     key = environment.get(KEY_VARIABLE)
     if key is not None and not _KEY.fullmatch(key):
         raise RecipeError(
             f"{KEY_VARIABLE} is empty, or holds spaces or characters that are not ASCII; "
-            "set it to a key, or unset it to let anyone in"
+            "set it to a key, or unset it to serve anyone"
         )
     return key
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens; connections wait in it until ``serve`` takes them.
+    """A listening socket; connections wait in it until ``serve`` accepts them.
 
     Args:
         host: Name or address, IPv4 or IPv6.
-        port: 0 takes any that is free.
+        port: 0 takes any free one.
 
     Raises:
-        RecipeError: The address cannot be had.
+        RunError: The address or the port cannot be listened on.
     """
     try:
         family, kind, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        # asyncio sends small answers at once only where the protocol is spelt out; otherwise the
-        # second answer on a connection waits 40 ms for the client's acknowledgement.
+        # asyncio disables Nagle's algorithm only if the protocol is given; otherwise the second
+        # response on a connection waits 40 ms for the client's acknowledgement.
         listener = socket.socket(family, kind, socket.IPPROTO_TCP)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -71,7 +71,7 @@ def listen(host: str, port: int) -> socket.socket:
             listener.close()
             raise
     except (OSError, OverflowError) as error:
-        raise RecipeError(f"cannot listen on {host} port {port}: {error}; choose another --port") from None
+        raise RunError(f"cannot listen on {host} port {port}: {error}; choose another --port") from None
     return listener
 
 
@@ -81,12 +81,12 @@ def serve(app: FastAPI, listener: socket.socket, *, grace_s: float) -> None:
     Args:
         app: From ``attar.serving.app``.
         listener: From ``listen``; closed at the end.
-        grace_s: How long what is being answered may take after that.
+        grace_s: How long open requests may take after that.
     """
     config = uvicorn.Config(
         app,
         log_config=None,
-        access_log=False,  # it would show query strings; the service logs a line for each request
+        access_log=False,  # it would log query strings; the service logs a line per request
         server_header=False,
         lifespan="on",
         ws="none",
@@ -106,26 +106,27 @@ def serve_artifact(
     limits: Limits | None = None,
     routes: Callable[[Predictor, Service], APIRouter] | None = None,
 ) -> None:
-    """What ``attar serve`` does.
+    """Load an artifact and serve it until SIGTERM or Ctrl-C: the work of ``attar serve``.
 
     Args:
-        folder: The artifact's.
+        folder: The artifact.
         host: To listen on.
-        port: To listen on; 0 takes any that is free.
-        workers: Requests that are computed at once; None takes ``attar.cores.num_workers()``.
-        say: Told where the service listens, once it does.
-        limits: What one request may ask for; None takes the defaults.
-        routes: Other routes, made for the loaded artifact.
+        port: To listen on; 0 takes any free one.
+        workers: Requests computed at once; None takes ``attar.cores.num_workers()``.
+        say: Prints the address once the service listens.
+        limits: Of one request; None takes the defaults.
+        routes: Makes further routes for the loaded artifact.
 
     Raises:
-        ArtifactError: It is no whole artifact.
-        RecipeError: The address, the key, the task or the number of workers does not do.
+        ArtifactError: The artifact is incomplete or damaged.
+        RecipeError: The key, the task or the number of workers is not valid.
+        RunError: The address or the port cannot be listened on.
     """
     key = key_from_environment(os.environ)
     predictor = Predictor(load_artifact(folder), workers)
     limits = limits or Limits()
-    added = None if routes is None else functools.partial(routes, predictor)
-    app = create_app(predictor, limits=limits, api_key=key, routes=added)
+    more_routes = None if routes is None else functools.partial(routes, predictor)
+    app = create_app(predictor, limits=limits, api_key=key, routes=more_routes)
     listener = listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     say(f"serving:   http://{shown}:{listener.getsockname()[1]}{'' if key else ', without a key'}")

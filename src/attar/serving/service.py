@@ -1,7 +1,7 @@
-"""Service: what happens to every request, whichever route it is for.
+"""Service: what happens to every request, whichever its route.
 
-``key -> body within its limit -> the gate -> JSON out``, and one line in the log that says how
-many rows and how long, never what stood in them.
+``key -> body within its limit -> admission queue -> JSON``, and one log line with the number of rows and
+the time, never their content.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from attar.serving.admission import AdmissionQueue
 from attar.serving.limits import Limits, parse, read_body
 from attar.serving.problem import Problem, to_json
 
-__all__ = ["VERSION_HEADER", "Reply", "Service", "bare_app", "reply_of"]
+__all__ = ["VERSION_HEADER", "Reply", "Service", "base_app", "make_reply"]
 
 VERSION_HEADER = "attar-model-version"
 
@@ -38,12 +38,12 @@ _T = TypeVar("_T")
 
 
 class Reply(NamedTuple):
-    """What a route has to say.
+    """What a route returns.
 
     Attributes:
         content: JSON.
         num_rows: For the log.
-        version: Of the model that answered; "" for the one that is served.
+        version: Of the model that predicted; "" for the served one.
     """
 
     content: bytes
@@ -51,8 +51,8 @@ class Reply(NamedTuple):
     version: str
 
 
-def reply_of(value: Any, *, num_rows: int = 0, version: str = "") -> Reply:  # noqa: ANN401 - JSON is any
-    """A reply; made where the work is done, because writing much JSON takes time too."""
+def make_reply(value: Any, *, num_rows: int = 0, version: str = "") -> Reply:  # noqa: ANN401 - JSON is any
+    """A reply; call it in the queue's threads, because serialising much JSON takes time too."""
     return Reply(to_json(value), num_rows, version)
 
 
@@ -60,40 +60,42 @@ class Service:
     """Answers requests.
 
     Args:
-        limits: What one request may ask for.
-        api_key: Clients send it as ``Authorization: Bearer KEY``; None asks for none.
-        workers: Requests that are computed at once.
-        version: Of the model that is served.
+        limits: Of one request.
+        api_key: Clients send it as ``Authorization: Bearer KEY``; None serves anyone.
+        workers: Requests computed at once.
+        version: Of the served model.
 
     Attributes:
         limits: As given.
         version: As given.
-        is_ready: Whether the model has answered once.
+        is_ready: Whether the model has predicted once.
     """
 
     def __init__(self, *, limits: Limits, api_key: str | None, workers: int, version: str) -> None:
         self.limits = limits
         self.version = version
         self.is_ready = False
-        self._gate = AdmissionQueue(workers, limits)
+        self._queue = AdmissionQueue(workers, limits)
         self._key = None if api_key is None else api_key.encode("utf-8")
 
-    async def on_body(self, request: Request, work: Callable[[Any], _T], *, any_text: bool = False) -> _T:
-        """Read a request's JSON and do some work on it, in the gate.
+    async def process_body(
+        self, request: Request, work: Callable[[Any], _T], *, any_text: bool = False
+    ) -> _T:
+        """Read a request's JSON and run some work on it in the admission queue.
 
         Args:
             request: Its body is read.
-            work: Is given the JSON.
-            any_text: Whether ``work`` looks for halves of surrogate pairs itself.
+            work: Gets the parsed JSON.
+            any_text: Whether ``work`` checks for halves of surrogate pairs itself.
 
         Raises:
-            Problem: The body is too long, late or not JSON, the queue is full, or the time is up.
+            Problem: The body is too long, late or not JSON, the queue is full, or the request timed out.
         """
         body = await read_body(request, self.limits)
-        return await self._gate.run(lambda: work(parse(body, any_text=any_text)))
+        return await self._queue.run(lambda: work(parse(body, any_text=any_text)))
 
     async def answer(self, request: Request, reply: Callable[[], Awaitable[Reply]]) -> Response:
-        """Answer a request that has the key, whatever ``reply`` raises."""
+        """Check the key and respond to a request; whatever ``reply`` raises becomes an error response."""
         started = time.perf_counter()
         num_rows = 0
         try:
@@ -103,14 +105,14 @@ class Service:
             response = Response(content, 200, headers, "application/json")
         except ClientDisconnect:
             response = Response(status_code=400)
-        except Exception as error:  # noqa: BLE001 - a trace could quote a review; _problem_of logs the rest
-            response = self.error(_problem_of(error))
+        except Exception as error:  # noqa: BLE001 - a traceback could quote a review; _to_problem logs the rest
+            response = self.error(_to_problem(error))
         took_ms = (time.perf_counter() - started) * 1000
         _LOG.info("%s %d: %d rows, %.1f ms", request.url.path, response.status_code, num_rows, took_ms)
         return response
 
     def error(self, problem: Problem) -> Response:
-        """A problem as a reply."""
+        """A problem as a response."""
         headers = {VERSION_HEADER: self.version}
         if problem.retry_after_s is not None:
             headers["retry-after"] = str(problem.retry_after_s)
@@ -120,14 +122,14 @@ class Service:
         return Response(content, problem.status, headers, "application/json")
 
     async def warm_up(self, work: Callable[[], object]) -> None:
-        """Let the model answer once before the first request does."""
-        await self._gate.run(work)
+        """Run the model once before the first request."""
+        await self._queue.run(work)
         self.is_ready = True
 
     def close(self) -> None:
-        """Wait for what is being computed."""
+        """Wait for running work."""
         self.is_ready = False
-        self._gate.close()
+        self._queue.close()
 
     def _check_key(self, request: Request) -> None:
         if self._key is None:
@@ -138,12 +140,12 @@ class Service:
             raise Problem(401, "unauthorized", "send the key of this service as 'Authorization: Bearer KEY'")
 
 
-def bare_app(service: Service, warm: Callable[[], object]) -> FastAPI:
-    """An app with what every service has: /live, /ready, JSON errors, and an orderly start and end.
+def base_app(service: Service, warm: Callable[[], object]) -> FastAPI:
+    """An app with what every service has: /live, /ready, JSON errors, warm-up and graceful shutdown.
 
     Args:
-        service: Answers.
-        warm: Scores something; called once at the start, in the gate.
+        service: Handles the requests.
+        warm: Predicts one example; called once at the start, in the admission queue.
     """
 
     @asynccontextmanager
@@ -152,7 +154,7 @@ def bare_app(service: Service, warm: Callable[[], object]) -> FastAPI:
         yield
         await asyncio.to_thread(service.close)
 
-    # The interactive pages would load their scripts from elsewhere.
+    # The interactive pages load their scripts from a CDN.
     app = FastAPI(title="attar", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
 
     @app.exception_handler(HTTPException)
@@ -162,11 +164,11 @@ def bare_app(service: Service, warm: Callable[[], object]) -> FastAPI:
         response.headers.update(error.headers or {})
         return response
 
-    @app.get("/live", summary="The process answers")
+    @app.get("/live", summary="The process is running")
     async def live() -> Response:
         return JSONResponse({"status": "live"})
 
-    @app.get("/ready", summary="The model answers")
+    @app.get("/ready", summary="The model is loaded")
     async def ready() -> Response:
         if service.is_ready:
             return JSONResponse({"status": "ready"})
@@ -175,8 +177,8 @@ def bare_app(service: Service, warm: Callable[[], object]) -> FastAPI:
     return app
 
 
-def _problem_of(error: Exception) -> Problem:
-    """What a client is told; what it must not see goes to the log, and reviews to neither."""
+def _to_problem(error: Exception) -> Problem:
+    """The response to an exception; what a client must not see goes to the log, and reviews to neither."""
     match error:
         case Problem():
             return error
@@ -185,9 +187,9 @@ def _problem_of(error: Exception) -> Problem:
         case AttarError():
             _LOG.error("%s", error)
             return Problem(
-                503, "model_unavailable", "the model cannot be used now; the service's log says why"
+                503, "model_unavailable", "the model cannot be used now; the log of the service says why"
             )
         case _:
             where = traceback.extract_tb(error.__traceback__)[-1]
             _LOG.error("%s at %s:%s", type(error).__name__, Path(where.filename).name, where.lineno)
-            return Problem(500, "internal", "a fault of the service; its log says where")
+            return Problem(500, "internal", "an internal error; the log of the service says where")

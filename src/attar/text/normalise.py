@@ -21,7 +21,7 @@ from functools import lru_cache
 from html.entities import html5
 from typing import Any, Literal, NamedTuple
 
-from attar.errors import RecipeError
+from attar.errors import require
 
 __all__ = ["Normalised", "Step", "normalise", "substitute"]
 
@@ -95,7 +95,7 @@ def normalise(text: str, steps: Sequence[Step]) -> Normalised:
             "t2s" (traditional to simplified Chinese), done in the order given.
 
     Raises:
-        RecipeError: The package that "t2s" needs is not installed.
+        MissingPackageError: The package that "t2s" needs is not installed.
     """
     result = Normalised(text)
     for step in steps:
@@ -219,10 +219,4 @@ def _simplify(text: str) -> Normalised:
 
 @lru_cache(maxsize=1)
 def _opencc() -> Any:  # noqa: ANN401 - a class of an optional package
-    try:
-        import opencc
-    except ImportError as error:
-        raise RecipeError(
-            "normalise step 't2s' needs the package opencc; pip install 'attar[t2s]'"
-        ) from error
-    return opencc.OpenCC("t2s")
+    return require("opencc", "t2s").OpenCC("t2s")

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from attar.errors import RecipeError
+from attar.errors import RecipeError, RunError
 from attar.models.checkpoint import Checkpoint, batch_to
 from attar.progress import progress_bar
 from attar.recipe.load import FitRecipe
@@ -112,7 +112,8 @@ def fit(  # noqa: PLR0913 - the loop is one call
             the same weights.
 
     Raises:
-        RecipeError: No examples, or the loss became infinite.
+        RecipeError: No examples.
+        RunError: The loss is not finite.
     """
     if not encodings:
         raise RecipeError("no training examples")
@@ -244,7 +245,7 @@ class _Fit:
             group["lr"] = recipe.learning_rate * factor * group["share"]
         figures = {key: float(value) for key, value in losses.items()}
         if not all(map(math.isfinite, figures.values())):
-            raise RecipeError(
+            raise RunError(
                 f"the loss is not finite at step {self.step} ({figures}); "
                 "lower learning_rate or set precision = 'fp32'"
             )

@@ -22,7 +22,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from attar.errors import DataError
+from attar.errors import DataError, require
 from attar.io.files import atomic_write
 
 __all__ = [
@@ -76,13 +76,9 @@ def excel() -> Any:  # noqa: ANN401 - a module of an optional package
     """Openpyxl; the base install does without.
 
     Raises:
-        DataError: It is not installed.
+        MissingPackageError: It is not installed.
     """
-    try:
-        import openpyxl
-    except ImportError as error:
-        raise DataError("Excel needs the package openpyxl; pip install 'attar[excel]'") from error
-    return openpyxl
+    return require("openpyxl", "excel")
 
 
 def cell_text(text: str) -> str:
@@ -106,7 +102,7 @@ def open_workbook(path: Path) -> Iterator[Book]:
     """Yield a book that is written to ``path``, whole, only if the block succeeds.
 
     Raises:
-        DataError: Openpyxl is not installed.
+        MissingPackageError: Openpyxl is not installed.
     """
     book = Book()
     try:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from attar.errors import DataError
+from attar.errors import DataError, require
 from attar.records.readers.lines import numbered_lines
 from attar.text.normalise import Step, normalise
 
@@ -45,16 +45,14 @@ class TermFinder:
         terms: The normalised spellings, sorted.
 
     Raises:
-        DataError: There is no term, or the package that finds them is not installed.
+        DataError: There is no term.
+        MissingPackageError: The package that finds them is not installed.
     """
 
     def __init__(self, terms: Iterable[str], steps: Sequence[Step] = ()) -> None:
-        try:
-            from ahocorasick_rs import AhoCorasick
-        except ImportError as error:
-            raise DataError(
-                "distill.unlabelled needs the package ahocorasick_rs; pip install 'attar[train]'"
-            ) from error
+        require("ahocorasick_rs", "train")
+        from ahocorasick_rs import AhoCorasick
+
         self._steps = tuple(steps)
         self.terms = sorted({self.spelling(term) for term in terms} - {""})
         if not self.terms:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from attar.errors import DataError
+from attar.errors import require
 from attar.records.audit.summary import Sample
 
 __all__ = ["audit_template", "render_audit"]
@@ -89,7 +89,7 @@ def render_audit(
             (the version), and ``labels`` by split.
 
     Raises:
-        DataError: The package jinja2 is not installed.
+        MissingPackageError: The package jinja2 is not installed.
     """
     page = audit_template().render(
         audit=audit,
@@ -107,12 +107,9 @@ def audit_template() -> Any:  # noqa: ANN401 - of an optional package
     """The page's template; a run that ends with the page asks for it before it begins.
 
     Raises:
-        DataError: The package jinja2 is not installed.
+        MissingPackageError: The package jinja2 is not installed.
     """
-    try:
-        import jinja2
-    except ImportError as error:
-        raise DataError("audit.html needs the package jinja2; pip install 'attar[data]'") from error
+    jinja2 = require("jinja2", "data")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("attar.records.audit", ""),
         autoescape=True,

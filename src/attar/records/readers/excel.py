@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile
 
-from attar.errors import DataError
+from attar.errors import DataError, require
 
 __all__ = ["sheet_rows", "workbook_path"]
 
@@ -43,7 +43,8 @@ def sheet_rows(path: Path, sheet: str) -> Iterator[tuple[int, list[object]]]:
         sheet: Name of the sheet, "" for the first.
 
     Raises:
-        DataError: No such workbook or sheet, or the package openpyxl is not installed.
+        DataError: No such workbook or sheet.
+        MissingPackageError: The package openpyxl is not installed.
     """
     book = _open(path)
     try:
@@ -67,10 +68,7 @@ def sheet_rows(path: Path, sheet: str) -> Iterator[tuple[int, list[object]]]:
 
 
 def _open(path: Path) -> Any:  # noqa: ANN401 - a class of an optional package
-    try:
-        import openpyxl
-    except ImportError as error:
-        raise DataError("Excel needs the package openpyxl; pip install 'attar[excel]'") from error
+    openpyxl = require("openpyxl", "excel")
     try:
         with warnings.catch_warnings():
             # Styles that are not there are nothing that a reader of cells needs.

@@ -1,9 +1,9 @@
 """The word pairs of advertising text: ``text###word###id`` a line, 0 components, 1 effect, 2 other.
 
-The original cut each text into words with a large network and took every word that does not hold
-the marked one for "other". Here no network is needed and the pairs are always the same ones: the
-runs of letters that are left of the text without its marked words are the "other" words. A line
-whose word is ``None`` is about its text as a whole.
+The original segmented each text into words with a large network and labelled every word without a marked
+one in it "other". Here the "other" words are the runs of letters that remain when the marked words are
+removed, which needs no network and is deterministic. A line whose word is ``None`` is about the whole
+text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from attar.records.record import Record
 
 __all__ = ["read_word_pairs"]
 
-_BETWEEN = "###"
+_SEPARATOR = "###"
 _NONE = "None"
 _OTHER = "2"
 _RUN = re.compile(r"[^\W_]+")
@@ -33,7 +33,7 @@ def read_word_pairs(path: Path) -> Iterator[Record | Rejection]:
 
     Yields:
         A Record for each line, the word as its term; after the lines one for each other word of a
-        text, where the text first stood. A Rejection for a line of another form.
+        text, at the line where the text first occurs. A Rejection for a malformed line.
 
     Raises:
         DataError: The file cannot be read or is not UTF-8.
@@ -41,7 +41,7 @@ def read_word_pairs(path: Path) -> Iterator[Record | Rejection]:
     marked: defaultdict[str, list[str]] = defaultdict(list)
     first: dict[str, str] = {}
     for number, line in numbered_lines(path):
-        parts = [part.strip() for part in line.split(_BETWEEN)]
+        parts = [part.strip() for part in line.split(_SEPARATOR)]
         where = f"{path}:{number}"
         if parts == [""]:
             continue

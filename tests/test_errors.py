@@ -1,0 +1,146 @@
+"""The error tree is the one drawn at its head; optional packages are asked for in one way."""
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from attar import errors
+from attar.errors import AttarError, MissingPackageError, require, require_installed
+
+ROOT = Path(__file__).parents[1]
+SRC = ROOT / "src"
+DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # where the import name is another one
+
+
+def test_every_error_has_one_base():
+    classes = [cls for name, cls in inspect.getmembers(errors, inspect.isclass) if name in errors.__all__]
+    assert {cls.__name__ for cls in classes} == {name for name in errors.__all__ if name.endswith("Error")}
+    assert all(issubclass(cls, AttarError) for cls in classes)
+
+
+def test_the_drawing_is_right():
+    drawn = [line for line in errors.__doc__.splitlines() if "──" in line]
+    for line in drawn:
+        name = line.replace("│", " ").split("──")[1].split()[0]
+        above = errors.ArtifactError if line.startswith("    │") else AttarError
+        assert getattr(errors, name).__mro__[1] is above
+    assert len(drawn) == sum(name.endswith("Error") for name in errors.__all__) - 1
+
+
+def test_the_reference_has_every_error():
+    text = (ROOT / "docs" / "reference.md").read_text("utf-8")
+    table = text.split("| class | about |", 1)[1].split("\n\n", 1)[0]
+    named = {row.split("`")[1] for row in table.splitlines() if row.startswith("| `")}
+    assert named == {name for name in errors.__all__ if name.endswith("Error")} - {"AttarError"}
+
+
+def test_require_returns_the_module():
+    import numpy.linalg
+
+    assert require("numpy", "train") is numpy
+    assert require("numpy.linalg", "train") is numpy.linalg
+
+
+@pytest.mark.parametrize("package", ["openpyxl", "openpyxl.styles"])
+def test_a_missing_package_comes_with_the_line_that_installs_it(monkeypatch, package):
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    monkeypatch.delitem(sys.modules, "openpyxl.styles", raising=False)
+    with pytest.raises(MissingPackageError) as error:
+        require(package, "excel")
+    assert str(error.value) == "Excel needs the package openpyxl; pip install 'attar[excel]'"
+
+
+def test_a_package_that_cannot_be_loaded_is_told_from_a_missing_one(monkeypatch, tmp_path):
+    (tmp_path / "half_installed.py").write_text("import a_part_that_is_not_there\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingPackageError, match=r"half_installed cannot be imported \(No module named"):
+        require("half_installed", "train")
+
+
+def test_all_that_is_missing_is_named_at_once(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    require_installed(["numpy"], "train")
+    with pytest.raises(MissingPackageError, match=r"need the packages torch, not_a_package; pip install"):
+        require_installed(["torch", "numpy", "not_a_package"], "train")
+
+
+def calls_of_require():
+    """(where, package, extra) of each call in src that spells both out."""
+    for path in sorted(SRC.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id
+            if named == "require":
+                yield f"{path.relative_to(SRC)}:{node.lineno}", *(arg.value for arg in node.args)
+
+
+def packages_of(extra, extras):
+    """Names of the packages that an extra installs, those of the extras that it names among them."""
+    found = set()
+    for line in extras[extra]:
+        nested = re.fullmatch(r"attar\[(.+)\]", line)
+        if nested:
+            found |= {name for one in nested[1].split(",") for name in packages_of(one, extras)}
+        else:
+            found.add(re.match(r"[\w-]+", line)[0])
+    return found
+
+
+def test_each_extra_installs_what_is_required_of_it():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    calls = [*calls_of_require(), *(("errors", name, "train") for name in errors.TRAINING_PACKAGES)]
+    assert len(calls) > len(errors.TRAINING_PACKAGES) + 5
+    for where, package, extra in calls:
+        top = package.partition(".")[0]
+        assert DISTRIBUTIONS.get(top, top) in packages_of(extra, extras), where
+
+
+def test_only_require_catches_an_import_that_fails():
+    wrong = [
+        path.relative_to(ROOT)
+        for folder in (SRC, ROOT / "classic")
+        for path in folder.rglob("*.py")
+        if re.search(r"except \(?\w*(ImportError|ModuleNotFoundError)", path.read_text("utf-8"))
+    ]
+    assert wrong == [Path("src/attar/errors.py")]
+
+
+@pytest.mark.parametrize("verb", ["prepare", "pretrain", "train", "distill", "export", "evaluate", "run",
+                                  "convert", "serve", "compare", "bench"])  # fmt: skip
+def test_a_verb_on_the_base_install_says_which_extra_before_any_work(verb, tmp_path):
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'onnx', 'sklearn', 'jinja2', 'openpyxl', 'fastapi', 'uvicorn', 'starlette'):\n"
+        "    sys.modules[name] = None\n"
+        "from attar.cli import main\nmain()"
+    )
+    recipe = str(ROOT / "recipes" / "quickstart.toml")
+    where = ["--data", str(tmp_path), "--out", str(tmp_path / "out")]
+    arguments = {
+        "prepare": [str(ROOT / "corpus" / "cosmetics"), *where[2:]],
+        "pretrain": [recipe, *where[2:], "--texts", recipe],
+        "train": [recipe, *where],
+        "distill": [recipe, *where],
+        "export": [str(tmp_path), *where],
+        "evaluate": where,
+        "run": [recipe, *where[2:]],
+        "convert": [str(tmp_path), str(tmp_path / "out")],
+        "serve": [str(tmp_path)],
+        "compare": [recipe, recipe],
+        "bench": [str(tmp_path), "--against", str(tmp_path)],
+    }[verb]
+    (tmp_path / "model.safetensors").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", code, verb, *arguments], capture_output=True, text=True, check=False
+    )
+    (line,) = done.stderr.splitlines()
+    extra = {"prepare": "data", "serve": "serve", "compare": "excel"}.get(verb, "train")
+    assert line.startswith("attar: ")
+    assert line.endswith(f"; pip install 'attar[{extra}]'")
+    assert done.returncode == 2
+    assert not (tmp_path / "out").exists()
