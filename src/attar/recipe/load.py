@@ -40,6 +40,7 @@ from attar.recipe.training import (
     WeightSchedule,
 )
 from attar.recipe.unlabelled import AugmentRecipe, UnlabelledRecipe
+from attar.suggest import nearest
 from attar.task import Task, task_by_name
 
 __all__ = [
