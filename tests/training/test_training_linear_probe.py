@@ -94,5 +94,5 @@ def test_weights_of_the_classes_are_used(make_checkpoint, make_examples):
 def test_other_heads_are_refused(make_checkpoint, make_examples):
     checkpoint = make_checkpoint()
     checkpoint.model.classifier = torch.nn.Sequential(torch.nn.Linear(32, 3))
-    with pytest.raises(RecipeError, match="head = 'random'"):
+    with pytest.raises(RecipeError, match="head_init = 'random'"):
         start_head(checkpoint, make_examples(30), make_examples(9), EVEN)
