@@ -254,7 +254,7 @@ def limits() -> str:
 
 
 def rewritten(text: str) -> str:
-    """``reference.md`` with what stands between its markers made anew.
+    """``reference.md`` with what stands between its markers generated again.
 
     Raises:
         SystemExit: A marker is missing.

@@ -63,9 +63,9 @@ STAGES = ("prepare", "train", "distill", "finetune", "export", "evaluate")
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory, encoder_folder, make_rows, moments, narrow_search):  # noqa: ARG001
+def experiment(tmp_path_factory, encoder_folder, make_rows, moments, narrow_search):  # noqa: ARG001
     """A recipe's path and the folders of its first run."""
-    folder = tmp_path_factory.mktemp("story")
+    folder = tmp_path_factory.mktemp("experiment")
     make_rows(folder / "rows.jsonl", 240)
     path = folder / "easy.toml"
     path.write_text(RECIPE.format(encoder=encoder_folder), "utf-8")
@@ -105,8 +105,8 @@ def again(path, caplog, *overrides, run="run"):
     return folders, done
 
 
-def test_every_folder_holds_what_it_promises(story):
-    _, folders = story
+def test_every_folder_holds_what_it_promises(experiment):
+    _, folders = experiment
     assert folders == RunFolders.under(folders.data.parent)
     prepared = {"train.json", "dev.json", "test.json", "rejected.jsonl", "manifest.json"}
     prepared |= {"repaired.jsonl", "audit.json", "audit.html"}
@@ -123,8 +123,8 @@ def test_every_folder_holds_what_it_promises(story):
     }
 
 
-def test_the_report_has_its_keys(story):
-    path, folders = story
+def test_the_report_has_its_keys(experiment):
+    path, folders = experiment
     report = json.loads((folders.report / "report.json").read_text("utf-8"))
     assert set(report["models"]) == set(MODELS)
     for name, model in report["models"].items():
@@ -142,8 +142,8 @@ def test_the_report_has_its_keys(story):
     assert {"attar", "torch", "onnxruntime"} <= set(report["versions"])
 
 
-def test_easy_data_is_learnt_by_teacher_student_and_artifact(story):
-    _, folders = story
+def test_easy_data_is_learnt_by_teacher_student_and_artifact(experiment):
+    _, folders = experiment
     models = json.loads((folders.report / "report.json").read_text("utf-8"))["models"]
     for name in ("teacher", "student", "student_int8", "finetuned", "tfidf"):
         assert models[name]["macro_f1"] > models["majority"]["macro_f1"] + 0.3, name
@@ -153,24 +153,24 @@ def test_easy_data_is_learnt_by_teacher_student_and_artifact(story):
     assert not any(each["collapsed"] for each in notes)
 
 
-def test_the_report_page_stands_alone(story):
-    _, folders = story
+def test_the_report_page_stands_alone(experiment):
+    _, folders = experiment
     page = (folders.report / "report.html").read_text("utf-8")
     assert "student_int8" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert 'src="http' not in page
 
 
-def test_nothing_is_repeated_without_need(story, caplog):
-    path, folders = story
+def test_nothing_is_repeated_without_need(experiment, caplog):
+    path, folders = experiment
     before = files_of(folders.data.parent)
     _, done = again(path, caplog)
     assert done == []
     assert files_of(folders.data.parent) == before
 
 
-def test_the_temperature_redoes_the_student_and_what_follows_from_it(story, caplog):
-    path, first = story
+def test_the_temperature_redoes_the_student_and_what_follows_from_it(experiment, caplog):
+    path, first = experiment
     copy = shutil.copytree(first.data.parent, path.parent / "copy")
     student = file_hash(first.student / "model.safetensors")
     before = files_of(copy)
@@ -187,10 +187,10 @@ def test_the_temperature_redoes_the_student_and_what_follows_from_it(story, capl
     assert file_hash(folders.student / "model.safetensors") == student
 
 
-def test_a_damaged_artifact_is_refused_and_made_again(story, caplog):
+def test_a_damaged_artifact_is_refused_and_made_again(experiment, caplog):
     from attar.artifact import load_artifact
 
-    path, folders = story
+    path, folders = experiment
     model = folders.artifact / "model.onnx"
     whole = file_hash(model)
     model.write_bytes(model.read_bytes()[:-100])
@@ -201,8 +201,8 @@ def test_a_damaged_artifact_is_refused_and_made_again(story, caplog):
     assert file_hash(model) == whole
 
 
-def test_the_artifact_scores_on_its_own(story, tmp_path):
-    _, folders = story
+def test_the_artifact_scores_on_its_own(experiment, tmp_path):
+    _, folders = experiment
     texts = {"白润，口红差。服贴": "消极", "香粉，口红是。毛孔": "中性", "红润粉底，口红好。色": "积极"}
     with (tmp_path / "rows.csv").open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows([("id", "text", "term"), *((i, t, "口红") for i, t in enumerate(texts))])
@@ -244,26 +244,28 @@ def test_the_artifact_scores_on_its_own(story, tmp_path):
         ("half.parquet", "PAR1", "half.parquet"),
     ],
 )
-def test_rows_that_cannot_be_scored_are_one_line(story, tmp_path, attar_main, one_line, name, content, said):
+def test_rows_that_cannot_be_scored_are_one_line(
+    experiment, tmp_path, attar_main, one_line, name, content, said
+):
     (tmp_path / name).write_text(content, "utf-8")
     out = tmp_path / "scored.csv"
-    code, stdout, stderr = attar_main("score", story[1].artifact, "--in", tmp_path / name, "--out", out)
+    code, stdout, stderr = attar_main("score", experiment[1].artifact, "--in", tmp_path / name, "--out", out)
     assert said in one_line(code, stderr)
     assert stdout == ""
     assert not out.exists()
 
 
-def test_a_truncated_artifact_is_one_line(story, tmp_path, attar_main, one_line):
+def test_a_truncated_artifact_is_one_line(experiment, tmp_path, attar_main, one_line):
     for name in ("model.onnx", "tokenizer.json", "checks.json", "attar.json"):
-        copy = shutil.copytree(story[1].artifact, tmp_path / name)
+        copy = shutil.copytree(experiment[1].artifact, tmp_path / name)
         whole = (copy / name).read_bytes()
         (copy / name).write_bytes(whole[: len(whole) // 2])
         code, _, err = attar_main("score", copy, "--in", tmp_path / "x.csv", "--out", tmp_path / "y.csv")
         assert name in one_line(code, err)
 
 
-def test_the_run_verb_ends_with_what_to_do_next(story):
-    path, folders = story
+def test_the_run_verb_ends_with_what_to_do_next(experiment):
+    path, folders = experiment
     run = folders.data.parent
     result = CliRunner().invoke(cli.app, ["run", str(path), "--out", str(run)])
     assert result.exit_code == 0, result.output

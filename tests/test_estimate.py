@@ -3,7 +3,7 @@
 import pytest
 
 from attar import estimate
-from attar.estimate import LayerSeconds, estimate_seconds, layer_seconds, mean_tokens, said
+from attar.estimate import LayerSeconds, describe_estimate, estimate_seconds, layer_seconds, mean_tokens
 from attar.models.shapes import Shape, encoder_shape
 from attar.recipe.load import FitRecipe, Recipe, TrainRecipe
 
@@ -84,7 +84,7 @@ def test_tokens_are_about_the_characters_that_are_read(recipe, make_checkpoint, 
 
 
 def test_a_layer_is_timed_here(monkeypatch):
-    monkeypatch.setattr(estimate, "_PROBE_SECONDS", 0.0)
+    monkeypatch.setattr(estimate, "_TIMING_SECONDS", 0.0)
     found = layer_seconds(Shape(1, 32, 4, 64), FitRecipe(precision="fp32"), 12.4)
     assert found.train > found.forward > 0
 
@@ -97,4 +97,4 @@ def test_the_shape_of_an_encoder_is_read_without_its_weights(encoder_folder):
 
 def test_how_it_is_said():
     seconds = {"train": 130.0, "evaluate": 31.0}
-    assert said(seconds) == "about 3 min on this machine: train 2 min, evaluate 30 s"
+    assert describe_estimate(seconds) == "about 3 min on this machine: train 2 min, evaluate 30 s"

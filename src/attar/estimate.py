@@ -1,9 +1,8 @@
 """How long a run will take on this machine, before it starts.
 
-One transformer layer of each width that the run trains is timed here, for a second or two, and counted
-up: layers, tokens, steps. What is no layer (loading, writing, timing the models) is a constant. So the
-figure is of this machine as loaded as it is now, and holds within a third or so; the stages say what they
-took.
+One transformer layer of each width that the run trains is timed for a second or two, and multiplied by
+layers, tokens and steps. Everything else (loading, writing, timing the models) is a constant. The estimate
+is for this machine under its present load and is right within about a third; each stage logs what it took.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from attar.recipe.load import FitRecipe, Recipe
 from attar.task import Example
 from attar.training.fast_cpu import fast_cpu_kernels
 
-__all__ = ["estimate_seconds", "mean_tokens", "said"]
+__all__ = ["describe_estimate", "estimate_seconds", "layer_seconds", "mean_tokens"]
 
-_FORM_TOKENS = 5  # [CLS], two marks and two [SEP]
-_PROBED = 2000  # examples that a linear probe reads at most
+_SPECIAL_TOKENS = 5  # [CLS], two marks and two [SEP]
+_PROBE_EXAMPLES = 2000  # examples that a linear probe reads at most
 _START_SECONDS = 4.0  # loading, encoding and writing in each stage
-_TIMED_SIDES = 5  # of the report
-_TURN_SECONDS = 1.0
-_PROBE_SECONDS = 0.8
+_TIMED_MODELS = 5  # of the report
+_ROUND_SECONDS = 1.0
+_TIMING_SECONDS = 0.8
 _FEW_IDS = 32
 _LAST_LAYER = 1 / 6  # of a layer: keys and values for all tokens, the rest for one (attar.training.frozen)
 
@@ -77,7 +76,7 @@ def estimate_seconds(
     export = recipe.export
     checked = export.calibration_examples + 3 * min(export.parity_examples, len(train) + num_dev)
     evaluate = recipe.evaluate
-    timed = _TURN_SECONDS * _TIMED_SIDES * (evaluate.speed_repeats + 3)
+    timed = _ROUND_SECONDS * _TIMED_MODELS * (evaluate.speed_repeats + 3)
     return {
         "train": _fit_seconds(recipe.train, teacher, of_teacher, tokens, counts),
         "distill": asked + _fit_seconds(recipe.distill, student, of_student, tokens, counts),
@@ -87,8 +86,8 @@ def estimate_seconds(
     }
 
 
-def said(seconds: dict[str, float]) -> str:
-    """The estimate in a line: the whole, and each stage's."""
+def describe_estimate(seconds: dict[str, float]) -> str:
+    """The estimate in one line: the total, then each stage."""
     parts = ", ".join(f"{name} {spoken_time(each)}" for name, each in seconds.items())
     return f"about {spoken_time(sum(seconds.values()))} on this machine: {parts}"
 
@@ -106,7 +105,7 @@ def mean_tokens(recipe: Recipe, examples: Sequence[Example]) -> float:
         text, term = len(example.text) + len(example.second), len(example.term)
         if task.has_term and task.window_chars is not None:
             text = min(text, 2 * task.window_chars + term)
-        return min(recipe.encode.max_tokens, text + term + _FORM_TOKENS)
+        return min(recipe.encode.max_tokens, text + term + _SPECIAL_TOKENS)
 
     return sum(map(length, examples)) / max(1, len(examples))
 
@@ -120,7 +119,7 @@ def _fit_seconds(
     learning = max(_LAST_LAYER, shape.layers - frozen - 1 + _LAST_LAYER)
     once = frozen * (num_train + num_dev) * cost.forward
     if settings.head_init == "linear_probe":
-        once += learning * (min(_PROBED, num_train) + num_dev) * cost.forward
+        once += learning * (min(_PROBE_EXAMPLES, num_train) + num_dev) * cost.forward
     epoch = learning * num_train * cost.train
     scored = settings.evaluations_per_epoch * learning * num_dev * cost.forward
     return _START_SECONDS + tokens * (once + settings.epochs * (epoch + scored))
@@ -172,7 +171,7 @@ def _seconds(work: Callable[[], None], device: torch.device) -> float:
     work()
     took: list[float] = []
     started = time.perf_counter()
-    while len(took) < 5 or time.perf_counter() - started < _PROBE_SECONDS:
+    while len(took) < 5 or time.perf_counter() - started < _TIMING_SECONDS:
         before = time.perf_counter()
         work()
         if device.type == "cuda":

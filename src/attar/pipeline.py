@@ -231,7 +231,7 @@ def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFold
     Args:
         recipe: The whole experiment.
         out: The run folder.
-        say: Told what begins, one line a stage, and what there is to know before it.
+        say: Called with a line for each stage that begins, and for what is known before it.
     """
     at = RunFolders.under(out)
     say(f"{recipe.name}: {', '.join(_verbs(recipe))} -> {out}")
@@ -263,7 +263,7 @@ def _verbs(recipe: Recipe) -> list[str]:
 
 
 def _before_training(recipe: Recipe, at: RunFolders, say: Callable[[str], None]) -> WindowedLinear | None:
-    """Say what was prepared, how long the rest may take, and what a linear model does.
+    """Report what was prepared, how long the rest may take, and the score of a linear model.
 
     Returns:
         The linear model, for the report; None where nothing is left to do.
@@ -273,7 +273,7 @@ def _before_training(recipe: Recipe, at: RunFolders, say: Callable[[str], None])
     left = [name for name, folder in folders.items() if not is_finished(folder)]
     if not left or not is_first_process():
         return None
-    from attar.estimate import estimate_seconds, said
+    from attar.estimate import describe_estimate, estimate_seconds
     from attar.evaluation.baselines import WindowedLinear
     from attar.records.prepared_folder import load_manifest
 
@@ -284,9 +284,9 @@ def _before_training(recipe: Recipe, at: RunFolders, say: Callable[[str], None])
     try:
         seconds = estimate_seconds(recipe, train, len(dev), len(test))
     except AttarError as error:  # of the encoder: the stage that needs it says what to do
-        _LOG.info("how long it will take cannot be said: %s", error)
+        _LOG.info("no estimate of the time: %s", error)
     else:
-        say(said({name: seconds[name] for name in left}))
+        say(describe_estimate({name: seconds[name] for name in left}))
     linear = WindowedLinear(recipe.resolved_task(), train, dev)
     say(f"the linear model that the student must beat: dev macro-F1 {linear.dev_macro_f1:.4f}")
     return linear

@@ -73,7 +73,7 @@ def test_recipes_are_frozen_and_complete(recipe):
     [
         (
             "[distill]\ntemperatur = 4",
-            "unknown key 'distill.temperatur'; did you mean 'distill.temperature'?",
+            "unknown key 'distill.temperatur'; did you mean 'distill.temperature'? (T: both models' logits",
         ),
         ("[distil]\ntemperature = 4", "unknown key 'distil'; did you mean 'distill'?"),
         ("sead = 1", "did you mean 'seed'?"),
