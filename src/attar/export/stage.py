@@ -128,14 +128,18 @@ def export_checkpoint(
         return out
     parity |= chosen.figures
     parity |= check_invariance(chosen.session, export.encodings, checkpoint.encoder.spec.max_tokens)
-    model = chosen.model
-    artifact = replace(artifact, precision=model.precision, parity=parity)
-    if model.precision == "mixed":
-        layers = {name: own.precision for name, own in model.params.items()}
-        artifact = replace(artifact, layers=layers, products=round(relative_cost(model), 3))
-    fp32 = build_graph(model.weights, checkpoint.encoder.spec)
-    _write(export, artifact, chosen.logits, model.graph(), fp32)
+    artifact = _with_precision(replace(artifact, parity=parity), chosen.model)
+    fp32 = build_graph(chosen.model.weights, checkpoint.encoder.spec)
+    _write(export, artifact, chosen.logits, chosen.model.graph(), fp32)
     return out
+
+
+def _with_precision(artifact: Artifact, model: QuantizedModel) -> Artifact:
+    if model.precision != "mixed":
+        return replace(artifact, precision=model.precision)
+    layers = {name: own.precision for name, own in model.params.items()}
+    cost = round(relative_cost(model), 3)
+    return replace(artifact, precision=model.precision, layers=layers, products=cost)
 
 
 @dataclass(frozen=True, slots=True)
