@@ -26,7 +26,7 @@ from peers.document import machine_line, write_block
 from peers.linear_sides import train_fasttext
 
 from attar.artifact import load_artifact
-from attar.bench.stage import run_as_original
+from attar.bench.original import run_as_original
 from attar.errors import AttarError
 from attar.evaluation.baselines import WindowedLinear
 from attar.evaluation.pictures import Point, save_png, standalone, tradeoff_svg

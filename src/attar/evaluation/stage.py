@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.artifact import load_artifact
-from attar.bench.stage import run_as_original
+from attar.bench.original import run_as_original
 from attar.errors import DataError
 from attar.evaluation.baselines import Majority, WindowedLinear
 from attar.evaluation.report import Candidate, evaluate
