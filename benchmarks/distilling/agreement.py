@@ -25,7 +25,7 @@ from attar.distillation.teacher_outputs import Answers
 from attar.models.checkpoint import Checkpoint, batch_to
 from attar.task import Example
 from distilling.files import BATCH, read_split
-from distilling.sides import arguments, distiller_of, textbrewers_batch
+from distilling.sides import READING, arguments, distiller_of, textbrewers_batch
 from original.models import load_student, load_teachers
 from original.translate import to_recipe
 
@@ -41,9 +41,9 @@ def first_losses(folder: Path, out: Path) -> dict[str, list[float]]:
         out: textbrewer wants a folder.
     """
     args = arguments(folder, out)
-    settings = to_recipe(args, [], marks=True).distill
+    settings = to_recipe(args, [], marks=READING.marks).distill
     examples = read_split(folder, "train")[:BATCH]
-    student, teachers = load_student(args), load_teachers(args)
+    student, teachers = load_student(args, READING), load_teachers(args, READING)
     student.model.eval()
     teacher, live, matches = find_matched(teachers, student, examples, settings.matches, settings.attention)
     assert teacher.checkpoint is not None

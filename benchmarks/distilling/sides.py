@@ -3,8 +3,8 @@
 All start from the same files and teach the same student with the same batch size. attar's sides
 are its real stage, from the caches to the optimiser (``attar.distillation.stage.teach``); only the
 scoring of dev is left to the stopwatch. textbrewer's side is its GeneralDistiller in the
-original's settings: padded to 70, fp32, the teacher along. It gets attar's fused form of the
-original's optimiser, which is faster than the original's.
+original's settings: padded to 70, fp32, the teacher run in every step. It gets attar's fused form
+of the original's optimiser, which is faster than the original's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from unittest import mock
 
 import torch
@@ -32,17 +32,20 @@ from attar.training.schedules import schedule_factor
 from attar.training.stage import dev_scorer
 from distilling.files import BATCH, read_split, readme_command
 from original.arguments import parse_arguments
+from original.marks import Reading
 from original.models import load_student, load_teachers
 from original.translate import to_recipe
 
 if TYPE_CHECKING:
     import textbrewer  # type: ignore[import-untyped]
 
-__all__ = ["ENDLESS", "TRAININGS", "Watch", "arguments", "distiller_of", "textbrewers_batch"]
+__all__ = ["ENDLESS", "READING", "TRAININGS", "Watch", "arguments", "distiller_of", "textbrewers_batch"]
 
 _MATCHES = ("L4t_hidden_mse", "L4_hidden_smmd")
 ENDLESS = 1000
 """Epochs: more than will be seen."""
+READING = Reading(marks=True, lower_case=True)
+"""How the original reads the files: marks around the term, lower case."""
 
 
 class Watch:
@@ -113,7 +116,7 @@ def _as_textbrewers(match: Match) -> dict[str, Any]:
 def _models(folder: Path, args: argparse.Namespace) -> tuple[Checkpoint, list[Teacher]]:
     """The original's files with random weights, or trained checkpoints where the folder has them."""
     if not (folder / "student").is_dir():
-        return load_student(args), load_teachers(args)
+        return load_student(args, READING), load_teachers(args, READING)
     student = load_checkpoint(folder / "student")
     return student, [load_teacher(folder / "teacher", student.task)]
 
@@ -127,7 +130,8 @@ def _train_textbrewer(folder: Path, out: Path, watch: Watch) -> None:
         {side: {name: tensor[row] for name, tensor in tensors.items()} for side, tensors in inputs.items()}
         for row in range(len(inputs["student"]["input_ids"]))
     ]
-    loader = torch.utils.data.DataLoader(data, BATCH, shuffle=True, drop_last=True)
+    dataset = cast("torch.utils.data.Dataset[Any]", data)  # a list is as good
+    loader = torch.utils.data.DataLoader(dataset, BATCH, shuffle=True, drop_last=True)
     distiller = distiller_of(teacher.model, student.model, out)
     decay = {True: 0.01, False: 0.0}
     groups = [
@@ -177,7 +181,7 @@ class _Watched:
 def _train_classic(folder: Path, out: Path, watch: Watch, *flags: str) -> None:
     """What ``classic/main.distill.py`` trains."""
     args = arguments(folder, out, *flags)
-    _teach(folder, out, watch, args, to_recipe(args, [], marks=True).distill)
+    _teach(folder, out, watch, args, to_recipe(args, [], marks=READING.marks).distill)
 
 
 def _train_cached(folder: Path, out: Path, watch: Watch) -> None:

@@ -8,7 +8,7 @@ left and what right of the term, and its window, epochs and n-grams are chosen o
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 from attar.errors import DataError
 from attar.task import Example, Task
+from peers.sides import Predict
 from peers.traffic import TASK, corpus_examples
 
 __all__ = ["FastText", "open_fasttext", "open_tfidf", "prepare_fasttext", "train_fasttext"]
-
-Answer = Callable[[Sequence[Example]], NDArray[np.float32]]
 
 _WINDOWS: tuple[int | None, ...] = (8, 12, 25, None)
 _EPOCHS = (10, 25, 50)
@@ -70,7 +69,7 @@ def train_fasttext(task: Task, train: Sequence[Example], dev: Sequence[Example])
         DataError: No examples, or the package is not installed.
     """
     try:
-        import fasttext  # type: ignore[import-untyped]
+        import fasttext  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError as error:
         raise DataError("fastText is not installed; pip install fasttext-community") from error
     if not train or not dev:
@@ -113,7 +112,7 @@ def prepare_fasttext(models: Path) -> None:
     model.save_model(str(target))
 
 
-def open_fasttext(models: Path, threads: int) -> Answer:
+def open_fasttext(models: Path, threads: int) -> Predict:
     """FastText over the whole text, its slowest form; it computes on one thread."""
     import fasttext
 
@@ -121,7 +120,7 @@ def open_fasttext(models: Path, threads: int) -> Answer:
     return FastText(fasttext.load_model(str(models / "fasttext.bin")), len(TASK.labels), None)
 
 
-def open_tfidf(models: Path, threads: int) -> Answer:
+def open_tfidf(models: Path, threads: int) -> Predict:
     """The linear model of the report, fitted on the corpus; it computes on one thread."""
     from attar.evaluation.baselines import WindowedLinear
 

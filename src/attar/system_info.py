@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from attar.cores import usable_cores
 
-__all__ = ["system_info"]
+__all__ = ["package_versions", "system_info"]
 
 # What int8 arithmetic runs on, where a processor has it.
 _FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "asimddp", "i8mm")
@@ -35,6 +36,17 @@ def system_info(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
         "python": platform.python_version(),
         "onnxruntime": importlib.metadata.version("onnxruntime"),
     }
+
+
+def package_versions(names: Iterable[str]) -> dict[str, str]:
+    """Versions by name of those distributions that are installed."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 def _facts(cpuinfo: Path) -> dict[str, str]:

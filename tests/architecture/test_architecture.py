@@ -34,7 +34,18 @@ MAY_IMPORT = {
     "compare": BASE | {"recipe", "records", "scoring", "workbook"},
     "bench": BASE | {"artifact", "cores", "models", "progress", "records", "scoring", "system_info"},
     "evaluation": BASE
-    | {"artifact", "bench", "compare", "models", "progress", "recipe", "records", "scoring", "text"},
+    | {
+        "artifact",
+        "bench",
+        "compare",
+        "models",
+        "progress",
+        "recipe",
+        "records",
+        "scoring",
+        "system_info",
+        "text",
+    },
     "training": BASE
     | {"cores", "recipe", "stage_cache", "records", "text", "models", "progress", "evaluation"},
     "distillation": BASE | {"recipe", "records", "text", "models", "training", "progress", "evaluation"},

@@ -82,11 +82,9 @@ class SideProcess:
         return Lap(**self.ask("run", count=count))
 
     def close(self) -> None:
-        """End the process."""
-        try:
+        """End the process, if it has not ended."""
+        if self._process.returncode is None:
             self._process.communicate()
-        except BrokenPipeError:
-            self._process.wait()
 
 
 class Requests:

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
 from attar.bench.processes import Lap
 from attar.errors import DataError
@@ -214,7 +214,7 @@ def times_faster(side: Speed, reference: Speed) -> float:
     return float(np.median(np.divide(side.rounds, reference.rounds)))
 
 
-def spread(values: ArrayLike) -> dict[str, float]:
+def spread(values: NDArray[np.floating]) -> dict[str, float]:
     """``median``, ``low`` and ``high`` of some numbers."""
     return {"median": float(np.median(values)), "low": float(np.min(values)), "high": float(np.max(values))}
 

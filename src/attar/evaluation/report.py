@@ -7,7 +7,6 @@ pair, with the chosen one (the int8 student).
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +27,7 @@ from attar.evaluation.page import render_page, shown_model
 from attar.io.files import atomic_write, write_json
 from attar.progress import track
 from attar.recipe.load import EvaluateRecipe
+from attar.system_info import package_versions
 from attar.task import Example, Task
 
 __all__ = ["Candidate", "evaluate"]
@@ -103,7 +103,11 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
         "answers": ANSWERS if importlib.util.find_spec("openpyxl") else None,
         "bootstrap": recipe.bootstrap,
         "seed": seed,
-        "versions": _versions(),
+        "versions": {
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            **package_versions(_VERSIONED),
+        },
     }
     page = render_page(report, examples, measured.probs)
     with atomic_write(out / "report.html") as draft:
@@ -287,13 +291,3 @@ def _differences(resampled: Mapping[str, Resampled], chosen: str) -> dict[str, d
         for name, other in resampled.items()
         if name != chosen
     }
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version(), "platform": platform.platform()}
-    for name in _VERSIONED:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
