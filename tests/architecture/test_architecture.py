@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "system_info": {"cores"},
     "io": {"errors"},
     "progress": set(),
+    "svg": set(),
     "workbook": {"errors", "io"},
     "model_card": set(),
     "task": {"errors"},
@@ -32,7 +33,7 @@ MAY_IMPORT = {
     "models": BASE | {"recipe", "text"},
     "scoring": BASE | {"artifact", "cores", "text", "progress", "workbook", "system_info"},
     "compare": BASE | {"recipe", "records", "scoring", "workbook"},
-    "bench": BASE | {"artifact", "cores", "models", "progress", "records", "scoring", "system_info"},
+    "bench": BASE | {"artifact", "cores", "models", "progress", "records", "scoring", "svg", "system_info"},
     "evaluation": BASE
     | {
         "artifact",
@@ -43,6 +44,7 @@ MAY_IMPORT = {
         "recipe",
         "records",
         "scoring",
+        "svg",
         "system_info",
         "text",
     },

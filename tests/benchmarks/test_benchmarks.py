@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from attar.bench.processes import Lap
 from attar.errors import AttarError
-from attar.evaluation.pictures import Point, standalone, tradeoff_svg
 from attar.export.stage import export_checkpoint
 from attar.models.checkpoint import Checkpoint
 from attar.recipe.load import ExportRecipe
@@ -241,14 +240,6 @@ def test_install_lines_name_the_largest(bench):
     assert "36.0 MB on disk, 8 packages" in line
     assert "p8 1 8.0, p7 1 7.0" in line
     assert "the other 2 together 3.0" in line
-
-
-def test_a_picture_alone_has_its_own_colours():
-    drawn = tradeoff_svg([Point("one", 10.0, 0.8, 0.7, 0.9, 1_000_000)])
-    assert "var(--" in drawn
-    alone = standalone(drawn)
-    assert "var(--" not in alone
-    assert alone.startswith('<svg style="background: #')
 
 
 def test_the_machine_is_described(bench):

@@ -82,7 +82,7 @@ def render_page(
 
 
 def tradeoff_points(report: Mapping[str, Any]) -> list[Point]:
-    """The timed models of a report, for ``tradeoff_svg`` and ``save_png``."""
+    """The timed models of a report, for ``tradeoff_svg``."""
     return [
         Point(
             name,
