@@ -11,7 +11,7 @@ import numpy as np
 
 from attar.artifact import load_artifact
 from attar.bench.chart import bench_svg
-from attar.bench.cold_start import cold_starts
+from attar.bench.cold_start import ColdStart, cold_starts
 from attar.bench.synthetic import synthetic_examples
 from attar.bench.timing import Side, Speed, interleaved, times_faster
 from attar.cores import num_workers
@@ -96,9 +96,7 @@ def bench(
             name: {
                 "kind": model.kind,
                 "size_bytes": model.size_bytes,
-                "cold_start": asdict(
-                    cold_starts(model.program, examples[: model.num_cold], min(_MOST_STARTS, repeats))
-                ),
+                "cold_start": asdict(model.cold_start(examples, repeats)),
                 "all_cores": asdict(speeds[name, "all"]),
                 "one_core": asdict(speeds[name, "one"]),
                 "price_per_million": _price(price_per_core_hour * threads, speeds[name, "all"]),
@@ -148,6 +146,10 @@ class _Model:
     sides: Mapping[str, Side]
     program: str
     num_cold: int
+
+    def cold_start(self, examples: Sequence[Example], repeats: int) -> ColdStart:
+        """Start it in processes of its own, at most three."""
+        return cold_starts(self.program, examples[: self.num_cold], min(_MOST_STARTS, repeats))
 
 
 def _load(folder: Path, workers: int) -> _Model:
