@@ -364,7 +364,7 @@ def table(plan: Plan, of: str) -> list[str]:
     for name, weights in plan.mixtures(of).items():
         linear = kept(
             answers_path(plan, Model(of, "linear_teacher"), "test"),
-            lambda: linear_teacher(task, train_split, dev).ask(test),
+            lambda: linear_teacher(task, train_split, dev).predict_logits(test),
         )
         for seed in plan.teacher_seeds(of):
             models = {row: Model(of, row, seed=seed) for row in weights if row != "linear"}

@@ -21,7 +21,7 @@ from peers.traffic import LONGEST
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.objective import Distillation
 from attar.distillation.pairing import find_matched
-from attar.distillation.teacher_outputs import Answers
+from attar.distillation.teacher_outputs import TeacherEnsemble
 from attar.models.checkpoint import Checkpoint, batch_to
 from attar.task import Example
 from distilling.files import BATCH, read_split
@@ -45,7 +45,7 @@ def first_losses(folder: Path, out: Path) -> dict[str, list[float]]:
     examples = read_split(folder, "train")[:BATCH]
     student, teachers = load_student(args, READING), load_teachers(args, READING)
     student.model.eval()
-    teacher, live, matches = find_matched(teachers, student, examples, settings.matches, settings.attention)
+    teacher, online, matches = find_matched(teachers, student, examples, settings.matches, settings.attention)
     assert teacher.checkpoint is not None
     distiller = distiller_of(teacher.checkpoint.model, student.model, out)
     widths = [model.config.hidden_size for model in (student.model, teacher.checkpoint.model)]
@@ -53,7 +53,7 @@ def first_losses(folder: Path, out: Path) -> dict[str, list[float]]:
     for mine, given in zip(losses.projections, distiller.projs, strict=True):
         if given is not None:
             mine.load_state_dict(given.state_dict())
-    objective = Distillation(student.task, examples, Answers([(1.0, live)]), settings, losses)
+    objective = Distillation(student.task, examples, TeacherEnsemble([(1.0, online)]), settings, losses)
     quick = _ours(objective, student, examples)
     with mock.patch(
         "attar.distillation.teacher_outputs.quick_inference", lambda _device: contextlib.nullcontext()

@@ -1,4 +1,4 @@
-"""The ``pretrain`` stage: texts without labels -> a student or an encoder that knows them.
+"""The ``pretrain`` stage: texts without labels -> a student or an encoder trained on them.
 
 Flow: sources -> distinct texts -> pieces on disk -> ``attar.training.fit`` -> a checkpoint without a
 task, which ``student.from_checkpoint`` or ``train.encoder`` names.
@@ -25,8 +25,8 @@ from attar.models.checkpoint import Checkpoint, batch_to, save_checkpoint
 from attar.models.encoders import Encoder, load_encoder, load_masked_lm
 from attar.models.students import build_student
 from attar.pretraining.masking import MaskedTokens
-from attar.pretraining.pieces import Pieces, written_pieces
-from attar.pretraining.relations import LayersOfEncoder
+from attar.pretraining.pieces import Pieces, prepare_pieces
+from attar.pretraining.relations import LayerDistillation
 from attar.pretraining.texts import distinct, read_texts, text_key
 from attar.recipe.load import Recipe, TrainRecipe
 from attar.records.prepared_folder import load_split
@@ -41,13 +41,13 @@ from attar.training.state import TrainingStates
 __all__ = ["pretrain"]
 
 _LOG = logging.getLogger(__name__)
-# What is pretrained answers nothing yet: as a teacher or for export its labels fit no recipe.
+# A pretrained model has no task yet: as a teacher or for export its labels fit no recipe.
 _NO_TASK = Task("pretraining", ("no task", "pretrained only"), style="single")
 _MOST_HELD_OUT = 512
 
 
 def pretrain(recipe: Recipe, data: Sequence[Path], out: Path) -> Path:
-    """Teach the recipe's student, or go on with its encoder, on texts without labels.
+    """Teach the recipe's student, or continue training its encoder, on texts without labels.
 
     Args:
         recipe: Its ``[pretrain]``, ``[student]``, ``[train]`` and ``[encode]``.
@@ -79,26 +79,30 @@ def pretrain(recipe: Recipe, data: Sequence[Path], out: Path) -> Path:
 def _relations(recipe: Recipe, data: Sequence[Path], texts: Iterator[str], out: Path) -> Path:
     """The recipe's student learns the layers of the encoder."""
     settings = recipe.pretrain
-    teacher = _without_task(recipe, load_encoder(_whole(recipe), len(_NO_TASK.labels), ()))
-    pieces = written_pieces(texts, teacher.encoder, settings.held_out, out / "pieces" / "ids")
+    teacher = _without_task(recipe, load_encoder(_encoder_recipe(recipe), len(_NO_TASK.labels), ()))
+    pieces = prepare_pieces(texts, teacher.encoder, settings.held_out, out / "pieces" / "ids")
     student = _student(recipe, teacher, data, pieces)
     read = pieces.in_vocabulary(_new_ids(teacher.encoder.tokenizer, student.encoder.tokenizer))
     matches = resolve_matches(settings.matches, student, teacher)
-    _LOG.info("pretrain: matches with %s: %s", _named(recipe), ", ".join(match.name for match in matches))
+    _LOG.info(
+        "pretrain: matches with %s: %s", _encoder_name(recipe), ", ".join(match.name for match in matches)
+    )
     widths = student.model.config.hidden_size, teacher.model.config.hidden_size
-    objective = LayersOfEncoder(teacher, pieces, MatchLosses(matches, *widths, weigh_by="examples"))
+    objective = LayerDistillation(teacher, pieces, MatchLosses(matches, *widths, weigh_by="examples"))
     notes = {"student": recipe.student.model_dump(mode="json"), "matches": [match.name for match in matches]}
     return _fit_and_save(recipe, student, read, objective, notes, out)
 
 
 def _masked(recipe: Recipe, _data: Sequence[Path], texts: Iterator[str], out: Path) -> Path:
-    """The encoder goes on with its masked-language-model training."""
+    """The encoder continues its masked-language-model training."""
     settings = recipe.pretrain
-    encoder, own_head = load_masked_lm(_whole(recipe))
+    encoder, own_head = load_masked_lm(_encoder_recipe(recipe))
     if not own_head:
-        _LOG.info("pretrain: %s has no masked-language-model head; a new one is learnt", _named(recipe))
+        _LOG.info(
+            "pretrain: %s has no masked-language-model head; a new one is trained", _encoder_name(recipe)
+        )
     checkpoint = _without_task(recipe, encoder)
-    pieces = written_pieces(texts, checkpoint.encoder, settings.held_out, out / "pieces" / "ids")
+    pieces = prepare_pieces(texts, checkpoint.encoder, settings.held_out, out / "pieces" / "ids")
     objective = MaskedTokens(checkpoint.encoder, settings.mask_share, float(pieces.lengths.mean()) - 2)
     return _fit_and_save(recipe, checkpoint, pieces, objective, {"own_head": own_head}, out)
 
@@ -125,7 +129,7 @@ def _fit_and_save(
     notes = notes | {
         "role": "pretrained",
         "kind": settings.kind,
-        "encoder": _named(recipe),
+        "encoder": _encoder_name(recipe),
         "num_pieces": pieces.num_train,
         "held_out_loss": -result.best_score,
         "total_steps": result.total_steps,
@@ -165,15 +169,15 @@ def _held_out_loss(
     return score
 
 
-def _named(recipe: Recipe) -> str:
+def _encoder_name(recipe: Recipe) -> str:
     return recipe.pretrain.encoder or recipe.train.encoder
 
 
-def _whole(recipe: Recipe) -> TrainRecipe:
-    """The encoder to load: what is cut off or frozen in ``[train]`` is for the task."""
+def _encoder_recipe(recipe: Recipe) -> TrainRecipe:
+    """The encoder to load: what ``[train]`` cuts off or freezes is for the task."""
     return recipe.train.model_copy(
         update={
-            "encoder": _named(recipe),
+            "encoder": _encoder_name(recipe),
             "keep_layers": None,
             "freeze": None,
             "vocab_margin": "all",
@@ -192,9 +196,9 @@ def _without_task(recipe: Recipe, encoder: Encoder) -> Checkpoint:
     return Checkpoint(encoder.model, TextEncoder(encoder.tokenizer, spec), _NO_TASK)
 
 
-def _texts(recipe: Recipe, data: Sequence[Path], beside: Path) -> Iterator[str]:
+def _texts(recipe: Recipe, data: Sequence[Path], download_dir: Path) -> Iterator[str]:
     held = {text_key(e.text) for folder in data for name in ("dev", "test") for e in load_split(folder, name)}
-    return distinct(read_texts(recipe.pretrain.texts, recipe.data.columns, beside), held)
+    return distinct(read_texts(recipe.pretrain.texts, recipe.data.columns, download_dir), held)
 
 
 def _student(recipe: Recipe, teacher: Checkpoint, data: Sequence[Path], pieces: Pieces) -> Checkpoint:
