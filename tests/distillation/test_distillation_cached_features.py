@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from attar.distillation import cached_features as room
+from attar.distillation import cached_features as module
 from attar.distillation.cached_features import cached_features
 from attar.distillation.teacher_outputs import OnlineTeacher
 from attar.distillation.teachers import load_teacher
@@ -23,8 +23,8 @@ TOLERANCE = 8 * 2.0**-11
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(room, "_CHUNK", CHUNK)
-    monkeypatch.setattr(room, "_BATCH", 3)
+    monkeypatch.setattr(module, "_CHUNK", CHUNK)
+    monkeypatch.setattr(module, "_BATCH", 3)
     # bf16 rounds differently in batches of other sizes; what is tested here is what half precision costs.
     single = torch.autocast("cpu", enabled=False)
     monkeypatch.setattr("attar.distillation.teacher_outputs.quick_inference", lambda _: single)
@@ -161,7 +161,7 @@ def test_too_large_is_refused_before_the_work(tmp_path, teacher, make_examples):
 
 
 def test_a_full_disk_is_noticed_before_the_work(tmp_path, teacher, make_examples, monkeypatch):
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
     with pytest.raises(RecipeError, match="what the disk has free"):
         cache(teacher, make_examples(21), tmp_path / "cache")
 

@@ -58,8 +58,8 @@ def test_tables_and_weights(student, make_checkpoint):
 
 def test_a_projection_where_the_widths_differ(student, make_model, tiny_tokenizer):
     wide = make_model(hidden_size=48)
-    form = InputSpec.for_task(TASK, 24, token_types=True)
-    teacher = Checkpoint(wide, TextEncoder(tiny_tokenizer, form), TASK)
+    spec = InputSpec.for_task(TASK, 24, token_types=True)
+    teacher = Checkpoint(wide, TextEncoder(tiny_tokenizer, spec), TASK)
     table = {"loss": "hidden_mse", "teacher_layer": 2, "student_layer": 1}
     (found,) = resolve_matches(entries(table), student, teacher)
     assert found.projection == (32, 48)
