@@ -130,7 +130,7 @@ def open_tfidf(models: Path, threads: int) -> Predict:
 
 
 def _score(model: FastText, examples: Sequence[Example], gold: NDArray[np.int64]) -> float:
-    from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_of
+    from attar.metrics import accuracy_of, confusion_counts, macro_f1_of
 
     found = confusion_counts(gold, model(examples).argmax(1), model.num_labels)
     return float(macro_f1_of(found) + accuracy_of(found))

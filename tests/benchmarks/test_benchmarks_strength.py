@@ -88,7 +88,7 @@ def test_the_labels_of_a_dataset_are_cut_once(bench, plan, tmp_path):
 
 @pytest.fixture
 def predicted(bench, plan, model, make_rows, tmp_path):
-    """Data of a dataset, and logits for both splits: ``predicted(model, wrong)``, one in ``wrong`` at fault."""
+    """Data of a dataset, and logits for both splits: ``predicted(model, wrong)``, 1 in ``wrong`` is."""
     recipe = plan.recipe(model("makeup", "teacher"))
     sources = [str(make_rows(tmp_path / "rows.jsonl", 300))]
     rows = make_recipe({"name": "rows", "task": "cosmetics", "data": {"sources": sources}})

@@ -11,7 +11,7 @@ import numpy as np
 
 from attar.artifact import load_artifact
 from attar.bench.chart import bench_svg
-from attar.bench.cold_start import ColdStart, cold_starts
+from attar.bench.cold_start import cold_starts
 from attar.bench.synthetic import synthetic_examples
 from attar.bench.timing import Side, Speed, interleaved, times_faster
 from attar.cores import num_workers
@@ -77,10 +77,7 @@ def bench(
     threads = num_workers(workers)
     models = _load_all([artifact, *against], threads)
     first, task = next((name, model.task) for name, model in models.items())
-    if data is None:
-        examples = synthetic_examples(_NUM_SYNTHETIC, task.style)
-    else:
-        examples = _shuffled(load_split(data, "test"))
+    examples = synthetic_examples(_NUM_SYNTHETIC, task.style) if data is None else _test_split(data)
     speeds = _speeds(models, examples, repeats)
     return {
         "machine": system_info(),
@@ -93,10 +90,8 @@ def bench(
         "rounds": repeats,
         "price_per_core_hour": price_per_core_hour,
         "models": {
-            name: {
-                "kind": model.kind,
-                "size_bytes": model.size_bytes,
-                "cold_start": asdict(model.cold_start(examples, repeats)),
+            name: model.describe(examples, repeats)
+            | {
                 "all_cores": asdict(speeds[name, "all"]),
                 "one_core": asdict(speeds[name, "one"]),
                 "price_per_million": _price(price_per_core_hour * threads, speeds[name, "all"]),
@@ -147,9 +142,10 @@ class _Model:
     program: str
     num_cold: int
 
-    def cold_start(self, examples: Sequence[Example], repeats: int) -> ColdStart:
-        """Start it in processes of its own, at most three."""
-        return cold_starts(self.program, examples[: self.num_cold], min(_MOST_STARTS, repeats))
+    def describe(self, examples: Sequence[Example], repeats: int) -> dict[str, Any]:
+        """What it is, and what starting it takes, in at most three processes."""
+        cold = cold_starts(self.program, examples[: self.num_cold], min(_MOST_STARTS, repeats))
+        return {"kind": self.kind, "size_bytes": self.size_bytes, "cold_start": asdict(cold)}
 
 
 def _load(folder: Path, workers: int) -> _Model:
@@ -218,7 +214,8 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return [str(folder) if folder.name in names[:i] else folder.name for i, folder in enumerate(whole)]
 
 
-def _shuffled(examples: Sequence[Example]) -> list[Example]:
-    """Examples in a random order, the same every time: a fair mix of lengths in every turn."""
+def _test_split(data: Path) -> list[Example]:
+    """Its examples in a random order, the same every time: a fair mix of lengths in every turn."""
+    examples = load_split(data, "test")
     order = np.random.default_rng(0).permutation(len(examples))
     return [examples[i] for i in order]

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import NamedTuple
 
+from attar.metrics import kappa_of, tabulate
+
 __all__ = ["Agreement", "Answer", "Case", "Gold", "agreement", "gold_of", "join"]
 
 
@@ -134,15 +136,8 @@ def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement:
         pairs: (A's label, B's label) of the questions that both answered.
     """
     counts = Counter(pairs)
-    num = counts.total()
     same = sum(count for (x, y), count in counts.items() if x == y)
-    shares_a, shares_b = Counter[str](), Counter[str]()
-    for (x, y), count in counts.items():
-        shares_a[x] += count
-        shares_b[y] += count
-    chance = sum(shares_a[label] * shares_b[label] for label in shares_a)  # times num squared
-    kappa = (same * num - chance) / (num**2 - chance) if num and chance < num**2 else None
-    return Agreement(num, same, kappa)
+    return Agreement(counts.total(), same, kappa_of(tabulate(counts)))
 
 
 def _all_have_spans(answers: Sequence[Answer]) -> bool:

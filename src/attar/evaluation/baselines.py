@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
 from attar.errors import DataError
-from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_of
+from attar.metrics import accuracy_of, confusion_counts, macro_f1_of
 from attar.progress import track
 from attar.task import Example, InputStyle, Task
 from attar.text.window import CLAUSE_MARKS

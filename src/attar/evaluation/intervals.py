@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_of
+from attar.metrics import accuracy_of, confusion_counts, macro_f1_of
 from attar.progress import track
 
 __all__ = ["Interval", "Resampled", "paired_difference", "resample"]

@@ -22,9 +22,10 @@ from attar.compare.model_predictions import ANSWERS, write_answers
 from attar.errors import DataError
 from attar.evaluation.calibration import brier_score, expected_calibration_error, reliability
 from attar.evaluation.intervals import Resampled, paired_difference, resample
-from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_present, scores
+from attar.evaluation.metrics import scores
 from attar.evaluation.page import render_page, shown_model
 from attar.io.files import atomic_write, write_json
+from attar.metrics import accuracy_of, confusion_counts, macro_f1_present
 from attar.progress import track
 from attar.recipe.load import EvaluateRecipe
 from attar.system_info import package_versions
@@ -94,6 +95,7 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
     """
     measured = _measure(candidates, examples, task, recipe, seed)
     models = {c.name: _model(measured, c, reference) for c in candidates}
+    system = {"python": platform.python_version(), "platform": platform.platform()}
     report = {
         **_head(title, task, examples, reference, chosen),
         "models": models,
@@ -103,11 +105,7 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
         "answers": ANSWERS if importlib.util.find_spec("openpyxl") else None,
         "bootstrap": recipe.bootstrap,
         "seed": seed,
-        "versions": {
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            **package_versions(_VERSIONED),
-        },
+        "versions": system | package_versions(_VERSIONED),
     }
     page = render_page(report, examples, measured.probs)
     with atomic_write(out / "report.html") as draft:

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_of
+from attar.metrics import accuracy_of, confusion_counts, macro_f1_of
 
 __all__ = ["Thresholds", "best_offsets", "choose_thresholds"]
 
