@@ -46,17 +46,19 @@ _LOG = logging.getLogger("accuracy_speed")
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = command_line(__doc__)
-    made.add_argument("name", help="of the set: title, files, markers")
-    made.add_argument("data", type=Path, help="folder that attar prepare wrote")
-    made.add_argument("--out", type=Path, required=True)
-    made.add_argument("--teacher", metavar="[NAME=]FOLDER", action="append", default=[], help="a checkpoint")
-    made.add_argument(
+    options = command_line(__doc__)
+    options.add_argument("name", help="of the set: title, files, markers")
+    options.add_argument("data", type=Path, help="folder that attar prepare wrote")
+    options.add_argument("--out", type=Path, required=True)
+    options.add_argument(
+        "--teacher", metavar="[NAME=]FOLDER", action="append", default=[], help="a checkpoint"
+    )
+    options.add_argument(
         "--artifact", metavar="[NAME=]FOLDER", action="append", default=[], help="a student's artifact"
     )
-    made.add_argument("--rounds", type=int, default=8, help="interleaved rounds of timing")
-    made.add_argument("--examples", type=int, default=400, help="different examples that are timed")
-    return made
+    options.add_argument("--rounds", type=int, default=8, help="interleaved rounds of timing")
+    options.add_argument("--examples", type=int, default=400, help="different examples that are timed")
+    return options
 
 
 def main() -> None:

@@ -52,17 +52,17 @@ _PACKAGES = ("attar", "numpy", "textbrewer", "torch", "transformers")
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     sides = "\n".join(f"  {name:15} {title}" for name, title in TITLES.items())
-    made = command_line(__doc__, f"sides:\n{sides}")
-    made.add_argument("--out", type=Path, required=True, help="files, caches, log and distill_speed.json")
-    made.add_argument("--sides", default=",".join(TITLES), help="comma-separated names; all by default")
-    made.add_argument("--rounds", type=int, default=8, help="interleaved turns of every side")
-    made.add_argument("--steps", type=int, default=4, help="optimiser steps of a turn")
-    made.add_argument("--threads", type=int, default=1, help="of each side's computation")
-    made.add_argument("--to-score", type=float, nargs="+", help="macro-F1 on dev, a fraction; one or more")
-    made.add_argument("--data", type=Path, help="with --to-score: a folder of attar prepare")
-    made.add_argument("--teacher", type=Path, help="with --to-score: a BERT trained on it")
-    made.add_argument("--epochs", type=int, default=12, help="with --to-score: of each side's training")
-    return made
+    options = command_line(__doc__, f"sides:\n{sides}")
+    options.add_argument("--out", type=Path, required=True, help="files, caches, log and distill_speed.json")
+    options.add_argument("--sides", default=",".join(TITLES), help="comma-separated names; all by default")
+    options.add_argument("--rounds", type=int, default=8, help="interleaved turns of every side")
+    options.add_argument("--steps", type=int, default=4, help="optimiser steps of a turn")
+    options.add_argument("--threads", type=int, default=1, help="of each side's computation")
+    options.add_argument("--to-score", type=float, nargs="+", help="macro-F1 on dev, a fraction; one or more")
+    options.add_argument("--data", type=Path, help="with --to-score: a folder of attar prepare")
+    options.add_argument("--teacher", type=Path, help="with --to-score: a BERT trained on it")
+    options.add_argument("--epochs", type=int, default=12, help="with --to-score: of each side's training")
+    return options
 
 
 def main() -> None:
@@ -254,8 +254,8 @@ def _process(name: str, args: argparse.Namespace, log: TextIO, *epochs: int) -> 
 
 def _environment(threads: int) -> dict[str, str]:
     """The environment of a side, with the original's command lines on its path."""
-    made = environment(threads)
-    return made | {"PYTHONPATH": os.pathsep.join((made["PYTHONPATH"], str(BENCHMARKS.parent / "classic")))}
+    base = environment(threads)
+    return base | {"PYTHONPATH": os.pathsep.join((base["PYTHONPATH"], str(BENCHMARKS.parent / "classic")))}
 
 
 def _page(result: dict[str, Any]) -> list[str]:

@@ -36,7 +36,7 @@ FORMATS = ("jsonl", "csv")
 
 @dataclass(frozen=True)
 class Source:
-    """A file, read as often as it is asked for."""
+    """A file, read again by every loop over it."""
 
     path: Path
 
@@ -45,7 +45,7 @@ class Source:
 
 
 def synthetic_rows(count: int) -> Iterator[list[object]]:
-    """Rows of the embedded corpus, each text made unlike every other."""
+    """Rows of the embedded corpus, each text made unique."""
     files = sorted((ROOT / "corpus" / "cosmetics").glob("*.txt"))
     records = [record for file in files for record in read_markup(file) if isinstance(record, Record)]
     draw = random.Random(20)  # noqa: S311

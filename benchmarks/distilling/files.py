@@ -1,7 +1,7 @@
 """What a distillation starts from: the original's files, with random weights, and examples to learn.
 
 First step of benchmarks/distill_speed.py; every side reads the same folder. Speed does not depend
-on what a teacher knows.
+on what a teacher has learnt.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def make_files(folder: Path, num_examples: int) -> dict[str, float]:
     Returns:
         Tokens of an example: shortest, mean, longest.
     """
-    # Exports and more come with it, which only this step needs.
+    # Imports torch and the exporter, which only this step needs.
     from peers.models import full_tokenizer
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -53,8 +53,8 @@ class Watch:
 
     Args:
         start: Called once, when the set-up is done.
-        lap: Called after every ``steps`` steps with what scores the student on dev, if it wants to
-            know; ends the training by an exception.
+        lap: Called after every ``steps`` steps with a function that scores the student on dev; ends
+            the training by an exception.
         steps: Optimiser steps of a lap.
         epochs: Of the training; its schedule goes by it.
     """
@@ -163,7 +163,7 @@ def _decays(name: str) -> bool:
 
 
 class _Watched:
-    """A loader that shows the watch every lap: a batch is asked for when the step before it is done."""
+    """A loader that reports every lap: a batch is fetched when the step before it is done."""
 
     def __init__(
         self, loader: torch.utils.data.DataLoader[Any], watch: Watch, score: Callable[[], DevScore]

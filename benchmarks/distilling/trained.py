@@ -1,8 +1,8 @@
-"""A teacher of BERT-base's size that knows something, and a student to teach, from a run folder.
+"""A trained teacher of BERT-base's size, and a student for it, from a run folder.
 
 First step of ``benchmarks/distill_speed.py --to-score``. The cost of a teacher goes by its size, so
-the run's own, 12 x 384, is made twice as wide without changing what it answers: every unit stands
-there twice, and whoever reads it gives each of the two half the weight.
+the run's own, 12 x 384, is made twice as wide with the same logits: every unit is duplicated, and
+what reads it has half the weight for each of the two.
 """
 
 from __future__ import annotations

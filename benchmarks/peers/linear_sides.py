@@ -1,8 +1,8 @@
 """The static baselines: fastText, and TF-IDF with a linear model.
 
 fastText: Joulin et al. 2016, "Bag of Tricks for Efficient Text Classification", arXiv:1607.01759.
-It reads characters; as the linear model does, it sees the term's surroundings and knows what stands
-left and what right of the term, and its window, epochs and n-grams are chosen on dev.
+It reads characters; as the linear model does, it sees the term's surroundings and tells left and
+right of the term apart, and its window, epochs and n-grams are chosen on dev.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Side:
         against: Name of the side that runs the same model as the original system does.
         preparer: ``module:function`` that is run once before, on the models' folder.
         needs: Packages that must be importable; without them the side is left out.
-        fits_at_start: Whether opening it trains something, so that its start says nothing.
+        fits_at_start: Whether opening it trains something, so that its start is not timed.
     """
 
     name: str

@@ -60,8 +60,8 @@ def macro_f1_of(confusion: NDArray[np.number]) -> NDArray[np.float64]:
 def macro_f1_present(confusion: NDArray[np.number]) -> float:
     """Mean F1 over the labels of [C, C] counts that are gold or predicted somewhere.
 
-    For small parts of a test set (a channel, a wordtype), where a label that nobody used there
-    says nothing about the model.
+    For small parts of a test set (a channel, a wordtype), where a label that does not
+    occur there tells nothing about the model.
     """
     used = (confusion.sum(0) + confusion.sum(1)) > 0
     return float(f1_of(confusion)[used].mean()) if used.any() else 0.0

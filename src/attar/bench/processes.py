@@ -113,7 +113,7 @@ class Requests:
 
 
 def memory() -> Memory:
-    """What this process holds; where there is no /proc, the peak stands for both."""
+    """Memory of this process; without /proc, its peak as both."""
     try:
         status = Path("/proc/self/status").read_text("ascii")
     except OSError:

@@ -1,4 +1,7 @@
-"""The models of one run side by side: each made a callable and handed to ``evaluation``."""
+"""``attar evaluate``: loads the models of a run and hands them to ``evaluate`` as callables.
+
+The only module of this package that loads models.
+"""
 
 from __future__ import annotations
 
@@ -57,10 +60,10 @@ def evaluate_models(
 
 
 def _check_labels(folder: Path, labels: Sequence[str], task: Task) -> None:
-    """Refuse a model whose logits mean something else, or the same in another order."""
+    """Refuse a model of other labels, or of the same in another order."""
     if tuple(labels) != tuple(task.labels):
         raise DataError(
-            f"{folder} answers {', '.join(labels)}, but the data has the labels {', '.join(task.labels)}, in "
+            f"{folder} has the labels {', '.join(labels)}, but the data has {', '.join(task.labels)}, in "
             "that order; name data of its task"
         )
 
@@ -84,5 +87,5 @@ def _artifact_candidate(folder: Path) -> Candidate:
 
 
 def _scorer(folder: Path) -> Callable[[Sequence[Example]], NDArray[np.float32]]:
-    """An artifact's probs; every example is computed, so that timing over repeated ones is fair."""
+    """An artifact's probs; repeated examples are computed again, so that timing is fair."""
     return Predictor(load_artifact(folder), deduplicate=False).predict_probs
