@@ -26,17 +26,15 @@ from peers.document import command_line, machine_line, markdown_table, publish
 from peers.linear_sides import train_fasttext
 
 from attar.artifact import load_artifact
-from attar.bench.original import run_as_original
 from attar.errors import AttarError
 from attar.evaluation.baselines import WindowedLinear
 from attar.evaluation.page import tradeoff_points
 from attar.evaluation.pictures import tradeoff_svg
 from attar.evaluation.report import Candidate, evaluate
+from attar.evaluation.stage import artifact_candidate, checkpoint_candidate
 from attar.io.files import atomic_write
-from attar.models.checkpoint import load_checkpoint, predict_logits
 from attar.recipe.load import EvaluateRecipe
 from attar.records.prepared_folder import load_split
-from attar.scoring.predictor import Predictor, softmax
 from attar.svg import standalone
 from attar.system_info import system_info
 from attar.task import Example, Task
@@ -86,8 +84,13 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
         raise AttarError("no --artifact; expected at least one student's")
     train, dev, test = (load_split(args.data, name) for name in ("train", "dev", "test"))
     task = load_artifact(next(iter(artifacts.values()))).task
-    candidates = [_teacher(name, folder) for name, folder in teachers.items()]
-    candidates += [_artifact(name, folder) for name, folder in artifacts.items()]
+    description = "torch fp32, padded, batch 8"
+    candidates = [
+        checkpoint_candidate(name, folder, description, task, as_original=True)
+        for name, folder in teachers.items()
+    ]
+    description = "the artifact: ONNX Runtime, one worker a core"
+    candidates += [artifact_candidate(name, folder, description, task) for name, folder in artifacts.items()]
     candidates += _static(task, train, dev)
     _LOG.info(
         "scoring %d models on %d test examples, then %d rounds", len(candidates), len(test), args.rounds
@@ -105,23 +108,6 @@ def _named(value: str, kind: str) -> tuple[str, Path]:
     return (name, Path(folder)) if equals else (kind, Path(value))
 
 
-def _teacher(name: str, folder: Path) -> Candidate:
-    checkpoint = load_checkpoint(folder)
-    return Candidate(
-        name,
-        lambda examples: softmax(predict_logits(checkpoint, examples), 1.0),
-        (folder / "model.safetensors").stat().st_size,
-        lambda examples: run_as_original(checkpoint, examples),
-        "torch fp32, padded, batch 8",
-    )
-
-
-def _artifact(name: str, folder: Path) -> Candidate:
-    predict = Predictor(load_artifact(folder), deduplicate=False).predict_probs
-    size = (folder / "model.onnx").stat().st_size
-    return Candidate(name, predict, size, predict, "the artifact: ONNX Runtime, one worker a core")
-
-
 def _static(task: Task, train: Sequence[Example], dev: Sequence[Example]) -> list[Candidate]:
     """The two baselines without any transformer, both tuned on dev; each computes on one thread."""
     _LOG.info("training TF-IDF with a linear model on %d examples", len(train))
@@ -136,8 +122,8 @@ def _static(task: Task, train: Sequence[Example], dev: Sequence[Example]) -> lis
 
     def predict(examples: Sequence[Example]) -> NDArray[np.float32]:
         probs = found(examples)
-        probs /= probs.sum(1, keepdims=True)
-        return probs
+        scaled: NDArray[np.float32] = probs / probs.sum(1, keepdims=True)
+        return scaled
 
     return [*candidates, Candidate("fastText", predict, found.size_bytes, found, "one thread")]
 

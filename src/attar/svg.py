@@ -14,6 +14,7 @@ from html import escape
 from typing import Literal
 
 __all__ = [
+    "Anchor",
     "Colour",
     "Scale",
     "axes",
@@ -26,6 +27,7 @@ __all__ = [
     "text_width",
 ]
 
+Anchor = Literal["start", "middle", "end"]
 Colour = Literal["ink", "soft", "grid", "accent", "second", "paper"]
 
 _ALONE = """<style>
@@ -94,7 +96,7 @@ def text(  # noqa: PLR0913 - what text has
     colour: Colour = "ink",
     *,
     size: float = 13,
-    anchor: Literal["start", "middle", "end"] = "start",
+    anchor: Anchor = "start",
     bold: bool = False,
     upwards: bool = False,
 ) -> str:

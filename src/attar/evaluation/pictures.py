@@ -6,13 +6,13 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attar.evaluation.calibration import ReliabilityBin
-from attar.svg import Colour, Scale, axes, circle, drawing, line, rectangle, text, text_width
+from attar.svg import Anchor, Colour, Scale, axes, circle, drawing, line, rectangle, text, text_width
 
 __all__ = ["Point", "confusion_svg", "reliability_svg", "size_text", "tradeoff_svg"]
 
@@ -57,6 +57,15 @@ class _Box(NamedTuple):
         width = min(self.right, other.right) - max(self.left, other.left)
         height = min(self.bottom, other.bottom) - max(self.top, other.top)
         return max(0.0, width) * max(0.0, height)
+
+
+class _Place(NamedTuple):
+    """Where a label may stand: its distance from the bubble, its box, and where in it the text is held."""
+
+    distance: float
+    box: _Box
+    x: float
+    anchor: Anchor
 
 
 def confusion_svg(confusion: NDArray[np.integer], labels: Sequence[str]) -> str:
@@ -122,9 +131,10 @@ def tradeoff_svg(points: Sequence[Point]) -> str:
         taken.append(_Box(at - 2, top, at + 2, bottom))
     frame = _Box(x.start, y.end, x.end, y.start)
     for point in points:
-        box = _label_box(point, (x(point.examples_per_second), y(point.macro_f1)), taken, frame)
-        taken.append(box)
-        parts.append(_label(point, box, x(point.examples_per_second)))
+        place = _best_place(point, (x(point.examples_per_second), y(point.macro_f1)), taken, frame)
+        taken.append(place.box)
+        style: dict[str, Any] = {"size": _LABEL_SIZE, "anchor": place.anchor, "bold": point.highlighted}
+        parts.append(text(place.x, place.box.bottom - 5, point.label, **style))
     return drawing(860, 414, parts)
 
 
@@ -136,38 +146,26 @@ def size_text(size_bytes: int) -> str:
     return f"{size_bytes} B"
 
 
-def _label_box(point: Point, centre: tuple[float, float], taken: Sequence[_Box], frame: _Box) -> _Box:
+def _best_place(point: Point, centre: tuple[float, float], taken: Sequence[_Box], frame: _Box) -> _Place:
     """Where a point's label covers least of what is there; of equals the nearest."""
     width = text_width(point.label, _LABEL_SIZE, bold=point.highlighted)
-    area = width * _LABEL_HEIGHT
 
-    def cost(placed: tuple[float, _Box]) -> float:
-        distance, box = placed
-        return sum(map(box.shared, taken)) + area - box.shared(frame) + _FAR * distance
+    def cost(place: _Place) -> float:
+        outside = width * _LABEL_HEIGHT - place.box.shared(frame)
+        return sum(map(place.box.shared, taken)) + outside + _FAR * place.distance
 
-    return min(_candidates(centre, point.radius, width), key=cost)[1]
-
-
-def _label(point: Point, box: _Box, centre: float) -> str:
-    """A point's label, held where it is next to the bubble: its width is only an estimate."""
-    place: tuple[float, Literal["start", "middle", "end"]] = ((box.left + box.right) / 2, "middle")
-    if box.left >= centre:
-        place = box.left, "start"
-    elif box.right <= centre:
-        place = box.right, "end"
-    at, anchor = place
-    return text(at, box.bottom - 5, point.label, size=_LABEL_SIZE, anchor=anchor, bold=point.highlighted)
+    return min(_places(centre, point.radius, width), key=cost)
 
 
-def _candidates(centre: tuple[float, float], radius: float, width: float) -> Iterator[tuple[float, _Box]]:
-    """Distances and boxes around a bubble: right and left of it first, then above and below."""
+def _places(centre: tuple[float, float], radius: float, width: float) -> Iterator[_Place]:
+    """Around a bubble: right and left of it first, then above and below."""
     for distance in (5.0, 18.0, 34.0, 52.0, 72.0):
         for angle in (0, 180, 30, 150, -30, -150, 60, 120, -60, -120, 90, -90):
-            across, up = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-            anchor = 0.5 if angle in (90, -90) else 0.0 if across > 0 else 1.0
-            left = centre[0] + (radius + distance) * across - anchor * width
-            top = centre[1] - (radius + distance) * up - _LABEL_HEIGHT / 2
-            yield distance, _Box(left, top, left + width, top + _LABEL_HEIGHT)
+            x = centre[0] + (radius + distance) * math.cos(math.radians(angle))
+            top = centre[1] - (radius + distance) * math.sin(math.radians(angle)) - _LABEL_HEIGHT / 2
+            anchor: Anchor = "middle" if abs(angle) == 90 else "start" if abs(angle) < 90 else "end"
+            left = x - {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor] * width
+            yield _Place(distance, _Box(left, top, left + width, top + _LABEL_HEIGHT), x, anchor)
 
 
 def _percent(value: float) -> str:
