@@ -34,8 +34,9 @@ from typing import Any, TextIO
 
 import numpy as np
 from distilling.figures import TITLES, score_figures, score_table, speed_table, step_figures
-from distilling.files import BATCH, make_files, read_split
+from distilling.files import BATCH, make_files
 from peers.document import command_line, machine_line, publish, say
+from peers.traffic import read_examples
 from peers.turns import BENCHMARKS, environment
 
 from attar.bench.processes import SideProcess
@@ -105,7 +106,7 @@ def _time_to_score(args: argparse.Namespace) -> None:
     from distilling.trained import make_trained  # which only this needs
 
     tokens = make_trained(files, args.data, args.teacher, seed=20)
-    num_laps = args.epochs * (len(read_split(files, "train")) // BATCH // args.steps)
+    num_laps = args.epochs * (len(read_examples(files / "train.json")) // BATCH // args.steps)
     shutil.rmtree(args.out / "sides", ignore_errors=True)  # filling the caches is part of what is timed
     laps = _laps_to_score(sides, num_laps, args)
     figures = score_figures(laps, args.to_score)

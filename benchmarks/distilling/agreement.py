@@ -16,7 +16,7 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-from peers.traffic import LONGEST
+from peers.traffic import LONGEST, read_examples
 
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.objective import Distillation
@@ -24,7 +24,7 @@ from attar.distillation.pairing import find_matched
 from attar.distillation.teacher_outputs import TeacherEnsemble
 from attar.models.checkpoint import Checkpoint, batch_to
 from attar.task import Example
-from distilling.files import BATCH, read_split
+from distilling.files import BATCH
 from distilling.sides import READING, arguments, distiller_of, textbrewers_batch
 from original.models import load_student, load_teachers
 from original.translate import to_recipe
@@ -42,7 +42,7 @@ def first_losses(folder: Path, out: Path) -> dict[str, list[float]]:
     """
     args = arguments(folder, out)
     settings = to_recipe(args, [], marks=READING.marks).distill
-    examples = read_split(folder, "train")[:BATCH]
+    examples = read_examples(folder / "train.json")[:BATCH]
     student, teachers = load_student(args, READING), load_teachers(args, READING)
     student.model.eval()
     teacher, online, matches = find_matched(teachers, student, examples, settings.matches, settings.attention)

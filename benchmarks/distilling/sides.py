@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from unittest import mock
 
 import torch
-from peers.traffic import LONGEST
+from peers.traffic import LONGEST, read_examples
 
 from attar.distillation.matches import PRESET_MATCHES, Match
 from attar.distillation.stage import teach
@@ -30,7 +30,7 @@ from attar.training.bert_adam import BertAdam
 from attar.training.fit import DevScore, fit
 from attar.training.schedules import schedule_factor
 from attar.training.stage import dev_scorer
-from distilling.files import BATCH, read_split, readme_command
+from distilling.files import BATCH, readme_command
 from original.arguments import parse_arguments
 from original.marks import Reading
 from original.models import load_student, load_teachers
@@ -125,7 +125,7 @@ def _train_textbrewer(folder: Path, out: Path, watch: Watch) -> None:
     student, teachers = _models(folder, arguments(folder, out))
     teacher = teachers[0].checkpoint
     assert teacher is not None
-    inputs = textbrewers_batch(teacher, student, read_split(folder, "train"))
+    inputs = textbrewers_batch(teacher, student, read_examples(folder / "train.json"))
     data = [
         {side: {name: tensor[row] for name, tensor in tensors.items()} for side, tensors in inputs.items()}
         for row in range(len(inputs["student"]["input_ids"]))
@@ -146,7 +146,7 @@ def _train_textbrewer(folder: Path, out: Path, watch: Watch) -> None:
     watch.start()
     distiller.train(
         BertAdam(groups, lr=1e-4),
-        _Watched(loader, watch, dev_scorer(student, read_split(folder, "dev"))),
+        _Watched(loader, watch, dev_scorer(student, read_examples(folder / "dev.json"))),
         scheduler_class=torch.optim.lr_scheduler.LambdaLR,
         scheduler_args={
             "lr_lambda": lambda step: schedule_factor(
@@ -207,10 +207,10 @@ def _train_features(folder: Path, out: Path, watch: Watch) -> None:
 
 def _teach(folder: Path, out: Path, watch: Watch, args: argparse.Namespace, settings: DistillRecipe) -> None:
     """Attar's distil stage with the watch in place of the scoring of dev."""
-    train = read_split(folder, "train")
+    train = read_examples(folder / "train.json")
     laps = len(train) // BATCH // watch.steps
     settings = settings.model_copy(update={"epochs": watch.epochs, "evaluations_per_epoch": laps})
-    dev = read_split(folder, "dev")
+    dev = read_examples(folder / "dev.json")
     student, teachers = _models(folder, args)
     score = dev_scorer(student, dev)
 

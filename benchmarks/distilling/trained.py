@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from peers.traffic import write_examples
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 
@@ -21,7 +22,6 @@ from attar.models.students import build_student
 from attar.recipe.load import StudentRecipe
 from attar.records.prepared_folder import load_split
 from attar.text.encoding import TextEncoder, texts_read
-from distilling.files import write_split
 
 __all__ = ["doubled", "make_trained"]
 
@@ -44,8 +44,8 @@ def make_trained(folder: Path, data: Path, teacher: Path, seed: int) -> dict[str
     """
     folder.mkdir(parents=True, exist_ok=True)
     examples = load_split(data, "train")
-    write_split(folder / "train.json", examples)
-    write_split(folder / "dev.json", load_split(data, "dev"))
+    write_examples(folder / "train.json", examples)
+    write_examples(folder / "dev.json", load_split(data, "dev"))
     trained = load_checkpoint(teacher)
     save_checkpoint(replace(trained, model=doubled(trained.model)), folder / "teacher")
     torch.manual_seed(seed)
