@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import cohen_kappa_score, f1_score
+from sklearn.metrics import f1_score
 
-from attar.metrics import accuracy_of, confusion_counts, kappa_of, macro_f1_of, macro_f1_present, tabulate
+from attar.metrics import accuracy_of, confusion_counts, macro_f1_of, macro_f1_present, tabulate
 
 PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40)
 
@@ -24,20 +24,6 @@ def test_counts_can_be_stacked():
     stack = np.stack([np.diag([3, 1]), np.array([[0, 2], [2, 0]]), np.zeros((2, 2))])
     assert accuracy_of(stack).tolist() == [1.0, 0.0, 0.0]
     assert macro_f1_of(stack).tolist() == [1.0, 0.0, 0.0]
-
-
-@given(PAIRS)
-def test_kappa_equals_scikit_learn(pairs):
-    first, second = np.array(pairs).T
-    found = kappa_of(confusion_counts(first, second, 4))
-    if len({*first, *second}) == 1:
-        assert found is None
-    else:
-        assert found == pytest.approx(cohen_kappa_score(first, second))
-
-
-def test_kappa_of_nothing_is_undefined():
-    assert kappa_of(tabulate({})) is None
 
 
 @given(PAIRS)

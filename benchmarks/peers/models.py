@@ -1,7 +1,7 @@
 """The models that are timed: shapes as in the must-show list, weights at random, fixed seed.
 
-Speed hardly depends on what a model has learnt; benchmarks/inference.py also takes trained artifacts
-(--artifact) where that is in doubt.
+Speed hardly depends on what a model has learnt; benchmarks/inference.py takes trained artifacts
+beside these (--artifact) where that is in doubt.
 
     python -m peers.models FOLDER      (benchmarks/inference.py runs this once for its --out)
 """
@@ -44,8 +44,8 @@ SMALL_VOCABULARY = 5_000
 _LOG = logging.getLogger(__name__)
 _SHAPES = {"base": (12, 768, 12, 3072), "student": (4, 312, 12, 1200), "2x128": (2, 128, 2, 512)}
 _SEED = 20
-_LOW_MARGINS = 0.03  # of the traffic: examples that are computed again in high precision
-_NUM_MARGINS = 600  # examples that set it
+_SECOND_LOOKS = 0.03  # of the traffic
+_LOOKED_AT = 600  # examples that set it
 _NOTES = {"weights": "random, for timing only"}
 
 
@@ -146,22 +146,22 @@ def _checkpoint(encoder: Encoder) -> Checkpoint:
 def _export(
     checkpoint: Checkpoint, calibrating: Sequence[Example], traffic: Sequence[Example], folder: Path
 ) -> None:
-    """The int8 artifact, ungated: there is nothing to lose in what random weights predict.
+    """The int8 artifact, ungated: what random weights answer is nothing that could be kept or lost.
 
-    How often two labels are nearly tied is as random as the weights; here it is ``_LOW_MARGINS`` of
-    the traffic, the most that ``attar export`` has measured of a trained student.
+    How often two labels are nearly level is as random as the weights; here it is ``_SECOND_LOOKS`` of
+    the traffic, the most that ``attar export`` has said of a trained student.
     """
     encoder = checkpoint.encoder
     calibration = Calibration(encoder.encode(calibrating), encoder.pad, encoder.spec)
-    quantized = post_training_quantize(read_weights(checkpoint.model), calibration)
-    model = OnnxModel(quantized.graph().SerializeToString(), pad=encoder.pad, spec=encoder.spec)
-    first_pass = batched_logits(model.run_pass, encoder.encode(traffic[:_NUM_MARGINS]))
-    gaps = np.diff(np.sort(first_pass, 1)[:, -2:])
-    quantized = replace(quantized, tie_margin=float(np.quantile(gaps, _LOW_MARGINS)))
+    form = post_training_quantize(read_weights(checkpoint.model), calibration)
+    model = OnnxModel(form.graph().SerializeToString(), pad=encoder.pad, spec=encoder.spec)
+    quick = batched_logits(model.run_pass, encoder.encode(traffic[:_LOOKED_AT]))
+    gaps = np.diff(np.sort(quick, 1)[:, -2:])
+    form = replace(form, tie_margin=float(np.quantile(gaps, _SECOND_LOOKS)))
     artifact = Artifact(folder, checkpoint.task, encoder.spec.to_json(), "int8", notes=_NOTES)
     tokenizer = encoder.tokenizer.to_str()
-    checks = make_checks(quantized.graph(), build_graph(quantized.weights, encoder.spec), encoder).to_json()
-    model = with_metadata(quantized.graph(), artifact, tokenizer).SerializeToString()
+    checks = make_checks(form.graph(), build_graph(form.weights, encoder.spec), encoder).to_json()
+    model = with_metadata(form.graph(), artifact, tokenizer).SerializeToString()
     write_artifact(artifact, model=model, tokenizer=tokenizer, checks=checks)
 
 

@@ -1,8 +1,7 @@
-"""Accuracy, F1 and Cohen's kappa of confusion counts: what evaluation, comparison and audit share.
+"""Accuracy and F1 of confusion counts: what evaluation and the workbooks share.
 
-Counts are arrays [..., C, C], row = gold (or the first of two annotators), column = predicted (or the
-second). The bootstrap scores a thousand resamples at once with the same functions. Equal to
-scikit-learn's figures with ``zero_division=0``.
+Counts are arrays [..., C, C], row = gold, column = predicted. The bootstrap scores a thousand
+resamples at once with the same functions. Equal to scikit-learn's figures with ``zero_division=0``.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ __all__ = [
     "accuracy_of",
     "confusion_counts",
     "f1_of",
-    "kappa_of",
     "macro_f1_of",
     "macro_f1_present",
     "tabulate",
@@ -65,18 +63,6 @@ def macro_f1_present(confusion: NDArray[np.number]) -> float:
     """
     used = (confusion.sum(0) + confusion.sum(1)) > 0
     return float(f1_of(confusion)[used].mean()) if used.any() else 0.0
-
-
-def kappa_of(confusion: Counts) -> float | None:
-    """Cohen's kappa (1960) of [C, C] counts: (observed - chance) / (1 - chance).
-
-    Chance is that of two who draw from their own shares of the labels. None without counts, or where
-    both only ever give one and the same label.
-    """
-    # In whole numbers, so that "one label only" is exact.
-    num, same = int(confusion.sum()), int(np.trace(confusion))
-    chance = int(confusion.sum(0) @ confusion.sum(1))
-    return (same * num - chance) / (num**2 - chance) if chance < num**2 else None
 
 
 def _ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> NDArray[np.float64]:

@@ -30,10 +30,10 @@ MAY_IMPORT = {
     "stage_cache": {"errors", "io"},
     "artifact": BASE | {"model_card"},
     "text": {"errors", "task"},
-    "records": BASE | {"attar", "metrics", "recipe", "text", "progress"},
+    "records": BASE | {"attar", "recipe", "text", "progress"},
     "models": BASE | {"recipe", "text"},
     "scoring": BASE | {"artifact", "cores", "text", "progress", "workbook", "system_info"},
-    "compare": BASE | {"metrics", "recipe", "records", "scoring", "workbook"},
+    "compare": BASE | {"recipe", "records", "scoring", "workbook"},
     "bench": BASE | {"artifact", "cores", "models", "progress", "records", "scoring", "svg", "system_info"},
     "evaluation": BASE
     | {

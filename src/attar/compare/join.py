@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import NamedTuple
 
-from attar.metrics import kappa_of, tabulate
-
 __all__ = ["Agreement", "Answer", "Case", "Gold", "agreement", "gold_of", "join"]
 
 
@@ -136,8 +134,15 @@ def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement:
         pairs: (A's label, B's label) of the questions that both answered.
     """
     counts = Counter(pairs)
+    num = counts.total()
     same = sum(count for (x, y), count in counts.items() if x == y)
-    return Agreement(counts.total(), same, kappa_of(tabulate(counts)))
+    shares_a, shares_b = Counter[str](), Counter[str]()
+    for (x, y), count in counts.items():
+        shares_a[x] += count
+        shares_b[y] += count
+    chance = sum(shares_a[label] * shares_b[label] for label in shares_a)  # times num squared
+    kappa = (same * num - chance) / (num**2 - chance) if num and chance < num**2 else None
+    return Agreement(num, same, kappa)
 
 
 def _all_have_spans(answers: Sequence[Answer]) -> bool:

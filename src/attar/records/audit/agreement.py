@@ -13,8 +13,6 @@ from collections.abc import Iterable
 from itertools import combinations
 from typing import Any
 
-from attar.metrics import kappa_of, tabulate
-
 __all__ = ["Agreement"]
 
 _MOST_PAIRS = 100
@@ -80,7 +78,7 @@ class Agreement:
     def kappa(self, a: str, b: str) -> float | None:
         """Cohen's kappa of two annotators on the spans that both labelled; None where undefined."""
         table = self._pairs.get((min(a, b), max(a, b)))
-        return kappa_of(tabulate(table)) if table else None
+        return _kappa(table) if table else None
 
     def to_json(self) -> dict[str, Any]:
         """All figures, the pairs with the most spans first (at most 100 of them)."""
@@ -96,7 +94,7 @@ class Agreement:
                     "annotators": list(names),
                     "num_spans": sum(table.values()),
                     "percent": _rounded(_equal_share(table)),
-                    "kappa": _rounded(kappa_of(tabulate(table))),
+                    "kappa": _rounded(_kappa(table)),
                 }
                 for names, table in pairs[:_MOST_PAIRS]
             ],
@@ -105,6 +103,20 @@ class Agreement:
 
 def _equal_share(table: Counter[tuple[str, str]]) -> float:
     return sum(count for (a, b), count in table.items() if a == b) / sum(table.values())
+
+
+def _kappa(table: Counter[tuple[str, str]]) -> float | None:
+    whole = sum(table.values())
+    first: Counter[str] = Counter()
+    second: Counter[str] = Counter()
+    for (a, b), count in table.items():
+        first[a] += count
+        second[b] += count
+    # In whole numbers, so that "one label only" is exact.
+    chance = sum(first[label] * second[label] for label in first)
+    if chance == whole * whole:
+        return None
+    return (_equal_share(table) - chance / whole**2) / (1 - chance / whole**2)
 
 
 def _rounded(value: float | None) -> float | None:
