@@ -7,7 +7,7 @@
 fastText (`pip install fasttext-community`) and TF-IDF with a linear model are trained on the data's
 training split and tuned on dev; the test split is scored once. A teacher is timed as the original
 system runs one; all sides are timed in turns, in one process, on the first two cores. Writes
-report.json, report.html, NAME.svg and NAME.png, and with --results a table between markers.
+report.json, report.html and NAME.svg, and with --results a table between markers.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from peers.document import machine_line, write_block
+from peers.document import command_line, machine_line, markdown_table, publish
 from peers.linear_sides import train_fasttext
 
 from attar.artifact import load_artifact
-from attar.bench.stage import run_as_original
 from attar.errors import AttarError
 from attar.evaluation.baselines import WindowedLinear
-from attar.evaluation.pictures import Point, save_png, standalone, tradeoff_svg
+from attar.evaluation.page import tradeoff_points
+from attar.evaluation.pictures import tradeoff_svg
 from attar.evaluation.report import Candidate, evaluate
+from attar.evaluation.stage import artifact_candidate, checkpoint_candidate
 from attar.io.files import atomic_write
-from attar.models.checkpoint import load_checkpoint, predict_logits
 from attar.recipe.load import EvaluateRecipe
 from attar.records.prepared_folder import load_split
-from attar.scoring.predictor import Predictor, softmax
+from attar.svg import standalone
 from attar.system_info import system_info
 from attar.task import Example, Task
 
@@ -44,18 +44,19 @@ _LOG = logging.getLogger("accuracy_speed")
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("name", help="of the set: title, files, markers")
-    made.add_argument("data", type=Path, help="folder that attar prepare wrote")
-    made.add_argument("--out", type=Path, required=True)
-    made.add_argument("--teacher", metavar="[NAME=]FOLDER", action="append", default=[], help="a checkpoint")
-    made.add_argument(
+    options = command_line(__doc__)
+    options.add_argument("name", help="of the set: title, files, markers")
+    options.add_argument("data", type=Path, help="folder that attar prepare wrote")
+    options.add_argument("--out", type=Path, required=True)
+    options.add_argument(
+        "--teacher", metavar="[NAME=]FOLDER", action="append", default=[], help="a checkpoint"
+    )
+    options.add_argument(
         "--artifact", metavar="[NAME=]FOLDER", action="append", default=[], help="a student's artifact"
     )
-    made.add_argument("--rounds", type=int, default=8, help="interleaved rounds of timing")
-    made.add_argument("--examples", type=int, default=400, help="different examples that are timed")
-    made.add_argument("--results", type=Path, help="page whose block is replaced, e.g. docs/results.md")
-    return made
+    options.add_argument("--rounds", type=int, default=8, help="interleaved rounds of timing")
+    options.add_argument("--examples", type=int, default=400, help="different examples that are timed")
+    return options
 
 
 def main() -> None:
@@ -68,16 +69,10 @@ def main() -> None:
         report = _measure(args)
     except AttarError as error:
         sys.exit(f"accuracy_speed: {error}")
-    points = _points(report)
     with atomic_write(args.out / f"{args.name}.svg") as draft:
-        draft.write_text(standalone(tradeoff_svg(points)), "utf-8")
-    save_png(args.out / f"{args.name}.png", points)
-    lines = _page(args, report, load_before)
-    print("\n".join(lines))
-    if args.results:
-        write_block(
-            args.results, f"accuracy-speed-{args.name}", f"Accuracy against speed: {args.name}", lines
-        )
+        draft.write_text(standalone(tradeoff_svg(tradeoff_points(report))), "utf-8")
+    heading = f"Accuracy against speed: {args.name}"
+    publish(args.results, f"accuracy-speed-{args.name}", heading, _page(args, report, load_before))
 
 
 def _measure(args: argparse.Namespace) -> dict[str, Any]:
@@ -89,8 +84,13 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
         raise AttarError("no --artifact; expected at least one student's")
     train, dev, test = (load_split(args.data, name) for name in ("train", "dev", "test"))
     task = load_artifact(next(iter(artifacts.values()))).task
-    candidates = [_teacher(name, folder) for name, folder in teachers.items()]
-    candidates += [_artifact(name, folder) for name, folder in artifacts.items()]
+    description = "torch fp32, padded, batch 8"
+    candidates = [
+        checkpoint_candidate(name, folder, description, task, as_original=True)
+        for name, folder in teachers.items()
+    ]
+    description = "the artifact: ONNX Runtime, one worker a core"
+    candidates += [artifact_candidate(name, folder, description, task) for name, folder in artifacts.items()]
     candidates += _static(task, train, dev)
     _LOG.info(
         "scoring %d models on %d test examples, then %d rounds", len(candidates), len(test), args.rounds
@@ -108,23 +108,6 @@ def _named(value: str, kind: str) -> tuple[str, Path]:
     return (name, Path(folder)) if equals else (kind, Path(value))
 
 
-def _teacher(name: str, folder: Path) -> Candidate:
-    checkpoint = load_checkpoint(folder)
-    return Candidate(
-        name,
-        lambda examples: softmax(predict_logits(checkpoint, examples), 1.0),
-        (folder / "model.safetensors").stat().st_size,
-        lambda examples: run_as_original(checkpoint, examples),
-        "torch fp32, padded, batch 8",
-    )
-
-
-def _artifact(name: str, folder: Path) -> Candidate:
-    predict = Predictor(load_artifact(folder), deduplicate=False).predict_probs
-    size = (folder / "model.onnx").stat().st_size
-    return Candidate(name, predict, size, predict, "the artifact: ONNX Runtime, one worker a core")
-
-
 def _static(task: Task, train: Sequence[Example], dev: Sequence[Example]) -> list[Candidate]:
     """The two baselines without any transformer, both tuned on dev; each computes on one thread."""
     _LOG.info("training TF-IDF with a linear model on %d examples", len(train))
@@ -139,25 +122,10 @@ def _static(task: Task, train: Sequence[Example], dev: Sequence[Example]) -> lis
 
     def predict(examples: Sequence[Example]) -> NDArray[np.float32]:
         probs = found(examples)
-        probs /= probs.sum(1, keepdims=True)
-        return probs
+        scaled: NDArray[np.float32] = probs / probs.sum(1, keepdims=True)
+        return scaled
 
     return [*candidates, Candidate("fastText", predict, found.size_bytes, found, "one thread")]
-
-
-def _points(report: dict[str, Any]) -> list[Point]:
-    return [
-        Point(
-            name,
-            model["examples_per_second"],
-            model["macro_f1"],
-            model["macro_f1_low"],
-            model["macro_f1_high"],
-            model["size_bytes"],
-            highlighted=name == report["chosen"],
-        )
-        for name, model in report["models"].items()
-    ]
 
 
 def _page(args: argparse.Namespace, report: dict[str, Any], load_before: float) -> list[str]:
@@ -169,26 +137,35 @@ def _page(args: argparse.Namespace, report: dict[str, Any], load_before: float) 
         f"`{command}` on {machine_line(system_info(), 2)}, load {load_before:.1f} before: "
         f"n = {report['num_test']} test terms of {report['num_reviews']} reviews."
     )
-    lines = [
-        head,
-        "",
-        "| model | accuracy | macro-F1 (95 %) | size | examples/s (slowest-fastest round) |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    rows = []
     for name, model in report["models"].items():
         speed = model["speed"]
-        lines.append(
-            f"| {name} | {100 * model['accuracy']:.1f} | {100 * model['macro_f1']:.1f} "
-            f"({100 * model['macro_f1_low']:.1f}-{100 * model['macro_f1_high']:.1f}) "
-            f"| {model['size_bytes'] / 1e6:.1f} MB | {speed['examples_per_second']:,.0f} "
-            f"({speed['examples_per_second_low']:,.0f}-{speed['examples_per_second_high']:,.0f}) |"
+        low, middle, high = (speed[f"examples_per_second{end}"] for end in ("_low", "", "_high"))
+        worst, score, best = (100 * model[f"macro_f1{end}"] for end in ("_low", "", "_high"))
+        rows.append(
+            [
+                name,
+                f"{100 * model['accuracy']:.1f}",
+                f"{score:.1f} ({worst:.1f}-{best:.1f})",
+                _difference(report, name),
+                f"{model['size_bytes'] / 1e6:.1f} MB",
+                f"{middle:,.0f} ({low:,.0f}-{high:,.0f})",
+            ]
         )
-    chosen = report["chosen"]
-    lines.append("")
-    for name, difference in report["paired_differences"].items():
-        value, low, high = (100 * difference[key] for key in ("value", "low", "high"))
-        lines.append(f"{chosen} minus {name}: {value:+.1f} macro-F1 [{low:.1f}, {high:.1f}].  ")
-    return lines
+    heads = (
+        "model", "accuracy", "macro-F1 (95 %)", f"{report['chosen']} minus it", "size",
+        "examples/s (slowest-fastest round)",
+    )  # fmt: skip
+    return [head, "", *markdown_table(heads, rows)]
+
+
+def _difference(report: Mapping[str, Any], name: str) -> str:
+    """Macro-F1 of the chosen model minus this one's, with its paired 95 % interval."""
+    found = report["paired_differences"].get(name)
+    if found is None:
+        return ""
+    value, low, high = (100 * found[key] for key in ("value", "low", "high"))
+    return f"{value:+.1f} [{low:.1f}, {high:.1f}]"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-r"""One distillation, textbrewer's way and ours, step by step in one interleaved run.
+r"""One distillation, by textbrewer and by attar, step by step in one interleaved run.
 
     python benchmarks/distill_speed.py --out runs/distill_speed
     python benchmarks/distill_speed.py --out runs/distill_speed --results docs/results.md --rounds 8
@@ -13,7 +13,7 @@ installed: `pip install textbrewer==0.2.1.post1`.
     python benchmarks/distill_speed.py --out runs/distill_score --to-score 0.6 0.7 \
         --data runs/quickstart/data --teacher runs/quickstart/teacher --epochs 12 --steps 26
 
-measures instead how much CPU time each side needs until its student has that macro-F1 on dev:
+measures instead how much CPU time each side needs until its student has these macro-F1 on dev:
 prepared data, their trained teacher (made as wide as BERT-base, see ``distilling.trained``), one
 start for all sides, the same batch size and the same matches (attar's defaults have none).
 """
@@ -21,50 +21,49 @@ start for all sides, the same batch size and the same matches (attar's defaults 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import importlib.metadata
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-from distilling.figures import TITLES, figures_of, speed_table
-from distilling.files import BATCH, make_files, read_split
-from distilling.reaching import reached, score_table
-from distilling.workers import Worker, module, side_environment
-from peers.document import machine_line, write_block
+from distilling.figures import TITLES, score_figures, score_table, speed_table, step_figures
+from distilling.files import BATCH, make_files
+from peers.document import command_line, machine_line, publish, say
+from peers.traffic import read_examples
+from peers.turns import BENCHMARKS, environment
 
+from attar.bench.processes import SideProcess
+from attar.bench.timing import take_turns
 from attar.errors import AttarError
 from attar.io.files import read_json, write_json
 from attar.models.precision import computes_in_bf16
-from attar.system_info import system_info
+from attar.system_info import package_versions, system_info
 
-_BENCHMARKS = Path(__file__).resolve().parent
 _TOLERANCE = 1e-4
 _PACKAGES = ("attar", "numpy", "textbrewer", "torch", "transformers")
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.epilog = "sides:\n" + "\n".join(f"  {name:15} {title}" for name, title in TITLES.items())
-    made.add_argument("--out", type=Path, required=True, help="files, caches, log and distill_speed.json")
-    made.add_argument("--sides", default=",".join(TITLES), help="comma-separated names; all by default")
-    made.add_argument("--rounds", type=int, default=8, help="interleaved turns of every side")
-    made.add_argument("--steps", type=int, default=4, help="optimiser steps of a turn")
-    made.add_argument("--threads", type=int, default=1, help="of each side's computation")
-    made.add_argument("--to-score", type=float, nargs="+", help="macro-F1 on dev, a fraction; one or more")
-    made.add_argument("--data", type=Path, help="with --to-score: a folder of attar prepare")
-    made.add_argument("--teacher", type=Path, help="with --to-score: a BERT trained on it")
-    made.add_argument("--epochs", type=int, default=12, help="with --to-score: of each side's training")
-    made.add_argument("--results", type=Path, help="page whose block is replaced, e.g. docs/results.md")
-    return made
+    sides = "\n".join(f"  {name:15} {title}" for name, title in TITLES.items())
+    options = command_line(__doc__, f"sides:\n{sides}")
+    options.add_argument("--out", type=Path, required=True, help="files, caches, log and distill_speed.json")
+    options.add_argument("--sides", default=",".join(TITLES), help="comma-separated names; all by default")
+    options.add_argument("--rounds", type=int, default=8, help="interleaved turns of every side")
+    options.add_argument("--steps", type=int, default=4, help="optimiser steps of a turn")
+    options.add_argument("--threads", type=int, default=1, help="of each side's computation")
+    options.add_argument("--to-score", type=float, nargs="+", help="macro-F1 on dev, a fraction; one or more")
+    options.add_argument("--data", type=Path, help="with --to-score: a folder of attar prepare")
+    options.add_argument("--teacher", type=Path, help="with --to-score: a BERT trained on it")
+    options.add_argument("--epochs", type=int, default=12, help="with --to-score: of each side's training")
+    return options
 
 
 def main() -> None:
@@ -74,46 +73,43 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     try:
         if args.to_score:
-            _reach(args)
+            _time_to_score(args)
         else:
-            _compare(args)
+            _time_steps(args)
     except AttarError as error:
         sys.exit(f"distill_speed: {error}")
 
 
-def _compare(args: argparse.Namespace) -> None:
+def _time_steps(args: argparse.Namespace) -> None:
     begin, load = time.perf_counter(), os.getloadavg()[0]
     sides = _sides(args)
     tokens = _files(args.out / "files", args.rounds * args.steps * BATCH)
     with (args.out / "sides.log").open("w", encoding="utf-8") as log:
         agreement = _agreement(args, log)
-        laps = _take_turns(sides, args, log)
+        laps = _timed_steps(sides, args, log)
     result = _circumstances(args, begin, load) | {
         "command": _command(args, f"--rounds {args.rounds}"),
         "rounds": args.rounds,
         "tokens": tokens,
         "agreement": agreement,
-        "sides": figures_of(laps, args.steps),
+        "sides": step_figures(laps, args.steps),
     }
     write_json(args.out / "distill_speed.json", result)
-    lines = _page(result)
-    print("\n".join(lines))
-    if args.results:
-        write_block(args.results, "distill-speed", "Distillation: steps against textbrewer", lines)
+    publish(args.results, "distill-speed", "Distillation: steps against textbrewer", _page(result))
 
 
-def _reach(args: argparse.Namespace) -> None:
+def _time_to_score(args: argparse.Namespace) -> None:
     if args.data is None or args.teacher is None:
         raise AttarError("--to-score needs --data and --teacher: a prepared folder and a BERT trained on it")
     begin, load = time.perf_counter(), os.getloadavg()[0]
     files, sides = args.out / "files", _sides(args)
-    from distilling.trained import make_trained  # which only this way needs
+    from distilling.trained import make_trained  # which only this needs
 
     tokens = make_trained(files, args.data, args.teacher, seed=20)
-    num_laps = args.epochs * (len(read_split(files, "train")) // BATCH // args.steps)
-    shutil.rmtree(args.out / "sides", ignore_errors=True)  # filling the caches is part of what is told
-    laps = _turns_to_score(sides, num_laps, args)
-    figures = reached(laps, args.to_score)
+    num_laps = args.epochs * (len(read_examples(files / "train.json")) // BATCH // args.steps)
+    shutil.rmtree(args.out / "sides", ignore_errors=True)  # filling the caches is part of what is timed
+    laps = _laps_to_score(sides, num_laps, args)
+    figures = score_figures(laps, args.to_score)
     targets = " ".join(f"{one:g}" for one in args.to_score)
     inputs = " ".join(f"--{name} {_short(getattr(args, name))}" for name in ("data", "teacher"))
     command = _command(args, f"--to-score {targets} {inputs} --epochs {args.epochs}")
@@ -126,36 +122,36 @@ def _reach(args: argparse.Namespace) -> None:
     }
     write_json(args.out / "distill_score.json", result)
     lines = [_score_text(result), "", *score_table(figures, args.to_score)]
-    print("\n".join(lines))
-    if args.results:
-        write_block(args.results, "distill-score", "Distillation: time to the same score", lines)
+    publish(args.results, "distill-score", "Distillation: time to the same score", lines)
 
 
-def _turns_to_score(
+def _laps_to_score(
     sides: Sequence[str], num_laps: int, args: argparse.Namespace
-) -> dict[str, list[dict[str, float]]]:
+) -> dict[str, list[dict[str, Any]]]:
     """Laps of every side, until its student has the highest of the scores."""
-    laps: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+    started: dict[str, SideProcess] = {}
+
+    def lap(name: str, log: TextIO) -> dict[str, Any]:
+        if name not in started:  # one set-up after the other
+            started[name] = _process(name, args, log, args.epochs)
+        reply = started[name].ask("lap")
+        if scored(reply):
+            started[name].close()
+        return reply
+
+    def scored(reply: dict[str, Any]) -> bool:
+        return bool(reply["score"] >= max(args.to_score))
+
+    def standing(number: int, laps: Mapping[str, Sequence[dict[str, Any]]]) -> None:
+        scores = ", ".join(f"{name} {100 * rounds[-1]['score']:.1f}" for name, rounds in laps.items())
+        say(f"lap {number} of {num_laps}: {scores}")
+
     with (args.out / "sides.log").open("w", encoding="utf-8") as log:
-        workers = {}
-        for number in range(num_laps):
-            for name in sides if number == 0 else list(workers):
-                if number == 0:
-                    workers[name] = _worker(name, args, log, args.epochs)  # its first lap comes unasked
-                else:
-                    workers[name].go()
-                laps[name].append(workers[name].answer())
-                if laps[name][-1]["score"] >= max(args.to_score):
-                    workers.pop(name).close()
-            if workers:
-                _say(f"lap {number + 1} of {num_laps}: {_standing(laps)}")
-        for worker in workers.values():
-            worker.close()
+        turns = {name: partial(lap, name, log) for name in sides}
+        laps = take_turns(turns, num_laps, done=scored, after_round=standing)
+        for process in started.values():
+            process.close()
     return laps
-
-
-def _standing(laps: dict[str, list[dict[str, float]]]) -> str:
-    return ", ".join(f"{name} {100 * rounds[-1]['score']:.1f}" for name, rounds in laps.items())
 
 
 def _sides(args: argparse.Namespace) -> list[str]:
@@ -169,7 +165,7 @@ def _sides(args: argparse.Namespace) -> list[str]:
 def _circumstances(args: argparse.Namespace, begin: float, load: float) -> dict[str, Any]:
     return {
         "machine": system_info() | {"computes_in_bf16": computes_in_bf16(), "load_before": load},
-        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "versions": package_versions(_PACKAGES),
         "steps": args.steps,
         "threads": args.threads,
         "wall_minutes": (time.perf_counter() - begin) / 60,
@@ -193,27 +189,28 @@ def _files(folder: Path, num_examples: int) -> dict[str, float]:
     """What all sides read, unless an earlier run with as many examples left it there."""
     stamp = folder / "made.json"
     if not stamp.is_file() or read_json(stamp)["examples"] != num_examples:
-        _say(f"making {num_examples} examples and the teacher in {folder}")
+        say(f"making {num_examples} examples and the teacher in {folder}")
         write_json(stamp, {"examples": num_examples, "tokens": make_files(folder, num_examples)})
     tokens: dict[str, float] = read_json(stamp)["tokens"]
     return tokens
 
 
 def _agreement(args: argparse.Namespace, log: TextIO) -> dict[str, float]:
-    """The largest difference of a loss on the first batch from textbrewer's, as a share of it.
+    """The largest relative difference of a loss on the first batch from textbrewer's.
 
     Raises:
         AttarError: The two sides do not compute the same.
     """
-    command = [*module("distilling.agreement"), str(args.out / "files"), str(args.out / "agreement")]
+    where = [str(args.out / "files"), str(args.out / "agreement")]
+    command = [sys.executable, "-m", "distilling.agreement", *where]
     done = subprocess.run(  # noqa: S603 - our own module
         command,
         check=False,
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
-        env=side_environment(args.threads),
-        cwd=_BENCHMARKS,
+        env=_environment(args.threads),
+        cwd=BENCHMARKS,
     )
     if done.returncode:
         raise AttarError("the first batch could not be compared; see sides.log in the output folder")
@@ -225,48 +222,49 @@ def _agreement(args: argparse.Namespace, log: TextIO) -> dict[str, float]:
             f"a loss of the first batch differs from textbrewer's by {found['attar']:.2g} of it, "
             f"expected at most {_TOLERANCE:g}: nothing is timed"
         )
-    _say(f"the first batch's losses agree to {found['attar']:.1e}")
+    say(f"the first batch's losses agree to {found['attar']:.1e}")
     return found
 
 
-def _take_turns(
+def _timed_steps(
     sides: Sequence[str], args: argparse.Namespace, log: TextIO
-) -> dict[str, list[dict[str, float]]]:
-    shutil.rmtree(args.out / "sides", ignore_errors=True)  # filling the caches is part of what is told
-    workers = {}
+) -> dict[str, list[dict[str, Any]]]:
+    shutil.rmtree(args.out / "sides", ignore_errors=True)  # filling the caches is part of what is timed
+    turns = {}
     for name in sides:
-        workers[name] = _worker(name, args, log)
-        answer = workers[name].answer()
-        _say(f"warm: {name}, {answer['setup_cpu_s']:.0f} CPU s before its first step")
-    laps: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
-    for turn in range(args.rounds):
-        for name, worker in workers.items():
-            worker.go()
-            laps[name].append(worker.answer())
-        _say(f"round {turn + 1} of {args.rounds}")
-    for worker in workers.values():
-        worker.close()
+        process = _process(name, args, log)
+        say(f"warm: {name}, {process.ask('lap')['setup_cpu_s']:.0f} CPU s before its first step")
+        turns[name] = process
+    laps = take_turns(
+        {name: partial(process.ask, "lap") for name, process in turns.items()},
+        args.rounds,
+        after_round=lambda i, _: say(f"round {i} of {args.rounds}"),
+    )
+    for process in turns.values():
+        process.close()
     return laps
 
 
-def _worker(name: str, args: argparse.Namespace, log: TextIO, epochs: int | None = None) -> Worker:
-    return Worker(
-        name, args.out / "files", args.out,
-        threads=args.threads, steps=args.steps, log=log, epochs=epochs,
-    )  # fmt: skip
+def _process(name: str, args: argparse.Namespace, log: TextIO, *epochs: int) -> SideProcess:
+    """A side's process; see ``distilling.worker``."""
+    where = [str(args.out / "files"), str(args.out / "sides" / name)]
+    numbers = map(str, (args.threads, args.steps, *epochs))
+    command = [sys.executable, "-m", "distilling.worker", name, *where, *numbers]
+    return SideProcess(name, command, env=_environment(args.threads), cwd=BENCHMARKS, log=log)
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """The environment of a side, with the original's command lines on its path."""
+    base = environment(threads)
+    return base | {"PYTHONPATH": os.pathsep.join((base["PYTHONPATH"], str(BENCHMARKS.parent / "classic")))}
 
 
 def _page(result: dict[str, Any]) -> list[str]:
-    tokens, agreement = result["tokens"], result["agreement"]
-    examples = result["rounds"] * result["steps"] * BATCH
+    agreement, examples = result["agreement"], result["rounds"] * result["steps"] * BATCH
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-    host = result["machine"]
+    rounds = f"{result['rounds']} interleaved rounds of {result['steps']} steps a side"
     text = (
-        f"`{result['command']}` on {machine_line(host, result['threads'])}, "
-        f"{'with' if host['computes_in_bf16'] else 'without'} native bf16: {result['rounds']} interleaved "
-        f"rounds of {result['steps']} steps a side, {result['wall_minutes']:.0f} minutes, load "
-        f"{host['load_before']:.1f} before. Batch {BATCH}; {examples} examples of {tokens['shortest']} to "
-        f"{tokens['longest']} tokens, mean {tokens['mean']:.1f}. {versions}. The losses of the first batch "
+        f"{_head(result, rounds)} {examples} examples. {versions}. The losses of the first batch "
         f"agree with textbrewer's to {agreement['attar']:.1e} of each ({agreement['attar_as_run']:.1e} with "
         "the teacher in the precision that `main.distill.py` runs it in)."
     )
@@ -274,21 +272,22 @@ def _page(result: dict[str, Any]) -> list[str]:
 
 
 def _score_text(result: dict[str, Any]) -> str:
-    tokens, host = result["tokens"], result["machine"]
+    rounds = f"sides in turns of {result['steps']} steps, {result['epochs']} epochs at most"
     return (
-        f"`{result['command']}` on {machine_line(host, result['threads'])}, "
-        f"{'with' if host['computes_in_bf16'] else 'without'} native bf16: sides in turns of "
-        f"{result['steps']} steps, {result['epochs']} epochs at most, {result['wall_minutes']:.0f} minutes, "
-        f"load {host['load_before']:.1f} before. Batch {BATCH}, {tokens['shortest']} to {tokens['longest']} "
-        f"tokens, mean {tokens['mean']:.1f}. The teacher has BERT-base's size; every side's student starts "
+        f"{_head(result, rounds)} The teacher has BERT-base's size; every side's student starts "
         "from the same weights. Time counts from the start, caches included, to the first lap with that "
         "macro-F1 on dev, scoring left out."
     )
 
 
-def _say(message: str) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
+def _head(result: dict[str, Any], rounds: str) -> str:
+    tokens, host = result["tokens"], result["machine"]
+    return (
+        f"`{result['command']}` on {machine_line(host, result['threads'])}, "
+        f"{'with' if host['computes_in_bf16'] else 'without'} native bf16: {rounds}, "
+        f"{result['wall_minutes']:.0f} minutes, load {host['load_before']:.1f} before. Batch {BATCH}, "
+        f"{tokens['shortest']} to {tokens['longest']} tokens, mean {tokens['mean']:.1f}."
+    )
 
 
 if __name__ == "__main__":

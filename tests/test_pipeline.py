@@ -168,7 +168,7 @@ def test_a_model_of_other_labels_or_another_order_is_not_compared(tmp_path, make
     checkpoint = make_checkpoint()
     turned = replace(checkpoint.task, labels=checkpoint.task.labels[::-1])
     save_checkpoint(replace(checkpoint, task=turned), tmp_path / "model")
-    with pytest.raises(DataError, match=r"model answers 积极, 中性, 消极, but the data has the labels 消极"):
+    with pytest.raises(DataError, match=r"model has the labels 积极, 中性, 消极, but the data has 消极"):
         evaluate_models(
             EvaluateSettings.of(recipe), data, {"student": tmp_path / "model"}, tmp_path / "report"
         )

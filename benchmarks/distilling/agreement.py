@@ -1,9 +1,9 @@
-"""Whether two of the sides learn the same: their losses on the first batch, before anything is timed.
+"""Whether two of the sides compute the same losses on the first batch, before anything is timed.
 
     python -m distilling.agreement FILES OUT
 
 prints one line of JSON: the total and the matches' losses of textbrewer, of attar with the teacher
-in fp32, and of attar with the teacher in the precision that ``main.distill.py`` gives it.
+in fp32, and of attar with the teacher in the precision of ``main.distill.py``.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-from peers.traffic import LONGEST
+from peers.traffic import LONGEST, read_examples
 
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.objective import Distillation
 from attar.distillation.pairing import find_matched
-from attar.distillation.teacher_outputs import Answers
+from attar.distillation.teacher_outputs import TeacherEnsemble
 from attar.models.checkpoint import Checkpoint, batch_to
 from attar.task import Example
-from distilling.files import BATCH, read_split
-from distilling.sides import arguments, distiller_of, textbrewers_batch
+from distilling.files import BATCH
+from distilling.sides import READING, arguments, distiller_of, textbrewers_batch
 from original.models import load_student, load_teachers
 from original.translate import to_recipe
 
@@ -38,14 +38,14 @@ def first_losses(folder: Path, out: Path) -> dict[str, list[float]]:
 
     Args:
         folder: What ``make_files`` wrote.
-        out: textbrewer wants a folder.
+        out: A folder for textbrewer.
     """
     args = arguments(folder, out)
-    settings = to_recipe(args, [], marks=True).distill
-    examples = read_split(folder, "train")[:BATCH]
-    student, teachers = load_student(args), load_teachers(args)
+    settings = to_recipe(args, [], marks=READING.marks).distill
+    examples = read_examples(folder / "train.json")[:BATCH]
+    student, teachers = load_student(args, READING), load_teachers(args, READING)
     student.model.eval()
-    teacher, live, matches = find_matched(teachers, student, examples, settings.matches, settings.attention)
+    teacher, online, matches = find_matched(teachers, student, examples, settings.matches, settings.attention)
     assert teacher.checkpoint is not None
     distiller = distiller_of(teacher.checkpoint.model, student.model, out)
     widths = [model.config.hidden_size for model in (student.model, teacher.checkpoint.model)]
@@ -53,7 +53,7 @@ def first_losses(folder: Path, out: Path) -> dict[str, list[float]]:
     for mine, given in zip(losses.projections, distiller.projs, strict=True):
         if given is not None:
             mine.load_state_dict(given.state_dict())
-    objective = Distillation(student.task, examples, Answers([(1.0, live)]), settings, losses)
+    objective = Distillation(student.task, examples, TeacherEnsemble([(1.0, online)]), settings, losses)
     quick = _ours(objective, student, examples)
     with mock.patch(
         "attar.distillation.teacher_outputs.bf16_inference", lambda _device: contextlib.nullcontext()
@@ -66,14 +66,14 @@ def first_losses(folder: Path, out: Path) -> dict[str, list[float]]:
 
 
 def _ours(objective: Distillation, student: Checkpoint, examples: Sequence[Example]) -> list[float]:
-    """Of a batch as short as it can be, by rows."""
+    """Attar's losses, of a batch padded to its longest example."""
     inputs = batch_to(student, student.encoder.encode(examples))
     found = objective(student.model, inputs, torch.arange(len(examples)))
     return [float(value.mean()) for name, value in found.items() if name != "hard"]
 
 
 def main(arguments: list[str]) -> None:
-    """Print what was found."""
+    """Print the losses."""
     print(json.dumps(first_losses(*map(Path, arguments))))
 
 

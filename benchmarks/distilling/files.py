@@ -1,23 +1,21 @@
 """What a distillation starts from: the original's files, with random weights, and examples to learn.
 
 First step of benchmarks/distill_speed.py; every side reads the same folder. Speed does not depend
-on what a teacher knows.
+on what a teacher has learnt.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
-from peers.traffic import LONGEST, TASK, make_traffic, token_counts
+from peers.traffic import LONGEST, TASK, make_traffic, token_counts, write_examples
 
 from attar.classic.checkpoint import build_classic, save_classic
 from attar.classic.files import ClassicFiles
-from attar.io.files import atomic_write, write_json
-from attar.task import Example
+from attar.io.files import write_json
 
-__all__ = ["BATCH", "NUM_DEV", "STUDENT_CONFIG", "make_files", "read_split", "readme_command", "write_split"]
+__all__ = ["BATCH", "NUM_DEV", "STUDENT_CONFIG", "make_files", "readme_command"]
 
 BATCH = 24
 NUM_DEV = 24
@@ -45,7 +43,7 @@ def make_files(folder: Path, num_examples: int) -> dict[str, float]:
     Returns:
         Tokens of an example: shortest, mean, longest.
     """
-    # Exports and more come with it, which only this step needs.
+    # Imports torch and the exporter, which only this step needs.
     from peers.models import full_tokenizer
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,8 +56,8 @@ def make_files(folder: Path, num_examples: int) -> dict[str, float]:
     teacher = build_classic(ClassicFiles(folder / "config.json", folder / "vocab.txt"), TASK, LONGEST)
     save_classic(teacher, folder / "gs0.pkl")
     examples = make_traffic(tokenizer, num_examples + NUM_DEV, _SEED)
-    write_split(folder / "train.json", examples[:num_examples])
-    write_split(folder / "dev.json", examples[num_examples:])
+    write_examples(folder / "train.json", examples[:num_examples])
+    write_examples(folder / "dev.json", examples[num_examples:])
     counts = token_counts(tokenizer, examples[:num_examples])
     return {"shortest": min(counts), "mean": sum(counts) / len(counts), "longest": max(counts)}
 
@@ -91,15 +89,3 @@ def readme_command(folder: Path, out: Path) -> list[str]:
         "--output_attention_layers", "false",
         "--matches", "L4t_hidden_mse", "L4_hidden_smmd",
     ]  # fmt: skip
-
-
-def read_split(folder: Path, split: str) -> list[Example]:
-    """The examples of train or dev."""
-    return [Example(*row) for row in json.loads((folder / f"{split}.json").read_text("utf-8"))]
-
-
-def write_split(path: Path, examples: list[Example]) -> None:
-    """What ``read_split`` reads."""
-    rows = [[e.text, e.start, e.end, e.label] for e in examples]
-    with atomic_write(path) as draft:
-        draft.write_text(json.dumps(rows, ensure_ascii=False), "utf-8")

@@ -3,8 +3,8 @@
 All start from the same files and teach the same student with the same batch size. attar's sides
 are its real stage, from the caches to the optimiser (``attar.distillation.stage.teach``); only the
 scoring of dev is left to the stopwatch. textbrewer's side is its GeneralDistiller in the
-original's settings: padded to 70, fp32, the teacher along. It gets attar's fused form of the
-original's optimiser, which is faster than the original's.
+original's settings: padded to 70, fp32, the teacher run in every step. It gets attar's fused form
+of the original's optimiser, which is faster than the original's.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import argparse
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from unittest import mock
 
 import torch
-from peers.traffic import LONGEST
+from peers.traffic import LONGEST, read_examples
 
 from attar.distillation.matches import PRESET_MATCHES, Match
 from attar.distillation.stage import teach
@@ -30,19 +30,22 @@ from attar.training.bert_adam import BertAdam
 from attar.training.fit import DevScore, fit
 from attar.training.schedules import schedule_factor
 from attar.training.stage import dev_scorer
-from distilling.files import BATCH, read_split, readme_command
+from distilling.files import BATCH, readme_command
 from original.arguments import parse_arguments
+from original.marks import RowFormat
 from original.models import load_student, load_teachers
 from original.translate import to_recipe
 
 if TYPE_CHECKING:
     import textbrewer  # type: ignore[import-untyped]
 
-__all__ = ["ENDLESS", "TRAININGS", "Watch", "arguments", "distiller_of", "textbrewers_batch"]
+__all__ = ["ENDLESS", "ROW_FORMAT", "TRAININGS", "Watch", "arguments", "distiller_of", "textbrewers_batch"]
 
 _MATCHES = ("L4t_hidden_mse", "L4_hidden_smmd")
 ENDLESS = 1000
 """Epochs: more than will be seen."""
+ROW_FORMAT = RowFormat(marks=True, lower_case=True)
+"""How the original reads the files: marks around the term, lower case."""
 
 
 class Watch:
@@ -50,8 +53,8 @@ class Watch:
 
     Args:
         start: Called once, when the set-up is done.
-        lap: Called after every ``steps`` steps with what scores the student on dev, if it wants to
-            know; ends the training by an exception.
+        lap: Called after every ``steps`` steps with a function that scores the student on dev; ends
+            the training by an exception.
         steps: Optimiser steps of a lap.
         epochs: Of the training; its schedule goes by it.
     """
@@ -113,7 +116,7 @@ def _as_textbrewers(match: Match) -> dict[str, Any]:
 def _models(folder: Path, args: argparse.Namespace) -> tuple[Checkpoint, list[Teacher]]:
     """The original's files with random weights, or trained checkpoints where the folder has them."""
     if not (folder / "student").is_dir():
-        return load_student(args), load_teachers(args)
+        return load_student(args, ROW_FORMAT), load_teachers(args, ROW_FORMAT)
     student = load_checkpoint(folder / "student")
     return student, [load_teacher(folder / "teacher", student.task)]
 
@@ -122,12 +125,13 @@ def _train_textbrewer(folder: Path, out: Path, watch: Watch) -> None:
     student, teachers = _models(folder, arguments(folder, out))
     teacher = teachers[0].checkpoint
     assert teacher is not None
-    inputs = textbrewers_batch(teacher, student, read_split(folder, "train"))
+    inputs = textbrewers_batch(teacher, student, read_examples(folder / "train.json"))
     data = [
         {side: {name: tensor[row] for name, tensor in tensors.items()} for side, tensors in inputs.items()}
         for row in range(len(inputs["student"]["input_ids"]))
     ]
-    loader = torch.utils.data.DataLoader(data, BATCH, shuffle=True, drop_last=True)
+    dataset = cast("torch.utils.data.Dataset[Any]", data)  # a list is as good
+    loader = torch.utils.data.DataLoader(dataset, BATCH, shuffle=True, drop_last=True)
     distiller = distiller_of(teacher.model, student.model, out)
     decay = {True: 0.01, False: 0.0}
     groups = [
@@ -142,7 +146,7 @@ def _train_textbrewer(folder: Path, out: Path, watch: Watch) -> None:
     watch.start()
     distiller.train(
         BertAdam(groups, lr=1e-4),
-        _Watched(loader, watch, dev_scorer(student, read_split(folder, "dev"))),
+        _Watched(loader, watch, dev_scorer(student, read_examples(folder / "dev.json"))),
         scheduler_class=torch.optim.lr_scheduler.LambdaLR,
         scheduler_args={
             "lr_lambda": lambda step: schedule_factor(
@@ -159,7 +163,7 @@ def _decays(name: str) -> bool:
 
 
 class _Watched:
-    """A loader that shows the watch every lap: a batch is asked for when the step before it is done."""
+    """A loader that reports every lap: a batch is fetched when the step before it is done."""
 
     def __init__(
         self, loader: torch.utils.data.DataLoader[Any], watch: Watch, score: Callable[[], DevScore]
@@ -177,7 +181,7 @@ class _Watched:
 def _train_classic(folder: Path, out: Path, watch: Watch, *flags: str) -> None:
     """What ``classic/main.distill.py`` trains."""
     args = arguments(folder, out, *flags)
-    _teach(folder, out, watch, args, to_recipe(args, [], marks=True).distill)
+    _teach(folder, out, watch, args, to_recipe(args, [], marks=ROW_FORMAT.marks).distill)
 
 
 def _train_cached(folder: Path, out: Path, watch: Watch) -> None:
@@ -203,10 +207,10 @@ def _train_features(folder: Path, out: Path, watch: Watch) -> None:
 
 def _teach(folder: Path, out: Path, watch: Watch, args: argparse.Namespace, settings: DistillRecipe) -> None:
     """Attar's distil stage with the watch in place of the scoring of dev."""
-    train = read_split(folder, "train")
+    train = read_examples(folder / "train.json")
     laps = len(train) // BATCH // watch.steps
     settings = settings.model_copy(update={"epochs": watch.epochs, "evaluations_per_epoch": laps})
-    dev = read_split(folder, "dev")
+    dev = read_examples(folder / "dev.json")
     student, teachers = _models(folder, args)
     score = dev_scorer(student, dev)
 

@@ -1,8 +1,8 @@
-"""A teacher of BERT-base's size that knows something, and a student to teach, from a run folder.
+"""A trained teacher of BERT-base's size, and a student for it, from a run folder.
 
 First step of ``benchmarks/distill_speed.py --to-score``. The cost of a teacher goes by its size, so
-the run's own, 12 x 384, is made twice as wide without changing what it answers: every unit stands
-there twice, and whoever reads it gives each of the two half the weight.
+the run's own, 12 x 384, is made twice as wide with the same logits: every unit is duplicated, and
+what reads it has half the weight for each of the two.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from peers.traffic import write_examples
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 
@@ -22,7 +23,6 @@ from attar.recipe.load import StudentRecipe
 from attar.records.prepared_folder import load_split
 from attar.text.encoding import TextEncoder
 from attar.text.vocabulary import texts_read
-from distilling.files import write_split
 
 __all__ = ["doubled", "make_trained"]
 
@@ -45,8 +45,8 @@ def make_trained(folder: Path, data: Path, teacher: Path, seed: int) -> dict[str
     """
     folder.mkdir(parents=True, exist_ok=True)
     examples = load_split(data, "train")
-    write_split(folder / "train.json", examples)
-    write_split(folder / "dev.json", load_split(data, "dev"))
+    write_examples(folder / "train.json", examples)
+    write_examples(folder / "dev.json", load_split(data, "dev"))
     trained = load_checkpoint(teacher)
     save_checkpoint(replace(trained, model=doubled(trained.model)), folder / "teacher")
     torch.manual_seed(seed)

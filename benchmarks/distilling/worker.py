@@ -1,21 +1,20 @@
-"""One side in a process of its own: trains a lap for every line on stdin, and answers with its times.
+"""One side in a process of its own: trains a lap for every request and replies with its times.
 
     python -m distilling.worker SIDE FILES OUT THREADS STEPS [EPOCHS]
 
-The first answer comes unasked, after the set-up and a lap to warm up. Any process ends when its
-stdin does. With EPOCHS the training has that many, and the answers hold the student's score on dev,
-whose time is not counted.
+The first request waits for the set-up. The process ends when its stdin does. With EPOCHS the
+training has that many, and the replies hold the student's score on dev, whose time is not counted.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from attar.bench.processes import Requests
 
 if TYPE_CHECKING:
     from attar.training.fit import DevScore
@@ -23,18 +22,16 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
-class _End(Exception):  # noqa: N818 - no error: the way out of a training
-    """Nobody asks for more."""
+class _NoMoreLapsError(Exception):
+    """The way out of a training that nobody asks to go on."""
 
 
 class _Clock:
-    """Times the laps; between them it waits for the next line."""
+    """Times the laps; between them it waits for the next request."""
 
     def __init__(self, *, scored: bool) -> None:
         self._scored = scored
-        # What libraries print belongs to the log, not between the answers.
-        self._answers = os.fdopen(os.dup(1), "w", encoding="ascii")
-        os.dup2(2, 1)
+        self._requests = Requests()
         self._setup_cpu_s = 0.0
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
@@ -44,20 +41,20 @@ class _Clock:
 
     def start(self) -> None:
         self._setup_cpu_s = time.process_time() - self._cpu
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
+        self._wait()
 
     def lap(self, score: Callable[[], DevScore]) -> None:
-        answer = {
+        times = {
             "wall_s": time.perf_counter() - self._wall,
             "cpu_s": time.process_time() - self._cpu,
             "setup_cpu_s": self._setup_cpu_s,
         }
-        if self._scored:
-            answer["score"] = score().score
-        self._answers.write(json.dumps(answer) + "\n")
-        self._answers.flush()
-        if not sys.stdin.readline():
-            raise _End
+        self._requests.reply(times | ({"score": score().score} if self._scored else {}))
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._requests.next() is None:
+            raise _NoMoreLapsError
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
 
@@ -75,7 +72,7 @@ def main(arguments: list[str]) -> None:
     try:
         watch = Watch(clock.start, clock.lap, int(steps), int(epochs[0]) if epochs else ENDLESS)
         TRAININGS[side](Path(files), Path(out), watch)
-    except _End:
+    except _NoMoreLapsError:
         return
 
 

@@ -1,25 +1,62 @@
-"""What the scripts write into docs/results.md: blocks between their own markers."""
+"""What all scripts share: command line, progress, tables, and their blocks in docs/results.md."""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attar.io.files import atomic_write
 
-__all__ = ["machine_line", "write_block"]
+__all__ = ["command_line", "machine_line", "markdown_table", "publish", "say", "short_number", "write_block"]
+
+
+def command_line(description: str | None, epilog: str | None = None) -> argparse.ArgumentParser:
+    """A parser that keeps the lines of a script's docstring, with ``--results``."""
+    made = argparse.ArgumentParser(
+        description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--results", type=Path, help="page whose block is replaced, e.g. docs/results.md")
+    return made
+
+
+def say(message: str) -> None:
+    """A line of progress on stderr."""
+    with contextlib.suppress(BrokenPipeError):
+        print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
 
 
 def machine_line(machine: Mapping[str, Any], cores: int) -> str:
     """One line on the machine.
 
     Args:
-        machine: From ``attar.system_info.machine``.
+        machine: From ``attar.system_info.system_info``.
         cores: How many were used.
     """
     flags = ", ".join(machine["flags"]) or "no vector flags known"
     return f"{cores} core{'s' * (cores != 1)} of {machine['cpu']} ({flags}), Python {machine['python']}"
+
+
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table, a cell a head in every row."""
+    lines = ["| --- " * len(heads) + "|", *(f"| {' | '.join(row)} |" for row in rows)]
+    return [f"| {' | '.join(heads)} |".replace("|  |", "| |"), *lines]
+
+
+def short_number(value: float) -> str:
+    """Three digits that mean something; all of them from 100 on."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def publish(page: Path | None, name: str, heading: str, lines: Sequence[str]) -> None:
+    """Print lines of Markdown and, with a page, write them there; see ``write_block``."""
+    print("\n".join(lines))
+    if page:
+        write_block(page, name, heading, lines)
 
 
 def write_block(page: Path, name: str, heading: str, lines: Sequence[str]) -> None:

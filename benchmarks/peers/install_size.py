@@ -1,4 +1,4 @@
-"""How large the scoring install is: the wheel and its dependencies in a fresh environment."""
+"""How large the scoring install is: the wheel and its dependencies in a new environment."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from attar.errors import AttarError
+from peers.document import say
 
 __all__ = ["install_size", "size_lines"]
 
@@ -27,8 +27,8 @@ print(json.dumps(found))
 """
 
 
-def install_size(say: Callable[[str], None]) -> dict[str, Any]:
-    """Build the wheel, install it into a fresh environment and weigh every distribution.
+def install_size() -> dict[str, Any]:
+    """Build the wheel, install it into a new environment and measure every distribution.
 
     Needs a package index. Sizes are of the files that a distribution lists, compiled caches included.
 
@@ -36,14 +36,14 @@ def install_size(say: Callable[[str], None]) -> dict[str, Any]:
         AttarError: The build or the install failed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        wheels, fresh = Path(folder) / "wheels", Path(folder) / "venv"
+        wheels, venv = Path(folder) / "wheels", Path(folder) / "venv"
         say("building the wheel")
         build = ("wheel", "--quiet", "--no-deps", "--wheel-dir", str(wheels), str(_ROOT))
         _run(sys.executable, "-m", "pip", *build)
         (wheel,) = wheels.glob("*.whl")
-        say("installing it into a fresh environment")
-        _run(sys.executable, "-m", "venv", str(fresh))
-        python = str(fresh / "bin" / "python")
+        say("installing it into a new environment")
+        _run(sys.executable, "-m", "venv", str(venv))
+        python = str(venv / "bin" / "python")
         _run(python, "-m", "pip", "install", "--quiet", str(wheel))
         packages = {
             name: {"version": version, "bytes": size}

@@ -1,14 +1,14 @@
 """The static baselines: fastText, and TF-IDF with a linear model.
 
 fastText: Joulin et al. 2016, "Bag of Tricks for Efficient Text Classification", arXiv:1607.01759.
-It reads characters; as the linear model does, it sees the term's surroundings and knows what stands
-left and what right of the term, and its window, epochs and n-grams are chosen on dev.
+It reads characters; as the linear model does, it sees the term's surroundings and tells left and
+right of the term apart, and its window, epochs and n-grams are chosen on dev.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 from attar.errors import DataError
 from attar.task import Example, Task
+from peers.sides import Predict
 from peers.traffic import TASK, corpus_examples
 
 __all__ = ["FastText", "open_fasttext", "open_tfidf", "prepare_fasttext", "train_fasttext"]
-
-Answer = Callable[[Sequence[Example]], NDArray[np.float32]]
 
 _WINDOWS: tuple[int | None, ...] = (8, 12, 25, None)
 _EPOCHS = (10, 25, 50)
@@ -70,7 +69,7 @@ def train_fasttext(task: Task, train: Sequence[Example], dev: Sequence[Example])
         DataError: No examples, or the package is not installed.
     """
     try:
-        import fasttext  # type: ignore[import-untyped]
+        import fasttext  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError as error:
         raise DataError("fastText is not installed; pip install fasttext-community") from error
     if not train or not dev:
@@ -113,7 +112,7 @@ def prepare_fasttext(models: Path) -> None:
     model.save_model(str(target))
 
 
-def open_fasttext(models: Path, threads: int) -> Answer:
+def open_fasttext(models: Path, threads: int) -> Predict:
     """FastText over the whole text, its slowest form; it computes on one thread."""
     import fasttext
 
@@ -121,7 +120,7 @@ def open_fasttext(models: Path, threads: int) -> Answer:
     return FastText(fasttext.load_model(str(models / "fasttext.bin")), len(TASK.labels), None)
 
 
-def open_tfidf(models: Path, threads: int) -> Answer:
+def open_tfidf(models: Path, threads: int) -> Predict:
     """The linear model of the report, fitted on the corpus; it computes on one thread."""
     from attar.evaluation.baselines import WindowedLinear
 
@@ -131,7 +130,7 @@ def open_tfidf(models: Path, threads: int) -> Answer:
 
 
 def _score(model: FastText, examples: Sequence[Example], gold: NDArray[np.int64]) -> float:
-    from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_of
+    from attar.metrics import accuracy_of, confusion_counts, macro_f1_of
 
     found = confusion_counts(gold, model(examples).argmax(1), model.num_labels)
     return float(macro_f1_of(found) + accuracy_of(found))

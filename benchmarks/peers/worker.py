@@ -1,4 +1,4 @@
-"""One side in a process of its own: requests come as JSON lines on stdin, answers go to stdout.
+"""One side in a process of its own, which serves requests of ``attar.bench.processes.SideProcess``.
 
     python -m peers.worker SIDE MODELS CORES THREADS
 
@@ -7,104 +7,71 @@
 ``{"do": "run", "count": N}``: the next N of them in one call, timed.
 ``{"do": "singles", "count": N, "seconds": S}``: the next ones, one by one.
 ``{"do": "probs", "count": N}``: probs of the first N.
-``{"do": "memory"}``: memory now and at its peak. Any process ends when its stdin does.
+``{"do": "memory"}``: memory now and at its peak. The process ends when its stdin does.
 
 As ``python -m peers.worker --prepare SIDE MODELS`` it makes what the side needs and ends.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
-import itertools
-import json
 import os
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attar.bench.processes import Requests, memory
+
 if TYPE_CHECKING:
+    from attar.bench.timing import LocalSide
     from attar.task import Example
-    from peers.sides import Answer, Side
+    from peers.sides import Predict, Side
 
 __all__ = ["main"]
 
 _FEWEST_SINGLES = 5
 _PACKAGES = (
-    "attar",
-    "fasttext-community",
-    "nncf",
-    "numpy",
-    "onnxruntime",
-    "openvino",
-    "scikit-learn",
-    "tokenizers",
-    "torch",
-    "transformers",
-)
+    "attar", "fasttext-community", "nncf", "numpy", "onnxruntime", "openvino",
+    "scikit-learn", "tokenizers", "torch", "transformers",
+)  # fmt: skip
 
 
 class _Service:
-    """Answers one request after another."""
+    """Serves one request after another."""
 
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
+    def __init__(self, predict: Predict) -> None:
+        self._predict = predict
         self._examples: list[Example] = []
-        self._stream: Iterator[Example] = iter(())
+        self._side: LocalSide
 
     def one(self, request: dict[str, Any]) -> dict[str, Any]:
         from attar.task import Example
 
         text, start, end = request["example"]
-        self._answer([Example(text, start, end)])
+        self._predict([Example(text, start, end)])
         return self.memory(request)
 
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
+        # Here and not above: the start of a process is timed, and is not to pay for the stopwatch.
+        from attar.bench.timing import LocalSide
+        from attar.system_info import package_versions
         from peers.traffic import read_examples
 
         self._examples = read_examples(Path(request["path"]))
-        self._stream = itertools.cycle(self._examples)
-        return {"versions": _versions()}
+        self._side = LocalSide(self._predict, self._examples)
+        return {"versions": package_versions(_PACKAGES)}
 
     def run(self, request: dict[str, Any]) -> dict[str, Any]:
-        examples = list(itertools.islice(self._stream, request["count"]))
-        wall, cpu = time.perf_counter(), time.process_time()
-        self._answer(examples)
-        return {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
+        return self._side.run(request["count"])._asdict()
 
     def singles(self, request: dict[str, Any]) -> dict[str, Any]:
-        found: list[float] = []
-        begin = time.perf_counter()
-        while len(found) < request["count"]:
-            if len(found) >= _FEWEST_SINGLES and time.perf_counter() - begin > request["seconds"]:
-                break
-            example = [next(self._stream)]
-            start = time.perf_counter()
-            self._answer(example)
-            found.append(1000 * (time.perf_counter() - start))
-        return {"latency_ms": found}
+        laps = self._side.singles(request["count"], request["seconds"], _FEWEST_SINGLES)
+        return {"latency_ms": [1000 * lap.wall_s for lap in laps]}
 
     def probs(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"probs": self._answer(self._examples[: request["count"]]).tolist()}
+        return {"probs": self._predict(self._examples[: request["count"]]).tolist()}
 
     def memory(self, _request: dict[str, Any]) -> dict[str, Any]:
-        status = Path("/proc/self/status").read_text("ascii")
-        kilobytes = {line.split(":")[0]: line.split()[1] for line in status.splitlines() if "kB" in line}
-        return {
-            "resident_mb": int(kilobytes["VmRSS"]) * 1024 / 1e6,
-            "peak_mb": int(kilobytes["VmHWM"]) * 1024 / 1e6,
-        }
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+        return memory()._asdict()
 
 
 def _side(name: str) -> Side:
@@ -120,14 +87,10 @@ def main(arguments: list[str]) -> None:
         return
     name, models, cores, threads = arguments
     os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
-    # What libraries print belongs to the log, not between the answers.
-    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
+    requests = Requests()
     service = _Service(_side(name).open(Path(models), int(threads)))
-    for line in sys.stdin:
-        request = json.loads(line)
-        replies.write(json.dumps(getattr(service, request["do"])(request)) + "\n")
-        replies.flush()
+    for request in requests:
+        requests.reply(getattr(service, request["do"])(request))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def system_info(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
 
 
 def package_versions(names: Iterable[str]) -> dict[str, str]:
-    """Versions of those packages that are installed."""
+    """Versions by name of those distributions that are installed."""
     found = {}
     for name in names:
         try:

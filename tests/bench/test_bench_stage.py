@@ -1,6 +1,9 @@
 """attar bench: figures, table, picture and JSON of an artifact and the checkpoint it came from."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -34,7 +37,7 @@ def test_bench_of_an_artifact_and_a_checkpoint(folders, tmp_path, attar_main, mo
     assert code == 0, err
     figures = json.loads((out / "bench.json").read_text("utf-8"))
     assert list(figures["models"]) == ["artifact", "teacher"]
-    assert figures["data"]["source"] == "made up"
+    assert figures["data"]["source"] == "synthetic"
     assert 25 < figures["data"]["mean_tokens"] <= 70
     artifact, teacher = figures["models"].values()
     assert (artifact["kind"], teacher["kind"]) == ("artifact", "checkpoint")
@@ -48,15 +51,15 @@ def test_bench_of_an_artifact_and_a_checkpoint(folders, tmp_path, attar_main, mo
         millions = model["all_cores"]["examples_per_second"] * 3600 / 1e6
         assert model["price_per_million"] == pytest.approx(figures["workers"] * 0.08 / millions)
     # The teacher brings torch.
-    assert 20e6 < artifact["fresh"]["resident_bytes"] < 250e6 < teacher["fresh"]["resident_bytes"]
-    assert artifact["fresh"]["start_up_seconds"] > 0
+    assert 20e6 < artifact["cold_start"]["resident_bytes"] < 250e6 < teacher["cold_start"]["resident_bytes"]
+    assert artifact["cold_start"]["start_up_seconds"] > 0
     for wanted in (
         "artifact",
         "teacher",
         "price a million, 0.08",
         "one example, p50",
         "machine: ",
-        "made up",
+        "synthetic",
     ):
         assert wanted in said, wanted
     assert (out / "bench.svg").read_text("utf-8").startswith("<svg")
@@ -90,3 +93,23 @@ def test_bench_reads_the_test_split_in_a_random_order(folders, tmp_path, make_ro
 def test_what_cannot_be_timed_together_is_said_before_anything_is(folders, against, price, said):
     with pytest.raises(DataError, match=said):
         bench(folders / "artifact", [folders / name for name in against], price_per_core_hour=price)
+
+
+def test_bench_of_an_artifact_needs_nothing_but_the_base_install(folders, tmp_path):
+    # Found first on the path of this process and of those that it starts: as if not installed.
+    for package in ("torch", "transformers", "sklearn", "safetensors", "onnx", "accelerate"):
+        (tmp_path / f"{package}.py").write_text(f"raise ImportError('{package} is not installed')\n")
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    code = (
+        "import functools, sys; from pathlib import Path; from attar.bench import stage\n"
+        "stage.interleaved = functools.partial(stage.interleaved, single_examples=20, turn_seconds=0.02)\n"
+        "artifact, out = map(Path, sys.argv[1:])\n"
+        "stage.write_bench(out, stage.bench(artifact, repeats=1))\n"
+        "assert not {'torch', 'transformers', 'sklearn'} & set(sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(folders / "artifact"), str(tmp_path / "out")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": path}
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "bench.svg").is_file()

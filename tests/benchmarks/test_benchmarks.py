@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from attar.bench.processes import Lap
 from attar.errors import AttarError
-from attar.evaluation.pictures import Point, standalone, tradeoff_svg
 from attar.export.stage import export_checkpoint
 from attar.models.checkpoint import Checkpoint
 from attar.recipe.load import ExportRecipe
@@ -115,9 +115,9 @@ def test_parsers_take_their_options(bench):
     args = (
         bench("inference")
         .parser()
-        .parse_args(["--out", "o", "--sides", "t4-seed,t4-int8", "--rounds", "9", "--examples", "50"])
+        .parse_args(["--out", "o", "--sides", "t4-original,t4-int8", "--rounds", "9", "--examples", "50"])
     )
-    assert (args.sides, args.rounds, args.examples, args.results) == ("t4-seed,t4-int8", 9, 50, None)
+    assert (args.sides, args.rounds, args.examples, args.results) == ("t4-original,t4-int8", 9, 50, None)
     args = bench("accuracy_speed").parser().parse_args(["cars", "d", "--out", "o", "--artifact", "a=b"])
     assert (args.artifact, args.teacher) == (["a=b"], [])
 
@@ -138,14 +138,13 @@ def test_a_side_without_its_package_is_left_out(bench, monkeypatch):
     assert "openvino" in skipped["t4-openvino"]
 
 
-def test_sides_take_turns_in_processes_of_their_own(bench, models, tmp_path):
+def test_sides_take_turns_in_processes_of_their_own(bench, models, tmp_path, capsys):
     turns, tables, sides = (bench(f"peers.{name}") for name in ("turns", "tables", "sides"))
     side = sides.artifact_side(models / "tiny")
     assert side.name == f"{models.name}/tiny"
-    said = []
     cores = sorted(os.sched_getaffinity(0))
     with (tmp_path / "log").open("w") as log:
-        plan = turns.Plan(models, {side.name: sys.executable}, (cores * 2)[:2], 3, 0.02, 1, log, said.append)
+        plan = turns.Plan(models, {side.name: sys.executable}, (cores * 2)[:2], 3, 0.02, 1, log)
         measured = [turns.Measured(side)]
         turns.measure_starts(measured, plan)
         turns.measure_rounds(measured, plan, 10)
@@ -158,7 +157,7 @@ def test_sides_take_turns_in_processes_of_their_own(bench, models, tmp_path):
     assert figures["start_s"] > 0
     assert figures["size_bytes"] > 1000
     assert np.allclose(np.sum(measured[0].probs, 1), 1, atol=1e-5)
-    assert any(line.startswith("round 3") for line in said)
+    assert "round 3 of 3" in capsys.readouterr().err
     assert len(tables.speed_table({side.name: figures})) == 3
 
 
@@ -166,18 +165,18 @@ def test_a_side_that_dies_is_named(bench, models, tmp_path):
     turns, sides = bench("peers.turns"), bench("peers.sides")
     side = sides.artifact_side(models / "nosuch")
     with (tmp_path / "log").open("w") as log:
-        plan = turns.Plan(models, {side.name: sys.executable}, (0, 0), 1, 0.01, 1, log, print)
-        worker = turns.Worker(side, plan)
+        plan = turns.Plan(models, {side.name: sys.executable}, (0, 0), 1, 0.01, 1, log)
+        process = turns.side_process(side, plan)
         with pytest.raises(AttarError, match="nosuch: its process ended"):
-            worker.ask("memory")
-        worker.close()
+            process.ask("memory")
+        process.close()
     assert "no such folder" in (tmp_path / "log").read_text("utf-8")
 
 
 def test_ratios_are_of_paired_rounds(bench):
     turns, tables, sides = (bench(f"peers.{name}") for name in ("turns", "tables", "sides"))
-    base = turns.Measured(sides.SIDES["base-seed"], 10, [1.0, 2.0, 4.0], [1.0, 1.0, 1.0])
-    fast = turns.Measured(sides.SIDES["t4-int8"], 1000, [1.0, 2.0, 2.0], [2.0, 4.0, 2.0])
+    base = turns.Measured(sides.SIDES["base-original"], 10, [Lap(1, 1), Lap(2, 1), Lap(4, 1)])
+    fast = turns.Measured(sides.SIDES["t4-int8"], 1000, [Lap(1, 2), Lap(2, 4), Lap(2, 2)])
     ratio = tables._ratio(fast, base)
     assert ratio == {"median": 100.0, "low": 100.0, "high": 200.0}
     assert tables._ratio(fast, None) is None
@@ -191,8 +190,8 @@ def test_targets_say_yes_and_no(bench):
     lines = tables.target_table({"t4-int8": one, "t4-pipeline": {"rounds": [1.0, 2.0]}})
     shown = {line.split(" | ")[0].strip("| "): line.rsplit("|", 2)[1].strip() for line in lines[2:]}
     assert shown == {
-        "4x312 int8 against BERT-base as the seed runs it": "no",
-        "4x312 int8 against the same student as the seed runs it": "yes",
+        "4x312 int8 against BERT-base as the original system runs it": "no",
+        "4x312 int8 against the same student as the original system runs it": "yes",
         "against transformers' pipeline": "yes",
         "stretch: examples/s": "yes",
         "one example, one thread, p50": "yes",
@@ -241,14 +240,6 @@ def test_install_lines_name_the_largest(bench):
     assert "36.0 MB on disk, 8 packages" in line
     assert "p8 1 8.0, p7 1 7.0" in line
     assert "the other 2 together 3.0" in line
-
-
-def test_a_picture_alone_has_its_own_colours():
-    drawn = tradeoff_svg([Point("one", 10.0, 0.8, 0.7, 0.9, 1_000_000)])
-    assert "var(--" in drawn
-    alone = standalone(drawn)
-    assert "var(--" not in alone
-    assert alone.startswith('<svg style="background: #')
 
 
 def test_the_machine_is_described(bench):

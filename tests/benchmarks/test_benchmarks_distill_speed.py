@@ -34,7 +34,7 @@ def lap(cpu_s):
 def test_ratios_are_paired_by_round(bench):
     figures = bench("distilling.figures")
     laps = {"textbrewer": [lap(8), lap(12), lap(8)], "attar": [lap(1), lap(1), lap(2)]}
-    found = figures.figures_of(laps, steps=4)
+    found = figures.step_figures(laps, steps=4)
     assert found["textbrewer"]["cpu_s_per_step"] == {"median": 2, "low": 2, "high": 3}
     assert found["attar"]["wall_s_per_step"]["median"] == 0.5
     assert found["attar"]["steps_per_cpu_s"] == 3  # 12 steps in 4 s
@@ -47,7 +47,7 @@ def test_ratios_are_paired_by_round(bench):
 
 def test_without_textbrewer_there_are_no_ratios(bench):
     figures = bench("distilling.figures")
-    found = figures.figures_of({"classic": [lap(2)]}, steps=1)
+    found = figures.step_figures({"classic": [lap(2)]}, steps=1)
     assert "times_reference" not in found["classic"]
     assert figures.speed_table(found)[-1].endswith("| 0.5 |  | 7 |")
 
@@ -95,19 +95,19 @@ def scored_lap(cpu_s, score):
 
 
 def test_time_to_a_score_counts_from_the_start(bench):
-    reaching = bench("distilling.reaching")
+    figures = bench("distilling.figures")
     laps = {
         "textbrewer": [scored_lap(50, 0.4), scored_lap(50, 0.7), scored_lap(50, 0.6)],
         "attar": [scored_lap(3, 0.65), scored_lap(3, 0.5)],
     }
-    found = reaching.reached(laps, [0.6, 0.7])
+    found = figures.score_figures(laps, [0.6, 0.7])
     assert found["textbrewer"]["cpu_s"] == [107, 107]  # 7 before the first step
     assert found["attar"]["cpu_s"] == [10, None]
     assert found["attar"]["curve"] == [[10, 0.65], [13, 0.5]]
-    lines = reaching.score_table(found, [0.6, 0.7])
+    lines = figures.score_table(found, [0.6, 0.7])
     assert lines[0] == "| | CPU s to 60 | CPU s to 70 | of it before the first step | best on dev |"
     assert lines[-1] == "| attar's defaults: logits, no matches | 10 (10.7x) | not reached | 7 | 65.0 |"
-    assert "(" not in reaching.score_table({"attar": found["attar"]}, [0.6, 0.7])[-1]
+    assert "(" not in figures.score_table({"attar": found["attar"]}, [0.6, 0.7])[-1]
 
 
 def test_twice_the_width_gives_the_same_logits(bench, make_checkpoint, make_examples):

@@ -1,4 +1,4 @@
-"""benchmarks/strength.py: its plan can be trained, its queue is shared, its tables say what answers say."""
+"""benchmarks/strength.py: its plan can be trained, its queue is shared, its tables hold the scores."""
 
 import importlib
 import sys
@@ -15,99 +15,110 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
-def strength():
+def bench():
+    """``bench(name)`` imports a module of benchmarks/."""
     sys.path.insert(0, str(BENCHMARKS))
-    yield importlib.import_module("strength")
+    yield importlib.import_module
     sys.path.remove(str(BENCHMARKS))
-    for name in [n for n in sys.modules if n.split(".")[0] in ("peers", "strength")]:
+    for name in [n for n in sys.modules if n.split(".")[0] in ("ablation", "peers", "strength")]:
         del sys.modules[name]
 
 
 @pytest.fixture
-def plan(strength, tmp_path, monkeypatch):
+def plan(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("ATTAR_DATA", str(tmp_path))
     monkeypatch.setenv("STRENGTH", str(tmp_path))
-    return strength.Plan(tmp_path, [20, 21])
-
-
-def test_every_model_of_the_plan_has_a_valid_recipe(strength, plan):
-    for of in plan.tree["sets"]:
-        for model in plan.models(of):
-            recipe = plan.recipe(model)
-            assert recipe.seed == model.seed
-            assert recipe.student.start == (
-                "pretrained"
-                if plan.row(model.row).get("start") == "general"
-                else "random"
-                if model.row == "alone_random"
-                else "layers"
-            )
-            if recipe.student.start == "pretrained":
-                begun = plan.begun(model)
-                assert recipe.student.from_checkpoint == str(plan.folder(begun))
-                assert plan.data(of) in plan.covered(begun)
-                assert plan.general(begun).student.preset == model.shape
-    best = plan.recipe(strength.Model("cars", "best", "2x128"))
-    assert best.distill.transfer
-    assert best.distill.teacher_weights == (0.7, 0.3)
-    assert best.student.preset == "2x128"
-    alone = plan.recipe(strength.Model("cars", "alone", "T4-tiny"))
-    assert (alone.distill.soft_weight, alone.distill.hard_weight) == (0, 1)
-    for pair in plan.tree["differences"]:
-        assert {*pair} <= {*plan.tree["rows"], *plan.tree["mixtures"], *plan.tree["teachers"], "linear"}
-
-
-def test_work_that_another_process_claimed_is_left_to_it(strength, tmp_path):
-    with strength.claimed(tmp_path / "a") as mine:
-        assert mine
-        with strength.claimed(tmp_path / "a") as second, strength.claimed(tmp_path / "b") as other:
-            assert (second, other) == (False, True)
-    with strength.claimed(tmp_path / "a") as again:
-        assert again
+    return bench("ablation.plan").Plan(tmp_path, [20, 21])
 
 
 @pytest.fixture
-def answered(strength, plan, make_rows, tmp_path):
-    """Data of a set, and answers on both splits: ``answered(model, wrong)``, every ``wrong``-th at fault."""
-    recipe = plan.recipe(strength.Model("makeup", "teacher"))
-    rows = make_recipe(
-        {
-            "name": "rows",
-            "task": "cosmetics",
-            "data": {"sources": [str(make_rows(tmp_path / "rows.jsonl", 300))]},
-        }
-    )
+def model(bench):
+    return bench("ablation.plan").Model
+
+
+def test_the_script_starts(bench):
+    assert callable(bench("strength").main)
+
+
+def test_every_model_of_the_plan_has_a_valid_recipe(plan, model):
+    for dataset in plan.tree["sets"]:
+        for one in plan.models(dataset):
+            recipe = plan.recipe(one)
+            assert recipe.seed == one.seed
+            start = "random" if one.row == "alone_random" else plan.row(one.row).get("start", "layers")
+            assert recipe.student.start == start
+            if start == "pretrained":
+                pretrained = plan.pretrained(one)
+                assert recipe.student.from_checkpoint == str(plan.folder(pretrained))
+                assert plan.data(dataset) in plan.covered(pretrained)
+                assert plan.pretraining(pretrained).student.preset == one.shape
+    best = plan.recipe(model("cars", "best", "2x128"))
+    assert best.distill.transfer
+    assert best.distill.teacher_weights == (0.7, 0.3)
+    assert best.student.preset == "2x128"
+    alone = plan.recipe(model("cars", "alone", "T4-tiny"))
+    assert (alone.distill.soft_weight, alone.distill.hard_weight) == (0, 1)
+    for pair in plan.tree["differences"]:
+        assert {*pair} <= {*plan.tree["rows"], *plan.tree["ensembles"], *plan.tree["teachers"], "linear"}
+
+
+def test_work_that_another_process_claimed_is_left_to_it(bench, tmp_path):
+    claimed = bench("ablation.training").claimed
+    with claimed(tmp_path / "a") as mine:
+        assert mine
+        with claimed(tmp_path / "a") as second, claimed(tmp_path / "b") as other:
+            assert (second, other) == (False, True)
+    with claimed(tmp_path / "a") as again:
+        assert again
+
+
+def test_the_labels_of_a_dataset_are_cut_once(bench, plan, tmp_path):
+    source = tmp_path / "aste_chinese_zhang" / "train.txt"
+    source.parent.mkdir()
+    source.write_text("味 道 好####[([0, 1], [2], 'POS')]\n味 道 差####[([0, 1], [2], 'NEG')]\n", "utf-8")
+    plan.tree["sets"]["restaurants"]["terms"] = 1
+    folder = tmp_path / "restaurants"
+    make_sources = bench("ablation.sources").make_sources
+    make_sources(plan, "restaurants")
+    assert (folder / "labelled.txt").read_text("utf-8") == source.read_text("utf-8").splitlines(True)[0]
+    assert (folder / "unlabelled.txt").read_text("utf-8") == "味道差\n"
+    source.unlink()
+    make_sources(plan, "restaurants")
+
+
+@pytest.fixture
+def predicted(bench, plan, model, make_rows, tmp_path):
+    """Data of a dataset, and logits for both splits: ``predicted(model, wrong)``, 1 in ``wrong`` is."""
+    recipe = plan.recipe(model("makeup", "teacher"))
+    sources = [str(make_rows(tmp_path / "rows.jsonl", 300))]
+    rows = make_recipe({"name": "rows", "task": "cosmetics", "data": {"sources": sources}})
     prepare(recipe, rows.data.sources, plan.data("makeup"))
     task = recipe.resolved_task()
 
-    def answer(model, wrong):
+    def write(model, wrong):
         for split in ("dev", "test"):
-            gold = strength.gold_of(task, load_split(plan.data("makeup"), split))
-            said = np.where(np.arange(len(gold)) % wrong == 0, (gold + 1) % 3, gold)
-            path = strength.answers_path(plan, model, split)
+            gold = bench("ablation.training").gold_of(task, load_split(plan.data("makeup"), split))
+            labels = np.where(np.arange(len(gold)) % wrong == 0, (gold + 1) % 3, gold)
+            path = plan.logits_path(model, split)
             path.parent.mkdir(parents=True, exist_ok=True)
-            np.save(path, 4 * np.eye(3, dtype=np.float32)[said])
+            np.save(path, 4 * np.eye(3, dtype=np.float32)[labels])
 
-    return answer
+    return write
 
 
 @pytest.mark.usefixtures("narrow_search")
-def test_a_table_has_means_spreads_and_paired_differences(strength, plan, answered):
-    Model = strength.Model  # noqa: N806
-    answered(Model("makeup", "teacher"), 10_000)
+def test_a_table_has_means_spreads_and_paired_differences(bench, plan, model, predicted):
+    predicted(model("makeup", "teacher"), 10_000)
     for seed, wrong in ((20, 4), (21, 5)):
-        answered(Model("makeup", "both", "T4-tiny", seed), wrong)
-        answered(Model("makeup", "alone", "T4-tiny", seed), 2)
-    lines = strength.table(plan, "makeup")
-    cells = {line.split("|")[1].strip(): line for line in lines if line.startswith("| ")}
-    baselines = {one["says"] for one in plan.tree["baselines"].values()}
-    assert baselines <= {*cells}
-    teacher = plan.tree["teachers"]["teacher"]["says"]
-    assert float(cells[teacher].split("|")[2].split("/")[0]) > 95
-    assert "±" in cells[plan.tree["rows"]["both"]["says"]]
-    mixed = plan.tree["mixtures"]["teachers"]["says"]
-    assert mixed in cells
-    pairs = [line for line in lines if " minus " in line]
-    assert any(line.startswith(f"T4-tiny: {plan.tree['rows']['both']['says']} minus") for line in pairs)
-    gained = next(line for line in pairs if plan.tree["rows"]["alone"]["says"] in line.split(" minus ")[1])
-    assert float(gained.split(": ")[-1].split()[0]) > 10
+        predicted(model("makeup", "both", "T4-tiny", seed), wrong)
+        predicted(model("makeup", "alone", "T4-tiny", seed), 2)
+    lines = bench("ablation.tables").dataset_table(plan, "makeup")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| ")]
+    scores = {row[0]: row[1] for row in rows if len(row) == 2}
+    assert {one["title"] for one in plan.tree["baselines"].values()} <= {*scores}
+    assert float(scores[plan.title("teacher")].split("/")[0]) > 95
+    assert "±" in scores[plan.title("both")]
+    assert plan.title("teachers") in scores
+    gains = {tuple(row[:3]): row[3] for row in rows if len(row) == 4}
+    gain = gains[plan.title("both"), plan.title("alone"), "T4-tiny"]
+    assert float(gain.split()[0]) > 10

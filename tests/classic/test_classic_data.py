@@ -235,7 +235,7 @@ def test_padding_that_counts_does_not_depend_on_the_batch(make_checkpoint, make_
     from attar.distillation.match_losses import MatchLosses
     from attar.distillation.matches import Match, wanted
     from attar.distillation.objective import Distillation
-    from attar.distillation.teacher_outputs import Answers, OnlineTeacher
+    from attar.distillation.teacher_outputs import OnlineTeacher, TeacherEnsemble
     from attar.models.checkpoint import batch_to
     from attar.recipe.load import DistillRecipe
 
@@ -243,11 +243,11 @@ def test_padding_that_counts_does_not_depend_on_the_batch(make_checkpoint, make_
     student, teacher = make_checkpoint(seed=1, pooling="cls"), make_checkpoint(seed=2, pooling="cls")
     examples = sorted(make_examples(6), key=lambda e: len(e.text))
     matches = (Match("hidden", "hidden_mse", 2, 2), Match("hidden", "mmd", 1, 1))
-    live = OnlineTeacher(teacher, examples, wanted(matches).teacher)
-    live.pad_to = pad_to
+    online = OnlineTeacher(teacher, examples, wanted(matches).teacher)
+    online.pad_to = pad_to
     recipe = DistillRecipe(soft_weight=0, hard_weight=0, matches=("auto",), mask_padding=False)
     losses = MatchLosses(matches, 32, 32, max_tokens=24)
-    objective = Distillation(task, examples, Answers([(0.0, live)]), recipe, losses, pad_to)
+    objective = Distillation(task, examples, TeacherEnsemble([(0.0, online)]), recipe, losses, pad_to)
 
     def shortest_in(count):
         rows = torch.arange(count)

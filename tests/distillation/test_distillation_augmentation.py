@@ -155,12 +155,12 @@ def test_sentences_without_terms_are_changed_too():
 def test_the_stage_adds_the_copies(tmp_path, make_rows):
     recipe = make_recipe({"name": "r", "distill": {"augment": {"copies": 2}}})
     data = prepare(recipe, [make_rows(tmp_path / "rows.jsonl", 40)], tmp_path / "data")
-    found = transfer_set(StudentSettings.taught(recipe), data, ["never asked"], tmp_path / "out")
+    found = transfer_set(StudentSettings.taught(recipe), data, ["never run"], tmp_path / "out")
     train = load_split(data, "train")
     assert len(train) < len(found.examples) <= 2 * len(train)
     assert Counter(copy.label for copy in found.examples) == {None: len(found.examples)}
     assert {copy.meta["copy_of"] for copy in found.examples} <= {e.text for e in train}
-    assert found.teachers == ["never asked"]
+    assert found.teachers == ["never run"]
 
 
 def test_no_copy_is_nearly_a_held_out_review(tmp_path, make_rows):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from attar.distillation import cached_features as room
+from attar.distillation import cached_features as module
 from attar.distillation.cached_features import cached_features
 from attar.distillation.teacher_outputs import OnlineTeacher
 from attar.distillation.teachers import load_teacher
@@ -23,8 +23,8 @@ TOLERANCE = 8 * 2.0**-11
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(room, "_CHUNK", CHUNK)
-    monkeypatch.setattr(room, "_BATCH", 3)
+    monkeypatch.setattr(module, "_CHUNK", CHUNK)
+    monkeypatch.setattr(module, "_BATCH", 3)
     # bf16 rounds differently in batches of other sizes; what is tested here is what half precision costs.
     single = torch.autocast("cpu", enabled=False)
     monkeypatch.setattr("attar.distillation.teacher_outputs.bf16_inference", lambda _: single)
@@ -37,7 +37,7 @@ def teacher(request, tmp_path, make_checkpoint):
 
 
 class Counting(OnlineTeacher):
-    """Counts what it is asked, and may be interrupted."""
+    """Counts its rows, and may be interrupted."""
 
     def __init__(self, *arguments, stops_after=10**9):
         super().__init__(*arguments)
@@ -50,20 +50,20 @@ class Counting(OnlineTeacher):
         return super().__call__(rows)
 
 
-def kept(teacher, examples, folder, limit_gb=1.0, layers=LAYERS, **settings):
-    live = Counting(teacher.checkpoint, examples, layers, **settings)
+def cache(teacher, examples, folder, limit_gb=1.0, layers=LAYERS, **settings):
+    online = Counting(teacher.checkpoint, examples, layers, **settings)
     try:
-        return live, cached_features(teacher, live, examples, folder, limit_gb)
+        return online, cached_features(teacher, online, examples, folder, limit_gb)
     except KeyboardInterrupt:
-        return live, None
+        return online, None
 
 
-def assert_same(cached, live, rows):
-    ours, theirs = cached(rows), live(rows)
+def assert_same(cached, online, rows):
+    ours, theirs = cached(rows), online(rows)
     assert ours.logits is None
-    real = torch.zeros(len(rows), max(len(live.encodings[i].ids) for i in rows), dtype=torch.bool)
+    real = torch.zeros(len(rows), max(len(online.encodings[i].ids) for i in rows), dtype=torch.bool)
     for i, row in enumerate(rows.tolist()):
-        real[i, : len(live.encodings[row].ids)] = True
+        real[i, : len(online.encodings[row].ids)] = True
     for feature, numbers in LAYERS.items():
         for number in range(4):
             a, b = (answer.features.layer(feature, number) for answer in (ours, theirs))
@@ -76,17 +76,19 @@ def assert_same(cached, live, rows):
 
 def test_they_are_what_the_teacher_shows(tmp_path, teacher, make_examples):
     examples = make_examples(21)
-    live, cached = kept(teacher, examples, tmp_path / "cache")
-    assert sorted(live.rows) == list(range(21))
+    online, cached = cache(teacher, examples, tmp_path / "cache")
+    assert sorted(online.rows) == list(range(21))
     for rows in ([0, 1], [20, 3, 9, 8, 7], [16]):
-        assert_same(cached, live, torch.tensor(rows))
-    assert sorted(cached.heard) == list(range(21))
+        assert_same(cached, online, torch.tensor(rows))
+    assert sorted(cached.logits) == list(range(21))
     for row in (0, 8, 20):
-        torch.testing.assert_close(torch.from_numpy(cached.heard[row]), live(torch.tensor([row])).logits[0])
-    again, cached = kept(teacher, examples, tmp_path / "cache")
+        torch.testing.assert_close(
+            torch.from_numpy(cached.logits[row]), online(torch.tensor([row])).logits[0]
+        )
+    again, cached = cache(teacher, examples, tmp_path / "cache")
     assert again.rows == []
-    assert cached.heard == {}
-    assert_same(cached, live, torch.tensor([5, 19]))
+    assert cached.logits == {}
+    assert_same(cached, online, torch.tensor([5, 19]))
 
 
 def test_only_real_tokens_in_half_precision_are_kept_and_the_size_is_said_before(
@@ -94,8 +96,8 @@ def test_only_real_tokens_in_half_precision_are_kept_and_the_size_is_said_before
 ):
     examples = make_examples(21)
     with caplog.at_level(logging.INFO):
-        live, cached = kept(teacher, examples, tmp_path / "cache")
-    tokens = sum(len(encoding.ids) for encoding in live.encodings)
+        online, cached = cache(teacher, examples, tmp_path / "cache")
+    tokens = sum(len(encoding.ids) for encoding in online.encodings)
     assert sum(chunk.size for chunk in cached.chunks) == tokens * 5 * 32
     assert {chunk.dtype for chunk in cached.chunks} == {np.dtype(np.float16)}
     assert f"{tokens} tokens x 32 x 5 layers x 2 bytes = {tokens * 320 / 1e9:.3g} GB" in caplog.text
@@ -103,10 +105,10 @@ def test_only_real_tokens_in_half_precision_are_kept_and_the_size_is_said_before
 
 def test_an_interrupted_pass_goes_on(tmp_path, teacher, make_examples):
     examples = make_examples(21)
-    live, cached = kept(teacher, examples, tmp_path / "cache", stops_after=10)
+    online, cached = cache(teacher, examples, tmp_path / "cache", stops_after=10)
     assert cached is None
-    assert sorted(set(live.rows)) != list(range(21))
-    again, cached = kept(teacher, examples, tmp_path / "cache")
+    assert sorted(set(online.rows)) != list(range(21))
+    again, cached = cache(teacher, examples, tmp_path / "cache")
     assert sorted(again.rows) == list(range(8, 21))
     assert_same(cached, again, torch.arange(21))
 
@@ -114,7 +116,7 @@ def test_an_interrupted_pass_goes_on(tmp_path, teacher, make_examples):
 @pytest.mark.parametrize("damage", ["one byte", "cut", "of others"])
 def test_a_damaged_file_is_made_again_and_that_is_said(tmp_path, teacher, make_examples, caplog, damage):
     examples = make_examples(16)
-    kept(teacher, examples, tmp_path / "cache")
+    cache(teacher, examples, tmp_path / "cache")
     first, second = sorted((tmp_path / "cache").iterdir())
     whole = first.read_bytes()
     match damage:
@@ -125,11 +127,11 @@ def test_a_damaged_file_is_made_again_and_that_is_said(tmp_path, teacher, make_e
         case "of others":
             first.write_bytes(second.read_bytes())
     with caplog.at_level(logging.WARNING):
-        live, cached = kept(teacher, examples, tmp_path / "cache")
+        online, cached = cache(teacher, examples, tmp_path / "cache")
     assert f"{first} is damaged" in caplog.text
-    assert len(live.rows) == CHUNK
+    assert len(online.rows) == CHUNK
     assert first.read_bytes() == whole
-    assert_same(cached, live, torch.arange(16))
+    assert_same(cached, online, torch.arange(16))
 
 
 def test_another_teacher_other_layers_or_other_examples_never_share(tmp_path, make_checkpoint, make_examples):
@@ -138,30 +140,30 @@ def test_another_teacher_other_layers_or_other_examples_never_share(tmp_path, ma
     for seed in (1, 2):
         save_checkpoint(make_checkpoint(seed=seed), tmp_path / f"teacher{seed}")
         teachers.append(load_teacher(tmp_path / f"teacher{seed}", TASK))
-    kept(teachers[0], examples, tmp_path / "cache")
-    for teacher, layers, asked in (
+    cache(teachers[0], examples, tmp_path / "cache")
+    for teacher, layers, computed in (
         (teachers[1], LAYERS, examples),
         (teachers[0], LAYERS | {"hidden": (1, 2)}, examples),
         (teachers[0], LAYERS, examples[::-1]),
         (teachers[0], LAYERS, examples[1:]),
     ):
-        assert len(kept(teacher, asked, tmp_path / "cache", layers=layers)[0].rows) == len(asked)
+        assert len(cache(teacher, computed, tmp_path / "cache", layers=layers)[0].rows) == len(computed)
 
 
 def test_too_large_is_refused_before_the_work(tmp_path, teacher, make_examples):
     examples = make_examples(21)
-    live = Counting(teacher.checkpoint, examples, LAYERS)
-    size = sum(len(encoding.ids) for encoding in live.encodings) * 320 / 1e9
+    online = Counting(teacher.checkpoint, examples, LAYERS)
+    size = sum(len(encoding.ids) for encoding in online.encodings) * 320 / 1e9
     with pytest.raises(RecipeError, match=r"= .* GB, more than distill.cache_limit_gb .*cache = 'logits'"):
-        cached_features(teacher, live, examples, tmp_path / "cache", size * 0.99)
-    assert live.rows == []
-    cached_features(teacher, live, examples, tmp_path / "cache", size * 1.01)
+        cached_features(teacher, online, examples, tmp_path / "cache", size * 0.99)
+    assert online.rows == []
+    cached_features(teacher, online, examples, tmp_path / "cache", size * 1.01)
 
 
 def test_a_full_disk_is_noticed_before_the_work(tmp_path, teacher, make_examples, monkeypatch):
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
     with pytest.raises(RecipeError, match="what the disk has free"):
-        kept(teacher, make_examples(21), tmp_path / "cache")
+        cache(teacher, make_examples(21), tmp_path / "cache")
 
 
 def test_states_beyond_half_precision_are_refused(tmp_path, teacher, make_examples):
@@ -170,4 +172,4 @@ def test_states_beyond_half_precision_are_refused(tmp_path, teacher, make_exampl
             if name.endswith("value.bias"):
                 parameter.add_(1e6)
     with pytest.raises(RecipeError, match="do not fit half precision; set cache = 'logits'"):
-        kept(teacher, make_examples(8), tmp_path / "cache")
+        cache(teacher, make_examples(8), tmp_path / "cache")

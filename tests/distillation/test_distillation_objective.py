@@ -13,7 +13,7 @@ from attar.distillation.losses.logits import logit_mse, soft_cross_entropy, soft
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.matches import Match, wanted
 from attar.distillation.objective import Distillation
-from attar.distillation.teacher_outputs import Answer, Answers, CachedLogits, OnlineTeacher
+from attar.distillation.teacher_outputs import CachedLogits, OnlineTeacher, TeacherEnsemble, TeacherOutput
 from attar.errors import RecipeError
 from attar.models.checkpoint import batch_to
 from attar.recipe.load import DistillRecipe
@@ -64,14 +64,14 @@ def test_examples_without_a_label_have_soft_labels_only(make_examples):
     assert (losses["soft"] > 0).all()
 
 
-def test_an_example_without_a_label_is_sampled_as_the_teachers_answer(make_examples):
+def test_an_example_without_a_label_is_sampled_by_the_teachers_label(make_examples):
     labelled = make_examples(6)
     examples = [*labelled, *(Example(e.text, e.start, e.end) for e in make_examples(40, seed=3))]
     teacher = np.random.default_rng(0).normal(size=(46, 3)).astype(np.float32)
     objective = Distillation(TASK, examples, CachedLogits(teacher), DistillRecipe(soft_weight=1.0))
     expected = [*(TASK.index_of(e) for e in labelled), *teacher[6:].argmax(1).tolist()]
     assert objective.row_labels() == expected
-    silent = Distillation(TASK, examples, lambda _: Answer(None), DistillRecipe(sampling="balanced"))
+    silent = Distillation(TASK, examples, lambda _: TeacherOutput(None), DistillRecipe(sampling="balanced"))
     with pytest.raises(RecipeError, match=r"distill.sampling = 'balanced' needs the label.*soft_weight"):
         silent.row_labels()
 
@@ -151,13 +151,13 @@ def test_a_class_may_weigh_less_than_one_example(make_examples):
 def test_speakers_are_averaged_and_features_come_from_the_one_that_has_them():
     rows = torch.tensor([1, 0])
     first, second = (np.arange(6, dtype=np.float32).reshape(2, 3) * factor for factor in (1, 10))
-    answer = Answers([(0.25, CachedLogits(first)), (0.75, CachedLogits(second))])(rows)
+    answer = TeacherEnsemble([(0.25, CachedLogits(first)), (0.75, CachedLogits(second))])(rows)
     assert answer.logits.tolist() == (0.25 * first + 0.75 * second)[[1, 0]].tolist()
     assert answer.features is None
-    shown = Answer(torch.full((2, 3), 9.0), features="seen")
-    answer = Answers([(0.0, lambda _: shown), (1.0, CachedLogits(first))])(rows)
+    shown = TeacherOutput(torch.full((2, 3), 9.0), features="seen")
+    answer = TeacherEnsemble([(0.0, lambda _: shown), (1.0, CachedLogits(first))])(rows)
     assert (answer.logits.tolist(), answer.features) == (first[[1, 0]].tolist(), "seen")
-    assert Answers([(0.0, lambda _: shown)])(rows).logits is None
+    assert TeacherEnsemble([(0.0, lambda _: shown)])(rows).logits is None
 
 
 @pytest.fixture
@@ -169,9 +169,9 @@ def pair(make_checkpoint, make_examples):
         make_examples(10),
     )
     matches = (Match("hidden", "hidden_mse", 2, 1, projection=(32, 32)), Match("value", "relation", 2, 2))
-    live = OnlineTeacher(teacher, examples, wanted(matches).teacher)
+    online = OnlineTeacher(teacher, examples, wanted(matches).teacher)
     torch.manual_seed(0)
-    return student, examples, live, MatchLosses(matches, 32, 32, weigh_by="examples")
+    return student, examples, online, MatchLosses(matches, 32, 32, weigh_by="examples")
 
 
 def run(pair, objective, rows, hide=()):
@@ -184,20 +184,20 @@ def run(pair, objective, rows, hide=()):
 
 
 def objective_of(pair, **settings):
-    _, examples, live, losses = pair
-    speakers = [(0.0, live), (1.0, CachedLogits(np.zeros((10, 3), np.float32)))]
-    return Distillation(TASK, examples, Answers(speakers), DistillRecipe(**settings), losses)
+    _, examples, online, losses = pair
+    providers = [(0.0, online), (1.0, CachedLogits(np.zeros((10, 3), np.float32)))]
+    return Distillation(TASK, examples, TeacherEnsemble(providers), DistillRecipe(**settings), losses)
 
 
 def test_matches_are_those_of_the_models_features(pair):
-    student, examples, live, losses = pair
+    student, examples, online, losses = pair
     rows = torch.tensor([7, 2, 5])
     objective = objective_of(pair)
     found = run(pair, objective, rows)
     assert set(found) == {"soft", "hard", *(match.name for match in losses.matches)}
     inputs = batch_to(student, [student.encoder.encode(examples)[i] for i in rows.tolist()])
     _, ours = forward_with_features(student.model, inputs, wanted(losses.matches).student)
-    by_hand = losses(ours, live(rows).features, inputs["attention_mask"])
+    by_hand = losses(ours, online(rows).features, inputs["attention_mask"])
     for name, value in by_hand.items():
         torch.testing.assert_close(found[name], value)
     assert [name for name, _ in objective.named_parameters()] == [
@@ -205,7 +205,7 @@ def test_matches_are_those_of_the_models_features(pair):
         "matches.projections.0.bias",
     ]
     sum(value.sum() for value in found.values()).backward()
-    assert all(p.grad is None for p in live.checkpoint.model.parameters())
+    assert all(p.grad is None for p in online.checkpoint.model.parameters())
     assert objective.matches.projections[0].weight.grad.abs().sum() > 0
 
 
@@ -218,10 +218,10 @@ def test_padding_counts_only_if_asked_for(pair):
     assert not torch.allclose(plain[name], alone, rtol=1e-3)
 
 
-def test_no_answers_are_needed_where_they_weigh_nothing(pair):
-    _, examples, live, losses = pair
+def test_no_logits_are_needed_where_they_weigh_nothing(pair):
+    _, examples, online, losses = pair
     recipe = DistillRecipe(soft_weight=0, hard_weight=0, matches=("auto",))
-    objective = Distillation(TASK, examples, Answers([(0.0, live)]), recipe, losses)
+    objective = Distillation(TASK, examples, TeacherEnsemble([(0.0, online)]), recipe, losses)
     found = run(pair, objective, torch.arange(3))
     assert "soft" not in found
     assert found.pop("hard").abs().max() == 0
@@ -229,10 +229,12 @@ def test_no_answers_are_needed_where_they_weigh_nothing(pair):
 
 
 def test_what_is_hidden_from_the_student_is_not_hidden_from_the_teacher(pair):
-    live, losses = pair[2:]
+    online, losses = pair[2:]
     seen = []
     objective = objective_of(pair)
-    objective.answers = lambda rows: seen.append(live(rows).features) or Answer(torch.zeros(3, 3), seen[-1])
+    objective.teacher = lambda rows: (
+        seen.append(online(rows).features) or TeacherOutput(torch.zeros(3, 3), seen[-1])
+    )
     rows = torch.tensor([1, 4, 6])
     open_, hidden = run(pair, objective, rows), run(pair, objective, rows, hide=(3, 5))
     torch.testing.assert_close(seen[0].hidden[2], seen[1].hidden[2])

@@ -58,8 +58,8 @@ def test_tables_and_weights(student, make_checkpoint):
 
 def test_a_projection_where_the_widths_differ(student, make_model, tiny_tokenizer):
     wide = make_model(hidden_size=48)
-    form = InputSpec.for_task(TASK, 24, token_types=True)
-    teacher = Checkpoint(wide, TextEncoder(tiny_tokenizer, form), TASK)
+    spec = InputSpec.for_task(TASK, 24, token_types=True)
+    teacher = Checkpoint(wide, TextEncoder(tiny_tokenizer, spec), TASK)
     table = {"loss": "hidden_mse", "teacher_layer": 2, "student_layer": 1}
     (found,) = resolve_matches(entries(table), student, teacher)
     assert found.projection == (32, 48)
@@ -93,9 +93,9 @@ def test_a_pruned_vocabulary_reads_the_same_tokens(student, make_checkpoint, mak
     pruned, old_ids = prune_vocabulary(student.encoder.tokenizer, (e.text for e in examples), 0)
     assert len(old_ids) < student.encoder.tokenizer.get_vocab_size()
     teacher = teacher_of(make_checkpoint("electra"))
-    matched, live, matches = find([teacher], with_tokenizer(student, pruned), examples)
+    matched, online, matches = find([teacher], with_tokenizer(student, pruned), examples)
     assert matched is teacher
-    assert live.layers == {"query": (2,), "key": (2,), "value": (2,)}
+    assert online.layers == {"query": (2,), "key": (2,), "value": (2,)}
     assert len(matches) == 3
 
 
@@ -126,9 +126,11 @@ def test_other_tokens_or_places_are_refused_with_what_is_possible(
             examples,
         )
     message = str(error.value)
-    assert "foreign reads 20 of 20 examples otherwise;" in message
-    assert "moved reads 20 of 20 examples otherwise (pooling 'cls', the student 'entity_start')" in message
-    assert "Logits can be taught all the same: leave matches out" in message
+    assert "foreign encodes 20 of 20 examples differently;" in message
+    assert (
+        "moved encodes 20 of 20 examples differently (pooling 'cls', the student 'entity_start')" in message
+    )
+    assert "Leave matches out to learn from logits alone" in message
     linear = Teacher("linear", "linear", lambda _: None)
     with pytest.raises(RecipeError, match="linear has no layers"):
         find([linear], student, examples)
@@ -141,5 +143,7 @@ def test_another_limit_matters_only_where_it_cuts(student, make_checkpoint, make
     assert cut
     short = [e for i, e in enumerate(examples) if i not in cut]
     assert find([longer], student, short)[0] is longer
-    with pytest.raises(RecipeError, match=rf"longer reads {len(cut)} of 40 .*max_tokens 60, the student 24"):
+    with pytest.raises(
+        RecipeError, match=rf"longer encodes {len(cut)} of 40 .*max_tokens 60, the student 24"
+    ):
         find([longer], student, examples)

@@ -1,4 +1,4 @@
-"""Which of the teachers' answers are learnt from: the sure ones, in balance, the same for a seed."""
+"""Which examples are learnt from: those that teachers are confident of, in balance, the same for a seed."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from attar.distillation.data.selection import chosen_rows
+from attar.distillation.data.selection import select_rows
 from attar.recipe.load import UnlabelledRecipe
 
 COUNTS = (900, 90, 10)
@@ -20,7 +20,7 @@ def probs_of(counts, top=0.9):
 
 
 def kept_by_label(probs, **keys):
-    rows, _ = chosen_rows(probs, UnlabelledRecipe(**keys), seed=3)
+    rows, _ = select_rows(probs, UnlabelledRecipe(**keys), seed=3)
     return tuple(np.bincount(probs[rows].argmax(1), minlength=probs.shape[1]).tolist())
 
 
@@ -45,16 +45,16 @@ def test_a_label_that_is_never_said_takes_no_share():
 
 def test_only_what_is_sure_is_kept():
     probs = np.array([[0.5, 0.5], [0.79, 0.21], [0.1, 0.9], [0.8, 0.2]])
-    rows, sure = chosen_rows(probs, UnlabelledRecipe(min_confidence=0.8, balance="none"), seed=1)
+    rows, sure = select_rows(probs, UnlabelledRecipe(min_confidence=0.8, balance="none"), seed=1)
     assert rows.tolist() == sure.tolist() == [2, 3]
-    rows, sure = chosen_rows(probs, UnlabelledRecipe(min_confidence=0.95), seed=1)
+    rows, sure = select_rows(probs, UnlabelledRecipe(min_confidence=0.95), seed=1)
     assert (rows.size, sure.size) == (0, 0)
 
 
 def test_the_seed_decides_and_not_the_confidence():
     probs = probs_of((500, 500))
     settings = UnlabelledRecipe(limit=100)
-    first, again, other = (chosen_rows(probs, settings, seed)[0].tolist() for seed in (1, 1, 2))
+    first, again, other = (select_rows(probs, settings, seed)[0].tolist() for seed in (1, 1, 2))
     assert first == again != other
 
 
@@ -65,7 +65,7 @@ def test_the_seed_decides_and_not_the_confidence():
 )
 def test_rows_are_within_every_bound(raw, balance, limit):
     probs = raw / raw.sum(1, keepdims=True)
-    rows, sure = chosen_rows(probs, UnlabelledRecipe(min_confidence=0.3, balance=balance, limit=limit), 1)
+    rows, sure = select_rows(probs, UnlabelledRecipe(min_confidence=0.3, balance=balance, limit=limit), 1)
     assert len(rows) <= limit
     assert set(rows) <= set(sure)
     assert np.all(np.diff(rows) > 0)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from attar import pipeline
+from attar.distillation.cache import CACHE_FOLDER
 from attar.distillation.settings import StudentSettings
 from attar.distillation.stage import distill, finetune_student
 from attar.errors import RecipeError
@@ -67,7 +68,7 @@ def teach(tmp_path, recipe, data):
     return run
 
 
-def answers(student, data):
+def dev_logits(student, data):
     return predict_logits(student, load_split(data, "dev"))
 
 
@@ -91,7 +92,7 @@ def test_the_student_comes_nearer_to_its_teacher(tmp_path, recipe, data, make_ch
     assert losses[-1] < 0.7 * losses[0]
     assert all(line["loss/hard"] == 0 for line in lines if "loss/hard" in line)
     assert not (tmp_path / "student" / "state").exists()
-    assert list((tmp_path / "student" / "teacher-answers").glob("logits-*.npy"))
+    assert list((tmp_path / "student" / CACHE_FOLDER).glob("logits-*.npy"))
 
 
 @pytest.mark.parametrize("labels", [("积极", "中性", "消极"), ("消极", "积极"), ("a", "b", "c")])
@@ -139,7 +140,7 @@ def test_a_run_stops_after_a_teacher_that_collapsed(tmp_path, recipe, data, monk
 def test_one_teacher_twice_is_one_teacher(teach, data, make_checkpoint):
     once, _ = teach("once", make_checkpoint(seed=6))
     twice, _ = teach("twice", make_checkpoint(seed=6), make_checkpoint(seed=6))
-    np.testing.assert_array_equal(answers(once, data), answers(twice, data))
+    np.testing.assert_array_equal(dev_logits(once, data), dev_logits(twice, data))
 
 
 @pytest.mark.parametrize("weights", ["dev", (3, 1, 0.5)])
@@ -155,13 +156,13 @@ def test_teachers_of_other_architectures_and_vocabularies(
     assert names == ("student-teacher0", "student-teacher1", "linear")
     assert sum(shares) == pytest.approx(1, abs=1e-3)
     assert losses[-1]["loss/soft"] < losses[0]["loss/soft"]
-    folder = sorted((tmp_path / "student" / "teacher-answers").iterdir())
+    folder = sorted((tmp_path / "student" / CACHE_FOLDER).iterdir())
     assert len(folder) == 3 if weights != "dev" else 6
 
 
 def test_matches_with_the_only_teacher_of_a_foreign_input_are_refused(teach, make_checkpoint):
     for matches in ("auto", (HIDDEN,)):
-        with pytest.raises(RecipeError, match=r"teacher0 reads \d+ of \d+ .*Logits can be taught"):
+        with pytest.raises(RecipeError, match=r"teacher0 encodes \d+ of \d+ .*to learn from logits alone"):
             teach("student", make_checkpoint(pooling="cls"), matches=matches)
     _, losses = teach("student", make_checkpoint(pooling="cls"))
     assert np.isfinite(losses[-1]["loss/soft"])
@@ -191,7 +192,7 @@ def test_matches_alone_teach_too(tmp_path, teach, make_checkpoint):
     _, losses = teach("student", make_checkpoint(seed=6), matches=(HIDDEN,), soft_weight=0, epochs=10)
     assert losses[-1]["loss/hidden_mse@1-2"] < 0.9 * losses[0]["loss/hidden_mse@1-2"]
     assert all(line["loss/hard"] == 0 for line in losses)
-    assert not list((tmp_path / "student").glob("teacher-answers/*"))
+    assert not list((tmp_path / "student").glob(f"{CACHE_FOLDER}/*"))
 
 
 @pytest.mark.parametrize("kind", ["electra", "albert"])
@@ -203,8 +204,8 @@ def test_cached_or_along_is_the_same(tmp_path, teach, data, make_checkpoint, kin
     kept, found = {}, {}
     for cache in ("logits", "features", "none"):
         student, _ = teach(cache, *teachers, cache=cache, **settings)
-        found[cache] = answers(student, data)
-        folder = tmp_path / cache / "teacher-answers"
+        found[cache] = dev_logits(student, data)
+        folder = tmp_path / cache / CACHE_FOLDER
         kept[cache] = {path.name.split("-")[0] for path in folder.glob("*.npy")}
     assert kept == {"logits": {"logits"}, "features": {"logits", "features"}, "none": set()}
     # Logits are kept in single precision; hidden states in half, 11 bits, over eight steps.
@@ -215,10 +216,10 @@ def test_cached_or_along_is_the_same(tmp_path, teach, data, make_checkpoint, kin
 def test_one_pass_over_the_examples_gives_features_and_logits(
     tmp_path, teach, data, make_checkpoint, monkeypatch
 ):
-    asked = []
+    computed = []
 
     def counted(checkpoint, examples, **settings):
-        asked.append(len(examples))
+        computed.append(len(examples))
         return predict_logits(checkpoint, examples, **settings)
 
     monkeypatch.setattr("attar.distillation.teachers.predict_logits", counted)
@@ -228,18 +229,18 @@ def test_one_pass_over_the_examples_gives_features_and_logits(
     )
     teach("student", *teachers, cache="features", **settings)
     num_train = len(load_split(data, "train"))
-    assert asked == [num_train]  # the second teacher alone
+    assert computed == [num_train]  # the second teacher alone
 
-    # Features on disk, logits lost: those are asked for anew.
-    for path in (tmp_path / "student" / "teacher-answers").glob("logits-*"):
+    # Features on disk, logits lost: those are computed again.
+    for path in (tmp_path / "student" / CACHE_FOLDER).glob("logits-*"):
         path.unlink()
     teach("student", *teachers, cache="features", **settings)
-    assert asked == [num_train] * 3
+    assert computed == [num_train] * 3
 
 
 def test_attentions_are_never_cached(tmp_path, teach, make_checkpoint):
     teach("student", make_checkpoint(), matches=(ATTENTION, HIDDEN), cache="features", epochs=1)
-    assert not list((tmp_path / "student" / "teacher-answers").glob("features-*"))
+    assert not list((tmp_path / "student" / CACHE_FOLDER).glob("features-*"))
 
 
 def test_a_bound_on_the_cache(teach, make_checkpoint):
@@ -258,10 +259,10 @@ def test_hidden_tokens_and_accumulation_go_with_matches(teach, data, make_checkp
     settings = {"matches": ("auto", HIDDEN), "cache": "features"}
     whole, _ = teach("whole", make_checkpoint(), **settings)
     parts, _ = teach("parts", make_checkpoint(), gradient_accumulation_steps=4, **settings)
-    np.testing.assert_allclose(answers(whole, data), answers(parts, data), rtol=0, atol=1e-3)
+    np.testing.assert_allclose(dev_logits(whole, data), dev_logits(parts, data), rtol=0, atol=1e-3)
     hidden, losses = teach("hidden", make_checkpoint(), token_dropout=0.2, **settings)
     assert np.isfinite([value for line in losses for value in line.values()]).all()
-    assert not np.allclose(answers(hidden, data), answers(whole, data), atol=1e-3)
+    assert not np.allclose(dev_logits(hidden, data), dev_logits(whole, data), atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +276,7 @@ def test_parts_of_a_batch_add_up_by_tokens_too(teach, data, make_checkpoint, set
     settings = settings | {"learning_rate": 3e-3}
     whole, _ = teach("whole", make_checkpoint(), **settings)
     parts, _ = teach("parts", make_checkpoint(), gradient_accumulation_steps=5, **settings)
-    np.testing.assert_allclose(answers(whole, data), answers(parts, data), rtol=0, atol=1e-3)
+    np.testing.assert_allclose(dev_logits(whole, data), dev_logits(parts, data), rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from attar.distillation import teachers
 from attar.distillation.data.augmentation import augmented_examples
 from attar.distillation.linear import linear_teacher
-from attar.distillation.teachers import Teacher, cached_logits, load_teacher, mean_logits, teacher_shares
+from attar.distillation.teachers import Teacher, cached_logits, load_teacher, mean_logits, teacher_weights
 from attar.errors import DataError, RecipeError
 from attar.evaluation.calibration import fit_temperature
 from attar.evaluation.metrics import scores
@@ -142,11 +142,15 @@ def test_a_checkpoint_as_teacher(tmp_path, make_checkpoint, make_examples):
     checkpoint, examples = make_checkpoint(), make_examples(5)
     save_checkpoint(checkpoint, tmp_path / "teacher")
     teacher = load_teacher(tmp_path / "teacher", TASK)
-    np.testing.assert_array_equal(teacher.ask(examples), predict_logits(checkpoint, examples, bf16=True))
-    np.testing.assert_allclose(teacher.ask(examples), predict_logits(checkpoint, examples), rtol=0, atol=0.1)
+    np.testing.assert_array_equal(
+        teacher.predict_logits(examples), predict_logits(checkpoint, examples, bf16=True)
+    )
+    np.testing.assert_allclose(
+        teacher.predict_logits(examples), predict_logits(checkpoint, examples), rtol=0, atol=0.1
+    )
     assert teacher.checkpoint.task == checkpoint.task
     assert teacher.name == str(tmp_path / "teacher")
-    assert load_teacher(tmp_path / "teacher", TASK).identity == teacher.identity
+    assert load_teacher(tmp_path / "teacher", TASK).fingerprint == teacher.fingerprint
 
 
 def test_its_identity_is_all_that_its_answers_depend_on(tmp_path, make_checkpoint):
@@ -157,10 +161,10 @@ def test_its_identity_is_all_that_its_answers_depend_on(tmp_path, make_checkpoin
         "reads": make_checkpoint(pooling="cls"),
     }
     save_checkpoint(make_checkpoint(), tmp_path / "one")
-    identity = load_teacher(tmp_path / "one", TASK).identity
+    identity = load_teacher(tmp_path / "one", TASK).fingerprint
     for name, checkpoint in variants.items():
         save_checkpoint(checkpoint, tmp_path / name)
-        assert (load_teacher(tmp_path / name, TASK).identity == identity) == (name == "same")
+        assert (load_teacher(tmp_path / name, TASK).fingerprint == identity) == (name == "same")
 
 
 @pytest.mark.parametrize("labels", [("积极", "中性", "消极"), ("消极", "积极")])
@@ -186,14 +190,14 @@ def test_the_mean_of_the_logits(tmp_path, make_examples):
     examples = make_examples(20)
     teachers = [named(Fixed(), "a"), named(Fixed(examples[5:12], 3.0), "b")]
     mean = mean_logits(teachers, (0.25, 0.75), examples, 3, tmp_path)
-    by_hand = 0.25 * teachers[0].ask(examples) + 0.75 * teachers[1].ask(examples)
+    by_hand = 0.25 * teachers[0].predict_logits(examples) + 0.75 * teachers[1].predict_logits(examples)
     np.testing.assert_allclose(mean, by_hand, rtol=1e-6)
 
 
 def test_one_teacher_twice_is_one_teacher(tmp_path, make_examples):
     examples = make_examples(20)
     once, twice = (
-        mean_logits(teachers, teacher_shares(teachers, "equal", TASK, (), tmp_path), examples, 3, tmp_path)
+        mean_logits(teachers, teacher_weights(teachers, "equal", TASK, (), tmp_path), examples, 3, tmp_path)
         for teachers in ([named(Asked())], [named(Asked())] * 2)
     )
     np.testing.assert_array_equal(once, twice)
@@ -202,23 +206,23 @@ def test_one_teacher_twice_is_one_teacher(tmp_path, make_examples):
 def test_shares(tmp_path, make_examples):
     dev = make_examples(40)
     teachers = [named(Fixed(), "perfect"), named(Fixed(dev[:20]), "half")]
-    assert teacher_shares(teachers, "equal", TASK, dev, tmp_path) == (0.5, 0.5)
-    assert teacher_shares(teachers, (3, 1), TASK, dev, tmp_path) == (0.75, 0.25)
+    assert teacher_weights(teachers, "equal", TASK, dev, tmp_path) == (0.5, 0.5)
+    assert teacher_weights(teachers, (3, 1), TASK, dev, tmp_path) == (0.75, 0.25)
     gold = np.array([TASK.index_of(e) for e in dev])
-    f1 = [scores(TASK, gold, teacher.ask(dev)).macro_f1 for teacher in teachers]
+    f1 = [scores(TASK, gold, teacher.predict_logits(dev)).macro_f1 for teacher in teachers]
     assert f1[0] == 1 > f1[1] > 0
-    by_dev = teacher_shares(teachers, "dev", TASK, dev, tmp_path)
+    by_dev = teacher_weights(teachers, "dev", TASK, dev, tmp_path)
     assert by_dev == pytest.approx([f1[0] / sum(f1), f1[1] / sum(f1)])
     by_accuracy = Task(TASK.name, TASK.labels, metric="accuracy")
-    hits = (teachers[1].ask(dev).argmax(1) == gold).mean()
-    assert teacher_shares(teachers, "dev", by_accuracy, dev, tmp_path)[0] == pytest.approx(1 / (1 + hits))
+    hits = (teachers[1].predict_logits(dev).argmax(1) == gold).mean()
+    assert teacher_weights(teachers, "dev", by_accuracy, dev, tmp_path)[0] == pytest.approx(1 / (1 + hits))
 
 
 @pytest.mark.parametrize("weights", [(1.0,), (1.0, 2.0, 3.0), (0.0, 0.0)])
 def test_numbers_that_are_no_shares_are_refused(tmp_path, weights):
     teachers = [named(Fixed(), "a"), named(Fixed(), "b")]
     with pytest.raises(RecipeError, match=r"distill.teacher_weights = .*: expected 2 numbers"):
-        teacher_shares(teachers, weights, TASK, (), tmp_path)
+        teacher_weights(teachers, weights, TASK, (), tmp_path)
 
 
 def test_the_linear_teacher_has_not_seen_what_it_answers(make_examples):
@@ -227,7 +231,7 @@ def test_the_linear_teacher_has_not_seen_what_it_answers(make_examples):
     train = make_examples(100)
     turned = [Example(e.text, e.start, e.end, TASK.labels[2 - TASK.index_of(e)]) for e in train[::5]]
     noisy = [*turned, *(e for i, e in enumerate(train) if i % 5)]
-    said = linear_teacher(TASK, noisy, dev).ask(noisy).argmax(1)
+    said = linear_teacher(TASK, noisy, dev).predict_logits(noisy).argmax(1)
     right = np.array([TASK.index_of(e) for e in (*train[::5], *noisy[len(turned) :])])
     assert (said == right).mean() > 0.9
 
@@ -248,7 +252,7 @@ def test_the_linear_teacher_has_not_seen_what_was_copied():
     teacher = linear_teacher(TASK, train, dev)
     for kind in ("clauses", "terms", "noise"):
         copies = augmented_examples(train, AugmentRecipe(copies=1, kinds=(kind,), noise=0.1), 20, seed=1)
-        said = teacher.ask(copies).argmax(1)
+        said = teacher.predict_logits(copies).argmax(1)
         gold = np.array([label_of[copy.meta["copy_of"]] for copy in copies])
         assert len(copies) > 100, kind
         assert (said == gold).mean() < 0.6, kind
@@ -257,20 +261,23 @@ def test_the_linear_teacher_has_not_seen_what_was_copied():
 def test_the_linear_teacher_is_calibrated(make_examples):
     train, dev = make_examples(60), make_examples(20, seed=1)
     teacher = linear_teacher(TASK, train, dev)
-    logits = teacher.ask(train)
+    logits = teacher.predict_logits(train)
     assert logits.dtype == np.float32
     assert logits.shape == (60, 3)
     gold = np.array([TASK.index_of(e) for e in train])
     # Within the bounds of the temperature there is nothing left to gain from another one.
-    assert fit_temperature(logits, gold) == pytest.approx(1, abs=0.01) or teacher.ask.temperature < 0.051
+    assert (
+        fit_temperature(logits, gold) == pytest.approx(1, abs=0.01)
+        or teacher.predict_logits.temperature < 0.051
+    )
     assert teacher.checkpoint is None
     again = linear_teacher(TASK, train, dev)
-    assert again.identity == teacher.identity
-    assert linear_teacher(TASK, train[1:], dev).identity != teacher.identity
-    assert (teacher.ask(dev).argmax(1) == [TASK.index_of(e) for e in dev]).mean() > 0.9
+    assert again.fingerprint == teacher.fingerprint
+    assert linear_teacher(TASK, train[1:], dev).fingerprint != teacher.fingerprint
+    assert (teacher.predict_logits(dev).argmax(1) == [TASK.index_of(e) for e in dev]).mean() > 0.9
 
 
 def test_the_linear_teacher_needs_two_labels(make_examples):
     train = [e for e in make_examples(40) if e.label == "积极"]
     with pytest.raises(DataError, match="have one label"):
-        linear_teacher(TASK, train, make_examples(5)).ask(train)
+        linear_teacher(TASK, train, make_examples(5)).predict_logits(train)

@@ -70,7 +70,7 @@ def test_terms_from_a_list_and_from_a_file(tmp_path):
     path.write_text("\n", "utf-8")
     with pytest.raises(DataError, match=r"terms.txt: holds no terms"):
         read_terms(str(path))
-    with pytest.raises(DataError, match="no term to look for"):
+    with pytest.raises(DataError, match="no term to find"):
         TermFinder(["", " "])
 
 

@@ -20,8 +20,8 @@ FIT = {"precision": "fp32", "dropout": 0.0, "epochs": 1}
 
 
 @pytest.fixture
-def story(tmp_path, encoder_folder, make_rows, make_checkpoint):
-    """``story(**unlabelled)``: a recipe whose source of reviews is ``reviews.txt``, and a prepared folder."""
+def experiment(tmp_path, encoder_folder, make_rows, make_checkpoint):
+    """``experiment(**unlabelled)``: a recipe whose reviews are ``reviews.txt``, and a prepared folder."""
     texts = [f"{a}{b}毛孔，口红{said}色服" for a in "白红润香粉底" for b in "贴膏妆液" for said in "好差是"]
     (tmp_path / "reviews.txt").write_text("\n".join(texts), "utf-8")
     save_checkpoint(make_checkpoint(), tmp_path / "teacher")
@@ -41,8 +41,8 @@ def story(tmp_path, encoder_folder, make_rows, make_checkpoint):
     return make, prepare(make(), sources, tmp_path / "data")
 
 
-def test_the_student_learns_from_it_and_the_report_adds_up(tmp_path, story):
-    make, data = story
+def test_the_student_learns_from_it_and_the_report_adds_up(tmp_path, experiment):
+    make, data = experiment
     recipe, out = make(min_confidence=0.0, balance="none", limit=20), tmp_path / "student"
     distill(StudentSettings.taught(recipe), data, [tmp_path / "teacher"], out)
     written = json.loads((out / "unlabelled.json").read_text("utf-8"))
@@ -53,29 +53,29 @@ def test_the_student_learns_from_it_and_the_report_adds_up(tmp_path, story):
     assert student.notes["num_train"] == len(load_split(data, "train")) + written["num_kept"]
 
 
-def test_a_teacher_is_asked_once(tmp_path, story):
-    make, data = story
+def test_a_teacher_predicts_once(tmp_path, experiment):
+    make, data = experiment
     calls = []
     teacher = load_teacher(tmp_path / "teacher", make().resolved_task())
 
-    def ask(examples):
+    def predict(examples):
         calls.append(len(examples))
-        return teacher.ask(examples)
+        return teacher.predict_logits(examples)
 
     settings = StudentSettings.taught(make(min_confidence=0.0, limit=20))
-    found = transfer_set(settings, data, [replace(teacher, ask=ask)], tmp_path / "out")
+    found = transfer_set(settings, data, [replace(teacher, predict_logits=predict)], tmp_path / "out")
     num_dev = len(load_split(data, "dev"))
     assert sorted(calls) == sorted([50, num_dev])
     train = load_split(data, "train")
     folder = tmp_path / "again"
     logits = cached_logits(found.teachers[0], [*train, *found.examples], 3, folder)
     assert calls[2:] == [len(train)]
-    np.testing.assert_allclose(logits[len(train) :], teacher.ask(found.examples), atol=1e-5)
+    np.testing.assert_allclose(logits[len(train) :], teacher.predict_logits(found.examples), atol=1e-5)
     assert all(example.label is None for example in found.examples)
 
 
-def test_the_same_seed_gives_the_same_examples(tmp_path, story):
-    make, data = story
+def test_the_same_seed_gives_the_same_examples(tmp_path, experiment):
+    make, data = experiment
     teacher = load_teacher(tmp_path / "teacher", make().resolved_task())
 
     def drawn(seed, out):
@@ -88,8 +88,8 @@ def test_the_same_seed_gives_the_same_examples(tmp_path, story):
     assert drawn(1, "a") == drawn(1, "b") != drawn(2, "a")
 
 
-def test_what_two_sources_say_is_learnt_once(tmp_path, story):
-    make, data = story
+def test_what_two_sources_say_is_learnt_once(tmp_path, experiment):
+    make, data = experiment
     teacher = load_teacher(tmp_path / "teacher", make().resolved_task())
     recipe = make(min_confidence=0.0, balance="none")
     found = transfer_set(StudentSettings.taught(recipe), data, [teacher], tmp_path / "a").examples
@@ -101,15 +101,15 @@ def test_what_two_sources_say_is_learnt_once(tmp_path, story):
     assert sorted(e.question for e in both) == sorted(e.question for e in found)
 
 
-def test_unsure_teachers_are_said(tmp_path, story):
-    make, data = story
+def test_teachers_that_are_not_confident_are_an_error(tmp_path, experiment):
+    make, data = experiment
     teacher = load_teacher(tmp_path / "teacher", make().resolved_task())
-    with pytest.raises(DataError, match=r"sure of none \(min_confidence = 1\); lower it"):
+    with pytest.raises(DataError, match=r"confident of none \(min_confidence = 1\); lower it"):
         transfer_set(StudentSettings.taught(make(min_confidence=1.0)), data, [teacher], tmp_path / "out")
 
 
-def test_without_sources_nothing_is_read(tmp_path, story):
-    make, _ = story
+def test_without_sources_nothing_is_read(tmp_path, experiment):
+    make, _ = experiment
     found = transfer_set(
         StudentSettings.taught(make(sources=())), tmp_path / "nowhere", ["teacher"], tmp_path
     )

@@ -29,9 +29,9 @@ def settings_of(tree):
     return StudentSettings.taught(make_recipe(tree))
 
 
-def find(path, train=TRAIN, held_out=DEV, *, beside=Path("never-fetched"), **keys):
+def find(path, train=TRAIN, held_out=DEV, *, download_dir=Path("never-fetched"), **keys):
     tree = {"name": "r", "distill": {"unlabelled": {"sources": [path], **keys}}}
-    return unlabelled_examples(settings_of(tree), train, held_out, beside)
+    return unlabelled_examples(settings_of(tree), train, held_out, download_dir)
 
 
 def spans(found):
@@ -138,7 +138,7 @@ def test_single_sentences_need_no_terms(lines):
 
 
 def test_what_cannot_be_is_said(lines, tmp_path):
-    with pytest.raises(DataError, match=r"distill.unlabelled \(reviews.txt\): no term stands in a review"):
+    with pytest.raises(DataError, match=r"distill.unlabelled \(reviews.txt\): no term occurs in a review"):
         find(lines("什么也没有"))
     pair = {"name": "same", "labels": ["不", "是"], "style": "sentence_pair"}
     tree = {"name": "r", "task": pair, "distill": {"unlabelled": [lines("一句话")]}}
@@ -157,8 +157,8 @@ def test_documents_of_a_server_need_only_a_text(tmp_path):
             [{"content": "口红不错"}, {"content": list("面膜太贵"), "shop": "京东"}, {"content": None}]
         )
         source = {"path": uri("reviews"), "columns": {"text": "content"}}
-        found = find(source, beside=tmp_path / "beside")
+        found = find(source, download_dir=tmp_path / "downloads")
         assert spans(found) == [("口红不错", "口红"), ("面膜太贵", "面膜")]
         assert found.counts["dropped_unusable_or_equal"] == 1
     # What was fetched is read again without the server.
-    assert spans(find(source, beside=tmp_path / "beside")) == spans(found)
+    assert spans(find(source, download_dir=tmp_path / "downloads")) == spans(found)

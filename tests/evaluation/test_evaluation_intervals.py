@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attar.evaluation.intervals import paired_difference, resample
-from attar.evaluation.metrics import confusion_counts, macro_f1_of
+from attar.metrics import confusion_counts, macro_f1_of
 
 
 def draw(gold, predicted, reviews, seed=0, repeats=400):

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from attar.errors import DataError
-from attar.evaluation.page import confident_mistakes, tradeoff_points
-from attar.evaluation.pictures import save_png
+from attar.evaluation.page import confident_mistakes
 from attar.evaluation.report import Candidate, evaluate
 from attar.recipe.load import EvaluateRecipe
 from attar.task import BUILT_IN_TASKS, Example
@@ -198,8 +197,3 @@ def test_mistakes_come_surest_first_and_keep_the_term():
     assert found[1].right == "差" * 120 + "…"
     assert found[1].channel == "JD"
     assert len(confident_mistakes(examples, TASK.labels, probs, probs, limit=1)) == 1
-
-
-def test_the_picture_for_the_readme(written, tmp_path):
-    save_png(tmp_path / "tradeoff.png", tradeoff_points(written[0]))
-    assert (tmp_path / "tradeoff.png").read_bytes().startswith(b"\x89PNG")

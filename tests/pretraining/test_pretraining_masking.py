@@ -19,30 +19,30 @@ def kinds(checkpoint):
 
 
 @given(seed=st.integers(0, 10_000), share=st.floats(0.05, 0.9))
-def test_special_tokens_are_never_asked_for_and_words_are_whole(checkpoint, kinds, seed, share):
+def test_special_tokens_are_never_masked_and_words_are_whole(checkpoint, kinds, seed, share):
     torch.manual_seed(seed)
     vocab = checkpoint.encoder.tokenizer.get_vocab()
     ids = torch.randint(len(vocab), (4, 24))
-    shown, asked = draw_masks(ids, kinds, share)
+    shown, masked = draw_masks(ids, kinds, share)
     special = torch.tensor([vocab[token] for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "_")])
-    assert not (asked & torch.isin(ids, special)).any()
-    assert torch.equal(shown[~asked], ids[~asked])
-    inner = kinds.inner[ids[:, 1:]] & kinds.words[ids[:, :-1]] & kinds.words[ids[:, 1:]]
-    assert torch.equal(asked[:, 1:][inner], asked[:, :-1][inner])
+    assert not (masked & torch.isin(ids, special)).any()
+    assert torch.equal(shown[~masked], ids[~masked])
+    continuing = kinds.continuing[ids[:, 1:]] & kinds.maskable[ids[:, :-1]] & kinds.maskable[ids[:, 1:]]
+    assert torch.equal(masked[:, 1:][continuing], masked[:, :-1][continuing])
 
 
-def test_shares_of_what_is_asked_for(checkpoint, kinds):
+def test_shares_of_what_is_masked(checkpoint, kinds):
     torch.manual_seed(3)
-    ids = kinds.others[torch.randint(len(kinds.others), (500, 100))]
-    ids[kinds.inner[ids]] = int(checkpoint.encoder.tokenizer.token_to_id("好"))
-    shown, asked = draw_masks(ids, kinds, 0.15)
-    assert float(asked.float().mean()) == pytest.approx(0.15, abs=0.005)
-    hidden = (shown == kinds.hidden)[asked].float().mean()
-    kept = (shown == ids)[asked].float().mean()
+    ids = kinds.replacements[torch.randint(len(kinds.replacements), (500, 100))]
+    ids[kinds.continuing[ids]] = int(checkpoint.encoder.tokenizer.token_to_id("好"))
+    shown, masked = draw_masks(ids, kinds, 0.15)
+    assert float(masked.float().mean()) == pytest.approx(0.15, abs=0.005)
+    hidden = (shown == kinds.mask_id)[masked].float().mean()
+    unchanged = (shown == ids)[masked].float().mean()
     assert float(hidden) == pytest.approx(0.8, abs=0.02)
     # A token drawn to be replaced may be drawn again.
-    assert float(kept) == pytest.approx(0.1 + 0.1 / len(kinds.others), abs=0.02)
-    assert not torch.equal(draw_masks(ids, kinds, 0.15).asked, asked), "drawn anew"
+    assert float(unchanged) == pytest.approx(0.1 + 0.1 / len(kinds.replacements), abs=0.02)
+    assert not torch.equal(draw_masks(ids, kinds, 0.15).masked, masked), "drawn again"
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "electra", "electra-small", "albert", "ernie"])
@@ -56,15 +56,15 @@ def test_the_loss_is_that_of_all_logits(make_model, checkpoint, make_examples, k
     torch.manual_seed(5)
     found = objective(model, inputs, torch.arange(6))["mlm"]
     torch.manual_seed(5)
-    ids, asked = draw_masks(inputs["input_ids"], objective.kinds, 0.5)
+    ids, masked = draw_masks(inputs["input_ids"], objective.kinds, 0.5)
     logits = model(**inputs | {"input_ids": ids}).logits
     each = F.cross_entropy(logits.transpose(1, 2), inputs["input_ids"], reduction="none")
-    assert asked.any()
-    assert torch.allclose(found, (each * asked).sum(1) / 5.0, atol=1e-4)
+    assert masked.any()
+    assert torch.allclose(found, (each * masked).sum(1) / 5.0, atol=1e-4)
     assert model(**inputs).logits.shape[:2] == ids.shape, "the hook is gone"
 
 
-def test_nothing_asked_costs_nothing(make_model, checkpoint, make_examples):
+def test_nothing_masked_costs_nothing(make_model, checkpoint, make_examples):
     inputs = batch_to(checkpoint, checkpoint.encoder.encode(make_examples(2)))
     objective = MaskedTokens(checkpoint.encoder, 1e-9, 10.0)
     loss = objective(make_model("bert", "ForMaskedLM"), inputs, torch.arange(2))["mlm"]

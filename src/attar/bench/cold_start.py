@@ -1,4 +1,4 @@
-"""What a model costs before it answers, and what it holds: measured in processes of its own.
+"""How long a model takes to start, and the memory that it takes: measured in processes of its own.
 
 Start-up counts from the call of the interpreter to the first answer, as the user waits for it.
 """
@@ -22,25 +22,20 @@ from attar.task import Example
 __all__ = ["ColdStart", "cold_starts"]
 
 _HARNESS = """
-import json, resource, sys
+import json, sys
 from attar.task import Example
 questions = [Example(*row[:3], second=row[3]) for row in json.load(sys.stdin)]
 score(questions[:1])
 print("ready", flush=True)
 score(questions)
-try:
-    # Not ru_maxrss: Linux lets a new process inherit that of the one that started it.
-    with open("/proc/self/status") as status:
-        peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
-except OSError:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-print(peak)
+from attar.bench.processes import memory
+print(memory().peak_bytes)
 """
 
 
 @dataclass(frozen=True, slots=True)
 class ColdStart:
-    """What fresh processes did.
+    """What new processes took.
 
     Attributes:
         start_up_seconds: Import, load and first answer: median over the processes, wall time.
@@ -90,15 +85,15 @@ def _run(program: str, rows: bytes) -> tuple[float, int]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=os.environ | quiet,
-            bufsize=0,  # what stands after the first line is left to communicate()
+            bufsize=0,  # leaves what follows the first line to communicate()
         ) as process:
             assert process.stdout is not None
             ready = process.stdout.readline()
             seconds = time.perf_counter() - start
-            out, said = process.communicate()
+            out, errors = process.communicate()
     if process.returncode != 0 or ready.strip() != b"ready":
-        last = (said.decode("utf-8", "replace").strip().splitlines() or ["nothing"])[-1]
+        last = (errors.decode("utf-8", "replace").strip().splitlines() or ["no message"])[-1]
         raise DataError(
-            f"benchmark: a fresh process ended with code {process.returncode} and said: {last[:200]}"
+            f"benchmark: a model's own process ended with code {process.returncode}: {last[:200]}"
         )
     return seconds, int(out)

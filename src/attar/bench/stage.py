@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from attar.artifact import load_artifact
 from attar.bench.chart import bench_svg
@@ -19,26 +17,27 @@ from attar.bench.timing import Side, Speed, interleaved, times_faster
 from attar.cores import num_workers
 from attar.errors import DataError
 from attar.io.files import atomic_write, write_json
-from attar.models.checkpoint import Checkpoint, batch_to, load_checkpoint
 from attar.records.prepared_folder import load_split
 from attar.scoring.predictor import Predictor
 from attar.system_info import system_info
 from attar.task import Example, Task
 
-__all__ = ["bench", "run_as_original", "write_bench"]
+__all__ = ["bench", "write_bench"]
 
-
-@torch.inference_mode()
-def run_as_original(
-    checkpoint: Checkpoint, examples: Sequence[Example], batch_size: int = 8
-) -> NDArray[np.float32]:
-    """Logits [N, C] as the original system computes them: torch fp32, all padded, batches of 8."""
-    out = []
-    for i in range(0, len(examples), batch_size):
-        encodings = checkpoint.encoder.encode(examples[i : i + batch_size])
-        inputs = batch_to(checkpoint, encodings, length=checkpoint.encoder.spec.max_tokens)
-        out.append(checkpoint.model(**inputs).logits.numpy())
-    return np.concatenate(out)
+_NUM_SYNTHETIC = 2000
+_MOST_STARTS = 3
+_ARTIFACT_PROGRAM = """
+import attar
+score = attar.load({folder!r}, workers={workers}).predict_probs
+"""
+_CHECKPOINT_PROGRAM = """
+from pathlib import Path
+import torch
+from attar.models.checkpoint import load_checkpoint, predict_logits
+torch.set_num_threads({workers})
+checkpoint = load_checkpoint(Path({folder!r}))
+score = lambda examples: predict_logits(checkpoint, examples, batch_size=8)
+"""
 
 
 def bench(
@@ -54,18 +53,18 @@ def bench(
 
     Args:
         artifact: Timed first; the others are compared with it.
-        against: Checkpoints (run as the seed runs one) or artifacts.
+        against: Checkpoints (run as the original system runs one) or artifacts.
         data: A folder written by ``attar prepare``, whose test split is read in a random order;
-            None makes up examples of 12 to 70 tokens.
+            None takes synthetic examples of 12 to 70 tokens.
         workers: Threads, but for the figures of one core; None takes ``attar.cores.num_workers()``.
-        repeats: Interleaved rounds; up to three of them are also starts in fresh processes.
+        repeats: Interleaved rounds; as many processes, at most three, are started for ``cold_start``.
         price_per_core_hour: What a core costs an hour, in any currency.
 
     Returns:
         ``machine``, ``workers``, ``data``, ``rounds``, ``price_per_core_hour``, and under ``models`` by
         the folder's name: ``kind``, ``size_bytes``, ``all_cores`` (all workers) and ``one_core``
         (``attar.bench.timing.Speed`` as dicts; a single example's latency is that of
-        ``one_core``), ``fresh`` (``attar.bench.cold_start.ColdStart``), ``price_per_million`` and
+        ``one_core``), ``cold_start`` (``attar.bench.cold_start.ColdStart``), ``price_per_million`` and
         ``times_slower`` than the artifact, from paired rounds of all workers.
 
     Raises:
@@ -76,18 +75,15 @@ def bench(
     if price_per_core_hour < 0:
         raise DataError(f"attar bench: a core-hour for {price_per_core_hour}; expected 0 or more")
     threads = num_workers(workers)
-    models = _loaded([artifact, *against], threads)
+    models = _load_all([artifact, *against], threads)
     first, task = next((name, model.task) for name, model in models.items())
-    if data is None:
-        examples = synthetic_examples(_NUM_SYNTHETIC, task.style)
-    else:
-        examples = _shuffled(load_split(data, "test"))
+    examples = synthetic_examples(_NUM_SYNTHETIC, task.style) if data is None else _test_split(data)
     speeds = _speeds(models, examples, repeats)
     return {
         "machine": system_info(),
         "workers": threads,
         "data": {
-            "source": "made up" if data is None else str(data),
+            "source": "synthetic" if data is None else str(data),
             "examples": len(examples),
             "mean_tokens": float(np.mean([len(one.ids) for one in models[first].encode(examples)])),
         },
@@ -124,33 +120,18 @@ def write_bench(out: Path, figures: Mapping[str, Any]) -> tuple[Path, Path]:
     return table, picture
 
 
-_NUM_SYNTHETIC = 2000
-_ARTIFACT_PROGRAM = """
-import attar
-score = attar.load({folder!r}, workers={workers}).predict_probs
-"""
-_CHECKPOINT_PROGRAM = """
-from pathlib import Path
-import torch
-from attar.models.checkpoint import load_checkpoint, predict_logits
-torch.set_num_threads({workers})
-checkpoint = load_checkpoint(Path({folder!r}))
-score = lambda examples: predict_logits(checkpoint, examples, batch_size=8)
-"""
-
-
 @dataclass(frozen=True, slots=True)
-class _Benched:
+class _Model:
     """A model to time.
 
     Attributes:
-        kind: What stands in its folder.
-        task: What it answers.
+        kind: What its folder holds.
+        task: Of its labels.
         size_bytes: Its file of weights.
-        encode: How it reads.
+        encode: Examples -> encodings.
         sides: With all workers and with one, by ``all`` and ``one``.
-        program: Starts it in a fresh process; see ``attar.bench.cold_start``.
-        num_fresh: How many examples such a process answers.
+        program: Starts it in a process of its own; see ``attar.bench.cold_start``.
+        num_cold: How many examples such a process answers.
     """
 
     kind: Literal["artifact", "checkpoint"]
@@ -159,67 +140,59 @@ class _Benched:
     encode: Callable[[Sequence[Example]], Sequence[Any]]
     sides: Mapping[str, Side]
     program: str
-    num_fresh: int
-
-    @classmethod
-    def of(cls, folder: Path, workers: int) -> _Benched:
-        if (folder / "model.safetensors").is_file():
-            return cls._of_checkpoint(folder, workers)
-        loaded = load_artifact(folder)
-        every, one = (Predictor(loaded, threads, deduplicate=False) for threads in (workers, 1))
-        return cls(
-            "artifact",
-            loaded.task,
-            loaded.model_path.stat().st_size,
-            every.encoder.encode,
-            {"all": every.predict_probs, "one": one.predict_probs},
-            _ARTIFACT_PROGRAM.format(folder=str(folder), workers=workers),
-            2000,
-        )
+    num_cold: int
 
     def describe(self, examples: Sequence[Example], repeats: int) -> dict[str, Any]:
-        """What it is, and what it costs in processes of its own: up to three of them."""
-        fresh = cold_starts(self.program, examples[: self.num_fresh], min(3, repeats))
-        return {"kind": self.kind, "size_bytes": self.size_bytes, "fresh": asdict(fresh)}
+        """What it is, and what starting it takes, in at most three processes."""
+        cold = cold_starts(self.program, examples[: self.num_cold], min(_MOST_STARTS, repeats))
+        return {"kind": self.kind, "size_bytes": self.size_bytes, "cold_start": asdict(cold)}
 
-    @classmethod
-    def _of_checkpoint(cls, folder: Path, workers: int) -> _Benched:
-        checkpoint = load_checkpoint(folder)
 
-        def on(threads: int) -> Side:
-            def side(examples: Sequence[Example]) -> object:
-                torch.set_num_threads(threads)
-                return run_as_original(checkpoint, examples)
+def _load(folder: Path, workers: int) -> _Model:
+    if (folder / "model.safetensors").is_file():
+        return _load_checkpoint(folder, workers)
+    loaded = load_artifact(folder)
+    every, one = (Predictor(loaded, threads, deduplicate=False) for threads in (workers, 1))
+    return _Model(
+        "artifact",
+        loaded.task,
+        loaded.model_path.stat().st_size,
+        every.encoder.encode,
+        {"all": every.predict_probs, "one": one.predict_probs},
+        _ARTIFACT_PROGRAM.format(folder=str(folder), workers=workers),
+        2000,
+    )
 
-            return side
 
-        return cls(
-            "checkpoint",
-            checkpoint.task,
-            (folder / "model.safetensors").stat().st_size,
-            checkpoint.encoder.encode,
-            {"all": on(workers), "one": on(1)},
-            _CHECKPOINT_PROGRAM.format(folder=str(folder), workers=workers),
-            32,
-        )
+def _load_checkpoint(folder: Path, workers: int) -> _Model:
+    # Torch, which scoring does without, comes in with a checkpoint only.
+    from attar.bench.original import original_side
+    from attar.models.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(folder)
+    return _Model(
+        "checkpoint",
+        checkpoint.task,
+        (folder / "model.safetensors").stat().st_size,
+        checkpoint.encoder.encode,
+        {"all": original_side(checkpoint, workers), "one": original_side(checkpoint, 1)},
+        _CHECKPOINT_PROGRAM.format(folder=str(folder), workers=workers),
+        32,
+    )
 
 
 def _speeds(
-    models: Mapping[str, _Benched], examples: Sequence[Example], repeats: int
+    models: Mapping[str, _Model], examples: Sequence[Example], repeats: int
 ) -> dict[tuple[str, str], Speed]:
     """Speeds by name and cores, all of them from one interleaved run."""
     sides = {(name, cores): side for name, model in models.items() for cores, side in model.sides.items()}
-    threads = torch.get_num_threads()
-    try:
-        found = interleaved({str(place): side for place, side in sides.items()}, examples, repeats)
-    finally:
-        torch.set_num_threads(threads)
-    return dict(zip(sides, found.values(), strict=True))
+    speeds = interleaved({str(key): side for key, side in sides.items()}, examples, repeats)
+    return dict(zip(sides, speeds.values(), strict=True))
 
 
-def _loaded(folders: Sequence[Path], workers: int) -> dict[str, _Benched]:
+def _load_all(folders: Sequence[Path], workers: int) -> dict[str, _Model]:
     """Models of one task's style, by name."""
-    loaded = (_Benched.of(folder, workers) for folder in folders)
+    loaded = (_load(folder, workers) for folder in folders)
     models = dict(zip(_names(folders), loaded, strict=True))
     (first, style), *others = ((name, model.task.style) for name, model in models.items())
     for name, other in others:
@@ -241,7 +214,8 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return [str(folder) if folder.name in names[:i] else folder.name for i, folder in enumerate(whole)]
 
 
-def _shuffled(examples: Sequence[Example]) -> list[Example]:
-    """Examples in a random order, the same every time: a fair mix of lengths in every turn."""
+def _test_split(data: Path) -> list[Example]:
+    """Its examples in a random order, the same every time: a fair mix of lengths in every turn."""
+    examples = load_split(data, "test")
     order = np.random.default_rng(0).permutation(len(examples))
     return [examples[i] for i in order]

@@ -1,8 +1,9 @@
 """How fast, from text to label: several sides timed in turns, in one run.
 
-A neighbour on the machine slows whoever happens to run, so the sides take turns within every
-round and are compared round by round. A slow side gets fewer examples a round than a fast one, so
-that every turn takes about as long.
+A neighbour on the machine slows whatever happens to run, so the sides take turns within every
+round and are compared round by round. A slow side gets fewer examples a turn than a fast one, so
+that every turn takes about as long. A side is a callable of this process (``LocalSide``) or a
+process of its own (``attar.bench.processes.SideProcess``).
 """
 
 from __future__ import annotations
@@ -11,20 +12,71 @@ import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from attar.bench.processes import Lap
 from attar.errors import DataError
 from attar.progress import progress_bar
 from attar.task import Example
 
-__all__ = ["Side", "Speed", "interleaved", "times_faster"]
+__all__ = [
+    "LocalSide",
+    "Side",
+    "Speed",
+    "Timed",
+    "fit_turn",
+    "interleaved",
+    "spread",
+    "take_turns",
+    "times_faster",
+]
 
 Side = Callable[[Sequence[Example]], object]
+_T = TypeVar("_T")
 
 _FEWEST = 16  # examples a turn: two batches of 8, however slow the side
 _MOST = 100_000  # examples a turn, however fast
 _FEWEST_SINGLE = 20
+
+
+class Timed(Protocol):
+    """A side with its examples."""
+
+    def run(self, count: int) -> Lap:
+        """Answer the next ``count`` examples in one call."""
+        ...
+
+
+class LocalSide:
+    """A callable of this process that reads round and round through the examples.
+
+    Args:
+        answer: Examples in, anything out.
+        examples: At least one.
+    """
+
+    def __init__(self, answer: Side, examples: Sequence[Example]) -> None:
+        self._answer = answer
+        self._stream = itertools.cycle(examples)
+
+    def run(self, count: int) -> Lap:
+        """See ``Timed``."""
+        examples = list(itertools.islice(self._stream, count))
+        wall, cpu = time.perf_counter(), time.process_time()
+        self._answer(examples)
+        return Lap(max(time.perf_counter() - wall, 1e-9), time.process_time() - cpu)
+
+    def singles(self, count: int, seconds: float, fewest: int = _FEWEST_SINGLE) -> list[Lap]:
+        """Time examples one by one: ``count`` of them, or ``fewest`` if they outlast ``seconds``."""
+        laps: list[Lap] = []
+        start = time.perf_counter()
+        while len(laps) < count and (len(laps) < fewest or time.perf_counter() - start <= seconds):
+            laps.append(self.run(1))
+        return laps
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,65 +110,58 @@ class Speed:
     num_single: int
 
 
-class _Turns:
-    """One side's part in the benchmark: reads round and round through the examples."""
+def fit_turn(side: Timed, turn_seconds: float, *, full_turns: int = 0) -> int:
+    """How many examples fill a turn; the first calls pay for what is loaded lazily.
 
-    def __init__(self, side: Side, examples: Sequence[Example]) -> None:
-        self._side = side
-        self._stream = itertools.cycle(examples)
-        self.num_examples = 0
-        self.wall: list[float] = []
-        self.cpu = 0.0
-        self.single: list[float] = []
-        self.single_cpu: list[float] = []
+    Args:
+        side: Called on one example, then on more and more.
+        turn_seconds: Aim of one turn, wall time.
+        full_turns: Turns of full size after that: OpenVINO compiles for every shape of batch when
+            it first meets it.
 
-    def warm_up(self, turn_seconds: float) -> None:
-        """Find how many examples fill a turn; the first call pays for what is loaded lazily."""
-        self._call(1)
-        count = _FEWEST
-        wall, _ = self._call(count)
-        while wall < turn_seconds / 8 and 4 * count <= _MOST:
-            count *= 4
-            wall, _ = self._call(count)
-        self.num_examples = min(_MOST, max(_FEWEST, round(count * turn_seconds / wall)))
+    Returns:
+        16 to 100,000.
+    """
+    side.run(1)
+    count = _FEWEST
+    wall = side.run(count).wall_s
+    while wall < turn_seconds / 8 and 4 * count <= _MOST:
+        count *= 4
+        wall = side.run(count).wall_s
+    fitting = _clipped(count * turn_seconds / wall)
+    for _ in range(full_turns):
+        count, wall = fitting, side.run(fitting).wall_s
+    return _clipped(count * turn_seconds / wall)
 
-    def turn(self) -> None:
-        wall, cpu = self._call(self.num_examples)
-        self.wall.append(wall)
-        self.cpu += cpu
 
-    def singles(self, count: int, seconds: float) -> None:
-        """Time examples one by one: ``count`` of them, or fewer if they would outlast ``seconds``."""
-        start = time.perf_counter()
-        for done in range(count):
-            if done >= _FEWEST_SINGLE and time.perf_counter() - start > seconds:
-                break
-            wall, cpu = self._call(1)
-            self.single.append(1000 * wall)
-            self.single_cpu.append(1000 * cpu)
+def take_turns(
+    sides: Mapping[str, Callable[[], _T]],
+    rounds: int,
+    *,
+    done: Callable[[_T], bool] | None = None,
+    after_round: Callable[[int, Mapping[str, Sequence[_T]]], None] | None = None,
+) -> dict[str, list[_T]]:
+    """Give every side one turn in every round.
 
-    def speed(self) -> Speed:
-        rounds = tuple(self.num_examples / wall for wall in self.wall)
-        p50, p99 = np.percentile(self.single, (50, 99))
-        return Speed(
-            examples_per_second=float(np.median(rounds)),
-            examples_per_second_low=min(rounds),
-            examples_per_second_high=max(rounds),
-            rounds=rounds,
-            num_examples=self.num_examples,
-            wall_seconds=sum(self.wall),
-            cpu_seconds=self.cpu,
-            latency_ms_p50=float(p50),
-            latency_ms_p99=float(p99),
-            latency_cpu_ms_p50=float(np.median(self.single_cpu)),
-            num_single=len(self.single),
-        )
+    Args:
+        sides: What a side does in a turn, by its name.
+        rounds: How many.
+        done: Whether a side that gave this result needs no more turns.
+        after_round: Told the number of the round, from 1, and all results so far.
 
-    def _call(self, count: int) -> tuple[float, float]:
-        examples = list(itertools.islice(self._stream, count))
-        wall, cpu = time.perf_counter(), time.process_time()
-        self._side(examples)
-        return max(time.perf_counter() - wall, 1e-9), time.process_time() - cpu
+    Returns:
+        The results of each side, in order.
+    """
+    results: dict[str, list[_T]] = {name: [] for name in sides}
+    left = list(sides)
+    for number in range(1, rounds + 1):
+        for name in tuple(left):
+            results[name].append(sides[name]())
+            if done is not None and done(results[name][-1]):
+                left.remove(name)
+        if after_round is not None and left:
+            after_round(number, results)
+    return results
 
 
 def interleaved(
@@ -127,11 +172,10 @@ def interleaved(
     single_examples: int = 100,
     turn_seconds: float = 1.0,
 ) -> dict[str, Speed]:
-    """Time sides in turns.
+    """Time callables of this process in turns.
 
-    Every side is called once on one example and then on a few to learn its speed; each round then
-    gives every side one turn of about ``turn_seconds`` (16 to 100,000 examples). After the
-    rounds, each side answers single examples.
+    Every side learns its speed on a few examples; each round then gives every side one turn of
+    about ``turn_seconds``. After the rounds, each side answers single examples.
 
     Args:
         sides: What to time, by name: examples in, anything out.
@@ -146,22 +190,52 @@ def interleaved(
     """
     if not examples:
         raise DataError("benchmark: no examples to time; expected at least one")
-    turns = {name: _Turns(side, examples) for name, side in sides.items()}
-    # Drawn only between the turns: a bar that moves by itself would take time from whoever is timed.
-    with progress_bar("measuring speed", (repeats + 2) * len(turns), unit="turns", redraw=False) as advance:
-        for side in turns.values():
-            side.warm_up(turn_seconds)
+    local = {name: LocalSide(side, examples) for name, side in sides.items()}
+    # Drawn only between the turns: a bar that moves by itself would take time from what is timed.
+    with progress_bar("measuring speed", (repeats + 2) * len(local), unit="turns", redraw=False) as advance:
+
+        def counted(work: Callable[[], _T]) -> _T:
+            result = work()
             advance()
-        for _ in range(repeats):
-            for side in turns.values():
-                side.turn()
-                advance()
-        for side in turns.values():
-            side.singles(single_examples, 5 * turn_seconds)
-            advance()
-    return {name: side.speed() for name, side in turns.items()}
+            return result
+
+        counts = {name: counted(partial(fit_turn, side, turn_seconds)) for name, side in local.items()}
+        turns = {name: partial(counted, partial(side.run, counts[name])) for name, side in local.items()}
+        laps = take_turns(turns, repeats)
+        singles = {
+            name: counted(partial(side.singles, single_examples, 5 * turn_seconds))
+            for name, side in local.items()
+        }
+    return {name: _speed(laps[name], counts[name], singles[name]) for name in local}
 
 
 def times_faster(side: Speed, reference: Speed) -> float:
     """How many times the examples per second of ``reference``: median over paired rounds."""
     return float(np.median(np.divide(side.rounds, reference.rounds)))
+
+
+def spread(values: NDArray[np.floating]) -> dict[str, float]:
+    """``median``, ``low`` and ``high`` of some numbers."""
+    return {"median": float(np.median(values)), "low": float(np.min(values)), "high": float(np.max(values))}
+
+
+def _clipped(count: float) -> int:
+    return min(_MOST, max(_FEWEST, round(count)))
+
+
+def _speed(laps: Sequence[Lap], num_examples: int, singles: Sequence[Lap]) -> Speed:
+    rounds = tuple(num_examples / lap.wall_s for lap in laps)
+    wall_ms = [1000 * lap.wall_s for lap in singles]
+    return Speed(
+        examples_per_second=float(np.median(rounds)),
+        examples_per_second_low=min(rounds),
+        examples_per_second_high=max(rounds),
+        rounds=rounds,
+        num_examples=num_examples,
+        wall_seconds=sum(lap.wall_s for lap in laps),
+        cpu_seconds=sum(lap.cpu_s for lap in laps),
+        latency_ms_p50=float(np.percentile(wall_ms, 50)),
+        latency_ms_p99=float(np.percentile(wall_ms, 99)),
+        latency_cpu_ms_p50=1000 * float(np.median([lap.cpu_s for lap in singles])),
+        num_single=len(singles),
+    )

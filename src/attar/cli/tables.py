@@ -154,7 +154,7 @@ def print_bench(figures: Mapping[str, Any]) -> None:
 
 def _bench_rows(model: Mapping[str, Any]) -> tuple[str, ...]:
     """The cells of one model's column, from the top."""
-    fast, alone, cold = model["all_cores"], model["one_core"], model["fresh"]
+    fast, alone, cold = model["all_cores"], model["one_core"], model["cold_start"]
     cpu_ms = 1000 * fast["cpu_seconds"] / (fast["num_examples"] * len(fast["rounds"]))
     return (
         f"{fast['examples_per_second']:,.0f}",

@@ -1,8 +1,8 @@
-"""Arrays that are kept on disk, each under a key of all that it depends on.
+"""Arrays cached on disk, each under a key of all that it depends on.
 
-A file is a ``.npy`` with the SHA-256 of its key and its bytes behind it. It is written whole, so
-an interrupted pass goes on after the last one; one that is damaged, or was put there under another
-key, does not pass the checksum and is never read.
+A file is a ``.npy``, followed by the SHA-256 of its key and its bytes. It is written atomically, so
+an interrupted pass resumes after the last one; one that is damaged, or was written under another key,
+does not pass the checksum and is never used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from attar.io.files import atomic_write
 
-__all__ = ["read_array", "write_array"]
+__all__ = ["CACHE_FOLDER", "read_array", "write_array"]
+
+CACHE_FOLDER = "teacher-answers"
+"""Of a run; not renamed, so that runs of earlier versions resume with what they have cached."""
 
 _LOG = logging.getLogger(__name__)
 _BLOCK = 1 << 20
@@ -25,7 +28,7 @@ _DIGEST_BYTES = 32
 
 
 def write_array(path: Path, key: str, array: NDArray[Any]) -> None:
-    """Write an array, whole or not at all, with the checksum that ``read_array`` asks for."""
+    """Write an array atomically, with the checksum that ``read_array`` checks."""
     with atomic_write(path) as draft:
         with draft.open("wb") as stream:
             np.save(stream, array)
@@ -39,12 +42,12 @@ def read_array(path: Path, key: str, shape: tuple[int, ...], dtype: DTypeLike) -
 
     Args:
         path: Where ``write_array`` put it.
-        key: What it was written under.
-        shape: What it must have.
-        dtype: The same.
+        key: That it was written under.
+        shape: That it must have.
+        dtype: That it must have.
 
     Returns:
-        The array; None if it is not there, or is damaged or another one, which is said.
+        The array; None if it is not there, or is damaged or another one, which is logged.
     """
     if not path.is_file():
         return None
@@ -53,7 +56,7 @@ def read_array(path: Path, key: str, shape: tuple[int, ...], dtype: DTypeLike) -
     if size > 0 and _digest(path, key, size) == _tail(path, size):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     if array is None or array.shape != shape or array.dtype != dtype:
-        _LOG.warning("%s is damaged, or of another teacher or other examples; it is made again", path)
+        _LOG.warning("%s is damaged, or of another teacher or other examples; it is computed again", path)
         return None
     return np.asarray(array)
 

@@ -1,8 +1,8 @@
-"""A teacher's hidden states, queries, keys and values on disk, so that it need not run along.
+"""A teacher's hidden states, queries, keys and values on disk, so that it need not run in each step.
 
 Exactly the layers that matches want, of real tokens only, in half precision, in files of 256
-examples that are mapped into memory. The size is said before the work and bounded. Attentions are
-never kept: they grow with the square of the length.
+examples that are mapped into memory. The size is logged before the work, and bounded. Attentions are
+never cached: they grow with the square of the length.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from attar.distillation.cache import read_array, write_array
 from attar.distillation.matches import Feature, Features
-from attar.distillation.teacher_outputs import Answer, OnlineTeacher
+from attar.distillation.teacher_outputs import OnlineTeacher, TeacherOutput
 from attar.distillation.teachers import Teacher, teacher_device
 from attar.errors import RecipeError
 from attar.io.files import content_hash
@@ -35,46 +35,46 @@ _GB = 1e9
 
 
 class CachedFeatures:
-    """Features looked up.
+    """Features from the cache.
 
     Args:
         chunks: [tokens, layers, D] of each run of examples.
-        places: [N] the first token of each example in its chunk.
+        offsets: [N] the first token of each example in its chunk.
         lengths: [N] its tokens.
-        layers: Feature -> numbers of the layers, in the order in which they are kept.
+        layers: Feature -> numbers of the layers, in the order of the chunks.
         depth: Transformer layers of the teacher.
-        heard: Row of an example -> logits [C] that the teacher gave while its features were computed;
+        logits: Row of an example -> the teacher's logits [C], computed along with its features;
             nothing of the examples whose features were on disk.
     """
 
     def __init__(
         self,
         chunks: Sequence[NDArray[np.float16]],
-        places: NDArray[np.int64],
+        offsets: NDArray[np.int64],
         lengths: NDArray[np.int64],
         layers: Mapping[Feature, Sequence[int]],
         depth: int,
-        heard: Mapping[int, NDArray[np.float32]],
+        logits: Mapping[int, NDArray[np.float32]],
     ) -> None:
-        self.chunks, self.places, self.lengths = chunks, places, lengths
-        self.layers, self.depth, self.heard = layers, depth, heard
+        self.chunks, self.offsets, self.lengths = chunks, offsets, lengths
+        self.layers, self.depth, self.logits = layers, depth, logits
 
-    def __call__(self, rows: torch.Tensor) -> Answer:
+    def __call__(self, rows: torch.Tensor) -> TeacherOutput:
         """Features [B, T, D] of [B] rows, 0 at padding, in single precision; no logits."""
         index = rows.cpu().numpy()
         shape = (len(index), int(self.lengths[index].max()), *self.chunks[0].shape[1:])
         states = np.zeros(shape, np.float16)
         for i, row in enumerate(index):
-            start, count = self.places[row], self.lengths[row]
+            start, count = self.offsets[row], self.lengths[row]
             states[i, :count] = self.chunks[row // _CHUNK][start : start + count]
-        kept = iter(torch.from_numpy(states).to(rows.device).float().unbind(2))
+        cached = iter(torch.from_numpy(states).to(rows.device).float().unbind(2))
         found: dict[Feature, list[torch.Tensor | None]] = {}
         for feature, numbers in self.layers.items():
             first = 0 if feature == "hidden" else 1
             found[feature] = [None] * (self.depth + 1 - first)
             for number in numbers:
-                found[feature][number - first] = next(kept)
-        return Answer(
+                found[feature][number - first] = next(cached)
+        return TeacherOutput(
             None,
             Features(
                 hidden=tuple(found.get("hidden", ())),
@@ -86,13 +86,13 @@ class CachedFeatures:
 
 
 def cached_features(
-    teacher: Teacher, live: OnlineTeacher, examples: Sequence[Example], folder: Path, limit_gb: float
+    teacher: Teacher, online: OnlineTeacher, examples: Sequence[Example], folder: Path, limit_gb: float
 ) -> CachedFeatures:
-    """The features that ``live`` shows of the examples, from the folder where they are already there.
+    """The features that ``online`` captures of the examples, from the cache where they are already there.
 
     Args:
-        teacher: Its identity is part of the key.
-        live: The same teacher, asked for what is missing; no attentions among its layers.
+        teacher: Its fingerprint is part of the key.
+        online: The same teacher, which computes what is missing; no attentions among its layers.
         examples: The N training examples.
         folder: The cache.
         limit_gb: The most that it may take, in 10^9 bytes.
@@ -101,75 +101,77 @@ def cached_features(
         RecipeError: It would take more than that or than the disk has, or the states do not fit
             half precision.
     """
-    assert "attention" not in live.layers, "attentions are never kept"
-    config = live.checkpoint.model.config
-    lengths = np.array([len(encoding.ids) for encoding in live.encodings], np.int64)
-    num_layers = sum(len(numbers) for numbers in live.layers.values())
-    _announce(int(lengths.sum()), int(config.hidden_size), num_layers, folder, limit_gb)
-    chunks, places = [], np.zeros(len(examples), np.int64)
-    heard: dict[int, NDArray[np.float32]] = {}
+    assert "attention" not in online.layers, "attentions are never cached"
+    config = online.checkpoint.model.config
+    lengths = np.array([len(encoding.ids) for encoding in online.encodings], np.int64)
+    num_layers = sum(len(numbers) for numbers in online.layers.values())
+    _check_size(int(lengths.sum()), int(config.hidden_size), num_layers, folder, limit_gb)
+    chunks, offsets = [], np.zeros(len(examples), np.int64)
+    logits: dict[int, NDArray[np.float32]] = {}
     with progress_bar("teacher features", len(examples), unit="examples") as advance:
         for start in range(0, len(examples), _CHUNK):
             rows = slice(start, start + _CHUNK)
-            places[rows] = np.cumsum(lengths[rows]) - lengths[rows]
+            offsets[rows] = np.cumsum(lengths[rows]) - lengths[rows]
             shape = (int(lengths[rows].sum()), num_layers, int(config.hidden_size))
             questions = [example.question for example in examples[rows]]
-            key = content_hash([teacher.identity, {k: list(v) for k, v in live.layers.items()}, questions])
+            key = content_hash(
+                [teacher.fingerprint, {k: list(v) for k, v in online.layers.items()}, questions]
+            )
             path = folder / f"features-{key[:32]}.npy"
             chunk = read_array(path, key, shape, np.float16)
             if chunk is None:
-                computed, logits = _computed(live, start, lengths[rows], places[rows], shape)
+                computed, chunk_logits = _computed(online, start, lengths[rows], offsets[rows], shape)
                 write_array(path, key, computed)
-                heard |= dict(enumerate(logits, start))
+                logits |= dict(enumerate(chunk_logits, start))
                 chunk = read_array(path, key, shape, np.float16)
                 assert chunk is not None, f"{path} changed while it was read"
             chunks.append(chunk)
             advance(len(questions))
-    return CachedFeatures(chunks, places, lengths, live.layers, int(config.num_hidden_layers), heard)
+    return CachedFeatures(chunks, offsets, lengths, online.layers, int(config.num_hidden_layers), logits)
 
 
-def _announce(tokens: int, width: int, num_layers: int, folder: Path, limit_gb: float) -> None:
+def _check_size(tokens: int, width: int, num_layers: int, folder: Path, limit_gb: float) -> None:
     size_gb = tokens * width * num_layers * 2 / _GB
-    what = f"{tokens:,} tokens x {width} x {num_layers} layers x 2 bytes = {size_gb:.3g} GB"
+    size = f"{tokens:,} tokens x {width} x {num_layers} layers x 2 bytes = {size_gb:.3g} GB"
     folder.mkdir(parents=True, exist_ok=True)
-    there = sum(path.stat().st_size for path in folder.glob("features-*.npy")) / _GB
+    cached_gb = sum(path.stat().st_size for path in folder.glob("features-*.npy")) / _GB
     free_gb = shutil.disk_usage(folder).free / _GB
-    for most, why in ((limit_gb, "distill.cache_limit_gb"), (free_gb + there, "what the disk has free")):
+    for most, why in ((limit_gb, "distill.cache_limit_gb"), (free_gb + cached_gb, "what the disk has free")):
         if size_gb > most:
             raise RecipeError(
-                f"distill.cache = 'features' would take {what}, more than {why} ({most:.3g}); "
-                "set cache = 'logits': the teacher then runs along with the student"
+                f"distill.cache = 'features' would take {size}, more than {why} ({most:.3g}); "
+                "set cache = 'logits': the teacher then runs in each step of the student"
             )
-    _LOG.info("the teacher's features: %s in %s", what, folder)
+    _LOG.info("the teacher's features: %s in %s", size, folder)
 
 
 def _computed(
-    live: OnlineTeacher,
+    online: OnlineTeacher,
     start: int,
     lengths: NDArray[np.int64],
-    places: NDArray[np.int64],
+    offsets: NDArray[np.int64],
     shape: tuple[int, int, int],
 ) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
     """[tokens, layers, D] of the examples from ``start`` on, and their logits [N, C]."""
     out = np.zeros(shape, np.float16)
-    logits = np.zeros((len(lengths), len(live.checkpoint.task.labels)), np.float32)
+    logits = np.zeros((len(lengths), len(online.checkpoint.task.labels)), np.float32)
     for batch in sorted_batches(lengths.tolist(), _BATCH):
         rows = torch.tensor([start + i for i in batch], device=teacher_device())
-        answer = live(rows)
-        assert answer.features is not None
-        assert answer.logits is not None
-        logits[batch] = answer.logits.cpu().numpy()
+        output = online(rows)
+        assert output.features is not None
+        assert output.logits is not None
+        logits[batch] = output.logits.cpu().numpy()
         states = torch.stack(
             [
-                _layer(answer.features, feature, n)
-                for feature, numbers in live.layers.items()
+                _layer(output.features, feature, n)
+                for feature, numbers in online.layers.items()
                 for n in numbers
             ],
             2,
         )
         half = states.half().cpu().numpy()
         for i, example in zip(batch, half, strict=True):
-            out[places[i] : places[i] + lengths[i]] = example[: lengths[i]]
+            out[offsets[i] : offsets[i] + lengths[i]] = example[: lengths[i]]
     if not np.isfinite(out).all():
         raise RecipeError(
             "distill.cache = 'features': the teacher's states do not fit half precision; set cache = 'logits'"

@@ -61,7 +61,7 @@ def flsw_temperature(
 
 @torch.no_grad()
 def cwsm_temperature(student_logits: torch.Tensor, base: float, beta: float) -> torch.Tensor:
-    """Confidence-weighted: the less sure the student, the lower the temperature.
+    """Confidence-weighted: the less confident the student, the lower the temperature.
 
     w = 1 / (max_c softmax(student)_c + 0.001); T = base + beta (mean(w) - w), at least 0.1.
 
@@ -73,8 +73,8 @@ def cwsm_temperature(student_logits: torch.Tensor, base: float, beta: float) -> 
     Returns:
         [B]. Each depends, through mean(w), on the others that are computed with it.
     """
-    surest = student_logits.float().softmax(-1).amax(-1)
-    return _spread(1 / (surest + 1e-3), base, beta)
+    confidence = student_logits.float().softmax(-1).amax(-1)
+    return _spread(1 / (confidence + 1e-3), base, beta)
 
 
 def _spread(weights: torch.Tensor, base: float, beta: float) -> torch.Tensor:

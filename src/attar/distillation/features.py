@@ -1,9 +1,9 @@
 """What a model computes on the way to its logits: hidden states, attentions, queries, keys, values.
 
-``forward_with_features`` runs a BERT, RoBERTa, ERNIE, ELECTRA or ALBERT classifier once and keeps
-what matches want of it. Queries, keys and values are read where their linear layers give them
-out, and the attentions computed from those, so that it works with every attention kernel, those
-that never hold the attentions included. ALBERT's one shared layer speaks once for each layer.
+``forward_with_features`` runs a BERT, RoBERTa, ERNIE, ELECTRA or ALBERT classifier once and captures
+what matches want of it. Queries, keys and values are the outputs of their linear layers, and the
+attentions are computed from those, so that it works with every attention kernel, those that never
+hold the attentions included. ALBERT's one shared layer is captured once for each layer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["forward_with_features"]
 
 _PROJECTIONS = ("query", "key", "value")
 # What the original BERT adds to the score of a padded key.
-_HIDDEN_KEY = -10000.0
+_PADDED_KEY = -10000.0
 
 
 def forward_with_features(
@@ -34,12 +34,12 @@ def forward_with_features(
     layers: Mapping[Feature, Sequence[int]],
     form: AttentionForm = "scores",
 ) -> tuple[torch.Tensor, Features]:
-    """Run a classifier and keep features of some of its layers.
+    """Run a classifier and capture features of some of its layers.
 
     Args:
         model: A ``transformers`` sequence classifier, bare or wrapped for several processes.
         inputs: Its keyword arguments, [B, T] each.
-        layers: Feature -> numbers of the layers to keep; 0 is the embeddings (hidden states only).
+        layers: Feature -> numbers of the layers to capture; 0 is the embeddings (hidden states only).
         form: What the attentions are. "scores": q k^T / sqrt(d) before the softmax, -10000 added
             at padded keys; "probs": after it, without dropout; "scores_sum" and "probs_sum": their
             sums over the heads.
@@ -55,38 +55,38 @@ def forward_with_features(
     needed = {name for name in _PROJECTIONS if layers.get(name)}  # type: ignore[call-overload]
     if layers.get("attention"):
         needed |= {"query", "key"}
-    with _recorded(bare, needed) as record:
+    with _captured(bare, needed) as record:
         output = model(**inputs, output_hidden_states=bool(layers.get("hidden")))
     queries, keys, values = (record[name] for name in _PROJECTIONS)
     heads, mask = int(bare.config.num_attention_heads), inputs["attention_mask"]
     return output.logits, Features(
-        hidden=_kept(output.hidden_states or (), layers.get("hidden", ())),
+        hidden=_only(output.hidden_states or (), layers.get("hidden", ())),
         attentions=tuple(
             _attentions(q, k, heads, mask, form) if number in layers.get("attention", ()) else None
             for number, (q, k) in enumerate(zip(queries, keys, strict=False), 1)
         ),
-        queries=_kept(queries, [n - 1 for n in layers.get("query", ())]),
-        keys=_kept(keys, [n - 1 for n in layers.get("key", ())]),
-        values=_kept(values, [n - 1 for n in layers.get("value", ())]),
+        queries=_only(queries, [n - 1 for n in layers.get("query", ())]),
+        keys=_only(keys, [n - 1 for n in layers.get("key", ())]),
+        values=_only(values, [n - 1 for n in layers.get("value", ())]),
     )
 
 
-def _kept(outputs: Sequence[torch.Tensor], places: Sequence[int]) -> tuple[torch.Tensor | None, ...]:
-    return tuple(value.float() if place in places else None for place, value in enumerate(outputs))
+def _only(outputs: Sequence[torch.Tensor], numbers: Sequence[int]) -> tuple[torch.Tensor | None, ...]:
+    return tuple(value.float() if number in numbers else None for number, value in enumerate(outputs))
 
 
 @contextlib.contextmanager
-def _recorded(model: nn.Module, names: set[str]) -> Iterator[dict[str, list[torch.Tensor]]]:
-    """While it is open, what the named projections give out, layer after layer."""
+def _captured(model: nn.Module, names: set[str]) -> Iterator[dict[str, list[torch.Tensor]]]:
+    """While it is open, the outputs of the named projections, layer after layer."""
     record: dict[str, list[torch.Tensor]] = defaultdict(list)
     with contextlib.ExitStack() as hooks:
         for module in _attention_modules(model) if names else ():
             for name in names:
 
-                def keep(_module: nn.Module, _inputs: Any, output: torch.Tensor, name: str = name) -> None:  # noqa: ANN401 - torch passes any
+                def capture(_module: nn.Module, _inputs: Any, output: torch.Tensor, name: str = name) -> None:  # noqa: ANN401 - torch passes any
                     record[name].append(output)
 
-                hooks.callback(module.get_submodule(name).register_forward_hook(keep).remove)
+                hooks.callback(module.get_submodule(name).register_forward_hook(capture).remove)
         yield record
 
 
@@ -107,11 +107,11 @@ def _attention_modules(model: nn.Module) -> list[nn.Module]:
 def _attentions(
     queries: torch.Tensor, keys: torch.Tensor, num_heads: int, mask: torch.Tensor, form: AttentionForm
 ) -> torch.Tensor:
-    """[B, T, D] queries and keys -> [B, H, T, T], or [B, T, T] where the form sums the heads."""
+    """[B, T, D] queries and keys -> [B, H, T, T], or [B, T, T] summed over the heads."""
     batch, tokens, width = queries.shape
     q, k = (x.float().view(batch, tokens, num_heads, -1).transpose(1, 2) for x in (queries, keys))
     with torch.autocast(q.device.type, enabled=False):
         scores = q @ k.transpose(-1, -2) / math.sqrt(width // num_heads)
-    scores = scores + (1.0 - mask.float())[:, None, None, :] * _HIDDEN_KEY
+    scores = scores + (1.0 - mask.float())[:, None, None, :] * _PADDED_KEY
     found = scores.softmax(-1) if form.startswith("probs") else scores
     return found.sum(1) if form.endswith("sum") else found

@@ -1,7 +1,7 @@
 """The linear baseline as a teacher: it errs differently than a network, and costs next to nothing.
 
 On the examples that it was fitted on it would only repeat their labels. So five are fitted, each
-without a fifth of the reviews: a training example, or a changed copy of one, is answered by the one
+without a fifth of the reviews: a training example, or a changed copy of one, is predicted by the one
 that never saw its review, every other example by the mean of all (cross-fitting, as in stacking:
 Wolpert 1992, Stacked generalization).
 """
@@ -25,14 +25,14 @@ __all__ = ["linear_teacher"]
 
 _LOG = logging.getLogger(__name__)
 _FOLDS = 5
-_FORM = "windowed-linear-2"  # changes whenever its answers do
+_VERSION = "windowed-linear-2"  # changes whenever its logits do
 _SMALLEST_PROB = 1e-6
 
 
 def linear_teacher(task: Task, train: Sequence[Example], dev: Sequence[Example]) -> Teacher:
-    """The windowed linear model of ``attar.evaluation.baselines``, fitted when it is first asked.
+    """The windowed linear model of ``attar.evaluation.baselines``, fitted when it is first needed.
 
-    Its logits are log-probs over one temperature that calibrates its answers for the training
+    Its logits are log-probs over one temperature that calibrates its predictions of the training
     examples, so that it is as sure as it is right and may be averaged with networks.
 
     Args:
@@ -41,11 +41,11 @@ def linear_teacher(task: Task, train: Sequence[Example], dev: Sequence[Example])
         dev: Labelled examples to choose its window and strength on.
 
     Raises:
-        DataError: When asked: a fold has no example, or a single label.
+        DataError: When it is fitted: a fold has no example, or a single label.
     """
-    seen = [[[*example.question, example.label] for example in part] for part in (train, dev)]
-    identity = content_hash([_FORM, task.to_json(), seen])
-    return Teacher("linear", identity, _CrossFitted(task, train, dev))
+    data = [[[*example.question, example.label] for example in part] for part in (train, dev)]
+    fingerprint = content_hash([_VERSION, task.to_json(), data])
+    return Teacher("linear", fingerprint, _CrossFitted(task, train, dev))
 
 
 class _CrossFitted:

@@ -98,7 +98,7 @@ class MatchLosses(nn.Module):
         """Compare. No gradient reaches the teacher.
 
         Args:
-            student: What ``wanted`` asks of the student.
+            student: Those that ``wanted`` names for the student.
             teacher: The same of the teacher, for the same tokens.
             mask: [B, T], not 0 at real tokens; None counts padding too.
             batch_lengths: [N] real tokens of all examples of the batch, where these B are only a
@@ -118,11 +118,11 @@ class MatchLosses(nn.Module):
             theirs = _layers(teacher, match, match.teacher_layer, "teacher")
             own = {number: projection(states.float()) for number, states in own.items()}
             first, second = (own[number] for number in layer_numbers(match.student_layer))
-            aims = tuple(theirs[number].detach() for number in layer_numbers(match.teacher_layer))
+            targets = tuple(theirs[number].detach() for number in layer_numbers(match.teacher_layer))
             # Differences of Gram matrices and squares of scores do not bear half precision.
             with torch.autocast(first.device.type, enabled=False):
-                value = self._compare(match, (first, second), (aims[0], aims[1]), real)
-            value = match.weight * self._shared_out(match, value, real, batch_lengths)
+                value = self._compare(match, (first, second), (targets[0], targets[1]), real)
+            value = match.weight * self._batch_weighted(match, value, real, batch_lengths)
             losses[match.name] = losses[match.name] + value if match.name in losses else value
         return losses
 
@@ -137,7 +137,7 @@ class MatchLosses(nn.Module):
             return gram_loss(student, teacher, mask, self.max_tokens)
         return flow_loss(student, teacher, mask)
 
-    def _shared_out(
+    def _batch_weighted(
         self,
         match: Match,
         value: torch.Tensor,

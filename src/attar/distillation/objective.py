@@ -1,8 +1,8 @@
-"""What a student learns from: its teachers' answers, the labels of people, its teacher's layers."""
+"""The loss of a student: its teachers' logits, the labels, its teacher's layers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from attar.distillation.features import forward_with_features
 from attar.distillation.losses.logits import logit_mse, soft_cross_entropy, soft_label_loss
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.matches import Features, wanted
-from attar.distillation.teacher_outputs import Answer
+from attar.distillation.teacher_outputs import LogitProvider
 from attar.errors import RecipeError
 from attar.recipe.load import DistillRecipe
 from attar.task import Example, Task
@@ -21,7 +21,7 @@ from attar.training.objectives import LabelLoss, Objective
 
 __all__ = ["Distillation"]
 
-_ASKED_AT_ONCE = 32
+_BATCH = 32
 
 
 class Distillation(Objective):
@@ -31,24 +31,24 @@ class Distillation(Objective):
         task: Order of the classes.
         examples: The N training examples; one without a label has no hard loss, and an example's
             own weight multiplies it.
-        answers: [B] rows -> what the teachers say about them.
+        teacher: Gives the teachers' output for rows.
         recipe: Kinds and weights of the losses.
-        matches: Compares layers; None where only answers are taught.
-        pad_to: Tokens that batches are padded to where padding counts in the matches, so that what
-            it weighs does not depend on what else is in the batch.
+        matches: Compares layers; None where the student learns from logits alone.
+        pad_to: Tokens that batches are padded to where padding counts in the matches, so that its
+            weight does not depend on what else is in the batch.
     """
 
     def __init__(
         self,
         task: Task,
         examples: Sequence[Example],
-        answers: Callable[[torch.Tensor], Answer],
+        teacher: LogitProvider,
         recipe: DistillRecipe,
         matches: MatchLosses | None = None,
         pad_to: int | None = None,
     ) -> None:
         super().__init__()
-        self.recipe, self.answers, self.matches, self.pad_to = recipe, answers, matches, pad_to
+        self.recipe, self.teacher, self.matches, self.pad_to = recipe, teacher, matches, pad_to
         self.reads_layers = matches is not None
         self.layers = wanted(matches.matches).student if matches else {}
         self.hard = LabelLoss(task, examples, recipe)
@@ -61,29 +61,29 @@ class Distillation(Objective):
         if self.pad_to is not None:
             inputs = _padded(model, inputs, self.pad_to)
         logits, features = self._run(model, inputs)
-        answer = self.answers(rows)
+        output = self.teacher(rows)
         hard_weight = recipe.hard_weight * scheduled_weight(recipe.hard_schedule, self.progress)
         losses = {"hard": hard_weight * self.hard(logits, rows)}
         if recipe.soft_weight:
-            assert answer.logits is not None
+            assert output.logits is not None
             soft_weight = recipe.soft_weight * scheduled_weight(recipe.soft_schedule, self.progress)
-            losses["soft"] = soft_weight * self._soft(logits, answer.logits)
+            losses["soft"] = soft_weight * self._soft(logits, output.logits)
         if self.matches is not None:
-            assert answer.features is not None
+            assert output.features is not None
             mask = inputs["attention_mask"] if recipe.mask_padding else None
-            losses |= self.matches(features, answer.features, mask, batch_lengths=self.batch_lengths)
+            losses |= self.matches(features, output.features, mask, batch_lengths=self.batch_lengths)
         return losses
 
     def row_labels(self) -> list[int]:
-        """See ``Objective.row_labels``; where an example has no label, it is the teachers' answer."""
+        """See ``Objective.row_labels``; an example without a label has the teachers' likeliest."""
         labels = self.hard.labels.clone()
         unknown = torch.nonzero(~self.hard.known).flatten()
-        for rows in torch.split(unknown, _ASKED_AT_ONCE) if len(unknown) else ():
-            logits = self.answers(rows).logits
+        for rows in torch.split(unknown, _BATCH) if len(unknown) else ():
+            logits = self.teacher(rows).logits
             if logits is None:
                 raise RecipeError(
                     f"distill.sampling = {self.recipe.sampling!r} needs the label of every example, and "
-                    "the teachers are not asked for those without one: set soft_weight above 0, or "
+                    "without soft labels those without one have none: set soft_weight above 0, or "
                     "sampling = 'shuffled'"
                 )
             labels[rows] = logits.argmax(1)

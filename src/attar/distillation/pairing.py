@@ -1,8 +1,8 @@
-"""Which layers of the student are compared with which of whose.
+"""Which layers of the student learn from which layers of which teacher.
 
-Layers can be compared only token by token, so a match needs a teacher that reads the very tokens of
-the student, in the same places. The student takes the tokenizer of the first checkpoint among its
-teachers; the others are asked for logits only, as textbrewer asks all of several teachers.
+Layers can be compared only token by token, so a match needs a teacher that encodes texts as the
+student does, to the same tokens. The student takes the tokenizer of the first checkpoint among its
+teachers; the others give logits only, as in textbrewer all of several teachers do.
 """
 
 from __future__ import annotations
@@ -93,20 +93,20 @@ def find_matched(
     entries: Sequence[MatchRecipe],
     form: AttentionForm,
 ) -> tuple[Teacher, OnlineTeacher, tuple[Match, ...]]:
-    """The first teacher that reads the student's tokens, and what is compared with it.
+    """The first teacher that encodes as the student does, and what is compared with it.
 
     Args:
         teachers: In the order of the recipe.
         student: As it will be trained.
-        examples: The N training examples; all of them must be read alike.
+        examples: The N training examples; all of them must be encoded alike.
         entries: The recipe's matches.
         form: What attentions are.
 
     Returns:
-        The teacher, ready to show the layers that the matches want, and the matches.
+        The teacher, the same ready to capture the layers that the matches want, and the matches.
 
     Raises:
-        RecipeError: No teacher reads as the student does, or the matches do not fit the models.
+        RecipeError: No teacher encodes as the student does, or the matches do not fit the models.
     """
     ours = student.encoder.encode(examples)
     reasons = []
@@ -115,27 +115,27 @@ def find_matched(
         if checkpoint is None:
             reasons.append(f"{teacher.name} has no layers")
             continue
-        live = OnlineTeacher(checkpoint, examples, {}, form)
-        other = _num_read_otherwise(student.encoder, ours, checkpoint.encoder, live.encodings)
+        online = OnlineTeacher(checkpoint, examples, {}, form)
+        other = _num_encoded_differently(student.encoder, ours, checkpoint.encoder, online.encodings)
         if other:
             difference = _difference(student.encoder, checkpoint.encoder)
-            reasons.append(f"{teacher.name} reads {other} of {len(ours)} examples otherwise{difference}")
+            reasons.append(f"{teacher.name} encodes {other} of {len(ours)} examples differently{difference}")
             continue
         matches = resolve_matches(entries, student, checkpoint)
-        live.layers = wanted(matches).teacher
+        online.layers = wanted(matches).teacher
         names = ", ".join(match.name for match in matches)
-        _LOG.info("matches with %s: %s; all other teachers give logits alone", teacher.name, names)
-        return teacher, live, matches
+        _LOG.info("matches with %s: %s; all other teachers give logits only", teacher.name, names)
+        return teacher, online, matches
     raise RecipeError(
-        f"distill.matches: no teacher reads the student's tokens ({'; '.join(reasons)}). Logits can be "
-        "taught all the same: leave matches out; or name first a teacher trained with this [encode]"
+        f"distill.matches: no teacher encodes as the student does ({'; '.join(reasons)}). Leave matches "
+        "out to learn from logits alone; or name first a teacher trained with this [encode]"
     )
 
 
-def _num_read_otherwise(
+def _num_encoded_differently(
     encoder: TextEncoder, ours: Sequence[Encoding], other: TextEncoder, theirs: Sequence[Encoding]
 ) -> int:
-    """How many examples are other tokens, or in other places, to the two."""
+    """How many examples have other tokens, or other positions, in the two."""
     tokens = (encoder.tokenizer.id_to_token(i) for i in range(encoder.tokenizer.get_vocab_size()))
     their_id = np.array(
         [-1 if t is None or (i := other.tokenizer.token_to_id(t)) is None else i for t in tokens], np.int64

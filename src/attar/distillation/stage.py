@@ -1,4 +1,4 @@
-"""The ``distill`` stage: a student learns from its teachers, or, for comparison, from labels alone."""
+"""The ``distill`` stage: a student learns from its teachers or, for comparison, from labels alone."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from attar.distillation.cache import CACHE_FOLDER
 from attar.distillation.cached_features import cached_features
 from attar.distillation.data.transfer_set import transfer_set
 from attar.distillation.linear import linear_teacher
@@ -18,17 +19,17 @@ from attar.distillation.objective import Distillation
 from attar.distillation.pairing import check_names, find_matched
 from attar.distillation.settings import StudentSettings
 from attar.distillation.teacher_outputs import (
-    Answers,
     CachedLogits,
     LogitProvider,
-    OnlineProvider,
+    OnlineLogits,
     OnlineTeacher,
+    TeacherEnsemble,
 )
 from attar.distillation.teachers import (
     Teacher,
     load_teacher,
     mean_logits,
-    teacher_shares,
+    teacher_weights,
     with_cached_logits,
 )
 from attar.errors import RecipeError
@@ -104,7 +105,7 @@ def _transfer_set_inputs(settings: StudentSettings) -> dict[str, Any]:
 
 
 def distill(settings: StudentSettings, data: Path, teachers: Sequence[Path | str], out: Path) -> Path:
-    """Train a student on its teachers' answers, their layers and the labels.
+    """Train a student on its teachers' logits, their layers and the labels.
 
     Args:
         settings: Of the recipe.
@@ -112,29 +113,29 @@ def distill(settings: StudentSettings, data: Path, teachers: Sequence[Path | str
         teachers: Checkpoints of the same task, or "linear"; ``distill.more_teachers`` follow them.
             The student takes the first checkpoint's tokenizer and, with ``start = "layers"``, its
             layers.
-        out: Gets the student's checkpoint, metrics.jsonl, tensorboard/ and the teachers' answers.
+        out: Gets the student's checkpoint, metrics.jsonl, tensorboard/ and the cached teacher outputs.
 
     Raises:
         CheckpointError: A teacher is no whole checkpoint.
-        DataError: Nothing is left of the sources of more examples.
+        DataError: Nothing is left of the sources of the transfer set.
         RecipeError: A teacher's labels are not the recipe's, or matches do not fit.
     """
     task, fit = settings.task, settings.fit
     check_names(fit.matches)
     train, dev = load_split(data, "train"), load_split(data, "dev")
-    asked = [
+    loaded = [
         linear_teacher(task, train, dev) if entry == _LINEAR else load_teacher(Path(entry), task)
         for entry in (*teachers, *fit.more_teachers)
     ]
-    if not asked:
+    if not loaded:
         raise RecipeError("distill: no teacher; name a checkpoint, or 'linear'")
     if not fit.allow_collapsed:
-        _refuse_collapsed(asked)
-    more, asked = transfer_set(settings, data, asked, out)
-    examples = [*train, *more]
-    student = _student(settings, _source(settings, asked, examples), examples)
+        _refuse_collapsed(loaded)
+    extra, loaded = transfer_set(settings, data, loaded, out)
+    examples = [*train, *extra]
+    student = _student(settings, _student_source(settings, loaded, examples), examples)
     notes = {"role": "student", "student": settings.student.model_dump(mode="json")}
-    return teach(student, asked, examples, dev, fit, out, seed=settings.seed, notes=notes)
+    return teach(student, loaded, examples, dev, fit, out, seed=settings.seed, notes=notes)
 
 
 def teach(  # noqa: PLR0913 - what every distillation needs
@@ -150,7 +151,7 @@ def teach(  # noqa: PLR0913 - what every distillation needs
     evaluate: Callable[[], DevScore] | None = None,
     after_evaluation: Callable[[int, DevScore], None] | None = None,
 ) -> Path:
-    """Train a student on its teachers' answers, their layers and the labels.
+    """Train a student on its teachers' logits, their layers and the labels.
 
     Args:
         student: As it starts.
@@ -158,9 +159,9 @@ def teach(  # noqa: PLR0913 - what every distillation needs
         examples: What it is trained on.
         dev: Labelled examples that choose the best weights.
         settings: The recipe's ``[distill]``.
-        out: Gets the student's checkpoint, metrics.jsonl, tensorboard/ and the teachers' answers.
+        out: Gets the student's checkpoint, metrics.jsonl, tensorboard/ and the cached teacher outputs.
         seed: Order of the examples and dropout.
-        notes: What the checkpoint says of itself; the teachers and matches are added.
+        notes: Of the checkpoint; the teachers and matches are added.
         evaluate: See ``attar.training.stage.fit_and_save``.
         after_evaluation: See ``attar.training.fit.fit``.
 
@@ -170,17 +171,17 @@ def teach(  # noqa: PLR0913 - what every distillation needs
     Raises:
         RecipeError: Weights of the teachers, or matches, do not fit.
     """
-    task, answers = student.task, out / "teacher-answers"
-    shares = teacher_shares(teachers, settings.teacher_weights, task, dev, answers)
-    speakers, losses = _speakers(teachers, shares, student, examples, settings, answers)
+    task, cache = student.task, out / CACHE_FOLDER
+    weights = teacher_weights(teachers, settings.teacher_weights, task, dev, cache)
+    providers, losses = _logit_providers(teachers, weights, student, examples, settings, cache)
     notes = notes | {
         "teachers": [
-            [Path(one.name).name, round(share, 4)] for one, share in zip(teachers, shares, strict=True)
+            [Path(one.name).name, round(weight, 4)] for one, weight in zip(teachers, weights, strict=True)
         ],
         "matches": [match.name for match in losses.matches] if losses else [],
     }
     pad_to = _pad_to(student, settings) if losses else None
-    objective = Distillation(task, examples, Answers(speakers), settings, losses, pad_to)
+    objective = Distillation(task, examples, TeacherEnsemble(providers), settings, losses, pad_to)
     return fit_and_save(
         student, examples, objective, settings, dev, out,
         seed=seed, notes=notes, evaluate=evaluate, after_evaluation=after_evaluation,
@@ -190,11 +191,11 @@ def teach(  # noqa: PLR0913 - what every distillation needs
 def finetune_student(settings: StudentSettings, data: Path, out: Path) -> Path:
     """Train the same student, from the pretrained encoder's layers, on the labels alone.
 
-    The baseline that says what the teacher was worth.
+    The baseline that shows what the teacher was worth.
     """
     fit = settings.fit
     examples, dev = load_split(data, "train"), load_split(data, "dev")
-    student = _student(settings, _source(settings, [], examples), examples)
+    student = _student(settings, _student_source(settings, [], examples), examples)
     notes: dict[str, Any] = {"role": "finetuned", "student": settings.student.model_dump(mode="json")}
     objective = HardLabels(settings.task, examples, fit)
     return fit_and_save(student, examples, objective, fit, dev, out, seed=settings.seed, notes=notes)
@@ -206,15 +207,17 @@ def _refuse_collapsed(teachers: Sequence[Teacher]) -> None:
             raise RecipeError(
                 f"{teacher.name}: this teacher collapsed, it gives every dev example one label; lower "
                 "train.learning_rate, set train.dropout = 0 or train.head_init = 'linear_probe' and train it "
-                "again, or distil from it all the same with --set distill.allow_collapsed=true"
+                "again, or distil from it anyway with --set distill.allow_collapsed=true"
             )
 
 
-def _source(settings: StudentSettings, teachers: Sequence[Teacher], examples: Sequence[Example]) -> Encoder:
-    """Whose tokenizer and layers a student takes.
+def _student_source(
+    settings: StudentSettings, teachers: Sequence[Teacher], examples: Sequence[Example]
+) -> Encoder:
+    """The model whose tokenizer and layers a student takes.
 
-    Those of the student that it is to go on from, of the first checkpoint among its teachers, or of
-    the pretrained encoder.
+    The student that it continues from, the first checkpoint among its teachers, or the pretrained
+    encoder.
     """
     if settings.student.from_checkpoint is not None:
         return pretrained_student(settings.student)
@@ -250,63 +253,63 @@ def _student(settings: StudentSettings, source: Encoder, examples: Sequence[Exam
         if settings.student.start == "random":
             raise RecipeError(
                 "distill.freeze keeps layers as they start, and a student with student.start = 'random' "
-                "starts from noise; leave distill.freeze out or set student.start = 'layers'"
+                "starts at random; leave distill.freeze out or set student.start = 'layers'"
             )
-        freeze_first(student.model, fit.freeze)  # now: too many are an error before the teachers are asked
+        freeze_first(student.model, fit.freeze)  # now: too many are an error before the teachers run
     encoder = TextEncoder(student.tokenizer, spec)
     if settings.student.start == "pretrained":
-        _say_unknown(encoder, examples)
+        _warn_unknown_tokens(encoder, examples)
     return Checkpoint(student.model, encoder, task)
 
 
-def _say_unknown(encoder: TextEncoder, examples: Sequence[Example]) -> None:
-    """How much of the training text a vocabulary made for other text does not know."""
+def _warn_unknown_tokens(encoder: TextEncoder, examples: Sequence[Example]) -> None:
+    """Warn of training text that the vocabulary of a pretrained student does not cover."""
     unknown = encoder.tokenizer.token_to_id("[UNK]")
-    read = np.concatenate([encoding.ids for encoding in encoder.encode(examples)])
-    if count := int((read == unknown).sum()):
+    ids = np.concatenate([encoding.ids for encoding in encoder.encode(examples)])
+    if count := int((ids == unknown).sum()):
         _LOG.warning(
             "the pretrained student does not know %d of the %d tokens of the training examples; "
             "pretrain with --data naming this folder, and its vocabulary covers them",
             count,
-            len(read),
+            len(ids),
         )
 
 
-def _speakers(
+def _logit_providers(
     teachers: Sequence[Teacher],
-    shares: Sequence[float],
+    weights: Sequence[float],
     student: Checkpoint,
     examples: Sequence[Example],
     settings: DistillRecipe,
     folder: Path,
 ) -> tuple[list[tuple[float, LogitProvider]], MatchLosses | None]:
-    """Who answers in each step, with what share in the logits, and the losses of the matches."""
+    """Providers with their weights in the mean logits, and the losses of the matches."""
     matched, losses = None, None
-    speakers: list[tuple[float, LogitProvider]] = []
+    providers: list[tuple[float, LogitProvider]] = []
     if settings.matches:
-        matched, live, matches = find_matched(
+        matched, online, matches = find_matched(
             teachers, student, examples, settings.matches, settings.attention
         )
-        live.pad_to = _pad_to(student, settings)
-        losses = _match_losses(matches, student, live.checkpoint, settings)
-        share = shares[teachers.index(matched)] if settings.cache == "none" else 0.0
-        shown: LogitProvider = live
-        if settings.cache == "features" and "attention" not in live.layers:
-            shown = cached_features(matched, live, examples, folder, settings.cache_limit_gb)
-            # One pass over the examples gives both.
-            asked = with_cached_logits(matched, examples, shown.heard)
-            teachers = [asked if teacher is matched else teacher for teacher in teachers]
-        speakers.append((share if settings.soft_weight else 0.0, shown))
+        online.pad_to = _pad_to(student, settings)
+        losses = _match_losses(matches, student, online.checkpoint, settings)
+        weight = weights[teachers.index(matched)] if settings.cache == "none" else 0.0
+        features: LogitProvider = online
+        if settings.cache == "features" and "attention" not in online.layers:
+            features = cached_features(matched, online, examples, folder, settings.cache_limit_gb)
+            # One pass over the examples computes both.
+            cached = with_cached_logits(matched, examples, features.logits)
+            teachers = [cached if teacher is matched else teacher for teacher in teachers]
+        providers.append((weight if settings.soft_weight else 0.0, features))
     if not settings.soft_weight:
-        return speakers, losses
+        return providers, losses
     if settings.cache != "none":
-        logits = mean_logits(teachers, shares, examples, len(student.task.labels), folder)
-        return [*speakers, (1.0, CachedLogits(logits))], losses
-    for teacher, share in zip(teachers, shares, strict=True):
+        logits = mean_logits(teachers, weights, examples, len(student.task.labels), folder)
+        return [*providers, (1.0, CachedLogits(logits))], losses
+    for teacher, weight in zip(teachers, weights, strict=True):
         if teacher is not matched:
-            speaks = OnlineTeacher(teacher.checkpoint, examples, {}) if teacher.checkpoint else None
-            speakers.append((share, speaks or OnlineProvider(teacher, examples)))
-    return speakers, losses
+            provider = OnlineTeacher(teacher.checkpoint, examples, {}) if teacher.checkpoint else None
+            providers.append((weight, provider or OnlineLogits(teacher, examples)))
+    return providers, losses
 
 
 def _pad_to(student: Checkpoint, settings: DistillRecipe) -> int | None:

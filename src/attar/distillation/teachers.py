@@ -1,13 +1,13 @@
-"""Teachers: any function from examples to logits, asked once; one or several of them.
+"""Teachers: functions from examples to logits, computed once and cached; one or several of them.
 
 A checkpoint encodes the examples in its own way, so teachers may be of different architectures and
-vocabularies; the linear baseline (``attar.distillation.linear``) is one too. What they say is
-combined as the original system does it, by the mean of their logits, weighted if the recipe says so.
+vocabularies; the linear baseline (``attar.distillation.linear``) is one too. Several are combined as
+the original system does it, by the mean of their logits, weighted if the recipe says so.
 
-The answers are kept in a folder under a key made of everything that they depend on (the examples,
-the encoding, the teacher's weights, the order of the labels), in chunks written whole: an
-interrupted pass goes on where it stopped, a damaged chunk is asked again, and the answers of
-another teacher or other data are never taken for these.
+The logits are cached in a folder, in chunks written atomically, each under a key of everything that
+it depends on (the examples, the encoding, the teacher's weights, the order of the labels): an
+interrupted pass resumes, a damaged chunk is computed again, and the logits of another teacher or of
+other data are never taken for these.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
     "load_teacher",
     "mean_logits",
     "teacher_device",
-    "teacher_shares",
+    "teacher_weights",
     "with_cached_logits",
 ]
 
@@ -46,23 +46,23 @@ _CHUNK = 256
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Teacher:
-    """Whoever answers for examples.
+    """A model of the task that a student learns from.
 
     Attributes:
         name: What messages call it.
-        identity: Hash of everything in it that its answers depend on.
-        ask: [N] examples -> logits [N, C].
+        fingerprint: Hash of everything in it that its logits depend on.
+        predict_logits: [N] examples -> logits [N, C].
         checkpoint: The model behind it; None where it is no network.
     """
 
     name: str
-    identity: str
-    ask: Callable[[Sequence[Example]], NDArray[np.float32]]
+    fingerprint: str
+    predict_logits: Callable[[Sequence[Example]], NDArray[np.float32]]
     checkpoint: Checkpoint | None = None
 
 
 def load_teacher(folder: Path, task: Task) -> Teacher:
-    """A checkpoint as a teacher; its model stays on the CPU until it is asked.
+    """A checkpoint as a teacher; its model stays on the CPU until it is needed.
 
     Raises:
         CheckpointError: There is no whole checkpoint.
@@ -71,55 +71,54 @@ def load_teacher(folder: Path, task: Task) -> Teacher:
     checkpoint = load_checkpoint(folder)
     if checkpoint.task.labels != task.labels:
         raise RecipeError(
-            f"{folder}: the teacher answers {list(checkpoint.task.labels)}, the recipe's task has "
+            f"{folder}: the teacher's labels are {list(checkpoint.task.labels)}, the recipe's task has "
             f"{list(task.labels)}; labels and their order must be the same"
         )
     card = read_json(folder / "attar.json")
-    identity = content_hash(
+    fingerprint = content_hash(
         {
             "files": [file_hash(folder / name) for name in CHECKPOINT_FILES[:3]],
             "input": card["input"],
             "task": card["task"],
         }
     )
+    return checkpoint_teacher(checkpoint, str(folder), fingerprint)
 
-    return checkpoint_teacher(checkpoint, str(folder), identity)
 
-
-def checkpoint_teacher(checkpoint: Checkpoint, name: str, identity: str) -> Teacher:
+def checkpoint_teacher(checkpoint: Checkpoint, name: str, fingerprint: str) -> Teacher:
     """A loaded checkpoint as a teacher.
 
     Args:
-        checkpoint: The model; it stays on the CPU until it is asked.
+        checkpoint: The model; it stays on the CPU until it is needed.
         name: What messages call it.
-        identity: Hash of everything in it that its answers depend on.
+        fingerprint: Hash of everything in it that its logits depend on.
     """
 
-    def ask(examples: Sequence[Example]) -> NDArray[np.float32]:
+    def predict(examples: Sequence[Example]) -> NDArray[np.float32]:
         checkpoint.model.to(teacher_device())
         return predict_logits(checkpoint, examples, bf16=True)
 
-    return Teacher(name, identity, ask, checkpoint)
+    return Teacher(name, fingerprint, predict, checkpoint)
 
 
 def with_cached_logits(
-    teacher: Teacher, examples: Sequence[Example], heard: Mapping[int, NDArray[np.float32]]
+    teacher: Teacher, examples: Sequence[Example], cached: Mapping[int, NDArray[np.float32]]
 ) -> Teacher:
-    """The same teacher, not troubled again with what it has answered.
+    """The same teacher, which looks up what it has computed.
 
     Args:
-        teacher: Asked for all else.
+        teacher: Computes all else.
         examples: N examples.
-        heard: Index of one of them -> the logits [C] that the teacher gave for it.
+        cached: Index of one of them -> the teacher's logits [C] for it.
     """
-    known = {examples[row].question: logits for row, logits in heard.items()}
+    known = {examples[row].question: logits for row, logits in cached.items()}
 
-    def ask(examples: Sequence[Example]) -> NDArray[np.float32]:
+    def predict(examples: Sequence[Example]) -> NDArray[np.float32]:
         unknown = [example for example in examples if example.question not in known]
-        fresh = iter(teacher.ask(unknown) if unknown else ())
-        return np.stack([known[e.question] if e.question in known else next(fresh) for e in examples])
+        computed = iter(teacher.predict_logits(unknown) if unknown else ())
+        return np.stack([known[e.question] if e.question in known else next(computed) for e in examples])
 
-    return replace(teacher, ask=ask)
+    return replace(teacher, predict_logits=predict)
 
 
 def teacher_device() -> torch.device:
@@ -129,31 +128,31 @@ def teacher_device() -> torch.device:
     return torch.device("cpu")
 
 
-def teacher_shares(
+def teacher_weights(
     teachers: Sequence[Teacher],
-    weights: Literal["equal", "dev"] | Sequence[float],
+    given: Literal["equal", "dev"] | Sequence[float],
     task: Task,
     dev: Sequence[Example],
     folder: Path,
 ) -> tuple[float, ...]:
-    """What each teacher's logits weigh in the mean; they sum to 1.
+    """The weight of each teacher's logits in the mean; they sum to 1.
 
     Args:
         teachers: K of them.
-        weights: "equal"; "dev" for the task's metric on ``dev``; or K numbers.
+        given: "equal"; "dev" for the task's metric on ``dev``; or K numbers.
         task: Names labels and metric.
         dev: Labelled examples.
-        folder: The cache of their answers.
+        folder: The cache of their logits.
 
     Raises:
         RecipeError: Not K numbers, or all of them are 0.
     """
-    if weights == "equal":
+    if given == "equal":
         raw = [1.0] * len(teachers)
-    elif weights == "dev":
+    elif given == "dev":
         raw = [_dev_score(teacher, task, dev, folder) for teacher in teachers]
     else:
-        raw = [float(weight) for weight in weights]
+        raw = [float(weight) for weight in given]
     if len(raw) != len(teachers) or sum(raw) <= 0:
         raise RecipeError(
             f"distill.teacher_weights = {raw}: expected {len(teachers)} numbers, one a teacher in the "
@@ -170,7 +169,7 @@ def _dev_score(teacher: Teacher, task: Task, dev: Sequence[Example], folder: Pat
 
 def mean_logits(
     teachers: Sequence[Teacher],
-    shares: Sequence[float],
+    weights: Sequence[float],
     examples: Sequence[Example],
     num_labels: int,
     folder: Path,
@@ -178,38 +177,38 @@ def mean_logits(
     """The weighted mean of the teachers' logits [N, C], each teacher's own from the cache.
 
     Args:
-        teachers: Asked for what the cache does not hold.
-        shares: What each one weighs.
+        teachers: Compute what the cache does not hold.
+        weights: Of each one.
         examples: N examples.
         num_labels: C.
         folder: The cache.
     """
-    answers = (cached_logits(teacher, examples, num_labels, folder) for teacher in teachers)
-    weighed = (np.float32(share) * logits for share, logits in zip(shares, answers, strict=True))
-    return sum(weighed, np.zeros((len(examples), num_labels), np.float32))
+    logits = (cached_logits(teacher, examples, num_labels, folder) for teacher in teachers)
+    weighted = (np.float32(weight) * each for weight, each in zip(weights, logits, strict=True))
+    return sum(weighted, np.zeros((len(examples), num_labels), np.float32))
 
 
 def cached_logits(
     teacher: Teacher, examples: Sequence[Example], num_labels: int, folder: Path
 ) -> NDArray[np.float32]:
-    """A teacher's logits [N, C] for the examples, from the folder where they are already there.
+    """A teacher's logits [N, C] for the examples, from the cache where they are already there.
 
     Args:
-        teacher: Asked for what is missing.
+        teacher: Computes what is missing.
         examples: N examples.
         num_labels: C.
         folder: The cache; several teachers and sets of examples can share it.
     """
     out = np.zeros((len(examples), num_labels), np.float32)
-    with progress_bar("asking the teacher", len(examples), unit="examples") as advance:
+    with progress_bar("teacher logits", len(examples), unit="examples") as advance:
         for start in range(0, len(examples), _CHUNK):
             chunk = examples[start : start + _CHUNK]
-            key = content_hash([teacher.identity, [e.question for e in chunk]])
+            key = content_hash([teacher.fingerprint, [e.question for e in chunk]])
             path = folder / f"logits-{key[:32]}.npy"
-            answers = read_array(path, key, (len(chunk), num_labels), np.float32)
-            if answers is None:
-                answers = teacher.ask(chunk)
-                write_array(path, key, answers)
-            out[start : start + len(chunk)] = answers
+            logits = read_array(path, key, (len(chunk), num_labels), np.float32)
+            if logits is None:
+                logits = teacher.predict_logits(chunk)
+                write_array(path, key, logits)
+            out[start : start + len(chunk)] = logits
             advance(len(chunk))
     return out

@@ -1,4 +1,4 @@
-"""How good, how sure, how fast: everything that is said about a scorer after it is trained.
+"""Quality, uncertainty and speed: everything that is measured of a model after it is trained.
 
 Takes callables (examples -> probabilities), never models.
 """

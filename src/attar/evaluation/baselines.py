@@ -1,9 +1,9 @@
-"""What a student must beat to deserve its cost: the majority, and a strong linear model.
+"""What a student must beat to be worth its cost: the majority, and a strong linear model.
 
 Both are fitted on training examples and are callables from examples to probs, as every candidate
 of the report is. The linear model follows Wang & Manning, "Baselines and Bigrams" (2012), in
 spirit: n-grams and a linear classifier are hard to beat on short reviews. It sees the term's
-surroundings only, knows what stands left and what right of the term, and is tuned on dev.
+surroundings only, tells left and right of the term apart, and is tuned on dev.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
 from attar.errors import DataError
-from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_of
+from attar.metrics import accuracy_of, confusion_counts, macro_f1_of
 from attar.progress import track
 from attar.task import Example, InputStyle, Task
 from attar.text.window import CLAUSE_MARKS
@@ -32,7 +32,7 @@ _CLAUSE_MARK = re.compile(f"[{re.escape(CLAUSE_MARKS)}]")
 
 
 class Majority:
-    """Answers with the label shares of the training examples, so always with the commonest label.
+    """Predicts the label shares of the training examples, so always the commonest label.
 
     Args:
         task: Names the labels.
@@ -85,10 +85,10 @@ class WindowedLinear:
             features = TfidfVectorizer(
                 analyzer=_analyzer(task.style, window), sublinear_tf=True, dtype=np.float32
             )
-            seen, unseen = features.fit_transform(train), features.transform(dev)
+            train_features, dev_features = features.fit_transform(train), features.transform(dev)
             for strength in _STRENGTHS:
-                model = _logistic(strength).fit(seen, gold)
-                found = confusion_counts(gold_dev, model.predict(unseen), self._num_labels)
+                model = _logistic(strength).fit(train_features, gold)
+                found = confusion_counts(gold_dev, model.predict(dev_features), self._num_labels)
                 macro_f1 = float(macro_f1_of(found))
                 score = macro_f1 + float(accuracy_of(found))
                 if score > best:

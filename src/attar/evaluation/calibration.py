@@ -1,4 +1,4 @@
-"""Whether a prob means what it says: reliability, calibration error, Brier score, temperature.
+"""Whether probs are calibrated: reliability, calibration error, Brier score, temperature.
 
 Guo et al., "On Calibration of Modern Neural Networks" (2017): expected calibration error in
 section 2 (equal-width bins of the top prob), temperature scaling in section 4.2.

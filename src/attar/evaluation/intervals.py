@@ -1,4 +1,4 @@
-"""How sure the scores are: bootstrap intervals over whole reviews, and paired differences.
+"""Uncertainty of the scores: bootstrap intervals over whole reviews, and paired differences.
 
 Terms of one review are not independent (one author, one mood, one product), so reviews are drawn
 with replacement, never single examples: Davison & Hinkley, "Bootstrap Methods and their
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_of
+from attar.metrics import accuracy_of, confusion_counts, macro_f1_of
 from attar.progress import track
 
 __all__ = ["Interval", "Resampled", "paired_difference", "resample"]
@@ -65,7 +65,7 @@ def resample(
     Args:
         gold: [N] label indices.
         predicted: [N] label indices by model.
-        reviews: [N] what tells reviews apart, such as their text.
+        reviews: [N] a key of each example's review, such as its text.
         num_labels: C.
         repeats: R, how many draws.
         seed: The same seed gives the same draws.

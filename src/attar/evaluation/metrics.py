@@ -1,8 +1,7 @@
-"""Accuracy, F1 and what they are made of, from one confusion matrix.
+"""The scores of a model: gold label indices and probs in, ``Scores`` out.
 
-First step of ``attar evaluate``: gold label indices and probs in, ``Scores`` out. Everything is
-computed from confusion counts, so that the bootstrap (``intervals``) can score a thousand
-resamples with the same three functions. Equal to scikit-learn's figures with ``zero_division=0``.
+First step of ``attar evaluate``. Everything is computed from confusion counts (``attar.metrics``), as
+the bootstrap's resamples are (``intervals``).
 """
 
 from __future__ import annotations
@@ -13,20 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.errors import DataError
+from attar.metrics import accuracy_of, confusion_counts, f1_of, macro_f1_of
 from attar.task import Task
 
-__all__ = [
-    "LabelScores",
-    "Scores",
-    "accuracy_of",
-    "confusion_counts",
-    "f1_of",
-    "macro_f1_of",
-    "macro_f1_present",
-    "scores",
-]
-
-Counts = NDArray[np.int64]
+__all__ = ["LabelScores", "Scores", "scores"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +42,7 @@ class Scores:
     accuracy: float
     macro_f1: float
     labels: dict[str, LabelScores]
-    confusion: Counts
+    confusion: NDArray[np.int64]
 
 
 def scores(task: Task, gold: NDArray[np.integer], probs: NDArray[np.floating]) -> Scores:
@@ -77,51 +66,11 @@ def scores(task: Task, gold: NDArray[np.integer], probs: NDArray[np.floating]) -
             f"labels; expected [{len(gold) or 'N > 0'}, {len(task.labels)}], one row an example"
         )
     confusion = confusion_counts(gold, probs.argmax(1), len(task.labels))
-    hits = np.diagonal(confusion)
-    precision = _ratio(hits, confusion.sum(0))
-    recall = _ratio(hits, confusion.sum(1))
-    f1, support = f1_of(confusion), confusion.sum(1)
+    hits, support = np.diagonal(confusion), confusion.sum(1)
+    precision = hits / np.maximum(confusion.sum(0), 1)  # no hits where the sum is 0
+    recall, f1 = hits / np.maximum(support, 1), f1_of(confusion)
     labels = {
         label: LabelScores(float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]))
         for i, label in enumerate(task.labels)
     }
     return Scores(float(accuracy_of(confusion)), float(macro_f1_of(confusion)), labels, confusion)
-
-
-def confusion_counts(gold: NDArray[np.integer], predicted: NDArray[np.integer], num_labels: int) -> Counts:
-    """[C, C] counts of (gold, predicted) pairs, row = gold."""
-    cells = gold.astype(np.int64) * num_labels + predicted
-    return np.bincount(cells, minlength=num_labels**2).reshape(num_labels, num_labels).astype(np.int64)
-
-
-def accuracy_of(confusion: NDArray[np.number]) -> NDArray[np.float64]:
-    """Accuracy of [..., C, C] counts, shape [...]; 0 where there are no counts."""
-    return _ratio(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum((-2, -1)))
-
-
-def f1_of(confusion: NDArray[np.number]) -> NDArray[np.float64]:
-    """F1 of each label, [..., C], of [..., C, C] counts: 2 hits / (gold + predicted)."""
-    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    return _ratio(2 * hits, confusion.sum(-1) + confusion.sum(-2))
-
-
-def macro_f1_of(confusion: NDArray[np.number]) -> NDArray[np.float64]:
-    """Mean F1 over all labels of [..., C, C] counts, shape [...]."""
-    return np.asarray(f1_of(confusion).mean(-1), np.float64)
-
-
-def macro_f1_present(confusion: NDArray[np.number]) -> float:
-    """Mean F1 over the labels of [C, C] counts that are gold or predicted somewhere.
-
-    For small parts of a test set (a channel, a wordtype), where a label that nobody used there
-    says nothing about the model.
-    """
-    used = (confusion.sum(0) + confusion.sum(1)) > 0
-    return float(f1_of(confusion)[used].mean()) if used.any() else 0.0
-
-
-def _ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> NDArray[np.float64]:
-    part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    ratio = np.zeros(whole.shape)
-    np.divide(part, whole, out=ratio, where=whole > 0)
-    return ratio

@@ -1,7 +1,7 @@
 """report.html: one self-contained page for the person who decides whether to deploy.
 
 Last step of ``attar evaluate``: the report as JSON has it, plus the examples for the mistakes to
-look at. Everything is text or inline SVG; nothing is fetched. The markup is ``page.html.j2``.
+inspect. Everything is text or inline SVG; nothing is fetched. The markup is ``page.html.j2``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CONTEXT_CHARS = 120
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One wrong answer, its sentence in three parts around the term."""
+    """One wrong prediction, its sentence in three parts around the term."""
 
     left: str
     term: str
@@ -46,7 +46,7 @@ def render_page(
     """Render the page.
 
     Args:
-        report: What report.json will hold.
+        report: The content of report.json.
         examples: The N test examples, labelled.
         probs: [N, C] by candidate.
     """
@@ -82,7 +82,7 @@ def render_page(
 
 
 def tradeoff_points(report: Mapping[str, Any]) -> list[Point]:
-    """The timed models of a report, for ``tradeoff_svg`` and ``save_png``."""
+    """The timed models of a report, for ``tradeoff_svg``."""
     return [
         Point(
             name,
@@ -106,12 +106,12 @@ def confident_mistakes(
     *,
     limit: int,
 ) -> list[Mistake]:
-    """Wrong answers, the surest first.
+    """Wrong predictions, the most confident first.
 
     Args:
         examples: N labelled examples.
         labels: C names.
-        probs: [N, C] of the model that is looked at.
+        probs: [N, C] of the model.
         reference: [N, C] of the model it is compared with, or None.
         limit: How many at most.
     """
@@ -159,7 +159,7 @@ def _points(value: float | None, *, signed: bool = False) -> str:
 
 
 def _count(value: float | None) -> str:
-    """A rate or a time, with as many digits as mean something."""
+    """A rate or a time, with its significant digits."""
     if value is None:
         return "–"
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

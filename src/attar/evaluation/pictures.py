@@ -1,69 +1,24 @@
-"""The report's pictures: confusion, reliability, and size / speed / accuracy.
-
-SVG with live text, so that the browser draws Chinese with its own fonts, and with colours as CSS
-variables of the page (``page.html.j2``), so that light, dark and print each get their own. Figure
-objects and the Agg canvas only: nothing here touches pyplot or its global state.
-"""
+"""The report's pictures: confusion, reliability, and size / speed / accuracy, as SVG."""
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
+import itertools
+import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from attar.evaluation.calibration import ReliabilityBin
-from attar.io.files import atomic_write
+from attar.svg import Anchor, Colour, Scale, axes, circle, drawing, line, rectangle, text, text_width
 
-__all__ = ["Point", "confusion_svg", "reliability_svg", "save_png", "size_text", "standalone", "tradeoff_svg"]
+__all__ = ["Point", "confusion_svg", "reliability_svg", "size_text", "tradeoff_svg"]
 
-_FAR = 4  # what a point of distance costs a label, in pixels that it covers
-
-# Colours as drawn (and as they stay in a PNG), and the page's variables that replace them in SVG.
-_INK, _SOFT, _GRID, _ACCENT, _SECOND, _PAPER = (
-    "#2b2326",
-    "#85777c",
-    "#e8dfe1",
-    "#b03a5b",
-    "#6a8caf",
-    "#fffdfc",
-)
-_VARIABLES = {
-    _INK: "var(--ink)",
-    _SOFT: "var(--soft)",
-    _GRID: "var(--grid)",
-    _ACCENT: "var(--accent)",
-    _SECOND: "var(--second)",
-    _PAPER: "var(--paper)",
-}
-_STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "attar",
-    "font.size": 11.0,
-    "text.color": _INK,
-    "axes.labelcolor": _SOFT,
-    "axes.edgecolor": _SOFT,
-    "axes.linewidth": 0.8,
-    "xtick.color": _SOFT,
-    "ytick.color": _SOFT,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-}
+_CELL_WIDTH, _CELL_HEIGHT = 96, 88
+_FAR = 4  # what a pixel of distance costs a label, in square pixels that it covers
+_LABEL_SIZE, _LABEL_HEIGHT = 13, 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,71 +33,109 @@ class Point:
     size_bytes: int | None
     highlighted: bool = False
 
+    @property
+    def label(self) -> str:
+        """Its name and size."""
+        return self.name if self.size_bytes is None else f"{self.name} · {size_text(self.size_bytes)}"
+
+    @property
+    def radius(self) -> float:
+        """Of its bubble, whose area grows with the bytes, over a floor: 1 MB and 400 MB both show."""
+        return math.sqrt((60.0 + 12.0 * (self.size_bytes or 0) / 1e6) / math.pi)
+
+
+class _Box(NamedTuple):
+    """A rectangle in pixels."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def shared(self, other: _Box) -> float:
+        """Square pixels that lie in both."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        return max(0.0, width) * max(0.0, height)
+
+
+class _Place(NamedTuple):
+    """Where a label may stand: its distance from the bubble, its box, and where in it the text is held."""
+
+    distance: float
+    box: _Box
+    x: float
+    anchor: Anchor
+
 
 def confusion_svg(confusion: NDArray[np.integer], labels: Sequence[str]) -> str:
     """Draw [C, C] counts, shaded by the share of their gold label."""
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
-    size = len(labels)
-    with _drawing(1.5 + 0.95 * size, 1.2 + 0.8 * size) as (figure, axes):
-        for row, column in np.ndindex(size, size):
-            share = float(shares[row, column])
-            colour = _ACCENT if row == column else _SECOND
-            box = mpl.patches.Rectangle((column - 0.48, row - 0.48), 0.96, 0.96)
-            box.set(facecolor=colour, alpha=0.06 + 0.84 * share, linewidth=0)
-            axes.add_patch(box)
-            ink = _PAPER if share > 0.55 else _INK
-            axes.text(column, row - 0.08, f"{confusion[row, column]:,}", ha="center", va="center", color=ink)
-            axes.text(
-                column, row + 0.24, f"{share:.0%}", ha="center", va="center", color=ink, size=8.5, alpha=0.8
-            )
-        axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), xlabel="predicted", ylabel="gold")
-        axes.set_xticks(range(size), labels)
-        axes.set_yticks(range(size), labels)
-        axes.tick_params(length=0, labelcolor=_INK)
-        axes.spines[:].set_visible(False)
-        return _svg(figure, "confusion")
+    left, size = 40 + max(text_width(label) for label in labels), len(labels)
+    parts = []
+    for row, column in np.ndindex(size, size):
+        share = float(shares[row, column])
+        x, y = left + _CELL_WIDTH * column, 8 + _CELL_HEIGHT * row
+        colour: Colour = "accent" if row == column else "second"
+        ink: Colour = "paper" if share > 0.55 else "ink"
+        parts.append(rectangle(x, y, _CELL_WIDTH - 4, _CELL_HEIGHT - 4, colour, 0.06 + 0.84 * share))
+        middle = x + _CELL_WIDTH / 2 - 2
+        parts.append(text(middle, y + 40, f"{confusion[row, column]:,}", ink, size=15, anchor="middle"))
+        parts.append(text(middle, y + 64, f"{share:.0%}", ink, size=11, anchor="middle"))
+    bottom = 8 + _CELL_HEIGHT * size
+    for i, label in enumerate(labels):
+        parts.append(text(left - 8, 12 + _CELL_HEIGHT * (i + 0.5), label, anchor="end"))
+        parts.append(text(left + _CELL_WIDTH * (i + 0.5) - 2, bottom + 16, label, anchor="middle"))
+    parts.append(text(left + _CELL_WIDTH * size / 2, bottom + 37, "predicted", "soft", anchor="middle"))
+    parts.append(text(16, bottom / 2, "gold", "soft", anchor="middle", upwards=True))
+    return drawing(left + _CELL_WIDTH * size + 8, bottom + 46, parts)
 
 
 def reliability_svg(bins: Sequence[ReliabilityBin]) -> str:
     """Draw accuracy against confidence; the diagonal is perfect, dots grow with their bin."""
     filled = [part for part in bins if part.count]
     total = sum(part.count for part in filled)
-    with _drawing(4.4, 3.6) as (figure, axes):
-        axes.plot([0, 1], [0, 1], color=_SOFT, linewidth=1, linestyle=(0, (3, 3)))
-        confidence, accuracy = [p.confidence for p in filled], [p.accuracy for p in filled]
-        axes.plot(confidence, accuracy, color=_ACCENT, linewidth=1, alpha=0.45)
-        sizes = [16 + 320 * part.count / total for part in filled]
-        axes.scatter(
-            confidence,
-            accuracy,
-            s=sizes,
-            color=_ACCENT,
-            alpha=0.75,
-            linewidths=0,
-            clip_on=False,
-            zorder=3,
-        )
-        low = min((p.low for p in filled), default=0.0)
-        axes.set(xlim=(low, 1), ylim=(0, 1), xlabel="confidence (top prob)", ylabel="accuracy")
-        _percent(axes.xaxis)
-        _percent(axes.yaxis)
-        axes.grid(color=_GRID, linewidth=0.7)
-        axes.set_axisbelow(True)
-        return _svg(figure, "reliability")
+    low = min((part.low for part in filled), default=0.0)
+    x, y = Scale(low, 1, 64, 410), Scale(0, 1, 310, 16)
+    parts = list(axes(x, y, ("confidence (top prob)", "accuracy"), (_percent, _percent)))
+    parts.append(line(x(low), y(low), x(1), y(1), "soft", 1, "stroke-dasharray: 4 3"))
+    dots = [(x(part.confidence), y(part.accuracy)) for part in filled]
+    for (x1, y1), (x2, y2) in itertools.pairwise(dots):
+        parts.append(line(x1, y1, x2, y2, "accent", 1.2, "opacity: 0.45"))
+    for part, (at, up) in zip(filled, dots, strict=True):
+        radius = math.sqrt((30 + 600 * part.count / total) / math.pi)
+        parts.append(circle(at, up, radius, "accent", opacity=0.75))
+    return drawing(440, 356, parts)
 
 
 def tradeoff_svg(points: Sequence[Point]) -> str:
     """Draw macro-F1 (with intervals) against examples a second, area = bytes."""
-    with _drawing(8.6, 4.3) as (figure, axes):
-        _tradeoff(figure, axes, points)
-        return _svg(figure, "tradeoff")
-
-
-def standalone(svg: str) -> str:
-    """A picture as a file of its own: with its own colours, on paper, where no page gives them."""
-    for colour, variable in _VARIABLES.items():
-        svg = svg.replace(variable, colour)
-    return svg.replace("<svg ", f'<svg style="background: {_PAPER}" ', 1)
+    speeds = [point.examples_per_second for point in points] or [1.0]
+    low = min((point.macro_f1_low for point in points), default=0.0)
+    high = max((point.macro_f1_high for point in points), default=1.0)
+    margin = max(0.02, 0.15 * (high - low))
+    # Room on the right for the name of the fastest.
+    x = Scale(min(speeds) / 2.6, max(speeds) * 8, 72, 840, log=True)
+    y = Scale(max(0.0, low - margin), min(1.0, high + margin), 368, 16)
+    names = ("examples a second, text to label (log scale)", "macro-F1")
+    parts = list(axes(x, y, names, (lambda value: f"{value:,.0f}", _percent)))
+    taken = []
+    for point in points:
+        colour: Colour = "accent" if point.highlighted else "second"
+        at, middle = x(point.examples_per_second), y(point.macro_f1)
+        top, bottom, radius = y(point.macro_f1_high), y(point.macro_f1_low), point.radius
+        parts.append(line(at, top, at, bottom, colour, 1.8, "opacity: 0.8"))
+        parts.append(circle(at, middle, radius, colour, opacity=0.55))
+        parts.append(circle(at, middle, 2.2, colour))
+        taken.append(_Box(at - radius, middle - radius, at + radius, middle + radius))
+        taken.append(_Box(at - 2, top, at + 2, bottom))
+    frame = _Box(x.start, y.end, x.end, y.start)
+    for point in points:
+        place = _best_place(point, (x(point.examples_per_second), y(point.macro_f1)), taken, frame)
+        taken.append(place.box)
+        style: dict[str, Any] = {"size": _LABEL_SIZE, "anchor": place.anchor, "bold": point.highlighted}
+        parts.append(text(place.x, place.box.bottom - 5, point.label, **style))
+    return drawing(860, 414, parts)
 
 
 def size_text(size_bytes: int) -> str:
@@ -153,124 +146,27 @@ def size_text(size_bytes: int) -> str:
     return f"{size_bytes} B"
 
 
-def save_png(path: Path, points: Sequence[Point]) -> None:
-    """Write the size / speed / accuracy picture as PNG, whole or not at all."""
-    with _drawing(8.6, 4.3) as (figure, axes):
-        _tradeoff(figure, axes, points)
-        with atomic_write(path) as draft:
-            figure.savefig(draft, format="png", dpi=160, facecolor=_PAPER)
+def _best_place(point: Point, centre: tuple[float, float], taken: Sequence[_Box], frame: _Box) -> _Place:
+    """Where a point's label covers least of what is there; of equals the nearest."""
+    width = text_width(point.label, _LABEL_SIZE, bold=point.highlighted)
+
+    def cost(place: _Place) -> float:
+        outside = width * _LABEL_HEIGHT - place.box.shared(frame)
+        return sum(map(place.box.shared, taken)) + outside + _FAR * place.distance
+
+    return min(_places(centre, point.radius, width), key=cost)
 
 
-def _tradeoff(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
-    taken: list[Bbox] = []
-    axes.set_xscale("log")
-    speeds = [point.examples_per_second for point in points] or [1.0]
-    axes.set_xlim(min(speeds) / 2.6, max(speeds) * 8)  # room for the fastest one's name
-    lows, highs = [p.macro_f1_low for p in points] or [0.0], [p.macro_f1_high for p in points] or [1.0]
-    margin = max(0.02, 0.15 * (max(highs) - min(lows)))
-    axes.set_ylim(max(0.0, min(lows) - margin), min(1.0, max(highs) + margin))
-    axes.set(xlabel="examples a second, text to label (log scale)", ylabel="macro-F1")
-    axes.xaxis.set_major_locator(LogLocator(10))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    _percent(axes.yaxis)
-    axes.grid(color=_GRID, linewidth=0.7)
-    axes.set_axisbelow(True)
-    figure.draw_without_rendering()
-    for point in points:
-        colour = _ACCENT if point.highlighted else _SECOND
-        x, y = point.examples_per_second, point.macro_f1
-        axes.plot([x, x], [point.macro_f1_low, point.macro_f1_high], color=colour, linewidth=1.4, alpha=0.8)
-        axes.scatter([x], [y], s=_area(point), color=colour, alpha=0.55, linewidths=0, zorder=3)
-        axes.scatter([x], [y], s=10, color=colour, linewidths=0, zorder=4)
-        taken += _occupied(axes, point)
-    for point in points:
-        taken.append(_label(figure, axes, point, taken))
+def _places(centre: tuple[float, float], radius: float, width: float) -> Iterator[_Place]:
+    """Around a bubble: right and left of it first, then above and below."""
+    for distance in (5.0, 18.0, 34.0, 52.0, 72.0):
+        for angle in (0, 180, 30, 150, -30, -150, 60, 120, -60, -120, 90, -90):
+            x = centre[0] + (radius + distance) * math.cos(math.radians(angle))
+            top = centre[1] - (radius + distance) * math.sin(math.radians(angle)) - _LABEL_HEIGHT / 2
+            anchor: Anchor = "middle" if abs(angle) == 90 else "start" if abs(angle) < 90 else "end"
+            left = x - {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor] * width
+            yield _Place(distance, _Box(left, top, left + width, top + _LABEL_HEIGHT), x, anchor)
 
 
-def _area(point: Point) -> float:
-    """Bubble area in square points: 6 a MB over a floor, so that 1 MB and 400 MB both show."""
-    return 30.0 if point.size_bytes is None else 30.0 + 6.0 * point.size_bytes / 1e6
-
-
-def _occupied(axes: Axes, point: Point) -> list[Bbox]:
-    """The pixels that a point's bubble and bar cover."""
-    low, middle, high = axes.transData.transform(
-        [(point.examples_per_second, y) for y in (point.macro_f1_low, point.macro_f1, point.macro_f1_high)]
-    )
-    radius = np.sqrt(_area(point) / np.pi) * axes.figure.dpi / 72
-    bubble = Bbox.from_extents(*(middle - radius), *(middle + radius))
-    return [bubble, Bbox.from_extents(low[0] - 2, low[1], high[0] + 2, high[1])]
-
-
-def _label(figure: Figure, axes: Axes, point: Point, taken: Sequence[Bbox]) -> Bbox:
-    """Write a point's name where it covers least of what is there; the nearest place wins."""
-    size = "" if point.size_bytes is None else f" · {size_text(point.size_bytes)}"
-    radius = float(np.sqrt(_area(point) / np.pi))
-    text = axes.annotate(
-        point.name + size,
-        (point.examples_per_second, point.macro_f1),
-        xytext=(0, 0),
-        textcoords="offset points",
-        color=_INK,
-        size=10,
-        weight="bold" if point.highlighted else "normal",
-        zorder=5,
-    )
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    frame = axes.get_window_extent(renderer)
-    best: tuple[float, tuple[float, float], str] | None = None
-    for distance in (4.0, 14.0, 26.0, 40.0, 56.0):
-        reach = radius + distance
-        for dx, dy, side in _places(reach):
-            text.set(position=(dx, dy), ha=side, va="center")
-            box = text.get_window_extent(renderer).padded(2)
-            covered = sum(_shared(box, other) for other in taken)
-            outside = box.width * box.height - _shared(box, frame)
-            cost = covered + outside + _FAR * distance
-            if best is None or cost < best[0]:
-                best = cost, (dx, dy), side
-    assert best is not None
-    text.set(position=best[1], ha=best[2])
-    return text.get_window_extent(renderer).padded(2)
-
-
-def _places(reach: float) -> Iterator[tuple[float, float, str]]:
-    for angle in (0, 180, 30, 150, -30, -150, 60, 120, -60, -120, 90, -90):
-        dx, dy = reach * np.cos(np.radians(angle)), reach * np.sin(np.radians(angle))
-        yield float(dx), float(dy), "center" if angle in (90, -90) else "left" if dx > 0 else "right"
-
-
-def _shared(first: Bbox, second: Bbox) -> float:
-    both = Bbox.intersection(first, second)
-    return 0.0 if both is None else float(both.width * both.height)
-
-
-def _percent(axis: mpl.axis.Axis) -> None:
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
-
-
-@contextmanager
-def _drawing(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
-    """A figure of ``width`` x ``height`` inches in the house style."""
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():  # type: ignore[arg-type]
-        # matplotlib measures Chinese with a font that lacks it; the browser draws it with one that does not.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.15)
-        figure = Figure(figsize=(width, height), layout=layout)
-        FigureCanvasAgg(figure)
-        yield figure, figure.subplots()
-
-
-def _svg(figure: Figure, name: str) -> str:
-    """The figure as an ``<svg>`` element that can stand beside others in a page."""
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None})
-    text = stream.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    # Ids are unique within a figure only; several figures share one page.
-    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
-    for colour, variable in _VARIABLES.items():
-        text = text.replace(colour, variable)
-    return text
+def _percent(value: float) -> str:
+    return f"{100 * value:.3g} %"

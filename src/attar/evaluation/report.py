@@ -7,7 +7,6 @@ pair, with the chosen one (the int8 student).
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -23,11 +22,13 @@ from attar.compare.model_predictions import ANSWERS, write_answers
 from attar.errors import DataError
 from attar.evaluation.calibration import brier_score, expected_calibration_error, reliability
 from attar.evaluation.intervals import Resampled, paired_difference, resample
-from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_present, scores
+from attar.evaluation.metrics import scores
 from attar.evaluation.page import render_page, shown_model
 from attar.io.files import atomic_write, write_json
+from attar.metrics import accuracy_of, confusion_counts, macro_f1_present
 from attar.progress import track
 from attar.recipe.load import EvaluateRecipe
+from attar.system_info import package_versions
 from attar.task import Example, Task
 
 __all__ = ["Candidate", "evaluate"]
@@ -45,8 +46,8 @@ class Candidate:
     Attributes:
         name: teacher, student, student_int8, finetuned, tfidf, majority, or any other.
         predict: Examples -> probs [N, C].
-        size_bytes: What is deployed, or None where that means nothing.
-        timed: What the speed run calls; None leaves the candidate out of it.
+        size_bytes: Of what is deployed, or None where nothing is.
+        timed: What is called to measure speed; None leaves the candidate out of that.
         description: One line for the reader.
     """
 
@@ -71,29 +72,30 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
 ) -> dict[str, Any]:
     """Measure candidates and write ``report.json`` and ``report.html`` into ``out``.
 
-    Where openpyxl is installed, ``answers.xlsx`` shows the chosen one's answers beside the
+    Where openpyxl is installed, ``answers.xlsx`` has the chosen one's predictions beside the
     reference's. Nothing is written unless everything could be measured and drawn.
 
     Args:
-        candidates: Any subset of the usual ones; what a missing one would have given is null.
+        candidates: Any subset of the usual ones; what needs a missing one is null.
         examples: The labelled test set.
         task: Names the labels.
         recipe: Bootstrap draws, timed examples, rounds.
         title: Heads the page.
-        out: A folder; it is made if need be.
+        out: A folder; it is created if missing.
         reference: Name of the candidate that agreement and ratios are against.
         chosen: Name of the candidate that would be deployed.
         seed: Of the bootstrap and of the choice of timed examples.
 
     Returns:
-        What report.json holds.
+        The content of report.json.
 
     Raises:
         DataError: No candidates or examples, an example without a label, a repeated name, or
             probs of a wrong shape or not finite.
     """
     measured = _measure(candidates, examples, task, recipe, seed)
-    models = {c.name: _model(measured, c, reference) for c in candidates}
+    models = {c.name: _candidate_figures(measured, c, reference) for c in candidates}
+    system = {"python": platform.python_version(), "platform": platform.platform()}
     report = {
         **_head(title, task, examples, reference, chosen),
         "models": models,
@@ -103,7 +105,7 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
         "answers": ANSWERS if importlib.util.find_spec("openpyxl") else None,
         "bootstrap": recipe.bootstrap,
         "seed": seed,
-        "versions": _versions(),
+        "versions": system | package_versions(_VERSIONED),
     }
     page = render_page(report, examples, measured.probs)
     with atomic_write(out / "report.html") as draft:
@@ -118,7 +120,7 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
 
 @dataclass(frozen=True)
 class _Measured:
-    """All that was observed, before anything is said about it; the dicts are by candidate."""
+    """All raw measurements; the dicts are by candidate."""
 
     task: Task
     examples: Sequence[Example]
@@ -136,10 +138,10 @@ def _measure(
     recipe: EvaluateRecipe,
     seed: int,
 ) -> _Measured:
-    gold = _checked_gold(candidates, examples, task)
+    gold = _gold(candidates, examples, task)
     probs = {
-        c.name: _checked_probs(c, examples, task)
-        for c in track(candidates, "answering the test split", unit="models")
+        c.name: _predict(c, examples, task)
+        for c in track(candidates, "predicting the test split", unit="models")
     }
     predicted = {name: each.argmax(1) for name, each in probs.items()}
     resampled = resample(
@@ -154,14 +156,14 @@ def _measure(
     return _Measured(task, examples, gold, probs, predicted, resampled, speeds)
 
 
-def _model(measured: _Measured, candidate: Candidate, reference: str) -> dict[str, Any]:
-    """What report.json says of one candidate."""
+def _candidate_figures(measured: _Measured, candidate: Candidate, reference: str) -> dict[str, Any]:
+    """A candidate's part of report.json."""
     name = candidate.name
     return {
         "description": candidate.description,
-        **_scored(measured, name),
+        **_quality_figures(measured, name),
         "size_bytes": candidate.size_bytes,
-        **_timed(measured.speeds.get(name)),
+        **_speed_figures(measured.speeds.get(name)),
         "agreement": _agreement(measured.predicted, name, reference),
         **{section: _by_group(measured, name, key) for section, key in _GROUPED_BY.items()},
     }
@@ -179,9 +181,7 @@ def _head(title: str, task: Task, examples: Sequence[Example], reference: str, c
     }
 
 
-def _checked_gold(
-    candidates: Sequence[Candidate], examples: Sequence[Example], task: Task
-) -> NDArray[np.int64]:
+def _gold(candidates: Sequence[Candidate], examples: Sequence[Example], task: Task) -> NDArray[np.int64]:
     names = [candidate.name for candidate in candidates]
     if not names or len(set(names)) != len(names):
         raise DataError(f"evaluate: expected one or more candidates with different names, got {names}")
@@ -196,7 +196,7 @@ def _checked_gold(
     return np.array([task.index_of(example) for example in examples], np.int64)
 
 
-def _checked_probs(candidate: Candidate, examples: Sequence[Example], task: Task) -> Probs:
+def _predict(candidate: Candidate, examples: Sequence[Example], task: Task) -> Probs:
     probs = np.asarray(candidate.predict(examples), np.float32)
     expected = (len(examples), len(task.labels))
     if probs.shape != expected or not np.isfinite(probs).all():
@@ -215,7 +215,7 @@ def _speeds(
     return interleaved(sides, [examples[i] for i in order], recipe.speed_repeats)
 
 
-def _scored(measured: _Measured, name: str) -> dict[str, Any]:
+def _quality_figures(measured: _Measured, name: str) -> dict[str, Any]:
     task, gold, probs = measured.task, measured.gold, measured.probs[name]
     resampled = measured.resampled[name]
     result = scores(task, gold, probs)
@@ -235,7 +235,7 @@ def _scored(measured: _Measured, name: str) -> dict[str, Any]:
     }
 
 
-def _timed(speed: Speed | None) -> dict[str, Any]:
+def _speed_figures(speed: Speed | None) -> dict[str, Any]:
     keys = ("examples_per_second", "latency_ms_p50", "latency_ms_p99")
     if speed is None:
         return {**dict.fromkeys(keys), "speed": None}
@@ -243,7 +243,7 @@ def _timed(speed: Speed | None) -> dict[str, Any]:
 
 
 def _by_group(measured: _Measured, name: str, key: str) -> dict[str, dict[str, float | int]]:
-    """Scores by what ``meta`` says of a row; macro-F1 over the labels that occur in the group."""
+    """Scores by a key of ``meta``; macro-F1 over the labels that occur in the group."""
     rows: dict[str, list[int]] = {}
     for i, example in enumerate(measured.examples):
         if group := example.meta.get(key):
@@ -262,7 +262,7 @@ def _by_group(measured: _Measured, name: str, key: str) -> dict[str, dict[str, f
 
 
 def _agreement(predicted: Mapping[str, NDArray[np.int64]], name: str, reference: str) -> float | None:
-    """Share of examples that both give the same label."""
+    """Share of examples that both predict the same label for."""
     if name not in predicted or reference not in predicted:
         return None
     return float((predicted[name] == predicted[reference]).mean())
@@ -287,13 +287,3 @@ def _differences(resampled: Mapping[str, Resampled], chosen: str) -> dict[str, d
         for name, other in resampled.items()
         if name != chosen
     }
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version(), "platform": platform.platform()}
-    for name in _VERSIONED:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions

@@ -1,8 +1,11 @@
-"""The models of one run side by side: each made a callable and handed to ``evaluation``."""
+"""``attar evaluate``: loads the models of a run and hands them to ``evaluate`` as callables.
+
+The only module of this package that loads models.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.artifact import load_artifact
-from attar.bench.stage import run_as_original
+from attar.bench.original import run_as_original
 from attar.errors import DataError
 from attar.evaluation.baselines import Majority, WindowedLinear
 from attar.evaluation.report import Candidate, evaluate
@@ -76,10 +79,13 @@ def evaluate_models(
         ("finetuned", "the same student trained on the labels alone"),
     ):
         if role in models:
-            candidates.append(_checkpoint_candidate(role, models[role], description, task))
+            original = role == "teacher"
+            candidates.append(
+                checkpoint_candidate(role, models[role], description, task, as_original=original)
+            )
     if "artifact" in models:
-        _check_labels(models["artifact"], load_artifact(models["artifact"]).task.labels, task)
-        candidates.append(_artifact_candidate(models["artifact"]))
+        description = "the artifact: ONNX Runtime, int8"
+        candidates.append(artifact_candidate("student_int8", models["artifact"], description, task))
     linear = linear or WindowedLinear(task, train, dev)
     window = f"{linear.window_chars} characters" if linear.window_chars else "the clause"
     description = f"TF-IDF of characters, {window} around the term, and a balanced linear model"
@@ -90,32 +96,43 @@ def evaluate_models(
 
 
 def _check_labels(folder: Path, labels: Sequence[str], task: Task) -> None:
-    """Refuse a model whose logits mean something else, or the same in another order."""
+    """Refuse a model of other labels, or of the same in another order."""
     if tuple(labels) != tuple(task.labels):
         raise DataError(
-            f"{folder} answers {', '.join(labels)}, but the data has the labels {', '.join(task.labels)}, in "
+            f"{folder} has the labels {', '.join(labels)}, but the data has {', '.join(task.labels)}, in "
             "that order; name data of its task"
         )
 
 
-def _checkpoint_candidate(role: str, folder: Path, description: str, task: Task) -> Candidate:
+def checkpoint_candidate(
+    name: str, folder: Path, description: str, task: Task, *, as_original: bool = False
+) -> Candidate:
+    """A checkpoint as a candidate.
+
+    Args:
+        name: Of the candidate.
+        folder: Of the checkpoint.
+        description: One line for the reader.
+        task: Of the examples.
+        as_original: Time it as the original system runs it, instead of in length buckets.
+
+    Raises:
+        DataError: Its labels are not the task's.
+    """
     checkpoint = load_checkpoint(folder)
     _check_labels(folder, checkpoint.task.labels, task)
 
     def predict(examples: Sequence[Example]) -> NDArray[np.float32]:
         return softmax(predict_logits(checkpoint, examples), 1.0)
 
-    timed = (lambda examples: run_as_original(checkpoint, examples)) if role == "teacher" else predict
-    size = (folder / "model.safetensors").stat().st_size
-    return Candidate(role, predict, size, timed, description)
+    timed = (lambda examples: run_as_original(checkpoint, examples)) if as_original else predict
+    return Candidate(name, predict, (folder / "model.safetensors").stat().st_size, timed, description)
 
 
-def _artifact_candidate(folder: Path) -> Candidate:
-    score = _scorer(folder)
-    size = (folder / "model.onnx").stat().st_size
-    return Candidate("student_int8", score, size, score, "the artifact: ONNX Runtime, int8")
-
-
-def _scorer(folder: Path) -> Callable[[Sequence[Example]], NDArray[np.float32]]:
-    """An artifact's probs; every example is computed, so that timing over repeated ones is fair."""
-    return Predictor(load_artifact(folder), deduplicate=False).predict_probs
+def artifact_candidate(name: str, folder: Path, description: str, task: Task) -> Candidate:
+    """An artifact as a candidate; see ``checkpoint_candidate``."""
+    artifact = load_artifact(folder)
+    _check_labels(folder, artifact.task.labels, task)
+    # Repeated examples are computed again, so that timing is fair.
+    predict = Predictor(artifact, deduplicate=False).predict_probs
+    return Candidate(name, predict, artifact.model_path.stat().st_size, predict, description)

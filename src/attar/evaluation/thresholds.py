@@ -1,8 +1,8 @@
-"""Which label is given where two are almost as likely: an offset for each, chosen on held-out examples.
+"""Decision thresholds between the labels: an offset for each, chosen on held-out examples.
 
-A model that was trained for likelihood seldom gives a rare label, whatever macro-F1 that costs. Adding
+A model trained for likelihood seldom predicts a rare label, whatever that costs in macro-F1. Adding
 a number to each label's logit before the argmax moves the thresholds between the labels (Menon et al.
-2021, arXiv:2007.07314, section 4, with offsets searched for instead of given by the labels' shares).
+2021, arXiv:2007.07314, section 4, with offsets searched for instead of taken from the labels' shares).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.evaluation.metrics import accuracy_of, confusion_counts, macro_f1_of
+from attar.metrics import accuracy_of, confusion_counts, macro_f1_of
 
 __all__ = ["Thresholds", "best_offsets", "choose_thresholds"]
 
 _ROUNDS = 5
-_PLACES = 500
+_MOST_CANDIDATES = 500
 _HALVINGS = 10
 _MOST_LOST = 2
 
@@ -33,10 +33,10 @@ class Thresholds:
 
     Attributes:
         offsets: [C], added to the logits; 0 for the commonest label and labels without examples.
-        gain: Mean gain of offsets on examples that did not choose them, a fraction of 1.
+        gain: Mean gain on examples that the offsets were not chosen on, a fraction of 1.
         kept: Whether that gain is more than noise.
         before: Score on all the examples without offsets.
-        after: Score with them, on the examples that chose them: too good by what they were fitted.
+        after: Score with them, on the examples that they were chosen on: too optimistic.
     """
 
     offsets: NDArray[np.float64]
@@ -47,22 +47,22 @@ class Thresholds:
 
 
 def choose_thresholds(logits: Logits, gold: Gold, metric: Metric) -> Thresholds:
-    """Choose offsets on held-out examples, and say whether others gain by them too.
+    """Choose offsets on held-out examples, and find out whether they generalise.
 
-    The examples are halved at random ten times, label by label. The offsets of each half answer for
-    the other, and the answers of both are scored together. The offsets of all examples are kept if
-    such answers gain on average, and in at least eight of the ten halvings.
+    Two-fold cross-validation, ten times: the examples are halved at random, label by label, each half
+    is predicted with the offsets of the other, and both are scored together. The offsets of all
+    examples are kept if the score gains on average, and in at least eight of the ten halvings.
 
     Args:
         logits: [N, C], N > 0.
         gold: [N] label indices.
-        metric: What is to be gained.
+        metric: To be raised.
 
     Returns:
         The offsets of all examples.
     """
     before = _score(logits, gold, metric)
-    gains = [_score(_answered_by_the_other(logits, gold, metric, i), gold, metric) - before
+    gains = [_score(_cross_fitted(logits, gold, metric, i), gold, metric) - before
              for i in range(_HALVINGS)]  # fmt: skip
     offsets = best_offsets(logits, gold, metric)
     gain = float(np.mean(gains))
@@ -78,7 +78,7 @@ def choose_thresholds(logits: Logits, gold: Gold, metric: Metric) -> Thresholds:
 def best_offsets(logits: Logits, gold: Gold, metric: Metric) -> NDArray[np.float64]:
     """Offsets [C] whose argmax(logits + offsets) scores best on these examples.
 
-    One label at a time, in the order of the logits, until none moves: of at most 500 places between the
+    One label at a time, in the order of the logits, until none moves: of at most 500 candidates between the
     margins at which some example changes to the label, the best; of equals the one nearest to 0.
     Only labels with examples move, and not the commonest, for it is differences that count.
 
@@ -94,18 +94,18 @@ def best_offsets(logits: Logits, gold: Gold, metric: Metric) -> NDArray[np.float
     for _ in range(_ROUNDS):
         start = best
         for c in moved:
-            places, found = _line(logits + offsets, gold, int(c), metric)
+            candidates, found = _search_line(logits + offsets, gold, int(c), metric)
             if found.max(initial=0.0) <= best:
                 continue
-            # Of equal scores the place nearest to no offset at all.
-            i = np.lexsort((np.abs(places + offsets[c]), -found))[0]
-            best, offsets[c] = float(found[i]), places[i] + offsets[c]
+            # Of equal scores the candidate nearest to no offset at all.
+            i = np.lexsort((np.abs(candidates + offsets[c]), -found))[0]
+            best, offsets[c] = float(found[i]), candidates[i] + offsets[c]
         if best == start:
             break
     return offsets
 
 
-def _line(
+def _search_line(
     logits: Logits, gold: Gold, label: int, metric: Metric
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Numbers to add to one label's logit, [K] and rising, and the scores [K] that they give."""
@@ -113,19 +113,21 @@ def _line(
     others[:, label] = -np.inf
     margins, rest = others.max(1) - logits[:, label], others.argmax(1)
     changes = np.unique(margins)
-    places = (changes[1:] + changes[:-1]) / 2
-    if len(places) > _PLACES:
-        places = places[np.linspace(0, len(places) - 1, _PLACES).round().astype(np.int64)]
-    # Each example changes to the label at the first place beyond its margin.
-    at, num_labels = np.searchsorted(places, margins), logits.shape[1]
-    confusion = np.zeros((len(places) + 1, num_labels, num_labels), np.int64)
+    candidates = (changes[1:] + changes[:-1]) / 2
+    if len(candidates) > _MOST_CANDIDATES:
+        candidates = candidates[
+            np.linspace(0, len(candidates) - 1, _MOST_CANDIDATES).round().astype(np.int64)
+        ]
+    # Each example changes to the label at the first candidate beyond its margin.
+    at, num_labels = np.searchsorted(candidates, margins), logits.shape[1]
+    confusion = np.zeros((len(candidates) + 1, num_labels, num_labels), np.int64)
     np.add.at(confusion, (at, gold, np.full_like(gold, label)), 1)
     np.add.at(confusion, (at, gold, rest), -1)
     confusion[0] += confusion_counts(gold, rest, num_labels)
-    return places, _of_counts(confusion.cumsum(0)[:-1], metric)
+    return candidates, _metric_of(confusion.cumsum(0)[:-1], metric)
 
 
-def _answered_by_the_other(logits: Logits, gold: Gold, metric: Metric, number: int) -> Logits:
+def _cross_fitted(logits: Logits, gold: Gold, metric: Metric, number: int) -> Logits:
     """[N, C] logits, each half with the offsets of the other; the halves are those of ``number``."""
     rng = np.random.default_rng(number)
     first = np.zeros(len(gold), bool)
@@ -140,8 +142,8 @@ def _answered_by_the_other(logits: Logits, gold: Gold, metric: Metric, number: i
 
 
 def _score(logits: Logits, gold: Gold, metric: Metric) -> float:
-    return float(_of_counts(confusion_counts(gold, logits.argmax(1), logits.shape[1]), metric))
+    return float(_metric_of(confusion_counts(gold, logits.argmax(1), logits.shape[1]), metric))
 
 
-def _of_counts(confusion: NDArray[np.int64], metric: Metric) -> NDArray[np.float64]:
+def _metric_of(confusion: NDArray[np.int64], metric: Metric) -> NDArray[np.float64]:
     return macro_f1_of(confusion) if metric == "macro_f1" else accuracy_of(confusion)

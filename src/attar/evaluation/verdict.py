@@ -1,4 +1,4 @@
-"""The report's first sentences: what the figures mean, in plain words, also where they are bad."""
+"""The report's first sentences: what the figures mean, in plain words, good or bad."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 __all__ = ["Verdict", "verdict"]
 
-_OWN_FORMS = ("student", "student_int8")  # the same model twice: no rivals
+_SAME_MODEL = ("student", "student_int8")  # fp32 and int8: no rivals
 _MOST_LOST = 0.02
 _WORDS = {
     "teacher": "the teacher",
@@ -23,12 +23,12 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the page says first.
+    """The head of the page.
 
     Attributes:
         headline: One sentence.
         details: More sentences.
-        good: Whether the chosen model earned its place; None where there is nothing to judge by.
+        good: Whether the chosen model is worth deploying; None where there is nothing to compare it with.
     """
 
     headline: str
@@ -41,7 +41,7 @@ def verdict(report: Mapping[str, Any]) -> Verdict:
 
     The chosen model is good if it loses at most two points of the reference's macro-F1 and scores
     above every other candidate that is not the reference or its own fp32 form, and neither it nor
-    the reference gives one label to everything.
+    the reference predicts one label for everything.
     """
     models, chosen, reference = report["models"], report["chosen"], report["reference"]
     if chosen not in models:
@@ -56,20 +56,20 @@ def verdict(report: Mapping[str, Any]) -> Verdict:
         sentences.append(f"It gives the same label as {_name(reference)} on {share} % of the test set.")
     else:
         headline = f"{_capital(_name(chosen))} has a macro-F1 of {_points(models[chosen]['macro_f1'])}."
-    others = [name for name in models if name not in (chosen, reference) and name not in _OWN_FORMS]
+    others = [name for name in models if name not in (chosen, reference) and name not in _SAME_MODEL]
     for name in others:
         sentence, above = _against(report, name)
         sentences.append(sentence)
         good = good and above
-    collapsed = [name for name in (reference, chosen) if name in models and _gives_one_label(models[name])]
+    collapsed = [name for name in (reference, chosen) if name in models and _is_collapsed(models[name])]
     if collapsed:
         names = _capital(" and ".join(map(_name, collapsed)))
         headline = f"{names} collapsed: one label for every test example. {headline}"
     return Verdict(headline, tuple(sentences), (good and not collapsed) if len(models) > 1 else None)
 
 
-def _gives_one_label(model: Mapping[str, Any]) -> bool:
-    """Whether all answers are the same, though the gold labels are not."""
+def _is_collapsed(model: Mapping[str, Any]) -> bool:
+    """Whether all predictions are the same, though the gold labels are not."""
     confusion = model["confusion"]
     return sum(map(any, zip(*confusion, strict=True))) == 1 < sum(map(any, confusion))
 
@@ -97,14 +97,14 @@ def _against_reference(report: Mapping[str, Any]) -> tuple[str, bool]:
 
 
 def _against(report: Mapping[str, Any], name: str) -> tuple[str, bool]:
-    """One sentence on the chosen model beside another; whether it is above it."""
+    """One sentence on the chosen model against another, and whether it scores above it."""
     gap = report["paired_differences"][name]
     interval = f"[{_signed(gap['low'])}, {_signed(gap['high'])}]"
     points = f"{_points(abs(gap['value']))} points {interval}"
     if gap["low"] > 0:
         return f"It beats {_name(name)} by {points}.", True
     if gap["high"] < 0:
-        return f"It loses to {_name(name)} by {points}: it does not deserve its cost here.", False
+        return f"It loses to {_name(name)} by {points}: it is not worth its cost here.", False
     side = "above" if gap["value"] > 0 else "below"
     unsure = f"with {report['num_test']:,} examples that is not certain"
     return f"It is {points} {side} {_name(name)}: {unsure}.", gap["value"] > 0

@@ -1,7 +1,7 @@
 """Masked-language-model training, continued on the texts of a domain.
 
-15 % of the words are asked for, in a new draw whenever a piece is read: 80 % of their tokens are
-hidden, 10 % replaced by another, 10 % left as they are (BERT, Devlin et al. 2019, arXiv:1810.04805,
+15 % of the words are masked, drawn whenever a piece is read: 80 % of their tokens become the mask
+token, 10 % another one, 10 % stay as they are (BERT, Devlin et al. 2019, arXiv:1810.04805,
 section 3.1; dynamic masks: RoBERTa, Liu et al. 2019, arXiv:1907.11692). A word is a Chinese character
 or a Latin word with all its pieces. That it helps on a domain's own text: Gururangan et al. 2020,
 arXiv:2004.10964.
@@ -22,108 +22,108 @@ from attar.training.objectives import Objective
 
 __all__ = ["MaskedTokens", "Masks", "TokenKinds", "draw_masks"]
 
-_HIDDEN, _REPLACED = 0.8, 0.1
+_TO_MASK, _REPLACED = 0.8, 0.1
 
 
 class Masks(NamedTuple):
-    """What a model is shown of a batch, and what it is asked.
+    """A masked batch.
 
     Attributes:
-        ids: [B, T] the ids that it reads.
-        asked: [B, T], true where it shall tell the token that stood there.
+        ids: [B, T] the ids that the model reads.
+        masked: [B, T], true where it is to predict the original token.
     """
 
     ids: torch.Tensor
-    asked: torch.Tensor
+    masked: torch.Tensor
 
 
 class TokenKinds(nn.Module):
-    """What masking has to know of a vocabulary.
+    """The tokens of a vocabulary by what masking does with them.
 
     Args:
         encoder: Its tokenizer and special tokens.
 
     Attributes:
-        words: [V], true for ids that may be asked for: no special and no unknown token.
-        inner: [V], true for pieces that go on with a word.
-        others: Ids that a token may be replaced by.
-        hidden: Id that stands for a hidden token.
+        maskable: [V], true for all ids but those of special and unknown tokens.
+        continuing: [V], true for word pieces that continue a word.
+        replacements: Ids that a token may be replaced by.
+        mask_id: Id of the mask token.
     """
 
-    words: torch.Tensor
-    inner: torch.Tensor
-    others: torch.Tensor
+    maskable: torch.Tensor
+    continuing: torch.Tensor
+    replacements: torch.Tensor
 
     def __init__(self, encoder: TextEncoder) -> None:
         super().__init__()
         tokenizer = encoder.tokenizer
         vocabulary = tokenizer.get_vocab()
-        words = torch.zeros(max(vocabulary.values()) + 1, dtype=torch.bool)
-        inner = words.clone()
+        maskable = torch.zeros(max(vocabulary.values()) + 1, dtype=torch.bool)
+        continuing = maskable.clone()
         for token, token_id in vocabulary.items():
-            words[token_id] = True
-            inner[token_id] = token.startswith("##")
+            maskable[token_id] = True
+            continuing[token_id] = token.startswith("##")
         never = {*encoder.fixed, encoder.hidden, *tokenizer.get_added_tokens_decoder()}
         never |= {vocabulary[name] for name in ("[UNK]", "<unk>") if name in vocabulary}
-        words[sorted(never)] = False
-        self.hidden = encoder.hidden
-        self.words = nn.Buffer(words, persistent=False)
-        self.inner = nn.Buffer(inner, persistent=False)
-        self.others = nn.Buffer(words.nonzero().flatten(), persistent=False)
+        maskable[sorted(never)] = False
+        self.mask_id = encoder.hidden
+        self.maskable = nn.Buffer(maskable, persistent=False)
+        self.continuing = nn.Buffer(continuing, persistent=False)
+        self.replacements = nn.Buffer(maskable.nonzero().flatten(), persistent=False)
 
 
 def draw_masks(ids: torch.Tensor, kinds: TokenKinds, share: float) -> Masks:
-    """Draw what is asked of a batch.
+    """Draw the masks of a batch.
 
     Args:
         ids: [B, T].
         kinds: Of the vocabulary.
-        share: Of the words that are asked for.
+        share: Of the words that are masked.
 
     Returns:
-        The masks; where nothing is asked, the ids are as they were.
+        The masks; where nothing is masked, the ids are unchanged.
     """
-    number = (~kinds.inner[ids]).cumsum(1).clamp(min=1) - 1  # of each token's word in its piece
-    # Drawn on the CPU, whose state is what a resumed training goes on from.
+    number = (~kinds.continuing[ids]).cumsum(1).clamp(min=1) - 1  # of each token's word in its piece
+    # Drawn on the CPU, whose random state a resumed training restores.
     drawn, kind = (torch.rand(ids.shape).to(ids.device) for _ in range(2))
-    asked = (drawn.gather(1, number) < share) & kinds.words[ids]
-    other = kinds.others[torch.randint(len(kinds.others), ids.shape).to(ids.device)]
-    shown = torch.where(kind < _HIDDEN, kinds.hidden, torch.where(kind < _HIDDEN + _REPLACED, other, ids))
-    return Masks(torch.where(asked, shown, ids), asked)
+    masked = (drawn.gather(1, number) < share) & kinds.maskable[ids]
+    other = kinds.replacements[torch.randint(len(kinds.replacements), ids.shape).to(ids.device)]
+    shown = torch.where(kind < _TO_MASK, kinds.mask_id, torch.where(kind < _TO_MASK + _REPLACED, other, ids))
+    return Masks(torch.where(masked, shown, ids), masked)
 
 
 class MaskedTokens(Objective):
-    """Cross-entropy of the tokens that are asked for.
+    """Cross-entropy of the masked tokens.
 
-    Each piece's sum is divided by the number of tokens that an average piece is asked for, so that
+    Each piece's sum is divided by the number of masked tokens of an average piece, so that
     every token weighs the same and parts of a batch add up to the whole.
 
     Args:
         encoder: The model's input.
-        share: Of the words that are asked for.
+        share: Of the words that are masked.
         mean_tokens: Tokens of an average piece, the two special ones left out.
     """
 
     def __init__(self, encoder: TextEncoder, share: float, mean_tokens: float) -> None:
         super().__init__()
         self.kinds = TokenKinds(encoder)
-        self.share, self.mean_asked = share, share * mean_tokens
+        self.share, self.mean_masked = share, share * mean_tokens
 
     def forward(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: torch.Tensor
     ) -> dict[str, torch.Tensor]:
         """See ``Objective.forward``; the model is a ``transformers`` masked language model."""
-        ids, asked = draw_masks(inputs["input_ids"], self.kinds, self.share)
-        with _asked_only(model, asked):
+        ids, masked = draw_masks(inputs["input_ids"], self.kinds, self.share)
+        with _masked_only(model, masked):
             logits = model(**inputs | {"input_ids": ids}).logits
-        losses = F.cross_entropy(logits.float(), inputs["input_ids"][asked], reduction="none")
+        losses = F.cross_entropy(logits.float(), inputs["input_ids"][masked], reduction="none")
         totals = torch.zeros(len(rows), device=losses.device)
-        return {"mlm": totals.index_add(0, asked.nonzero()[:, 0], losses) / self.mean_asked}
+        return {"mlm": totals.index_add(0, masked.nonzero()[:, 0], losses) / self.mean_masked}
 
 
 @contextlib.contextmanager
-def _asked_only(model: nn.Module, asked: torch.Tensor) -> Iterator[None]:
-    """While it is open, the model's head reads only the states [n, D] of the asked tokens.
+def _masked_only(model: nn.Module, masked: torch.Tensor) -> Iterator[None]:
+    """While it is open, the model's head reads only the states [n, D] of the masked tokens.
 
     Logits of the other tokens would take most of the time and nearly all of the memory.
     """
@@ -132,7 +132,7 @@ def _asked_only(model: nn.Module, asked: torch.Tensor) -> Iterator[None]:
     head = parts[parts.index(bare.base_model) + 1]
 
     def chosen(_module: nn.Module, states: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        return (states[0][asked], *states[1:])
+        return (states[0][masked], *states[1:])
 
     hook = head.register_forward_pre_hook(chosen)
     try:

@@ -3,7 +3,7 @@
 The texts are read in chunks, encoded, cut into pieces and written in shards of some million tokens,
 each a NumPy array of ids beside one of lengths. Held-out pieces are drawn by text, so that no
 text is on both sides, and stand last. ``pieces.json`` is written when all shards are whole; without
-it the folder is written anew.
+it the folder is written again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from attar.progress import progress_bar
 from attar.stage_cache import is_first_process
 from attar.text.encoding import Encoding, TextEncoder
 
-__all__ = ["Pieces", "written_pieces"]
+__all__ = ["Pieces", "prepare_pieces"]
 
 _LOG = logging.getLogger(__name__)
 _CHUNK = 512
@@ -36,7 +36,7 @@ _POLL_SECONDS = 0.5
 
 
 class Pieces(Sequence[Encoding]):
-    """Encodings read from shards when they are asked for.
+    """Encodings, read from shards on access.
 
     Args:
         shards: Token ids of each shard, one piece after the other.
@@ -91,7 +91,7 @@ class Pieces(Sequence[Encoding]):
 
 
 class _Manifest(NamedTuple):
-    """What ``pieces.json`` says."""
+    """What ``pieces.json`` holds."""
 
     num_texts: int
     num_shards: int
@@ -100,14 +100,14 @@ class _Manifest(NamedTuple):
     num_tokens: int
 
 
-def written_pieces(texts: Iterator[str], encoder: TextEncoder, held_out: float, folder: Path) -> Pieces:
+def prepare_pieces(texts: Iterator[str], encoder: TextEncoder, held_out: float, folder: Path) -> Pieces:
     """The pieces of some texts, from the folder if they are already there.
 
     Under torchrun the first process writes and the others wait.
 
     Args:
-        texts: Distinct texts; not asked for where the pieces are there.
-        encoder: Its form is that of single texts.
+        texts: Distinct texts; not read where the pieces are there.
+        encoder: For single texts.
         held_out: Share of the texts whose pieces are held out.
         folder: Gets the shards.
 
@@ -140,13 +140,13 @@ def _write(texts: Iterator[str], encoder: TextEncoder, held_out: float, folder: 
     with progress_bar("texts", None) as advance:
         while chunk := list(itertools.islice(texts, _CHUNK)):
             for text, pieces in zip(chunk, encoder.pieces(chunk), strict=True):
-                apart = int.from_bytes(text_key(text), "big") < limit
+                is_held_out = int.from_bytes(text_key(text), "big") < limit
                 for piece in pieces:
                     key = hash(piece.ids.tobytes())
                     if key in seen:
                         continue
                     seen.add(key)
-                    if apart:
+                    if is_held_out:
                         held.append(piece.ids)
                     else:
                         shards.add(piece.ids)

@@ -18,15 +18,15 @@ from attar.models.precision import bf16_inference
 from attar.pretraining.pieces import Pieces
 from attar.training.objectives import Objective
 
-__all__ = ["LayersOfEncoder"]
+__all__ = ["LayerDistillation"]
 
 
-class LayersOfEncoder(Objective):
-    """The sum of the losses of the matches with an encoder that runs along.
+class LayerDistillation(Objective):
+    """The sum of the losses of the matches with an encoder that runs in each step.
 
     Args:
         teacher: The encoder; it is not trained, and computes in bf16 where that is native.
-        pieces: All pieces as the teacher reads them.
+        pieces: All pieces, in the teacher's vocabulary.
         losses: What is compared.
     """
 
@@ -41,12 +41,14 @@ class LayersOfEncoder(Objective):
     ) -> dict[str, torch.Tensor]:
         """See ``Objective.forward``; the rows are numbers of pieces."""
         (teacher,) = self._teacher
-        shown = batch_to(teacher, [self.pieces[row] for row in rows.tolist()], rows.device)
-        # Not inference_mode: what it gives may not be kept for the student's backward pass.
+        given = batch_to(teacher, [self.pieces[row] for row in rows.tolist()], rows.device)
+        # Not inference_mode: its tensors cannot be saved for the student's backward pass.
         with torch.no_grad(), bf16_inference(rows.device):
-            _, aims = forward_with_features(teacher.model.to(rows.device).eval(), shown, self.layers.teacher)
+            _, targets = forward_with_features(
+                teacher.model.to(rows.device).eval(), given, self.layers.teacher
+            )
         logits, features = forward_with_features(model, inputs, self.layers.student)
-        losses: dict[str, torch.Tensor] = self.losses(features, aims, inputs["attention_mask"])
+        losses: dict[str, torch.Tensor] = self.losses(features, targets, inputs["attention_mask"])
         # The unused head gets a gradient of 0: several processes wait for one of every weight.
         first = next(iter(losses))
         return losses | {first: losses[first] + 0.0 * logits.sum(1)}

@@ -1,4 +1,4 @@
-"""The ``pretrain`` stage: texts without labels -> a student or an encoder that knows them.
+"""The ``pretrain`` stage: texts without labels -> a student or an encoder trained on them.
 
 Flow: sources -> distinct texts -> pieces on disk -> ``attar.training.fit`` -> a checkpoint without a
 task, which ``student.from_checkpoint`` or ``train.encoder`` names.
@@ -25,8 +25,8 @@ from attar.models.checkpoint import Checkpoint, batch_to, save_checkpoint
 from attar.models.encoders import Encoder, load_encoder, load_masked_lm
 from attar.models.students import build_student
 from attar.pretraining.masking import MaskedTokens
-from attar.pretraining.pieces import Pieces, written_pieces
-from attar.pretraining.relations import LayersOfEncoder
+from attar.pretraining.pieces import Pieces, prepare_pieces
+from attar.pretraining.relations import LayerDistillation
 from attar.pretraining.texts import distinct, read_texts, text_key
 from attar.recipe.load import PretrainRecipe, Recipe, StudentRecipe, TrainRecipe
 from attar.records.prepared_folder import load_split
@@ -45,7 +45,7 @@ from attar.training.state import TrainingStates
 __all__ = ["PretrainSettings", "inputs", "pretrain"]
 
 _LOG = logging.getLogger(__name__)
-# What is pretrained answers nothing yet: as a teacher or for export its labels fit no recipe.
+# A pretrained model has no task yet: as a teacher or for export its labels fit no recipe.
 _NO_TASK = Task("pretraining", ("no task", "pretrained only"), style="single")
 _MOST_HELD_OUT = 512
 
@@ -138,13 +138,13 @@ def pretrain(settings: PretrainSettings, data: Sequence[Path], out: Path) -> Pat
 def _relations(settings: PretrainSettings, data: Sequence[Path], texts: Iterator[str], out: Path) -> Path:
     """The recipe's student learns the layers of the encoder."""
     teacher = _without_task(settings, load_encoder(_whole(settings), len(_NO_TASK.labels), ()))
-    pieces = written_pieces(texts, teacher.encoder, settings.pretrain.held_out, out / "pieces" / "ids")
+    pieces = prepare_pieces(texts, teacher.encoder, settings.pretrain.held_out, out / "pieces" / "ids")
     student = _student(settings, teacher, data, pieces)
     read = pieces.in_vocabulary(_new_ids(teacher.encoder.tokenizer, student.encoder.tokenizer))
     matches = resolve_matches(settings.pretrain.matches, student, teacher)
     _LOG.info("pretrain: matches with %s: %s", settings.encoder, ", ".join(match.name for match in matches))
     widths = student.model.config.hidden_size, teacher.model.config.hidden_size
-    objective = LayersOfEncoder(teacher, pieces, MatchLosses(matches, *widths, weigh_by="examples"))
+    objective = LayerDistillation(teacher, pieces, MatchLosses(matches, *widths, weigh_by="examples"))
     shape = settings.student.model_dump(mode="json")
     notes = {"student": shape, "matches": [match.name for match in matches]}
     return _fit_and_save(settings, student, read, objective, notes, out)
@@ -155,9 +155,9 @@ def _masked(settings: PretrainSettings, _data: Sequence[Path], texts: Iterator[s
     fit = settings.pretrain
     encoder, own_head = load_masked_lm(_whole(settings))
     if not own_head:
-        _LOG.info("pretrain: %s has no masked-language-model head; a new one is learnt", settings.encoder)
+        _LOG.info("pretrain: %s has no masked-language-model head; a new one is trained", settings.encoder)
     checkpoint = _without_task(settings, encoder)
-    pieces = written_pieces(texts, checkpoint.encoder, fit.held_out, out / "pieces" / "ids")
+    pieces = prepare_pieces(texts, checkpoint.encoder, fit.held_out, out / "pieces" / "ids")
     objective = MaskedTokens(checkpoint.encoder, fit.mlm_probability, float(pieces.lengths.mean()) - 2)
     return _fit_and_save(settings, checkpoint, pieces, objective, {"own_head": own_head}, out)
 

@@ -15,30 +15,32 @@ from attar.records.split.near_duplicates import normal_form
 __all__ = ["distinct", "read_texts", "text_key"]
 
 
-def read_texts(sources: Sequence[SourceRecipe], columns: Mapping[str, str], beside: Path) -> Iterator[str]:
+def read_texts(
+    sources: Sequence[SourceRecipe], columns: Mapping[str, str], download_dir: Path
+) -> Iterator[str]:
     """The texts of some sources, one after the other.
 
     Args:
-        sources: Files, folders and servers; a ``.txt`` file without a form holds one text a line.
+        sources: Files, folders and servers; a ``.txt`` file without a format holds one text a line.
         columns: For a source without columns of its own.
-        beside: Folder for what is fetched from servers.
+        download_dir: For what is fetched from servers.
 
     Yields:
-        Texts that are not empty, as they were written. A row that no record can be made of is
-        passed over: there is nothing to learn from it.
+        Texts that are not empty, as they were written. A row that is no record is passed over:
+        there is nothing to learn from it.
 
     Raises:
         DataError: A source cannot be read.
     """
     for number, source in enumerate(sources, 1):
-        local = fetched(plain_text(source), beside / str(number)).with_constants(label="", annotator="")
+        local = fetched(plain_text(source), download_dir / str(number)).with_constants(label="", annotator="")
         for record in LocalRecords([local], columns):
             if not isinstance(record, Rejection) and record.text.strip():
                 yield record.text
 
 
 def distinct(texts: Iterator[str], left_out: Collection[bytes]) -> Iterator[str]:
-    """The first of all texts that say the same, without those whose key is among ``left_out``."""
+    """The first of all texts with one key, without those whose key is among ``left_out``."""
     seen = set(left_out)
     for text in texts:
         key = text_key(text)

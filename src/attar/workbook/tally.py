@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from attar.metrics import f1_of, tabulate
 from attar.workbook.sheets import Book, Cell, Column, Sheet
 
 __all__ = ["GROUPS", "AnswerSheets", "Tally", "write_tally"]
@@ -58,12 +59,8 @@ class Tally:
     @property
     def macro_f1(self) -> float:
         """Mean over all labels of 2 hits / (gold + predicted); 0 where a label is neither."""
-        sides: Counter[str] = Counter()
-        for (gold, label), count in self.confusion.items():
-            sides[gold] += count
-            sides[label] += count
-        f1 = [2 * self.confusion[name, name] / sides[name] if sides[name] else 0.0 for name in self.labels]
-        return sum(f1) / len(f1) if f1 else 0.0
+        f1 = f1_of(tabulate(self.confusion, self.labels))[: len(self.labels)]
+        return float(f1.mean()) if len(f1) else 0.0
 
 
 class AnswerSheets:

@@ -1,1 +1,1 @@
-"""What a student learns from beside the labelled examples."""
+"""The transfer set: what a student learns from beside the labelled examples."""

@@ -1,12 +1,11 @@
-"""Copies of labelled examples in which the term stays a term and something else changes.
+"""Changed copies of labelled examples, in which the term stays a term.
 
-Three kinds: clauses beside the term's are left out; the term gives way to another one of its
-wordtype; characters outside the term are replaced, left out or exchanged. Each may change what is
-said of the term, so a copy has no label, and the teachers answer for it. After easy data
-augmentation (Wei and Zou 2019, arXiv:1901.11196: replacement, swap and deletion), kept off the term.
+Three kinds: other clauses than the term's are dropped; the term is replaced by another one of its
+wordtype; characters outside the term are replaced, dropped or exchanged. Each may change what is
+said of the term, so a copy has no label and is learnt from the teachers alone. After easy data
+augmentation (Wei and Zou 2019, arXiv:1901.11196: replacement, swap and deletion), outside the term.
 
-The copies are made once and not anew in each epoch, because the teachers' answers are asked once and
-kept.
+The copies are made once, not in each epoch, because the teachers' logits for them are cached.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ def augmented_examples(
 ) -> list[Example]:
     """Copies of the training examples.
 
-    The kinds take turns; one that cannot change an example leaves its turn to the next. A copy that
-    is there already is not made.
+    The kinds take turns; one that cannot change an example leaves its turn to the next. No copy is
+    made twice.
 
     Args:
         train: Labelled examples; the wordtypes of their terms are in ``meta``.
@@ -43,7 +42,7 @@ def augmented_examples(
 
     Returns:
         At most ``copies`` of each example, without labels, in the order of the examples. Their
-        ``meta`` names the review that they were made from, as ``copy_of``.
+        ``meta`` names the review that they are changed from, as ``copy_of``.
     """
     random = np.random.default_rng(seed)
     terms = _terms_by_wordtype(train)
@@ -53,16 +52,16 @@ def augmented_examples(
         "terms": lambda example: swap_term(example, terms, random),
         "noise": lambda example: noise(example, reach, settings.noise, alphabet, random),
     }
-    made = {example.question: example for example in train}
+    examples = {example.question: example for example in train}
     for turn, example in enumerate(example for example in train for _ in range(settings.copies)):
         first = turn % len(settings.kinds)
         for kind in (*settings.kinds[first:], *settings.kinds[:first]):
             copy = change[kind](example)
-            if copy is not None and copy.question not in made:
+            if copy is not None and copy.question not in examples:
                 meta = {**copy.meta, "copy_of": example.text}
-                made[copy.question] = replace(copy, label=None, weight=1.0, meta=meta)
+                examples[copy.question] = replace(copy, label=None, weight=1.0, meta=meta)
                 break
-    return [example for example in made.values() if example.label is None]
+    return [example for example in examples.values() if example.label is None]
 
 
 def drop_clauses(example: Example, reach: int, random: np.random.Generator) -> Example | None:
@@ -144,7 +143,7 @@ def _around(example: Example, left: str, right: str) -> Example:
 
 
 def _terms_by_wordtype(train: Sequence[Example]) -> dict[str, list[str]]:
-    """Different terms of each wordtype, sorted; an example without a wordtype has no part in it."""
+    """Different terms of each wordtype, sorted; an example without a wordtype is left out."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for example in train:
         if example.term and example.meta.get("wordtype"):

@@ -1,7 +1,7 @@
-"""Known terms in a text: every place where one of them stands.
+"""Known terms in a text: every occurrence of one of them.
 
-All terms are looked for in one pass (Aho and Corasick, Efficient string matching: an aid to
-bibliographic search, 1975). Where places overlap, the longest is taken, of equally long ones the
+All terms are found in one pass (Aho and Corasick, Efficient string matching: an aid to
+bibliographic search, 1975). Of occurrences that overlap, the longest is taken, of equally long ones the
 first. Chinese has no word borders; a term of another script is found as a whole word only.
 """
 
@@ -15,13 +15,13 @@ from attar.errors import DataError, require
 from attar.records.readers.lines import numbered_lines
 from attar.text.normalise import Step, normalise
 
-__all__ = ["Place", "TermFinder", "read_terms"]
+__all__ = ["TermFinder", "TermMatch", "read_terms"]
 
 _FIRST_CJK = "\u2e80"  # scripts before it are written with spaces, or as words
 
 
-class Place(NamedTuple):
-    """Where a term stands.
+class TermMatch(NamedTuple):
+    """An occurrence of a term.
 
     Attributes:
         start: Offset of its first code point in the text as written.
@@ -56,15 +56,15 @@ class TermFinder:
         self._steps = tuple(steps)
         self.terms = sorted({self.spelling(term) for term in terms} - {""})
         if not self.terms:
-            raise DataError("distill.unlabelled: no term to look for; name some in distill.unlabelled.terms")
+            raise DataError("distill.unlabelled: no term to find; name some in distill.unlabelled.terms")
         self._automaton = AhoCorasick(self.terms)
 
     def spelling(self, term: str) -> str:
         """A term as it is compared."""
         return normalise(term, self._steps).text.strip()
 
-    def find(self, text: str) -> list[Place]:
-        """The places in a text, in their order; none overlaps another.
+    def find(self, text: str) -> list[TermMatch]:
+        """The occurrences in a text, in their order; none overlaps another.
 
         Args:
             text: Without broken surrogates, which the audit rejects.
@@ -72,16 +72,16 @@ class TermFinder:
         normal = normalise(text, self._steps)
         found = self._automaton.find_matches_as_indexes(normal.text, overlapping=True)
         taken = bytearray(len(normal.text))
-        places = []
+        matches = []
         for number, start, end in sorted(found, key=lambda match: (match[1] - match[2], match[1])):
             if any(taken[start:end]) or _cuts_a_word(normal.text, start, end):
                 continue
             taken[start:end] = b"\1" * (end - start)
             written = normal.to_original(start, end)
-            # A place that cuts through an entity or a ligature is none: the term is only a part of it.
+            # One that cuts through an entity or a ligature is none: the term is only a part of it.
             if normal.to_normal(*written) == (start, end):
-                places.append(Place(*written, self.terms[number]))
-        return sorted(places)
+                matches.append(TermMatch(*written, self.terms[number]))
+        return sorted(matches)
 
 
 def read_terms(terms: str | Sequence[str]) -> list[str]:

@@ -1,7 +1,7 @@
-"""What the teachers answer beside the training split: named pairs, terms found in reviews, copies.
+"""The transfer set: named pairs, terms found in reviews without labels, changed copies of examples.
 
-None of it has a label that counts, so a student learns from the teachers alone there
-(``attar.distillation.objective``); dev and test, or what nearly says the same, are never in it.
+Its labels, if any, are not used, so a student learns from the teachers alone there
+(``attar.distillation.objective``); dev and test, and near-duplicates of them, are never in it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from attar.distillation.cache import CACHE_FOLDER
 from attar.distillation.data.augmentation import augmented_examples
-from attar.distillation.data.selection import chosen_rows
+from attar.distillation.data.selection import select_rows
 from attar.distillation.data.transfer_sources import transfer_examples
 from attar.distillation.data.unlabelled import unlabelled_examples
 from attar.distillation.settings import StudentSettings
@@ -24,7 +25,7 @@ from attar.distillation.teachers import (
     Teacher,
     cached_logits,
     mean_logits,
-    teacher_shares,
+    teacher_weights,
     with_cached_logits,
 )
 from attar.errors import DataError
@@ -40,11 +41,11 @@ _LOG = logging.getLogger(__name__)
 
 
 class TransferSet(NamedTuple):
-    """Examples without labels, and who answers for them.
+    """Examples without labels, and the teachers for them.
 
     Attributes:
         examples: Beside the training split; [] where the recipe asks for none.
-        teachers: The same teachers, not troubled again with what they have answered.
+        teachers: The same teachers, with the logits that they have computed.
     """
 
     examples: list[Example]
@@ -59,28 +60,28 @@ def transfer_set(
     Args:
         settings: Of the recipe.
         data: A folder written by ``attar prepare``.
-        teachers: Asked for all that is found in ``distill.unlabelled``.
-        out: The student's folder: gets the teachers' answers, what is fetched, and unlabelled.json,
-            which says what was found, left out and kept.
+        teachers: Predict all that is found in ``distill.unlabelled``.
+        out: The student's folder: gets cached teacher outputs, what is fetched, and unlabelled.json,
+            with the counts of what was found, dropped and kept.
 
     Raises:
         DataError: A source cannot be read, or nothing is left of one kind.
         RecipeError: ``distill.teacher_weights`` do not fit.
     """
-    fit, asked = settings.fit, list(teachers)
+    fit, loaded = settings.fit, list(teachers)
     if not (fit.transfer or fit.unlabelled.sources or fit.augment.copies):
-        return TransferSet([], asked)
+        return TransferSet([], loaded)
     train, dev, test = (load_split(data, name) for name in ("train", "dev", "test"))
-    answers, examples = out / "teacher-answers", []
+    cache, examples = out / CACHE_FOLDER, list[Example]()
     if fit.transfer:
         examples += transfer_examples(
-            fit.transfer, settings.task, [*train, *dev, *test], settings.data, answers / "transfer"
+            fit.transfer, settings.task, [*train, *dev, *test], settings.data, cache / "transfer"
         )
     if fit.unlabelled.sources:
-        found = unlabelled_examples(settings, train, [*dev, *test], answers / "unlabelled")
-        chosen, asked = _chosen(settings, found.examples, asked, dev, answers)
-        write_json(out / "unlabelled.json", {"counts": found.counts, **chosen.facts})
-        examples += chosen.examples
+        found = unlabelled_examples(settings, train, [*dev, *test], cache / "unlabelled")
+        selected, loaded = _select(settings, found.examples, loaded, dev, cache)
+        write_json(out / "unlabelled.json", {"counts": found.counts, **selected.facts})
+        examples += selected.examples
     if fit.augment.copies:
         reach = settings.task.window_chars or settings.encode.max_tokens
         copies = augmented_examples(train, fit.augment, reach, settings.seed)
@@ -90,45 +91,47 @@ def transfer_set(
     first: dict[Any, Example] = {}
     for example in examples:
         first.setdefault(example.question, example)
-    return TransferSet(list(first.values()), asked)
+    return TransferSet(list(first.values()), loaded)
 
 
-class _Chosen(NamedTuple):
+class _Selection(NamedTuple):
     examples: list[Example]
     facts: dict[str, Any]
 
 
-def _chosen(
+def _select(
     settings: StudentSettings,
     examples: Sequence[Example],
     teachers: Sequence[Teacher],
     dev: Sequence[Example],
-    answers: Path,
-) -> tuple[_Chosen, list[Teacher]]:
-    """The examples that the teachers are sure of, and the teachers, who remember what they said."""
+    cache: Path,
+) -> tuple[_Selection, list[Teacher]]:
+    """The examples that the teachers are confident of, and the teachers with their cached logits."""
     task, fit = settings.task, settings.fit
     num_labels = len(task.labels)
-    shares = teacher_shares(teachers, fit.teacher_weights, task, dev, answers)
-    logits = mean_logits(teachers, shares, examples, num_labels, answers)
+    weights = teacher_weights(teachers, fit.teacher_weights, task, dev, cache)
+    logits = mean_logits(teachers, weights, examples, num_labels, cache)
     gold = np.array([task.index_of(example) for example in dev])
-    temperature = fit_temperature(mean_logits(teachers, shares, dev, num_labels, answers), gold)
+    temperature = fit_temperature(mean_logits(teachers, weights, dev, num_labels, cache), gold)
     probs = torch.from_numpy(logits / np.float32(temperature)).softmax(1).numpy()
-    rows, sure = chosen_rows(probs, fit.unlabelled, settings.seed)
+    rows, confident = select_rows(probs, fit.unlabelled, settings.seed)
     if not len(rows):
         raise DataError(
-            f"distill.unlabelled: of {len(examples)} examples the teachers are sure of none "
+            f"distill.unlabelled: of {len(examples)} examples the teachers are confident of none "
             f"(min_confidence = {fit.unlabelled.min_confidence:g}); lower it, or name other sources"
         )
-    by_label = {name: _by_label(probs, some, task.labels) for name, some in (("sure", sure), ("kept", rows))}
+    by_label = {
+        name: _by_label(probs, some, task.labels) for name, some in (("sure", confident), ("kept", rows))
+    }
     _LOG.info("unlabelled: %d of %d examples kept (%s)", len(rows), len(examples), by_label["kept"])
-    remembered = [
+    cached = [
         with_cached_logits(
-            teacher, examples, _heard(cached_logits(teacher, examples, num_labels, answers), rows)
+            teacher, examples, _rows_of(cached_logits(teacher, examples, num_labels, cache), rows)
         )
         for teacher in teachers
     ]
     facts = {"temperature": round(temperature, 4), "num_kept": len(rows), **by_label}
-    return _Chosen([examples[row] for row in rows], facts), remembered
+    return _Selection([examples[row] for row in rows], facts), cached
 
 
 def _by_label(probs: NDArray[np.floating], rows: NDArray[np.int64], labels: Sequence[str]) -> dict[str, int]:
@@ -136,5 +139,5 @@ def _by_label(probs: NDArray[np.floating], rows: NDArray[np.int64], labels: Sequ
     return dict(zip(labels, counts, strict=True))
 
 
-def _heard(logits: NDArray[np.float32], rows: NDArray[np.int64]) -> dict[int, NDArray[np.float32]]:
+def _rows_of(logits: NDArray[np.float32], rows: NDArray[np.int64]) -> dict[int, NDArray[np.float32]]:
     return {int(row): logits[row] for row in rows}

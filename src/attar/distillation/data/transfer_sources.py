@@ -1,4 +1,4 @@
-"""Transfer examples: more text for a teacher to answer, whose labels, if any, are not read.
+"""Transfer examples: more (text, term) pairs to learn from the teachers, without their own labels.
 
 Here a source names the terms; where it has nothing but reviews, they are found:
 ``attar.distillation.data.unlabelled``.
@@ -26,17 +26,17 @@ def transfer_examples(
     task: Task,
     known: Sequence[Example],
     data: DataRecipe,
-    beside: Path,
+    download_dir: Path,
 ) -> list[Example]:
-    """Read (text, term) pairs to be answered by a teacher.
+    """Read (text, term) pairs for the teachers.
 
     Args:
         sources: Files, folders and servers.
         task: Says whether there are terms.
         known: The prepared examples. A review that is one of theirs, or nearly, is left out: a
             held-out review must not come back as training text.
-        data: Columns, what is accepted, and how near two reviews are one.
-        beside: Folder for what is fetched from servers.
+        data: Columns, what is accepted, and how similar near-duplicates are.
+        download_dir: For what is fetched from servers.
 
     Returns:
         Examples without labels.
@@ -44,7 +44,7 @@ def transfer_examples(
     Raises:
         DataError: A source cannot be read, or nothing is left.
     """
-    local = without_labels(sources, task, beside)
+    local = without_labels(sources, task, download_dir)
     found = [
         replace(outcome.example, label=None)
         for outcome in audit(LocalRecords(local, data.columns), task, data)
@@ -60,7 +60,7 @@ def transfer_examples(
     return left
 
 
-def without_labels(sources: Sequence[SourceRecipe], task: Task, beside: Path) -> list[LocalSource]:
+def without_labels(sources: Sequence[SourceRecipe], task: Task, download_dir: Path) -> list[LocalSource]:
     """Sources on disk whose own labels, and who gave them, are not read.
 
     Every record gets a label of the task, because the audit wants one; it means nothing.
@@ -68,12 +68,12 @@ def without_labels(sources: Sequence[SourceRecipe], task: Task, beside: Path) ->
     Args:
         sources: Files, folders and servers.
         task: Names the labels.
-        beside: Folder for what is fetched from servers.
+        download_dir: For what is fetched from servers.
 
     Raises:
         DataError: A server cannot be reached.
     """
     return [
-        fetched(source, beside / str(number)).with_constants(label=task.labels[0], annotator="")
+        fetched(source, download_dir / str(number)).with_constants(label=task.labels[0], annotator="")
         for number, source in enumerate(sources, 1)
     ]

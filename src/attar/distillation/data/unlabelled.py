@@ -1,9 +1,8 @@
-"""Reviews without labels, as pairs of a text and a known term for the teachers to answer.
+"""Reviews without labels, as pairs of a text and a known term for the teachers.
 
 The sibling of ``attar.distillation.data.transfer_sources``: there a source names the terms, here they
-are found.
-``texts -> places of terms -> without what is known -> at most so many of a term``. Which of them
-are learnt from is decided when the teachers have answered; see ``attar.distillation.data.selection``.
+are found: ``texts -> occurrences of terms -> without known ones -> a limit per term``. Which of them
+are learnt from is decided by the teachers' logits; see ``attar.distillation.data.selection``.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class Unlabelled(NamedTuple):
 
     Attributes:
         examples: Without labels, in the order of the sources.
-        counts: What was read, found and left out, and why.
+        counts: What was read, found and dropped, by the reason.
     """
 
     examples: list[Example]
@@ -43,28 +42,28 @@ class Unlabelled(NamedTuple):
 
 
 class _Pair(NamedTuple):
-    """An example and the spelling of its term that is counted."""
+    """An example and the normalised spelling of its term."""
 
     example: Example
     term: str
 
 
 def unlabelled_examples(
-    settings: StudentSettings, train: Sequence[Example], held_out: Sequence[Example], beside: Path
+    settings: StudentSettings, train: Sequence[Example], held_out: Sequence[Example], download_dir: Path
 ) -> Unlabelled:
     """Find the terms in the sources of ``distill.unlabelled``.
 
-    Of reviews that say the same, or nearly, the first is kept. A review that is one of dev or test,
-    or nearly, is left out, and so is a term of a training review that is labelled there. A training
-    term of one character is not looked for, as most of its places are parts of other words; one in
+    Of near-duplicates the first review is kept. One that is a near-duplicate of dev or test is
+    dropped, and so is a term of a training review that is labelled there. A training term of one
+    character is not looked for, as most of its occurrences are parts of other words; one in
     ``distill.unlabelled.terms`` is. A task of single sentences has no terms: each review is one
     example.
 
     Args:
-        settings: The sources, how texts are normalised, how near two reviews are one, and the seed.
+        settings: The sources, how texts are normalised, how similar near-duplicates are, and the seed.
         train: Prepared examples whose terms are looked for.
         held_out: Those of dev and test.
-        beside: Folder for what is fetched from servers.
+        download_dir: For what is fetched from servers.
 
     Raises:
         DataError: A source cannot be read, or nothing is left.
@@ -81,26 +80,26 @@ def unlabelled_examples(
         known = (example.term for example in train if len(example.term) > 1)
         finder = TermFinder([*known, *read_terms(wanted.terms)], settings.encode.normalise)
         counts["terms"] = len(finder.terms)
-    pairs = [pair for text in _texts(settings, beside, counts) for pair in _pairs(text, finder)]
+    pairs = [pair for text in _texts(settings, download_dir, counts) for pair in _pairs(text, finder)]
     counts["found"] = len(pairs)
-    pairs = _without_known(pairs, train, held_out, settings.data.near_duplicate, finder, counts)
+    pairs = _drop_known(pairs, train, held_out, settings.data.near_duplicate, finder, counts)
     if finder is not None:
-        pairs = _at_most(wanted.per_term, pairs, settings.seed, counts)
+        pairs = _limit_per_term(wanted.per_term, pairs, settings.seed, counts)
     if not pairs:
         names = ", ".join(Path(source.path).name for source in wanted.sources if not source.is_remote)
         raise DataError(
-            f"distill.unlabelled ({names or 'from a server'}): no term stands in a review that is not in the "
+            f"distill.unlabelled ({names or 'from a server'}): no term occurs in a review that is not in the "
             "prepared folder already; name other sources, or more terms in distill.unlabelled.terms"
         )
     counts["asked"] = len(pairs)
     return Unlabelled([pair.example for pair in pairs], dict(counts))
 
 
-def _texts(settings: StudentSettings, beside: Path, counts: Counter[str]) -> Iterator[Example]:
+def _texts(settings: StudentSettings, download_dir: Path, counts: Counter[str]) -> Iterator[Example]:
     """Every different text that can be used, as a single sentence."""
     task = replace(settings.task, style="single", window_chars=None)
     sources = [plain_text(source) for source in settings.fit.unlabelled.sources]
-    local = without_labels(sources, task, beside)
+    local = without_labels(sources, task, download_dir)
     for outcome in audit(LocalRecords(local, settings.data.columns), task, settings.data):
         counts["rows"] += 1
         if isinstance(outcome, Accepted):
@@ -113,11 +112,11 @@ def _pairs(text: Example, finder: TermFinder | None) -> list[_Pair]:
     if finder is None:
         return [_Pair(text, "")]
     return [
-        _Pair(replace(text, start=place.start, end=place.end), place.term) for place in finder.find(text.text)
+        _Pair(replace(text, start=match.start, end=match.end), match.term) for match in finder.find(text.text)
     ]
 
 
-def _without_known(
+def _drop_known(
     pairs: Sequence[_Pair],
     train: Sequence[Example],
     held_out: Sequence[Example],
@@ -146,8 +145,8 @@ def _without_known(
     return left
 
 
-def _at_most(per_term: int, pairs: Sequence[_Pair], seed: int, counts: Counter[str]) -> list[_Pair]:
-    """At most so many pairs of each term, drawn by the seed."""
+def _limit_per_term(per_term: int, pairs: Sequence[_Pair], seed: int, counts: Counter[str]) -> list[_Pair]:
+    """At most ``per_term`` pairs of each term, drawn by the seed."""
     rows: defaultdict[str, list[int]] = defaultdict(list)
     for row in np.random.default_rng(seed).permutation(len(pairs)).tolist():
         rows[pairs[row].term].append(row)

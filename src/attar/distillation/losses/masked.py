@@ -36,8 +36,8 @@ def token_mean(values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     if mask is None:
         return values.flatten(1).mean(1)
     heads = values[0].numel() // mask.shape[1]
-    kept = over_heads(mask, values.dim())
-    return values.masked_fill(~kept, 0.0).flatten(1).sum(1) / (heads * lengths_of(mask))
+    real = over_heads(mask, values.dim())
+    return values.masked_fill(~real, 0.0).flatten(1).sum(1) / (heads * lengths_of(mask))
 
 
 def pair_mean(values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
@@ -54,8 +54,8 @@ def pair_mean(values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         return values.flatten(1).mean(1)
     heads = values[0].numel() // mask.shape[1] ** 2
     rows = over_heads(mask, values.dim() - 1)
-    kept = rows.unsqueeze(-1) & rows.unsqueeze(-2)
-    return values.masked_fill(~kept, 0.0).flatten(1).sum(1) / (heads * lengths_of(mask) ** 2)
+    real = rows.unsqueeze(-1) & rows.unsqueeze(-2)
+    return values.masked_fill(~real, 0.0).flatten(1).sum(1) / (heads * lengths_of(mask) ** 2)
 
 
 def token_share(lengths: torch.Tensor, batch_lengths: torch.Tensor | None = None) -> torch.Tensor:

@@ -1,0 +1,1 @@
+"""What benchmarks/strength.py trains and compares: the plan, its data, its queue, its tables."""

@@ -1,0 +1,131 @@
+"""The tables of docs/results.md: scores on test, row by row, and paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from peers.document import markdown_table
+
+from ablation.plan import Model, Plan
+from ablation.training import cached, gold_of, model_logits
+from attar.distillation.linear import linear_teacher
+from attar.evaluation.baselines import Majority, WindowedLinear
+from attar.evaluation.intervals import Resampled, resample
+from attar.metrics import macro_f1_of
+from attar.records.prepared_folder import load_split
+from attar.task import Example, Task
+
+__all__ = ["dataset_table"]
+
+_Splits = Mapping[str, Sequence[Example]]
+
+
+class _Cell(NamedTuple):
+    """A row of a table in one shape: its models' scores on test, one a seed."""
+
+    macro_f1: list[float]
+    accuracy: list[float]
+    draws: NDArray[np.float64]
+    """Macro-F1 under each draw of reviews, the seeds' mean [R]."""
+
+    @classmethod
+    def of(cls, models: Sequence[Resampled]) -> _Cell:
+        return cls(
+            [one.macro_f1().value for one in models],
+            [one.accuracy().value for one in models],
+            np.mean([macro_f1_of(one.draws) for one in models], axis=0),
+        )
+
+    @property
+    def text(self) -> str:
+        """Mean; where there are several seeds, their spread and number."""
+        several = len(self.macro_f1) > 1
+        spread = f" ± {100 * np.std(self.macro_f1, ddof=1):.1f}" if several else ""
+        number = f" ({len(self.macro_f1)})" if several else ""
+        return f"{100 * np.mean(self.macro_f1):.1f}{spread} / {100 * np.mean(self.accuracy):.1f}{number}"
+
+
+_Cells = Mapping[tuple[str, str], _Cell]
+"""By row and shape."""
+
+
+def dataset_table(plan: Plan, dataset: str) -> list[str]:
+    """A dataset's block of docs/results.md, from the models that are finished."""
+    task = plan.recipe(Model(dataset, "teacher")).resolved_task()
+    splits = {name: load_split(plan.data(dataset), name) for name in ("train", "dev", "test")}
+    test = splits["test"]
+    predicted = {model: found.argmax(1) for model, found in _test_logits(plan, dataset, task, splits).items()}
+    reviews = [example.text for example in test]
+    draws = resample(
+        gold_of(task, test),
+        {model.name: labels for model, labels in predicted.items()},
+        reviews,
+        num_labels=len(task.labels),
+        repeats=1000,
+        seed=20,
+    )
+    groups: dict[tuple[str, str], list[Resampled]] = {}
+    for model in predicted:
+        groups.setdefault((model.row, model.shape), []).append(draws[model.name])
+    cells = {key: _Cell.of(models) for key, models in groups.items()}
+    shapes = list(dict.fromkeys(shape for _, shape in cells if shape)) or [""]
+    sizes = (
+        f"{len(splits['train']):,} terms train, {len(splits['dev']):,} dev, {len(test):,} test of "
+        f"{len(set(reviews)):,}"
+    )
+    command = "ATTAR_DATA=DIR python benchmarks/strength.py --out runs/strength"
+    meaning = "Macro-F1 / accuracy on test; of several seeds the mean, ± its deviation, and how many"
+    rows = []
+    for row in dict.fromkeys(row for row, _ in cells):
+        found = [cells.get((row, shape)) or cells.get((row, "")) for shape in shapes]
+        rows.append([plan.title(row), *(cell.text if cell else "" for cell in found)])
+    return [
+        f"`{command} --sets {dataset} --results docs/results.md`: {sizes} reviews. {meaning}.",
+        "",
+        *markdown_table(["", *shapes], rows),
+        "",
+        *_differences(plan, dataset, cells),
+    ]
+
+
+def _test_logits(plan: Plan, dataset: str, task: Task, splits: _Splits) -> dict[Model, NDArray[np.floating]]:
+    """Logits (of the baselines: probs) for test, in the order of the table's rows."""
+    train, dev, test = (splits[name] for name in ("train", "dev", "test"))
+    finished = [model for model in plan.models(dataset) if plan.is_finished(model)]
+    baseline = Model(dataset, "linear")
+    logits: dict[Model, NDArray[np.floating]] = {
+        Model(dataset, "majority"): Majority(task, train)(test),
+        baseline: cached(plan.logits_path(baseline, "test"), lambda: WindowedLinear(task, train, dev)(test)),
+    }
+    logits |= {model: model_logits(plan, model, "test") for model in finished if not model.shape}
+    for name, weights in plan.ensembles(dataset).items():
+        linear = cached(
+            plan.logits_path(Model(dataset, "linear_teacher"), "test"),
+            lambda: linear_teacher(task, train, dev).predict_logits(test),
+        )
+        for seed in plan.teacher_seeds(dataset):
+            models = {row: Model(dataset, row, seed=seed) for row in weights if row != "linear"}
+            if all(model in logits for model in models.values()):
+                members = {"linear": linear} | {row: logits[model] for row, model in models.items()}
+                mean = sum(weight * members[row] for row, weight in weights.items())
+                logits[Model(dataset, name, seed=seed)] = np.asarray(mean, np.float32)
+    return logits | {model: model_logits(plan, model, "test") for model in finished if model.shape}
+
+
+def _differences(plan: Plan, dataset: str, cells: _Cells) -> list[str]:
+    """A table of the paired differences that the claims rest on, each with its 95 % interval over reviews."""
+    pairs = plan.dataset(dataset).get("differences", plan.tree["differences"])
+    rows = []
+    for (row, shape), first in cells.items():
+        for other in (second for one, second in pairs if one == row):
+            second = cells.get((other, shape)) or cells.get((other, ""))
+            if second is None:
+                continue
+            low, high = np.percentile(first.draws - second.draws, (2.5, 97.5))
+            value = np.mean(first.macro_f1) - np.mean(second.macro_f1)
+            interval = f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+            rows.append([plan.title(row), plan.title(other), shape, f"{100 * value:+.1f} {interval}"])
+    return markdown_table(("", "minus", "student", "macro-F1 (95 %)"), rows)
