@@ -25,7 +25,7 @@ from attar.distillation.teacher_outputs import TeacherEnsemble
 from attar.models.checkpoint import Checkpoint, batch_to
 from attar.task import Example
 from distilling.files import BATCH
-from distilling.sides import READING, arguments, distiller_of, textbrewers_batch
+from distilling.sides import ROW_FORMAT, arguments, distiller_of, textbrewers_batch
 from original.models import load_student, load_teachers
 from original.translate import to_recipe
 
@@ -41,9 +41,9 @@ def first_losses(folder: Path, out: Path) -> dict[str, list[float]]:
         out: A folder for textbrewer.
     """
     args = arguments(folder, out)
-    settings = to_recipe(args, [], marks=READING.marks).distill
+    settings = to_recipe(args, [], marks=ROW_FORMAT.marks).distill
     examples = read_examples(folder / "train.json")[:BATCH]
-    student, teachers = load_student(args, READING), load_teachers(args, READING)
+    student, teachers = load_student(args, ROW_FORMAT), load_teachers(args, ROW_FORMAT)
     student.model.eval()
     teacher, online, matches = find_matched(teachers, student, examples, settings.matches, settings.attention)
     assert teacher.checkpoint is not None
