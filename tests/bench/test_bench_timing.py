@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 import attar.bench.timing
-from attar.bench.timing import Speed, interleaved, times_faster
+from attar.bench.timing import Speed, interleaved, take_turns, times_faster
 from attar.errors import DataError
 from attar.task import Example
 
@@ -98,3 +98,20 @@ def test_nothing_to_time():
     assert interleaved({}, EXAMPLES, 3) == {}
     with pytest.raises(DataError, match="no examples"):
         interleaved({"s": len}, [], 3)
+
+
+def test_a_side_that_is_done_gets_no_more_turns():
+    order = []
+
+    def side(name, results):
+        stream = iter(results)
+        return lambda: order.append(name) or next(stream)
+
+    rounds = []
+    sides = {"quick": side("quick", (1, 9)), "slow": side("slow", (1, 2, 3))}
+    results = take_turns(
+        sides, 3, done=lambda value: value == 9, after_round=lambda number, _: rounds.append(number)
+    )
+    assert results == {"quick": [1, 9], "slow": [1, 2, 3]}
+    assert order == ["quick", "slow", "quick", "slow", "slow"]
+    assert rounds == [1, 2, 3]
