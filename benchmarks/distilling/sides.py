@@ -190,7 +190,7 @@ def _train_cached(folder: Path, out: Path, watch: Watch) -> None:
 
 def _train_attar(folder: Path, out: Path, watch: Watch, **settings: object) -> None:
     """What a recipe of attar's trains, at its defaults but for the batch, the temperature and the matches."""
-    distill = {"batch_size": BATCH, "temperature": 8, "head": "random", "drop_last": True, **settings}
+    distill = {"batch_size": BATCH, "temperature": 8, "head_init": "random", "drop_last": True, **settings}
     recipe = make_recipe(
         {"name": "distill-speed", "task": "cosmetics", "distill": distill}, where="this script"
     )

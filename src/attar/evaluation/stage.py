@@ -25,7 +25,13 @@ from attar.scoring.predictor import Predictor, softmax
 from attar.stage_cache import fingerprint
 from attar.task import Example, Task
 
-__all__ = ["EvaluateSettings", "evaluate_models", "inputs"]
+__all__ = [
+    "EvaluateSettings",
+    "artifact_candidate",
+    "checkpoint_candidate",
+    "evaluate_models",
+    "inputs",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,7 @@ def pretrain(settings: PretrainSettings, data: Sequence[Path], out: Path) -> Pat
 
 def _relations(settings: PretrainSettings, data: Sequence[Path], texts: Iterator[str], out: Path) -> Path:
     """The recipe's student learns the layers of the encoder."""
-    teacher = _without_task(settings, load_encoder(_whole(settings), len(_NO_TASK.labels), ()))
+    teacher = _without_task(settings, load_encoder(_encoder_recipe(settings), len(_NO_TASK.labels), ()))
     pieces = prepare_pieces(texts, teacher.encoder, settings.pretrain.held_out, out / "pieces" / "ids")
     student = _student(settings, teacher, data, pieces)
     read = pieces.in_vocabulary(_new_ids(teacher.encoder.tokenizer, student.encoder.tokenizer))
@@ -153,7 +153,7 @@ def _relations(settings: PretrainSettings, data: Sequence[Path], texts: Iterator
 def _masked(settings: PretrainSettings, _data: Sequence[Path], texts: Iterator[str], out: Path) -> Path:
     """The encoder continues its masked-language-model training."""
     fit = settings.pretrain
-    encoder, own_head = load_masked_lm(_whole(settings))
+    encoder, own_head = load_masked_lm(_encoder_recipe(settings))
     if not own_head:
         _LOG.info("pretrain: %s has no masked-language-model head; a new one is trained", settings.encoder)
     checkpoint = _without_task(settings, encoder)
@@ -223,8 +223,8 @@ def _held_out_loss(
     return score
 
 
-def _whole(settings: PretrainSettings) -> TrainRecipe:
-    """The encoder to load: what is cut off or frozen in ``[train]`` is for the task."""
+def _encoder_recipe(settings: PretrainSettings) -> TrainRecipe:
+    """The encoder to load: what ``[train]`` cuts off or freezes is for the task."""
     return settings.train.model_copy(
         update={
             "encoder": settings.encoder,
@@ -246,9 +246,9 @@ def _without_task(settings: PretrainSettings, encoder: Encoder) -> Checkpoint:
     return Checkpoint(encoder.model, TextEncoder(encoder.tokenizer, spec), _NO_TASK)
 
 
-def _texts(settings: PretrainSettings, data: Sequence[Path], beside: Path) -> Iterator[str]:
+def _texts(settings: PretrainSettings, data: Sequence[Path], download_dir: Path) -> Iterator[str]:
     held = {text_key(e.text) for folder in data for name in ("dev", "test") for e in load_split(folder, name)}
-    return distinct(read_texts(settings.pretrain.texts, settings.columns, beside), held)
+    return distinct(read_texts(settings.pretrain.texts, settings.columns, download_dir), held)
 
 
 def _student(
