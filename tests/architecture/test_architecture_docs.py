@@ -8,6 +8,7 @@ import runpy
 import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
@@ -19,7 +20,7 @@ from attar.bench.timing import Speed
 from attar.cli.app import app
 from attar.distillation.matches import MatchLoss
 from attar.evaluation.report import Candidate, evaluate
-from attar.export.parity import Answers, compare_int8
+from attar.export.parity import compare_int8
 from attar.models.checkpoint import CHECKPOINT_FILES
 from attar.pipeline import RunFolders
 from attar.recipe.load import EvaluateRecipe, Form, load_recipe
@@ -146,7 +147,8 @@ def missing_keys(table, value):
 def test_what_an_artifact_says_is_explained():
     task, gold = task_by_name("cosmetics"), np.eye(3, dtype=np.float32)
     examples = [Example("好", 0, 1, label) for label in task.labels]
-    parity = compare_int8(Answers(task, examples, gold, 2), gold)
+    reference = SimpleNamespace(task=task, examples=examples, logits=gold, num_dev=2)
+    parity = compare_int8(reference, gold)
     assert not missing_keys(section("The artifact"), parity)
     card = Artifact(ROOT, task, {"max_tokens": 8}, "int8").to_json()
     assert not missing_keys(section("The artifact"), dict.fromkeys(card))
