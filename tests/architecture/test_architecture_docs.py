@@ -1,38 +1,48 @@
 """The documentation says what the code does: keys, options, commands, reasons, codes, files."""
 
 import ast
+import dataclasses
 import importlib.util
 import re
 import runpy
 import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
+import numpy as np
 import pytest
 import typer
 
-from attar.artifact import ARTIFACT_FILES
+from attar.artifact import ARTIFACT_FILES, Artifact
+from attar.bench.timing import Speed
 from attar.cli.app import app
 from attar.distillation.matches import MatchLoss
+from attar.evaluation.report import Candidate, evaluate
+from attar.export.parity import compare_int8
 from attar.models.checkpoint import CHECKPOINT_FILES
 from attar.pipeline import RunFolders
-from attar.recipe.load import SourceFormat, load_recipe
+from attar.recipe.load import EvaluateRecipe, SourceFormat, load_recipe
 from attar.records.audit.repair import How
 from attar.records.audit.summary import Summary
 from attar.records.outcomes import Reason
 from attar.serving.score import _REASONS
 from attar.serving.service import _CODES
-from attar.task import task_by_name
+from attar.task import Example, task_by_name
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 CLASSIC = ROOT / "classic"
+HOW_TO = sorted((DOCS / "how-to").glob("*.md"))
 PAGES = [
     CLASSIC / "README.md",
+    ROOT / "corpus" / "README.md",
     *sorted(DOCS.glob("*.md")),
+    *HOW_TO,
     *(ROOT / f"{name}.md" for name in ("README", "README.zh", "CONTRIBUTING", "CHANGELOG")),
 ]
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
 def blocks(page, language):
@@ -52,9 +62,10 @@ def commands(page):
     return [shlex.split(call["rest"], comments=True) for call in calls if call]
 
 
-def anchors(page):
+def anchors(page, level="#+"):
     """The anchors of a page's headings, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(rf"^{level} (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
@@ -120,7 +131,44 @@ def test_what_prepare_counts_is_explained():
         assert f"`{key}`" in table, key
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def section(heading):
+    """The reference from a heading to the next one of its level."""
+    text = (DOCS / "reference.md").read_text("utf-8")
+    assert f"\n### {heading}\n" in text
+    return text.split(f"\n### {heading}\n", 1)[1].split("\n### ", 1)[0].split("\n## ", 1)[0]
+
+
+def missing_keys(table, value):
+    """Keys of a nested mapping that no row of a table names, whatever the level."""
+    keys = {key for key in value if f"`{key}`" not in table}
+    return keys.union(*(missing_keys(table, one) for one in value.values() if isinstance(one, dict)))
+
+
+def test_what_an_artifact_says_is_explained():
+    task, gold = task_by_name("cosmetics"), np.eye(3, dtype=np.float32)
+    examples = [Example("好", 0, 1, label) for label in task.labels]
+    reference = SimpleNamespace(task=task, examples=examples, logits=gold, num_dev=2)
+    parity = compare_int8(reference, gold)
+    assert not missing_keys(section("The artifact"), parity)
+    card = Artifact(ROOT, task, {"max_tokens": 8}, "int8").to_json()
+    assert not missing_keys(section("The artifact"), dict.fromkeys(card))
+
+
+@pytest.mark.usefixtures("moments")
+def test_what_a_report_says_is_explained(tmp_path):
+    task = task_by_name("cosmetics")
+    examples = [Example(f"{i}好", 1, 2, label, {"channel": "x"}) for i, label in enumerate(task.labels)]
+    candidate = Candidate("teacher", lambda some: np.eye(3, dtype=np.float32)[: len(some)])
+    settings = EvaluateRecipe(bootstrap=10, speed_examples=1, speed_repeats=1)
+    report = evaluate([candidate], examples, task, settings, title="x", out=tmp_path)
+    model = report.pop("models")["teacher"]
+    ratios = {f"ratios.{key}": None for key in report.pop("ratios")}
+    table = section("report.json")
+    assert not missing_keys(table, dict.fromkeys([*report, *ratios, "models", *model]))
+    assert not missing_keys(table, dict.fromkeys(field.name for field in dataclasses.fields(Speed)))
+
+
+@every_page
 def test_every_command_is_one_that_attar_takes(page):
     root = typer.main.get_command(app)
     for words in commands(page):
@@ -147,7 +195,7 @@ def classic_help(monkeypatch, capsys):
 def test_every_classic_command_is_one_that_is_there(classic_help):
     calls = [
         shlex.split(call[1])
-        for page in (CLASSIC / "README.md", DOCS / "how-to.md")
+        for page in (CLASSIC / "README.md", *HOW_TO)
         for line in lines_of(page)
         if (call := re.search(r"(?:^|\s)python (.*)", line))
     ]
@@ -192,7 +240,7 @@ def test_losses_of_matches_are_all_there():
 
 
 def test_every_recipe_of_the_how_to_loads(tmp_path, monkeypatch):
-    recipes = blocks(DOCS / "how-to.md", "toml")
+    recipes = [text for page in HOW_TO for text in blocks(page, "toml")]
     assert recipes
     for number, text in enumerate(recipes):
         path = tmp_path / f"recipe_{number}.toml"
@@ -202,16 +250,53 @@ def test_every_recipe_of_the_how_to_loads(tmp_path, monkeypatch):
         load_recipe(path)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@every_page
 def test_links_to_files_lead_somewhere(page):
     targets = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
     missing = [target for target in targets if not (page.parent / target).exists()]
     assert not missing
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@every_page
 def test_links_to_headings_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#:\s]*)#([^)]+)\)", page.read_text("utf-8"))
     pages = ((page.parent / name if name else page, anchor) for name, anchor in links)
     missing = [(target.name, anchor) for target, anchor in pages if anchor not in anchors(target)]
     assert not missing
+
+
+@every_page
+def test_paths_that_are_named_exist(page):
+    if page.name == "CHANGELOG.md":
+        pytest.skip("a changelog also names what is gone")
+    text = page.read_text("utf-8")
+    inside = re.findall(r"(?<![\w/.-])(?:src/)?attar/[\w/]+\.\w+", text)
+    outside = re.findall(r"(?<![\w/.-])(?:src|tests|benchmarks|recipes|docs|corpus)/[\w./-]*\w", text)
+    named = {*(f"src/{path.removeprefix('src/')}" for path in inside), *outside} - {"recipes/NAME.toml"}
+    assert not [path for path in sorted(named) if not (ROOT / path).exists()]
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.name)
+def test_a_how_to_page_is_of_readable_length_and_in_the_contents(page):
+    contents = DOCS / "how-to" / "README.md"
+    if page != contents:
+        assert 100 <= len(page.read_text("utf-8").splitlines()) <= 250
+        listed = re.findall(rf"\]\({page.name}#([^)]+)\)", contents.read_text("utf-8"))
+        assert set(listed) == anchors(page, "##")
+
+
+def test_the_tree_of_the_readme_has_every_package():
+    for name in ("README.md", "README.zh.md"):
+        tree = (ROOT / name).read_text("utf-8").split("src/attar/", 1)[1]
+        entries = {path.name for path in (ROOT / "src" / "attar").iterdir() if path.suffix in {"", ".py"}}
+        for entry in entries - {"__init__.py", "__pycache__"}:
+            assert re.search(rf"(?<![\w/]){re.escape(entry)}(?!\w)", tree), (name, entry)
+
+
+def test_the_chinese_readme_is_as_complete_as_the_english_one():
+    counts = []
+    for name in ("README.md", "README.zh.md"):
+        text = (ROOT / name).read_text("utf-8")
+        pages = set(re.findall(r"\]\(((?:docs|classic|corpus|CONTRIBUTING)[^)#]*)", text))
+        counts.append((len(re.findall(r"^## ", text, re.MULTILINE)), text.count("```"), pages))
+    assert counts[0] == counts[1]
