@@ -100,10 +100,15 @@ class Plan:
 
     def title(self, row: str) -> str:
         """How the tables call a row."""
-        for kind in ("teachers", "ensembles", "rows", "baselines"):
-            if row in self.tree[kind]:
-                return str(self.tree[kind][row]["title"])
-        return row
+        return str(self._names(row).get("title", row))
+
+    def short(self, row: str) -> str:
+        """How the tables call a row at the head of a column."""
+        return str(self._names(row).get("short", self.title(row)))
+
+    def _names(self, row: str) -> Mapping[str, Any]:
+        kinds = ("teachers", "ensembles", "rows", "baselines")
+        return next((self.tree[kind][row] for kind in kinds if row in self.tree[kind]), {})
 
     def ensembles(self, dataset: str) -> dict[str, dict[str, float]]:
         """The teachers and their weights of each ensemble that a row of a dataset learns from."""

@@ -77,18 +77,14 @@ def dataset_table(plan: Plan, dataset: str) -> list[str]:
         f"{len(set(reviews)):,}"
     )
     command = "ATTAR_DATA=DIR python benchmarks/strength.py --out runs/strength"
-    meaning = "Macro-F1 / accuracy on test; of several seeds the mean, ± its deviation, and how many"
-    rows = []
-    for row in dict.fromkeys(row for row, _ in cells):
-        found = [cells.get((row, shape)) or cells.get((row, "")) for shape in shapes]
-        rows.append([plan.title(row), *(cell.text if cell else "" for cell in found)])
-    return [
-        f"`{command} --sets {dataset} --results docs/results.md`: {sizes} reviews. {meaning}.",
-        "",
-        *markdown_table(["", *shapes], rows),
-        "",
-        *_differences(plan, dataset, cells),
-    ]
+    meaning = (
+        "Macro-F1 / accuracy on test; of several seeds the mean, ± its deviation, and how many. The columns "
+        'headed "- ROW" are paired differences of macro-F1, with 95 % intervals over reviews'
+    )
+    lines = [f"`{command} --sets {dataset} --results docs/results.md`: {sizes} reviews. {meaning}."]
+    for shape in shapes:
+        lines += ["", *_shape_table(plan, dataset, cells, shape)]
+    return lines
 
 
 def _test_logits(plan: Plan, dataset: str, task: Task, splits: _Splits) -> dict[Model, NDArray[np.floating]]:
@@ -115,17 +111,21 @@ def _test_logits(plan: Plan, dataset: str, task: Task, splits: _Splits) -> dict[
     return logits | {model: model_logits(plan, model, "test") for model in finished if model.shape}
 
 
-def _differences(plan: Plan, dataset: str, cells: _Cells) -> list[str]:
-    """A table of the paired differences that the claims rest on, each with its 95 % interval over reviews."""
+def _shape_table(plan: Plan, dataset: str, cells: _Cells, shape: str) -> list[str]:
+    """One shape's rows; a column for every row that others are compared with."""
     pairs = plan.dataset(dataset).get("differences", plan.tree["differences"])
-    rows = []
-    for (row, shape), first in cells.items():
-        for other in (second for one, second in pairs if one == row):
-            second = cells.get((other, shape)) or cells.get((other, ""))
-            if second is None:
-                continue
-            low, high = np.percentile(first.draws - second.draws, (2.5, 97.5))
-            value = np.mean(first.macro_f1) - np.mean(second.macro_f1)
-            interval = f"[{100 * low:+.1f}, {100 * high:+.1f}]"
-            rows.append([plan.title(row), plan.title(other), shape, f"{100 * value:+.1f} {interval}"])
-    return markdown_table(("", "minus", "student", "macro-F1 (95 %)"), rows)
+    rows = dict.fromkeys(row for row, _ in cells)
+    here = {row: cell for row in rows if (cell := cells.get((row, shape)) or cells.get((row, "")))}
+    others = [other for other in here if any([row, other] in pairs for row in here)]
+    table = []
+    for row, cell in here.items():
+        minus = [_difference(cell, here[other]) if [row, other] in pairs else "" for other in others]
+        table.append([plan.title(row), cell.text, *minus])
+    return markdown_table((shape, "macro-F1 / accuracy", *(f"- {plan.short(one)}" for one in others)), table)
+
+
+def _difference(first: _Cell, second: _Cell) -> str:
+    """Macro-F1 of the first minus the second's, paired, with its 95 % interval over reviews."""
+    low, high = np.percentile(first.draws - second.draws, (2.5, 97.5))
+    value = np.mean(first.macro_f1) - np.mean(second.macro_f1)
+    return f"{100 * value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"

@@ -113,12 +113,12 @@ def test_a_table_has_means_spreads_and_paired_differences(bench, plan, model, pr
         predicted(model("makeup", "both", "T4-tiny", seed), wrong)
         predicted(model("makeup", "alone", "T4-tiny", seed), 2)
     lines = bench("ablation.tables").dataset_table(plan, "makeup")
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| ")]
-    scores = {row[0]: row[1] for row in rows if len(row) == 2}
+    heads, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line[:1] == "|")
+    scores = {row[0]: dict(zip(heads, row, strict=True)) for row in rows}
+    assert heads[:2] == ["T4-tiny", "macro-F1 / accuracy"]
     assert {one["title"] for one in plan.tree["baselines"].values()} <= {*scores}
-    assert float(scores[plan.title("teacher")].split("/")[0]) > 95
-    assert "±" in scores[plan.title("both")]
+    assert float(scores[plan.title("teacher")][heads[1]].split("/")[0]) > 95
+    assert "±" in scores[plan.title("both")][heads[1]]
     assert plan.title("teachers") in scores
-    gains = {tuple(row[:3]): row[3] for row in rows if len(row) == 4}
-    gain = gains[plan.title("both"), plan.title("alone"), "T4-tiny"]
-    assert float(gain.split()[0]) > 10
+    assert float(scores[plan.title("both")]["- alone"].split()[0]) > 10
+    assert scores[plan.title("alone")]["- linear"] == ""
