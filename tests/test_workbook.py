@@ -10,6 +10,7 @@ import time
 import numpy as np
 import openpyxl
 import pytest
+from attar.workbook.reading import read_excel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,6 @@ from attar.errors import DataError
 from attar.evaluation.metrics import scores
 from attar.task import BUILT_IN_TASKS
 from attar.workbook import sheets
-from attar.workbook.reading import read_excel
 from attar.workbook.sheets import Column, Marked, cell_text, excel, open_workbook
 from attar.workbook.tally import AnswerSheets, Tally
 

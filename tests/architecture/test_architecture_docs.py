@@ -18,12 +18,12 @@ from attar.distillation.matches import MatchLoss
 from attar.models.checkpoint import CHECKPOINT_FILES
 from attar.pipeline import RunFolders
 from attar.recipe.load import Form, load_recipe
-from attar.records.audit.repair import How
 from attar.records.audit.summary import Summary
 from attar.records.outcomes import Reason
 from attar.serving.score import _REASONS
 from attar.serving.service import _CODES
 from attar.task import task_by_name
+from attar.text.repair import How
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

@@ -48,8 +48,8 @@ def test_a_folder_is_all_its_known_files_in_order(tmp_path):
         ("a.txt", b" \n\n", "only blank lines"),
         ("a.json", b"[]", "holds no rows"),
         ("a.csv", b"text,term,label\n", "holds no rows"),
-        ("a.txt", "只是一句话".encode(), "no known form; say which"),
-        ("a.json", b'{\n "a": 1\n}', "no known form; say which"),
+        ("a.txt", "只是一句话".encode(), "no known format; say which"),
+        ("a.json", b'{\n "a": 1\n}', "no known format; say which"),
         ("a.json", b'[{"a": 1}]', "JSON list of objects, but no export of Label Studio"),
         ("a.xlsx", b"PK", "not an Excel workbook"),
         ("a.xls", b"\xd0\xcf", r"unknown ending '\.xls'; known are \.jsonl.* form = \"\.\.\.\", one of rows"),
@@ -171,11 +171,11 @@ def test_what_has_offsets_or_no_such_term_stays_as_it_is(tmp_path, occurrence):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("a.jsonl", {"names": ("text", "label")}, "names means nothing for the form 'jsonl', only for csv"),
+        ("a.jsonl", {"names": ("text", "label")}, "names means nothing for the format 'jsonl', only for csv"),
         ("a.jsonl", {"delimiter": "|"}, "delimiter means nothing"),
         ("a.jsonl", {"quoted": False}, "quoted means nothing"),
         ("a.jsonl", {"query": {"a": 1}}, "query means nothing .* only for mongodb"),
-        ("a.txt", {"columns": {"text": "a"}}, "columns means nothing for the form 'markup'"),
+        ("a.txt", {"columns": {"text": "a"}}, "columns means nothing for the format 'markup'"),
         ("a.txt", {"empty": ("_",)}, "empty means nothing"),
         ("a.txt", {"occurrence": "first"}, "occurrence means nothing"),
         ("a.txt", {"join": {"path": "b.csv", "on": "id"}}, "join means nothing"),
@@ -202,7 +202,7 @@ def test_columns_of_the_recipe_are_for_tables_without_their_own(tmp_path):
 def test_a_joined_file_must_be_a_table_that_is_there(tmp_path):
     (tmp_path / "a.csv").write_text("id,label\n1,好\n", "utf-8")
     (tmp_path / "b.txt").write_text(MARKED, "utf-8")
-    with pytest.raises(DataError, match="no such file to join; beside it: "):
+    with pytest.raises(DataError, match=r"b\.csv: no such file or folder; beside it: "):
         read(tmp_path / "a.csv", join=JoinRecipe(path=str(tmp_path / "b.csv"), on="id"))
     with pytest.raises(DataError, match="no table, so it cannot be joined; expected one of csv"):
         read(tmp_path / "a.csv", join=JoinRecipe(path=str(tmp_path / "b.txt"), on="id"))

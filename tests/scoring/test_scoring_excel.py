@@ -8,11 +8,11 @@ from xml.etree import ElementTree as ET
 
 import openpyxl
 import pytest
+from attar.scoring.reading import open_rows
 
 import attar
 from attar.errors import DataError
 from attar.scoring import excel
-from attar.scoring.reading import open_rows
 from attar.scoring.stage import ScoreOptions, score_file
 
 ROWS = [

@@ -10,13 +10,13 @@ import pytest
 
 pytest.importorskip("pymongo")
 
+from attar.scoring.reading import open_rows
 from bson import ObjectId
 from mongo_server import running_server, test_database
 
 from attar.errors import DataError
 from attar.scoring import mongodb, stage
 from attar.scoring.mongodb import open_documents, parse_query
-from attar.scoring.reading import open_rows
 from attar.scoring.stage import ScoreOptions, score_file, shown_place
 
 LABELS = ("坏", "中", "好")

@@ -8,7 +8,7 @@ memory.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,12 +16,15 @@ from typing import Any, NamedTuple
 from attar.compare.join import Answer, Case, gold_of, join
 from attar.compare.workbook import Comparison, write_side_by_side
 from attar.errors import DataError
+from attar.io.tables.columns import Columns, Pair, missing_column, read_pair
+from attar.io.tables.reading import open_tables
+from attar.io.tables.rows import Problem, Table
+from attar.io.tables.values import as_label, as_text
 from attar.recipe.load import SourceRecipe
 from attar.records.readers.sources import read_source
 from attar.records.record import Record
-from attar.scoring.reading import RowSource, open_rows, value_at
-from attar.scoring.spans import ColumnNames
 from attar.task import Task
+from attar.text.repair import Repair, occurrences, repair
 from attar.workbook.sheets import Cell, cell_text
 from attar.workbook.tally import GROUPS
 
@@ -29,6 +32,7 @@ __all__ = ["AnswerFile", "compare_files", "read_answers"]
 
 _PROB = "prob_"
 _GOLD = "input_label"
+_SETTING = "its header"
 
 
 def compare_files(
@@ -80,12 +84,12 @@ class AnswerFile(NamedTuple):
 def read_answers(path: Path, task: Task | None = None) -> AnswerFile:
     """Read a file of answers.
 
-    Texts are as an Excel cell keeps them, so that the same answers meet whatever form they had.
+    Texts are as an Excel cell keeps them, so that the same answers meet whatever format they had.
 
     Raises:
         DataError: It cannot be read, a column is missing, or no row has an answer.
     """
-    found = _from_json(path) if path.suffix.lower() == ".json" else _from_table(open_rows(path))
+    found = _from_json(path) if path.suffix.lower() == ".json" else _from_tables(open_tables(path))
     answers, left_out = list[Answer](), Counter[str]()
     for each in found:
         if isinstance(each, Answer):
@@ -114,44 +118,48 @@ def _from_json(path: Path) -> Iterator[Answer | str]:
             yield record.reason
             continue
         groups = {name: record.meta[name] for name in GROUPS if name in record.meta}
-        text, label = cell_text(record.text), record.label
-        term = _term(text, record.term, record.start, record.end)
-        yield Answer(text, term, record.start, record.end, label, groups=groups)
+        pair = Pair(record.text, record.term, record.start, record.end)
+        yield _answer(pair, label=record.label, groups=groups)
 
 
-def _from_table(rows: RowSource) -> Iterator[Answer | str]:
-    for needed in ("text", "label"):
-        if needed not in rows.columns:
-            there = ", ".join(rows.columns[:12]) or "none that can be read"
-            raise DataError(f"{rows.name} has no column {needed!r}; its columns: {there}")
-    term = next((name for name in ("term", "keyword") if name in rows.columns), "")
-    places = ColumnNames("text", term, "start", "end")
-    if not term and not {"start", "end"} <= set(rows.columns):
-        raise DataError(f"{rows.name} names no terms; expected a column term (or keyword), or start and end")
-    for row in rows.rows():
-        yield row.problem or _answer(row.values, places)
+def _from_tables(tables: Iterable[Table]) -> Iterator[Answer | str]:
+    for table in tables:
+        columns = Columns.of(table, {}, ("text", "label"), _SETTING)
+        if not {"term", "keyword"} & set(table.columns) and not {"start", "end"} <= set(table.columns):
+            raise missing_column(table, "term", "term", _SETTING)
+        for row in table.rows():
+            cells = columns.cells(row.values)
+            pair = row.problem or read_pair(cells)
+            yield pair.reason if isinstance(pair, Problem) else _answer_of_row(row.values, cells, pair)
 
 
-def _answer(values: Mapping[str, Any], places: ColumnNames) -> Answer:
-    text = cell_text(_text(values.get(places.text)))
-    start, end = _whole(values.get(places.start)), _whole(values.get(places.end))
-    probs = {name.removeprefix(_PROB): p for name, v in values.items() if (p := _share(name, v)) is not None}
-    groups = {name: _text(values[name]) for name in GROUPS if _text(values.get(name))}
-    return Answer(
-        text=text,
-        term=_term(text, _text(value_at(values, places.term)) if places.term else "", start, end),
-        start=start,
-        end=end,
-        label=_text(values.get("label")) or None,
+def _answer_of_row(values: Mapping[str, Any], cells: Mapping[str, object], pair: Pair) -> Answer:
+    probs = {
+        name.removeprefix(_PROB): prob
+        for name, value in values.items()
+        if name.startswith(_PROB) and name != _PROB and (prob := _number(value)) is not None
+    }
+    groups = {name: text for name in GROUPS if (text := as_text(values.get(name)))}
+    return replace(
+        _answer(pair, label=as_label(cells.get("label")), groups=groups),
         prob=_number(values.get("prob")),
         probs=probs,
-        gold=_text(values.get(_GOLD)) or None,
-        groups=groups,
+        gold=as_label(values.get(_GOLD)),
     )
 
 
-def _term(text: str, term: str, start: int | None, end: int | None) -> str:
-    return text[start:end] if start is not None and end is not None and end > start else cell_text(term)
+def _answer(pair: Pair, *, label: str | None, groups: Mapping[str, str]) -> Answer:
+    """An answer whose term and offsets are repaired as ``attar prepare`` repairs them."""
+    text, term, start, end = pair
+    if start is None and end is None:
+        start_of_term = next(iter(occurrences(text, term)), None)
+        term = text[slice(*start_of_term)] if start_of_term else term
+    elif term.strip() and term != text[start:end]:
+        place = repair(text, term, start, end)
+        start, end = (place.start, place.end) if isinstance(place, Repair) else (start, end)
+    if start is not None and end is not None and start < end:
+        term = text[start:end]
+    return Answer(cell_text(text), cell_text(term), start, end, label, groups=groups)
 
 
 def _spelled(answer: Answer, task: Task | None) -> Answer:
@@ -180,16 +188,6 @@ def _labels(cases: Sequence[Case], task: Task | None) -> list[str]:
     return [*known, *sorted(counts.keys() - known.keys())]
 
 
-def _text(value: object) -> str:
-    if value is None or value != value:  # noqa: PLR0124 - NaN is how some tables say nothing
-        return ""
-    return str(value)
-
-
-def _share(name: str, value: object) -> float | None:
-    return _number(value) if name.startswith(_PROB) and len(name) > len(_PROB) else None
-
-
 def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str) or value == "":
         return None
@@ -197,8 +195,3 @@ def _number(value: object) -> float | None:
         return float(value)
     except ValueError:
         return None
-
-
-def _whole(value: object) -> int | None:
-    number = _number(value)
-    return int(number) if number is not None and number.is_integer() else None

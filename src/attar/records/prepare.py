@@ -10,11 +10,9 @@ all, the manifest last: a folder without a fitting manifest is not a prepared on
 
 from __future__ import annotations
 
-import contextlib
-import json
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +20,14 @@ from typing import Any
 from attar import __version__
 from attar.errors import DataError
 from attar.io.files import atomic_write, folder_hashes, write_json
+from attar.io.tables.jsonl import write_jsonl
 from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
 from attar.records.audit.page import audit_template, render_audit
 from attar.records.audit.summary import Summary
 from attar.records.outcomes import Accepted, Reason, Rejection
+from attar.records.prepared_folder import example_row, write_rows
 from attar.records.remote.fetch import LocalRecords, fetched
-from attar.records.rows import example_row, write_rows
 from attar.records.split.split import SPLITS, split
 from attar.task import Example, Task
 
@@ -66,7 +65,7 @@ def prepare(
     beside = out.parent / ".attar" / f"{out.name}.fetched"
     local = [fetched(source, beside / str(number)) for number, source in enumerate(sources, 1)]
     problem: DataError | None = None
-    with _json_lines(out / "rejected.jsonl") as reject, _json_lines(out / "repaired.jsonl") as repaired:
+    with write_jsonl(out / "rejected.jsonl") as reject, write_jsonl(out / "repaired.jsonl") as repaired:
         found = _Found(Summary(task), reject)
         found.read(LocalRecords(local, data.columns), task, data, repaired)
         try:
@@ -182,21 +181,6 @@ def _settled(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]
         kept += [replace(winners[0], weight=1.0)] if len(winners) == 1 else []
         lost += [answer for answer in answers if len(winners) > 1 or answer is not winners[0]]
     return kept, lost
-
-
-@contextlib.contextmanager
-def _json_lines(path: Path) -> Iterator[_WriteLine]:
-    """A function that writes one JSON line; the file is there when the block ends well."""
-    # Broken surrogates, a reason to reject a row, are written as the JSON escapes that they were.
-    with (
-        atomic_write(path) as draft,
-        draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream,
-    ):
-
-        def write(line: Mapping[str, object]) -> None:
-            stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
-
-        yield write
 
 
 def _nothing_left(names: str, reasons: Mapping[str, int], first: Mapping[str, Rejection], out: Path) -> str:

@@ -8,7 +8,6 @@ The regions carry offsets in Unicode code points, as Label Studio 1.23.2 shows a
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from xml.sax.saxutils import quoteattr
 
 from attar.errors import DataError
 from attar.io.files import atomic_write
+from attar.io.tables.jsonl import json_line
 
 __all__ = ["labelling_config", "write_tasks"]
 
@@ -47,11 +47,14 @@ def write_tasks(path: Path, rows: Iterable[_Row], *, labels: Sequence[str], mode
         DataError: A row has no text, no label of the task, or a span that is not its term.
     """
     num_tasks = 0
-    with atomic_write(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as stream:
+    with (
+        atomic_write(path) as draft,
+        draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream,
+    ):
         stream.write("[")
         for task in _tasks(rows, labels, model_version):
             comma = "," if num_tasks else ""
-            stream.write(f"{comma}\n{json.dumps(task, ensure_ascii=False, default=str)}")
+            stream.write(f"{comma}\n{json_line(task)}")
             num_tasks += 1
         stream.write("\n]\n")
     return num_tasks

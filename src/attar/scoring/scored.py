@@ -1,18 +1,18 @@
-"""Scored: one answer beside the row that it is about, whatever it is written to."""
+"""Scored: a prediction beside the row that it is about, whatever it is written to."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from attar.scoring.reading import Row
+from attar.io.tables.rows import Row
 from attar.task import Example
 
 __all__ = ["Scored", "added_columns", "kept_columns", "table_row"]
 
 
 class Scored(NamedTuple):
-    """One answer.
+    """One prediction.
 
     Attributes:
         row: The row as it was read.

@@ -24,6 +24,9 @@ from typing import Any, Literal, NamedTuple
 
 from attar.errors import DataError
 from attar.io.files import atomic_write
+from attar.io.tables.excel import openpyxl_package
+from attar.io.tables.jsonl import json_line
+from attar.io.tables.values import as_text
 
 __all__ = [
     "MAX_ROWS",
@@ -34,7 +37,6 @@ __all__ = [
     "Marked",
     "Sheet",
     "cell_text",
-    "excel",
     "open_workbook",
 ]
 
@@ -70,19 +72,6 @@ class Column:
 
     name: str
     kind: Kind = "word"
-
-
-def excel() -> Any:  # noqa: ANN401 - a module of an optional package
-    """Openpyxl; the base install does without.
-
-    Raises:
-        DataError: It is not installed.
-    """
-    try:
-        import openpyxl
-    except ImportError as error:
-        raise DataError("Excel needs the package openpyxl; pip install 'attar[excel]'") from error
-    return openpyxl
 
 
 def cell_text(text: str) -> str:
@@ -121,7 +110,7 @@ class Book:
     """An Excel file in the making; sheets stand in the order in which they were declared."""
 
     def __init__(self) -> None:
-        self.openpyxl = excel()
+        self.openpyxl = openpyxl_package()
         self.workbook = self.openpyxl.Workbook(write_only=True)
         self.workbook.properties.created = self.workbook.properties.modified = _EPOCH
         self._sheets: list[Sheet] = []
@@ -339,5 +328,5 @@ def _plain(value: object) -> str | int | float | bool | None:
     if isinstance(value, float):
         return None if math.isnan(value) else float(value) if math.isfinite(value) else str(value)
     if isinstance(value, dict | list | tuple):
-        return cell_text(json.dumps(value, ensure_ascii=False, default=str))
-    return cell_text(str(value))
+        return cell_text(json_line(value))
+    return cell_text(as_text(value))

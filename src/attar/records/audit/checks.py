@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 
 from attar.recipe.load import DataRecipe
-from attar.records.audit.repair import Repair, find_all, repair
 from attar.records.outcomes import Accepted, Reason, Rejection, reject
 from attar.records.record import Record
 from attar.task import Example, Task
+from attar.text.repair import Repair, find_all, repair
 
 __all__ = ["Checks"]
 
@@ -91,7 +91,7 @@ class Checks:
     def _place(self, record: Record) -> tuple[int, int, Repair | None] | Rejection:
         """Where the term stands, and how that was found if the row did not say it right."""
         text, term, start, end = record.text, record.term, record.start, record.end
-        if not term or term.isspace():
+        if not term.strip():
             message = "no term, and the task needs one; is it in a column that data.columns.term should name?"
             return reject("empty_term", message, record)
         if start is not None and end is not None:

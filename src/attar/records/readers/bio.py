@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from attar.io.lines import numbered_lines
 from attar.records.outcomes import Rejection, reject
-from attar.records.readers.lines import numbered_lines
 from attar.records.record import Record
 
 __all__ = ["TAGGED", "read_bio"]

@@ -19,10 +19,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from attar.io.tables.values import as_meta, as_offset
 from attar.records.audit.audit import Reason, Rejection
 from attar.records.readers.json_list import list_items
 from attar.records.readers.label_studio_results import Answer, Unreadable, answers_of, is_region_list
-from attar.records.readers.values import as_meta, as_offset
 from attar.records.record import Record
 
 __all__ = ["is_label_studio", "read_label_studio"]

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from attar.io.lines import numbered_lines
 from attar.records.audit.audit import Rejection
-from attar.records.readers.lines import numbered_lines
 from attar.records.record import Record
 
 __all__ = ["MARK", "METADATA", "read_markup"]

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
+from attar.io.lines import numbered_lines
 from attar.records.outcomes import Rejection
-from attar.records.readers.lines import numbered_lines
 from attar.records.record import Record
 
 __all__ = ["BEFORE_TRIPLETS", "read_triplets"]

@@ -7,7 +7,6 @@ fetch goes on after its last ``_id``; so the bytes are the same however often it
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import json
 import os
@@ -15,14 +14,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from attar.errors import DataError
+from attar.errors import DataError, did_you_mean
 from attar.io.mongo import MongoAddress, count, documents, mongo_address, names_there
+from attar.io.tables.jsonl import json_rows
+from attar.io.tables.values import as_text
 from attar.progress import progress_bar
 from attar.recipe.load import SourceRecipe
 from attar.records.outcomes import Rejection
-from attar.records.readers.lines import numbered_lines
 from attar.records.readers.mongodb_documents import SHAPE_FIELDS, check_columns, document_records, plain
-from attar.records.readers.values import as_text
 from attar.records.record import Record
 
 __all__ = ["fetch_documents", "read_documents"]
@@ -99,12 +98,10 @@ def _nothing_there(address: MongoAddress, query: Mapping[str, Any]) -> DataError
         )
     collections, databases = names_there(address)
     others = [name for name in collections if name != address.collection]
-    near = difflib.get_close_matches(address.collection, others, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
     elsewhere = "" if collections else f"; databases of the server: {', '.join(databases) or 'none'}"
     return DataError(
         f"{place}: no document (query {asked}); collections of the database: "
-        f"{', '.join(collections) or 'none'}{elsewhere}{hint}"
+        f"{', '.join(collections) or 'none'}{elsewhere}{did_you_mean(address.collection, others)}"
     )
 
 
@@ -198,14 +195,10 @@ def _check_count(address: MongoAddress, num_fetched: int, num_there: int, partia
 def _rows(path: Path) -> Iterator[tuple[str, object]]:
     """Yield (where, document) of a fetched file; a line that is no JSON gives None."""
     namespace = str(path)
-    for number, line in numbered_lines(path):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if not isinstance(row, dict):
-            yield f"{path}:{number}", None
-        elif number == 1 and _HEADER in row:
-            namespace = str(row[_HEADER])
+    for row in json_rows(path):
+        if row.problem:
+            yield row.where, None
+        elif row.line == 1 and _HEADER in row.values:
+            namespace = str(row.values[_HEADER])
         else:
-            yield f"{namespace}#{as_text(plain(row.get('_id', number)))}", row
+            yield f"{namespace}#{as_text(plain(row.values.get('_id', row.line)))}", row.values

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attar.records.audit.repair import Repair, repair
+from attar.text.repair import Repair, repair
 
 
 def units(text, encoding, size):
