@@ -109,7 +109,7 @@ def test_what_is_left_out_is_counted(tmp_path, people):
     [
         ("review,label\n好,积极\n", "no column 'text'"),
         ("text,term\n好,好\n", "no column 'label'"),
-        ("text,label\n好,积极\n", "names no terms"),
+        ("text,label\n好,积极\n", "no column 'term' for term"),
         ("text,term,label\n好,好,\n", "no row has a label"),
     ],
 )

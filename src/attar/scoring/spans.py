@@ -56,7 +56,7 @@ class ExampleReader:
             spans = occurrences(text, term)
             found = [Example(text, *span) for span in (spans[:1] if self.first else spans)]
             return found or "term_not_found"
-        if start is not None and end is not None and 0 <= start < end and text[start:end] == term:
+        if start is not None and start >= 0 and end == start + len(term) and text[start:end] == term:
             return [Example(text, start, end)]
         place = repair(text, term, start, end) if self.repair else ""
         return [Example(text, place.start, place.end)] if isinstance(place, Repair) else "bad_offsets"
