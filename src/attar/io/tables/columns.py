@@ -104,7 +104,8 @@ class Columns(NamedTuple):
 
     def cells(self, values: Mapping[str, Any]) -> dict[str, object]:
         """Our cells of a row."""
-        cells: dict[str, object] = {ours: values.get(theirs) for ours, theirs in self.flat.items()}
+        get = values.get
+        cells: dict[str, object] = {ours: get(theirs) for ours, theirs in self.flat.items()}
         for ours, keys in self.nested.items():
             cells[ours] = value_at(values, keys)
         return cells
@@ -125,18 +126,21 @@ def read_pair(cells: Mapping[str, object]) -> Pair | Problem:
 
     A term that is left out is what stands at the offsets.
     """
-    found = [cells.get(name) for name in ("text", "term", "start", "end")]
+    text, term, start, end = cells.get("text"), cells.get("term"), cells.get("start"), cells.get("end")
+    if type(text) is not str or type(term) is not str:
+        try:
+            text, term = as_string(text), as_string(term)
+        except ValueError as error:
+            message = f"the text or the term is {error}; write it as one string"
+            return Problem("bad_row", message, [text, term, start, end])
     try:
-        text, term = as_string(found[0]), as_string(found[1])
+        first, last = as_offset(start), as_offset(end)
     except ValueError as error:
-        return Problem("bad_row", f"the text or the term is {error}; write it as one string", found)
-    try:
-        start, end = as_offset(found[2]), as_offset(found[3])
-    except ValueError as error:
-        return Problem("bad_offsets", str(error), [text, term, *found[2:]])
-    if not term.strip() and start is not None and end is not None and 0 <= start < end <= len(text):
-        term = text[start:end]
-    return Pair(text, term, start, end)
+        return Problem("bad_offsets", str(error), [text, term, start, end])
+    is_place = first is not None and last is not None and 0 <= first < last <= len(text)
+    if is_place and (not term or term.isspace()):
+        term = text[first:last]
+    return Pair(text, term, first, last)
 
 
 def missing_column(table: Table, ours: str, theirs: str, setting: str) -> DataError:

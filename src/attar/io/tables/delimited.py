@@ -11,8 +11,9 @@ import csv
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from attar.errors import DataError
 from attar.io.lines import count_lines, numbered_lines
@@ -78,7 +79,8 @@ def cell_of(value: object) -> str | None:
 
 def _quoted(path: Path, delimiter: str) -> Iterator[Cells]:
     csv.field_size_limit(_MOST_CHARS)
-    reader: Any = csv.reader((line for _, line in numbered_lines(path)), delimiter=delimiter, strict=True)
+    lines = map(itemgetter(1), numbered_lines(path))
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     first = 1
     try:
         for row in reader:

@@ -57,10 +57,11 @@ def _rows(
     source: str, cells: Iterable[Cells], columns: Sequence[str], said: str, *, is_padded: bool
 ) -> Iterator[Row]:
     width = len(columns)
-    for number, found in cells:
-        row = [*found, *[None] * (width - len(found))] if is_padded else found
+    for number, row in cells:
         if len(row) == width:
             yield Row(source, number, dict(zip(columns, row, strict=True)))
+        elif is_padded and len(row) < width:
+            yield Row(source, number, dict(itertools.zip_longest(columns, row)))
         elif row:
             message = f"{len(row)} fields, {said}; quote a field that holds the delimiter"
             yield Row(source, number, {}, Problem("bad_row", message, list(row)))

@@ -66,16 +66,16 @@ def as_offset(value: object) -> int | None:
     """
     if value is None or value != value:  # noqa: PLR0124 - NaN is how some tables say nothing
         return None
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     if isinstance(value, str):
-        if not value.strip():
-            return None
-        found = _WHOLE.fullmatch(value)
         try:
-            return int(found[1] if found else value)
+            return int(value)
         except ValueError:
-            pass
+            if not value.strip():
+                return None
+            if found := _WHOLE.fullmatch(value):
+                return int(found[1])
     raise ValueError("start and end must be whole numbers (Unicode code points), or both be left out")

@@ -63,13 +63,10 @@ def read_source(
                 yield record
                 continue
             changed = _with(record, changes) if changes else record
-            places: list[tuple[int, int]] = []
-            if source.occurrence != "only" and changed.start is None and changed.end is None:
-                places = occurrences(changed.text, changed.term)
-            for start, end in places[:1] if source.occurrence == "first" else places:
-                yield replace(changed, start=start, end=end)
-            if not places:
+            if source.occurrence == "only" or changed.start is not None or changed.end is not None:
                 yield changed
+            else:
+                yield from _at_occurrences(changed, find_all=source.occurrence == "all")
         if not count:
             raise DataError(f"{file}: holds no rows; fill it or leave it out of data.sources")
 
@@ -149,3 +146,12 @@ def _with(record: Record, changes: Mapping[str, Any]) -> Record:
     if "meta" not in changes:
         return replace(record, **changes)
     return replace(record, **{**changes, "meta": {**record.meta, **changes["meta"]}})
+
+
+def _at_occurrences(record: Record, *, find_all: bool) -> Iterator[Record]:
+    """The record at the first occurrence of its term, or at every one; as it is where there is none."""
+    places = occurrences(record.text, record.term)
+    for start, end in places if find_all else places[:1]:
+        yield replace(record, start=start, end=end)
+    if not places:
+        yield record

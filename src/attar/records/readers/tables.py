@@ -16,7 +16,7 @@ from attar.errors import DataError
 from attar.io.tables.columns import Columns, check_names, read_pair, shown_columns
 from attar.io.tables.reading import TableOptions, open_table
 from attar.io.tables.rows import Problem, Row, Table, TableFormat
-from attar.io.tables.values import as_label, as_meta, as_text
+from attar.io.tables.values import as_label, as_text
 from attar.recipe.load import SourceRecipe
 from attar.records.outcomes import Rejection, reject_row
 from attar.records.record import Record
@@ -148,7 +148,9 @@ class _RowReader(NamedTuple):
         if self.empty and self.columns.nested:
             ours = {name: None if self._is_empty(value) else value for name, value in ours.items()}
         taken = self.taken
-        meta = as_meta({key: value for key, value in values.items() if key not in taken})
+        meta = {
+            str(key): said for key, value in values.items() if key not in taken and (said := as_text(value))
+        }
         for name in ("channel", "wordtype"):
             if value := as_text(ours.get(name)):
                 meta[name] = value
