@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from attar.compare.join import Answer, Case, agreement
+from attar.compare.join import Annotation, Case, agreement
 from attar.task import Example
 from attar.workbook.sheets import Cell, Column, Marked, open_workbook
 from original.tool import say
@@ -20,16 +20,16 @@ _ASKED = (Column("text", "text"), Column("keyword"))
 _PLACE = (Column("start", "number"), Column("end", "number"), Column("channel"), Column("wordtype"))
 
 
-def answer_of(example: Example, label: str | None = None, prob: float | None = None) -> Answer:
+def answer_of(example: Example, label: str | None = None, prob: float | None = None) -> Annotation:
     """What someone says of an example; the example's own label is the gold one."""
     # Of a row of three columns nobody knows which occurrence is meant.
     place = (None, None) if example.second else (example.start, example.end)
     term = example.second or example.term
     groups = {name: example.meta[name] for name in ("channel", "wordtype") if name in example.meta}
-    return Answer(example.text, term, *place, label, prob, gold=example.label, groups=groups)
+    return Annotation(example.text, term, *place, label, prob, gold=example.label, groups=groups)
 
 
-def write_answers(out: Path, answers: Sequence[Answer], suffix: str = "") -> None:
+def write_answers(out: Path, answers: Sequence[Annotation], suffix: str = "") -> None:
     """Write result.xlsx, wrong.xlsx (the surest first) and correct.xlsx, and print how many there are.
 
     Args:
@@ -84,11 +84,11 @@ def _write(path: Path, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]
             sheet.append(row)
 
 
-def _question(answer: Answer) -> tuple[Cell, Cell]:
+def _question(answer: Annotation) -> tuple[Cell, Cell]:
     is_placed = answer.start is not None and answer.end is not None
     text = Marked(answer.text, answer.start or 0, answer.end or 0) if is_placed else answer.text
     return text, answer.term
 
 
-def _place(answer: Answer) -> tuple[Cell, ...]:
+def _place(answer: Annotation) -> tuple[Cell, ...]:
     return answer.start, answer.end, answer.groups.get("channel"), answer.groups.get("wordtype")

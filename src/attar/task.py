@@ -7,18 +7,20 @@ score that decides. An Example is one accepted (text, term) pair. Everything dow
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from attar.errors import RecipeError
+from attar.errors import RecipeError, did_you_mean
 
 __all__ = ["BUILT_IN_TASKS", "Example", "InputStyle", "Metric", "Task", "task_by_name"]
 
 InputStyle = Literal["marked_pair", "pair", "single", "sentence_pair"]
 Metric = Literal["macro_f1", "accuracy"]
+
+_WHOLE_FLOAT = re.compile(r"(?<=\d)\.0+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,11 @@ class Task:
     def label_of(self, spelling: str) -> str | None:
         """The label that a source's spelling stands for, or None if it stands for none."""
         spelling = spelling.strip()
-        return spelling if spelling in self.labels else self.aliases.get(spelling)
+        if spelling in self.labels:
+            return spelling
+        # A column of numbers with an empty cell becomes one of floats: 1.0 is the label 1.
+        whole = _WHOLE_FLOAT.sub("", spelling)
+        return self.aliases.get(spelling) or (whole if whole in self.labels else self.aliases.get(whole))
 
     def index_of(self, example: Example) -> int:
         """Index of a labelled example's label among the logits."""
@@ -153,8 +159,7 @@ def task_by_name(name: str) -> Task:
     """
     if name in BUILT_IN_TASKS:
         return BUILT_IN_TASKS[name]
-    near = difflib.get_close_matches(name, BUILT_IN_TASKS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(name, BUILT_IN_TASKS)
     raise RecipeError(
         f"unknown task {name!r}: built in are {', '.join(BUILT_IN_TASKS)}{hint} "
         "Your own task goes into the recipe as a [task] table with name and labels."

@@ -1,4 +1,4 @@
-"""``attar compare``: files of answers in any form, side by side."""
+"""``attar compare``: files of annotations in any form, side by side."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import openpyxl
 import pytest
 
-from attar.compare.stage import compare_files, read_answers
+from attar.compare.stage import compare_files, read_annotations
 from attar.errors import DataError
 from attar.task import BUILT_IN_TASKS
 from attar.workbook.sheets import Column, open_workbook
@@ -98,7 +98,7 @@ def test_without_offsets_questions_meet_by_term(tmp_path):
 def test_what_is_left_out_is_counted(tmp_path, people):
     path = model(tmp_path / "a.jsonl")
     path.write_text(path.read_text("utf-8") + "{broken\n", "utf-8")
-    assert read_answers(path).left_out == {"bad_row": 1}
+    assert read_annotations(path).left_out == {"bad_row": 1}
     compare_files(path, people, tmp_path / "out.xlsx", task=TASK)
     rows = openpyxl.load_workbook(tmp_path / "out.xlsx")["summary"].iter_rows(values_only=True)
     assert ("left out of A: bad_row", 1) in [row[:2] for row in rows]

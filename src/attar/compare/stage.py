@@ -1,4 +1,4 @@
-"""``attar compare``: files of answers in, one workbook and its main figures out.
+"""``attar compare``: files of annotations in, one workbook and its main figures out.
 
 A file is whatever ``attar score`` wrote as a table, or what people labelled: any table with text,
 term and label, the JSON rows of ``attar prepare``, an export of Label Studio. Both are held in
@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from attar.compare.join import Answer, Case, gold_of, join
+from attar.compare.join import Annotation, Case, gold_of, join
 from attar.compare.workbook import Comparison, write_side_by_side
 from attar.errors import DataError
 from attar.io.tables.columns import Columns, Pair, missing_column, read_pair
@@ -28,7 +28,7 @@ from attar.text.repair import Repair, occurrences, repair
 from attar.workbook.sheets import Cell, cell_text
 from attar.workbook.tally import GROUPS
 
-__all__ = ["AnswerFile", "compare_files", "read_answers"]
+__all__ = ["AnnotationFile", "compare_files", "read_annotations"]
 
 _PROB = "prob_"
 _GOLD = "input_label"
@@ -38,10 +38,10 @@ _SETTING = "its header"
 def compare_files(
     a: Path, b: Path | None, out: Path, *, gold: Path | None = None, task: Task | None = None
 ) -> dict[str, Any]:
-    """Put the answers of one or two files side by side in a workbook.
+    """Put the annotations of one or two files side by side in a workbook.
 
     Args:
-        a: A file of answers.
+        a: A file of annotations.
         b: Another, or None to judge ``a`` alone.
         out: The workbook to write, .xlsx.
         gold: A file whose labels are the gold ones; None takes the ``input_label`` columns, A's
@@ -52,7 +52,7 @@ def compare_files(
         The figures that ``attar.compare.workbook.write_side_by_side`` gives.
 
     Raises:
-        DataError: A file cannot be read or holds no answers, there is nothing to compare with,
+        DataError: A file cannot be read or holds no annotations, there is nothing to compare with,
             or ``out`` is no .xlsx or one of the files.
     """
     if out.suffix.lower() != ".xlsx":
@@ -60,13 +60,13 @@ def compare_files(
     files = {name: path for name, path in (("A", a), ("B", b), ("gold", gold)) if path is not None}
     if out.resolve() in [path.resolve() for path in files.values()]:
         raise DataError(f"{out} is one of the files that are compared; name another file to write")
-    read = {name: read_answers(path, task) for name, path in files.items()}
-    cases = join(read["A"].answers, read["B"].answers if b is not None else [])
+    read = {name: read_annotations(path, task) for name, path in files.items()}
+    cases = join(read["A"].annotations, read["B"].annotations if b is not None else [])
     cases, only_gold, notes = _judged(cases, read.get("gold"))
     if b is None and all(case.gold is None for case in cases):
         raise DataError(
             f"{a} has no gold labels to compare with: name a file that has with --gold "
-            f"({_GOLD!r} is the column that attar score keeps them in), or a second file of answers"
+            f"({_GOLD!r} is the column that attar score keeps them in), or a second file of annotations"
         )
     for name, file in read.items():
         notes |= {f"left out of {name}: {reason}": count for reason, count in file.left_out.items()}
@@ -74,37 +74,39 @@ def compare_files(
     return write_side_by_side(out, Comparison(names, cases, _labels(cases, task), only_gold, notes))
 
 
-class AnswerFile(NamedTuple):
-    """A file of answers: what it holds, and how many rows were left out, by reason code."""
+class AnnotationFile(NamedTuple):
+    """A file of annotations: what it holds, and how many rows were left out, by reason code."""
 
-    answers: list[Answer]
+    annotations: list[Annotation]
     left_out: Counter[str]
 
 
-def read_answers(path: Path, task: Task | None = None) -> AnswerFile:
-    """Read a file of answers.
+def read_annotations(path: Path, task: Task | None = None) -> AnnotationFile:
+    """Read a file of annotations.
 
-    Texts are as an Excel cell keeps them, so that the same answers meet whatever format they had.
+    Texts are as an Excel cell keeps them, so that the same annotations meet whatever format they had.
 
     Raises:
-        DataError: It cannot be read, a column is missing, or no row has an answer.
+        DataError: It cannot be read, a column is missing, or no row has an annotation.
     """
     found = _from_json(path) if path.suffix.lower() == ".json" else _from_tables(open_tables(path))
-    answers, left_out = list[Answer](), Counter[str]()
+    annotations, left_out = list[Annotation](), Counter[str]()
     for each in found:
-        if isinstance(each, Answer):
-            answers.append(_spelled(each, task))
+        if isinstance(each, Annotation):
+            annotations.append(_spelled(each, task))
         else:
             left_out[each] += 1
-    if all(answer.label is None for answer in answers):
+    if all(annotation.label is None for annotation in annotations):
         raise DataError(f"{path}: no row has a label; expected text, term (or keyword) and label")
-    return AnswerFile(answers, left_out)
+    return AnnotationFile(annotations, left_out)
 
 
-def _judged(cases: list[Case], gold: AnswerFile | None) -> tuple[list[Case], list[Answer], dict[str, Cell]]:
+def _judged(
+    cases: list[Case], gold: AnnotationFile | None
+) -> tuple[list[Case], list[Annotation], dict[str, Cell]]:
     """The cases with their gold labels, the gold rows that none of them asks, and what to note."""
     if gold is not None:
-        found = gold_of([case.asked for case in cases], gold.answers)
+        found = gold_of([case.asked for case in cases], gold.annotations)
         judged = [case._replace(gold=label) for case, label in zip(cases, found.labels, strict=True)]
         return judged, found.unused, {"questions with several gold labels": found.num_contradictory}
     judged = [case._replace(gold=_own_gold(case)) for case in cases]
@@ -112,17 +114,17 @@ def _judged(cases: list[Case], gold: AnswerFile | None) -> tuple[list[Case], lis
     return judged, [], {"gold labels that differ between A and B (A's count)": quarrels} if quarrels else {}
 
 
-def _from_json(path: Path) -> Iterator[Answer | str]:
+def _from_json(path: Path) -> Iterator[Annotation | str]:
     for record in read_source(SourceRecipe(path=str(path))):
         if not isinstance(record, Record):
             yield record.reason
             continue
         groups = {name: record.meta[name] for name in GROUPS if name in record.meta}
         pair = Pair(record.text, record.term, record.start, record.end)
-        yield _answer(pair, label=record.label, groups=groups)
+        yield _annotation(pair, label=record.label, groups=groups)
 
 
-def _from_tables(tables: Iterable[Table]) -> Iterator[Answer | str]:
+def _from_tables(tables: Iterable[Table]) -> Iterator[Annotation | str]:
     for table in tables:
         columns = Columns.of(table, {}, ("text", "label"), _SETTING)
         if not {"term", "keyword"} & set(table.columns) and not {"start", "end"} <= set(table.columns):
@@ -130,10 +132,10 @@ def _from_tables(tables: Iterable[Table]) -> Iterator[Answer | str]:
         for row in table.rows():
             cells = columns.cells(row.values)
             pair = row.problem or read_pair(cells)
-            yield pair.reason if isinstance(pair, Problem) else _answer_of_row(row.values, cells, pair)
+            yield pair.reason if isinstance(pair, Problem) else _annotation_of_row(row.values, cells, pair)
 
 
-def _answer_of_row(values: Mapping[str, Any], cells: Mapping[str, object], pair: Pair) -> Answer:
+def _annotation_of_row(values: Mapping[str, Any], cells: Mapping[str, object], pair: Pair) -> Annotation:
     probs = {
         name.removeprefix(_PROB): prob
         for name, value in values.items()
@@ -141,15 +143,15 @@ def _answer_of_row(values: Mapping[str, Any], cells: Mapping[str, object], pair:
     }
     groups = {name: text for name in GROUPS if (text := as_text(values.get(name)))}
     return replace(
-        _answer(pair, label=as_label(cells.get("label")), groups=groups),
+        _annotation(pair, label=as_label(cells.get("label")), groups=groups),
         prob=_number(values.get("prob")),
         probs=probs,
         gold=as_label(values.get(_GOLD)),
     )
 
 
-def _answer(pair: Pair, *, label: str | None, groups: Mapping[str, str]) -> Answer:
-    """An answer whose term and offsets are repaired as ``attar prepare`` repairs them."""
+def _annotation(pair: Pair, *, label: str | None, groups: Mapping[str, str]) -> Annotation:
+    """An annotation whose term and offsets are repaired as ``attar prepare`` repairs them."""
     text, term, start, end = pair
     if start is None and end is None:
         start_of_term = next(iter(occurrences(text, term)), None)
@@ -159,19 +161,23 @@ def _answer(pair: Pair, *, label: str | None, groups: Mapping[str, str]) -> Answ
         start, end = (place.start, place.end) if isinstance(place, Repair) else (start, end)
     if start is not None and end is not None and start < end:
         term = text[start:end]
-    return Answer(cell_text(text), cell_text(term), start, end, label, groups=groups)
+    return Annotation(cell_text(text), cell_text(term), start, end, label, groups=groups)
 
 
-def _spelled(answer: Answer, task: Task | None) -> Answer:
-    """The answer with its labels as the task spells them; one that the task does not know stays."""
+def _spelled(annotation: Annotation, task: Task | None) -> Annotation:
+    """The annotation with its labels as the task spells them; one that the task does not know stays."""
     if task is None:
-        return answer
-    label, gold = (said and (task.label_of(said) or said) for said in (answer.label, answer.gold))
-    return replace(answer, label=label, gold=gold)
+        return annotation
+    label, gold = (said and (task.label_of(said) or said) for said in (annotation.label, annotation.gold))
+    return replace(annotation, label=label, gold=gold)
 
 
 def _own_gold(case: Case) -> str | None:
-    golds = [answer.gold for answer in (case.a, case.b) if answer is not None and answer.gold is not None]
+    golds = [
+        annotation.gold
+        for annotation in (case.a, case.b)
+        if annotation is not None and annotation.gold is not None
+    ]
     return golds[0] if golds else None
 
 
@@ -181,10 +187,10 @@ def _labels(cases: Sequence[Case], task: Task | None) -> list[str]:
     known = dict.fromkeys(task.labels if task else ())
     for case in cases:
         counts.update([case.gold] if case.gold else [])
-        for answer in (case.a, case.b):
-            if answer is not None:
-                known |= dict.fromkeys(answer.probs)
-                counts.update([answer.label] if answer.label else [])
+        for annotation in (case.a, case.b):
+            if annotation is not None:
+                known |= dict.fromkeys(annotation.probs)
+                counts.update([annotation.label] if annotation.label else [])
     return [*known, *sorted(counts.keys() - known.keys())]
 
 

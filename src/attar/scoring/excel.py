@@ -12,7 +12,7 @@ from attar.io.tables.values import as_label
 from attar.scoring.scored import Scored, table_row
 from attar.task import Task
 from attar.workbook.sheets import MAX_ROWS, Cell, Column, Kind, Marked, open_workbook
-from attar.workbook.tally import GROUPS, AnswerSheets, write_tally
+from attar.workbook.tally import GROUPS, ResultSheets, write_tally
 
 __all__ = ["check_size", "gold_column", "write_excel"]
 
@@ -76,7 +76,7 @@ def write_excel(
     columns = [Column(name, _kind(name, text)) for name in types]
     with open_workbook(path) as book:
         page = book.sheet("summary")
-        sheets = AnswerSheets(book, columns, task.labels)
+        sheets = ResultSheets(book, columns, task.labels)
         for scored in (scored for chunk in chunks for scored in chunk):
             values = scored.row.values
             groups = {name: str(values[name]) for name in GROUPS if values.get(name) not in (None, "")}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from attar.workbook.sheets import Book, Cell, Column, Sheet
 
-__all__ = ["GROUPS", "AnswerSheets", "Tally", "write_tally"]
+__all__ = ["GROUPS", "ResultSheets", "Tally", "write_tally"]
 
 GROUPS = ("channel", "wordtype")
 
@@ -66,7 +66,7 @@ class Tally:
         return sum(f1) / len(f1) if f1 else 0.0
 
 
-class AnswerSheets:
+class ResultSheets:
     """The sheets result, wrong and correct of one answerer.
 
     Args:

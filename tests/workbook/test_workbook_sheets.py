@@ -19,7 +19,7 @@ from attar.io.tables.excel import open_sheet, openpyxl_package
 from attar.task import BUILT_IN_TASKS
 from attar.workbook import sheets
 from attar.workbook.sheets import Column, Marked, cell_text, open_workbook
-from attar.workbook.tally import AnswerSheets, Tally
+from attar.workbook.tally import ResultSheets, Tally
 
 LABELS = BUILT_IN_TASKS["cosmetics"].labels
 
@@ -184,7 +184,7 @@ def test_the_figures_of_a_tally_are_those_of_the_report(pairs):
 
 def test_answers_without_gold_make_one_sheet(tmp_path):
     with open_workbook(tmp_path / "a.xlsx") as book:
-        answers = AnswerSheets(book, [Column("n")], LABELS)
+        answers = ResultSheets(book, [Column("n")], LABELS)
         answers.add([1], LABELS[0], None, prob=0.5, groups={"channel": "京东"})
     assert openpyxl.load_workbook(tmp_path / "a.xlsx").sheetnames == ["result"]
     assert answers.tally.num_gold == 0
