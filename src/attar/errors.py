@@ -12,9 +12,6 @@ A message says what and where, what was expected, and what to do next. The comma
 on one line and exits with 2; anything else that escapes is a bug of ours.
 """
 
-import difflib
-from collections.abc import Iterable
-
 __all__ = [
     "ArtifactError",
     "AttarError",
@@ -23,7 +20,6 @@ __all__ = [
     "GateError",
     "ParityError",
     "RecipeError",
-    "did_you_mean",
 ]
 
 
@@ -53,15 +49,3 @@ class ParityError(ArtifactError):
 
 class GateError(AttarError):
     """A model does not deserve what it costs."""
-
-
-def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """The end of a message about an unknown name: ``; did you mean 'text'?``, or "" if none is near.
-
-    Args:
-        name: What the user wrote.
-        known: What it could have been.
-        cutoff: How alike they must be, from 0 to 1 (``difflib.SequenceMatcher.ratio``).
-    """
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from attar.errors import RecipeError, did_you_mean
+from attar.errors import RecipeError
+from attar.suggest import did_you_mean
 
 __all__ = ["BUILT_IN_TASKS", "Example", "InputStyle", "Metric", "Task", "task_by_name"]
 

@@ -43,7 +43,9 @@ class ExampleReader:
             return "empty_text"
         if not (_encodable(pair.text) and _encodable(pair.term)):
             return "bad_text"
-        return [Example(pair.text, 0, 0)] if self.task.style == "single" else self._about(pair)
+        if self.task.style == "single":
+            return [Example(pair.text, 0, 0)]
+        return self._about(pair)
 
     def _about(self, pair: Pair) -> list[Example] | str:
         """The examples of a text and a term, or of a pair of sentences."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from attar.errors import DataError, did_you_mean
+from attar.errors import DataError
 from attar.io.tables.rows import Problem, Table
 from attar.io.tables.values import as_offset, as_string
+from attar.suggest import did_you_mean
 
 __all__ = [
     "OURS",

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from attar.errors import DataError, did_you_mean
+from attar.errors import DataError
 from attar.io.mongo import MongoAddress, count, documents, mongo_address, names_there
 from attar.io.tables.jsonl import json_rows
 from attar.io.tables.values import as_text
@@ -23,6 +23,7 @@ from attar.recipe.load import SourceRecipe
 from attar.records.outcomes import Rejection
 from attar.records.readers.mongodb_documents import SHAPE_FIELDS, check_columns, document_records, plain
 from attar.records.record import Record
+from attar.suggest import did_you_mean
 
 __all__ = ["fetch_documents", "read_documents"]
 
