@@ -26,7 +26,7 @@ class Annotation:
         label: What they say; None where they say nothing.
         prob: How sure, or None.
         probs: By label.
-        gold: The gold label that stands beside it, or None.
+        gold: The gold label in the same row, or None.
         groups: Channel and wordtype, where they are known.
     """
 

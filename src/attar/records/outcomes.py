@@ -83,7 +83,7 @@ class Rejection:
         reason: Stable code.
         message: What was expected and what to do, without any review text.
         where: ``file:line`` of the row.
-        row: The row as it came: the seven columns, or what stood there if they cannot be told.
+        row: The row as it came: the seven columns, or its cells if they cannot be told.
     """
 
     reason: Reason

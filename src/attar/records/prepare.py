@@ -1,4 +1,4 @@
-"""``attar prepare``: sources to a prepared folder, the form in which all later stages read data.
+"""``attar prepare``: sources to a prepared folder, which all later stages read.
 
 ``sources -> (fetched) -> records -> audit -> split -> files``
 
@@ -47,8 +47,8 @@ def prepare(
         task: Whose labels and style decide what is accepted.
         data: What is accepted and how it is split.
         seed: Decides the split.
-        out: Folder to write; made if it is not there. What is fetched stands beside it until all
-            is done, so that an interrupted fetch goes on.
+        out: Folder to write; made if it is not there. What is fetched is kept in a folder next to it until
+            all is done, so that an interrupted fetch resumes.
 
     Returns:
         The manifest, as written.
@@ -60,10 +60,10 @@ def prepare(
     if not sources:
         raise DataError("data.sources is empty; name at least one file or folder of labelled reviews")
     if out.exists() and not out.is_dir():
-        raise DataError(f"{out}: a file stands where the prepared folder should go; choose another name")
+        raise DataError(f"{out}: a file is where the prepared folder should go; choose another name")
     audit_template()
-    beside = out.parent / ".attar" / f"{out.name}.fetched"
-    local = [fetched(source, beside / str(number)) for number, source in enumerate(sources, 1)]
+    download_dir = out.parent / ".attar" / f"{out.name}.fetched"
+    local = [fetched(source, download_dir / str(number)) for number, source in enumerate(sources, 1)]
     problem: DataError | None = None
     with write_jsonl(out / "rejected.jsonl") as reject, write_jsonl(out / "repaired.jsonl") as repaired:
         found = _Found(Summary(task), reject)
@@ -83,7 +83,7 @@ def prepare(
         "sources": [file for source in local for file in source.described()],
     }
     manifest = _write(out, facts, sides, found.summary, task)
-    shutil.rmtree(beside, ignore_errors=True)
+    shutil.rmtree(download_dir, ignore_errors=True)
     return manifest
 
 
@@ -142,7 +142,7 @@ class _Found:
             raise DataError(_nothing_left(names, self.summary.to_json()["reasons"], self.first, out))
         sides, left_out = split(self.examples, data, seed, self.fixed)
         for example in left_out:
-            message = "the review also stands in a held-out file; it must not be trained on too"
+            message = "the review is also in a held-out file; it must not be trained on too"
             self._withdraw(example, "also_held_out", message)
         for name in ("dev", "test"):
             sides[name], contested = _settled(sides[name])
@@ -175,11 +175,11 @@ def _settled(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]
         by_question[example.question].append(example)
     kept: list[Example] = []
     lost: list[Example] = []
-    for answers in by_question.values():
-        most = max(answer.weight for answer in answers)
-        winners = [answer for answer in answers if answer.weight == most]
+    for same in by_question.values():
+        most = max(example.weight for example in same)
+        winners = [example for example in same if example.weight == most]
         kept += [replace(winners[0], weight=1.0)] if len(winners) == 1 else []
-        lost += [answer for answer in answers if len(winners) > 1 or answer is not winners[0]]
+        lost += [example for example in same if len(winners) > 1 or example is not winners[0]]
     return kept, lost
 
 

@@ -78,7 +78,7 @@ def load_split(folder: Path, name: Literal["train", "dev", "test"]) -> list[Exam
 
 
 def read_rows(path: Path) -> Iterator[Record | Rejection]:
-    """Read a JSON list of rows; a row of another form is rejected.
+    """Read a JSON list of rows; a row in another format is rejected.
 
     Yields:
         One Record or Rejection a row; ``where`` is as in ``numbered_rows``.
@@ -94,7 +94,7 @@ def numbered_rows(path: Path) -> Iterator[tuple[str, object]]:
     """The items of a JSON list of rows as they are, each with its place.
 
     Yields:
-        (``file:line``, row); where the whole list stands on one line (``file[index]``, row), the index
+        (``file:line``, row); where the whole list is on one line (``file[index]``, row), the index
         from 0.
 
     Raises:
@@ -102,7 +102,7 @@ def numbered_rows(path: Path) -> Iterator[tuple[str, object]]:
     """
     items = list_items(path, "rows", _EXPECTED)
     first = list(itertools.islice(items, 2))
-    # With one row to a line, the second does not stand on the first line.
+    # With one row to a line, the second is not on the first line.
     on_one_line = bool(first) and first[-1][0] == 1
     for index, (line, row) in enumerate(itertools.chain(first, items)):
         yield (f"{path}[{index}]" if on_one_line else f"{path}:{line}"), row

@@ -31,7 +31,7 @@ def write_tasks(path: Path, rows: Iterable[_Row], *, labels: Sequence[str], mode
 
     Adjacent rows with the same text are one task. A column whose value all of its rows share goes
     into ``data`` (channel, wordtype, keyword ...); the score of a prediction is that of its least
-    certain region, so that sorting by it shows first what is worth a look.
+    certain region, so that sorting by it shows the least certain ones first.
 
     Args:
         path: The file to write.

@@ -1,7 +1,7 @@
 """``attar score``: rows in, the same rows with their labels out.
 
 ``tables -> examples -> Predictor -> writer``, a chunk at a time and pulled by the writer, so that
-a source of any size fits. A row gets one scored row for each place where its term stands.
+a source of any size fits. A row gets one scored row for each occurrence of its term.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Counts:
         rows: Read.
         predictions: Written, one for each place of a row's term.
         rejected: Rows that could not be used, by reason code.
-        rejected_path: Where they stand, None where there are none.
+        rejected_path: Their file, None where there are none.
     """
 
     rows: int = 0
@@ -202,7 +202,7 @@ def _prepare(predictor: Predictor, source: str | Path, out: str | Path, options:
     if out_format != "mongodb" and not is_mongodb(source) and _same_file(out, source):
         raise DataError(f"{out} is the source itself; name another file to write")
     if out_format != "mongodb" and Path(out).is_dir():
-        raise DataError(f"{out}: a folder stands where the file should go; name another file to write")
+        raise DataError(f"{out}: this is a folder, not a file; name another file to write")
     if out_format == "mongodb":
         from_collection = str(source) if is_mongodb(source) else None
         check_target(from_collection, str(out), into_source=options.into_source)

@@ -15,7 +15,7 @@ and a transformer without a causal mask cannot tell the difference in order.
 
 A sentence pair is ``[CLS] text [SEP] second [SEP]``; where it is too long, the longer sentence
 loses its last token, again and again. So is an example of a task with terms that has no place but a
-``second``: a term that does not stand in the text, or stands where nobody said.
+``second``: a term that does not occur in the text, or at a place that is not given.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class InputSpec:
         max_tokens: Longest encoding, special tokens included.
         window_chars: Characters kept on either side of the term, or None.
         token_types: Whether the second segment has type 1 (False for encoders that never saw it).
-        reads: Which token stands at index 0, where the classifier reads.
+        reads: Which token is at index 0, which the classifier reads.
         normalise: What is done to a text before it is read, in this order; see
             ``attar.text.normalise``. Offsets of examples are of the text as it was written.
     """
@@ -98,7 +98,7 @@ class Encoding(NamedTuple):
     Attributes:
         ids: [T] int32, special tokens included, no padding.
         second: Index of the first token of the second segment; T where there is none.
-        read: Position of the token at index 0: 0 for [CLS]; a mark stands there with its own
+        read: Position of the token at index 0: 0 for [CLS]; a mark is there with its own
             position, and the tokens before it follow, each moved by one.
     """
 
@@ -122,7 +122,7 @@ def texts_read(examples: Iterable[Example], task: Task, steps: Sequence[Step] = 
     A piece may have tokens that its text has not: a window cuts a word in two, a term is read alone.
 
     Yields:
-        Whole normalised texts, second sentences, and what stands before, in and after each term.
+        Whole normalised texts, second sentences, and what is before, in and after each term.
     """
     for example in examples:
         normal = normalise(example.text, steps)

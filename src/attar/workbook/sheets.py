@@ -151,7 +151,7 @@ class Book:
 
 
 class Sheet:
-    """One sheet; past Excel's last row it goes on in another, "<title> 2"."""
+    """One sheet; past Excel's last row it continues in another, "<title> 2"."""
 
     def __init__(self, book: Book, title: str, columns: Sequence[Column], *, is_sorted: bool) -> None:
         from openpyxl.cell import WriteOnlyCell
@@ -253,7 +253,7 @@ class Sheet:
         return cell
 
     def _style(self, part: Any, kind: str, is_active: bool) -> Any:  # noqa: ANN401 - openpyxl's
-        """The look of a kind of cell: made once, because openpyxl takes its time over each."""
+        """The style of a kind of cell: made once, because openpyxl takes its time over each."""
         if (kind, is_active) not in self._styles:
             from openpyxl.styles import Alignment
 

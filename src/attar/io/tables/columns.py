@@ -125,7 +125,7 @@ def check_names(columns: Mapping[str, str], setting: str) -> None:
 def read_pair(cells: Mapping[str, object]) -> Pair | Problem:
     """The text, the term and the offsets of our cells, or why they cannot be read.
 
-    A term that is left out is what stands at the offsets.
+    A term that is left out is the text at the offsets.
     """
     text, term, start, end = cells.get("text"), cells.get("term"), cells.get("start"), cells.get("end")
     if type(text) is not str or type(term) is not str:

@@ -40,7 +40,7 @@ def open_delimited(
     Args:
         path: A UTF-8 file.
         file_format: Decides the delimiter if none is given.
-        delimiter: What stands between two cells; of several characters, quotes are text.
+        delimiter: What separates two cells; of several characters, quotes are text.
         quoted: Whether a quote at the start of a cell begins a quoted one.
         names: Names of the columns of a table without a header.
 

@@ -46,7 +46,7 @@ def table_with_header(
     started = [cells]
 
     def rows() -> Iterator[Row]:
-        # The first to read goes on where the header ended: opening a workbook takes its time.
+        # The first to read continues after the header: opening a workbook takes its time.
         rest = started.pop() if started else itertools.dropwhile(lambda row: row[0] <= number, read())
         return _rows(str(path), rest, columns, said, is_padded=file_format == "excel")
 

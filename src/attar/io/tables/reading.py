@@ -35,7 +35,7 @@ class TableOptions:
     Attributes:
         sheet: Of an Excel workbook; "" for the one that a reader sees first.
         names: Names of the columns of a table without a header.
-        delimiter: What stands between two cells; None decides by the format.
+        delimiter: What separates two cells; None decides by the format.
         quoted: Whether a quote at the start of a cell begins a quoted one; else quotes are text.
     """
 
@@ -102,7 +102,7 @@ def open_tables(path: Path, *, quoted: bool = True) -> list[Table]:
 
 
 def data_files(path: Path, endings: Collection[str]) -> list[Path]:
-    """The files that a path stands for, sorted by name: itself, or those of a folder.
+    """The files of a path, sorted by name: itself, or those of a folder.
 
     Of a folder the files with a known ending; not those of its folders, hidden ones, and locks.
 

@@ -17,7 +17,7 @@ class Problem(NamedTuple):
     Attributes:
         reason: A stable code, the same for every verb.
         message: What was expected and what to do, without any review text.
-        cells: What stood in the row.
+        cells: The row as it came.
     """
 
     reason: str

@@ -57,7 +57,7 @@ def check_options(source: SourceRecipe, file_format: Form) -> None:
                 f'{", ".join(sorted(formats))}; leave it out, or say which format it is as form = "..."'
             )
     if source.delimiter == "":
-        raise DataError(f"{source.path}: delimiter is empty; expected what stands between two cells")
+        raise DataError(f"{source.path}: delimiter is empty; expected what separates two cells")
 
 
 def plain_text(source: SourceRecipe) -> SourceRecipe:

@@ -8,7 +8,7 @@
 - Any other collection: ``columns``, or our own column names.
 
 Content may be a list of characters. The re-export of the original wrote the word type into
-``aspectTerm``: so the term is whichever of the two names stands in the text at the offsets.
+``aspectTerm``: so the term is whichever of the two names is in the text at the offsets.
 """
 
 from __future__ import annotations

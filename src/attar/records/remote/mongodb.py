@@ -1,8 +1,8 @@
 """A MongoDB collection as records: fetched to ``documents.jsonl`` once, then read like any file.
 
-The fetch may be cut or killed at any moment. What it has written stands in
+The fetch may be cut or killed at any moment. What it has written is in
 ``documents.partial.jsonl``, always the beginning of the file that it will become, and the next
-fetch goes on after its last ``_id``; so the bytes are the same however often it was interrupted.
+fetch resumes after its last ``_id``; so the bytes are the same however often it was interrupted.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def fetch_documents(source: SourceRecipe, folder: Path) -> Path:
 
     A first line names the collection, the query and the fields; then comes one document a line, as
     relaxed extended JSON in the order of ``_id``. A whole file of the same settings is kept as it
-    is; a partial one of other settings is begun anew.
+    is; a partial one of other settings is restarted.
 
     Args:
         source: ``path`` is ``mongodb://HOST/DATABASE/COLLECTION``; ``query`` and ``columns`` say
