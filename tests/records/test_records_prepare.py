@@ -133,7 +133,7 @@ def test_too_few_examples_leave_no_manifest(tmp_path):
 def test_no_sources_or_a_file_as_folder_are_refused(tmp_path, source):
     with pytest.raises(DataError, match=r"data\.sources is empty"):
         prepare([], TASK, DataRecipe(), 20, tmp_path / "out")
-    with pytest.raises(DataError, match="a file is where"):
+    with pytest.raises(DataError, match="a file stands where"):
         prepare([source], TASK, DataRecipe(), 20, source)
 
 

@@ -60,7 +60,7 @@ def prepare(
     if not sources:
         raise DataError("data.sources is empty; name at least one file or folder of labelled reviews")
     if out.exists() and not out.is_dir():
-        raise DataError(f"{out}: a file is where the prepared folder should go; choose another name")
+        raise DataError(f"{out}: a file stands where the prepared folder should go; choose another name")
     audit_template()
     download_dir = out.parent / ".attar" / f"{out.name}.fetched"
     local = [fetched(source, download_dir / str(number)) for number, source in enumerate(sources, 1)]

@@ -19,13 +19,13 @@ from attar.io.tables.excel import workbook_path
 from attar.io.tables.jsonl import write_jsonl
 from attar.io.tables.reading import open_tables, table_format
 from attar.io.tables.rows import Row, Table, TableFormat
+from attar.io.tables.writing import write_table
 from attar.progress import progress_bar
 from attar.scoring.excel import check_size, gold_column, write_excel
 from attar.scoring.mongodb import check_target, is_mongodb, open_documents, write_documents, write_into_source
 from attar.scoring.predictor import Predictor
-from attar.scoring.scored import Scored
+from attar.scoring.scored import Scored, scored_types, table_row
 from attar.scoring.spans import ExampleReader, columns_of
-from attar.scoring.writing import scored_types, write_label_studio, write_scored
 from attar.task import Example
 
 __all__ = ["Counts", "ScoreOptions", "score_file", "shown_place"]
@@ -163,6 +163,8 @@ class _Job:
             case "mongodb":
                 write_documents(self.out, chunks, self.model)
             case "label_studio":
+                from attar.scoring.label_studio import write_label_studio
+
                 version = f"{self.model['task']} {self.model['version']}"
                 taken = (columns.name("text"), columns.name("term"))
                 write_label_studio(path, chunks, taken, labels=labels, model_version=version)
@@ -178,7 +180,7 @@ class _Job:
                 )
             case _:
                 types = {} if self.out_format == "jsonl" else scored_types(tables, labels)
-                write_scored(path, chunks, types)
+                write_table(path, ([table_row(scored) for scored in chunk] for chunk in chunks), types)
 
     def facts(self) -> dict[str, str | int]:
         """What the summary of a workbook says first."""

@@ -17,8 +17,7 @@ from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile
 
 from attar.errors import DataError
-from attar.io.tables.header import Cells, table_with_header
-from attar.io.tables.rows import Table
+from attar.io.tables.rows import Cells, Table, table_with_header
 
 __all__ = ["open_sheet", "openpyxl_package", "workbook_path"]
 
