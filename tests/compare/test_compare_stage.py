@@ -58,10 +58,10 @@ def titles(path):
     return openpyxl.load_workbook(path).sheetnames
 
 
-@pytest.mark.parametrize("form", ["jsonl", "csv", "xlsx"])
-def test_a_model_and_people_in_every_form(tmp_path, people, form):
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "xlsx"])
+def test_a_model_and_people_in_every_format(tmp_path, people, ending):
     out = tmp_path / "out.xlsx"
-    figures = compare_files(model(tmp_path / f"a.{form}"), people, out, task=TASK)
+    figures = compare_files(model(tmp_path / f"a.{ending}"), people, out, task=TASK)
     assert (figures["num_both"], figures["num_same"]) == (3, 2)
     sheets = figures["sheets"]
     assert (sheets["different"], sheets["only in A"], sheets["only in B"]) == (1, 1, 1)

@@ -268,6 +268,15 @@ def test_a_stray_quote_is_the_same_error_unless_quotes_are_text(predictor, tmp_p
     assert ('"第4瓶的香味香', 5, 7) in plain.used
 
 
+def test_what_is_scored_is_not_written_into_the_folder_that_is_read(predictor, tmp_path):
+    source = folder_of_files(tmp_path)
+    with pytest.raises(DataError, match="in the folder that is read"):
+        score_file(predictor, source, tmp_path / "out.csv")
+    (tmp_path / "out" / "o.csv").mkdir(parents=True)
+    with pytest.raises(DataError, match="this is a folder, not a file"):
+        score_file(predictor, source, tmp_path / "out" / "o.csv")
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet"])
 def test_what_is_written_is_what_is_read(tmp_path, name):
     texts = ["a,b\tc", 'say "x"', "两\n行", "cr\rlf\r\n", " 空 ", "=1+1", "😀", "_x000D_", "第\u2028行"]

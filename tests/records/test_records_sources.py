@@ -102,7 +102,7 @@ def test_a_file_that_may_not_be_opened_says_so(tmp_path, monkeypatch):
         ("export.json", json.dumps([{"id": 1, "data": {"text": "泵坏"}, "annotations": []}]), None),
     ],
 )
-def test_more_forms_are_known_by_their_start(tmp_path, name, content, label):
+def test_more_formats_are_known_by_their_start(tmp_path, name, content, label):
     (tmp_path / name).write_text(content, "utf-8")
     (record,) = read(tmp_path / name)
     if label is None:
@@ -111,14 +111,14 @@ def test_more_forms_are_known_by_their_start(tmp_path, name, content, label):
         assert (record.text, record.term, record.start, record.label) == ("泵坏", "泵", 0, label)
 
 
-def test_a_text_cut_short_by_the_look_is_still_told(tmp_path):
+def test_a_long_first_example_is_still_detected(tmp_path):
     file = tmp_path / "a.txt"
     file.write_text("泵\tB-COM\n" + "坏\tO\n" * 200_000, "utf-8")
     (record,) = read(file)
     assert len(record.text) == 200_001
 
 
-def test_the_form_of_the_recipe_goes_before_the_ending(tmp_path):
+def test_the_format_of_the_recipe_overrides_the_ending(tmp_path):
     file = tmp_path / "reviews.dat"
     file.write_text("香味好\n\n  泵坏\n", "utf-8")
     with pytest.raises(DataError, match=r"unknown ending '\.dat'"):
@@ -130,7 +130,7 @@ def test_the_form_of_the_recipe_goes_before_the_ending(tmp_path):
     assert (second.text, second.where) == ("  泵坏", f"{file}:3")
 
 
-def test_constants_fill_every_form_and_go_before_its_columns(tmp_path):
+def test_constants_fill_every_format_and_override_its_columns(tmp_path):
     file = tmp_path / "a.csv"
     file.write_text("text,label,stars\n泵坏,好,5\n", "utf-8")
     constants = {"term": "泵", "label": "消极", "annotator": "甲", "channel": "天猫"}
@@ -182,7 +182,7 @@ def test_what_has_offsets_or_no_such_term_stays_as_it_is(tmp_path, occurrence):
         ("a.csv", {"constants": {"start": "1"}}, r"constants\.start: offsets differ"),
     ],
 )
-def test_an_option_that_the_form_has_no_use_for_is_an_error(tmp_path, name, options, message):
+def test_an_option_that_a_format_does_not_have_is_an_error(tmp_path, name, options, message):
     (tmp_path / name).write_text(MARKED, "utf-8")
     with pytest.raises(DataError, match=message):
         read(tmp_path / name, **options)
@@ -207,7 +207,7 @@ def test_a_joined_file_must_be_a_table_that_is_there(tmp_path):
         read(tmp_path / "a.csv", join=JoinRecipe(path=str(tmp_path / "b.txt"), on="id"))
 
 
-def test_fetched_documents_are_read_by_their_form(tmp_path):
+def test_fetched_documents_are_read_by_their_format(tmp_path):
     file = tmp_path / "documents.jsonl"
     file.write_text('{"_id": 1, "text": "泵坏", "term": "泵", "label": "-1"}\n', "utf-8")
     (record,) = read(file, form="mongodb", split="dev", occurrence="first")

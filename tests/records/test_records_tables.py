@@ -50,7 +50,7 @@ def write(path: Path, rows: list[dict[str, object]]) -> Path:
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
-def test_every_form_gives_the_same_records(tmp_path, extension):
+def test_every_format_gives_the_same_records(tmp_path, extension):
     file = write(tmp_path / f"a{extension}", ROWS)
     first, second = read(file)
     line = 1 if extension in (".jsonl", ".parquet") else 2
@@ -234,7 +234,7 @@ def test_a_joined_table_gives_its_columns_by_key(tmp_path, labels):
     assert (short.reason, short.where) == ("bad_row", f"{labels}:6")
 
 
-def test_a_table_may_be_joined_from_another_form(tmp_path, labels):
+def test_a_table_may_be_joined_from_another_format(tmp_path, labels):
     reviews = write(tmp_path / "reviews.jsonl", [{"id": 1, "text": "泵坏"}, {"id": 3.0, "text": "泵好"}])
     first, _, third, _ = read(labels, join=JoinRecipe(path=str(reviews), on="id"))
     assert (first.text, third.text) == ("泵坏", "泵好")

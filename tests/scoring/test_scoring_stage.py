@@ -50,11 +50,11 @@ def _read(path):
                 return list(csv.DictReader(stream, delimiter="," if suffix == ".csv" else "\t"))
 
 
-@pytest.mark.parametrize("out_form", ["jsonl", "csv", "tsv", "parquet"])
-@pytest.mark.parametrize("in_form", ["jsonl", "csv", "tsv", "parquet"])
-def test_every_form_to_every_form(predictor, tmp_path, in_form, out_form):
-    source = _write(tmp_path / f"in.{in_form}", ROWS)
-    out = tmp_path / f"out.{out_form}"
+@pytest.mark.parametrize("out_format", ["jsonl", "csv", "tsv", "parquet"])
+@pytest.mark.parametrize("in_format", ["jsonl", "csv", "tsv", "parquet"])
+def test_every_format_to_every_format(predictor, tmp_path, in_format, out_format):
+    source = _write(tmp_path / f"in.{in_format}", ROWS)
+    out = tmp_path / f"out.{out_format}"
     counts = score_file(predictor, source, out)
     assert (counts.rows, counts.predictions, dict(counts.rejected)) == (3, 4, {})
     scored = _read(out)
@@ -238,7 +238,7 @@ def test_files_that_cannot_be_used(predictor, tmp_path, name, content, said):
     assert {p.name for p in tmp_path.iterdir()} <= {name, "out.jsonl"}
 
 
-def test_the_source_is_not_overwritten_and_the_form_is_checked_first(predictor, tmp_path):
+def test_the_source_is_not_overwritten_and_the_format_is_checked_first(predictor, tmp_path):
     source = _write(tmp_path / "in.csv", ROWS)
     with pytest.raises(DataError, match="source itself"):
         score_file(predictor, source, source)

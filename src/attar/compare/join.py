@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import NamedTuple
 
+from attar.records.audit.agreement import cohen_kappa
+
 __all__ = ["Agreement", "Annotation", "Case", "Gold", "agreement", "gold_of", "join"]
 
 
@@ -76,8 +78,7 @@ class Agreement(NamedTuple):
     Attributes:
         num: Questions that both answered.
         num_same: Of those, with the same label.
-        kappa: Cohen's (1960): (observed - chance) / (1 - chance), chance from each one's own shares
-            of the labels; None where both only ever give one and the same label, or num is 0.
+        kappa: See ``attar.records.audit.agreement.cohen_kappa``.
     """
 
     num: int
@@ -134,15 +135,8 @@ def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement:
         pairs: (A's label, B's label) of the questions that both answered.
     """
     counts = Counter(pairs)
-    num = counts.total()
     same = sum(count for (x, y), count in counts.items() if x == y)
-    shares_a, shares_b = Counter[str](), Counter[str]()
-    for (x, y), count in counts.items():
-        shares_a[x] += count
-        shares_b[y] += count
-    chance = sum(shares_a[label] * shares_b[label] for label in shares_a)  # times num squared
-    kappa = (same * num - chance) / (num**2 - chance) if num and chance < num**2 else None
-    return Agreement(num, same, kappa)
+    return Agreement(counts.total(), same, cohen_kappa(counts))
 
 
 def _all_have_spans(annotations: Sequence[Annotation]) -> bool:

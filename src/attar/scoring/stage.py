@@ -201,8 +201,10 @@ def _prepare(predictor: Predictor, source: str | Path, out: str | Path, options:
         raise DataError(
             f"{out}: task {predictor.task.name!r} has no terms to mark in Label Studio; name a table"
         )
-    if out_format != "mongodb" and not is_mongodb(source) and _same_file(out, source):
-        raise DataError(f"{out} is the source itself; name another file to write")
+    if out_format != "mongodb" and not is_mongodb(source) and _is_read(out, source):
+        raise DataError(
+            f"{out} is the source itself, or in the folder that is read; name another file to write"
+        )
     if out_format != "mongodb" and Path(out).is_dir():
         raise DataError(f"{out}: this is a folder, not a file; name another file to write")
     if out_format == "mongodb":
@@ -226,9 +228,10 @@ def _prepare(predictor: Predictor, source: str | Path, out: str | Path, options:
     return _Job(predictor, shown_place(source), read, str(out), out_format, options, Counts(), gold)
 
 
-def _same_file(out: str | Path, source: str | Path) -> bool:
-    path, _ = workbook_path(Path(source))
-    return Path(out).resolve() == path.resolve()
+def _is_read(out: str | Path, source: str | Path) -> bool:
+    """Whether ``out`` is a file of the source, or would be one the next time."""
+    read, written = workbook_path(Path(source))[0].resolve(), Path(out).resolve()
+    return written == read or (read.is_dir() and written.parent == read)
 
 
 def _out_format(out: str | Path) -> _OutFormat:

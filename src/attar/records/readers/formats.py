@@ -28,7 +28,7 @@ _START_BYTES = 1 << 20
 _START_LINES = 20
 _ROWS_START = re.compile(r"\[\s*(\[|\])")
 _OBJECTS_START = re.compile(r"\[\s*\{")
-_SAY = f'say which it is in the source, as form = "...", one of {", ".join(get_args(Form))}'
+_HINT = f'set it in the source, as form = "...", one of {", ".join(get_args(Form))}'
 
 # An option that means nothing for a format would be a mistake that nobody notices.
 _FORMATS_WITH: Mapping[str, frozenset[Form]] = {
@@ -75,7 +75,7 @@ def detect_format(file: Path) -> Form:
     ending = file.suffix.lower()
     if ending not in KNOWN_ENDINGS:
         raise DataError(
-            f"{file}: unknown ending {ending!r}; known are {', '.join(KNOWN_ENDINGS)}; else {_SAY}"
+            f"{file}: unknown ending {ending!r}; known are {', '.join(KNOWN_ENDINGS)}; else {_HINT}"
         )
     if not file.stat().st_size:
         raise DataError(f"{file}: the file is empty; fill it or leave it out of data.sources")
@@ -86,7 +86,7 @@ def detect_format(file: Path) -> Form:
         raise DataError(f"{file}: the file holds only blank lines; fill it or leave it out of data.sources")
     found = _json_format(file, start) or (_text_format(start) if ending == ".txt" else None)
     if found is None:
-        raise DataError(f"{file}: its start looks like no known format; {_SAY}")
+        raise DataError(f"{file}: its start looks like no known format; {_HINT}")
     return found
 
 
