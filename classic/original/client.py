@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from attar.errors import DataError
-from attar.records.rows import example_row
+from attar.records.prepared_folder import example_row
 from attar.task import Example
 
 __all__ = ["request_predictions"]

@@ -16,11 +16,10 @@ from typing import Any, Literal
 
 from attar.errors import DataError
 from attar.io.files import atomic_write, file_hash, read_json, write_json
+from attar.io.lines import numbered_lines
 from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.prepare import prepare
-from attar.records.prepared_folder import load_manifest, load_split
-from attar.records.readers.lines import numbered_lines
-from attar.records.rows import write_rows
+from attar.records.prepared_folder import load_manifest, load_split, write_rows
 from attar.task import Task
 from original.tool import say
 

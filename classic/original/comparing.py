@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from attar.compare.join import Answer, Case, agreement
+from attar.compare.join import Annotation, Case, agreement
 from attar.task import Example
 from attar.workbook.sheets import Cell, Column, Marked, open_workbook
 from original.tool import say
@@ -20,16 +20,16 @@ _INPUT = (Column("text", "text"), Column("keyword"))
 _PLACE = (Column("start", "number"), Column("end", "number"), Column("channel"), Column("wordtype"))
 
 
-def prediction_of(example: Example, label: str | None = None, prob: float | None = None) -> Answer:
+def prediction_of(example: Example, label: str | None = None, prob: float | None = None) -> Annotation:
     """A prediction for an example; the example's label is the gold one."""
     # A row of three columns does not say which occurrence is meant.
     start, end = (None, None) if example.second else (example.start, example.end)
     term = example.second or example.term
     groups = {name: example.meta[name] for name in ("channel", "wordtype") if name in example.meta}
-    return Answer(example.text, term, start, end, label, prob, gold=example.label, groups=groups)
+    return Annotation(example.text, term, start, end, label, prob, gold=example.label, groups=groups)
 
 
-def write_predictions(out: Path, predictions: Sequence[Answer], suffix: str = "") -> None:
+def write_predictions(out: Path, predictions: Sequence[Annotation], suffix: str = "") -> None:
     """Write result.xlsx, wrong.xlsx (the most probable first) and correct.xlsx, and print the counts.
 
     Args:
@@ -86,7 +86,7 @@ def _write(path: Path, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]
             sheet.append(row)
 
 
-def _text_and_term(prediction: Answer) -> tuple[Cell, Cell]:
+def _text_and_term(prediction: Annotation) -> tuple[Cell, Cell]:
     has_offsets = prediction.start is not None and prediction.end is not None
     text = (
         Marked(prediction.text, prediction.start or 0, prediction.end or 0)
@@ -96,7 +96,7 @@ def _text_and_term(prediction: Answer) -> tuple[Cell, Cell]:
     return text, prediction.term
 
 
-def _place(prediction: Answer) -> tuple[Cell, ...]:
+def _place(prediction: Annotation) -> tuple[Cell, ...]:
     return (
         prediction.start,
         prediction.end,

@@ -19,17 +19,17 @@ from pathlib import Path
 from attar.classic.files import classic_task
 from attar.errors import DataError
 from attar.io.files import atomic_write
+from attar.io.lines import numbered_lines
 from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
-from attar.records.audit.repair import find_all
 from attar.records.outcomes import Accepted, Rejection
+from attar.records.prepared_folder import write_rows
 from attar.records.readers.bio import TAGGED
-from attar.records.readers.lines import numbered_lines
 from attar.records.readers.sources import read_source
 from attar.records.readers.target import read_target
 from attar.records.record import Record
-from attar.records.rows import write_rows
 from attar.task import Example
+from attar.text.repair import find_all
 from original.log import DATA
 from original.tasks import ClassicTask, Split
 from original.word_pairs import read_word_pairs

@@ -19,8 +19,8 @@ from typing import Any, Literal
 from attar.classic.files import card_path, marks_from, read_card, read_vocab, write_card
 from attar.errors import DataError, RecipeError
 from attar.recipe.load import SourceRecipe
+from attar.records.prepared_folder import numbered_rows
 from attar.records.readers.formats import detect_format
-from attar.records.rows import numbered_rows
 from original.log import MAIN
 from original.tasks import TASKS, ClassicTask
 

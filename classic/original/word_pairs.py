@@ -13,8 +13,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from attar.io.lines import numbered_lines
 from attar.records.outcomes import Rejection
-from attar.records.readers.lines import numbered_lines
 from attar.records.record import Record
 
 __all__ = ["read_word_pairs"]

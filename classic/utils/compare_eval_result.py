@@ -20,7 +20,7 @@ from original.installed import require
 require("excel")
 
 from attar.classic.files import classic_labels, labels_from
-from attar.compare.join import Answer, Case
+from attar.compare.join import Annotation, Case
 from attar.errors import DataError
 from attar.io.files import read_json
 from attar.records.readers.sources import read_source
@@ -50,14 +50,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_different(args.out, [Case(a, b, a.gold) for a, b in zip(*sides, strict=True)])
 
 
-def _side(path: Path, labels: Sequence[str], data: Path, task_name: str) -> list[Answer]:
+def _side(path: Path, labels: Sequence[str], data: Path, task_name: str) -> list[Annotation]:
     """The predictions of a file with their rows: all rows, or those that main.trainer.py uses."""
     predictions = _predictions(path, len(labels))
     task = TASKS[task_name]
     source = source_of(data.parent, task, data.stem, "dev")
     rows = list(read_source(source))
     marks = marked_by_shape(source)
-    known: list[Answer | None]
+    known: list[Annotation | None]
     if len(predictions) == len(rows):
         known = [_from_record(row, task.task) if isinstance(row, Record) else None for row in rows]
     else:
@@ -71,10 +71,10 @@ def _side(path: Path, labels: Sequence[str], data: Path, task_name: str) -> list
     return [replace(one, label=labels[at], prob=prob) for one, (at, prob) in pairs if one is not None]
 
 
-def _from_record(record: Record, task: Task) -> Answer:
+def _from_record(record: Record, task: Task) -> Annotation:
     groups = {name: record.meta[name] for name in ("channel", "wordtype") if name in record.meta}
     gold = task.label_of(record.label) if record.label else None
-    return Answer(record.text, record.term, record.start, record.end, gold=gold, groups=groups)
+    return Annotation(record.text, record.term, record.start, record.end, gold=gold, groups=groups)
 
 
 def _predictions(path: Path, num_labels: int) -> list[tuple[int, float]]:

@@ -7,6 +7,7 @@ these two.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -19,6 +20,8 @@ __all__ = ["BUILT_IN_TASKS", "Example", "InputStyle", "Metric", "Task", "task_by
 
 InputStyle = Literal["marked_pair", "pair", "single", "sentence_pair"]
 Metric = Literal["macro_f1", "accuracy"]
+
+_WHOLE_FLOAT = re.compile(r"(?<=\d)\.0+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,11 @@ class Task:
     def label_of(self, spelling: str) -> str | None:
         """The label of a spelling in a source, or None if it is unknown."""
         spelling = spelling.strip()
-        return spelling if spelling in self.labels else self.aliases.get(spelling)
+        if spelling in self.labels:
+            return spelling
+        # A column of numbers with an empty cell becomes one of floats: 1.0 is the label 1.
+        whole = _WHOLE_FLOAT.sub("", spelling)
+        return self.aliases.get(spelling) or (whole if whole in self.labels else self.aliases.get(whole))
 
     def index_of(self, example: Example) -> int:
         """Index of a labelled example's label in the logits."""

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "records": BASE | {"attar", "recipe", "stage_cache", "text", "progress"},
     "models": BASE | {"recipe", "text"},
     "scoring": BASE | {"artifact", "cores", "text", "progress", "workbook", "system_info"},
-    "compare": BASE | {"recipe", "records", "scoring", "workbook"},
+    "compare": BASE | {"recipe", "records", "text", "workbook"},
     "bench": BASE | {"artifact", "cores", "models", "progress", "records", "scoring", "svg", "system_info"},
     "evaluation": BASE
     | {

@@ -24,12 +24,12 @@ from attar.export.parity import compare_int8
 from attar.models.checkpoint import CHECKPOINT_FILES
 from attar.pipeline import RunFolders
 from attar.recipe.load import EvaluateRecipe, SourceFormat, load_recipe
-from attar.records.audit.repair import How
 from attar.records.audit.summary import Summary
 from attar.records.outcomes import Reason
 from attar.serving.score import _REASONS
 from attar.serving.service import _CODES
 from attar.task import Example, task_by_name
+from attar.text.repair import How
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -101,12 +101,13 @@ def test_codes_of_the_records_are_all_there(heading, codes):
 
 
 def test_score_reasons_are_all_there():
-    scoring = ROOT / "src" / "attar" / "scoring"
+    src = ROOT / "src" / "attar"
     found = set()
-    for node in ast.walk(ast.parse((scoring / "reading.py").read_text("utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Row":
-            found |= {arg.value for arg in node.args[2:] if isinstance(arg, ast.Constant)}
-    for node in ast.walk(ast.parse((scoring / "spans.py").read_text("utf-8"))):
+    for path in (src / "io" / "tables").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Problem":
+                found |= {arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant)}
+    for node in ast.walk(ast.parse((src / "scoring" / "spans.py").read_text("utf-8"))):
         if isinstance(node, ast.FunctionDef) and node.returns and ast.unparse(node.returns).endswith("| str"):
             returns = (each for each in ast.walk(node) if isinstance(each, ast.Return))
             constants = (

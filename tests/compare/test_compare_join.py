@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from attar.compare.join import Answer, Case, agreement, gold_of, join
+from attar.compare.join import Annotation, Case, agreement, gold_of, join
 from attar.compare.model_predictions import write_answers
 from attar.compare.workbook import Comparison, write_side_by_side
 from attar.task import BUILT_IN_TASKS, Example
@@ -18,19 +18,19 @@ LABELS = st.sampled_from("abc")
 QUESTIONS = st.tuples(st.sampled_from(["x y", "y x"]), st.sampled_from([(0, 1), (2, 3)]), LABELS)
 
 
-def answers(questions, *, with_spans=True):
+def annotations(questions, *, with_spans=True):
     return [
-        Answer(text, text[start:end], *((start, end) if with_spans else (None, None)), label=label)
+        Annotation(text, text[start:end], *((start, end) if with_spans else (None, None)), label=label)
         for text, (start, end), label in questions
     ]
 
 
 @given(st.lists(QUESTIONS, max_size=8), st.lists(QUESTIONS, max_size=8), st.booleans())
 def test_a_join_loses_no_answer_and_pairs_equal_questions(first, second, with_spans):
-    a, b = answers(first), answers(second, with_spans=with_spans)
+    a, b = annotations(first), annotations(second, with_spans=with_spans)
     cases = join(a, b)
-    assert [id(case.a) for case in cases if case.a] == [id(answer) for answer in a]
-    assert sorted(id(case.b) for case in cases if case.b) == sorted(id(answer) for answer in b)
+    assert [id(case.a) for case in cases if case.a] == [id(annotation) for annotation in a]
+    assert sorted(id(case.b) for case in cases if case.b) == sorted(id(annotation) for annotation in b)
     for case in cases:
         if case.a and case.b:
             assert (case.a.text, case.a.term) == (case.b.text, case.b.term)
@@ -41,8 +41,8 @@ def test_a_join_loses_no_answer_and_pairs_equal_questions(first, second, with_sp
 
 
 def test_repeated_questions_meet_in_turn():
-    a = answers([("x y", (0, 1), "a"), ("x y", (0, 1), "b")])
-    b = answers([("x y", (0, 1), "c")])
+    a = annotations([("x y", (0, 1), "a"), ("x y", (0, 1), "b")])
+    b = annotations([("x y", (0, 1), "c")])
     assert [(c.a and c.a.label, c.b and c.b.label) for c in join(a, b)] == [("a", "c"), ("b", None)]
 
 
@@ -65,8 +65,10 @@ def test_kappa_by_hand():
 
 
 def test_gold_goes_to_every_repetition_and_a_contradiction_is_none():
-    asked = answers([("x y", (0, 1), "a"), ("x y", (0, 1), "b"), ("y x", (0, 1), "a")])
-    gold = answers([("x y", (0, 1), "c"), ("y x", (0, 1), "a"), ("y x", (0, 1), "b"), ("y x", (2, 3), "a")])
+    asked = annotations([("x y", (0, 1), "a"), ("x y", (0, 1), "b"), ("y x", (0, 1), "a")])
+    gold = annotations(
+        [("x y", (0, 1), "c"), ("y x", (0, 1), "a"), ("y x", (0, 1), "b"), ("y x", (2, 3), "a")]
+    )
     found = gold_of(asked, gold)
     assert found.labels == ["c", "c", None]
     assert found.unused == [gold[3]]
@@ -80,7 +82,7 @@ def sheet(path, title):
 
 def test_the_sheets_of_two(tmp_path):
     def one(number, label, prob):
-        return Answer(
+        return Annotation(
             f"x{number}", "x", 0, 1, label, prob, {"p": prob, "n": 1 - prob}, groups={"channel": "c"}
         )
 
@@ -92,7 +94,7 @@ def test_the_sheets_of_two(tmp_path):
         Case(one(4, "n", 0.1), None, "n"),
         Case(None, one(5, "n", 0.2), "p"),
     ]
-    only_gold = [Answer("z", "z", 0, 1, "p")]
+    only_gold = [Annotation("z", "z", 0, 1, "p")]
     figures = write_side_by_side(
         tmp_path / "c.xlsx", Comparison(("one", "two"), cases, ["p", "n"], only_gold, {"said": "so"})
     )

@@ -1,4 +1,4 @@
-"""``attar compare``: files of answers in any form, side by side."""
+"""``attar compare``: files of annotations in any form, side by side."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import openpyxl
 import pytest
 
-from attar.compare.stage import compare_files, read_answers
+from attar.compare.stage import compare_files, read_annotations
 from attar.errors import DataError
 from attar.task import BUILT_IN_TASKS
 from attar.workbook.sheets import Column, open_workbook
@@ -58,10 +58,10 @@ def titles(path):
     return openpyxl.load_workbook(path).sheetnames
 
 
-@pytest.mark.parametrize("form", ["jsonl", "csv", "xlsx"])
-def test_a_model_and_people_in_every_form(tmp_path, people, form):
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "xlsx"])
+def test_a_model_and_people_in_every_format(tmp_path, people, ending):
     out = tmp_path / "out.xlsx"
-    figures = compare_files(model(tmp_path / f"a.{form}"), people, out, task=TASK)
+    figures = compare_files(model(tmp_path / f"a.{ending}"), people, out, task=TASK)
     assert (figures["num_both"], figures["num_same"]) == (3, 2)
     sheets = figures["sheets"]
     assert (sheets["different"], sheets["only in A"], sheets["only in B"]) == (1, 1, 1)
@@ -98,7 +98,7 @@ def test_without_offsets_questions_meet_by_term(tmp_path):
 def test_what_is_left_out_is_counted(tmp_path, people):
     path = model(tmp_path / "a.jsonl")
     path.write_text(path.read_text("utf-8") + "{broken\n", "utf-8")
-    assert read_answers(path).left_out == {"bad_row": 1}
+    assert read_annotations(path).left_out == {"bad_row": 1}
     compare_files(path, people, tmp_path / "out.xlsx", task=TASK)
     rows = openpyxl.load_workbook(tmp_path / "out.xlsx")["summary"].iter_rows(values_only=True)
     assert ("left out of A: bad_row", 1) in [row[:2] for row in rows]
@@ -109,7 +109,7 @@ def test_what_is_left_out_is_counted(tmp_path, people):
     [
         ("review,label\n好,积极\n", "no column 'text'"),
         ("text,term\n好,好\n", "no column 'label'"),
-        ("text,label\n好,积极\n", "names no terms"),
+        ("text,label\n好,积极\n", "no column 'term' for term"),
         ("text,term,label\n好,好,\n", "no row has a label"),
     ],
 )

@@ -10,9 +10,9 @@ from attar.errors import DataError
 from attar.recipe.load import DataRecipe
 from attar.records.audit.agreement import Agreement
 from attar.records.audit.audit import Accepted, Confirmed, Rejection, audit
-from attar.records.audit.repair import Repair
 from attar.records.record import Record
 from attar.task import BUILT_IN_TASKS, Example, Task
+from attar.text.repair import Repair
 
 TASK = BUILT_IN_TASKS["cosmetics"]
 GOOD = Record("香味好，泵坏", "泵", 4, 5, "消极", {"channel": "京东"}, "a:1")

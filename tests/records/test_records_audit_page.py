@@ -212,8 +212,8 @@ def test_a_sample_can_always_be_shown(text):
 def test_every_reason_and_reading_is_explained():
     from typing import get_args
 
-    from attar.records.audit.repair import How
     from attar.records.outcomes import Reason
+    from attar.text.repair import How
 
     counts = Summary(TASK).to_json()
     counts |= {"reasons": dict.fromkeys(get_args(Reason), 1), "repairs": dict.fromkeys(get_args(How), 1)}

@@ -271,7 +271,7 @@ def test_a_failure_that_stays_ends_it_and_leaves_the_old_file(
     before = fetch().read_bytes()
     monkeypatch.setattr(label_studio_http, "_TIMEOUT_S", 0.1)
     server.faults = [{"id": 7}, None, *[fault] * 3]
-    with pytest.raises(DataError, match=f"no answer after 3 attempts, the last time {problem}"):
+    with pytest.raises(DataError, match=f"no response after 3 attempts, the last time {problem}"):
         fetch()
     (file,) = (tmp_path / "fetched").iterdir()
     assert file.read_bytes() == before
@@ -299,7 +299,7 @@ def with_headers(reply, headers):
 
 def test_nobody_there_says_so(server, tmp_path):
     server.server_close()
-    with pytest.raises(DataError, match="no answer after 3 attempts, the last time ConnectionRefusedError"):
+    with pytest.raises(DataError, match="no response after 3 attempts, the last time ConnectionRefusedError"):
         fetch_export(SourceRecipe(path=f"{server.address}/projects/7"), tmp_path)
 
 

@@ -50,7 +50,7 @@ def write(path: Path, rows: list[dict[str, object]]) -> Path:
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
-def test_every_form_gives_the_same_records(tmp_path, extension):
+def test_every_format_gives_the_same_records(tmp_path, extension):
     file = write(tmp_path / f"a{extension}", ROWS)
     first, second = read(file)
     line = 1 if extension in (".jsonl", ".parquet") else 2
@@ -124,6 +124,16 @@ def test_bad_json_lines_are_rejected_one_by_one(tmp_path):
     assert outcomes[2].where == f"{file}:4"
 
 
+def test_a_json_line_that_is_not_utf8_is_rejected_alone(tmp_path):
+    file = tmp_path / "a.jsonl"
+    good = json.dumps(ROWS[0]).encode()
+    file.write_bytes(good + '\n{"text": "泵"}\n'.encode("gb18030") + good)
+    _, bad, last = read(file)
+    assert (bad.reason, bad.where) == ("not_utf8", f"{file}:2")
+    assert "byte 11 of the line is not UTF-8; save the file as UTF-8 (iconv" in bad.message
+    assert last.where == f"{file}:3"
+
+
 def test_a_file_of_bad_json_lines_alone_is_all_rejections(tmp_path):
     file = tmp_path / "a.jsonl"
     file.write_text("not json\n", "utf-8")
@@ -157,7 +167,7 @@ def test_dots_lead_into_nested_objects_unless_a_column_has_that_name(tmp_path):
     columns = {"text": "data.text", "annotator": "data.who.name", "label": "label.x"}
     first, second, third = read(file, columns)
     assert (first.text, first.annotator, first.label, first.meta) == ("泵坏", "甲", "-1", {})
-    assert (second.text, second.annotator) == ('["不", "是"]', "")
+    assert (second.reason, "a list, not a string" in second.message) == ("bad_row", True)
     assert (third.text, third.meta) == ("", {"more": '{"b": 1}'})
     with pytest.raises(DataError, match=r"no column 'date\.text' for text"):
         read(file, {**columns, "text": "date.text"})
@@ -224,7 +234,7 @@ def test_a_joined_table_gives_its_columns_by_key(tmp_path, labels):
     assert (short.reason, short.where) == ("bad_row", f"{labels}:6")
 
 
-def test_a_table_may_be_joined_from_another_form(tmp_path, labels):
+def test_a_table_may_be_joined_from_another_format(tmp_path, labels):
     reviews = write(tmp_path / "reviews.jsonl", [{"id": 1, "text": "泵坏"}, {"id": 3.0, "text": "泵好"}])
     first, _, third, _ = read(labels, join=JoinRecipe(path=str(reviews), on="id"))
     assert (first.text, third.text) == ("泵坏", "泵好")

@@ -11,8 +11,8 @@ import pytest
 
 import attar
 from attar.errors import DataError
+from attar.io.tables.reading import open_tables
 from attar.scoring import excel
-from attar.scoring.reading import open_rows
 from attar.scoring.stage import ScoreOptions, score_file
 
 ROWS = [
@@ -109,7 +109,7 @@ def test_a_scored_workbook_is_read_back_and_scored_again(scored, predictor, tmp_
         first = sheet(out, title)
         twice = [{name: row[name] for name in first[0]} for row in sheet(tmp_path / "again.xlsx", title)]
         assert twice == first
-    assert [row.line for row in open_rows(out).rows()] == [2, 3, 4, 5, 6]
+    assert [row.line for row in open_tables(out)[0].rows()] == [2, 3, 4, 5, 6]
 
 
 def test_the_same_rows_make_the_same_bytes(scored, predictor, tmp_path):

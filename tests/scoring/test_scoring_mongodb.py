@@ -14,9 +14,9 @@ from bson import ObjectId
 from mongo_server import running_server, test_database
 
 from attar.errors import DataError
+from attar.io.tables.reading import open_tables
 from attar.scoring import mongodb, stage
 from attar.scoring.mongodb import open_documents, parse_query
-from attar.scoring.reading import open_rows
 from attar.scoring.stage import ScoreOptions, score_file, shown_place
 
 LABELS = ("坏", "中", "好")
@@ -107,7 +107,7 @@ def test_a_query_chooses_and_ids_of_every_kind_stay_apart(predictor, shop):
     assert len(keys) == 7
     with pytest.raises(DataError, match="no document matches"):
         score_file(predictor, uri("reviews"), uri("x"), ScoreOptions(query={"brand": "none"}))
-    with pytest.raises(DataError, match=r"no column 'text'; its columns: _id, review, review\.body"):
+    with pytest.raises(DataError, match=r"no column 'text' for text; there are '_id', 'review'"):
         score_file(predictor, uri("reviews"), uri("x"))
 
 
@@ -116,7 +116,7 @@ def test_documents_to_files(predictor, shop, tmp_path, form):
     uri, _ = shop
     out = tmp_path / f"out.{form}"
     assert score_file(predictor, uri("reviews"), out, NESTED).predictions == 3
-    found = [row.values for row in open_rows(out).rows()]
+    found = [row.values for row in open_tables(out)[0].rows()]
     assert [row["_id"] for row in found] == ["5f" * 12, "5f" * 12, "6f" * 12]
     assert [int(row["start"]) for row in found] == [0, 5, 0]
     assert [row.get("input_label") or None for row in found] == [None, None, "好"]

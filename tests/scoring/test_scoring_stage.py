@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
+import unicodedata
 
 import numpy as np
 import pyarrow as pa
@@ -48,11 +50,11 @@ def _read(path):
                 return list(csv.DictReader(stream, delimiter="," if suffix == ".csv" else "\t"))
 
 
-@pytest.mark.parametrize("out_form", ["jsonl", "csv", "tsv", "parquet"])
-@pytest.mark.parametrize("in_form", ["jsonl", "csv", "tsv", "parquet"])
-def test_every_form_to_every_form(predictor, tmp_path, in_form, out_form):
-    source = _write(tmp_path / f"in.{in_form}", ROWS)
-    out = tmp_path / f"out.{out_form}"
+@pytest.mark.parametrize("out_format", ["jsonl", "csv", "tsv", "parquet"])
+@pytest.mark.parametrize("in_format", ["jsonl", "csv", "tsv", "parquet"])
+def test_every_format_to_every_format(predictor, tmp_path, in_format, out_format):
+    source = _write(tmp_path / f"in.{in_format}", ROWS)
+    out = tmp_path / f"out.{out_format}"
     counts = score_file(predictor, source, out)
     assert (counts.rows, counts.predictions, dict(counts.rejected)) == (3, 4, {})
     scored = _read(out)
@@ -111,11 +113,11 @@ def test_rows_that_cannot_be_used_are_kept_apart_with_their_lines(predictor, tmp
         '{"text": "香味", "term": 3}',
         '{"text": " ", "term": "香味"}',
         '{"term": "香味"}',
-        '{"text": "香味", "term": "香味", "start": 1, "end": 9}',
-        '{"text": "香味香", "term": "香味", "start": 1, "end": 3}',
+        '{"text": "香味", "term": "口红", "start": 1, "end": 9}',
+        '{"text": "香味香，香味", "term": "香味", "start": 1, "end": 3}',
         '{"text": "香味", "term": "香味", "start": 0.5, "end": 2}',
         '{"text": "香味", "term": "香味", "start": true, "end": 2}',
-        '{"text": "香味", "term": "香味", "start": 0}',
+        '{"text": "香味，香味", "term": "香味", "start": 0}',
         '{"text": "香味\\ud800", "term": "香味"}',
         "[" * 100_000,
     ]
@@ -129,11 +131,11 @@ def test_rows_that_cannot_be_used_are_kept_apart_with_their_lines(predictor, tmp
         (4, "bad_row"),
         (5, "term_not_found"),
         (6, "empty_term"),
-        (7, "empty_term"),
+        (7, "term_not_found"),
         (8, "empty_text"),
         (9, "empty_text"),
         (10, "bad_offsets"),
-        (11, "offsets_not_at_term"),
+        (11, "bad_offsets"),
         (12, "bad_offsets"),
         (13, "bad_offsets"),
         (14, "bad_offsets"),
@@ -143,6 +145,7 @@ def test_rows_that_cannot_be_used_are_kept_apart_with_their_lines(predictor, tmp
     ]
     assert sum(counts.rejected.values()) == 15
     assert rejected[2]["row"] == {"text": "香味", "term": "口红"}
+    assert rejected[2]["where"] == f"{source}:5"
     # A later run without rejections leaves none of the old ones behind.
     source.write_text(good + "\n", "utf-8")
     score_file(predictor, source, tmp_path / "out.jsonl")
@@ -187,7 +190,7 @@ def test_column_names(predictor, tmp_path):
     assert score_file(predictor, source, tmp_path / "o.csv", ScoreOptions("评论")).predictions == 4
     named = score_file(predictor, source, tmp_path / "o.csv", ScoreOptions("评论", "keyword"))
     assert named.predictions == 4
-    with pytest.raises(DataError, match="no column 'text'; its columns: 评论, keyword"):
+    with pytest.raises(DataError, match="no column 'text' for text; there are '评论', 'keyword'"):
         score_file(predictor, source, tmp_path / "o.csv")
     with pytest.raises(DataError, match=r"'keywords'.*did you mean 'keyword'"):
         score_file(predictor, source, tmp_path / "o.csv", ScoreOptions("评论", "keywords"))
@@ -205,18 +208,22 @@ def test_a_task_without_terms_scores_the_text(single_folder, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("in.jsonl", None, "cannot be read"),
-        ("in.parquet", None, "cannot be read"),
+        ("in.jsonl", None, "no such file or folder"),
+        ("in.parquet", None, "no such file or folder"),
         ("in.jsonl", b"", "is empty"),
         ("in.csv", b"", "is empty"),
         ("in.parquet", b"", "is empty"),
-        ("in.parquet", b"PAR1", "not a whole Parquet file"),
+        ("in.parquet", b"PAR1", "not a Parquet file that can be read"),
         ("in.docx", b"x", "'.docx'; expected .jsonl"),
         ("in.csv", b"text,term\n", "has no rows"),
         ("in.csv", b"text,term\n\xff\n", "not UTF-8"),
         ("in.csv", b"text,text\n", "twice"),
         ("in.jsonl", b"broken\n", "no column 'text'"),
-        ("in.jsonl", b'{"text": "a", "term": "b"}\n', r"none of its 1 rows.*term_not_found 1.*line 1"),
+        (
+            "in.jsonl",
+            b'{"text": "a", "term": "b"}\n',
+            r"none of its 1 rows.*term_not_found 1.*in.jsonl:1: term_not_found",
+        ),
     ],
 )
 def test_files_that_cannot_be_used(predictor, tmp_path, name, content, said):
@@ -231,7 +238,7 @@ def test_files_that_cannot_be_used(predictor, tmp_path, name, content, said):
     assert {p.name for p in tmp_path.iterdir()} <= {name, "out.jsonl"}
 
 
-def test_the_source_is_not_overwritten_and_the_form_is_checked_first(predictor, tmp_path):
+def test_the_source_is_not_overwritten_and_the_format_is_checked_first(predictor, tmp_path):
     source = _write(tmp_path / "in.csv", ROWS)
     with pytest.raises(DataError, match="source itself"):
         score_file(predictor, source, source)
@@ -259,6 +266,12 @@ def test_an_interrupted_run_leaves_the_earlier_file(predictor, tmp_path, monkeyp
     assert {p.name for p in tmp_path.iterdir()} == {"in.jsonl", "out.jsonl"}
 
 
+def stands_for(piece, term):
+    """Whether a piece of a text is a term, up to what the repair of terms evens out."""
+    same = [" ".join(unicodedata.normalize("NFKC", html.unescape(text)).split()) for text in (piece, term)]
+    return piece == term or same[0] == same[1]
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.text(max_size=12), st.text(max_size=3)), min_size=1, max_size=12))
 def test_any_text_is_scored_or_rejected_and_small_chunks_change_nothing(predictor, tmp_path, pairs):
@@ -269,7 +282,7 @@ def test_any_text_is_scored_or_rejected_and_small_chunks_change_nothing(predicto
     counts = score_file(predictor, source, tmp_path / "out.jsonl")
     assert counts.rows == len(rows)
     scored = _read(tmp_path / "out.jsonl")
-    assert all(row["text"][row["start"] : row["end"]] == row["term"] for row in scored)
+    assert all(stands_for(row["text"][row["start"] : row["end"]], row["term"]) for row in scored)
     assert len({row["n"] for row in scored}) + sum(counts.rejected.values()) == len(rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_CHUNK", 2)

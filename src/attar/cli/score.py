@@ -25,6 +25,9 @@ def score(
     into_source: Annotated[
         bool, typer.Option("--into-source", help="MongoDB: add a field `attar` to what is read.")
     ] = False,
+    quotes: Annotated[
+        bool, typer.Option("--quotes/--no-quotes", help="CSV, TSV: whether quotes enclose cells.")
+    ] = True,
     workers: Workers = None,
 ) -> None:
     """Score rows: every occurrence of the term, or the one at start and end if the row has them.
@@ -38,7 +41,7 @@ def score(
 
     out = expanded(out)
     chosen = parse_query(query) if query is not None else {}
-    options = ScoreOptions(text, term, first, label, chosen, into_source)
+    options = ScoreOptions(text, term, first, label, chosen, into_source, quoted=quotes)
     predictor = Predictor(load_artifact(artifact), workers=workers)
     counts = score_file(predictor, expanded(source), out, options)
     typer.echo(f"scored:    {counts.predictions} mentions of {counts.rows} rows -> {shown_place(out)}")

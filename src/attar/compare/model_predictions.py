@@ -1,4 +1,4 @@
-"""answers.xlsx: every answer of the report's model on the test split, beside its reference's."""
+"""answers.xlsx: every annotation of the report's model on the test split, beside its reference's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.compare.join import Answer, Case
+from attar.compare.join import Annotation, Case
 from attar.compare.workbook import Comparison, write_side_by_side
 from attar.task import Example, Task
 from attar.workbook.tally import GROUPS
@@ -33,17 +33,18 @@ def write_answers(
         MissingPackageError: Openpyxl is not installed.
     """
     sides = [
-        [_answer(e, task, row) for e, row in zip(examples, of.tolist(), strict=True)] for of in probs.values()
+        [_annotation(e, task, row) for e, row in zip(examples, of.tolist(), strict=True)]
+        for of in probs.values()
     ]
     seconds = sides[1] if len(sides) == 2 else [None] * len(examples)
     cases = [Case(a, b, example.label) for a, b, example in zip(sides[0], seconds, examples, strict=True)]
     write_side_by_side(path, Comparison(tuple(probs), cases, task.labels))
 
 
-def _answer(example: Example, task: Task, probs: Sequence[float]) -> Answer:
+def _annotation(example: Example, task: Task, probs: Sequence[float]) -> Annotation:
     best = max(range(len(probs)), key=probs.__getitem__)
     term = example.term if task.has_term else example.second
-    return Answer(
+    return Annotation(
         text=example.text,
         term=term,
         start=example.start,

@@ -1,4 +1,4 @@
-"""Answers of one or two, side by side in a workbook: wrong, correct, different, both wrong.
+"""Annotations of one or two, side by side in a workbook: wrong, correct, different, both wrong.
 
 Last step of ``attar compare``, and the ``answers.xlsx`` of ``attar evaluate``.
 """
@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from attar.compare.join import Agreement, Answer, Case, agreement
+from attar.compare.join import Agreement, Annotation, Case, agreement
 from attar.workbook.sheets import Book, Cell, Column, Marked, Sheet, open_workbook
 from attar.workbook.tally import GROUPS, Tally, write_tally
 
@@ -33,7 +33,7 @@ class Comparison:
     names: tuple[str, ...]
     cases: Sequence[Case]
     labels: Sequence[str]
-    only_gold: Sequence[Answer] = ()
+    only_gold: Sequence[Annotation] = ()
     notes: Mapping[str, Cell] = field(default_factory=dict)
 
     @property
@@ -46,17 +46,17 @@ class Comparison:
         """The labels for which a side gives probs, by side."""
         shown = {}
         for side in self.sides:
-            first = next((answer for case in self.cases if (answer := _of(case, side))), None)
+            first = next((annotation for case in self.cases if (annotation := _of(case, side))), None)
             shown[side] = [label for label in self.labels if first and label in first.probs]
         return shown
 
     def tally(self, side: str) -> Tally:
-        """Counts of one side's answers."""
+        """Counts of one side's annotations."""
         counted = Tally(self.labels)
         for case in self.cases:
-            answer = _of(case, side)
-            if answer is not None and answer.label is not None:
-                counted.add(answer.label, case.gold, answer.groups)
+            annotation = _of(case, side)
+            if annotation is not None and annotation.label is not None:
+                counted.add(annotation.label, case.gold, annotation.groups)
         return counted
 
     def agreement(self) -> Agreement:
@@ -122,7 +122,7 @@ def _wanted(comparison: Comparison, tallies: Mapping[str, Tally]) -> list[_Wante
         wanted.append(("only in A", [case for case in cases if case.b is None], _as_they_come))
         wanted.append(("only in B", [case for case in cases if case.a is None], _as_they_come))
     if comparison.only_gold:
-        unanswered = [Case(answer, None, answer.label) for answer in comparison.only_gold]
+        unanswered = [Case(annotation, None, annotation.label) for annotation in comparison.only_gold]
         wanted.append(("only in gold", unanswered, _as_they_come))
     return wanted
 
@@ -154,11 +154,13 @@ def _cells(comparison: Comparison, case: Case, *, is_answered: bool = True) -> l
     text = Marked(asked.text, asked.start or 0, asked.end or 0) if is_placed else asked.text
     groups = {**(case.b.groups if case.b else {}), **asked.groups}
     cells: list[Cell] = [text, asked.term, *(groups.get(name) for name in GROUPS), case.gold]
-    answers = {side: _of(case, side) if is_answered else None for side in comparison.sides}
-    for answer in answers.values():
-        cells += [answer.label, answer.prob] if answer else [None, None]
-    for side, answer in answers.items():
-        cells += [answer.probs.get(label) if answer else None for label in comparison.shown_probs[side]]
+    annotations = {side: _of(case, side) if is_answered else None for side in comparison.sides}
+    for annotation in annotations.values():
+        cells += [annotation.label, annotation.prob] if annotation else [None, None]
+    for side, annotation in annotations.items():
+        cells += [
+            annotation.probs.get(label) if annotation else None for label in comparison.shown_probs[side]
+        ]
     return [*cells, asked.start, asked.end]
 
 
@@ -196,16 +198,16 @@ def _figures(name: str, tally: Tally) -> dict[str, Any]:
     }
 
 
-def _of(case: Case, side: str) -> Answer | None:
+def _of(case: Case, side: str) -> Annotation | None:
     return case.b if side == "B" else case.a
 
 
 def _is_right(case: Case, side: str) -> bool | None:
-    """Whether a side gives the gold label; None where it gives no answer or there is none."""
-    answer = _of(case, side)
-    if answer is None or answer.label is None or case.gold is None:
+    """Whether a side gives the gold label; None where it gives no annotation or there is none."""
+    annotation = _of(case, side)
+    if annotation is None or annotation.label is None or case.gold is None:
         return None
-    return answer.label == case.gold
+    return annotation.label == case.gold
 
 
 def _differ(case: Case) -> bool:
@@ -222,8 +224,8 @@ def _side_prob(side: str, case: Case) -> float:
     return _prob(_of(case, side))
 
 
-def _prob(answer: Answer | None) -> float:
-    return 0.0 if answer is None or answer.prob is None else answer.prob
+def _prob(annotation: Annotation | None) -> float:
+    return 0.0 if annotation is None or annotation.prob is None else annotation.prob
 
 
 def _as_they_come(_: Case) -> float:

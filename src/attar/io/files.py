@@ -15,9 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from attar.errors import require
-
-__all__ = ["arrow", "atomic_write", "content_hash", "file_hash", "folder_hashes", "read_json", "write_json"]
+__all__ = ["atomic_write", "content_hash", "file_hash", "folder_hashes", "read_json", "write_json"]
 
 
 @contextlib.contextmanager
@@ -57,16 +55,6 @@ def file_hash(path: Path) -> str:
 def folder_hashes(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
     """SHA-256 of the named files of a folder that exist, by name."""
     return {name: file_hash(folder / name) for name in names if (folder / name).is_file()}
-
-
-def arrow() -> Any:  # noqa: ANN401 - a module of an optional package
-    """Pyarrow with its Parquet part; the base install does without.
-
-    Raises:
-        MissingPackageError: It is not installed.
-    """
-    require("pyarrow.parquet", "parquet")
-    return require("pyarrow", "parquet")
 
 
 def content_hash(value: Any) -> str:  # noqa: ANN401 - JSON is any

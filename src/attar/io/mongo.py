@@ -297,7 +297,7 @@ def _patiently(address: MongoAddress, ask: Callable[[], _Result]) -> _Result:
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
     raise DataError(
         f"{address.shown}: no answer in {_TRIES} tries ({reason}); check the server and the network, "
-        "then run the same command again: it goes on where it stopped"
+        "then run the same command again: it resumes"
     )
 
 

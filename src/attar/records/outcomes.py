@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
-from attar.records.audit.repair import Repair
+from attar.io.tables.rows import Problem, Row
 from attar.records.record import Record
 from attar.task import Example
+from attar.text.repair import Repair
 
-__all__ = ["Accepted", "Confirmed", "Reason", "Rejection", "reject"]
+__all__ = ["Accepted", "Confirmed", "Reason", "Rejection", "reject", "reject_row"]
 
 Reason = Literal[
     "bad_row",
+    "not_utf8",
     "bad_mark",
     "no_mark",
     "bad_text",
@@ -81,7 +83,7 @@ class Rejection:
         reason: Stable code.
         message: What was expected and what to do, without any review text.
         where: ``file:line`` of the row.
-        row: The row as it came: the seven columns, or what stood there if they cannot be told.
+        row: The row as it came: the seven columns, or its cells if they cannot be told.
     """
 
     reason: Reason
@@ -93,3 +95,10 @@ class Rejection:
 def reject(reason: Reason, message: str, record: Record) -> Rejection:
     """The rejection of a record."""
     return Rejection(reason, message, record.where, record.as_row())
+
+
+def reject_row(row: Row, problem: Problem | None = None) -> Rejection:
+    """The rejection of a row of a table, for its own problem or one that was found in its cells."""
+    found = problem or row.problem
+    assert found is not None, "a row that is rejected has a problem"
+    return Rejection(cast("Reason", found.reason), found.message, row.where, found.cells)

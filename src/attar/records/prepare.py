@@ -1,4 +1,4 @@
-"""``attar prepare``: sources to a prepared folder, the form in which all later stages read data.
+"""``attar prepare``: sources to a prepared folder, which all later stages read.
 
 ``sources -> (fetched) -> records -> audit -> split -> files``
 
@@ -10,11 +10,9 @@ all, the manifest last: a folder without a fitting manifest is not a prepared on
 
 from __future__ import annotations
 
-import contextlib
-import json
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +20,14 @@ from typing import Any
 from attar import __version__
 from attar.errors import DataError
 from attar.io.files import atomic_write, folder_hashes, write_json
+from attar.io.tables.jsonl import write_jsonl
 from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
 from attar.records.audit.page import audit_template, render_audit
 from attar.records.audit.summary import Summary
 from attar.records.outcomes import Accepted, Reason, Rejection
+from attar.records.prepared_folder import example_row, write_rows
 from attar.records.remote.fetch import LocalRecords, fetched
-from attar.records.rows import example_row, write_rows
 from attar.records.source_inputs import source_inputs
 from attar.records.split.split import SPLITS, split
 from attar.task import Example, Task
@@ -63,8 +62,8 @@ def prepare(
         task: Whose labels and style decide what is accepted.
         data: What is accepted and how it is split.
         seed: Decides the split.
-        out: Folder to write; made if it is not there. What is fetched stands beside it until all
-            is done, so that an interrupted fetch goes on.
+        out: Folder to write; made if it is not there. What is fetched is kept in a folder next to it until
+            all is done, so that an interrupted fetch resumes.
 
     Returns:
         The manifest, as written.
@@ -78,10 +77,10 @@ def prepare(
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: a file stands where the prepared folder should go; choose another name")
     audit_template()
-    beside = out.parent / ".attar" / f"{out.name}.fetched"
-    local = [fetched(source, beside / str(number)) for number, source in enumerate(sources, 1)]
+    download_dir = out.parent / ".attar" / f"{out.name}.fetched"
+    local = [fetched(source, download_dir / str(number)) for number, source in enumerate(sources, 1)]
     problem: DataError | None = None
-    with _json_lines(out / "rejected.jsonl") as reject, _json_lines(out / "repaired.jsonl") as repaired:
+    with write_jsonl(out / "rejected.jsonl") as reject, write_jsonl(out / "repaired.jsonl") as repaired:
         found = _Found(Summary(task), reject)
         found.read(LocalRecords(local, data.columns), task, data, repaired)
         try:
@@ -99,7 +98,7 @@ def prepare(
         "sources": [file for source in local for file in source.described()],
     }
     manifest = _write(out, facts, sides, found.summary, task)
-    shutil.rmtree(beside, ignore_errors=True)
+    shutil.rmtree(download_dir, ignore_errors=True)
     return manifest
 
 
@@ -158,7 +157,7 @@ class _Found:
             raise DataError(_nothing_left(names, self.summary.to_json()["reasons"], self.first, out))
         sides, left_out = split(self.examples, data, seed, self.fixed)
         for example in left_out:
-            message = "the review also stands in a held-out file; it must not be trained on too"
+            message = "the review is also in a held-out file; it must not be trained on too"
             self._withdraw(example, "also_held_out", message)
         for name in ("dev", "test"):
             sides[name], contested = _settled(sides[name])
@@ -191,27 +190,12 @@ def _settled(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]
         by_question[example.question].append(example)
     kept: list[Example] = []
     lost: list[Example] = []
-    for answers in by_question.values():
-        most = max(answer.weight for answer in answers)
-        winners = [answer for answer in answers if answer.weight == most]
+    for same in by_question.values():
+        most = max(example.weight for example in same)
+        winners = [example for example in same if example.weight == most]
         kept += [replace(winners[0], weight=1.0)] if len(winners) == 1 else []
-        lost += [answer for answer in answers if len(winners) > 1 or answer is not winners[0]]
+        lost += [example for example in same if len(winners) > 1 or example is not winners[0]]
     return kept, lost
-
-
-@contextlib.contextmanager
-def _json_lines(path: Path) -> Iterator[_WriteLine]:
-    """A function that writes one JSON line; the file is there when the block ends well."""
-    # Broken surrogates, a reason to reject a row, are written as the JSON escapes that they were.
-    with (
-        atomic_write(path) as draft,
-        draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream,
-    ):
-
-        def write(line: Mapping[str, object]) -> None:
-            stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
-
-        yield write
 
 
 def _nothing_left(names: str, reasons: Mapping[str, int], first: Mapping[str, Rejection], out: Path) -> str:

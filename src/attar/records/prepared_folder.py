@@ -1,18 +1,38 @@
-"""A prepared folder, read back: where training and evaluation take their examples from."""
+"""A prepared folder and its rows: what ``attar prepare`` writes and all later stages read.
+
+A file of rows is a JSON list, as the original system had it too. Seven columns ``[text, term, start,
+end, label, channel, wordtype]``, an eighth with the row's weight in training where that is not 1, or
+three ``[text, term, label]`` whose offsets are found later if the term occurs once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from attar.errors import DataError, RecipeError
-from attar.io.files import file_hash, read_json
+from attar.io.files import atomic_write, file_hash, read_json
+from attar.io.tables.values import as_label, as_meta, as_offset
+from attar.records.outcomes import Rejection
+from attar.records.readers.json_list import list_items
+from attar.records.record import Record
 from attar.task import Example
 
-__all__ = ["check_labels", "load_manifest", "load_split"]
+__all__ = [
+    "check_labels",
+    "example_row",
+    "load_manifest",
+    "load_split",
+    "numbered_rows",
+    "read_rows",
+    "write_rows",
+]
 
 _AGAIN = "run attar prepare again"
+_EXPECTED = "expected [text, term, start, end, label, channel, wordtype] or [text, term, label]"
 
 
 def load_manifest(folder: Path) -> dict[str, Any]:
@@ -85,6 +105,63 @@ def load_split(folder: Path, name: Literal["train", "dev", "test"]) -> list[Exam
     return examples
 
 
+def read_rows(path: Path) -> Iterator[Record | Rejection]:
+    """Read a JSON list of rows; a row in another format is rejected.
+
+    Yields:
+        One Record or Rejection a row; ``where`` is as in ``numbered_rows``.
+
+    Raises:
+        DataError: The file cannot be read, is not UTF-8 or not a JSON list.
+    """
+    for where, row in numbered_rows(path):
+        yield _read_row(row, where)
+
+
+def numbered_rows(path: Path) -> Iterator[tuple[str, object]]:
+    """The items of a JSON list of rows as they are, each with its place.
+
+    Yields:
+        (``file:line``, row); where the whole list is on one line (``file[index]``, row), the index
+        from 0.
+
+    Raises:
+        DataError: The file cannot be read, is not UTF-8 or not a JSON list.
+    """
+    items = list_items(path, "rows", _EXPECTED)
+    first = list(itertools.islice(items, 2))
+    # With one row to a line, the second is not on the first line.
+    on_one_line = bool(first) and first[-1][0] == 1
+    for index, (line, row) in enumerate(itertools.chain(first, items)):
+        yield (f"{path}[{index}]" if on_one_line else f"{path}:{line}"), row
+
+
+def write_rows(path: Path, examples: Iterable[Example]) -> None:
+    """Write examples as seven-column rows, one a line, whole or not at all.
+
+    Of the metadata only channel and wordtype have a column; the rest is dropped.
+    """
+    with atomic_write(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as stream:
+        comma = ""
+        stream.write("[")
+        for example in examples:
+            stream.write(f"{comma}\n{json.dumps(example_row(example), ensure_ascii=False)}")
+            comma = ","
+        stream.write("\n]\n")
+
+
+def example_row(example: Example) -> list[object]:
+    """The seven columns of an example; an eighth with its weight where that is not 1.
+
+    Of a sentence pair the term is the second sentence, without offsets.
+    """
+    channel, wordtype = example.meta.get("channel", ""), example.meta.get("wordtype", "")
+    weight = [] if example.weight == 1 else [example.weight]
+    if example.second:
+        return [example.text, example.second, None, None, example.label, channel, wordtype, *weight]
+    return [example.text, example.term, example.start, example.end, example.label, channel, wordtype, *weight]
+
+
 def _example(row: list[Any]) -> Example:
     text, term, start, end, label, channel, wordtype, *weight = row
     meta = {key: value for key, value in (("channel", channel), ("wordtype", wordtype)) if value}
@@ -92,3 +169,27 @@ def _example(row: list[Any]) -> Example:
     if start is None:
         return Example(text, 0, 0, label, meta, second=term, weight=counts)
     return Example(text, start, end, label, meta, weight=counts)
+
+
+def _read_row(row: object, where: str) -> Record | Rejection:
+    if not isinstance(row, list) or len(row) not in (3, 7, 8):
+        found = f"a list of {len(row)}" if isinstance(row, list) else f"a {type(row).__name__}"
+        return Rejection("bad_row", f"found {found}; {_EXPECTED}", where, [row])
+    weight = row[7] if len(row) == 8 else 1.0
+    text, term, *offsets, label, channel, wordtype = row[:7] if len(row) > 3 else [*row, "", ""]
+    if not isinstance(text, str) or not isinstance(term, str):
+        return Rejection("bad_row", f"text and term must be strings; {_EXPECTED}", where, row)
+    if not _is_weight(weight):
+        return Rejection(
+            "bad_row", "the eighth column, a weight, is no number above 0 and at most 1", where, row
+        )
+    try:
+        start, end = map(as_offset, offsets or (None, None))
+    except ValueError as error:
+        return Rejection("bad_offsets", str(error), where, row)
+    meta = as_meta({"channel": channel, "wordtype": wordtype})
+    return Record(text, term, start, end, as_label(label), meta, where, weight=float(weight))
+
+
+def _is_weight(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from attar.errors import DataError
-from attar.scoring.reading import RowSource, value_at
+from attar.io.tables.columns import missing_column
+from attar.io.tables.rows import Table
+from attar.io.tables.values import as_label
 from attar.scoring.scored import Scored, table_row
-from attar.scoring.spans import ColumnNames
 from attar.task import Task
 from attar.workbook.sheets import MAX_ROWS, Cell, Column, Kind, Marked, open_workbook
-from attar.workbook.tally import GROUPS, AnswerSheets, write_tally
+from attar.workbook.tally import GROUPS, ResultSheets, write_tally
 
 __all__ = ["check_size", "gold_column", "write_excel"]
 
@@ -19,37 +20,41 @@ _GOLD_COLUMNS = ("input_label", "label")
 _NUMBERS = ("start", "end")
 
 
-def check_size(source: RowSource) -> None:
+def check_size(tables: Sequence[Table]) -> None:
     """Refuse what is known to be too long for one sheet before anything is computed.
 
     Raises:
         DataError: More rows than Excel takes.
     """
-    if source.form in ("parquet", "mongodb") and source.count() > MAX_ROWS:
+    num_rows = sum(table.count() or 0 for table in tables if table.format in ("parquet", "mongodb"))
+    if num_rows > MAX_ROWS:
         raise DataError(
-            f"{source.name} has {source.count():,} rows, a sheet of Excel takes {MAX_ROWS:,}: "
+            f"{tables[0].name} has {num_rows:,} rows, a sheet of Excel takes {MAX_ROWS:,}: "
             "write .parquet or .csv, or score a part of it"
         )
 
 
-def gold_column(source: RowSource, named: str | None) -> str:
+def gold_column(tables: Sequence[Table], named: str | None) -> str:
     """The column that may hold gold labels, or "".
 
     Raises:
         DataError: The named one is not there.
     """
-    if named is not None and named not in source.columns:
-        there = ", ".join(source.columns[:12])
-        raise DataError(f"{source.name} has no column {named!r}; its columns: {there}; --label names another")
-    return named or next((name for name in _GOLD_COLUMNS if name in source.columns), "")
+    if named is not None:
+        for table in tables:
+            if named not in table.columns:
+                raise missing_column(table, "label", named, "--{}")
+        return named
+    there = {name for table in tables for name in table.columns}
+    return next((name for name in _GOLD_COLUMNS if name in there), "")
 
 
 def write_excel(
     path: Path,
     chunks: Iterable[Sequence[Scored]],
     types: Mapping[str, object],
-    places: ColumnNames,
     *,
+    text: str,
     task: Task,
     gold: str,
     facts: Callable[[], Mapping[str, Cell]],
@@ -60,7 +65,7 @@ def write_excel(
         path: Where to.
         chunks: The rows.
         types: Columns in order.
-        places: Which column holds the text.
+        text: Name of the column with the text.
         task: Its labels, and their other spellings in the gold column.
         gold: Column with gold labels, "" for none; a value that is no label counts as none.
         facts: Asked at the end for what the summary says first.
@@ -68,15 +73,15 @@ def write_excel(
     Raises:
         MissingPackageError: Openpyxl is not installed.
     """
-    columns = [Column(name, _kind(name, places)) for name in types]
+    columns = [Column(name, _kind(name, text)) for name in types]
     with open_workbook(path) as book:
         page = book.sheet("summary")
-        sheets = AnswerSheets(book, columns, task.labels)
+        sheets = ResultSheets(book, columns, task.labels)
         for scored in (scored for chunk in chunks for scored in chunk):
             values = scored.row.values
             groups = {name: str(values[name]) for name in GROUPS if values.get(name) not in (None, "")}
             sheets.add(
-                _cells(scored, types, places),
+                _cells(scored, types, text),
                 scored.label,
                 _label(values, gold, task),
                 prob=scored.prob,
@@ -88,21 +93,21 @@ def write_excel(
         write_tally(page, sheets.tally)
 
 
-def _kind(name: str, places: ColumnNames) -> Kind:
-    if name == places.text:
+def _kind(name: str, text: str) -> Kind:
+    if name == text:
         return "text"
     if name == "prob" or name.startswith("prob_"):
         return "share"
     return "number" if name in _NUMBERS else "word"
 
 
-def _cells(scored: Scored, types: Mapping[str, object], places: ColumnNames) -> list[Cell]:
+def _cells(scored: Scored, types: Mapping[str, object], text: str) -> list[Cell]:
     row = table_row(scored)
-    if scored.example.end > scored.example.start and isinstance(row.get(places.text), str):
-        row[places.text] = Marked(scored.example.text, scored.example.start, scored.example.end)
+    if scored.example.end > scored.example.start and isinstance(row.get(text), str):
+        row[text] = Marked(scored.example.text, scored.example.start, scored.example.end)
     return [row.get(name) for name in types]
 
 
 def _label(values: Mapping[str, object], gold: str, task: Task) -> str | None:
-    value = value_at(values, gold) if gold else None
-    return None if value is None else task.label_of(str(value))
+    spelling = as_label(values.get(gold))
+    return None if spelling is None else task.label_of(spelling)

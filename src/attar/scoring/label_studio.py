@@ -8,17 +8,18 @@ The regions carry offsets in Unicode code points, as Label Studio 1.23.2 shows a
 from __future__ import annotations
 
 import itertools
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from attar.errors import DataError
 from attar.io.files import atomic_write
+from attar.io.tables.jsonl import finite, json_line
+from attar.scoring.scored import Scored, added_columns, kept_columns
 
-__all__ = ["labelling_config", "write_tasks"]
+__all__ = ["labelling_config", "write_label_studio", "write_tasks"]
 
 _CONTROL, _OBJECT = "label", "text"
 _COLOURS = ("#d6453d", "#8a8f98", "#2e9e5b", "#2f6fd0", "#c98a12", "#8757c9")
@@ -26,12 +27,40 @@ _COLOURS = ("#d6453d", "#8a8f98", "#2e9e5b", "#2f6fd0", "#c98a12", "#8757c9")
 _Row = Mapping[str, Any]
 
 
+def write_label_studio(
+    path: Path,
+    chunks: Iterable[Sequence[Scored]],
+    taken: Collection[str],
+    *,
+    labels: Sequence[str],
+    model_version: str,
+) -> Path:
+    """Write Label Studio tasks with pre-annotations, and beside them the labelling config as .xml.
+
+    Args:
+        path: Where to write the tasks.
+        chunks: The rows.
+        taken: Columns that hold the text and the term.
+        labels: Of the task.
+        model_version: Names the model in Label Studio.
+
+    Returns:
+        Path of the labelling config.
+    """
+    rows = (_task_row(scored, taken) for chunk in chunks for scored in chunk)
+    write_tasks(path, rows, labels=labels, model_version=model_version)
+    config = path.with_suffix(".xml")
+    with atomic_write(config) as draft:
+        draft.write_text(labelling_config(labels), "utf-8")
+    return config
+
+
 def write_tasks(path: Path, rows: Iterable[_Row], *, labels: Sequence[str], model_version: str) -> int:
     """Write scored rows as a JSON list of tasks, one a line, whole or not at all.
 
     Adjacent rows with the same text are one task. A column whose value all of its rows share goes
     into ``data`` (channel, wordtype, keyword ...); the score of a prediction is that of its least
-    certain region, so that sorting by it shows first what is worth a look.
+    certain region, so that sorting by it shows the least certain ones first.
 
     Args:
         path: The file to write.
@@ -47,11 +76,14 @@ def write_tasks(path: Path, rows: Iterable[_Row], *, labels: Sequence[str], mode
         DataError: A row has no text, no label of the task, or a span that is not its term.
     """
     num_tasks = 0
-    with atomic_write(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as stream:
+    with (
+        atomic_write(path) as draft,
+        draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream,
+    ):
         stream.write("[")
         for task in _tasks(rows, labels, model_version):
             comma = "," if num_tasks else ""
-            stream.write(f"{comma}\n{json.dumps(task, ensure_ascii=False, default=str)}")
+            stream.write(f"{comma}\n{json_line(task)}")
             num_tasks += 1
         stream.write("\n]\n")
     return num_tasks
@@ -74,6 +106,15 @@ def labelling_config(labels: Sequence[str]) -> str:
             "",
         ]
     )
+
+
+def _task_row(scored: Scored, taken: Collection[str]) -> dict[str, Any]:
+    theirs = {name: value for name, value in scored.row.values.items() if name not in taken}
+    example = scored.example
+    ours = {"label": scored.label, "prob": scored.prob, "start": example.start, "end": example.end}
+    kept = kept_columns(theirs, ["text", "term", *added_columns(list(scored.probs))])
+    plain: dict[str, Any] = finite(kept)
+    return plain | {"text": example.text, "term": example.term} | ours
 
 
 def _tasks(rows: Iterable[_Row], labels: Sequence[str], model_version: str) -> Iterator[dict[str, Any]]:

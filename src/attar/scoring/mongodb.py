@@ -21,7 +21,8 @@ from typing import Any
 from attar.errors import DataError
 from attar.io.files import content_hash
 from attar.io.mongo import MongoAddress, count, documents, mongo_address, set_field, upsert
-from attar.scoring.reading import Row, RowSource, column_names
+from attar.io.tables.jsonl import column_names
+from attar.io.tables.rows import Row, Table
 from attar.scoring.scored import Scored, kept_columns
 
 __all__ = [
@@ -35,7 +36,6 @@ __all__ = [
 
 _FIELD = "attar"
 _ADDED = ("source_id", "label", "prob", "probs", "model")
-_HEAD = 100
 _QUERY = '{"brand": "x"}'
 _INT64 = range(-(2**63), 2**63)
 
@@ -62,8 +62,8 @@ def parse_query(text: str) -> dict[str, Any]:
     return query
 
 
-def open_documents(uri: str, query: Mapping[str, Any]) -> RowSource:
-    """Open a collection as a source of rows, in the order of ``_id``.
+def open_documents(uri: str, query: Mapping[str, Any]) -> Table:
+    """Open a collection as a table, in the order of ``_id``.
 
     Raises:
         DataError: It cannot be reached, or no document matches.
@@ -72,16 +72,14 @@ def open_documents(uri: str, query: Mapping[str, Any]) -> RowSource:
     total = count(address, query)
     if not total:
         raise DataError(f"{address.shown}: no document matches; check database, collection and --query")
-    head = itertools.islice(_rows(address, query, 0), _HEAD)
-    return RowSource(
-        address.shown, "mongodb", column_names(head), lambda: _rows(address, query, total), lambda: total
-    )
+    head = column_names(_rows(address, query, 0))
+    return Table(address.shown, "mongodb", head, lambda: _rows(address, query, total), lambda: total)
 
 
 def _rows(address: MongoAddress, query: Mapping[str, Any], total: int) -> Iterator[Row]:
     number = 0
     for number, document in enumerate(documents(address, query=query, fields=()), 1):
-        yield Row(number, document)
+        yield Row(address.shown, number, document)
     if number < total:
         raise DataError(
             f"{address.shown}: {number} of {total} documents came; either some were deleted meanwhile (run "
@@ -148,14 +146,14 @@ def write_into_source(target: str, chunks: Iterable[Sequence[Scored]], model: Ma
     Raises:
         DataError: The server refuses or cannot be reached.
     """
-    return set_field(mongo_address(target), _FIELD, _answers(chunks, model))
+    return set_field(mongo_address(target), _FIELD, _fields(chunks, model))
 
 
-def _answers(chunks: Iterable[Sequence[Scored]], model: Mapping[str, str]) -> Iterator[tuple[Any, Document]]:
+def _fields(chunks: Iterable[Sequence[Scored]], model: Mapping[str, str]) -> Iterator[tuple[Any, Document]]:
     everything = (scored for chunk in chunks for scored in chunk)
     for _, same in itertools.groupby(everything, key=lambda scored: scored.row.line):
         mentions = list(same)
-        field = {"model": dict(model), "mentions": [_answer(scored) for scored in mentions]}
+        field = {"model": dict(model), "mentions": [_mention(scored) for scored in mentions]}
         yield mentions[0].row.values["_id"], field
 
 
@@ -169,10 +167,10 @@ def _document(scored: Scored, model: Mapping[str, str]) -> Document:
     else:
         key = f"{content_hash(values)[:32]}:{place}"
     kept = {str(_storable(name)): _storable(value) for name, value in kept_columns(values, _ADDED).items()}
-    return {"_id": key, **_renamed(kept), **_storable(own), **_answer(scored), "model": dict(model)}
+    return {"_id": key, **_renamed(kept), **_storable(own), **_mention(scored), "model": dict(model)}
 
 
-def _answer(scored: Scored) -> Document:
+def _mention(scored: Scored) -> Document:
     return {
         "start": scored.example.start,
         "end": scored.example.end,

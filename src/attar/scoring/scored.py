@@ -1,18 +1,19 @@
-"""Scored: one answer beside the row that it is about, whatever it is written to."""
+"""Scored: a prediction beside the row that it is about, whatever it is written to."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from attar.scoring.reading import Row
+from attar.io.tables.rows import Row, Table
+from attar.io.tables.writing import column_types
 from attar.task import Example
 
-__all__ = ["Scored", "added_columns", "kept_columns", "table_row"]
+__all__ = ["Scored", "added_columns", "kept_columns", "scored_types", "table_row"]
 
 
 class Scored(NamedTuple):
-    """One answer.
+    """One prediction.
 
     Attributes:
         row: The row as it was read.
@@ -52,3 +53,11 @@ def table_row(scored: Scored) -> dict[str, Any]:
     ours |= {f"prob_{label}": prob for label, prob in scored.probs.items()}
     place = {"start": scored.example.start, "end": scored.example.end}
     return kept_columns(scored.row.values, list(ours)) | place | ours
+
+
+def scored_types(tables: Sequence[Table], labels: Sequence[str]) -> dict[str, Any]:
+    """Arrow type, or its name, of every column of the scored rows of some tables, in order."""
+    added = added_columns(labels)
+    places = {"start": "int64", "end": "int64"}
+    ours = {name: "string" if name == "label" else "double" for name in added}
+    return kept_columns(column_types(tables), added) | places | ours

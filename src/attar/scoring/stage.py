@@ -1,29 +1,31 @@
 """``attar score``: rows in, the same rows with their labels out.
 
-``source -> examples -> Predictor -> writer``, a chunk at a time and pulled by the writer, so that
-a source of any size fits. A row gets one scored row for each place where its term stands.
+``tables -> examples -> Predictor -> writer``, a chunk at a time and pulled by the writer, so that
+a source of any size fits. A row gets one scored row for each occurrence of its term.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 from attar.errors import DataError
-from attar.io.files import atomic_write
+from attar.io.tables.columns import Columns
+from attar.io.tables.excel import workbook_path
+from attar.io.tables.jsonl import write_jsonl
+from attar.io.tables.reading import open_tables, table_format
+from attar.io.tables.rows import Row, Table, TableFormat
+from attar.io.tables.writing import write_table
 from attar.progress import progress_bar
 from attar.scoring.excel import check_size, gold_column, write_excel
 from attar.scoring.mongodb import check_target, is_mongodb, open_documents, write_documents, write_into_source
 from attar.scoring.predictor import Predictor
-from attar.scoring.reading import Form, Row, RowSource, detect_format, open_rows
-from attar.scoring.scored import Scored
-from attar.scoring.spans import ColumnNames, PairReader, places_of
-from attar.scoring.writing import table_types, write_label_studio, write_table
+from attar.scoring.scored import Scored, scored_types, table_row
+from attar.scoring.spans import ExampleReader, columns_of
 from attar.task import Example
 
 __all__ = ["Counts", "ScoreOptions", "score_file", "shown_place"]
@@ -39,6 +41,7 @@ class ScoreOptions:
         text: Name of the column with the text; in nested rows with dots.
         term: Name of the column with the term; None takes ``term`` or ``keyword``.
         first: Score only the first occurrence of a row that has no offsets.
+        quoted: CSV and TSV: a quote at the start of a cell begins a quoted one; else quotes are text.
         label: Excel: column with gold labels; None takes ``input_label`` or ``label`` if its
             values are labels of the task.
         query: MongoDB: which documents, as a filter.
@@ -53,6 +56,7 @@ class ScoreOptions:
     query: Mapping[str, Any] = field(default_factory=dict)
     into_source: bool = False
     progress: bool = True
+    quoted: bool = True
 
 
 @dataclass(slots=True)
@@ -63,7 +67,7 @@ class Counts:
         rows: Read.
         predictions: Written, one for each place of a row's term.
         rejected: Rows that could not be used, by reason code.
-        rejected_path: Where they stand, None where there are none.
+        rejected_path: Their file, None where there are none.
     """
 
     rows: int = 0
@@ -75,14 +79,15 @@ class Counts:
 def score_file(
     predictor: Predictor, source: str | Path, out: str | Path, options: ScoreOptions | None = None
 ) -> Counts:
-    """Score a file, or the documents of a collection.
+    """Score a file, a sheet (``file.xlsx#sheet``), a folder of files, or the documents of a collection.
 
-    Extensions decide the forms: .jsonl, .csv, .tsv, .parquet or .xlsx; ``out`` may also be .json
-    (Label Studio tasks), and both may be ``mongodb://HOST/DATABASE/COLLECTION``. Input columns are
+    Endings decide the formats: .jsonl, .csv, .tsv, .parquet, .xlsx or .xlsm; ``out`` may also be
+    .json (Label Studio tasks), and both may be ``mongodb://HOST/DATABASE/COLLECTION``. Input columns are
     kept; start, end, label, prob and a prob_<label> for each label are added. An input column that
     is called like one of the last three is kept as input_<name>, unless the file was scored before
     and has that already. Columns ``start`` and ``end`` (code points) say which occurrence is
-    meant; a row without them is scored at every occurrence of its term. Rows that cannot be used
+    meant; a row without them is scored at every occurrence of its term. A term or offsets that
+    ``attar prepare`` would repair are repaired. Rows that cannot be used
     go to ``<out>.rejected.jsonl``, for MongoDB in the working directory.
 
     Args:
@@ -93,7 +98,7 @@ def score_file(
         options: How; None takes the defaults.
 
     Raises:
-        DataError: The source is missing, empty or of an unknown form, a column is missing, no
+        DataError: The source is missing, empty or of an unknown format, a column is missing, no
             row can be used, or the target is not one to write to.
     """
     options = options or ScoreOptions()
@@ -101,7 +106,7 @@ def score_file(
     rejected = _rejected_path(out)
     with contextlib.ExitStack() as stack:
         rejections = _Rejections(rejected, stack)
-        bar = progress_bar("score", job.rows.count()) if options.progress else None
+        bar = progress_bar("score", job.num_rows()) if options.progress else None
         advance = stack.enter_context(bar) if bar is not None else None
         job.write(_chunks(job, rejections, advance))
     if job.counts.rejected:
@@ -118,7 +123,7 @@ def shown_place(place: str | Path) -> str:
     return mongo_address(str(place)).shown if is_mongodb(place) else str(place)
 
 
-_OutForm = Form | Literal["label_studio"]
+_OutFormat = TableFormat | Literal["mongodb", "label_studio"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +131,10 @@ class _Job:
     """All that is known once everything has been checked and before anything is computed."""
 
     predictor: Predictor
-    rows: RowSource
-    places: ColumnNames
+    source: str
+    tables: Sequence[tuple[Table, Columns]]
     out: str
-    form: _OutForm
+    out_format: _OutFormat
     options: ScoreOptions
     counts: Counts
     gold: str
@@ -143,29 +148,45 @@ class _Job:
             "sha256": artifact.files["model.onnx"],
         }
 
+    def num_rows(self) -> int | None:
+        """About how many rows there are; None where only reading would tell."""
+        counts = [table.count() for table, _ in self.tables]
+        return None if None in counts else sum(filter(None, counts))
+
     def write(self, chunks: Iterator[list[Scored]]) -> None:
-        task = self.predictor.task
+        labels = self.predictor.task.labels
         path = Path(self.out)
-        match self.form:
+        tables, (columns, *_) = [table for table, _ in self.tables], [columns for _, columns in self.tables]
+        match self.out_format:
             case "mongodb" if self.options.into_source:
                 write_into_source(self.out, chunks, self.model)
             case "mongodb":
                 write_documents(self.out, chunks, self.model)
             case "label_studio":
+                from attar.scoring.label_studio import write_label_studio
+
                 version = f"{self.model['task']} {self.model['version']}"
-                write_label_studio(path, chunks, self.places, labels=task.labels, model_version=version)
+                taken = (columns.name("text"), columns.name("term"))
+                write_label_studio(path, chunks, taken, labels=labels, model_version=version)
             case "excel":
-                types = table_types(self.rows, task.labels)
-                write_excel(path, chunks, types, self.places, task=task, gold=self.gold, facts=self.facts)
+                write_excel(
+                    path,
+                    chunks,
+                    scored_types(tables, labels),
+                    text=columns.name("text"),
+                    task=self.predictor.task,
+                    gold=self.gold,
+                    facts=self.facts,
+                )
             case _:
-                types = {} if self.form == "jsonl" else table_types(self.rows, task.labels)
-                write_table(path, chunks, types)
+                types = {} if self.out_format == "jsonl" else scored_types(tables, labels)
+                write_table(path, ([table_row(scored) for scored in chunk] for chunk in chunks), types)
 
     def facts(self) -> dict[str, str | int]:
         """What the summary of a workbook says first."""
         rejected = {f"rejected: {reason}": count for reason, count in self.counts.rejected.items()}
         return {
-            "source": self.rows.name,
+            "source": self.source,
             "task": self.model["task"],
             "model": self.model["version"],
             "rows": self.counts.rows,
@@ -175,38 +196,48 @@ class _Job:
 
 
 def _prepare(predictor: Predictor, source: str | Path, out: str | Path, options: ScoreOptions) -> _Job:
-    form = _out_form(out)
-    if form == "label_studio" and not predictor.task.has_term:
+    out_format = _out_format(out)
+    if out_format == "label_studio" and not predictor.task.has_term:
         raise DataError(
             f"{out}: task {predictor.task.name!r} has no terms to mark in Label Studio; name a table"
         )
-    if form != "mongodb" and not is_mongodb(source) and Path(out).resolve() == Path(source).resolve():
-        raise DataError(f"{out} is the source itself; name another file to write")
-    if form == "mongodb":
+    if out_format != "mongodb" and not is_mongodb(source) and _is_read(out, source):
+        raise DataError(
+            f"{out} is the source itself, or in the folder that is read; name another file to write"
+        )
+    if out_format != "mongodb" and Path(out).is_dir():
+        raise DataError(f"{out}: this is a folder, not a file; name another file to write")
+    if out_format == "mongodb":
         from_collection = str(source) if is_mongodb(source) else None
         check_target(from_collection, str(out), into_source=options.into_source)
     elif options.into_source:
         raise DataError(f"--into-source writes into the collection that is read; {out} is a file")
     if is_mongodb(source):
-        rows = open_documents(str(source), options.query)
+        tables = [open_documents(str(source), options.query)]
     elif options.query:
         raise DataError(f"--query chooses documents of MongoDB; {source} is a file")
     else:
-        rows = open_rows(Path(source))
-    places = places_of(rows, predictor.task, options.text, options.term)
+        tables = open_tables(Path(source), quoted=options.quoted)
+    read = [(table, columns_of(table, predictor.task, options.text, options.term)) for table in tables]
     gold = ""
-    if form == "excel":
-        check_size(rows)
-        gold = gold_column(rows, options.label)
+    if out_format == "excel":
+        check_size(tables)
+        gold = gold_column(tables, options.label)
     elif options.label is not None:
         raise DataError(f"--label is for the sheets of an Excel file; {shown_place(out)} is none")
-    return _Job(predictor, rows, places, str(out), form, options, Counts(), gold)
+    return _Job(predictor, shown_place(source), read, str(out), out_format, options, Counts(), gold)
 
 
-def _out_form(out: str | Path) -> _OutForm:
+def _is_read(out: str | Path, source: str | Path) -> bool:
+    """Whether ``out`` is a file of the source, or would be one the next time."""
+    read, written = workbook_path(Path(source))[0].resolve(), Path(out).resolve()
+    return written == read or (read.is_dir() and written.parent == read)
+
+
+def _out_format(out: str | Path) -> _OutFormat:
     if is_mongodb(out):
         return "mongodb"
-    return "label_studio" if Path(out).suffix.lower() == ".json" else detect_format(Path(out))
+    return "label_studio" if Path(out).suffix.lower() == ".json" else table_format(Path(out))
 
 
 def _rejected_path(out: str | Path) -> Path:
@@ -224,42 +255,38 @@ class _Rejections:
 
     path: Path
     stack: contextlib.ExitStack
-    first: tuple[int, str] | None = None
-    stream: TextIO | None = None
+    first: str = ""
+    write: Callable[[Mapping[str, object]], None] | None = None
 
     def add(self, row: Row, reason: str) -> None:
-        if self.stream is None:
-            draft = self.stack.enter_context(atomic_write(self.path))
-            self.stream = self.stack.enter_context(
-                draft.open("w", encoding="utf-8", errors="backslashreplace")
-            )
-            self.first = (row.line, reason)
-        line = {"line": row.line, "reason": reason, "row": row.values}
-        self.stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+        if self.write is None:
+            self.write = self.stack.enter_context(write_jsonl(self.path))
+            self.first = f"{row.where}: {reason}"
+        self.write({"line": row.line, "where": row.where, "reason": reason, "row": row.values})
 
 
 def _chunks(
     job: _Job, rejections: _Rejections, advance: Callable[..., None] | None
 ) -> Iterator[list[Scored]]:
     """Scored rows, a chunk of whole rows at a time."""
-    counts = job.counts
+    counts, num_shown = job.counts, 0
     for chunk in _examples(job, rejections):
         probs = job.predictor.predict_probs([example for _, example in chunk])
         counts.predictions += len(chunk)
         yield _scored(chunk, probs.tolist(), job.predictor.task.labels)
         if advance is not None:
-            advance(len({row.line for row, _ in chunk}))
+            advance(counts.rows - num_shown)
+            num_shown = counts.rows
     if counts.predictions == 0:
-        raise DataError(_nothing_usable(job.rows.name, counts, rejections.first))
+        raise DataError(_nothing_usable(job.source, counts, rejections.first))
 
 
 def _examples(job: _Job, rejections: _Rejections) -> Iterator[list[tuple[Row, Example]]]:
-    is_excel = job.rows.form == "excel"
-    reader = PairReader(job.predictor.task, job.places, job.options.first, numbers_are_text=is_excel)
+    reader = ExampleReader(job.predictor.task, job.options.first)
     chunk: list[tuple[Row, Example]] = []
-    for row in job.rows.rows():
+    for row, columns in ((row, columns) for table, columns in job.tables for row in table.rows()):
         job.counts.rows += 1
-        examples = reader.examples(row)
+        examples = row.problem.reason if row.problem else reader.examples(columns.cells(row.values))
         if isinstance(examples, str):
             job.counts.rejected[examples] += 1
             rejections.add(row, examples)
@@ -283,11 +310,8 @@ def _scored(
     return scored
 
 
-def _nothing_usable(source: str, counts: Counts, first: tuple[int, str] | None) -> str:
-    if first is None:
+def _nothing_usable(source: str, counts: Counts, first: str) -> str:
+    if not first:
         return f"{source} has no rows; expected rows with a text column"
     reasons = ", ".join(f"{reason} {count}" for reason, count in counts.rejected.most_common())
-    line, reason = first
-    return (
-        f"{source}: none of its {counts.rows} rows can be used ({reasons}); the first: line {line}, {reason}"
-    )
+    return f"{source}: none of its {counts.rows} rows can be used ({reasons}); the first, {first}"

@@ -11,8 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from attar.scoring.predictor import Predictor
-from attar.scoring.reading import Row
-from attar.scoring.spans import ColumnNames, PairReader
+from attar.scoring.spans import ExampleReader
 from attar.serving.limits import Limits, MentionCount, check_num_rows, check_text
 from attar.serving.problem import Problem
 from attar.serving.service import Reply, make_reply
@@ -29,7 +28,6 @@ __all__ = [
     "score",
 ]
 
-_COLUMNS = ColumnNames("text", "term", "start", "end")
 _REASONS = {
     "empty_text": "its text is empty",
     "empty_term": "needs a term that is not empty, or start and end",
@@ -115,17 +113,18 @@ def score(value: Any, predictor: Predictor, limits: Limits) -> Reply:  # noqa: A
         Problem: 422 with the code of the reason, and a message that names the row.
     """
     rows = _rows(value, limits)
-    reader = PairReader(predictor.task, _COLUMNS, first=False)
+    reader = ExampleReader(predictor.task, repair=False)
     counted = MentionCount(limits)
     examples: list[list[Example]] = []
     for index, row in enumerate(rows):
         where = f"rows[{index}]"
         check_text(where, row.text, limits)
-        found = reader.examples(Row(index + 1, row.model_dump()))
+        found = reader.examples(row.model_dump())
         if found == "term_not_found":
             found = []
         if isinstance(found, str):
-            raise Problem(422, found, f"{where}: {_REASONS[found]}")
+            code = _code(found, row)
+            raise Problem(422, code, f"{where}: {_REASONS[code]}")
         counted.add(where, len(found))
         examples.append(found)
     probs = iter(predictor.predict_probs([one for found in examples for one in found]).tolist())
@@ -148,6 +147,15 @@ def _rows(value: Any, limits: Limits) -> list[ScoreRow]:  # noqa: ANN401 - JSON 
         path = [f"[{p}]" if isinstance(p, int) else f".{p}" if p in known else ".?" for p in first["loc"]]
         where = "".join(path).lstrip(".") or "the body"
         raise Problem(422, "invalid_request", f"{where}: {first['msg']}") from None
+
+
+def _code(reason: str, row: ScoreRow) -> str:
+    """The code of a row that cannot be used: the API tells offsets apart that files do not."""
+    if row.start is None and row.end is None:
+        return reason
+    within = row.start is not None and row.end is not None and 0 <= row.start < row.end <= len(row.text)
+    named = {"bad_offsets": "offsets_not_at_term" if within else "bad_offsets", "empty_term": "bad_offsets"}
+    return named.get(reason, reason)
 
 
 def _mention(example: Example, probs: list[float], labels: tuple[str, ...]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ and a transformer without a causal mask cannot tell the difference in order.
 
 A sentence pair is ``[CLS] text [SEP] second [SEP]``; where it is too long, the longer sentence
 loses its last token, again and again. So is an example of a task with terms that has no place but a
-``second``: a term that does not stand in the text, or stands where nobody said.
+``second``: a term that does not occur in the text, or at a place that is not given.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Encoding(NamedTuple):
     Attributes:
         ids: [T] int32, special tokens included, no padding.
         second: Index of the first token of the second segment; T where there is none.
-        read: Position of the token at index 0: 0 for [CLS]; a mark stands there with its own
+        read: Position of the token at index 0: 0 for [CLS]; a mark is there with its own
             position, and the tokens before it follow, each moved by one.
     """
 

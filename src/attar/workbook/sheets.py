@@ -22,8 +22,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from attar.errors import DataError, require
+from attar.errors import DataError
 from attar.io.files import atomic_write
+from attar.io.tables.excel import openpyxl_package
+from attar.io.tables.jsonl import json_line
+from attar.io.tables.values import as_text
 
 __all__ = [
     "MAX_ROWS",
@@ -34,7 +37,6 @@ __all__ = [
     "Marked",
     "Sheet",
     "cell_text",
-    "excel",
     "open_workbook",
 ]
 
@@ -70,15 +72,6 @@ class Column:
 
     name: str
     kind: Kind = "word"
-
-
-def excel() -> Any:  # noqa: ANN401 - a module of an optional package
-    """Openpyxl; the base install does without.
-
-    Raises:
-        MissingPackageError: It is not installed.
-    """
-    return require("openpyxl", "excel")
 
 
 def cell_text(text: str) -> str:
@@ -117,7 +110,7 @@ class Book:
     """An Excel file in the making; sheets stand in the order in which they were declared."""
 
     def __init__(self) -> None:
-        self.openpyxl = excel()
+        self.openpyxl = openpyxl_package()
         self.workbook = self.openpyxl.Workbook(write_only=True)
         self.workbook.properties.created = self.workbook.properties.modified = _EPOCH
         self._sheets: list[Sheet] = []
@@ -158,7 +151,7 @@ class Book:
 
 
 class Sheet:
-    """One sheet; past Excel's last row it goes on in another, "<title> 2"."""
+    """One sheet; past Excel's last row it continues in another, "<title> 2"."""
 
     def __init__(self, book: Book, title: str, columns: Sequence[Column], *, is_sorted: bool) -> None:
         from openpyxl.cell import WriteOnlyCell
@@ -260,7 +253,7 @@ class Sheet:
         return cell
 
     def _style(self, part: Any, kind: str, is_active: bool) -> Any:  # noqa: ANN401 - openpyxl's
-        """The look of a kind of cell: made once, because openpyxl takes its time over each."""
+        """The style of a kind of cell: made once, because openpyxl takes its time over each."""
         if (kind, is_active) not in self._styles:
             from openpyxl.styles import Alignment
 
@@ -335,5 +328,5 @@ def _plain(value: object) -> str | int | float | bool | None:
     if isinstance(value, float):
         return None if math.isnan(value) else float(value) if math.isfinite(value) else str(value)
     if isinstance(value, dict | list | tuple):
-        return cell_text(json.dumps(value, ensure_ascii=False, default=str))
-    return cell_text(str(value))
+        return cell_text(json_line(value))
+    return cell_text(as_text(value))

@@ -1,4 +1,4 @@
-"""Answers beside their gold labels: the sheets result, wrong and correct, and what they add up to.
+"""Predictions and their gold labels: the sheets result, wrong and correct, and what they add up to.
 
 Rows are added one at a time, in any number; ``wrong`` shows the surest mistakes first.
 """
@@ -12,21 +12,21 @@ from dataclasses import dataclass, field
 from attar.metrics import f1_of, tabulate
 from attar.workbook.sheets import Book, Cell, Column, Sheet
 
-__all__ = ["GROUPS", "AnswerSheets", "Tally", "write_tally"]
+__all__ = ["GROUPS", "ResultSheets", "Tally", "write_tally"]
 
 GROUPS = ("channel", "wordtype")
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of answers.
+    """Counts of labels that were given.
 
     Attributes:
         labels: C of them, in the order of the tables.
-        predicted: Answers by label.
-        confusion: Answers that have a gold label, by (gold, predicted).
-        groups: Answers by (column, its value, predicted label).
-        labelled: Answers that have a gold label, by (column, its value, whether they are right).
+        predicted: Labels given, by label.
+        confusion: Those that have a gold label, by (gold, predicted).
+        groups: Those by (column, its value, predicted label).
+        labelled: Those that have a gold label, by (column, its value, whether they are right).
     """
 
     labels: Sequence[str]
@@ -36,7 +36,7 @@ class Tally:
     labelled: Counter[tuple[str, str, bool]] = field(default_factory=Counter)
 
     def add(self, label: str, gold: str | None, groups: Mapping[str, str]) -> None:
-        """Count one answer; ``groups`` are its channel and wordtype."""
+        """Count one label; ``groups`` are its channel and wordtype."""
         self.predicted[label] += 1
         if gold is not None:
             self.confusion[gold, label] += 1
@@ -47,12 +47,12 @@ class Tally:
 
     @property
     def num_gold(self) -> int:
-        """Answers that have a gold label."""
+        """How many have a gold label."""
         return self.confusion.total()
 
     @property
     def accuracy(self) -> float:
-        """Share of the answers with a gold label that are right; 0 without any."""
+        """Share of those with a gold label that are right; 0 without any."""
         hits = sum(count for (gold, label), count in self.confusion.items() if gold == label)
         return hits / self.num_gold if self.num_gold else 0.0
 
@@ -63,7 +63,7 @@ class Tally:
         return float(f1.mean()) if len(f1) else 0.0
 
 
-class AnswerSheets:
+class ResultSheets:
     """The sheets result, wrong and correct of one answerer.
 
     Args:
@@ -81,7 +81,7 @@ class AnswerSheets:
     def add(
         self, cells: Sequence[Cell], label: str, gold: str | None, *, prob: float, groups: Mapping[str, str]
     ) -> None:
-        """Add one answer."""
+        """Add one row."""
         if gold is not None and not self.tally.num_gold:
             self._wrong.show()
             self._correct.show()
@@ -99,7 +99,7 @@ def write_tally(page: Sheet, tally: Tally, name: str = "") -> None:
     Args:
         page: A sheet without columns.
         tally: The counts.
-        name: Whose answers they are, where there are several.
+        name: Whose they are, where there are several.
     """
     suffix = f" {name}" if name else ""
     _table(page, f"answers{suffix}", ["label", "n"], [(k, tally.predicted[k]) for k in tally.labels])

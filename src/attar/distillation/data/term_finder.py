@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from attar.errors import DataError, require
-from attar.records.readers.lines import numbered_lines
+from attar.io.lines import numbered_lines
 from attar.text.normalise import Step, normalise
 
 __all__ = ["TermFinder", "TermMatch", "read_terms"]

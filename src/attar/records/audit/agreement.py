@@ -9,11 +9,11 @@ for nominal labels with missing values: Krippendorff, Computing Krippendorff's A
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import combinations
 from typing import Any
 
-__all__ = ["Agreement"]
+__all__ = ["Agreement", "cohen_kappa"]
 
 _MOST_PAIRS = 100
 
@@ -78,7 +78,7 @@ class Agreement:
     def kappa(self, a: str, b: str) -> float | None:
         """Cohen's kappa of two annotators on the spans that both labelled; None where undefined."""
         table = self._pairs.get((min(a, b), max(a, b)))
-        return _kappa(table) if table else None
+        return cohen_kappa(table) if table else None
 
     def to_json(self) -> dict[str, Any]:
         """All figures, the pairs with the most spans first (at most 100 of them)."""
@@ -94,29 +94,35 @@ class Agreement:
                     "annotators": list(names),
                     "num_spans": sum(table.values()),
                     "percent": _rounded(_equal_share(table)),
-                    "kappa": _rounded(_kappa(table)),
+                    "kappa": _rounded(cohen_kappa(table)),
                 }
                 for names, table in pairs[:_MOST_PAIRS]
             ],
         }
 
 
-def _equal_share(table: Counter[tuple[str, str]]) -> float:
-    return sum(count for (a, b), count in table.items() if a == b) / sum(table.values())
+def cohen_kappa(table: Mapping[tuple[str, str], int]) -> float | None:
+    """Cohen's kappa: (observed - chance) / (1 - chance), chance from each one's own label shares.
 
+    Args:
+        table: How often the one gave the first label and the other the second.
 
-def _kappa(table: Counter[tuple[str, str]]) -> float | None:
+    Returns:
+        None where both only ever give one and the same label, or there are no counts.
+    """
     whole = sum(table.values())
-    first: Counter[str] = Counter()
-    second: Counter[str] = Counter()
+    same = sum(count for (a, b), count in table.items() if a == b)
+    first, second = Counter[str](), Counter[str]()
     for (a, b), count in table.items():
         first[a] += count
         second[b] += count
-    # In whole numbers, so that "one label only" is exact.
+    # In whole numbers, times the square of all counts, so that "one label only" is exact.
     chance = sum(first[label] * second[label] for label in first)
-    if chance == whole * whole:
-        return None
-    return (_equal_share(table) - chance / whole**2) / (1 - chance / whole**2)
+    return (same * whole - chance) / (whole**2 - chance) if chance < whole**2 else None
+
+
+def _equal_share(table: Counter[tuple[str, str]]) -> float:
+    return sum(count for (a, b), count in table.items() if a == b) / sum(table.values())
 
 
 def _rounded(value: float | None) -> float | None:

@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 
 from attar.recipe.load import DataRecipe
-from attar.records.audit.repair import Repair, find_all, repair
 from attar.records.outcomes import Accepted, Reason, Rejection, reject
 from attar.records.record import Record
 from attar.task import Example, Task
+from attar.text.repair import Repair, find_all, repair
 
 __all__ = ["Checks"]
 
@@ -72,7 +72,7 @@ class Checks:
         if not _is_unicode(record):
             return (
                 "bad_text",
-                "half of a surrogate pair (a broken \\ud83d escape) stands in the row; write it whole",
+                "half of a surrogate pair (a broken \\ud83d escape) is in the row; write it whole",
             )
         if len(text) > most or len(record.term) > most:
             longest = max(len(text), len(record.term))
@@ -82,16 +82,16 @@ class Checks:
         if control:
             spot = "text" if control.string is text else "term"
             message = (
-                f"the control character U+{ord(control[0]):04X} stands at offset {control.start()} of the "
+                f"the control character U+{ord(control[0]):04X} is at offset {control.start()} of the "
                 f"{spot}; take it out, and count the offsets again"
             )
             return "control_characters", message
         return None
 
     def _place(self, record: Record) -> tuple[int, int, Repair | None] | Rejection:
-        """Where the term stands, and how that was found if the row did not say it right."""
+        """The place of the term, and how it was found if the row has it wrong."""
         text, term, start, end = record.text, record.term, record.start, record.end
-        if not term or term.isspace():
+        if not term.strip():
             message = "no term, and the task needs one; is it in a column that data.columns.term should name?"
             return reject("empty_term", message, record)
         if start is not None and end is not None:
@@ -116,14 +116,14 @@ class Checks:
 
 
 def _misplaced(record: Record, why: str | None) -> Rejection:
-    """The rejection of a term that stands nowhere; ``why`` is what the repair says."""
+    """The rejection of a term without a place; ``why`` is what the repair says."""
     start, end = record.start, record.end
     more = f"; no reading repairs it: {why}" if why else ""
     if start is None and end is None:
         if why and "places" in why:
             message = f"{why} and no offsets say which; give start and end"
             return reject("term_ambiguous", message, record)
-        message = "the term does not stand in the text as it is written"
+        message = "the term does not occur in the text as it is written"
         return reject("term_not_found", message, record)
     if start is None or end is None:
         message = f"only one of start and end is given; give both or neither{more}"
@@ -149,7 +149,7 @@ def _label_problem(record: Record, task: Task) -> tuple[Reason, str]:
 
 def _hint(near: list[str], known: Mapping[str, str], aliases: Mapping[str, str]) -> str:
     if not near:
-        return "; if it stands for one, say so in task.aliases"
+        return "; if it means one of them, map it in task.aliases"
     name = known[near[0]]
     stands_for = f" ({aliases[name]})" if name in aliases else ""
     return f"; did you mean {name!r}{stands_for}?"

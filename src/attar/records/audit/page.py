@@ -18,8 +18,9 @@ _CONTEXT_CHARS = 90
 
 # Of each reason: what it means, and what to do.
 _REASONS: Mapping[str, tuple[str, str]] = {
-    "bad_row": ("The row has not the form of its file.", "Mend the row, or the program that wrote it."),
-    "bad_mark": ("A mark in the text is not closed or stands in another.", "Write [term|label]."),
+    "bad_row": ("The row is not as its format has rows.", "Mend the row, or the program that wrote it."),
+    "not_utf8": ("The line is not UTF-8.", "Save the file as UTF-8."),
+    "bad_mark": ("A mark in the text is not closed or is inside another.", "Write [term|label]."),
     "no_mark": ("The line has no mark.", "Mark its terms, or take it out."),
     "bad_text": ("Half of a surrogate pair: a character was cut in two.", "Export the row again, whole."),
     "empty_text": ("There is no text.", "See whether data.columns.text names the right column."),
@@ -33,8 +34,8 @@ _REASONS: Mapping[str, tuple[str, str]] = {
         "The offsets do not point at the term, and no single reading of them does.",
         "Count half-open offsets in Unicode code points, or leave them out where the term occurs once.",
     ),
-    "term_not_found": ("The term does not stand in the text.", "Write it as the text does."),
-    "term_ambiguous": ("The term stands in the text more than once.", "Give start and end."),
+    "term_not_found": ("The term does not occur in the text.", "Write it as the text does."),
+    "term_ambiguous": ("The term occurs in the text more than once.", "Give start and end."),
     "control_characters": (
         "The text holds characters that no one can see or type.",
         "Take them out where the text is exported.",
@@ -52,7 +53,7 @@ _REASONS: Mapping[str, tuple[str, str]] = {
     ),
     "no_majority": ("As many annotators say one as the other.", "Ask one more annotator, or decide."),
     "also_held_out": (
-        "The review also stands in a held-out file.",
+        "The review is also in a held-out file.",
         "Nothing: it must not be trained on too.",
     ),
 }
@@ -61,8 +62,8 @@ _REPAIRS: Mapping[str, str] = {
     "utf8": "Offsets in bytes of UTF-8.",
     "whitespace": "Offsets in the text with other whitespace, or blanks around the term.",
     "entities": "Offsets in the text without HTML entities, or a term that is written with others.",
-    "occurrence": "Offsets that fit nowhere, but the term stands in the text once.",
-    "normal_form": "The term stands in the text once, after full-width forms and entities are normalised.",
+    "occurrence": "Offsets that fit nowhere, but the term occurs in the text once.",
+    "normal_form": "The term occurs in the text once, after full-width forms and entities are normalised.",
 }
 
 

@@ -34,7 +34,7 @@ class Sample:
 
     Attributes:
         where: ``file:line`` of the row.
-        text: The review, or what stood in the row.
+        text: The review, or the row as it came.
         start: Offset of the term in it, the repaired one; equal to ``end`` where there is none.
         end: Offset one past the term.
         note: What was wrong, or how it was repaired.

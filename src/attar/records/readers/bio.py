@@ -1,6 +1,6 @@
-"""The BIO form of named entities: ``character<TAB>tag`` a line, a blank line between texts.
+"""The BIO format of named entities: ``character<TAB>tag`` a line, a blank line between texts.
 
-A span's type (``COM`` of ``B-COM``) is its label. ``B-`` begins a span and ``I-`` goes on with it;
+A span's type (``COM`` of ``B-COM``) is its label. ``B-`` begins a span and ``I-`` continues it;
 one that begins with ``I-`` is likely a slip in the middle of another, and is rejected.
 """
 
@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from attar.io.lines import numbered_lines
 from attar.records.outcomes import Rejection, reject
-from attar.records.readers.lines import numbered_lines
 from attar.records.record import Record
 
 __all__ = ["TAGGED", "read_bio"]

@@ -1,4 +1,4 @@
-"""The form of a file: told by its ending, by a look at its start, or by the recipe."""
+"""The format of a file: detected by its ending, by its start, or set by the recipe."""
 
 from __future__ import annotations
 
@@ -10,36 +10,28 @@ from pathlib import Path
 from typing import get_args
 
 from attar.errors import DataError
+from attar.io.lines import read_text
+from attar.io.tables.reading import TABLE_ENDINGS
 from attar.recipe.load import SourceFormat, SourceRecipe
 from attar.records.readers.bio import TAGGED
 from attar.records.readers.json_list import list_items
-from attar.records.readers.lines import read_text
 from attar.records.readers.markup import MARK, METADATA
 from attar.records.readers.target import PLACE
 from attar.records.readers.triplets import BEFORE_TRIPLETS
 
 __all__ = ["KNOWN_ENDINGS", "TABLES", "check_options", "detect_format", "plain_text"]
 
-TABLES: frozenset[SourceFormat] = frozenset({"csv", "tsv", "jsonl", "excel", "parquet"})
-_BY_ENDING: Mapping[str, SourceFormat] = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".xlsx": "excel",
-    ".xlsm": "excel",
-    ".parquet": "parquet",
-}
-_LOOK = (".json", ".txt")
-KNOWN_ENDINGS = (*_BY_ENDING, *_LOOK)
-_LOOK_BYTES = 1 << 20
-_LOOK_LINES = 20
+TABLES: frozenset[SourceFormat] = frozenset(TABLE_ENDINGS.values())
+_AMBIGUOUS = (".json", ".txt")
+KNOWN_ENDINGS = (*TABLE_ENDINGS, *_AMBIGUOUS)
+_START_BYTES = 1 << 20
+_START_LINES = 20
 _ROWS_START = re.compile(r"\[\s*(\[|\])")
 _OBJECTS_START = re.compile(r"\[\s*\{")
-_SAY = f'say which it is in the source, as format = "...", one of {", ".join(get_args(SourceFormat))}'
+_HINT = f'set it in the source, as format = "...", one of {", ".join(get_args(SourceFormat))}'
 
-# An option that means nothing for a form would be a mistake that nobody notices.
-_FORMS_WITH: Mapping[str, frozenset[SourceFormat]] = {
+# An option that means nothing for a format would be a mistake that nobody notices.
+_FORMATS_WITH: Mapping[str, frozenset[SourceFormat]] = {
     "columns": TABLES | {"mongodb"},
     "names": frozenset({"csv", "tsv", "excel"}),
     "delimiter": frozenset({"csv", "tsv"}),
@@ -51,31 +43,31 @@ _FORMS_WITH: Mapping[str, frozenset[SourceFormat]] = {
 }
 
 
-def check_options(source: SourceRecipe, form: SourceFormat) -> None:
-    """Check that a source says nothing that its form has no use for.
+def check_options(source: SourceRecipe, file_format: SourceFormat) -> None:
+    """Check that a source sets no option that its format does not have.
 
     Raises:
         DataError: It does, or its delimiter is empty.
     """
-    for option, forms in _FORMS_WITH.items():
+    for option, formats in _FORMATS_WITH.items():
         default = SourceRecipe.model_fields[option].default
-        if form not in forms and getattr(source, option) != default:
+        if file_format not in formats and getattr(source, option) != default:
             raise DataError(
-                f"{source.path}: {option} means nothing for the form {form!r}, only for "
-                f'{", ".join(sorted(forms))}; leave it out, or say which it is as format = "..."'
+                f"{source.path}: {option} means nothing for the format {file_format!r}, only for "
+                f'{", ".join(sorted(formats))}; leave it out, or say which format it is as format = "..."'
             )
     if source.delimiter == "":
-        raise DataError(f"{source.path}: delimiter is empty; expected what stands between two cells")
+        raise DataError(f"{source.path}: delimiter is empty; expected what separates two cells")
 
 
 def plain_text(source: SourceRecipe) -> SourceRecipe:
-    """A source whose text alone is wanted: a ``.txt`` file without a form holds one text a line."""
+    """A source whose text alone is wanted: a ``.txt`` file without a format holds one text a line."""
     is_plain = source.format is None and not source.is_remote and source.path.lower().endswith(".txt")
     return source.model_copy(update={"format": "lines"}) if is_plain else source
 
 
 def detect_format(file: Path) -> SourceFormat:
-    """The form of a file that is there.
+    """The format of a file that is there.
 
     Raises:
         DataError: It cannot be told, the file is empty or cannot be read.
@@ -83,32 +75,32 @@ def detect_format(file: Path) -> SourceFormat:
     ending = file.suffix.lower()
     if ending not in KNOWN_ENDINGS:
         raise DataError(
-            f"{file}: unknown ending {ending!r}; known are {', '.join(KNOWN_ENDINGS)}; else {_SAY}"
+            f"{file}: unknown ending {ending!r}; known are {', '.join(KNOWN_ENDINGS)}; else {_HINT}"
         )
     if not file.stat().st_size:
         raise DataError(f"{file}: the file is empty; fill it or leave it out of data.sources")
-    if ending in _BY_ENDING:
-        return _BY_ENDING[ending]
+    if ending in TABLE_ENDINGS:
+        return TABLE_ENDINGS[ending]
     start = _start(file)
     if not start:
         raise DataError(f"{file}: the file holds only blank lines; fill it or leave it out of data.sources")
-    form = _json_form(file, start) or (_text_form(start) if ending == ".txt" else None)
-    if form is None:
-        raise DataError(f"{file}: its start looks like no known form; {_SAY}")
-    return form
+    found = _json_format(file, start) or (_text_format(start) if ending == ".txt" else None)
+    if found is None:
+        raise DataError(f"{file}: its start looks like no known format; {_HINT}")
+    return found
 
 
 def _start(file: Path) -> list[str]:
     """The first lines that are not blank, the last perhaps cut short."""
     try:
         with file.open("rb") as stream:
-            text = codecs.getincrementaldecoder("utf-8-sig")().decode(stream.read(_LOOK_BYTES))
+            text = codecs.getincrementaldecoder("utf-8-sig")().decode(stream.read(_START_BYTES))
     except (OSError, UnicodeDecodeError):
         text = read_text(file)  # which says what is wrong, and where
-    return [line.strip() for line in text.split("\n") if line.strip()][:_LOOK_LINES]
+    return [line.strip() for line in text.split("\n") if line.strip()][:_START_LINES]
 
 
-def _json_form(file: Path, start: list[str]) -> SourceFormat | None:
+def _json_format(file: Path, start: list[str]) -> SourceFormat | None:
     joined = "".join(start)
     if _ROWS_START.match(joined):
         return "rows"
@@ -125,7 +117,7 @@ def _json_form(file: Path, start: list[str]) -> SourceFormat | None:
     return "jsonl" if _is_object(start[0]) else None
 
 
-def _text_form(start: list[str]) -> SourceFormat | None:
+def _text_format(start: list[str]) -> SourceFormat | None:
     if METADATA.fullmatch(start[0]) or any(map(MARK.search, start)):
         return "markup"
     if PLACE in start[0]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from attar.errors import DataError
-from attar.records.readers.lines import numbered_lines
+from attar.io.lines import numbered_lines
 
 __all__ = ["list_items"]
 

@@ -3,7 +3,7 @@
 An export is a list of tasks: ``data`` holds the text, each annotation is one person's work on it.
 What a ``result`` means is ``label_studio_results``' business; here tasks become records, and what
 nobody can learn from (skipped, empty, superseded, damaged) a Rejection. Drafts and predictions are
-nobody's answer and are not read.
+nobody's labels and are not read.
 
 Offsets are passed on as they came, for the audit to check: see ``label_studio_results``.
 
@@ -19,10 +19,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from attar.io.tables.values import as_meta, as_offset
 from attar.records.audit.audit import Reason, Rejection
 from attar.records.readers.json_list import list_items
-from attar.records.readers.label_studio_results import Answer, Unreadable, answers_of, is_region_list
-from attar.records.readers.values import as_meta, as_offset
+from attar.records.readers.label_studio_results import RegionLabel, Unreadable, is_region_list, labels_in
 from attar.records.record import Record
 
 __all__ = ["is_label_studio", "read_label_studio"]
@@ -35,7 +35,7 @@ _MIN_ONLY = ("id", "annotator", "annotation_id", "created_at", "updated_at", "le
 
 _UNCLEAR = Unreadable(
     "bad_row",
-    "JSON_MIN does not say here which answer belongs to what; export the project as JSON, not JSON_MIN",
+    "JSON_MIN does not say here which label belongs to what; export the project as JSON, not JSON_MIN",
 )
 
 _Json = Mapping[str, Any]
@@ -143,7 +143,7 @@ def _work(work: _Json, number: int, num_works: int) -> _Work:
     who = work.get("completed_by")
     if isinstance(who, dict):
         who = next((who[key] for key in ("id", "email", "username") if _is_id(who.get(key))), None)
-    # Old exports name nobody; the answers of one task are several people's all the same.
+    # Old exports name nobody; the annotations of one task are several people's all the same.
     unknown = f"#{number}" if num_works > 1 else ""
     changed = work.get("updated_at") or work.get("created_at")
     work_id = work.get("id")
@@ -174,15 +174,15 @@ def _read_task(data: _Json, works: Sequence[_Work], where: str) -> Iterator[Reco
 
 def _read_work(data: _Json, work: _Work, where: str) -> Iterator[Record | Rejection]:
     unclear = work.result if isinstance(work.result, Unreadable) else None
-    answers = [unclear] if unclear else list(answers_of(work.result))
-    if not answers:
+    found = [unclear] if unclear else list(labels_in(work.result))
+    if not found:
         yield _reject(data, where, "missing_label", "the annotation is empty")
-    for answer in answers:
-        if isinstance(answer, Unreadable):
-            yield _reject(data, where, answer.reason, answer.message)
+    for region in found:
+        if isinstance(region, Unreadable):
+            yield _reject(data, where, region.reason, region.message)
             continue
         try:
-            yield _record(data, answer, work.annotator, where)
+            yield _record(data, region, work.annotator, where)
         except _BadTaskError as problem:
             yield _reject(data, where, "bad_row", str(problem))
         except ValueError as problem:
@@ -196,22 +196,22 @@ def _reject(data: _Json, where: str, reason: Reason, message: str) -> Rejection:
     return Rejection(reason, message, where, [text, term, start, end, None, channel, wordtype])
 
 
-def _record(data: _Json, answer: Answer, annotator: str, where: str) -> Record:
-    """Make the record of an answer.
+def _record(data: _Json, region: RegionLabel, annotator: str, where: str) -> Record:
+    """Make the record of a region's or a task's label.
 
     Raises:
         _BadTaskError: No field can be told to be the text.
         ValueError: An offset is no whole number.
     """
-    key = _text_key(data, answer)
+    key = _text_key(data, region)
     text = data[key]
     keyword = data["keyword"] if isinstance(data.get("keyword"), str) else ""
-    place: tuple[object, object] = (answer.start, answer.end)
-    if not answer.is_region and keyword:
+    place: tuple[object, object] = (region.start, region.end)
+    if not region.is_region and keyword:
         place = (data.get("start"), data.get("end"))
     start, end = map(as_offset, place)
-    term = answer.term if answer.is_region and answer.term is not None else keyword
-    if not term and answer.is_region and start is not None and end is not None:
+    term = region.term if region.is_region and region.term is not None else keyword
+    if not term and region.is_region and start is not None and end is not None:
         term = text[max(start, 0) : max(end, 0)]
     simple = {
         name: value
@@ -220,17 +220,17 @@ def _record(data: _Json, answer: Answer, annotator: str, where: str) -> Record:
         and isinstance(value, str | int | float)
         and not isinstance(value, bool)
     }
-    meta = as_meta(simple | ({"wordtype": answer.wordtype} if answer.wordtype else {}))
-    return Record(text, term, start, end, answer.label, meta, where, annotator)
+    meta = as_meta(simple | ({"wordtype": region.wordtype} if region.wordtype else {}))
+    return Record(text, term, start, end, region.label, meta, where, annotator)
 
 
-def _text_key(data: _Json, answer: Answer) -> str:
+def _text_key(data: _Json, region: RegionLabel) -> str:
     """The field with the text: an export does not hold the config that says which it is."""
-    for key in ("text", answer.to_name):
+    for key in ("text", region.to_name):
         if isinstance(data.get(key), str):
             return key
     texts = {key: value for key, value in data.items() if isinstance(value, str) and key not in _NOT_THE_TEXT}
-    with_term = [key for key, value in texts.items() if answer.term and answer.term in value]
+    with_term = [key for key, value in texts.items() if region.term and region.term in value]
     for keys in (with_term, list(texts)):
         if len(keys) == 1:
             return keys[0]

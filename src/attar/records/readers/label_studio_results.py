@@ -1,4 +1,4 @@
-"""The ``result`` of a Label Studio annotation as answers: a label each, for a region or for the task.
+"""The ``result`` of a Label Studio annotation as one label each, for a region or for the task.
 
 A result is a flat list: a labelled region is one item, a choice made for that region is another with
 the same ``id``, and a choice about the whole task stands alone. Where a region has a choice of its
@@ -18,13 +18,13 @@ from typing import Any
 
 from attar.records.audit.audit import Reason
 
-__all__ = ["Answer", "Unreadable", "answers_of", "is_region_list"]
+__all__ = ["RegionLabel", "Unreadable", "is_region_list", "labels_in"]
 
 _Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RegionLabel:
     """One label that one annotator gave.
 
     Attributes:
@@ -48,7 +48,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A part of a result that gives no answer.
+    """A part of a result that gives no label.
 
     Attributes:
         reason: The code of its Rejection.
@@ -59,7 +59,7 @@ class Unreadable:
     message: str
 
 
-def answers_of(result: object) -> Iterator[Answer | Unreadable]:
+def labels_in(result: object) -> Iterator[RegionLabel | Unreadable]:
     """Yield what a result says, in its order; nothing at all where it is empty."""
     if not isinstance(result, list):
         yield Unreadable("bad_row", "the annotation has no list result")
@@ -73,7 +73,7 @@ def answers_of(result: object) -> Iterator[Answer | Unreadable]:
             groups.setdefault(key, []).append(item)
     needs_choice = any(len({_is_choice(item) for item in items}) == 2 for items in groups.values())
     for items in groups.values():
-        yield _answer(items, needs_choice=needs_choice)
+        yield _label_of(items, needs_choice=needs_choice)
 
 
 def is_region_list(value: object) -> bool:
@@ -83,8 +83,8 @@ def is_region_list(value: object) -> bool:
     )
 
 
-def _answer(items: list[_Json], *, needs_choice: bool) -> Answer | Unreadable:
-    """The answer of the items that share an id.
+def _label_of(items: list[_Json], *, needs_choice: bool) -> RegionLabel | Unreadable:
+    """The label of the items that share an id.
 
     ``needs_choice``: other regions of the annotation have choices of their own, so that the label of
     a region without one is only a word type.
@@ -107,7 +107,7 @@ def _answer(items: list[_Json], *, needs_choice: bool) -> Answer | Unreadable:
         return Unreadable("missing_label", "the region or task was given no label")
     start, end = _offsets(place) if is_region else (None, None)
     term = place.get("text")
-    return Answer(
+    return RegionLabel(
         labels[0],
         ", ".join(wordtypes),
         str(items[0].get("to_name") or ""),

@@ -1,4 +1,4 @@
-"""Reviews with their terms marked where they stand: the inline form of the embedded corpus.
+"""Reviews with their terms marked in place: the inline format of the embedded corpus.
 
 One review a line; a term is ``[term|label]`` or ``[term|label|wordtype]``; any other brackets are
 text. A ``# key: value`` line sets metadata for all the lines after it. One Record a mark.
@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from attar.io.lines import numbered_lines
 from attar.records.audit.audit import Rejection
-from attar.records.readers.lines import numbered_lines
 from attar.records.record import Record
 
 __all__ = ["MARK", "METADATA", "read_markup"]
@@ -62,7 +62,7 @@ def _read_line(line: str, meta: dict[str, str], where: str) -> Iterator[Record |
     text = "".join((*pieces, line[last:]))
     if "|" in text:
         message = (
-            "a | stands outside every mark (or a mark inside a mark); "
+            "a | is outside every mark (or a mark inside a mark); "
             "write a mark as [term|label] or [term|label|wordtype] and no other |"
         )
         yield Rejection("bad_mark", message, where, [line])

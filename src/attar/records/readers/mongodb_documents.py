@@ -8,29 +8,28 @@
 - Any other collection: ``columns``, or our own column names.
 
 Content may be a list of characters. The re-export of the original wrote the word type into
-``aspectTerm``: so the term is whichever of the two names stands in the text at the offsets.
+``aspectTerm``: so the term is whichever of the two names is in the text at the offsets.
 """
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attar.errors import DataError
+from attar.io.tables.columns import OURS, check_names
+from attar.io.tables.values import as_label, as_meta, as_offset, as_text
 from attar.recipe.load import SourceRecipe
 from attar.records.outcomes import Rejection
-from attar.records.readers.values import as_label, as_meta, as_offset, as_text
 from attar.records.record import Record
 from attar.task import BUILT_IN_TASKS
 
 __all__ = ["SHAPE_FIELDS", "check_columns", "document_records", "plain"]
 
-_OURS = ("text", "term", "start", "end", "label", "channel", "wordtype", "annotator")
 SHAPE_FIELDS = frozenset({
-    *_OURS, "keyword", "content", "aspect", "aspectTerm", "contentAspectTerm", "aspectCategory", "category",
+    *OURS, "keyword", "content", "aspect", "aspectTerm", "contentAspectTerm", "aspectCategory", "category",
     "sScore", "bratLabel", "source", "industry", "brand",
 })  # fmt: skip
 _ONE_ASPECT = frozenset({"bratLabel", "sScore", "aspectTerm", "contentAspectTerm"})
@@ -74,11 +73,7 @@ def check_columns(path: Path, head: Sequence[object], source: SourceRecipe) -> N
     Raises:
         DataError: A name that is none of ours, or a text, term or label that no document has.
     """
-    unknown = sorted(set(source.columns) - set(_OURS))
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], _OURS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise DataError(f"columns.{unknown[0]}: ours are {', '.join(_OURS)}{hint}")
+    check_names(source.columns, "columns.{}")
     for ours in _NEEDED:
         field = source.columns.get(ours, ours)
         named = (ours in source.columns or ours == "text") and ours not in source.constants
@@ -142,7 +137,7 @@ def _labelled(document: _Document, aspect: _Document, where: str) -> Record | Re
 
 def _mapped(document: _Document, where: str, source: SourceRecipe) -> Record | Rejection:
     """The record of a document whose fields have names: those of ``columns``, else our own."""
-    names = {ours: ours for ours in _OURS} | source.columns
+    names = {ours: ours for ours in OURS} | source.columns
     if "term" not in source.columns and "term" not in document:
         names["term"] = "keyword"
     values = {ours: plain(_at(document, path)) for ours, path in names.items()}

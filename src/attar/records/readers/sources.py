@@ -1,23 +1,25 @@
-"""Sources: a file or a folder of any known form, as records.
+"""Sources: a file or a folder of any known format, as records.
 
-What every form has in common is done here: constant columns, the occurrence that is meant, the
+What every format has in common is done here: constant columns, the occurrence that is meant, the
 split that a source is for. A source on a server is fetched first; see ``attar.records.remote.fetch``.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from attar.errors import DataError
-from attar.recipe.load import SourceFormat, SourceRecipe
+from attar.io.tables.excel import workbook_path
+from attar.io.tables.reading import data_files
+from attar.io.tables.rows import TableFormat
+from attar.recipe.load import SourceRecipe
 from attar.records.outcomes import Rejection
+from attar.records.prepared_folder import read_rows
 from attar.records.readers.bio import read_bio
-from attar.records.readers.excel import workbook_path
 from attar.records.readers.formats import KNOWN_ENDINGS, TABLES, check_options, detect_format
 from attar.records.readers.lines import read_lines
 from attar.records.readers.markup import read_markup
@@ -25,7 +27,7 @@ from attar.records.readers.tables import read_table
 from attar.records.readers.target import read_target
 from attar.records.readers.triplets import read_triplets
 from attar.records.record import Record
-from attar.records.rows import read_rows
+from attar.text.repair import occurrences
 
 __all__ = ["read_source", "source_files"]
 
@@ -47,8 +49,8 @@ def read_source(
         Records, and a Rejection for each row that no Record can be made of.
 
     Raises:
-        DataError: Missing, empty, not UTF-8, of unknown form, without a needed column, or with an
-            option that its form has no use for.
+        DataError: Missing, empty, not UTF-8, of unknown format, without a needed column, or with an
+            option that its format has no use for.
     """
     assert not source.is_remote, "remote.fetched gives the file to read"
     path, sheet = workbook_path(Path(source.path))
@@ -64,7 +66,7 @@ def read_source(
             if source.occurrence == "only" or changed.start is not None or changed.end is not None:
                 yield changed
             else:
-                yield from _occurrences(changed, find_all=source.occurrence == "all")
+                yield from _at_occurrences(changed, find_all=source.occurrence == "all")
         if not count:
             raise DataError(f"{file}: holds no rows; fill it or leave it out of data.sources")
 
@@ -75,38 +77,17 @@ def source_files(path: Path) -> list[Path]:
     Raises:
         DataError: Nothing there, or a folder without a file of a known ending.
     """
-    path, _ = workbook_path(path)
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise DataError(f"{path}: no such file or folder{_neighbours(path)}")
-    files = sorted(
-        file
-        for file in path.iterdir()
-        if file.is_file() and not file.name.startswith(".") and file.suffix.lower() in KNOWN_ENDINGS
-    )
-    if not files:
-        there = ", ".join(sorted(p.name for p in path.iterdir())[:10]) or "nothing"
-        known = ", ".join(KNOWN_ENDINGS)
-        raise DataError(f"{path}: no file to read in this folder (known: {known}); there is {there}")
-    return files
-
-
-def _neighbours(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f"; nor is there a folder {path.parent}"
-    names = sorted(p.name for p in path.parent.iterdir() if not p.name.startswith("."))
-    near = difflib.get_close_matches(path.name, names, n=3)
-    return f"; beside it: {', '.join(near or names[:5])}" if names else f"; {path.parent} is empty"
+    whole, _ = workbook_path(path)
+    return data_files(whole, KNOWN_ENDINGS)
 
 
 def _read_file(
     file: Path, sheet: str, source: SourceRecipe, columns: Mapping[str, str]
 ) -> Iterator[Record | Rejection]:
-    form = source.format or detect_format(file)
-    check_options(source, form)
+    file_format = source.format or detect_format(file)
+    check_options(source, file_format)
     found: Iterator[Record | Rejection]
-    match form:
+    match file_format:
         case "markup":
             found = read_markup(file)
         case "rows":
@@ -127,25 +108,25 @@ def _read_file(
             from attar.records.remote.mongodb import read_documents
 
             found = read_documents(file, source)
-        case _:
+        case "jsonl" | "csv" | "tsv" | "excel" | "parquet":
             own = source if source.columns else source.model_copy(update={"columns": dict(columns)})
-            found = read_table(file, form, own, _joined(source), sheet)
+            found = read_table(file, file_format, own, _joined(source), sheet)
     return found
 
 
-def _joined(source: SourceRecipe) -> tuple[Path, SourceFormat] | None:
-    """File and form of the table that is joined."""
+def _joined(source: SourceRecipe) -> tuple[Path, TableFormat] | None:
+    """File and format of the table that is joined."""
     if source.join is None:
         return None
     path = Path(source.join.path)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file to join{_neighbours(path)}")
-    form = source.format or detect_format(path)
-    if form not in TABLES:
+    if data_files(path, KNOWN_ENDINGS) != [path]:
+        raise DataError(f"{path}: a folder, so it cannot be joined; name a file in join.path")
+    file_format = source.format or detect_format(path)
+    if file_format not in TABLES:
         raise DataError(
             f"{path}: no table, so it cannot be joined; expected one of {', '.join(sorted(TABLES))}"
         )
-    return path, form
+    return path, cast("TableFormat", file_format)
 
 
 def _changes(source: SourceRecipe) -> dict[str, Any]:
@@ -167,12 +148,10 @@ def _with(record: Record, changes: Mapping[str, Any]) -> Record:
     return replace(record, **{**changes, "meta": {**record.meta, **changes["meta"]}})
 
 
-def _occurrences(record: Record, *, find_all: bool) -> Iterator[Record]:
+def _at_occurrences(record: Record, *, find_all: bool) -> Iterator[Record]:
     """The record at the first occurrence of its term, or at every one; as it is where there is none."""
-    term, length = record.term, len(record.term)
-    start = record.text.find(term) if term else -1
-    if start < 0:
+    places = occurrences(record.text, record.term)
+    for start, end in places if find_all else places[:1]:
+        yield replace(record, start=start, end=end)
+    if not places:
         yield record
-    while start >= 0:
-        yield replace(record, start=start, end=start + length)
-        start = record.text.find(term, start + length) if find_all else -1

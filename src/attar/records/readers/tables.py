@@ -1,56 +1,46 @@
-"""Tables as records: what the columns of JSONL, CSV, TSV, Excel and Parquet mean.
+"""Tables as records: JSONL, CSV, TSV, Excel and Parquet.
 
-``columns`` maps ours to theirs (``{"term": "aspect"}``); dots go into nested objects. Without it:
-text, term (or keyword), start, end, label, channel, wordtype, annotator. Every other column
-becomes metadata, as a string. A second table may be joined: labels here, their reviews there.
+``columns`` maps our column names to theirs (``{"term": "aspect"}``); see ``attar.io.tables.columns``.
+Every column that is not ours becomes metadata, as a string. A second table may be joined: labels
+here, their reviews there.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from attar.errors import DataError
+from attar.io.tables.columns import Columns, check_names, read_pair, shown_columns
+from attar.io.tables.reading import TableOptions, open_table
+from attar.io.tables.rows import Problem, Row, Table, TableFormat
+from attar.io.tables.values import as_label, as_text
 from attar.recipe.load import SourceRecipe
-from attar.records.outcomes import Rejection
-from attar.records.readers.table_rows import Row, Table, open_table
-from attar.records.readers.values import as_label, as_meta, as_offset, as_text
+from attar.records.outcomes import Rejection, reject_row
 from attar.records.record import Record
 
 __all__ = ["read_table"]
 
-_OURS = ("text", "term", "start", "end", "label", "channel", "wordtype", "annotator")
 _NEEDED = ("text", "label")
+_SETTING = "data.columns.{}"
 
-
-class _Joined(NamedTuple):
-    """The other table, in memory.
-
-    Attributes:
-        columns: Names of its columns.
-        rows: Rows by their key.
-        rejections: Rows that have none, because they cannot be read.
-    """
-
-    columns: list[str]
-    rows: dict[str, Mapping[str, object]]
-    rejections: list[Rejection]
+Joined = tuple[Path, TableFormat]
 
 
 def read_table(
-    path: Path, form: str, source: SourceRecipe, joined: tuple[Path, str] | None = None, sheet: str = ""
+    path: Path, file_format: TableFormat, source: SourceRecipe, joined: Joined | None = None, sheet: str = ""
 ) -> Iterator[Record | Rejection]:
     """Read a table.
 
     Args:
         path: A file.
-        form: Of the file; see ``attar.records.readers.table_rows``.
+        file_format: Of the file.
         source: ``columns``, ``empty`` and ``join`` say what the cells mean; a column that
             ``constants`` fills need not be there.
-        joined: File and form of the table that ``source.join`` names.
-        sheet: Sheet of an Excel workbook, "" for the first.
+        joined: File and format of the table that ``source.join`` names.
+        sheet: Sheet of an Excel workbook, "" for the one that a reader sees first.
 
     Yields:
         One Record or Rejection a row.
@@ -59,153 +49,115 @@ def read_table(
         DataError: A file cannot be read, a column is missing, or a key occurs twice in the joined
             table.
     """
-    table = open_table(path, form, source, sheet)
-    columns, rows = table.columns, table.rows
+    table = open_table(path, file_format, _options(source, sheet))
     if joined is not None:
-        other = _load(*joined, source)
-        yield from other.rejections
-        rows = _join(path, table, other, source)
-        columns = [*columns, *(name for name in other.columns if name not in columns)]
-    if not columns:
-        yield from (row for _, row in rows if isinstance(row, Rejection))
+        table, rejections = _join(table, joined, source)
+        yield from rejections
+    if not table.columns:
+        yield from (reject_row(row) for row in table.rows() if row.problem)
         return
-    reader = _RowReader.of(path, columns, source)
-    for where, row in rows:
-        yield row if isinstance(row, Rejection) else reader.record(row, where)
+    reader = _RowReader.of(table, source)
+    for row in table.rows():
+        yield reject_row(row) if row.problem else reader.record(row)
 
 
-def _load(path: Path, form: str, source: SourceRecipe) -> _Joined:
+def _options(source: SourceRecipe, sheet: str = "") -> TableOptions:
+    return TableOptions(sheet, source.names, source.delimiter, source.quoted)
+
+
+def _join(table: Table, joined: Joined, source: SourceRecipe) -> tuple[Table, list[Rejection]]:
+    """The table with the columns of another one, which is held in memory; what is unreadable in that."""
     assert source.join is not None
-    key = source.join.on
+    key, name = source.join.on, Path(source.join.path).name
     # The names are those of the table without a header; a joined one has to name its key itself.
-    table = open_table(path, form, source.model_copy(update={"names": ()}))
-    _check_key(path, key, table.columns)
+    other = open_table(*joined, replace(_options(source), names=()))
+    by_key, rejections = _by_key(other, key)
+    _check_key(table, key)
+
+    def rows() -> Iterator[Row]:
+        for row in table.rows():
+            more = None if row.problem else by_key.get(as_text(row.values.get(key)))
+            if row.problem:
+                yield row
+            elif more is None:
+                message = f"no row with this {key} in {name}, which is joined"
+                yield row._replace(problem=Problem("bad_row", message, list(row.values.values())))
+            else:
+                yield row._replace(values={**more, **row.values})
+
+    columns = tuple(dict.fromkeys([*table.columns, *other.columns]))
+    return replace(table, columns=columns, rows=rows), rejections
+
+
+def _by_key(table: Table, key: str) -> tuple[dict[str, Mapping[str, object]], list[Rejection]]:
+    """The rows of a table by their key, and those that have none because they cannot be read."""
+    _check_key(table, key)
     rows: dict[str, Mapping[str, object]] = {}
     rejections = []
-    for where, row in table.rows:
-        if isinstance(row, Rejection):
-            rejections.append(row)
+    for row in table.rows():
+        if row.problem:
+            rejections.append(reject_row(row))
             continue
-        value = as_text(row.get(key))
+        value = as_text(row.values.get(key))
         if value in rows:
             raise DataError(
-                f"{where}: the {key} of this row occurs before; "
+                f"{row.where}: the {key} of this row occurs before; "
                 "a joined table has each key once, so join the other way round or remove a row"
             )
-        rows[value] = row
-    return _Joined(table.columns, rows, rejections)
+        rows[value] = row.values
+    return rows, rejections
 
 
-def _join(path: Path, table: Table, other: _Joined, source: SourceRecipe) -> Iterator[Row]:
-    assert source.join is not None
-    key = source.join.on
-    _check_key(path, key, table.columns)
-    for where, row in table.rows:
-        if isinstance(row, Rejection):
-            yield where, row
-            continue
-        more = other.rows.get(as_text(row.get(key)))
-        if more is None:
-            message = f"no row with this {key} in {Path(source.join.path).name}, which is joined"
-            yield where, Rejection("bad_row", message, where, list(row.values()))
-        else:
-            yield where, {**more, **row}
-
-
-def _check_key(path: Path, key: str, columns: list[str]) -> None:
-    if key not in columns:
-        raise DataError(f"{path}: no column {key!r} to join on; there are {_shown(columns)}; see join.on")
+def _check_key(table: Table, key: str) -> None:
+    if key not in table.columns:
+        there = shown_columns(table.columns)
+        raise DataError(f"{table.name}: no column {key!r} to join on; there are {there}; see join.on")
 
 
 class _RowReader(NamedTuple):
     """How a row of a table becomes a Record.
 
     Attributes:
-        flat: Our column names to those of the table.
-        nested: Our column names to the keys that lead to them, one within the other.
+        columns: Which of them are ours.
         taken: Columns that are no metadata.
         empty: Cells that say nothing.
     """
 
-    flat: Mapping[str, str]
-    nested: Mapping[str, list[str]]
+    columns: Columns
     taken: frozenset[str]
     empty: frozenset[str]
 
     @classmethod
-    def of(cls, path: Path, found: list[str], source: SourceRecipe) -> _RowReader:
+    def of(cls, table: Table, source: SourceRecipe) -> _RowReader:
         """Find the columns of a table.
 
         Raises:
             DataError: One is not there.
         """
-        names = _resolve(path, found, source)
-        nested = {ours: theirs.split(".") for ours, theirs in names.items() if theirs not in found}
-        flat = {ours: theirs for ours, theirs in names.items() if theirs in found}
-        taken = {*flat.values(), *(keys[0] for keys in nested.values())}
-        return cls(flat, nested, frozenset(taken), frozenset(source.empty))
+        check_names(source.columns, _SETTING)
+        needed = [name for name in (*_NEEDED, *source.columns) if name not in source.constants]
+        columns = Columns.of(table, source.columns, needed, _SETTING)
+        return cls(columns, columns.taken, frozenset(source.empty))
 
-    def record(self, row: Mapping[str, object], where: str) -> Record | Rejection:
+    def record(self, row: Row) -> Record | Rejection:
         """The Record of a row."""
+        values = row.values
         if self.empty:
-            row = {key: None if self._is_empty(value) else value for key, value in row.items()}
-        ours = {name: row.get(theirs) for name, theirs in self.flat.items()}
-        for name, keys in self.nested.items():
-            value = _within(row, keys)
-            ours[name] = None if self._is_empty(value) else value
+            values = {key: None if self._is_empty(value) else value for key, value in values.items()}
+        ours = self.columns.cells(values)
+        if self.empty and self.columns.nested:
+            ours = {name: None if self._is_empty(value) else value for name, value in ours.items()}
         taken = self.taken
-        meta = as_meta({key: value for key, value in row.items() if key not in taken})
+        meta = {
+            str(key): said for key, value in values.items() if key not in taken and (said := as_text(value))
+        }
         for name in ("channel", "wordtype"):
             if value := as_text(ours.get(name)):
                 meta[name] = value
-        text, term, label = as_text(ours.get("text")), as_text(ours.get("term")), as_label(ours.get("label"))
-        try:
-            start, end = as_offset(ours.get("start")), as_offset(ours.get("end"))
-        except ValueError as error:
-            raw = [text, term, ours.get("start"), ours.get("end"), label]
-            return Rejection("bad_offsets", str(error), where, raw)
-        return Record(text, term, start, end, label, meta, where, as_text(ours.get("annotator")))
+        pair, label = read_pair(ours), as_label(ours.get("label"))
+        if isinstance(pair, Problem):
+            return reject_row(row, pair._replace(cells=[*pair.cells, label]))
+        return Record(*pair, label, meta, row.where, as_text(ours.get("annotator")))
 
     def _is_empty(self, value: object) -> bool:
         return isinstance(value, str) and value.strip() in self.empty
-
-
-def _within(row: Mapping[str, object], keys: list[str]) -> object:
-    value: object = row
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def _resolve(path: Path, found: list[str], source: SourceRecipe) -> dict[str, str]:
-    """Our column names to those of the table, the ones that it has."""
-    columns = source.columns
-    unknown = sorted(set(columns) - set(_OURS))
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], _OURS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise DataError(f"data.columns.{unknown[0]}: ours are {', '.join(_OURS)}{hint}")
-    names = {name: name for name in _OURS}
-    if "term" not in found and "keyword" in found:
-        names["term"] = "keyword"
-    names |= columns
-    for ours, theirs in names.items():
-        is_needed = (ours in _NEEDED or ours in columns) and ours not in source.constants
-        if is_needed and not _is_there(theirs, found):
-            raise DataError(
-                f"{path}: no column {theirs!r} for {ours}; there are {_shown(found)}; "
-                f"name the right one in data.columns.{ours}"
-            )
-    return {ours: theirs for ours, theirs in names.items() if _is_there(theirs, found)}
-
-
-def _is_there(name: str, found: Collection[str]) -> bool:
-    # What lies within an object may differ from row to row; its outermost name must be there.
-    return name in found or ("." in name and name.split(".", maxsplit=1)[0] in found)
-
-
-def _shown(names: list[str]) -> str:
-    # Without a header line the names are a review, and review text belongs in no message.
-    short = [repr(name) for name in names if len(name) <= 20]
-    long = [f"{len(names) - len(short)} with long names (is there a header line?)"]
-    return ", ".join(short + (long if len(short) < len(names) else [])) or "none"

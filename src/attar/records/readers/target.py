@@ -1,6 +1,6 @@
-"""The three-line form: a text with ``$T$`` for its term, the term, the label.
+"""The three-line format: a text with ``$T$`` for its term, the term, the label.
 
-The common form of aspect-sentiment sets, and one of the original system's. Blank lines may stand
+The usual format of aspect-sentiment sets, and one of the original system's. Blank lines may stand
 between examples.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from attar.io.lines import numbered_lines
 from attar.records.outcomes import Rejection
-from attar.records.readers.lines import numbered_lines
 from attar.records.record import Record
 
 __all__ = ["PLACE", "read_target"]
@@ -23,7 +23,7 @@ _Group = list[tuple[int, str]]
 def read_target(path: Path, *, fill_all: bool = True) -> Iterator[Record | Rejection]:
     """Read a file of three-line examples.
 
-    Where ``$T$`` stands more than once in a text, the first one is meant and all of them are filled.
+    Where ``$T$`` occurs more than once in a text, the first one is meant and all of them are filled.
     An example without any, or that the next one or the end of the file cuts short, is rejected.
 
     Args:
@@ -64,6 +64,6 @@ def _rejected(path: Path, group: _Group) -> Rejection:
     lines: list[object] = [line for _, line in group]
     where = f"{path}:{group[0][0]}"
     if PLACE not in group[0][1]:
-        return Rejection("no_mark", f"expected a text with {PLACE} where its term stands", where, lines)
+        return Rejection("no_mark", f"expected a text with {PLACE} where its term is", where, lines)
     message = f"{len(group)} of three lines; expected a text with {PLACE}, its term and its label"
     return Rejection("bad_row", message, where, lines)

@@ -1,6 +1,6 @@
-"""The triplet form: ``tokens####[((first, last), (first, last), 'POS'), ...]``, one review a line.
+"""The triplet format: ``tokens####[((first, last), (first, last), 'POS'), ...]``, one review a line.
 
-The form of aspect sentiment triplet extraction: tokens between spaces, then for each triplet the
+The format of aspect sentiment triplet extraction: tokens between spaces, then for each triplet the
 tokens of the aspect, those of the opinion, and the polarity. A span of tokens is its ends, both
 inclusive, or, as in ASTE-Data-V2 (Xu et al., Position-Aware Tagging for Aspect Sentiment Triplet
 Extraction, 2020), all of its tokens.
@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
+from attar.io.lines import numbered_lines
 from attar.records.outcomes import Rejection
-from attar.records.readers.lines import numbered_lines
 from attar.records.record import Record
 
 __all__ = ["BEFORE_TRIPLETS", "read_triplets"]
@@ -28,7 +28,7 @@ _Span = tuple[int, int]
 
 
 class _BadLineError(Exception):
-    """The line is not of this form; the message says why."""
+    """The line is not in this format; the message says why."""
 
 
 def read_triplets(path: Path) -> Iterator[Record | Rejection]:
@@ -76,7 +76,7 @@ def _records(line: str, where: str) -> list[Record]:
             case ([int() as first, *more], _, str() as label) if all(isinstance(n, int) for n in more):
                 start, end = _offsets((first, more[-1] if more else first), starts)
             case _:
-                raise _BadLineError("a triplet of another form")
+                raise _BadLineError("a triplet in another format")
         if start is None or end is None:
             records.append(Record(text, "", None, None, label, where=where))
         else:

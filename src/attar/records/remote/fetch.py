@@ -78,7 +78,7 @@ def fetched(source: SourceRecipe, folder: Path) -> LocalSource:
 
     Args:
         source: A file, a folder, a MongoDB collection or a Label Studio project.
-        folder: Where a fetch writes; one that was interrupted there goes on.
+        folder: Where a fetch writes; an interrupted one is resumed.
 
     Raises:
         DataError: The server cannot be reached or refuses, or the scheme is none of ours.
@@ -91,15 +91,17 @@ def fetched(source: SourceRecipe, folder: Path) -> LocalSource:
             from attar.records.remote.mongodb import fetch_documents
 
             path = fetch_documents(source, folder)
-            form = "mongodb"
+            file_format = "mongodb"
         case "http" | "https":
             from attar.records.remote.label_studio_api import fetch_export
 
             path = fetch_export(source, folder)
-            form = "label_studio"
+            file_format = "label_studio"
         case _:
             raise DataError(
                 f"{scheme}:// is no source; expected a path, mongodb://HOST/DATABASE/COLLECTION, or the "
                 "address of a Label Studio project (http://HOST/projects/7)"
             )
-    return LocalSource(source.model_copy(update={"path": str(path), "format": form}), shown_path(source))
+    return LocalSource(
+        source.model_copy(update={"path": str(path), "format": file_format}), shown_path(source)
+    )

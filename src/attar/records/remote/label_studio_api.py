@@ -1,7 +1,7 @@
 """A live Label Studio project, downloaded to a file that is then read like any export.
 
 Page by page rather than as one export: a page is small, is asked for again by itself when the server
-fails, and holds unlabelled tasks too, while an export of a large project is one answer that a proxy
+fails, and holds unlabelled tasks too, while an export of a large project is one response that a proxy
 may cut off. Pages are not a snapshot; where tasks came or went meanwhile, all are fetched again.
 """
 
@@ -28,7 +28,7 @@ _PAGE_SIZE = 100
 _ATTEMPTS = 3
 _PROJECTS_SHOWN = 20
 _PROJECT_PATH = re.compile(r"(?P<root>.*?)/projects/(?P<number>\d+)(/.*)?")
-# The rest of a task or an annotation changes from one answer to the next ("2 minutes ago"), or is
+# The rest of a task or an annotation changes from one response to the next ("2 minutes ago"), or is
 # said twice; with these alone, an unchanged project gives the same bytes again.
 _TASK_KEYS = ("id", "data", "meta", "annotations", "created_at", "updated_at", "inner_id", "project")
 _ANNOTATION_KEYS = (
@@ -103,8 +103,8 @@ def _project_at(address: str) -> _Project:
 
 def _projects_there(session: Session) -> str:
     """What the server has instead, for an error."""
-    answer = session.get(f"/api/projects/?page_size={_PROJECTS_SHOWN}")
-    results = answer.get("results") if isinstance(answer, dict) else None
+    response = session.get(f"/api/projects/?page_size={_PROJECTS_SHOWN}")
+    results = response.get("results") if isinstance(response, dict) else None
     projects = [one for one in results or [] if isinstance(one, dict)]
     if not projects:
         return "the token's owner sees none on this server; check the address and whose token it is"
@@ -124,10 +124,10 @@ def _download(session: Session, project: _Project, spool: IO[bytes]) -> dict[int
     num_received, total, page = 0, 1, 1
     while num_received < total:
         query = f"project={project.number}&page={page}&page_size={_PAGE_SIZE}&fields=all&resolve_uri=false"
-        answer = session.get(f"/api/tasks/?{query}")
-        if answer is None and page > 1:
+        response = session.get(f"/api/tasks/?{query}")
+        if response is None and page > 1:
             return None
-        tasks, total = _tasks_of(answer, project)
+        tasks, total = _tasks_of(response, project)
         if not tasks:
             break
         for task in tasks:
@@ -137,9 +137,9 @@ def _download(session: Session, project: _Project, spool: IO[bytes]) -> dict[int
     return places if len(places) == num_received == total else None
 
 
-def _tasks_of(answer: object, project: _Project) -> tuple[list[dict[str, Any]], int]:
-    tasks = answer.get("tasks") if isinstance(answer, dict) else None
-    total = answer.get("total") if isinstance(answer, dict) else None
+def _tasks_of(response: object, project: _Project) -> tuple[list[dict[str, Any]], int]:
+    tasks = response.get("tasks") if isinstance(response, dict) else None
+    total = response.get("total") if isinstance(response, dict) else None
     if not isinstance(total, int) or not isinstance(tasks, list) or not all(map(_is_task, tasks)):
         raise DataError(
             f"{project}: the server lists no tasks as Label Studio 1.23 does; "

@@ -33,14 +33,14 @@ _PASSING = (429, 500, 502, 503, 504)
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
-class _Answer(NamedTuple):
+class _Response(NamedTuple):
     status: int
     headers: email.message.Message
     body: bytes
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """The default would send the token along to wherever the answer points."""
+    """The default would send the token along to wherever the response points."""
 
     def redirect_request(self, *_: object) -> None:
         return None
@@ -70,23 +70,23 @@ class Session:
         """
         if self._is_personal and not self._access:
             self._renew()
-        answer = self._ask(path, self._authorization())
-        if answer.status == 401 and self._is_personal:
+        response = self._ask(path, self._authorization())
+        if response.status == 401 and self._is_personal:
             self._renew()
-            answer = self._ask(path, self._authorization())
-        if answer.status in (401, 403):
-            raise self._refused(answer.status)
-        return None if answer.status == 404 else self._json(answer)
+            response = self._ask(path, self._authorization())
+        if response.status in (401, 403):
+            raise self._refused(response.status)
+        return None if response.status == 404 else self._json(response)
 
     def _authorization(self) -> dict[str, str]:
         kind, token = ("Bearer", self._access) if self._is_personal else ("Token", self._token)
         return {"Authorization": f"{kind} {token}"}
 
     def _renew(self) -> None:
-        answer = self._ask("/api/token/refresh/", {}, json.dumps({"refresh": self._token}).encode())
-        if answer.status in (400, 401, 403):
-            raise self._refused(answer.status)
-        granted = None if answer.status == 404 else self._json(answer)
+        response = self._ask("/api/token/refresh/", {}, json.dumps({"refresh": self._token}).encode())
+        if response.status in (400, 401, 403):
+            raise self._refused(response.status)
+        granted = None if response.status == 404 else self._json(response)
         access = granted.get("access") if isinstance(granted, dict) else None
         if not isinstance(access, str) or not _TOKEN.fullmatch(access):
             raise DataError(
@@ -104,54 +104,54 @@ class Session:
             f"copy it again from Account & Settings, or take {other}"
         )
 
-    def _ask(self, path: str, headers: dict[str, str], body: bytes | None = None) -> _Answer:
-        """Ask until the server has an answer that is not a passing failure."""
+    def _ask(self, path: str, headers: dict[str, str], body: bytes | None = None) -> _Response:
+        """Ask until the server has a response that is not a passing failure."""
         problem = ""
         for wait_s in (*_WAITS_S, None):
             try:
-                answer = self._send(path, headers, body)
+                response = self._send(path, headers, body)
             except (OSError, http.client.HTTPException) as error:
                 reason = error.reason if isinstance(error, urllib.error.URLError) else error
                 problem = "timed out" if isinstance(reason, TimeoutError) else type(reason).__name__
                 after_s = 0.0
             else:
-                if answer.status not in _PASSING:
-                    return answer
-                problem, after_s = f"HTTP {answer.status}", _retry_after_s(answer.headers)
+                if response.status not in _PASSING:
+                    return response
+                problem, after_s = f"HTTP {response.status}", _retry_after_s(response.headers)
             if wait_s is not None:
                 _LOG.warning("%s: %s; asking again", self.server, problem)
                 time.sleep(min(max(wait_s, after_s), _LONGEST_WAIT_S))
         raise DataError(
-            f"{self.server}: no answer after {len(_WAITS_S) + 1} attempts, the last time {problem}; "
+            f"{self.server}: no response after {len(_WAITS_S) + 1} attempts, the last time {problem}; "
             "check the address and that the server is up, then try again"
         )
 
-    def _send(self, path: str, headers: dict[str, str], body: bytes | None) -> _Answer:
+    def _send(self, path: str, headers: dict[str, str], body: bytes | None) -> _Response:
         sent = {"Accept": "application/json", "Content-Type": "application/json", **headers}
         request = urllib.request.Request(self.server + path, data=body, headers=sent)  # noqa: S310 - http(s) only
         try:
             with self._opener.open(request, timeout=_TIMEOUT_S) as reply:
-                return _Answer(reply.status, reply.headers, reply.read())
+                return _Response(reply.status, reply.headers, reply.read())
         except urllib.error.HTTPError as error:
             with error:
-                return _Answer(error.code, error.headers, b"")
+                return _Response(error.code, error.headers, b"")
 
-    def _json(self, answer: _Answer) -> Any:  # noqa: ANN401 - JSON is any
-        if 300 <= answer.status < 400:
-            place = urllib.parse.urlsplit(answer.headers.get("Location", ""))
+    def _json(self, response: _Response) -> Any:  # noqa: ANN401 - JSON is any
+        if 300 <= response.status < 400:
+            place = urllib.parse.urlsplit(response.headers.get("Location", ""))
             target = f"{place.scheme}://{place.hostname}" if place.hostname else "another page"
             raise DataError(
                 f"{self.server} sends us on to {target}, where the token is not sent; "
                 "give the address that the browser shows in the end"
             )
         try:
-            if answer.status != 200:
+            if response.status != 200:
                 raise ValueError
-            return json.loads(answer.body)
+            return json.loads(response.body)
         except (ValueError, RecursionError):
             # Not chained: the reason would quote what the server sent.
             raise DataError(
-                f"{self.server} does not answer as Label Studio does (HTTP {answer.status}); "
+                f"{self.server} does not answer as Label Studio does (HTTP {response.status}); "
                 "check the address, up to /projects/NUMBER"
             ) from None
 

@@ -1,13 +1,12 @@
 """A MongoDB collection as records: fetched to ``documents.jsonl`` once, then read like any file.
 
-The fetch may be cut or killed at any moment. What it has written stands in
+The fetch may be cut or killed at any moment. What it has written is in
 ``documents.partial.jsonl``, always the beginning of the file that it will become, and the next
-fetch goes on after its last ``_id``; so the bytes are the same however often it was interrupted.
+fetch resumes after its last ``_id``; so the bytes are the same however often it was interrupted.
 """
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import json
 import os
@@ -17,13 +16,14 @@ from typing import IO, Any, NamedTuple
 
 from attar.errors import DataError
 from attar.io.mongo import MongoAddress, count, documents, mongo_address, names_there
+from attar.io.tables.jsonl import json_rows
+from attar.io.tables.values import as_text
 from attar.progress import progress_bar
 from attar.recipe.load import SourceRecipe
 from attar.records.outcomes import Rejection
-from attar.records.readers.lines import numbered_lines
 from attar.records.readers.mongodb_documents import SHAPE_FIELDS, check_columns, document_records, plain
-from attar.records.readers.values import as_text
 from attar.records.record import Record
+from attar.suggest import did_you_mean
 
 __all__ = ["fetch_documents", "read_documents"]
 
@@ -45,7 +45,7 @@ def fetch_documents(source: SourceRecipe, folder: Path) -> Path:
 
     A first line names the collection, the query and the fields; then comes one document a line, as
     relaxed extended JSON in the order of ``_id``. A whole file of the same settings is kept as it
-    is; a partial one of other settings is begun anew.
+    is; a partial one of other settings is restarted.
 
     Args:
         source: ``path`` is ``mongodb://HOST/DATABASE/COLLECTION``; ``query`` and ``columns`` say
@@ -99,12 +99,10 @@ def _nothing_there(address: MongoAddress, query: Mapping[str, Any]) -> DataError
         )
     collections, databases = names_there(address)
     others = [name for name in collections if name != address.collection]
-    near = difflib.get_close_matches(address.collection, others, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
     elsewhere = "" if collections else f"; databases of the server: {', '.join(databases) or 'none'}"
     return DataError(
         f"{place}: no document (query {asked}); collections of the database: "
-        f"{', '.join(collections) or 'none'}{elsewhere}{hint}"
+        f"{', '.join(collections) or 'none'}{elsewhere}{did_you_mean(address.collection, others)}"
     )
 
 
@@ -198,14 +196,10 @@ def _check_count(address: MongoAddress, num_fetched: int, num_there: int, partia
 def _rows(path: Path) -> Iterator[tuple[str, object]]:
     """Yield (where, document) of a fetched file; a line that is no JSON gives None."""
     namespace = str(path)
-    for number, line in numbered_lines(path):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if not isinstance(row, dict):
-            yield f"{path}:{number}", None
-        elif number == 1 and _HEADER in row:
-            namespace = str(row[_HEADER])
+    for row in json_rows(path):
+        if row.problem:
+            yield row.where, None
+        elif row.line == 1 and _HEADER in row.values:
+            namespace = str(row.values[_HEADER])
         else:
-            yield f"{namespace}#{as_text(plain(row.get('_id', number)))}", row
+            yield f"{namespace}#{as_text(plain(row.values.get('_id', row.line)))}", row.values

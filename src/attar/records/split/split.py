@@ -34,7 +34,7 @@ class Split(NamedTuple):
 
     Attributes:
         sides: Examples by "train", "dev" and "test", each in an order that the seed decides.
-        left_out: Examples whose review also stands in a held-out file, in no order.
+        left_out: Examples whose review is also in a held-out file, in no order.
     """
 
     sides: dict[str, list[Example]]

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from attar.errors import DataError
 from attar.records.audit.audit import Rejection
+from attar.records.prepared_folder import read_rows, write_rows
 from attar.records.record import Record
-from attar.records.rows import read_rows, write_rows
 from attar.task import Example
 
 

@@ -1,12 +1,15 @@
-"""Cells of a source as the values of a Record, whatever type the source gave them."""
+"""Cells as text, offsets and labels, whatever type the format gave them."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, time
 
-__all__ = ["as_label", "as_meta", "as_offset", "as_text"]
+__all__ = ["as_label", "as_meta", "as_offset", "as_string", "as_text"]
+
+_WHOLE = re.compile(r"\s*([+-]?\d+)\.0*\s*")
 
 
 def as_text(value: object) -> str:
@@ -31,6 +34,19 @@ def as_text(value: object) -> str:
     return text
 
 
+def as_string(value: object) -> str:
+    """A review or a term as text; numbers and dates are written out.
+
+    Raises:
+        ValueError: Something that has parts, or bytes.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple | dict | bytes):
+        raise ValueError(f"a {type(value).__name__}, not a string")
+    return as_text(value)
+
+
 def as_label(value: object) -> str | None:
     """A label's spelling, or None where there is none."""
     return as_text(value) or None
@@ -43,22 +59,23 @@ def as_meta(values: Mapping[str, object]) -> dict[str, str]:
 
 
 def as_offset(value: object) -> int | None:
-    """A code-point offset, or None where there is none.
+    """A code-point offset, or None where there is none; ``3.0`` is 3, as a number and as text.
 
     Raises:
         ValueError: Something that is no whole number.
     """
     if value is None or value != value:  # noqa: PLR0124 - NaN is how some tables say nothing
         return None
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     if isinstance(value, str):
-        if not value.strip():
-            return None
         try:
             return int(value)
         except ValueError:
-            pass
+            if not value.strip():
+                return None
+            if found := _WHOLE.fullmatch(value):
+                return int(found[1])
     raise ValueError("start and end must be whole numbers (Unicode code points), or both be left out")

@@ -2,9 +2,9 @@ r"""Offsets that do not point at their term, moved to where exactly one reading 
 
 Offsets are made in programs that count differently: in UTF-16 code units (a browser), in bytes, in
 a text whose whitespace had been collapsed or whose HTML entities had been resolved. Each way to
-count is a reading. A reading fits if the term stands where it points; if all that fit say the same
+count is a reading. A reading fits if the term is where it points; if all that fit say the same
 place, that is the place. If none fits, the only occurrence of the term is. Two places that both
-fit are one too many: nothing is guessed.
+fit are one too many: nothing is guessed. ``prepare`` audits with it and ``score`` finds its terms by it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Literal
 
 from attar.text.normalise import Normalised, normalise, substitute
 
-__all__ = ["How", "Repair", "find_all", "repair"]
+__all__ = ["How", "Repair", "find_all", "occurrences", "repair"]
 
 How = Literal["utf16", "utf8", "whitespace", "entities", "occurrence", "normal_form"]
 
@@ -39,7 +39,7 @@ class Repair:
         end: Offset one past its last code point.
         how: "utf16" and "utf8": offsets in code units and bytes; "whitespace" and "entities":
             offsets in the text without them, or a term that was written with others; "occurrence"
-            and "normal_form": the offsets fit nowhere, but the term stands in the text once, as it
+            and "normal_form": the offsets fit nowhere, but the term occurs in the text once, as it
             is or after HTML entities, full-width forms and whitespace are normalised.
     """
 
@@ -69,11 +69,11 @@ def repair(text: str, term: str, start: int | None, end: int | None) -> Repair |
                 place, term_as = fit
                 found.setdefault(place, how or term_as or "whitespace")
     if not found:
-        found = _occurrences(text, term)
+        found = _places(text, term)
         if not found:
-            return "the term does not stand in the text"
+            return "the term does not occur in the text"
     if len(found) > 1:
-        return f"the term stands at {len(found)} places that may be meant"
+        return f"the term occurs at {len(found)} places that may be meant"
     ((place, how),) = found.items()
     return Repair(*place, how)
 
@@ -84,6 +84,23 @@ def find_all(text: str, term: str) -> Iterator[int]:
     while start >= 0:
         yield start
         start = text.find(term, start + 1)
+
+
+def occurrences(text: str, term: str) -> list[tuple[int, int]]:
+    """Every place of a term without offsets, half open, none overlapping another.
+
+    A term that does not occur in the text as it is written is found as ``repair`` finds it: without
+    the blanks around it, or after HTML entities, full-width forms and whitespace are normalised.
+    """
+    found = [(at, at + len(term)) for at in find_all(text, term)] if term.strip() else []
+    if not found and term.strip():
+        found = sorted(_places(text, term))
+    places, done = [], 0
+    for start, end in found:
+        if start >= done:
+            places.append((start, end))
+            done = end
+    return places
 
 
 def _readings(text: str, start: int, end: int) -> Iterator[tuple[How | None, tuple[int, int]]]:
@@ -148,7 +165,8 @@ def _fit(text: str, term: str, start: int, end: int) -> tuple[tuple[int, int], H
     return None
 
 
-def _occurrences(text: str, term: str) -> dict[tuple[int, int], How]:
+def _places(text: str, term: str) -> dict[tuple[int, int], How]:
+    """Where a term occurs, overlaps included, and how it was found."""
     bare = term.strip()
     how: How = "occurrence" if bare == term else "whitespace"
     found: dict[tuple[int, int], How] = {(at, at + len(bare)): how for at in find_all(text, bare)}

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from attar.errors import DataError, MissingPackageError
 from attar.evaluation.metrics import scores
+from attar.io.tables.excel import open_sheet, openpyxl_package
 from attar.task import BUILT_IN_TASKS
 from attar.workbook import sheets
-from attar.workbook.reading import read_excel
-from attar.workbook.sheets import Column, Marked, cell_text, excel, open_workbook
-from attar.workbook.tally import AnswerSheets, Tally
+from attar.workbook.sheets import Column, Marked, cell_text, open_workbook
+from attar.workbook.tally import ResultSheets, Tally
 
 LABELS = BUILT_IN_TASKS["cosmetics"].labels
 
@@ -127,7 +127,7 @@ def test_sheets_stand_as_declared_go_on_when_full_and_sort_by_rank(tmp_path, mon
     assert values[7] == ["n"]
     assert [book[name].auto_filter.ref for name in names[1:4]] == ["A1:A4", "A1:A4", "A1:A2"]
     assert book["summary"].auto_filter.ref is None
-    assert [cells for _, cells in read_excel(path)] == [["n"], *([n] for n in range(7))]
+    assert [row.values for row in open_sheet(path).rows()] == [{"n": n} for n in range(7)]
 
 
 def test_a_failed_block_writes_nothing(tmp_path):
@@ -151,7 +151,7 @@ def test_too_many_columns(tmp_path):
 def test_without_openpyxl_there_is_a_hint(monkeypatch):
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(MissingPackageError, match=re.escape("pip install 'attar[excel]'")):
-        excel()
+        openpyxl_package()
 
 
 def test_dates_and_empty_rows_are_read(tmp_path):
@@ -162,11 +162,10 @@ def test_dates_and_empty_rows_are_read(tmp_path):
         book.active.append(row)
     book.create_sheet("second").append(["not read"])
     book.save(tmp_path / "a.xlsx")
-    found = list(read_excel(tmp_path / "a.xlsx"))
-    assert [(n, cells[:2]) for n, cells in found] == [
-        (2, ["when", "x"]),
-        (3, ["2020-01-02T00:00:00"]),
-        (5, [None, 3]),
+    rows = list(open_sheet(tmp_path / "a.xlsx").rows())
+    assert [(row.line, row.values) for row in rows] == [
+        (3, {"when": datetime(2020, 1, 2), "x": None}),
+        (5, {"when": None, "x": 3}),
     ]
 
 
@@ -185,7 +184,7 @@ def test_the_figures_of_a_tally_are_those_of_the_report(pairs):
 
 def test_answers_without_gold_make_one_sheet(tmp_path):
     with open_workbook(tmp_path / "a.xlsx") as book:
-        answers = AnswerSheets(book, [Column("n")], LABELS)
+        answers = ResultSheets(book, [Column("n")], LABELS)
         answers.add([1], LABELS[0], None, prob=0.5, groups={"channel": "京东"})
     assert openpyxl.load_workbook(tmp_path / "a.xlsx").sheetnames == ["result"]
     assert answers.tally.num_gold == 0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attar.records.audit.repair import Repair, repair
+from attar.text.repair import Repair, repair
 
 
 def units(text, encoding, size):
@@ -48,9 +48,9 @@ def test_each_reading(text, term, start, end, expected):
     [
         ("泵好，泵坏", "泵", 1, 2, "2 places"),
         ("哈哈哈", "哈哈", None, 1, "2 places"),
-        ("泵坏", "瓶", 0, 1, "does not stand"),
-        ("5㎏", "k", 0, 1, "does not stand"),
-        ("&ampx", "amp;", None, None, "does not stand"),
+        ("泵坏", "瓶", 0, 1, "does not occur"),
+        ("5㎏", "k", 0, 1, "does not occur"),
+        ("&ampx", "amp;", None, None, "does not occur"),
         # In UTF-16 the second, with the whitespace collapsed the first.
         ("😀  好泵好泵", "泵", 5, 6, "2 places"),
     ],

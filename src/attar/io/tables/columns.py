@@ -1,0 +1,172 @@
+"""What the columns of a table mean: ours by their names there, and the text and term of a row.
+
+Ours are text, term (or keyword), start, end, label, channel, wordtype and annotator; dots go into
+nested objects. Offsets count only where both columns are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from attar.errors import DataError
+from attar.io.tables.rows import Problem, Table
+from attar.io.tables.values import as_offset, as_string
+from attar.suggest import did_you_mean
+
+__all__ = [
+    "OURS",
+    "Columns",
+    "Pair",
+    "check_names",
+    "missing_column",
+    "read_pair",
+    "shown_columns",
+    "value_at",
+]
+
+OURS = ("text", "term", "start", "end", "label", "channel", "wordtype", "annotator")
+
+
+class Pair(NamedTuple):
+    """A text and the term that is asked about, as a row has them.
+
+    Attributes:
+        text: The review; "" where there is none.
+        term: The term or second sentence; "" where there is none.
+        start: First offset in code points, or None.
+        end: Offset one past the last, or None.
+    """
+
+    text: str
+    term: str
+    start: int | None
+    end: int | None
+
+
+class Columns(NamedTuple):
+    """Which columns are ours.
+
+    Attributes:
+        flat: Our column names to those of the table.
+        nested: Our column names to the keys that lead to them, one within the other.
+    """
+
+    flat: Mapping[str, str]
+    nested: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of(cls, table: Table, chosen: Mapping[str, str], needed: Collection[str], setting: str) -> Columns:
+        """Find our columns in a table.
+
+        Args:
+            table: The table. Where rows have columns of their own, any may still come.
+            chosen: Ours to theirs; what is not chosen has our name.
+            needed: Those of ours that must be there.
+            setting: How the user chooses one, with ``{}`` for its name.
+
+        Raises:
+            DataError: A column is missing; the message names those that are there.
+        """
+        names = {ours: ours for ours in OURS}
+        if "term" not in table.columns and "keyword" in table.columns:
+            names["term"] = "keyword"
+        names |= chosen
+        for ours in needed:
+            if not _is_there(names[ours], table):
+                raise missing_column(table, ours, names[ours], setting)
+        found = {
+            ours: theirs
+            for ours, theirs in names.items()
+            if not table.has_fixed_columns or _is_there(theirs, table)
+        }
+        if len(found.keys() & {"start", "end"}) == 1:
+            found = {ours: theirs for ours, theirs in found.items() if ours not in ("start", "end")}
+        nested = {
+            ours: theirs.split(".")
+            for ours, theirs in found.items()
+            if "." in theirs and theirs not in table.columns
+        }
+        return cls({ours: theirs for ours, theirs in found.items() if ours not in nested}, nested)
+
+    @property
+    def taken(self) -> frozenset[str]:
+        """The outermost names of the columns that are ours."""
+        return frozenset([*self.flat.values(), *(keys[0] for keys in self.nested.values())])
+
+    def only(self, wanted: Collection[str]) -> Columns:
+        """The same without those of ours that are not wanted."""
+        flat = {ours: theirs for ours, theirs in self.flat.items() if ours in wanted}
+        return Columns(flat, {ours: keys for ours, keys in self.nested.items() if ours in wanted})
+
+    def name(self, ours: str) -> str:
+        """The name of a column there, "" where it has none."""
+        return self.flat.get(ours) or ".".join(self.nested.get(ours, ()))
+
+    def cells(self, values: Mapping[str, Any]) -> dict[str, object]:
+        """Our cells of a row."""
+        get = values.get
+        cells: dict[str, object] = {ours: get(theirs) for ours, theirs in self.flat.items()}
+        for ours, keys in self.nested.items():
+            cells[ours] = value_at(values, keys)
+        return cells
+
+
+def check_names(columns: Mapping[str, str], setting: str) -> None:
+    """Check that the columns that a user names are ours.
+
+    Raises:
+        DataError: One is not.
+    """
+    for name in sorted(columns.keys() - set(OURS)):
+        raise DataError(f"{setting.format(name)}: ours are {', '.join(OURS)}{did_you_mean(name, OURS)}")
+
+
+def read_pair(cells: Mapping[str, object]) -> Pair | Problem:
+    """The text, the term and the offsets of our cells, or why they cannot be read.
+
+    A term that is left out is the text at the offsets.
+    """
+    text, term, start, end = cells.get("text"), cells.get("term"), cells.get("start"), cells.get("end")
+    if type(text) is not str or type(term) is not str:
+        try:
+            text, term = as_string(text), as_string(term)
+        except ValueError as error:
+            message = f"the text or the term is {error}; write it as one string"
+            return Problem("bad_row", message, [text, term, start, end])
+    try:
+        first, last = as_offset(start), as_offset(end)
+    except ValueError as error:
+        return Problem("bad_offsets", str(error), [text, term, start, end])
+    is_place = first is not None and last is not None and 0 <= first < last <= len(text)
+    if is_place and (not term or term.isspace()):
+        term = text[first:last]
+    return Pair(text, term, first, last)
+
+
+def missing_column(table: Table, ours: str, theirs: str, setting: str) -> DataError:
+    """The error for a column that is not there."""
+    return DataError(
+        f"{table.name}: no column {theirs!r} for {ours}; there are {shown_columns(table.columns)}"
+        f"{did_you_mean(theirs, table.columns)}; name the right one in {setting.format(ours)}"
+    )
+
+
+def shown_columns(names: Sequence[str]) -> str:
+    """Names of columns as messages may show them."""
+    # Without a header line the names are a review, and review text belongs in no message.
+    short = [repr(name) for name in names if len(name) <= 20]
+    long = [f"{len(names) - len(short)} with long names (is there a header line?)"]
+    return ", ".join(short + (long if len(short) < len(names) else [])) or "none"
+
+
+def value_at(values: Any, keys: Sequence[str]) -> object:  # noqa: ANN401 - any cell
+    """The value that keys lead to, one within the other, or None."""
+    for key in keys:
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return values
+
+
+def _is_there(name: str, table: Table) -> bool:
+    # What lies within an object may differ from row to row; its outermost name must be there.
+    return name in table.columns or ("." in name and name.split(".", maxsplit=1)[0] in table.columns)

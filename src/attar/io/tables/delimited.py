@@ -1,0 +1,99 @@
+r"""CSV, TSV and other tables with a delimiter between their cells, read and written.
+
+Quotes follow one rule: a cell that begins with a quote ends with one, and a quote within it is
+written twice. Anything else is an error, because a stray quote would swallow rows up to the next
+one; files that were written without quoting are read with ``quoted=False``.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from operator import itemgetter
+from pathlib import Path
+from typing import Literal
+
+from attar.errors import DataError
+from attar.io.lines import count_lines, numbered_lines
+from attar.io.tables.jsonl import json_line
+from attar.io.tables.rows import Cells, Table, table_with_header
+from attar.io.tables.values import as_text
+
+__all__ = ["cell_of", "open_delimited", "write_delimited"]
+
+_MOST_CHARS = min(sys.maxsize, 2**31 - 1)  # of a cell; a C long
+
+
+def open_delimited(
+    path: Path,
+    file_format: Literal["csv", "tsv"],
+    *,
+    delimiter: str | None = None,
+    quoted: bool = True,
+    names: Sequence[str] = (),
+) -> Table:
+    """Open a table with a delimiter.
+
+    Args:
+        path: A UTF-8 file.
+        file_format: Decides the delimiter if none is given.
+        delimiter: What separates two cells; of several characters, quotes are text.
+        quoted: Whether a quote at the start of a cell begins a quoted one.
+        names: Names of the columns of a table without a header.
+
+    Raises:
+        DataError: The file is not UTF-8, a quote is not as above, or a column name occurs twice;
+            while the rows are read, too.
+    """
+    delimiter = delimiter or ("\t" if file_format == "tsv" else ",")
+    read = partial(_quoted if quoted and len(delimiter) == 1 else _plain, path, delimiter)
+    return table_with_header(path, file_format, read, names, partial(count_lines, path))
+
+
+def write_delimited(
+    path: Path, rows: Iterable[Mapping[str, object]], columns: Iterable[str], delimiter: str
+) -> None:
+    r"""Write rows below a header; a cell with the delimiter, a quote, ``\r`` or ``\n`` is quoted."""
+    names = list(columns)
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+        table = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
+        # Before Python 3.13 a lone carriage return does not make the writer quote a cell.
+        careful = csv.writer(stream, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        for cells in ([names], ([cell_of(row.get(name)) for name in names] for row in rows)):
+            for row in cells:
+                writer = careful if any(cell and "\r" in cell for cell in row) else table
+                writer.writerow(row)
+
+
+def cell_of(value: object) -> str | None:
+    """A value as the text of a cell; what has parts is JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, dict | list | tuple):
+        return json_line(value)
+    return str(value) if isinstance(value, int | float) else as_text(value)
+
+
+def _quoted(path: Path, delimiter: str) -> Iterator[Cells]:
+    csv.field_size_limit(_MOST_CHARS)
+    lines = map(itemgetter(1), numbered_lines(path))
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    first = 1
+    try:
+        for row in reader:
+            yield first, row
+            first = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"{path}:{reader.line_num}: {error}; write a quote inside a field twice, "
+            "or set quoted = false (attar score: --no-quotes) where quotes are text"
+        ) from error
+
+
+def _plain(path: Path, delimiter: str) -> Iterator[Cells]:
+    for number, line in numbered_lines(path):
+        whole = line.rstrip("\r\n")
+        if whole:
+            yield number, whole.split(delimiter)

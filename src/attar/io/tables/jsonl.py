@@ -1,0 +1,94 @@
+"""JSONL: one JSON object a line, read and written."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from attar.io.files import atomic_write
+from attar.io.lines import count_lines, not_utf8, raw_lines
+from attar.io.tables.rows import Problem, Row, Table
+from attar.io.tables.values import as_text
+
+__all__ = ["column_names", "finite", "json_line", "json_rows", "open_jsonl", "write_jsonl"]
+
+_HEAD = 100
+_NO_OBJECT = "the line is not a JSON object; expected one row a line"
+
+
+def open_jsonl(path: Path) -> Table:
+    """Open a JSONL file."""
+    read = partial(json_rows, path)
+    return Table(str(path), "jsonl", column_names(read()), read, partial(count_lines, path))
+
+
+def column_names(rows: Iterator[Row]) -> tuple[str, ...]:
+    """Names of the columns of the first rows."""
+    return tuple(dict.fromkeys(name for row in itertools.islice(rows, _HEAD) for name in row.values))
+
+
+def json_rows(path: Path) -> Iterator[Row]:
+    """The objects of a JSONL file, blank lines left out.
+
+    Raises:
+        DataError: The file cannot be opened.
+    """
+    source, decode = str(path), json.JSONDecoder().raw_decode
+    for number, raw in raw_lines(path):
+        try:
+            line = raw.decode().strip()
+        except UnicodeDecodeError as error:
+            shown = raw.decode("utf-8", "backslashreplace").rstrip("\r\n")
+            yield Row(source, number, {}, Problem("not_utf8", not_utf8(error), [shown]))
+            continue
+        if not line:
+            continue
+        try:
+            # Faster than json.loads, which looks for blanks on both sides of the object.
+            values, end = decode(line)
+        except (ValueError, RecursionError):
+            values, end = None, 0
+        if isinstance(values, dict) and end == len(line):
+            yield Row(source, number, values)
+        else:
+            yield Row(source, number, {}, Problem("bad_row", _NO_OBJECT, [line]))
+
+
+@contextlib.contextmanager
+def write_jsonl(path: Path) -> Iterator[Callable[[Mapping[str, object]], None]]:
+    """Yield a function that writes one row a line; the file is there when the block ends well.
+
+    Halves of surrogate pairs are written as the JSON escapes that they were.
+    """
+    with (
+        atomic_write(path) as draft,
+        draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream,
+    ):
+
+        def write(row: Mapping[str, object]) -> None:
+            stream.write(json_line(row) + "\n")
+
+        yield write
+
+
+def json_line(value: object) -> str:
+    """A value as strict JSON on one line: NaN and the infinities are null, dates ISO 8601."""
+    try:
+        return json.dumps(value, ensure_ascii=False, default=as_text, allow_nan=False)
+    except ValueError:
+        return json.dumps(finite(value), ensure_ascii=False, default=as_text, allow_nan=False)
+
+
+def finite(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """The same value with None for every number that JSON cannot write."""
+    if isinstance(value, Mapping):
+        return {name: finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,99 @@
+"""Parquet, read and written in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from attar.errors import DataError, require
+from attar.io.tables.delimited import cell_of
+from attar.io.tables.rows import Row, Table
+
+__all__ = ["arrow", "open_parquet", "write_parquet"]
+
+_BATCH_ROWS = 2048
+
+
+def arrow() -> Any:  # noqa: ANN401 - a module of an optional package
+    """Pyarrow with its Parquet part; the base install does without.
+
+    Raises:
+        MissingPackageError: It is not installed.
+    """
+    require("pyarrow.parquet", "parquet")
+    return require("pyarrow", "parquet")
+
+
+def open_parquet(path: Path) -> Table:
+    """Open a Parquet file.
+
+    Raises:
+        DataError: It is none, or the package pyarrow is not installed; while the rows are read, too.
+    """
+    pa = arrow()
+    try:
+        with pa.parquet.ParquetFile(path) as file:
+            schema, count = file.schema_arrow, file.metadata.num_rows
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        raise DataError(_unreadable(path)) from error
+    return Table(str(path), "parquet", tuple(schema.names), partial(_rows, path), lambda: count, schema)
+
+
+def write_parquet(
+    path: Path, chunks: Iterable[Sequence[Mapping[str, object]]], types: Mapping[str, Any]
+) -> None:
+    """Write chunks of rows.
+
+    Args:
+        path: Where to.
+        chunks: The rows; a chunk is a row group.
+        types: Arrow type, or its name, of every column, in order. What is no text in a column of
+            strings is written as in CSV.
+    """
+    pa = arrow()
+    named = {name: pa.type_for_alias(t) if isinstance(t, str) else t for name, t in types.items()}
+    schema = pa.schema(list(named.items()))
+    with pa.parquet.ParquetWriter(path, schema) as writer:
+        for rows in chunks:
+            columns = [pa.array(_column(pa, rows, field), field.type) for field in schema]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+
+
+def _column(pa: Any, rows: Sequence[Mapping[str, object]], field: Any) -> list[object]:  # noqa: ANN401
+    values = [row.get(field.name) for row in rows]
+    return [_utf8(cell_of(value)) for value in values] if pa.types.is_string(field.type) else values
+
+
+def _utf8(text: str | None) -> str | None:
+    """A text that Parquet can hold: halves of surrogate pairs become their escapes."""
+    return text if text is None else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    pa = arrow()
+    source, number = str(path), 0
+    try:
+        with pa.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(_BATCH_ROWS):
+                for values in _to_microseconds(pa, batch).to_pylist():
+                    number += 1
+                    yield Row(source, number, values)
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        raise DataError(_unreadable(path)) from error
+
+
+def _to_microseconds(pa: Any, batch: Any) -> Any:  # noqa: ANN401 - Arrow's
+    """The batch with its nanoseconds cut off: Python's own times do not hold them."""
+    columns = [
+        column.cast(pa.timestamp("us", column.type.tz), safe=False)
+        if pa.types.is_timestamp(column.type) and column.type.unit == "ns"
+        else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _unreadable(path: Path) -> str:
+    return f"{path}: not a Parquet file that can be read; write it again"

@@ -1,0 +1,133 @@
+"""Tables of any format by their paths: a file, a sheet of a workbook, or a folder of files."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from attar.errors import DataError
+from attar.io.tables.delimited import open_delimited
+from attar.io.tables.excel import open_sheet, workbook_path
+from attar.io.tables.jsonl import open_jsonl
+from attar.io.tables.parquet import open_parquet
+from attar.io.tables.rows import Table, TableFormat
+
+__all__ = ["TABLE_ENDINGS", "TableOptions", "data_files", "open_table", "open_tables", "table_format"]
+
+TABLE_ENDINGS: dict[str, TableFormat] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
+    ".parquet": "parquet",
+}
+_NOT_DATA = (".", "~$")  # hidden files, and the locks of open Office files
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """How a table is written, as far as its ending does not say it.
+
+    Attributes:
+        sheet: Of an Excel workbook; "" for the one that a reader sees first.
+        names: Names of the columns of a table without a header.
+        delimiter: What separates two cells; None decides by the format.
+        quoted: Whether a quote at the start of a cell begins a quoted one; else quotes are text.
+    """
+
+    sheet: str = ""
+    names: Sequence[str] = ()
+    delimiter: str | None = None
+    quoted: bool = True
+
+
+_PLAIN = TableOptions()
+
+
+def table_format(path: Path) -> TableFormat:
+    """The format that a file's ending names.
+
+    Raises:
+        DataError: None that we know.
+    """
+    found = TABLE_ENDINGS.get(path.suffix.lower())
+    if found is None:
+        known = ", ".join(TABLE_ENDINGS)
+        raise DataError(f"{path}: cannot tell its format by {path.suffix!r}; expected {known}")
+    return found
+
+
+def open_table(path: Path, file_format: TableFormat, options: TableOptions = _PLAIN) -> Table:
+    """Open a file as a table.
+
+    Raises:
+        DataError: It cannot be read, is empty, or not of this format; a quote is never closed or a
+            column name occurs twice. While the rows are read, too.
+    """
+    try:
+        if not path.stat().st_size:
+            raise DataError(f"{path}: the file is empty; expected rows with a text column")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    match file_format:
+        case "jsonl":
+            return open_jsonl(path)
+        case "parquet":
+            return open_parquet(path)
+        case "excel":
+            return open_sheet(path, options.sheet, options.names)
+        case _:
+            return open_delimited(
+                path,
+                file_format,
+                delimiter=options.delimiter,
+                quoted=options.quoted,
+                names=options.names,
+            )
+
+
+def open_tables(path: Path, *, quoted: bool = True) -> list[Table]:
+    """Open a table, ``workbook.xlsx#sheet``, or every table of a folder in the order of their names.
+
+    Raises:
+        DataError: As ``open_table``; nothing is there, or an ending is none of a table's.
+    """
+    whole, sheet = workbook_path(path)
+    options = TableOptions(sheet=sheet, quoted=quoted)
+    return [open_table(file, table_format(file), options) for file in data_files(whole, TABLE_ENDINGS)]
+
+
+def data_files(path: Path, endings: Collection[str]) -> list[Path]:
+    """The files of a path, sorted by name: itself, or those of a folder.
+
+    Of a folder the files with a known ending; not those of its folders, hidden ones, and locks.
+
+    Raises:
+        DataError: Nothing is there, or a folder without a file of a known ending.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise DataError(f"{path}: no such file or folder{_neighbours(path)}")
+    files = sorted(
+        file
+        for file in path.iterdir()
+        if file.is_file() and not file.name.startswith(_NOT_DATA) and file.suffix.lower() in endings
+    )
+    if not files:
+        there = ", ".join(sorted(p.name for p in path.iterdir())[:10]) or "nothing"
+        known = ", ".join(endings)
+        raise DataError(f"{path}: no file to read in this folder (known: {known}); there is {there}")
+    return files
+
+
+def _neighbours(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"; nor is there a folder {path.parent}"
+    names = sorted(p.name for p in path.parent.iterdir() if not p.name.startswith("."))
+    near = difflib.get_close_matches(path.name, names, n=3)
+    return f"; beside it: {', '.join(near or names[:5])}" if names else f"; {path.parent} is empty"

@@ -1,0 +1,132 @@
+"""Rows and tables, whatever format they were read from, and rows out of cells below a header."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from attar.errors import DataError
+from attar.io.tables.values import as_text
+
+__all__ = ["Cells", "Problem", "Row", "Table", "TableFormat", "table_with_header"]
+
+TableFormat = Literal["jsonl", "csv", "tsv", "excel", "parquet"]
+Cells = tuple[int, Sequence[object]]  # line or row number from 1, and what is in it
+
+
+class Problem(NamedTuple):
+    """Why a row cannot be used.
+
+    Attributes:
+        reason: A stable code, the same for every verb.
+        message: What was expected and what to do, without any review text.
+        cells: The row as it came.
+    """
+
+    reason: str
+    message: str
+    cells: list[object]
+
+
+class Row(NamedTuple):
+    """One row as it was read.
+
+    Attributes:
+        source: The file or collection.
+        line: Its line, from 1; in Parquet, Excel and MongoDB its row.
+        values: By column; empty where the row cannot be read.
+        problem: Why it cannot be read, or None.
+    """
+
+    source: str
+    line: int
+    values: Mapping[str, Any]
+    problem: Problem | None = None
+
+    @property
+    def where(self) -> str:
+        """``file:line``."""
+        return f"{self.source}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that can be read from its start as often as needed.
+
+    Attributes:
+        name: What it is called in messages.
+        format: How it is written.
+        columns: Names of its columns, in order; of JSONL and MongoDB, whose rows have columns of
+            their own, those of the first rows.
+        rows: Streams the rows; raises DataError where the file stops being what it was.
+        count: Counts the rows: exactly in Parquet and MongoDB, about in files of lines; None where
+            only reading would tell.
+        schema: Arrow schema of a Parquet file, else None.
+    """
+
+    name: str
+    format: TableFormat | Literal["mongodb"]
+    columns: tuple[str, ...]
+    rows: Callable[[], Iterator[Row]]
+    count: Callable[[], int | None]
+    schema: Any = None
+
+    @property
+    def has_fixed_columns(self) -> bool:
+        """Whether no row has a column beyond ``columns``."""
+        return self.format not in ("jsonl", "mongodb")
+
+
+def table_with_header(
+    path: Path,
+    file_format: TableFormat,
+    read: Callable[[], Iterator[Cells]],
+    names: Sequence[str],
+    count: Callable[[], int | None],
+) -> Table:
+    """A table whose first row that is not empty names the columns, unless ``names`` does.
+
+    Names are stripped; a column without one is called by its place.
+
+    Args:
+        path: The file.
+        file_format: Of the file. In Excel the empty cells at a row's end are left out.
+        read: Streams (line or row number, cells) from the start.
+        names: Names of the columns of a table without a header.
+        count: Counts the rows, roughly; see ``Table``.
+
+    Raises:
+        DataError: A column name occurs twice.
+    """
+    cells = read()
+    number, header = (0, names) if names else next((row for row in cells if row[1]), (1, ()))
+    columns = [as_text(name).strip() or f"column {place}" for place, name in enumerate(header, 1)]
+    if len(set(columns)) != len(columns):
+        what = "the source's names" if names else f"{path}:{number}: the header"
+        raise DataError(f"{what}: a column name occurs twice; give each its own name")
+    said = f"{'the recipe names' if names else 'the header has'} {len(columns)}"
+    started = [cells]
+
+    def rows() -> Iterator[Row]:
+        # The first to read continues after the header: opening a workbook takes its time.
+        rest = started.pop() if started else itertools.dropwhile(lambda row: row[0] <= number, read())
+        return _rows(str(path), rest, columns, said, is_padded=file_format == "excel")
+
+    return Table(str(path), file_format, tuple(columns), rows, count)
+
+
+def _rows(
+    source: str, cells: Iterable[Cells], columns: Sequence[str], said: str, *, is_padded: bool
+) -> Iterator[Row]:
+    width = len(columns)
+    for number, row in cells:
+        if len(row) == width:
+            yield Row(source, number, dict(zip(columns, row, strict=True)))
+        elif is_padded and len(row) < width:
+            yield Row(source, number, dict(itertools.zip_longest(columns, row)))
+        elif row:
+            message = f"{len(row)} fields, {said}; quote a field that holds the delimiter"
+            yield Row(source, number, {}, Problem("bad_row", message, list(row)))

@@ -1,0 +1,358 @@
+"""One reader a format: the same awkward files through prepare, score and compare, with the same outcome."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attar.compare.stage import read_annotations
+from attar.errors import DataError
+from attar.io.tables.jsonl import json_line
+from attar.io.tables.reading import open_tables
+from attar.io.tables.values import as_offset
+from attar.io.tables.writing import write_table
+from attar.recipe.load import DataRecipe, SourceRecipe
+from attar.records.prepare import prepare
+from attar.scoring.stage import ScoreOptions, score_file
+
+SRC = Path(__file__).parents[2] / "src" / "attar"
+GOOD = [
+    {"text": f"第{n}瓶的香味{word}", "term": "香味", "label": label}
+    for n, (word, label) in enumerate(
+        zip("淡浓怪甜香冲苦柔烈妙", "坏好坏好好坏坏好中中", strict=True)
+    )
+]  # fmt: skip
+DATA = DataRecipe(dev=0.3, test=0.3, near_duplicate=1)
+
+
+class Outcome(NamedTuple):
+    """What a verb made of a file: the places of terms, and what it refused and why."""
+
+    used: set[tuple[str, int, int]]
+    refused: set[tuple[str, str]]
+
+
+def prepared(source, task, out, **options):
+    prepare([SourceRecipe(path=str(source), **options)], task, DATA, 7, out)
+    splits = [json.loads((out / f"{name}.json").read_text("utf-8")) for name in ("train", "dev", "test")]
+    refused = [json.loads(line) for line in (out / "rejected.jsonl").read_text("utf-8").splitlines()]
+    return Outcome(
+        {(row[0], row[2], row[3]) for rows in splits for row in rows},
+        {(row["where"], row["reason"]) for row in refused},
+    )
+
+
+def scored(predictor, source, out, options):
+    score_file(predictor, source, out, options)
+    rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    left = out.with_name(f"{out.name}.rejected.jsonl")
+    refused = [json.loads(line) for line in left.read_text("utf-8").splitlines()] if left.exists() else []
+    text = options.text.split(".")
+    return Outcome(
+        {(_within(row, text), row["start"], row["end"]) for row in rows},
+        {(row["where"], row["reason"]) for row in refused},
+    )
+
+
+def _within(row, keys):
+    for key in keys:
+        row = row[key]
+    return row
+
+
+def jsonl(path, rows):
+    path.write_bytes(
+        b"".join(row if isinstance(row, bytes) else json.dumps(row).encode() + b"\n" for row in rows)
+    )
+    return path
+
+
+def sheet(book, title, rows):
+    page = book.create_sheet(title)
+    page.append(list(rows[0]))
+    for row in rows:
+        page.append(list(row.values()))
+    return page
+
+
+def text_table(path, rows, delimiter=",", head=None):
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream, delimiter=delimiter)
+        table.writerow(head or rows[0])
+        table.writerows(row.values() for row in rows)
+    return path
+
+
+def bom_and_blanks(folder):
+    path = text_table(folder / "a.csv", GOOD, head=[" text", "term ", " label "])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    return path
+
+
+def macro_workbook(folder):
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    hidden = sheet(book, "旧", [row | {"text": f"旧{row['text']}"} for row in GOOD])
+    hidden.sheet_state = "hidden"
+    sheet(book, "新", GOOD)
+    sheet(book, "result", [{"what": "somebody's own"}])
+    book.save(folder / "a.xlsm")
+    return folder / "a.xlsm"
+
+
+def named_sheet(folder):
+    book = openpyxl.Workbook()
+    book.active.append(["not these"])
+    sheet(book, "二月", [{"": None} | row | {"text": f"{row['text']}_x000D_\n好"} for row in GOOD])
+    book.save(folder / "a.xlsx")
+    return Path(f"{folder / 'a.xlsx'}#二月")
+
+
+def folder_of_files(folder):
+    text_table(folder / "1.csv", GOOD[:4])
+    text_table(folder / "2.tsv", GOOD[4:8], "\t", ["text", "keyword", "label"])
+    jsonl(folder / "3.jsonl", GOOD[8:])
+    (folder / "~$1.xlsx").write_bytes(b"lock")
+    (folder / "_SUCCESS").touch()
+    return folder
+
+
+def parquet_folder(folder):
+    days = {"at": pa.array([1, 2, 3, 4, 5], pa.timestamp("ns"))}
+    for number, rows in enumerate((GOOD[:5], GOOD[5:])):
+        columns = {name: pa.array([row[name] for row in rows]) for name in rows[0]} | days
+        pq.write_table(pa.table(columns), folder / f"part-{number}.parquet")
+    return folder
+
+
+def nested(rows):
+    return [{"review": {"text": row["text"], "aspect": row["term"]}, "label": row["label"]} for row in rows]
+
+
+def nested_parquet(folder):
+    pq.write_table(pa.Table.from_pylist(nested(GOOD)), folder / "a.parquet")
+    return folder / "a.parquet"
+
+
+def float_offsets(folder):
+    rows = [row | {"text": f"{row['text']}香味", "start": "4.0", "end": "6.0"} for row in GOOD]
+    return text_table(folder / "a.csv", [*rows, GOOD[0] | {"text": "只有香味", "start": "", "end": ""}])
+
+
+def late_offsets(folder):
+    rows = [GOOD[n % 10] | {"text": f"{n}号的香味"} for n in range(120)]
+    twice = {"text": "香味和香味", "term": "香味", "label": "好", "start": 3, "end": 5}
+    return jsonl(folder / "a.jsonl", [*rows, twice])
+
+
+def awkward_terms(folder):
+    rows = [
+        {"text": "618买的不亏", "term": 618, "label": "好"},
+        {"text": "520那天到了", "term": 520.0, "label": "好"},
+        {"text": "颜色发灰", "term": "颜色 ", "label": "坏"},
+        {"text": "H&amp;M的便宜", "term": "H&M", "label": "好"},
+        {"text": "ＳＫ－ＩＩ太贵", "term": "SK-II", "label": "坏"},
+        {"text": "😀😀盖子坏了盖子", "term": "盖子", "start": 4, "end": 6, "label": "坏"},
+        {"text": "没有写下的词", "start": 2, "end": 4, "label": "中"},
+    ]
+    return jsonl(folder / "a.jsonl", [*GOOD, *rows])
+
+
+def unusable_rows(folder):
+    rows = [
+        b"{broken\n",
+        b'"a string"\n',
+        '{"text": "香味", "label": "好"}\n'.encode("gb18030"),
+        {"text": ["香", "味"], "term": "香味", "label": "好"},
+        {"text": "香味", "term": {"zh": "香味"}, "label": "好"},
+        {"text": " ", "term": "香味", "label": "好"},
+        {"text": "香味", "term": None, "label": "好"},
+        {"text": "香味", "term": "口红", "label": "好"},
+        {"text": "香味", "term": "香味", "start": "a", "end": 2, "label": "好"},
+        {"text": "香味香味", "term": "香味", "start": 1, "end": 3, "label": "好"},
+        {"text": "香味香味", "term": "香味", "start": 1, "label": "好"},
+        {"text": "\ud83d香味", "term": "香味", "label": "好"},
+    ]
+    return jsonl(folder / "a.jsonl", [*GOOD, *rows])
+
+
+def wide_rows(folder):
+    path = text_table(folder / "a.csv", GOOD)
+    path.write_text(path.read_text("utf-8") + "\n香味,香味\n\n香味,香味,好,多\n", "utf-8")
+    return path
+
+
+AWKWARD = {
+    "a byte order mark, blanks in the header": (bom_and_blanks, 10, set()),
+    "a workbook with macros, a hidden first sheet, one called result": (macro_workbook, 10, set()),
+    "a sheet by name, an unnamed column, escaped line ends": (named_sheet, 10, set()),
+    "a folder": (folder_of_files, 10, set()),
+    "a folder of Parquet with nanoseconds": (parquet_folder, 10, set()),
+    "nested Parquet": (nested_parquet, 10, set()),
+    "offsets as 3.0": (float_offsets, 11, set()),
+    "offsets that come after the first rows": (late_offsets, 121, set()),
+    "numbers and terms that are repaired": (awkward_terms, 17, set()),
+    "rows of another width": (wide_rows, 10, {(13, "bad_row"), (15, "bad_row")}),
+    "rows that cannot be used": (
+        unusable_rows,
+        10,
+        {
+            (11, "bad_row"),
+            (12, "bad_row"),
+            (13, "not_utf8"),
+            (14, "bad_row"),
+            (15, "bad_row"),
+            (16, "empty_text"),
+            (17, "empty_term"),
+            (18, "term_not_found"),
+            (19, "bad_offsets"),
+            (20, "bad_offsets"),
+            (21, "bad_offsets"),
+            (22, "bad_text"),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_prepare_score_and_compare_make_the_same_of_an_awkward_file(predictor, tmp_path, name):
+    make, num_used, refused = AWKWARD[name]
+    (tmp_path / "in").mkdir()
+    source = make(tmp_path / "in")
+    columns: dict[str, Any] = {}
+    options = ScoreOptions()
+    if make is nested_parquet:
+        columns = {"columns": {"text": "review.text", "term": "review.aspect"}}
+        options = ScoreOptions("review.text", "review.aspect")
+    by_prepare = prepared(source, predictor.task, tmp_path / "data", **columns)
+    by_score = scored(predictor, source, tmp_path / "out.jsonl", options)
+    assert by_score == by_prepare
+    assert len(by_prepare.used) == num_used
+    assert by_prepare.refused == {(f"{source}:{line}", reason) for line, reason in refused}
+    if make is not nested_parquet:
+        terms = {(text, text[start:end]) for text, start, end in by_prepare.used}
+        read = read_annotations(source)
+        assert {(one.text.replace(" \n", "\r\n"), one.term) for one in read.annotations} >= terms
+        assert set(read.left_out) <= {reason for _, reason in refused}
+
+
+def test_a_stray_quote_is_the_same_error_unless_quotes_are_text(predictor, tmp_path):
+    lines = ["\t".join(row.values()) for row in [dict.fromkeys(GOOD[0], ""), *GOOD]]
+    lines[0] = "\t".join(GOOD[0])
+    source = tmp_path / "a.tsv"
+    source.write_text("\n".join([*lines[:5], '"' + lines[5], *lines[6:]]), "utf-8")
+    said = set()
+    for read in (
+        lambda: prepared(source, predictor.task, tmp_path / "data"),
+        lambda: scored(predictor, source, tmp_path / "out.jsonl", ScoreOptions()),
+        lambda: read_annotations(source),
+    ):
+        with pytest.raises(DataError, match="set quoted = false") as caught:
+            read()
+        said.add(str(caught.value))
+    assert len(said) == 1
+    assert not (tmp_path / "out.jsonl").exists()
+    plain = prepared(source, predictor.task, tmp_path / "data", quoted=False)
+    assert plain == scored(predictor, source, tmp_path / "out.jsonl", ScoreOptions(quoted=False))
+    assert ('"第4瓶的香味香', 5, 7) in plain.used
+
+
+def test_what_is_scored_is_not_written_into_the_folder_that_is_read(predictor, tmp_path):
+    source = folder_of_files(tmp_path)
+    with pytest.raises(DataError, match="in the folder that is read"):
+        score_file(predictor, source, tmp_path / "out.csv")
+    (tmp_path / "out" / "o.csv").mkdir(parents=True)
+    with pytest.raises(DataError, match="this is a folder, not a file"):
+        score_file(predictor, source, tmp_path / "out" / "o.csv")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet"])
+def test_what_is_written_is_what_is_read(tmp_path, name):
+    texts = ["a,b\tc", 'say "x"', "两\n行", "cr\rlf\r\n", " 空 ", "=1+1", "😀", "_x000D_", "第\u2028行"]
+    rows = [{"text": text, "n": number} for number, text in enumerate(texts)]
+    write_table(tmp_path / name, [rows[:4], rows[4:]], {"text": "string", "n": "int64"})
+    (table,) = open_tables(tmp_path / name)
+    assert table.columns == ("text", "n")
+    for _ in range(2):  # a table can be read again
+        assert [(row.values["text"], int(row.values["n"])) for row in table.rows()] == [
+            (row["text"], row["n"]) for row in rows
+        ]
+
+
+@given(st.lists(st.lists(st.text(max_size=6), min_size=2, max_size=2), min_size=1, max_size=6))
+def test_any_cells_come_back_from_delimited_tables(tmp_path_factory, cells):
+    path = tmp_path_factory.getbasetemp() / "any.tsv"
+    write_table(path, [[{"a": f"x{one}", "b": two} for one, two in cells]], {"a": "string", "b": "string"})
+    (table,) = open_tables(path)
+    assert [list(row.values.values()) for row in table.rows()] == [[f"x{one}", two] for one, two in cells]
+
+
+def test_json_lines_are_strict():
+    line = json_line(
+        {"a": [float("nan"), 1.5], "b": float("-inf"), "c": datetime(2024, 2, 1, 8), "d": {1: None}}
+    )
+    assert json.loads(line, parse_constant=pytest.fail) == {
+        "a": [None, 1.5],
+        "b": None,
+        "c": "2024-02-01T08:00:00",
+        "d": {"1": None},
+    }
+
+
+@pytest.mark.parametrize(
+    ("cell", "offset"),
+    [
+        ("3.0", 3),
+        (" 7. ", 7),
+        ("-1.00", -1),
+        ("12", 12),
+        (4.0, 4),
+        (5, 5),
+        ("", None),
+        (" ", None),
+        (None, None),
+    ],
+)
+def test_offsets_in_every_spelling(cell, offset):
+    assert as_offset(cell) == offset
+
+
+@pytest.mark.parametrize("cell", ["3.5", "a", "1e3", 0.5, True, [1], "9" * 5000 + ".0", float("inf")])
+def test_what_is_no_offset(cell):
+    with pytest.raises(ValueError, match=r"whole numbers|digits"):
+        as_offset(cell)
+
+
+@pytest.mark.parametrize(
+    "name", ["csv.reader", "csv.writer", "load_workbook", "pyarrow.parquet", "ParquetFile", "ParquetWriter"]
+)
+def test_each_format_is_read_and_written_in_one_package(name):
+    users = {
+        path.relative_to(SRC).parts[0]
+        for path in SRC.rglob("*.py")
+        if any(name in _dotted(node) for node in ast.walk(ast.parse(path.read_text("utf-8"))))
+    }
+    assert users == {"io"}
+
+
+def _dotted(node):
+    """What a node names: ``a.b`` of an attribute, the module of an import."""
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        names = [alias.name for alias in node.names]
+        return " ".join(
+            [*names, *(f"{node.module}.{name}" for name in names if isinstance(node, ast.ImportFrom))]
+        )
+    return node.id if isinstance(node, ast.Name) else ""
