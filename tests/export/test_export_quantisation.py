@@ -106,8 +106,8 @@ def test_training_brings_int8_closer_and_leaves_the_checkpoint_alone(
     )
     data = QatData(examples, examples[:40], settings, tmp_path)
     trained = train_quantization_aware(model, made, data)
-    plain, learnt = (np.linalg.norm(_logits(one.graph(), made, examples) - exact) for one in (model, trained))
-    assert learnt < 0.7 * plain
+    before, after = (np.linalg.norm(_logits(one.graph(), made, examples) - exact) for one in (model, trained))
+    assert after < 0.7 * before
     assert trained.equalisation is model.equalisation
     assert all(torch.equal(before[name], value) for name, value in made.model.state_dict().items())
     assert (tmp_path / "metrics.jsonl").read_text("utf-8").count("dev/score") == 12

@@ -132,7 +132,7 @@ def test_gates(examples):
         check_int8(figures, ExportRecipe(), lambda: {"fine": 0.01, "worst": 0.5, "other": 0.1})
 
 
-def test_invariance_gate_sees_a_model_that_looks_at_its_neighbours(checkpoint, examples):
+def test_invariance_gate_sees_a_model_that_depends_on_its_batch(checkpoint, examples):
     class Peeking:
         def logits(self, encodings, length=None):
             widest = length or max(len(e.ids) for e in encodings)
