@@ -112,20 +112,19 @@ def export_checkpoint(
         shutil.rmtree(state, ignore_errors=True)  # training is over: there is nothing to resume
         raise
     shutil.rmtree(state, ignore_errors=True)
-    artifact = Artifact(out, checkpoint.task, checkpoint.encoder.spec.to_json(), "fp32", notes=notes)
+    spec = checkpoint.encoder.spec
+    artifact = Artifact(out, checkpoint.task, spec.to_json(), "fp32", notes=notes)
     if chosen is None:
-        parity |= check_invariance(session, export.encodings, checkpoint.encoder.spec.max_tokens)
+        parity |= check_invariance(session, export.encodings, spec.max_tokens)
         _write(export, replace(artifact, parity=parity), logits, graph, graph)
         return out
-    parity |= chosen.figures
-    parity |= check_invariance(chosen.session, export.encodings, checkpoint.encoder.spec.max_tokens)
     model = chosen.model
+    parity |= chosen.figures | check_invariance(chosen.session, export.encodings, spec.max_tokens)
     artifact = replace(artifact, precision=model.precision, parity=parity)
     if model.precision == "mixed":
         layers = {name: own.precision for name, own in model.params.items()}
         artifact = replace(artifact, layers=layers, products=round(relative_cost(model), 3))
-    fp32 = build_graph(model.weights, checkpoint.encoder.spec)
-    _write(export, artifact, chosen.logits, model.graph(), fp32)
+    _write(export, artifact, chosen.logits, model.graph(), build_graph(model.weights, spec))
     return out
 
 

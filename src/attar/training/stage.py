@@ -104,9 +104,7 @@ def fit_and_save(  # noqa: PLR0913 - what every training needs
     encodings = checkpoint.encoder.encode(examples)
     trained = _trainable_part(checkpoint, objective, settings, encodings, dev)
     if settings.head == "probe":
-        labelled = [example for example in examples if example.label is not None]
-        weights = class_weights(checkpoint.task, labelled, settings.class_weights)
-        init_head(trained, labelled, dev, weights.double().numpy())
+        _init_head(trained, examples, dev, settings)
     result = fit(
         trained,
         encodings,
@@ -132,6 +130,14 @@ def fit_and_save(  # noqa: PLR0913 - what every training needs
         save_checkpoint(replace(checkpoint, notes=notes), out)
         TrainingStates(out / "state").clear()
     return out
+
+
+def _init_head(
+    checkpoint: Checkpoint, examples: Sequence[Example], dev: Sequence[Example], settings: FitRecipe
+) -> None:
+    labelled = [example for example in examples if example.label is not None]
+    weights = class_weights(checkpoint.task, labelled, settings.class_weights)
+    init_head(checkpoint, labelled, dev, weights.double().numpy())
 
 
 def _trainable_part(
