@@ -2,11 +2,11 @@
 
     python benchmarks/without_vnni.py --out runs/avx2 python benchmarks/inference.py --out runs/inference ...
 
-ONNX Runtime chooses its kernels by the instruction cpuid and has no switch. Here a copy of its library is
-made (once, in --out) in which each cpuid is an illegal instruction, and a small preloaded library answers
-those in its place, with the newer bits taken away. So the older kernels run at full speed on this
-processor, which is not that of an older one: ratios between sides are worth reading, absolute figures are
-not. torch and oneDNN have switches of their own, which are set too. Linux on x86-64, with gcc and objdump.
+ONNX Runtime selects its kernels by the instruction cpuid and has no switch. This script makes a copy of
+its library (once, in --out) in which each cpuid is an illegal instruction, and a small preloaded library
+handles those, clearing the newer feature bits. So the older kernels run at full speed on this processor,
+which is not that of an older one: ratios are meaningful, absolute figures are not. torch and oneDNN have
+switches of their own, which are set too. Linux on x86-64, with gcc and objdump.
 (For a check of numbers alone, `qemu-x86_64 -cpu Haswell python ...` needs none of this, and is slow.)
 """
 
@@ -23,7 +23,7 @@ from pathlib import Path
 import onnxruntime
 
 _CPUID, _ILLEGAL = b"\x0f\xa2", b"\x0f\x0b"
-_ANSWER = r"""
+_HANDLER = r"""
 #define _GNU_SOURCE
 #include <cpuid.h>
 #include <signal.h>
@@ -31,7 +31,7 @@ _ANSWER = r"""
 #include <ucontext.h>
 
 /* Leaf 7: AVX-512 and what came with it in ebx, ecx and edx; sub-leaf 1: AVX-VNNI and bf16 in eax. */
-static void answer(int number, siginfo_t *info, void *context) {
+static void handle(int number, siginfo_t *info, void *context) {
     greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
     const uint8_t *at = (const uint8_t *)registers[REG_RIP];
     if (at[0] != 0x0f || at[1] != 0x0b) { signal(SIGILL, SIG_DFL); return; }
@@ -45,7 +45,7 @@ static void answer(int number, siginfo_t *info, void *context) {
 
 __attribute__((constructor)) static void install(void) {
     struct sigaction action = {0};
-    action.sa_sigaction = answer;
+    action.sa_sigaction = handle;
     action.sa_flags = SA_SIGINFO | SA_NODEFER;
     sigaction(SIGILL, &action, 0);
 }
@@ -61,12 +61,12 @@ def main() -> None:
     parser.add_argument("command", nargs=argparse.REMAINDER)
     args = parser.parse_args()
     out = args.out.resolve()
-    site, preloaded = out / f"site-{onnxruntime.__version__}", out / "answer.so"
+    site, preloaded = out / f"site-{onnxruntime.__version__}", out / "cpuid.so"
     if not site.is_dir():
         out.mkdir(parents=True, exist_ok=True)
         _compile(preloaded)
         count = _copy_without_cpuid(site)
-        sys.stderr.write(f"without_vnni: {count} cpuid instructions of ONNX Runtime are answered here\n")
+        sys.stderr.write(f"without_vnni: {count} cpuid instructions of ONNX Runtime replaced\n")
     path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")]))
     switches = {
         "ATEN_CPU_CAPABILITY": "avx2",
@@ -79,7 +79,7 @@ def main() -> None:
 
 def _compile(target: Path) -> None:
     source = target.with_suffix(".c")
-    source.write_text(_ANSWER, "ascii")
+    source.write_text(_HANDLER, "ascii")
     command = ["gcc", "-O2", "-shared", "-fPIC", "-o", str(target), str(source)]
     subprocess.run(command, check=True)  # noqa: S603 - our own
 

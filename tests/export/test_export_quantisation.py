@@ -100,28 +100,22 @@ def test_training_brings_int8_closer_and_leaves_the_checkpoint_alone(
     made = checkpoint("bert")
     model = _coarse(quantized("bert"))
     exact = predict_logits(made, examples)
-    before = {name: value.clone() for name, value in made.model.state_dict().items()}
+    weights = {name: value.clone() for name, value in made.model.state_dict().items()}
     settings = DistillRecipe(
         epochs=12, learning_rate=1e-3, weight_decay=0, keep="last", precision="fp32", head_init="random"
     )
     data = QatData(examples, examples[:40], settings, tmp_path)
     trained = train_quantization_aware(model, made, data)
-    plain, learnt = (np.linalg.norm(_logits(one.graph(), made, examples) - exact) for one in (model, trained))
-    assert learnt < 0.7 * plain
+    before, after = (np.linalg.norm(_logits(one.graph(), made, examples) - exact) for one in (model, trained))
+    assert after < 0.7 * before
     assert trained.equalisation is model.equalisation
-    assert all(torch.equal(before[name], value) for name, value in made.model.state_dict().items())
+    assert all(torch.equal(weights[name], value) for name, value in made.model.state_dict().items())
     assert (tmp_path / "metrics.jsonl").read_text("utf-8").count("dev/score") == 12
 
 
-def test_a_t4_tiny_with_5000_tokens_is_at_most_7_5_megabytes():
-    from transformers import BertConfig, BertForSequenceClassification
-
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=5000, hidden_size=312, num_hidden_layers=4, num_attention_heads=12,
-        intermediate_size=1200, num_labels=3,
-    )  # fmt: skip
-    weights = read_weights(BertForSequenceClassification(config).eval())
+def test_a_t4_tiny_with_5000_tokens_is_at_most_7_5_megabytes(make_model):
+    shape = {"hidden_size": 312, "num_hidden_layers": 4, "num_attention_heads": 12, "intermediate_size": 1200}
+    weights = read_weights(make_model(vocab_size=5000, **shape))
     spec = InputSpec("marked_pair", 70, None, token_types=True, pooling="entity_start")
     params = {}
     for name, linear in linear_layers(weights).items():

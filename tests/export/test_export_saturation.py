@@ -34,9 +34,9 @@ from attar.text.encoding import InputSpec, model_inputs
 LENIENT = ExportRecipe(calibration_examples=64, max_flips=1, max_f1_loss=1, qat_epochs=0)
 
 
-def pairwise_products(codes, weights):
+def pairwise_products(values, weights):
     """uint8 [B, K] times int8 [K, N] as vpmaddubsw does it: sums of two in 16 bits, cut off."""
-    rows, table = codes.astype(np.int64), weights.astype(np.int64)
+    rows, table = values.astype(np.int64), weights.astype(np.int64)
     if table.shape[0] % 2:
         rows, table = np.pad(rows, ((0, 0), (0, 1))), np.pad(table, ((0, 1), (0, 0)))
     pairs = rows[:, ::2, None] * table[None, ::2] + rows[:, 1::2, None] * table[None, 1::2]
@@ -54,12 +54,12 @@ def test_quantised_weights_give_exact_products_on_every_kernel(seed, width, more
     nearest = params.quantise(weights)
     corrected = gptq(weights, InverseHessian(inputs.T @ inputs), params)
     assert (np.abs(nearest * params.scales - weights) <= 1.6 * splits[:, None] * params.scales).all()
-    for codes in (
+    for values in (
         nearest,
         corrected,
         *(part.values for part in replace(params, precision="w16a8").int8_weights(weights)),
     ):
-        spread = codes if codes.dtype == np.int8 else params.split(codes)
+        spread = values if values.dtype == np.int8 else params.split(values)
         assert not can_saturate(spread)
         for one in (rng.integers(0, 256, (6, len(spread))), np.full((1, len(spread)), 255)):
             np.testing.assert_array_equal(pairwise_products(one, spread), one @ spread.astype(np.int64))
@@ -69,11 +69,11 @@ def test_what_can_saturate_is_seen():
     safe = np.array([[127, -128 + 1], [1, -1], [-64, 127], [-64, -127], [100, 3]], np.int8)
     assert not can_saturate(safe)
     for pair in ([100, 29], [-65, -64]):
-        codes = safe.copy()
-        codes[2:4, 0] = pair
-        assert can_saturate(codes)
+        values = safe.copy()
+        values[2:4, 0] = pair
+        assert can_saturate(values)
         ends = np.full((1, 5), 255)
-        assert (pairwise_products(ends, codes) != ends @ codes.astype(np.int64)).any()
+        assert (pairwise_products(ends, values) != ends @ values.astype(np.int64)).any()
 
 
 def test_scales_are_plain_int8s_where_no_pair_is_too_large():
@@ -111,9 +111,9 @@ def full_range(artifact, tmp_path_factory):
             )
             steps = numpy_helper.to_array(scale)
             real = values * steps
-            wide = np.abs(real).max(0) / 127 * 0.6  # with some codes cut off, as a heavier tail has them
-            codes = np.clip(np.rint(real / wide), -127, 127).astype(np.int8)
-            constant.CopyFrom(numpy_helper.from_array(codes, constant.name))
+            wide = np.abs(real).max(0) / 127 * 0.6  # with some values cut off, as a heavier tail has them
+            values = np.clip(np.rint(real / wide), -127, 127).astype(np.int8)
+            constant.CopyFrom(numpy_helper.from_array(values, constant.name))
             scale.CopyFrom(numpy_helper.from_array(wide.astype(np.float32), scale.name))
     folder = tmp_path_factory.mktemp("old") / "artifact"
     written = replace(artifact, folder=folder)
@@ -128,9 +128,9 @@ def _products(multiply):
     class MatMulIntegerToFloat(OpRun):
         op_domain = "com.microsoft"
 
-        def _run(self, codes, weights, step, scale, zero, weight_zero=None, bias=None):
-            shape, table = codes.shape, weights.astype(np.int64)
-            rows = codes.reshape(-1, shape[-1])
+        def _run(self, values, weights, step, scale, zero, weight_zero=None, bias=None):
+            shape, table = values.shape, weights.astype(np.int64)
+            rows = values.reshape(-1, shape[-1])
             shift = 0 if weight_zero is None else int(weight_zero)
             products = multiply(rows, table) if weights.dtype == np.int8 else rows.astype(np.int64) @ table
             # What MLAS subtracts it takes from sums of its own, which do not saturate.

@@ -74,6 +74,17 @@ def test_int8_that_fails_its_gates_writes_nothing_and_touches_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
+def test_a_killed_training_leaves_its_state_to_resume_from(checkpoint, examples, tmp_path, monkeypatch):
+    def killed(_model, _checkpoint, data):
+        data.folder.mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stage, "train_quantization_aware", killed)
+    with pytest.raises(KeyboardInterrupt):
+        export_checkpoint(checkpoint("bert"), examples, tmp_path / "a", STRICT, {}, train=examples[:16])
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["state"]
+
+
 def test_auto_ends_with_an_artifact_that_passes_and_says_what_it_tried(
     checkpoint, examples, tmp_path, caplog
 ):
@@ -132,7 +143,7 @@ def test_gates(examples):
         check_int8(figures, ExportRecipe(), lambda: {"fine": 0.01, "worst": 0.5, "other": 0.1})
 
 
-def test_invariance_gate_sees_a_model_that_looks_at_its_neighbours(checkpoint, examples):
+def test_invariance_gate_sees_a_model_that_depends_on_its_batch(checkpoint, examples):
     class Peeking:
         def logits(self, encodings, length=None):
             widest = length or max(len(e.ids) for e in encodings)

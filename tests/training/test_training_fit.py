@@ -426,27 +426,15 @@ def test_a_stopped_sampled_training_resumes_exactly(trial, whole, sampling):
     assert again.metrics() == whole(**settings).metrics
 
 
-class Watching(HardLabels):
-    """Hard labels, recording the ids of each batch."""
+class Recording(HardLabels):
+    """Hard labels, recording the rows and an input of each batch."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, name="input_ids"):
         super().__init__(*arguments)
-        self.seen = []
+        self.name, self.seen = name, []
 
     def forward(self, model, inputs, rows):
-        self.seen.append((rows.tolist(), inputs["input_ids"].clone()))
-        return super().forward(model, inputs, rows)
-
-
-class Masks(HardLabels):
-    """Hard labels, recording the masks of each batch."""
-
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.seen = []
-
-    def forward(self, model, inputs, rows):
-        self.seen.append((rows.tolist(), inputs["attention_mask"].clone()))
+        self.seen.append((rows.tolist(), inputs[self.name].clone()))
         return super().forward(model, inputs, rows)
 
 
@@ -454,10 +442,10 @@ class Masks(HardLabels):
 def test_token_dropout_hides_text_and_nothing_else(trial, share):
     one = trial("hides")
     encoder = one.checkpoint.encoder
-    watching = Watching(one.checkpoint.task, one.examples, FitRecipe())
-    one.run(objective=watching, token_dropout=share, epochs=4)
+    recording = Recording(one.checkpoint.task, one.examples, FitRecipe())
+    one.run(objective=recording, token_dropout=share, epochs=4)
     encodings, changed, text = encoder.encode(one.examples), 0, 0
-    for rows, ids in watching.seen:
+    for rows, ids in recording.seen:
         for row, shown in zip(rows, ids, strict=True):
             before = torch.from_numpy(encodings[row].ids).long()
             now, free = shown[: len(before)], ~torch.isin(before, torch.tensor(sorted(encoder.fixed)))
@@ -485,10 +473,10 @@ def test_above_frozen_layers_hidden_tokens_are_masked(trial):
     one = trial("masked")
     whole = one.checkpoint
     one.checkpoint = trainable_part(whole, 1, bf16=False)
-    watching = Masks(whole.task, one.examples, FitRecipe())
-    one.run(objective=watching, token_dropout=0.4, epochs=4)
+    recording = Recording(whole.task, one.examples, FitRecipe(), name="attention_mask")
+    one.run(objective=recording, token_dropout=0.4, epochs=4)
     encodings, hidden, text = whole.encoder.encode(one.examples), 0, 0
-    for rows, masks in watching.seen:
+    for rows, masks in recording.seen:
         for row, mask in zip(rows, masks, strict=True):
             ids = torch.from_numpy(encodings[row].ids).long()
             free = ~torch.isin(ids, torch.tensor(sorted(whole.encoder.fixed)))
@@ -577,10 +565,10 @@ def test_the_last_weights_are_kept(trial):
 
 def test_the_last_batch_of_an_epoch_is_left_out(trial):
     one = trial("drops")
-    watching = Watching(one.checkpoint.task, one.examples, FitRecipe())
-    result = one.run(objective=watching, drop_last=True, epochs=2)
+    recording = Recording(one.checkpoint.task, one.examples, FitRecipe())
+    result = one.run(objective=recording, drop_last=True, epochs=2)
     assert result.total_steps == 6
-    assert [len(rows) for rows, _ in watching.seen] == [8] * 6
+    assert [len(rows) for rows, _ in recording.seen] == [8] * 6
     with pytest.raises(RecipeError, match="30 training examples are fewer than batch_size = 31"):
         trial("none").run(drop_last=True, batch_size=31)
 

@@ -1,4 +1,4 @@
-"""Cross-entropy and its forms for rare labels, by hand and against torch and scikit-learn."""
+"""Cross-entropy and its variants for rare labels, by hand and against torch and scikit-learn."""
 
 import math
 from dataclasses import replace
@@ -105,7 +105,7 @@ def test_label_log_shares_by_hand():
 
 
 def test_logit_adjusted_loss_by_hand():
-    # Equal logits, shares 1/4 and 3/4: the shifted model already answers 1/4 for the rare label.
+    # Equal logits, shares 1/4 and 3/4: the shifted model already gives the rare label 1/4.
     shares = torch.tensor([0.25, 0.75]).log()
     loss = logit_adjusted_loss(torch.zeros(2, 2), torch.tensor([0, 1]), torch.tensor([1.0, 2.0]), shares, 1.0)
     assert loss.tolist() == pytest.approx([math.log(4), 2 * math.log(4 / 3)])

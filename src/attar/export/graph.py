@@ -1,7 +1,7 @@
 """The ONNX graph of a sequence classifier, written node by node.
 
 No tracing, so the graph holds what scoring needs and nothing else. The last layer computes queries,
-FFN and pooler for the row that the head reads; the position table ends at the longest input. fp32 and
+FFN and pooler for the row that the head reads; the position embeddings end at the longest input. fp32 and
 int8 differ in the linear layers and the word embeddings only:
 
     fp32             MatMul, Add
@@ -58,7 +58,7 @@ def build_graph(
     Returns:
         A model with int64 inputs ``input_ids``, ``attention_mask`` and, if asked for,
         ``token_type_ids`` and ``position_ids`` [B, T], 2 <= T <= max_tokens, and the float32
-        output ``logits`` [B, C]. An int8 model has a bool input ``fine`` [] besides, which asks for
+        output ``logits`` [B, C]. An int8 model has a bool input ``fine`` [] as well, which asks for
         the high-precision pass.
 
     Raises:
@@ -127,7 +127,7 @@ def _encoder(graph: Writer, weights: ClassifierWeights, spec: InputSpec) -> str:
 
 
 def _embeddings(graph: Writer, weights: ClassifierWeights, spec: InputSpec) -> str:
-    words = graph.word_rows(weights.words)
+    words = graph.word_embeddings(weights.words)
     positions = weights.positions[: spec.max_tokens]
     if not spec.token_types:
         positions = positions + weights.types[0]

@@ -108,7 +108,7 @@ class SelfDistillation(Objective):
     1/C sum_c (s_c - t_c)^2 of the logits, plus the mean over the layers of
     |h - g|^2 / |g - mean g|^2, summed over the real tokens of an example and over the batch below
     the line. The tokens that ``token_dropout`` hides are hidden from both: what is left has smaller
-    margins than texts that were learnt by heart.
+    margins than the training texts as they are.
 
     Args:
         teacher: The unquantised model.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -27,6 +28,7 @@ from attar.export.equalisation import Equalisation, LayerEqualisation, choose_eq
 from attar.export.gptq import quantise_weights
 from attar.export.graph import build_graph
 from attar.export.observers import Calibration, Observers
+from attar.export.parity import batched_logits
 from attar.export.quant_params import ActivationRange, LayerPrecision, QuantParams, weight_scales
 from attar.export.weights import (
     ClassifierWeights,
@@ -40,7 +42,6 @@ from attar.models.checkpoint import Checkpoint
 from attar.recipe.load import DistillRecipe
 from attar.scoring.session import OnnxModel, margins
 from attar.task import Example
-from attar.text.buckets import sorted_batches
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,7 +52,6 @@ __all__ = ["QatData", "QuantizedModel", "post_training_quantize", "train_quantiz
 
 Array = NDArray[np.float32]
 
-_BATCH = 16
 _MARGIN_PERCENTILE = 99  # beyond lie confident examples, whose larger logits change more
 
 
@@ -84,13 +84,10 @@ class QuantizedModel:
 
     def with_margin(self) -> QuantizedModel:
         """The same model with the margin below which nearly all differences of the two passes stay."""
-        encodings, model = self.calibration.encodings, self.session()
-        differences = []
-        for rows in sorted_batches([len(e.ids) for e in encodings], _BATCH):
-            batch = [encodings[i] for i in rows]
-            first, second = (margins(model.run_pass(batch, high_precision=h)) for h in (False, True))
-            differences.append(np.abs(first - second))
-        return replace(self, margin=float(np.percentile(np.concatenate(differences), _MARGIN_PERCENTILE)))
+        run_pass = self.session().run_pass
+        passes = (partial(run_pass, high_precision=high) for high in (False, True))
+        first, second = (margins(batched_logits(run, self.calibration.encodings)) for run in passes)
+        return replace(self, margin=float(np.percentile(np.abs(first - second), _MARGIN_PERCENTILE)))
 
     def with_precision(self, layers: Mapping[str, LayerPrecision]) -> QuantizedModel:
         """The same model with other precisions of some layers; its margin stays what it was."""

@@ -110,8 +110,9 @@ def export_checkpoint(
         raise DataError(f"export to {out}: no examples to verify on; expected the labelled dev split")
     export = _Export.of(checkpoint, dev, train, recipe)
     _LOG.info("export: the fp32 graph against the checkpoint, %d examples", len(export.encodings))
-    graph = build_graph(read_weights(checkpoint.model), checkpoint.encoder.spec)
-    session = export.open(graph)
+    spec = checkpoint.encoder.spec
+    graph = build_graph(read_weights(checkpoint.model), spec)
+    session = OnnxModel(graph.SerializeToString(), pad=checkpoint.encoder.pad, spec=spec)
     logits = batched_logits(session.logits, export.encodings, "parity: fp32")
     parity = check_fp32(export.reference, logits)
     state = out / STATE_FOLDER
@@ -121,16 +122,14 @@ def export_checkpoint(
         shutil.rmtree(state, ignore_errors=True)  # training is over: there is nothing to resume
         raise
     shutil.rmtree(state, ignore_errors=True)
-    artifact = Artifact(out, checkpoint.task, checkpoint.encoder.spec.to_json(), "fp32", notes=notes)
+    artifact = Artifact(out, checkpoint.task, spec.to_json(), "fp32", notes=notes)
     if chosen is None:
-        parity |= check_invariance(session, export.encodings, checkpoint.encoder.spec.max_tokens)
+        parity |= check_invariance(session, export.encodings, spec.max_tokens)
         _write(export, replace(artifact, parity=parity), logits, graph, graph)
         return out
-    parity |= chosen.figures
-    parity |= check_invariance(chosen.session, export.encodings, checkpoint.encoder.spec.max_tokens)
+    parity |= chosen.figures | check_invariance(chosen.session, export.encodings, spec.max_tokens)
     artifact = _with_precision(replace(artifact, parity=parity), chosen.model)
-    fp32 = build_graph(chosen.model.weights, checkpoint.encoder.spec)
-    _write(export, artifact, chosen.logits, chosen.model.graph(), fp32)
+    _write(export, artifact, chosen.logits, chosen.model.graph(), build_graph(chosen.model.weights, spec))
     return out
 
 
@@ -171,13 +170,9 @@ class _Export:
         reference = ReferenceLogits(checkpoint.task, examples, logits, min(len(dev), len(examples)))
         return cls(checkpoint, dev, train, recipe, reference, checkpoint.encoder.encode(examples))
 
-    def open(self, proto: onnx.ModelProto) -> OnnxModel:
-        encoder = self.checkpoint.encoder
-        return OnnxModel(proto.SerializeToString(), pad=encoder.pad, spec=encoder.spec)
-
     def measure(self, name: str, model: QuantizedModel, qat_epochs: float) -> _Measured:
         """Compute a quantised model's logits and compare them with the checkpoint's."""
-        session = self.open(model.graph())
+        session = model.session()
         logits = batched_logits(session.run_pass, self.encodings, f"parity: {name}")
         first_pass = float((logits.argmax(1) != self.reference.logits.argmax(1)).mean())
         low = session.low_margin_rows(logits)

@@ -1,6 +1,6 @@
 """A classifier's weights in one layout, whatever its architecture.
 
-First step of ``attar export``: BERT, RoBERTa, ERNIE, ELECTRA and ALBERT are the same post-norm
+BERT, RoBERTa, ERNIE, ELECTRA and ALBERT are the same post-norm
 encoder with other names for its parts, another way to count positions, and another head. What is
 the same is written once in ``attar.export.graph``; what differs is read here.
 """
@@ -192,7 +192,7 @@ def linear_layers(weights: ClassifierWeights) -> dict[str, Linear]:
 def linear_modules(model: PreTrainedModel) -> dict[str, nn.Linear]:
     """The modules behind the quantisable linear layers, by the names that the graph gives them.
 
-    Shared layers have one module, which stands under the name of each of their uses.
+    Shared layers have one module under the name of each of their uses.
     """
     return _by_name(_projection_module(model.base_model), _parts(model))
 

@@ -115,17 +115,17 @@ class Writer:
             case "tanh":
                 return self.node("Tanh", [source])
 
-    def word_rows(self, words: NDArray[np.float32]) -> str:
-        """Rows of the word table [B, T, E]; in int8 with one scale a token."""
+    def word_embeddings(self, words: NDArray[np.float32]) -> str:
+        """Word embeddings [B, T, E]; in int8 with one scale a token."""
         if self.params is None:
             return self.node("Gather", [self.constant("words", words), "input_ids"])
-        table, scale = quantise_rows(words)
-        rows = self.node("Gather", [self.constant("words", table), "input_ids"])
-        scales = self.node("Gather", [self.constant("words.scale", scale), "input_ids"])
-        return self.node("Mul", [self.node("Cast", [rows], to=TensorProto.FLOAT), scales])
+        values, scales = quantise_rows(words)
+        rows = self.node("Gather", [self.constant("words", values), "input_ids"])
+        row_scales = self.node("Gather", [self.constant("words.scale", scales), "input_ids"])
+        return self.node("Mul", [self.node("Cast", [rows], to=TensorProto.FLOAT), row_scales])
 
     def channels_of(self, name: str) -> _Channels:
-        """Which original channel stands at each input of a linear layer in this graph."""
+        """Original channel of each input of a linear layer in this graph."""
         return slice(None) if self.params is None else self.params[name].channel_map
 
     def linear(self, name: str, source: str, linear: Linear, outputs: _Channels = slice(None)) -> str:

@@ -51,7 +51,7 @@ class Checkpoint:
         model: A ``transformers`` sequence classifier.
         encoder: Makes its input.
         task: Its labels, in the order of the logits.
-        notes: Where it came from and what it scored on dev.
+        notes: Provenance, and its score on dev.
         inputs: Makes the model's keyword arguments from encodings, a device and a length; None pads
             the ids (``attar.training.frozen`` replaces it).
     """

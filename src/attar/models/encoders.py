@@ -169,12 +169,12 @@ def _load_transformers(
     if backend is None:
         raise CheckpointError(f"encoder {name!r}: it has no fast tokenizer (tokenizer.json or vocab.txt)")
     fast = Tokenizer.from_str(backend.to_str())
-    _check_whole(name, model, loading, fast, len(tokenizer.all_special_tokens))
+    _check_complete(name, model, loading, fast, len(tokenizer.all_special_tokens))
     encoder = Encoder(model, fast, token_types=getattr(config, "type_vocab_size", 0) > 1)
     return encoder, {key for key in loading["missing_keys"] if "pooler" not in key}
 
 
-def _check_whole(
+def _check_complete(
     name: str, model: PreTrainedModel, loading: dict[str, Any], tokenizer: Tokenizer, num_special: int
 ) -> None:
     """Refuse what transformers only warns about: missing encoder weights, a foreign vocabulary."""

@@ -163,7 +163,7 @@ def _start_from_layers(
         raise RecipeError(
             f"student.from_layers = {list(chosen)}: need {shape.layers} of the source's layers "
             f"1 to {len(theirs)}; "
-            "name them (one may stand twice), or set student.start = 'random'"
+            "name them (one may occur twice), or set student.start = 'random'"
         )
     pruning = _WidthPruning(source, [theirs[i - 1] for i in chosen], shape)
     with torch.no_grad():

@@ -189,17 +189,13 @@ class Predictor:
         spans: Sequence[tuple[int, int] | None] | None,
     ) -> list[Example]:
         if self.task.style == "single":
-            return [Example(text, 0, 0) for text in texts]
+            terms, spans = [""] * len(texts), None
         if terms is None or len(terms) != len(texts) or (spans is not None and len(spans) != len(texts)):
             raise DataError(
                 f"task {self.task.name!r} scores pairs: {len(texts)} texts need as many terms and spans"
             )
-        if self.task.style == "sentence_pair":
-            return [Example(text, 0, 0, second=other) for text, other in zip(texts, terms, strict=True)]
-        return [
-            _example(i, text, term, span)
-            for i, (text, term, span) in enumerate(zip(texts, terms, spans or repeat(None), strict=False))
-        ]
+        pairs = zip(texts, terms, spans or repeat(None), strict=False)
+        return [self._example(i, *pair) for i, pair in enumerate(pairs)]
 
     def _stream(self, pairs: Iterator[Pair], chunk: int) -> Iterator[Prediction]:
         done = 0
@@ -218,12 +214,21 @@ class Predictor:
                     f"pair {index} is no (text, term) or (text, term, start, end): "
                     "expected a tuple of strings and integers"
                 )
+        return self._example(index, text, term, span)
+
+    def _example(self, index: int, text: str, term: str, span: tuple[int, int] | None) -> Example:
         match self.task.style:
             case "single":
                 return Example(text, 0, 0)
             case "sentence_pair":
                 return Example(text, 0, 0, second=term)
-        return _example(index, text, term, span)
+        start, end = span if span is not None else (text.find(term), text.find(term) + len(term))
+        if not term or start < 0 or text[start:end] != term:
+            where = "does not occur in its text" if span is None else f"is not at {start}:{end}"
+            raise DataError(
+                f"pair {index}: its term ({len(term)} characters) {where} ({len(text)} characters)"
+            )
+        return Example(text, start, end)
 
     def _predictions(self, examples: Sequence[Example]) -> list[Prediction]:
         probs = self.predict_probs(examples).tolist()
@@ -302,14 +307,6 @@ def length_batches(encodings: Sequence[Encoding]) -> Iterator[list[int]]:
         size = max(1, _BATCH_TOKENS // int(lengths[order[begin]]))
         yield order[begin : begin + size]
         begin += size
-
-
-def _example(index: int, text: str, term: str, span: tuple[int, int] | None) -> Example:
-    start, end = span if span is not None else (text.find(term), text.find(term) + len(term))
-    if not term or start < 0 or text[start:end] != term:
-        where = "does not occur in its text" if span is None else f"is not at {start}:{end}"
-        raise DataError(f"pair {index}: its term ({len(term)} characters) {where} ({len(text)} characters)")
-    return Example(text, start, end)
 
 
 def _done(value: NDArray[np.float32]) -> Future[NDArray[np.float32]]:

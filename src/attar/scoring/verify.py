@@ -46,7 +46,7 @@ def verify(folder: Path) -> Verification:
             f"{folder} has no {CHECKS_FILE} to verify: it was exported by an older attar; "
             f"attar convert {folder} NEW adds one"
         )
-    # Padding is masked out; any token that is in the vocabulary can stand there.
+    # Padding is masked out; any token of the vocabulary will do.
     model = OnnxModel(artifact.model_path, pad=0, spec=InputSpec.from_json(artifact.input))
     system = system_info()
     processor = f"{system['cpu']} ({', '.join(system['flags'])})"

@@ -39,6 +39,7 @@ __all__ = ["DevScore", "FitResult", "fit"]
 
 _LOG = logging.getLogger(__name__)
 _METRICS_INTERVAL = 10  # steps
+_SAVED = ("step", "best", "best_score", "best_step", "best_collapsed", "history")
 _COLLAPSE_ADVICE = (
     "Lower learning_rate, set dropout = 0, start the head from a probe (head_init = 'linear_probe'), or "
     "train longer."
@@ -296,18 +297,13 @@ class _Fit:
         self.states.save(
             self.step,
             {
-                "step": self.step,
                 "model": self.model.state_dict(),
                 "objective": self.objective.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else {},
                 "rng": torch.get_rng_state(),
                 "rng_device": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-                "best": self.best,
-                "best_score": self.best_score,
-                "best_step": self.best_step,
-                "best_collapsed": self.best_collapsed,
-                "history": self.history,
+                **{name: getattr(self, name) for name in _SAVED},
             },
         )
 
@@ -323,9 +319,8 @@ class _Fit:
         torch.set_rng_state(state["rng"])
         if torch.cuda.is_available() and state["rng_device"]:
             torch.cuda.set_rng_state_all(state["rng_device"])
-        self.step, self.best, self.history = state["step"], state["best"], state["history"]
-        self.best_score, self.best_step = state["best_score"], state["best_step"]
-        self.best_collapsed = state["best_collapsed"]
+        for name in _SAVED:
+            setattr(self, name, state[name])
         _LOG.info("resuming after step %d of %d", self.step, self.total_steps)
 
 

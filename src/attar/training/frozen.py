@@ -119,7 +119,7 @@ def trainable_part(checkpoint: Checkpoint, num_frozen: int, *, bf16: bool) -> Ch
 
     Args:
         checkpoint: A BERT, RoBERTa, ERNIE or ELECTRA classifier; one of another architecture without
-            frozen layers is returned as it is.
+            frozen layers is returned unchanged.
         num_frozen: How many of its first layers are frozen, with the embeddings; 0 leaves both in.
         bf16: See ``FrozenLayers``.
     """

@@ -47,7 +47,7 @@ def init_head(
         weights: [C] weights of the classes.
 
     Returns:
-        The probe's macro-F1 on dev; 0 where there is a single label, which leaves the head as it was.
+        The probe's macro-F1 on dev; 0 where there is a single label, and the head is unchanged.
 
     Raises:
         RecipeError: The classifier's head is not two linear layers.
