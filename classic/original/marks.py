@@ -87,10 +87,10 @@ def shape_of(source: SourceRecipe) -> Shape | None:
 def marked_by_shape(source: SourceRecipe) -> bool:
     """Whether the rows of a file are marked; every format but the two old ones has offsets."""
     path = Path(source.path)
-    form = source.format or (detect_format(path) if path.is_file() else None)
-    if form not in ("rows", "target"):
+    row_format = source.format or (detect_format(path) if path.is_file() else None)
+    if row_format not in ("rows", "target"):
         return True
-    return shape_of(source.model_copy(update={"format": form})) not in ("three columns", "three-line")
+    return shape_of(source.model_copy(update={"format": row_format})) not in ("three columns", "three-line")
 
 
 def detect_row_format(

@@ -83,7 +83,7 @@ def prepare(recipe: Recipe, sources: Sequence[SourceRecipe | Path | str], out: P
     work = partial(stage.prepare, *settings, out)
     done = run_stage(out, "prepare", inputs, work, earlier=with_old_names(inputs))
     if not done and any(source.is_remote for source in chosen):
-        _LOG.info("prepare: the server was not asked again; remove %s to fetch anew", out)
+        _LOG.info("prepare: the server was not asked again; remove %s to fetch again", out)
     return out
 
 

@@ -59,7 +59,7 @@ def reviews(count, seed=0, keyword="口红", channel="京东"):
     return made
 
 
-def ls_task(review, number, form="annotations", keyword="口红", answers=None, **work):
+def ls_task(review, number, key="annotations", keyword="口红", answers=None, **work):
     text, start, end, label, channel = review
     works = [
         {
@@ -74,7 +74,7 @@ def ls_task(review, number, form="annotations", keyword="口红", answers=None, 
         for place, said in enumerate(answers or [label])
     ]  # fmt: skip
     data = {"text": text, "keyword": keyword, "channel": channel, "wordtype": "产品"}
-    return {"id": number, "data": data, form: works}
+    return {"id": number, "data": data, key: works}
 
 
 def write(path, value):

@@ -36,7 +36,7 @@ def switched(tokenizer):
     return made
 
 
-def forms_of(tokenizer):
+def tokenizers_of(tokenizer):
     """The tokenizer with every normalizer that attar meets."""
     nfkc = normalizers.NFKC()
     for made in (
@@ -46,14 +46,14 @@ def forms_of(tokenizer):
         normalizers.Sequence([nfkc, normalizers.BertNormalizer(strip_accents=True, lowercase=True)]),
         normalizers.Sequence([nfkc, normalizers.BertNormalizer(lowercase=False, strip_accents=False)]),
     ):
-        form = switched(tokenizer)
-        form.normalizer = made
-        yield form
+        variant = switched(tokenizer)
+        variant.normalizer = made
+        yield variant
 
 
 @pytest.fixture(scope="module")
-def forms(tiny_tokenizer):
-    return [(form, Tokens(form)) for form in forms_of(tiny_tokenizer)]
+def all_tokens(tiny_tokenizer):
+    return [(variant, Tokens(variant)) for variant in tokenizers_of(tiny_tokenizer)]
 
 
 def whole(tokenizer, text):
@@ -61,16 +61,16 @@ def whole(tokenizer, text):
 
 
 @given(st.lists(TEXTS, max_size=4))
-def test_ids_are_those_of_the_tokenizer(forms, texts):
-    for tokenizer, tokens in forms:
+def test_ids_are_those_of_the_tokenizer(all_tokens, texts):
+    for tokenizer, tokens in all_tokens:
         assert tokens._by_char is not None
         assert tokens.ids(texts) == [whole(tokenizer, text) for text in texts]
 
 
 @given(TEXTS, st.integers(1, 9))
-def test_a_cut_text_has_the_same_ids_as_far_as_they_were_asked_for(forms, text, count):
+def test_a_cut_text_has_the_same_ids_as_far_as_they_were_asked_for(all_tokens, text, count):
     text *= 3
-    for tokenizer, tokens in forms:
+    for tokenizer, tokens in all_tokens:
         ids = whole(tokenizer, text)
         head, tail = tokens.head(text, count), tokens.tail(text, count)
         assert text.startswith(head)
@@ -82,11 +82,11 @@ def test_a_cut_text_has_the_same_ids_as_far_as_they_were_asked_for(forms, text, 
         assert whole(tokenizer, head) == ids[: len(whole(tokenizer, head))]
 
 
-def test_every_character_that_stands_alone_is_one_token_between_letters(forms):
+def test_every_character_that_stands_alone_is_one_token_between_letters(all_tokens):
     letters = (chr(code) for code in range(0x2000, 0x10000) if not 0xD800 <= code < 0xE000)
     alone = [c for c in (*string.punctuation, *"·“”‘’", *letters) if module._ONE.match(c)]
     assert len(alone) > 0x9FFF - 0x4E00
-    for tokenizer, _ in forms:
+    for tokenizer, _ in all_tokens:
         table = {c: len(tokenizer.encode(f"x{c}x", add_special_tokens=False).ids) for c in alone}
         assert {c: count for c, count in table.items() if count != 3} == {}
 

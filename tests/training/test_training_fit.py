@@ -291,10 +291,10 @@ def test_gradients_are_clipped_to_their_norm(trial, monkeypatch):
     from accelerate import Accelerator
 
     norms = []
-    clip = Accelerator.clip_grad_norm_
+    clip_norm = Accelerator.clip_grad_norm_
 
     def watched(self, parameters, limit):
-        found = clip(self, parameters, limit)
+        found = clip_norm(self, parameters, limit)
         after = torch.stack([p.grad.norm() for p in parameters if p.grad is not None]).norm()
         norms.append((float(found), float(after)))
         return found

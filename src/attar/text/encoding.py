@@ -89,9 +89,9 @@ class InputSpec:
 
     def to_json(self) -> dict[str, Any]:
         """What ``from_json`` reads back: the format of attar.json, in which the pooling is "reads"."""
-        reads = "mark" if self.pooling == "entity_start" else "cls"
+        pooled = "mark" if self.pooling == "entity_start" else "cls"
         stored = {"reads" if key == "pooling" else key: value for key, value in asdict(self).items()}
-        return stored | {"reads": reads}
+        return stored | {"reads": pooled}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> InputSpec:
