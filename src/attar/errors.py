@@ -45,7 +45,6 @@ TRAINING_PACKAGES = (
     "onnx",
     "sklearn",
     "tensorboard",
-    "matplotlib",
     "jinja2",
 )
 """What training, export and evaluation import, all of the extra ``train``, by import name."""

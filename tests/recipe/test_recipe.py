@@ -253,3 +253,8 @@ def test_finetuning_is_distilling_without_the_teacher(recipe):
 def test_the_temperature_changes_nothing_without_a_teacher(recipe):
     cold, hot = (recipe("", f"distill.temperature={t}").finetuning() for t in (1, 8))
     assert cold == hot
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path):
+    (tmp_path / "notepad.toml").write_text('task = "cosmetics"\n', "utf-8-sig")
+    assert load_recipe(tmp_path / "notepad.toml").name == "notepad"

@@ -8,7 +8,7 @@ does is in its section: two runs of one resolved recipe on the same data are the
 from __future__ import annotations
 
 import copy
-import json
+import logging
 import os
 import re
 import tomllib
@@ -30,7 +30,7 @@ from attar.recipe.data import (
 )
 from attar.recipe.fit import FitRecipe, Schedule
 from attar.recipe.pretraining import PretrainRecipe
-from attar.recipe.renamed import RENAMED_KEYS, RENAMED_VALUES
+from attar.recipe.renamed import new_name, with_new_names
 from attar.recipe.training import (
     AttentionForm,
     DistillRecipe,
@@ -68,6 +68,8 @@ __all__ = [
     "load_recipe",
     "make_recipe",
 ]
+
+_LOG = logging.getLogger(__name__)
 
 
 class ExportRecipe(Section):
@@ -156,28 +158,18 @@ def _explain(error: ValidationError, where: str) -> str:
     for problem in error.errors():
         place = [str(part) for part in problem["loc"] if part not in ("TaskRecipe", "str")]
         key, value = ".".join(place), problem["input"]
-        renamed = RENAMED_VALUES.get(place[-1], {}).get(value) if place and isinstance(value, str) else None
         if problem["type"] == "extra_forbidden":
-            lines.append(_unknown(place, value))
+            lines.append(_unknown(key))
         elif problem["type"] == "missing":
             lines.append(f"{key!r} is missing")
-        elif renamed is not None:
-            lines.append(f"{key} = {value!r} is now {renamed!r}")
         else:
             lines.append(f"{key} = {value!r}: {problem['msg']}")
     return f"{where}: " + "; ".join(lines)
 
 
-def _unknown(place: Sequence[str], value: object) -> str:
-    """What is said of a key that there is not: its new name, or the nearest one."""
+def _unknown(key: str) -> str:
+    """What is said of a key that does not exist: the nearest one and what that means."""
     known = dict(_known_keys(Recipe))
-    key, section = ".".join(place), [part for part in place[:-1] if not part.isdecimal()]
-    new = RENAMED_KEYS.get(place[-1], "")
-    if ".".join([*section, new]) in known:
-        if isinstance(value, str):
-            value = RENAMED_VALUES.get(new, {}).get(value, value)
-        now = ".".join([*place[:-1], new])
-        return f"{key!r} is now {now!r}: write {new} = {json.dumps(value, ensure_ascii=False)}"
     near = nearest(key, known, cutoff=0.5)
     if near is None:
         return f"unknown key {key!r}; known: {', '.join(Recipe.model_fields)}"
@@ -204,11 +196,10 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         overrides: ``stage.key=value``, the value as TOML or a bare word.
 
     Raises:
-        RecipeError: Not there, not TOML, a key that is unknown or was renamed (the right one is named),
-            or a bad value.
+        RecipeError: Not there, not TOML, a key that is unknown (the nearest one is named), or a bad value.
     """
     try:
-        tree = tomllib.loads(path.read_text("utf-8"))
+        tree = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         near = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
         hint = f"; in that folder: {', '.join(near)}" if near else ""
@@ -230,17 +221,23 @@ def make_recipe(
         folder: What relative paths in it start from.
 
     Raises:
-        RecipeError: A key that is unknown or was renamed (the right one is named), or a bad value.
+        RecipeError: A key that is unknown (the nearest one is named), or a bad value.
     """
-    keys_and_values: dict[str, Any] = copy.deepcopy(dict(tree))
+    known = dict(_known_keys(Recipe))
+    keys_and_values, renamed = with_new_names(copy.deepcopy(dict(tree)), known)
     for override in overrides:
-        keys, value = _parse_override(override)
+        said, value = _parse_override(override)
+        keys, value = new_name(said, value, known)
+        if keys != said:
+            renamed.append(f"{'.'.join(said)} is now {'.'.join(keys)}")
         node = keys_and_values
         for key in keys[:-1]:
             node = node.setdefault(key, {})
             if not isinstance(node, dict):
                 raise RecipeError(f"--set {override!r}: {key!r} is a value, not a section")
         node[keys[-1]] = value
+    if renamed:
+        _LOG.warning("%s: %s; the old names are still read", where, "; ".join(renamed))
     try:
         recipe = Recipe.model_validate(keys_and_values)
     except ValidationError as error:
