@@ -69,7 +69,6 @@ MAY_IMPORT = {
         "scoring",
         "progress",
         "system_info",
-        "stage_cache",
     },
     "serving": BASE - {"io"} | {"attar", "artifact", "scoring"},
     "classic": BASE | {"models", "scoring", "serving", "text"},
