@@ -7,7 +7,6 @@ inspect. Everything is text or inline SVG; nothing is fetched. The markup is ``p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jinja2
@@ -19,25 +18,10 @@ from attar.evaluation.pictures import Point, confusion_svg, reliability_svg, siz
 from attar.evaluation.verdict import verdict
 from attar.task import Example
 
-__all__ = ["Mistake", "confident_mistakes", "render_page", "shown_model", "tradeoff_points"]
+__all__ = ["confident_mistakes", "render_page", "shown_model", "tradeoff_points"]
 
 _MOST_MISTAKES = 300
 _CONTEXT_CHARS = 120
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """One wrong prediction, its sentence in three parts around the term."""
-
-    left: str
-    term: str
-    right: str
-    gold: str
-    predicted: str
-    prob: float
-    reference: str
-    channel: str
-    wordtype: str
 
 
 def render_page(
@@ -76,7 +60,7 @@ def render_page(
         reliability=reliability_svg([ReliabilityBin(**part) for part in chosen["reliability"]]),
         mistakes=mistakes,
         num_wrong=report["num_test"] - int(np.trace(np.array(chosen["confusion"]))),
-        channels=sorted({mistake.channel for mistake in mistakes} - {""}),
+        channels=sorted({mistake["channel"] for mistake in mistakes} - {""}),
     )
     return str(page)
 
@@ -105,8 +89,8 @@ def confident_mistakes(
     reference: NDArray[np.floating] | None,
     *,
     limit: int,
-) -> list[Mistake]:
-    """Wrong predictions, the most confident first.
+) -> list[dict[str, Any]]:
+    """Wrong predictions, the most confident first; of each what the page shows.
 
     Args:
         examples: N labelled examples.
@@ -119,27 +103,27 @@ def confident_mistakes(
     wrong = [i for i, example in enumerate(examples) if example.label != labels[predicted[i]]]
     wrong.sort(key=lambda i: (-float(probs[i, predicted[i]]), i))
     return [
-        Mistake(
-            *_parts(examples[i]),
-            gold=examples[i].label or "",
-            predicted=labels[predicted[i]],
-            prob=float(probs[i, predicted[i]]),
-            reference="" if reference is None else labels[int(reference[i].argmax())],
-            channel=str(examples[i].meta.get("channel", "")),
-            wordtype=str(examples[i].meta.get("wordtype", "")),
-        )
+        {
+            **_parts(examples[i]),
+            "gold": examples[i].label,
+            "predicted": labels[predicted[i]],
+            "prob": float(probs[i, predicted[i]]),
+            "reference": "" if reference is None else labels[int(reference[i].argmax())],
+            "channel": str(examples[i].meta.get("channel", "")),
+            "wordtype": str(examples[i].meta.get("wordtype", "")),
+        }
         for i in wrong[:limit]
     ]
 
 
-def _parts(example: Example) -> tuple[str, str, str]:
+def _parts(example: Example) -> dict[str, str]:
     """Left, term and right of a review, long sides cut."""
     left, right = example.text[: example.start], example.text[example.end :]
     if len(left) > _CONTEXT_CHARS:
         left = "…" + left[-_CONTEXT_CHARS:]
     if len(right) > _CONTEXT_CHARS:
         right = right[:_CONTEXT_CHARS] + "…"
-    return left, example.term, right
+    return {"left": left, "term": example.term, "right": right}
 
 
 def shown_model(report: Mapping[str, Any]) -> str:
