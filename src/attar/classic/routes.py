@@ -36,8 +36,7 @@ from starlette.responses import Response
 from attar.classic.rows import ClassicModel, Query, RowReader, replies
 from attar.errors import RecipeError
 from attar.scoring.predictor import Predictor
-from attar.serving.limits import Limits
-from attar.serving.problem import Problem
+from attar.serving.limits import Limits, Problem
 from attar.serving.service import Reply, Service, base_app, make_reply
 from attar.task import Example, Task
 
@@ -154,7 +153,7 @@ def classic_router(models: ClassicModels, service: Service) -> APIRouter:
 
         route(f"/{name}", reply)
 
-    predict(lambda: models.served, lambda value: reader.plain(value, 2), "predict")
+    predict(lambda: models.served, reader.plain, "predict")
     predict(lambda: models.served, reader.located, "predict_truncate")
     predict(
         lambda: _found(models.newest(), "/api/train has trained no model yet"),

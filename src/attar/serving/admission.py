@@ -12,8 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from attar.serving.limits import Limits
-from attar.serving.problem import Problem
+from attar.serving.limits import Limits, Problem
 
 __all__ = ["AdmissionQueue"]
 

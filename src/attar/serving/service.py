@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
 import logging
 import time
 import traceback
@@ -24,8 +25,7 @@ from starlette.responses import JSONResponse, Response
 from attar import __version__
 from attar.errors import AttarError, DataError
 from attar.serving.admission import AdmissionQueue
-from attar.serving.limits import Limits, parse, read_body
-from attar.serving.problem import Problem, to_json
+from attar.serving.limits import Limits, Problem, parse, read_body
 
 __all__ = ["VERSION_HEADER", "Reply", "Service", "base_app", "make_reply"]
 
@@ -53,7 +53,20 @@ class Reply(NamedTuple):
 
 def make_reply(value: Any, *, num_rows: int = 0, version: str = "") -> Reply:  # noqa: ANN401 - JSON is any
     """A reply; call it in the queue's threads, because serialising much JSON takes time too."""
-    return Reply(to_json(value), num_rows, version)
+    return Reply(_to_json(value), num_rows, version)
+
+
+def _to_json(value: Any) -> bytes:  # noqa: ANN401 - JSON is any
+    """A response body: UTF-8, Chinese unescaped; NaN, which JSON does not have, is an error."""
+    try:
+        return _dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        # A row with half of a surrogate pair is returned as it was sent: as an escape.
+        return _dumps(value, ensure_ascii=True).encode("ascii")
+
+
+def _dumps(value: Any, *, ensure_ascii: bool) -> str:  # noqa: ANN401 - JSON is any
+    return json.dumps(value, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"))
 
 
 class Service:
@@ -118,7 +131,7 @@ class Service:
             headers["retry-after"] = str(problem.retry_after_s)
         if problem.status == 401:
             headers["www-authenticate"] = "Bearer"
-        content = to_json({"code": problem.code, "message": problem.message})
+        content = _to_json({"code": problem.code, "message": problem.message})
         return Response(content, problem.status, headers, "application/json")
 
     async def warm_up(self, work: Callable[[], object]) -> None:
