@@ -88,21 +88,14 @@ class Artifact:
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``attar.json``."""
+        names = ("input", "precision", "layers", "products", "temperature")
+        more = ("scores", "parity", "calibration", "notes", "versions", "files")
         return {
             "format": f"{_FORMAT_NAME}-{_FORMAT_VERSION}",
             "task": self.task.to_json(),
-            "input": dict(self.input),
-            "precision": self.precision,
-            "layers": dict(self.layers),
-            "products": self.products,
-            "temperature": self.temperature,
+            **{name: getattr(self, name) for name in names},
             "limits": {"max_tokens": self.input["max_tokens"]},
-            "scores": dict(self.scores),
-            "parity": dict(self.parity),
-            "calibration": dict(self.calibration),
-            "notes": dict(self.notes),
-            "versions": dict(self.versions),
-            "files": dict(self.files),
+            **{name: getattr(self, name) for name in more},
         }
 
 

@@ -98,7 +98,7 @@ def _quotas(root: Path) -> Iterator[int]:
         group = top / PurePosixPath(inside).relative_to(base)
         # A group gets no more than its ancestors.
         for folder in (group, *group.parents):
-            quota = _quota_v2(folder) if kind == "cgroup2" else _quota_v1(folder)
+            quota = _quota(folder, kind)
             if quota is not None:
                 yield quota
             if folder == top:
@@ -122,27 +122,16 @@ def _unescaped(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
 
 
-def _quota_v2(folder: Path) -> int | None:
-    """The quota in ``cpu.max``: ``max 100000``, or quota and period in microseconds."""
-    words = " ".join(_lines(folder / "cpu.max")).split()
-    return _cores(*words) if len(words) == 2 else None
-
-
-def _quota_v1(folder: Path) -> int | None:
-    """The quota in two files; -1 means none."""
-    quota, period = (" ".join(_lines(folder / f"cpu.cfs_{name}_us")) for name in ("quota", "period"))
-    return _cores(quota, period)
-
-
-def _cores(quota: str, period: str) -> int | None:
-    """Quota over period, both in microseconds, as cores, rounded up."""
-    if not (_is_count(quota) and _is_count(period)):
+def _quota(folder: Path, kind: str) -> int | None:
+    """Quota over period, both in microseconds, as cores, rounded up; None without one ("max", or -1)."""
+    if kind == "cgroup2":
+        words = " ".join(_lines(folder / "cpu.max")).split()
+    else:
+        words = [" ".join(_lines(folder / f"cpu.cfs_{name}_us")) for name in ("quota", "period")]
+    if len(words) != 2 or not all(re.fullmatch("0*[1-9][0-9]{0,17}", word) for word in words):
         return None
-    return -(-int(quota) // int(period))
-
-
-def _is_count(text: str) -> bool:
-    return re.fullmatch(r"0*[1-9][0-9]{0,17}", text) is not None
+    quota, period = map(int, words)
+    return -(-quota // period)
 
 
 def _lines(path: Path) -> list[str]:

@@ -31,7 +31,7 @@ from attar.classic.weights import (
     write_weights,
 )
 from attar.errors import CheckpointError, RecipeError
-from attar.models.checkpoint import Checkpoint, save_checkpoint
+from attar.models.checkpoint import Checkpoint
 from attar.task import Task
 from attar.text.encoding import InputSpec, TextEncoder
 
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "build_classic",
-    "convert_classic",
     "load_classic",
     "save_classic",
     "start_encoder",
@@ -118,26 +117,6 @@ def load_classic(files: ClassicFiles, task: Task, max_tokens: int) -> Checkpoint
     reorder_logits(checkpoint.model.state_dict(), theirs, task.labels)
     notes = {"role": "classic", "weights": files.weights.name, "architecture": architecture}
     return replace(checkpoint, notes=notes)
-
-
-def convert_classic(files: ClassicFiles, task: Task, max_tokens: int, out: Path) -> Path:
-    """Convert a classic checkpoint to a checkpoint folder.
-
-    Args:
-        files: Its three files.
-        task: Labels of its logits.
-        max_tokens: Longest input, special tokens included.
-        out: The folder; an earlier checkpoint in it is replaced.
-
-    Returns:
-        ``out``.
-
-    Raises:
-        CheckpointError: See ``load_classic``.
-        RecipeError: See ``load_classic``.
-    """
-    save_checkpoint(load_classic(files, task, max_tokens), out)
-    return out
 
 
 def save_classic(checkpoint: Checkpoint, path: Path, labels: tuple[str, ...] = ()) -> None:
