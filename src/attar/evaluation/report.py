@@ -22,10 +22,9 @@ from attar.compare.model_predictions import ANSWERS, write_answers
 from attar.errors import DataError
 from attar.evaluation.calibration import brier_score, expected_calibration_error, reliability
 from attar.evaluation.intervals import Resampled, paired_difference, resample
-from attar.evaluation.metrics import scores
 from attar.evaluation.page import render_page, shown_model
 from attar.io.files import atomic_write, write_json
-from attar.metrics import accuracy_of, confusion_counts, macro_f1_present
+from attar.metrics import accuracy_of, confusion_counts, macro_f1_present, scores
 from attar.progress import track
 from attar.recipe.load import EvaluateRecipe
 from attar.system_info import package_versions

@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from attar.artifact import Artifact
 from attar.errors import DataError, GateError
 from attar.evaluation.calibration import expected_calibration_error, fit_temperature
-from attar.evaluation.metrics import scores
 from attar.export.graph import build_graph
 from attar.export.mixed_precision import mixed_precision_candidates, relative_cost
 from attar.export.observers import Calibration
@@ -47,6 +46,7 @@ from attar.export.quantisation import (
     train_quantization_aware,
 )
 from attar.export.weights import read_weights
+from attar.metrics import scores
 from attar.models.checkpoint import Checkpoint, predict_logits
 from attar.recipe.load import DistillRecipe, ExportRecipe
 from attar.scoring.predictor import softmax

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from attar.evaluation.metrics import scores
 from attar.evaluation.thresholds import choose_thresholds
+from attar.metrics import scores
 from attar.models.checkpoint import Checkpoint, predict_logits, save_checkpoint
 from attar.models.encoders import freeze_first, load_encoder, output_bias
 from attar.recipe.load import FitRecipe
