@@ -102,16 +102,13 @@ class Artifact:
 def write_artifact(
     artifact: Artifact, *, model: bytes, tokenizer: str, checks: Mapping[str, Any] | None
 ) -> Artifact:
-    """Write an artifact's folder, whole or not at all.
+    """Write an artifact's folder, whole or not at all, and return it with the hashes of its ``files``.
 
     Args:
-        artifact: What to write, and where; its ``files`` are filled in here.
+        artifact: What to write, and where.
         model: The serialised ONNX graph.
         tokenizer: The tokenizer as JSON.
         checks: The content of ``checks.json``; None leaves it out.
-
-    Returns:
-        The artifact with the hashes of its files.
     """
     folder = artifact.folder
     draft = folder.with_name(f".{folder.name}.draft")
@@ -190,11 +187,8 @@ def _read_card(folder: Path) -> dict[str, Any]:
     named = card.get("format") if isinstance(card, dict) else None
     name, _, version = str(named).rpartition("-")
     if name != _FORMAT_NAME or not version.isdigit():
-        hint = (
-            "; that is a checkpoint: run attar export on it"
-            if str(named).startswith("attar-checkpoint")
-            else ""
-        )
+        is_checkpoint = str(named).startswith("attar-checkpoint")
+        hint = "; that is a checkpoint: run attar export on it" if is_checkpoint else ""
         raise ArtifactError(f"{folder} is no artifact: attar.json says format {named!r}{hint}")
     if int(version) > _FORMAT_VERSION:
         raise ArtifactError(

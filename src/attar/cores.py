@@ -29,10 +29,6 @@ _THREADS_VARIABLE = "OMP_NUM_THREADS"  # of OpenMP; torch, MKL, OpenBLAS and Arr
 def num_workers(wanted: int | None = None, environment: Mapping[str, str] = os.environ) -> int:
     """Number of workers: ``wanted``, else ``ATTAR_WORKERS``, else one per usable core.
 
-    Args:
-        wanted: From a caller or an option; None leaves it to the environment.
-        environment: Of this process.
-
     Raises:
         RecipeError: Fewer than one, or ``ATTAR_WORKERS`` is not a whole number from 1 to 9999.
     """
@@ -69,10 +65,8 @@ def usable_cores(root: Path = Path("/")) -> int:
     """Processor cores that this process may use: by affinity and by the CPU quota of its container.
 
     Part of a core counts as a whole one: two threads use up a quota of 1.5. What cannot be read is no
-    limit; a system without affinity or control groups (macOS, Windows) counts all its cores.
-
-    Args:
-        root: Holds ``/proc`` and ``/sys``; another one only in tests.
+    limit; a system without affinity or control groups (macOS, Windows) counts all its cores. ``root``
+    holds ``/proc`` and ``/sys``.
     """
     return max(1, min([_affinity(), *_quotas(root)]))
 

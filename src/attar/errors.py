@@ -45,7 +45,6 @@ TRAINING_PACKAGES = (
     "onnx",
     "sklearn",
     "tensorboard",
-    "matplotlib",
     "jinja2",
 )
 """What training, export and evaluation import, all of the extra ``train``, by import name."""
@@ -106,14 +105,7 @@ class GateError(AttarError):
 
 
 def require(package: str, extra: str) -> ModuleType:
-    """Import an optional package.
-
-    Args:
-        package: Its import name; ``pyarrow.parquet`` imports a submodule.
-        extra: The extra of attar that installs it.
-
-    Returns:
-        The module of that name.
+    """Import an optional package, which an extra of attar installs; a dotted name imports a submodule.
 
     Raises:
         MissingPackageError: It, or something that it needs, is not installed or cannot be loaded.
@@ -132,15 +124,10 @@ def require(package: str, extra: str) -> ModuleType:
 def require_installed(packages: Iterable[str], extra: str) -> None:
     """Check that optional packages are installed, without the seconds that importing them may take.
 
-    Args:
-        packages: Import names, without dots.
-        extra: The extra of attar that installs them.
-
     Raises:
         MissingPackageError: Some are not installed; the message names them all.
     """
-    missing = [name for name in packages if not _is_installed(name)]
-    if missing:
+    if missing := [name for name in packages if not _is_installed(name)]:
         raise _missing(missing, extra)
 
 

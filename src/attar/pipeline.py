@@ -246,13 +246,11 @@ def _pretrained(recipe: Recipe, at: RunFolders, say: Callable[[str], None]) -> R
 def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFolders:
     """Every verb of a recipe in turn; what is up to date is kept.
 
-    Args:
-        recipe: The whole experiment.
-        out: The run folder.
-        say: Called with a line for each stage that begins, and for what is known before it.
+    ``say`` is called with a line for each stage that begins, and for what is known before it.
     """
     at = RunFolders.under(out)
-    say(f"{recipe.name}: {', '.join(_verbs(recipe))} -> {out}")
+    before = "prepare, pretrain" if recipe.pretrain.texts else "prepare"
+    say(f"{recipe.name}: {before}, train, distill, finetune, export, evaluate -> {out}")
     check_names(recipe.distill.matches)  # now, not after the teacher was trained
     say("prepare: reading, checking and splitting the labelled reviews")
     prepare(recipe, recipe.data.sources, at.data)
@@ -272,16 +270,10 @@ def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFold
     return at
 
 
-def _verbs(recipe: Recipe) -> list[str]:
-    before = ["prepare", *(["pretrain"] if recipe.pretrain.texts else [])]
-    return [*before, "train", "distill", "finetune", "export", "evaluate"]
-
-
 def _before_training(recipe: Recipe, at: RunFolders, say: Callable[[str], None]) -> WindowedLinear | None:
     """Report what was prepared, how long the rest may take, and the score of a linear model.
 
-    Returns:
-        The linear model, for the report; None where nothing is left to do.
+    That model is returned, for the report; None where nothing is left to do.
     """
     folders = {"train": at.teacher, "distill": at.student, "finetune": at.finetuned}
     folders |= {"export": at.artifact, "evaluate": at.report}

@@ -102,12 +102,8 @@ def create_classic_app(
 ) -> FastAPI:
     """An app with the routes of the original system alone, for models that are not artifacts.
 
-    Args:
-        models: The models behind the routes.
-        limits: Such as ``attar.serving.limits.CLASSIC_LIMITS``.
-        api_key: What clients must send as ``Authorization: Bearer KEY``; None serves anyone, as the
-            original did.
-        workers: Requests computed at once; 1 unless the models are thread-safe.
+    ``api_key`` is what clients must send as ``Authorization: Bearer KEY``; None serves anyone, as the
+    original did. ``workers`` is 1 unless the models are thread-safe.
     """
     service = Service(limits=limits, api_key=api_key, workers=workers, version=models.served.version)
     app = base_app(service, lambda: models.served.probs([Example("好", 0, 1)]))
@@ -116,12 +112,7 @@ def create_classic_app(
 
 
 def classic_router(models: ClassicModels, service: Service) -> APIRouter:
-    """The /api routes.
-
-    Args:
-        models: The models behind the routes.
-        service: Checks keys and limits, and holds the queue.
-    """
+    """The /api routes; the service checks keys and limits, and holds the queue."""
     router = APIRouter(prefix="/api", tags=["classic"])
     reader = RowReader(models.task, service.limits)
     training = _Training(models.train)
@@ -171,8 +162,7 @@ class _Training:
     """One training at a time, in a daemon thread: a process that ends does not wait for it."""
 
     def __init__(self, train: Trainer | None) -> None:
-        self._train = train
-        self._lock = threading.Lock()
+        self._train, self._lock = train, threading.Lock()
 
     async def run(self, queries: Sequence[Query], name: str) -> None:
         train = self._train
@@ -193,16 +183,13 @@ class _Training:
         finished: Future[None] = Future()
 
         def work() -> None:
-            failure: Exception | None
+            failure: Exception | None = None
             try:
                 train(examples[:num_train], examples[num_train:])
             except BaseException as error:  # noqa: BLE001 - raised again in the request
                 # A SystemExit raised there would end the service.
                 failure = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
-            else:
-                failure = None
-            finally:
-                self._lock.release()
+            self._lock.release()
             if failure is None:
                 finished.set_result(None)
             else:
@@ -214,11 +201,9 @@ class _Training:
 
 def _reply(model: ClassicModel, task: Task, queries: Sequence[Query], name: str) -> Reply:
     rows, num_correct = replies(model, task, queries)
-    num_labelled = sum(one.label is not None for one in queries)
-    if num_labelled:
+    if num_labelled := sum(one.label is not None for one in queries):
         _LOG.info("%s: accuracy %.4f of %d rows", name, num_correct / num_labelled, num_labelled)
-    num_unusable = sum(one.problem is not None for one in queries)
-    if num_unusable:
+    if num_unusable := sum(one.problem is not None for one in queries):
         _LOG.warning("%s: %d of %d rows cannot be used; the reply says why", name, num_unusable, len(queries))
     return make_reply(rows, num_rows=len(queries), version=model.version)
 

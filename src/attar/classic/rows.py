@@ -17,6 +17,7 @@ A row that cannot be used keeps its place in the reply: ``[null, null, row, reas
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -105,29 +106,20 @@ class Query(NamedTuple):
 class RowReader:
     """Reads the rows of one request.
 
-    Args:
-        task: Of the model.
-        limits: What one request may ask for.
+    Every method raises a ``Problem``: 400, the data is no list; 422, there is too much.
     """
 
     def __init__(self, task: Task, limits: Limits) -> None:
         self._task, self._limits = task, limits
 
     def plain(self, value: Any) -> list[Query]:  # noqa: ANN401 - JSON is any
-        """Rows of 2, one query each.
-
-        Raises:
-            Problem: 400, the data is no list; 422, there is too much.
-        """
+        """Rows of 2, one query each."""
         return [self._read(row, (2,), is_plain=True) for row in self._rows(value)]
 
     def located(self, value: Any) -> list[Query]:  # noqa: ANN401 - JSON is any
         """Rows with offsets, one query each, and rows of 2, one for every occurrence.
 
         A row of 2 whose keyword does not occur gives no query, as in the original.
-
-        Raises:
-            Problem: 400, the data is no list; 422, there is too much.
         """
         counted = MentionCount(self._limits)
         queries: list[Query] = []
@@ -139,11 +131,7 @@ class RowReader:
         return queries
 
     def labelled(self, value: Any, sizes: Collection[int]) -> list[Query]:  # noqa: ANN401 - JSON is any
-        """Rows with a label of the task, in any shape that has one.
-
-        Raises:
-            Problem: 400, the data is no list; 422, there is too much.
-        """
+        """Rows with a label of the task, in any shape that has one."""
         found = []
         for row in self._rows(value):
             is_plain = not isinstance(row, list) or len(row) <= 3
@@ -205,12 +193,7 @@ def _span_problem(row: list[Any]) -> str | None:
 
 def _occurrences(query: Query) -> list[Query]:
     text, keyword = query.row
-    found = []
-    start = text.find(keyword)
-    while start >= 0:
-        found.append(query._replace(span=(start, start + len(keyword))))
-        start = text.find(keyword, start + len(keyword))
-    return found
+    return [query._replace(span=found.span()) for found in re.finditer(re.escape(keyword), text)]
 
 
 def replies(model: ClassicModel, task: Task, queries: Sequence[Query]) -> tuple[list[list[Any]], int]:

@@ -27,13 +27,7 @@ _CONTEXT_CHARS = 120
 def render_page(
     report: Mapping[str, Any], examples: Sequence[Example], probs: Mapping[str, NDArray[np.float32]]
 ) -> str:
-    """Render the page.
-
-    Args:
-        report: The content of report.json.
-        examples: The N test examples, labelled.
-        probs: [N, C] by candidate.
-    """
+    """The page of a report.json, with its N labelled test examples and the probs [N, C] by candidate."""
     models = report["models"]
     shown = shown_model(report)
     mistakes = confident_mistakes(
@@ -47,8 +41,8 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters |= {"points": _points, "count": _count, "size": _size, "times": _times}
-    points = tradeoff_points(report)
-    chosen = models[shown]
+    points, chosen = tradeoff_points(report), models[shown]
+    confusion = np.array(chosen["confusion"])
     page = environment.get_template("page.html.j2").render(
         report=report,
         models=models,
@@ -56,10 +50,10 @@ def render_page(
         other=report["reference"] if report["reference"] in models and report["reference"] != shown else None,
         verdict=verdict(report),
         tradeoff=tradeoff_svg(points) if points else None,
-        confusion=confusion_svg(np.array(chosen["confusion"]), report["labels"]),
+        confusion=confusion_svg(confusion, report["labels"]),
         reliability=reliability_svg([ReliabilityBin(**part) for part in chosen["reliability"]]),
         mistakes=mistakes,
-        num_wrong=report["num_test"] - int(np.trace(np.array(chosen["confusion"]))),
+        num_wrong=report["num_test"] - int(np.trace(confusion)),
         channels=sorted({mistake["channel"] for mistake in mistakes} - {""}),
     )
     return str(page)
@@ -92,12 +86,7 @@ def confident_mistakes(
 ) -> list[dict[str, Any]]:
     """Wrong predictions, the most confident first; of each what the page shows.
 
-    Args:
-        examples: N labelled examples.
-        labels: C names.
-        probs: [N, C] of the model.
-        reference: [N, C] of the model it is compared with, or None.
-        limit: How many at most.
+    ``probs`` [N, C] are the model's, ``reference`` those of the model it is compared with, if any.
     """
     predicted = probs.argmax(1)
     wrong = [i for i, example in enumerate(examples) if example.label != labels[predicted[i]]]
@@ -138,8 +127,7 @@ def _points(value: float | None, *, signed: bool = False) -> str:
     """A fraction of 1 in points."""
     if value is None:
         return "–"
-    sign = "+" if signed else ""
-    return format(100 * value, f"{sign}.1f").replace("-", "−")
+    return format(100 * value, "+.1f" if signed else ".1f").replace("-", "−")
 
 
 def _count(value: float | None) -> str:

@@ -210,11 +210,7 @@ def _speed_figures(speed: Speed | None) -> dict[str, Any]:
 
 
 def _by_group(
-    examples: Sequence[Example],
-    gold: NDArray[np.int64],
-    predicted: NDArray[np.int64],
-    task: Task,
-    key: str,
+    examples: Sequence[Example], gold: NDArray[np.int64], predicted: NDArray[np.int64], task: Task, key: str
 ) -> dict[str, dict[str, float | int]]:
     """Scores by a key of ``meta``; macro-F1 over the labels that occur in the group."""
     rows: dict[str, list[int]] = {}

@@ -50,9 +50,8 @@ def evaluate_models(
         ("finetuned", "the same student trained on the labels alone"),
     ):
         if role in models:
-            original = role == "teacher"
             candidates.append(
-                checkpoint_candidate(role, models[role], description, task, as_original=original)
+                checkpoint_candidate(role, models[role], description, task, as_original=role == "teacher")
             )
     if "artifact" in models:
         description = "the artifact: ONNX Runtime, int8"
@@ -78,14 +77,7 @@ def _check_labels(folder: Path, labels: Sequence[str], task: Task) -> None:
 def checkpoint_candidate(
     name: str, folder: Path, description: str, task: Task, *, as_original: bool = False
 ) -> Candidate:
-    """A checkpoint as a candidate.
-
-    Args:
-        name: Of the candidate.
-        folder: Of the checkpoint.
-        description: One line for the reader.
-        task: Of the examples.
-        as_original: Time it as the original system runs it, instead of in length buckets.
+    """A checkpoint as a candidate, timed in length buckets or as the original system runs it.
 
     Raises:
         DataError: Its labels are not the task's.

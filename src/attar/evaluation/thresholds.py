@@ -56,9 +56,6 @@ def choose_thresholds(logits: Logits, gold: Gold, metric: Metric) -> Thresholds:
         logits: [N, C], N > 0.
         gold: [N] label indices.
         metric: To be raised.
-
-    Returns:
-        The offsets of all examples.
     """
     before = _score(logits, gold, metric)
     halved = (_cross_fitted(logits, gold, metric, number) for number in range(_HALVINGS))
@@ -79,12 +76,8 @@ def best_offsets(logits: Logits, gold: Gold, metric: Metric) -> NDArray[np.float
 
     One label at a time, in the order of the logits, until none moves: of at most 500 candidates between the
     margins at which some example changes to the label, the best; of equals the one nearest to 0.
-    Only labels with examples move, and not the commonest, for it is differences that count.
-
-    Args:
-        logits: [N, C], N > 0.
-        gold: [N] label indices.
-        metric: What is scored.
+    Only labels with examples move, and not the commonest, for it is differences that count. The arguments
+    are those of ``choose_thresholds``.
     """
     counts = np.bincount(gold, minlength=logits.shape[1])
     moved = [c for c in np.flatnonzero(counts) if c != counts.argmax()]

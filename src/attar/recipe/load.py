@@ -18,14 +18,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from attar.errors import RecipeError
 from attar.recipe.base import Positive, Section, Share, meaning_of
-from attar.recipe.data import (
-    DataRecipe,
-    EncodeRecipe,
-    JoinRecipe,
-    SourceFormat,
-    SourceRecipe,
-    TaskRecipe,
-)
+from attar.recipe.data import DataRecipe, EncodeRecipe, JoinRecipe, SourceFormat, SourceRecipe, TaskRecipe
 from attar.recipe.fit import FitRecipe, Schedule
 from attar.recipe.renamed import RENAMED_KEYS, RENAMED_VALUES
 from attar.recipe.training import (
@@ -192,15 +185,10 @@ def _parse_override(text: str) -> tuple[list[str], Any]:
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe.
-
-    Args:
-        path: A TOML file. ``data.sources`` in it are relative to its folder.
-        overrides: ``stage.key=value``, the value as TOML or a bare word.
+    """Read and check a recipe in TOML; paths in it are relative to its folder.
 
     Raises:
-        RecipeError: Not there, not TOML, a key that is unknown or was renamed (the right one is named),
-            or a bad value.
+        RecipeError: Not there, not TOML, or as ``make_recipe``.
     """
     try:
         tree = tomllib.loads(path.read_text("utf-8"))

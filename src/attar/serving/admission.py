@@ -30,8 +30,7 @@ class AdmissionQueue:
     """
 
     def __init__(self, workers: int, limits: Limits) -> None:
-        self._workers = workers
-        self._limits = limits
+        self._workers, self._limits = workers, limits
         self._lock = threading.Lock()
         self._num_admitted = 0
         self._pool: ThreadPoolExecutor | None = None

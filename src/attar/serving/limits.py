@@ -18,6 +18,7 @@ from starlette.requests import Request
 
 __all__ = [
     "CLASSIC_LIMITS",
+    "DEFAULT_LIMITS",
     "Limits",
     "MentionCount",
     "Problem",
@@ -44,9 +45,7 @@ class Problem(Exception):  # noqa: N818 - a response, not a failure of the servi
 
     def __init__(self, status: int, code: str, message: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
+        self.status, self.code, self.message = status, code, message
         self.retry_after_s = retry_after_s
 
 
@@ -74,6 +73,7 @@ class Limits:
         assert min(asdict(self).values()) > 0, "a limit of 0 refuses every request"
 
 
+DEFAULT_LIMITS = Limits()
 # Clients of the original send whole data sets in one request and wait six minutes.
 CLASSIC_LIMITS = Limits(
     max_body_bytes=64 * _MIB, max_rows=100_000, max_chars=20_000, max_mentions=200_000, timeout_s=360.0
@@ -155,9 +155,6 @@ class MentionCount:
     """Counts the occurrences of a request against the limit.
 
     A short term may occur thousands of times in a long text, and each occurrence is a model input.
-
-    Args:
-        limits: With ``max_mentions``.
     """
 
     def __init__(self, limits: Limits) -> None:

@@ -101,12 +101,7 @@ class ProblemReply(BaseModel):
 
 
 def score(value: Any, predictor: Predictor, limits: Limits) -> Reply:  # noqa: ANN401 - JSON is any
-    """Score a request's rows.
-
-    Args:
-        value: The parsed body.
-        predictor: Of the artifact.
-        limits: Of one request.
+    """Score a request's rows; ``value`` is its parsed body.
 
     Raises:
         Problem: 422 with the code of the reason, and a message that names the row.
@@ -120,8 +115,7 @@ def score(value: Any, predictor: Predictor, limits: Limits) -> Reply:  # noqa: A
         if too_long := text_problem(row.text, limits):
             raise Problem(422, "text_too_long", f"{where}: {too_long}")
         found = reader.examples(row.model_dump())
-        if found == "term_not_found":
-            found = []
+        found = [] if found == "term_not_found" else found
         if isinstance(found, str):
             code = _code(found, row)
             raise Problem(422, code, f"{where}: {_REASONS[code]}")

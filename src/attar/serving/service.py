@@ -77,17 +77,10 @@ class Service:
         api_key: Clients send it as ``Authorization: Bearer KEY``; None serves anyone.
         workers: Requests computed at once.
         version: Of the served model.
-
-    Attributes:
-        limits: As given.
-        version: As given.
-        is_ready: Whether the model has predicted once.
     """
 
     def __init__(self, *, limits: Limits, api_key: str | None, workers: int, version: str) -> None:
-        self.limits = limits
-        self.version = version
-        self.is_ready = False
+        self.limits, self.version, self.is_ready = limits, version, False
         self._queue = AdmissionQueue(workers, limits)
         self._key = None if api_key is None else api_key.encode("utf-8")
 
@@ -96,10 +89,7 @@ class Service:
     ) -> _T:
         """Read a request's JSON and run some work on it in the admission queue.
 
-        Args:
-            request: Its body is read.
-            work: Gets the parsed JSON.
-            any_text: Whether ``work`` checks for halves of surrogate pairs itself.
+        With ``any_text`` the work checks for halves of surrogate pairs itself.
 
         Raises:
             Problem: The body is too long, late or not JSON, the queue is full, or the request timed out.
@@ -156,9 +146,7 @@ class Service:
 def base_app(service: Service, warm: Callable[[], object]) -> FastAPI:
     """An app with what every service has: /live, /ready, JSON errors, warm-up and graceful shutdown.
 
-    Args:
-        service: Handles the requests.
-        warm: Predicts one example; called once at the start, in the admission queue.
+    ``warm`` predicts one example; it is called once at the start, in the admission queue.
     """
 
     @asynccontextmanager
