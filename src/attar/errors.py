@@ -18,9 +18,9 @@ how every optional package is imported.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib.util import find_spec
-from types import MappingProxyType, ModuleType
+from types import ModuleType
 
 __all__ = [
     "TRAINING_PACKAGES",
@@ -50,18 +50,16 @@ TRAINING_PACKAGES = (
 """What training, export and evaluation import, all of the extra ``train``, by import name."""
 
 # Extra of pyproject.toml -> what needs it.
-_NEEDED_BY: Mapping[str, str] = MappingProxyType(
-    {
-        "data": "the HTML page needs",
-        "excel": "Excel needs",
-        "modelscope": "hub = 'modelscope' needs",
-        "mongodb": "MongoDB needs",
-        "parquet": "Parquet needs",
-        "serve": "the HTTP service needs",
-        "t2s": "normalise step 't2s' needs",
-        "train": "training, export and evaluation need",
-    }
-)
+_NEEDED_BY = {
+    "data": "the HTML page needs",
+    "excel": "Excel needs",
+    "modelscope": "hub = 'modelscope' needs",
+    "mongodb": "MongoDB needs",
+    "parquet": "Parquet needs",
+    "serve": "the HTTP service needs",
+    "t2s": "normalise step 't2s' needs",
+    "train": "training, export and evaluation need",
+}
 
 
 class AttarError(Exception):

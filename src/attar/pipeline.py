@@ -171,7 +171,10 @@ def export(recipe: Recipe, checkpoint: Path | ClassicFiles, data: Path, out: Pat
     if isinstance(checkpoint, ClassicFiles):
         checkpoint = checkpoint.resolved(task)
         check_labels(data, task.labels)
-        model = _whole_section(recipe, "encode") | _classic_inputs(checkpoint)
+        paths = {"weights": checkpoint.weights, "config": checkpoint.config, "vocab": checkpoint.vocab}
+        model = {name: fingerprint(path) for name, path in paths.items() if path is not None}
+        read_as = [checkpoint.architecture, checkpoint.lower_case, checkpoint.marks, *checkpoint.labels]
+        model = _whole_section(recipe, "encode") | model | {"classic": read_as}
     else:
         model = {"checkpoint": fingerprint(checkpoint)}
     inputs = {"task": task.to_json(), "seed": recipe.seed, "data": fingerprint(data), **model}
@@ -194,13 +197,6 @@ def _export(recipe: Recipe, files: Path | ClassicFiles, data: Path, out: Path) -
     check_labels(data, checkpoint.task.labels, str(files))
     dev, train = load_split(data, "dev"), load_split(data, "train")
     export_checkpoint(checkpoint, dev, out, recipe.export, {"recipe": recipe.name}, train=train)
-
-
-def _classic_inputs(files: ClassicFiles) -> dict[str, Any]:
-    """What a classic checkpoint depends on, once ``resolved``."""
-    paths = {"weights": files.weights, "config": files.config, "vocab": files.vocab}
-    hashes = {name: fingerprint(path) for name, path in paths.items() if path is not None}
-    return hashes | {"classic": [files.architecture, files.lower_case, files.marks, *files.labels]}
 
 
 def evaluate(

@@ -28,7 +28,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
@@ -46,15 +46,12 @@ _LOG = logging.getLogger(__name__)
 _TRAIN_SHARE = 0.9
 
 
-class Trainer(Protocol):
-    """Trains a model and leaves its checkpoint where ``ClassicModels.newest`` finds it."""
+Trainer = Callable[[Sequence[Example], Sequence[Example]], None]
+"""Trains on the first examples, evaluates on the others; both are labelled and not empty.
 
-    def __call__(self, train: Sequence[Example], dev: Sequence[Example]) -> None:
-        """Train on ``train``, evaluate on ``dev``; both are labelled and not empty.
-
-        Raises:
-            DataError: These rows cannot be trained on; the client gets the message, with 400.
-        """
+It leaves a checkpoint where ``ClassicModels.newest`` finds it, or raises a DataError, whose message the
+client gets, with 400.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,25 +111,24 @@ def parse(body: bytes, *, any_text: bool = False) -> Any:  # noqa: ANN401 - JSON
     Raises:
         Problem: 400, it is not JSON, or a string holds half of a surrogate pair.
     """
+    code = "invalid_json"
     try:
         value = json.loads(body.decode("utf-8"), parse_constant=_finite, parse_float=_finite)
         if not any_text and _SURROGATE.search(body):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
-        raise Problem(
-            400, "invalid_text", "the body holds half of a surrogate pair (\\ud800-\\udfff)"
-        ) from None
+        code, problem = "invalid_text", "holds half of a surrogate pair (\\ud800-\\udfff)"
     except UnicodeDecodeError as error:
-        raise Problem(400, "invalid_json", f"the body is not UTF-8 (byte {error.start})") from None
+        problem = f"is not UTF-8 (byte {error.start})"
     except json.JSONDecodeError as error:
-        raise Problem(
-            400, "invalid_json", f"the body is not JSON: {error.msg} (character {error.pos})"
-        ) from None
+        problem = f"is not JSON: {error.msg} (character {error.pos})"
     except ValueError:
-        raise Problem(400, "invalid_json", "the body holds a number that is out of range") from None
+        problem = "holds a number that is out of range"
     except RecursionError:
-        raise Problem(400, "invalid_json", "the body is nested too deeply") from None
-    return value
+        problem = "is nested too deeply"
+    else:
+        return value
+    raise Problem(400, code, f"the body {problem}")
 
 
 def check_num_rows(num_rows: int, limits: Limits) -> None:

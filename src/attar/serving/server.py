@@ -100,14 +100,8 @@ def serve_artifact(
 ) -> None:
     """Load an artifact and serve it until SIGTERM or Ctrl-C: the work of ``attar serve``.
 
-    Args:
-        folder: The artifact.
-        host: To listen on.
-        port: 0 takes any free one.
-        workers: Requests computed at once; None takes ``attar.cores.num_workers()``.
-        say: Prints the address once the service listens.
-        limits: Of one request.
-        routes: Makes further routes for the loaded artifact.
+    The arguments are those of ``listen`` and ``create_app``; ``workers`` None takes
+    ``attar.cores.num_workers()``, and ``say`` prints the address once the service listens.
 
     Raises:
         ArtifactError: The artifact is incomplete or damaged.
