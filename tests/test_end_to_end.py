@@ -236,11 +236,11 @@ def test_the_artifact_scores_on_its_own(experiment, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("empty.csv", "", "empty.csv is empty"),
+        ("empty.csv", "", "empty.csv: the file is empty"),
         ("header.csv", "text,term\n", "header.csv has no rows"),
         ("columns.csv", "review,term\n口红好,口红\n", "'text'"),
         ("unusable.jsonl", '{"text": "好", "term": "口红"}\n', "none of its 1 rows can be used"),
-        ("rows.xls", "text,term\n口红好,口红\n", "cannot tell its form by '.xls'"),
+        ("rows.xls", "text,term\n口红好,口红\n", "cannot tell its format by '.xls'"),
         ("half.parquet", "PAR1", "half.parquet"),
     ],
 )

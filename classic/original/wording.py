@@ -39,8 +39,8 @@ _CLAUSES: Mapping[str, str] = {
     r"distill\.cache = 'features'": "--teacher_cached",
     r"set cache = 'logits'": "leave out --teacher_cached",
     r'(?:; choose among them)?, or matches = "auto"': "",
-    r"leave matches out; or name first a teacher trained with this \[encode\]": (
-        "leave --matches out, or name first a teacher with the student's vocabulary"
+    r"Leave matches out to learn from logits alone; or name first a teacher trained with this \[encode\]": (
+        "Leave --matches out, or name first a teacher with the student's vocabulary"
     ),
     r"; give it projection = \([^)]*\), or choose": "; choose",
     r"max_tokens = (\d+): ": r"--max_seq_length \1: ",

@@ -151,7 +151,7 @@ def test_those_messages_are_still_in_attar():
         "precision = 'fp16' needs a GPU; ",
         "set cache = 'logits'",
         'choose among them, or matches = "auto"',
-        "leave matches out; or name first a teacher trained with this [encode]",
+        "Leave matches out to learn from logits alone; or name first a teacher trained with this [encode]",
     ):
         assert part in joined, part
 
