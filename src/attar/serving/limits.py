@@ -111,13 +111,13 @@ def parse(body: bytes, *, any_text: bool = False) -> Any:  # noqa: ANN401 - JSON
     Raises:
         Problem: 400, it is not JSON, or a string holds half of a surrogate pair.
     """
-    code = "invalid_json"
     try:
         value = json.loads(body.decode("utf-8"), parse_constant=_finite, parse_float=_finite)
         if not any_text and _SURROGATE.search(body):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
-        code, problem = "invalid_text", "holds half of a surrogate pair (\\ud800-\\udfff)"
+        surrogate = "the body holds half of a surrogate pair (\\ud800-\\udfff)"
+        raise Problem(400, "invalid_text", surrogate) from None
     except UnicodeDecodeError as error:
         problem = f"is not UTF-8 (byte {error.start})"
     except json.JSONDecodeError as error:
@@ -128,7 +128,7 @@ def parse(body: bytes, *, any_text: bool = False) -> Any:  # noqa: ANN401 - JSON
         problem = "is nested too deeply"
     else:
         return value
-    raise Problem(400, code, f"the body {problem}")
+    raise Problem(400, "invalid_json", f"the body {problem}")
 
 
 def check_num_rows(num_rows: int, limits: Limits) -> None:
