@@ -25,7 +25,6 @@ import onnx
 from numpy.typing import NDArray
 from peers.document import machine_line, write_block
 
-from attar.evaluation.metrics import scores
 from attar.export.graph import build_graph
 from attar.export.mixed_precision import mixed_precision_candidates, relative_cost
 from attar.export.observers import Calibration
@@ -38,6 +37,7 @@ from attar.export.quantisation import (
     train_quantization_aware,
 )
 from attar.export.weights import read_weights
+from attar.metrics import scores
 from attar.models.checkpoint import Checkpoint, load_checkpoint, predict_logits
 from attar.recipe.load import DistillRecipe, load_recipe, make_recipe
 from attar.records.prepared_folder import load_split

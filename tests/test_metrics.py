@@ -1,4 +1,4 @@
-"""Figures of confusion counts equal scikit-learn's, also where labels are absent."""
+"""Scores equal scikit-learn's, also where labels are absent."""
 
 from collections import Counter
 
@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
-from attar.metrics import accuracy_of, confusion_counts, macro_f1_of, macro_f1_present, tabulate
+from attar.errors import DataError
+from attar.metrics import accuracy_of, confusion_counts, macro_f1_of, macro_f1_present, scores, tabulate
+from attar.task import Task
 
+TASK = Task("four", ("a", "b", "c", "d"))
 PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40)
 
 
@@ -32,3 +35,29 @@ def test_pairs_of_names_are_counted_in_the_order_of_the_labels(pairs):
     labels = [f"label {i}" for i in range(4)]
     assert (tabulate(named, labels) == confusion_counts(*np.array(pairs).T, 4)).all()
     assert tabulate(named).sum() == len(pairs)
+
+
+@given(PAIRS)
+def test_scores_equal_scikit_learn(pairs):
+    gold, predicted = np.array(pairs).T
+    result = scores(TASK, gold, np.eye(4, dtype=np.float32)[predicted])
+    known = {"labels": range(4), "zero_division": 0}
+    assert result.accuracy == pytest.approx(accuracy_score(gold, predicted))
+    assert result.macro_f1 == pytest.approx(f1_score(gold, predicted, average="macro", **known))
+    assert result.confusion.tolist() == confusion_matrix(gold, predicted, labels=range(4)).tolist()
+    expected = np.array(precision_recall_fscore_support(gold, predicted, **known)).T
+    found = [[s.precision, s.recall, s.f1, s.support] for s in result.labels.values()]
+    assert np.allclose(found, expected)
+    assert list(result.labels) == list(TASK.labels)
+
+
+def test_a_label_that_nobody_has_counts_as_zero():
+    gold = np.array([0, 1, 2])
+    assert scores(TASK, gold, np.eye(4)[gold]).macro_f1 == pytest.approx(0.75)
+    assert macro_f1_present(scores(TASK, gold, np.eye(4)[gold]).confusion) == 1.0
+
+
+@pytest.mark.parametrize(("num_gold", "shape"), [(0, (0, 4)), (2, (3, 4)), (2, (2, 3))])
+def test_what_does_not_belong_together_is_refused(num_gold, shape):
+    with pytest.raises(DataError, match=r"four.*expected"):
+        scores(TASK, np.zeros(num_gold, int), np.zeros(shape))

@@ -2,6 +2,8 @@
 
 import itertools
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from typing import get_args
 
@@ -9,7 +11,8 @@ import pytest
 
 from attar import pipeline
 from attar.errors import DataError, RecipeError
-from attar.evaluation.stage import EvaluateSettings, evaluate_models
+from attar.evaluation.settings import EvaluateSettings
+from attar.evaluation.stage import evaluate_models
 from attar.model_card import model_card
 from attar.models.checkpoint import save_checkpoint
 from attar.recipe.load import Recipe, SourceRecipe
@@ -53,6 +56,39 @@ def line(recipe, data):
     teacher = pipeline.train(recipe, data, data.parent / "teacher")
     pipeline.distill(recipe, data, teacher, data.parent / "student")
     pipeline.finetune(recipe, data, data.parent / "finetuned")
+
+
+WITHOUT_TORCH = """
+import logging, sys
+from pathlib import Path
+sys.modules["torch"] = None
+from attar.pipeline import run_recipe
+from attar.recipe.load import Recipe
+logging.basicConfig(level=logging.INFO)
+run_recipe(Recipe.model_validate_json(sys.argv[1]), Path(sys.argv[2]), print)
+"""
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_finished_run_is_up_to_date_without_torch(recipe, tmp_path, make_rows, monkeypatch):
+    def leave_a_file(*arguments):
+        (arguments[3] / "result").write_text("")
+
+    monkeypatch.setattr(pipeline, "_export", leave_a_file)
+    monkeypatch.setattr("attar.evaluation.stage.evaluate_models", leave_a_file)
+    matches = ({"preset": "auto"},)
+    whole = {"data": {"sources": [make_rows(tmp_path / "rows.jsonl", 60)]}, "distill": {"matches": matches}}
+    recipe = Recipe.model_validate({**recipe.model_dump(), **whole})
+    at = pipeline.RunFolders.under(tmp_path)
+    pipeline.prepare(recipe, recipe.data.sources, at.data)
+    line(recipe, at.data)
+    pipeline.export(recipe, at.student, at.data, at.artifact)
+    models = pipeline.Models(at.teacher, at.student, at.finetuned, at.artifact)
+    pipeline.evaluate(recipe, at.data, models, at.report)
+    command = [sys.executable, "-c", WITHOUT_TORCH, recipe.model_dump_json(), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("up to date") == 6
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from ablation.plan import Model, Plan
 from ablation.sources import make_sources
-from attar.evaluation.metrics import scores
 from attar.io.files import atomic_write
+from attar.metrics import scores
 from attar.models.checkpoint import load_checkpoint, predict_logits
 from attar.pipeline import distill, prepare, pretrain, train
 from attar.records.prepared_folder import load_split

@@ -81,8 +81,9 @@ def _copy_card(path: Path, out: Path) -> None:
 
 
 def _write_checkpoint(args: argparse.Namespace) -> None:
-    from attar.classic.checkpoint import convert_classic
+    from attar.classic.checkpoint import load_classic
     from attar.classic.files import DEFAULT_MAX_TOKENS, ClassicFiles, labels_from, marks_from, read_card
+    from attar.models.checkpoint import save_checkpoint
 
     if args.config is None or args.vocab is None:
         raise CheckpointError(f"{args.out}: a checkpoint folder needs --config and --vocab too")
@@ -93,7 +94,7 @@ def _write_checkpoint(args: argparse.Namespace) -> None:
     card = read_card(args.weights) or {}
     max_tokens = args.max_seq_length or int(card.get("max_seq_length", DEFAULT_MAX_TOKENS))
     task_name = args.task_name or card.get("task", "cosmetics")
-    convert_classic(files, task_by_name(task_name), max_tokens, args.out)
+    save_checkpoint(load_classic(files, task_by_name(task_name), max_tokens), args.out)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -88,37 +88,27 @@ class Artifact:
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``attar.json``."""
+        names = ("input", "precision", "layers", "products", "temperature")
+        more = ("scores", "parity", "calibration", "notes", "versions", "files")
         return {
             "format": f"{_FORMAT_NAME}-{_FORMAT_VERSION}",
             "task": self.task.to_json(),
-            "input": dict(self.input),
-            "precision": self.precision,
-            "layers": dict(self.layers),
-            "products": self.products,
-            "temperature": self.temperature,
+            **{name: getattr(self, name) for name in names},
             "limits": {"max_tokens": self.input["max_tokens"]},
-            "scores": dict(self.scores),
-            "parity": dict(self.parity),
-            "calibration": dict(self.calibration),
-            "notes": dict(self.notes),
-            "versions": dict(self.versions),
-            "files": dict(self.files),
+            **{name: getattr(self, name) for name in more},
         }
 
 
 def write_artifact(
     artifact: Artifact, *, model: bytes, tokenizer: str, checks: Mapping[str, Any] | None
 ) -> Artifact:
-    """Write an artifact's folder, whole or not at all.
+    """Write an artifact's folder, whole or not at all, and return it with the hashes of its ``files``.
 
     Args:
-        artifact: What to write, and where; its ``files`` are filled in here.
+        artifact: What to write, and where.
         model: The serialised ONNX graph.
         tokenizer: The tokenizer as JSON.
         checks: The content of ``checks.json``; None leaves it out.
-
-    Returns:
-        The artifact with the hashes of its files.
     """
     folder = artifact.folder
     draft = folder.with_name(f".{folder.name}.draft")
@@ -197,11 +187,8 @@ def _read_card(folder: Path) -> dict[str, Any]:
     named = card.get("format") if isinstance(card, dict) else None
     name, _, version = str(named).rpartition("-")
     if name != _FORMAT_NAME or not version.isdigit():
-        hint = (
-            "; that is a checkpoint: run attar export on it"
-            if str(named).startswith("attar-checkpoint")
-            else ""
-        )
+        is_checkpoint = str(named).startswith("attar-checkpoint")
+        hint = "; that is a checkpoint: run attar export on it" if is_checkpoint else ""
         raise ArtifactError(f"{folder} is no artifact: attar.json says format {named!r}{hint}")
     if int(version) > _FORMAT_VERSION:
         raise ArtifactError(

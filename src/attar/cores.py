@@ -29,10 +29,6 @@ _THREADS_VARIABLE = "OMP_NUM_THREADS"  # of OpenMP; torch, MKL, OpenBLAS and Arr
 def num_workers(wanted: int | None = None, environment: Mapping[str, str] = os.environ) -> int:
     """Number of workers: ``wanted``, else ``ATTAR_WORKERS``, else one per usable core.
 
-    Args:
-        wanted: From a caller or an option; None leaves it to the environment.
-        environment: Of this process.
-
     Raises:
         RecipeError: Fewer than one, or ``ATTAR_WORKERS`` is not a whole number from 1 to 9999.
     """
@@ -69,10 +65,8 @@ def usable_cores(root: Path = Path("/")) -> int:
     """Processor cores that this process may use: by affinity and by the CPU quota of its container.
 
     Part of a core counts as a whole one: two threads use up a quota of 1.5. What cannot be read is no
-    limit; a system without affinity or control groups (macOS, Windows) counts all its cores.
-
-    Args:
-        root: Holds ``/proc`` and ``/sys``; another one only in tests.
+    limit; a system without affinity or control groups (macOS, Windows) counts all its cores. ``root``
+    holds ``/proc`` and ``/sys``.
     """
     return max(1, min([_affinity(), *_quotas(root)]))
 
@@ -98,7 +92,7 @@ def _quotas(root: Path) -> Iterator[int]:
         group = top / PurePosixPath(inside).relative_to(base)
         # A group gets no more than its ancestors.
         for folder in (group, *group.parents):
-            quota = _quota_v2(folder) if kind == "cgroup2" else _quota_v1(folder)
+            quota = _quota(folder, kind)
             if quota is not None:
                 yield quota
             if folder == top:
@@ -122,27 +116,16 @@ def _unescaped(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
 
 
-def _quota_v2(folder: Path) -> int | None:
-    """The quota in ``cpu.max``: ``max 100000``, or quota and period in microseconds."""
-    words = " ".join(_lines(folder / "cpu.max")).split()
-    return _cores(*words) if len(words) == 2 else None
-
-
-def _quota_v1(folder: Path) -> int | None:
-    """The quota in two files; -1 means none."""
-    quota, period = (" ".join(_lines(folder / f"cpu.cfs_{name}_us")) for name in ("quota", "period"))
-    return _cores(quota, period)
-
-
-def _cores(quota: str, period: str) -> int | None:
-    """Quota over period, both in microseconds, as cores, rounded up."""
-    if not (_is_count(quota) and _is_count(period)):
+def _quota(folder: Path, kind: str) -> int | None:
+    """Quota over period, both in microseconds, as cores, rounded up; None without one ("max", or -1)."""
+    if kind == "cgroup2":
+        words = " ".join(_lines(folder / "cpu.max")).split()
+    else:
+        words = [" ".join(_lines(folder / f"cpu.cfs_{name}_us")) for name in ("quota", "period")]
+    if len(words) != 2 or not all(re.fullmatch("0*[1-9][0-9]{0,17}", word) for word in words):
         return None
-    return -(-int(quota) // int(period))
-
-
-def _is_count(text: str) -> bool:
-    return re.fullmatch(r"0*[1-9][0-9]{0,17}", text) is not None
+    quota, period = map(int, words)
+    return -(-quota // period)
 
 
 def _lines(path: Path) -> list[str]:

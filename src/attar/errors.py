@@ -18,9 +18,9 @@ how every optional package is imported.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib.util import find_spec
-from types import MappingProxyType, ModuleType
+from types import ModuleType
 
 __all__ = [
     "TRAINING_PACKAGES",
@@ -50,18 +50,16 @@ TRAINING_PACKAGES = (
 """What training, export and evaluation import, all of the extra ``train``, by import name."""
 
 # Extra of pyproject.toml -> what needs it.
-_NEEDED_BY: Mapping[str, str] = MappingProxyType(
-    {
-        "data": "the HTML page needs",
-        "excel": "Excel needs",
-        "modelscope": "hub = 'modelscope' needs",
-        "mongodb": "MongoDB needs",
-        "parquet": "Parquet needs",
-        "serve": "the HTTP service needs",
-        "t2s": "normalise step 't2s' needs",
-        "train": "training, export and evaluation need",
-    }
-)
+_NEEDED_BY = {
+    "data": "the HTML page needs",
+    "excel": "Excel needs",
+    "modelscope": "hub = 'modelscope' needs",
+    "mongodb": "MongoDB needs",
+    "parquet": "Parquet needs",
+    "serve": "the HTTP service needs",
+    "t2s": "normalise step 't2s' needs",
+    "train": "training, export and evaluation need",
+}
 
 
 class AttarError(Exception):
@@ -105,14 +103,7 @@ class GateError(AttarError):
 
 
 def require(package: str, extra: str) -> ModuleType:
-    """Import an optional package.
-
-    Args:
-        package: Its import name; ``pyarrow.parquet`` imports a submodule.
-        extra: The extra of attar that installs it.
-
-    Returns:
-        The module of that name.
+    """Import an optional package, which an extra of attar installs; a dotted name imports a submodule.
 
     Raises:
         MissingPackageError: It, or something that it needs, is not installed or cannot be loaded.
@@ -131,15 +122,10 @@ def require(package: str, extra: str) -> ModuleType:
 def require_installed(packages: Iterable[str], extra: str) -> None:
     """Check that optional packages are installed, without the seconds that importing them may take.
 
-    Args:
-        packages: Import names, without dots.
-        extra: The extra of attar that installs them.
-
     Raises:
         MissingPackageError: Some are not installed; the message names them all.
     """
-    missing = [name for name in packages if not _is_installed(name)]
-    if missing:
+    if missing := [name for name in packages if not _is_installed(name)]:
         raise _missing(missing, extra)
 
 

@@ -34,12 +34,7 @@ _LAST_LAYER = 1 / 6  # of a layer: keys and values for all tokens, the rest for 
 
 
 class LayerSeconds(NamedTuple):
-    """What one transformer layer costs here, seconds a token.
-
-    Attributes:
-        train: Forward, backward and the optimiser's step.
-        forward: Without gradients.
-    """
+    """Seconds a token of one layer here: forward, backward and the optimiser's step, and forward alone."""
 
     train: float
     forward: float
@@ -51,15 +46,6 @@ def estimate_seconds(
     """Seconds of each stage of ``attar run`` after the reviews were prepared.
 
     Texts without labels, more teachers and what matches cost are not counted.
-
-    Args:
-        recipe: The whole of it.
-        train: The training examples.
-        num_dev: How many dev examples there are.
-        num_test: How many of test.
-
-    Returns:
-        Stage -> seconds.
 
     Raises:
         CheckpointError: The encoder cannot be found.

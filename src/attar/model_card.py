@@ -16,15 +16,7 @@ _STYLES = {
 
 
 def model_card(card: Mapping[str, Any], size_bytes: int) -> str:
-    """Write a model card.
-
-    Args:
-        card: The content of ``attar.json``.
-        size_bytes: Of the model and its tokenizer.
-
-    Returns:
-        Markdown.
-    """
+    """The model card, in Markdown: of the content of ``attar.json``, and the bytes of model and tokenizer."""
     task, spec = card["task"], card["input"]
     sections = [
         f"# {task['name']}: a text classifier\n",

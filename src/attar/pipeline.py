@@ -1,7 +1,7 @@
 """The verbs' work, and how ``attar run`` strings them together.
 
 Each function is one verb: folders in, one stamped folder out. What a stage depends on stands beside its
-work, as ``inputs`` in its module. ``run_recipe`` is the whole line:
+work, in ``settings.py``; only work that is to be done imports torch. ``run_recipe`` is the whole line:
 
     sources -> data/ -> teacher/ -> student/ (and finetuned/) -> artifact/ -> report/
 
@@ -18,15 +18,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attar.classic.files import ClassicFiles
+from attar.distillation.matches import check_names
+from attar.distillation.settings import StudentSettings, distill_inputs, finetune_inputs
 from attar.errors import AttarError
-from attar.recipe.load import ExportRecipe, Recipe, SourceRecipe
+from attar.evaluation.settings import EvaluateSettings
+from attar.evaluation.settings import inputs as evaluate_inputs
+from attar.pretraining.settings import PretrainSettings
+from attar.pretraining.settings import inputs as pretrain_inputs
+from attar.recipe.load import Recipe, SourceRecipe
 from attar.recipe.renamed import with_old_names
 from attar.records.prepared_folder import check_labels, load_split
 from attar.stage_cache import fingerprint, is_finished, is_first_process, run_stage
+from attar.training.settings import TrainSettings
+from attar.training.settings import inputs as train_inputs
 
 if TYPE_CHECKING:
     from attar.evaluation.baselines import WindowedLinear
-    from attar.models.checkpoint import Checkpoint
 
 __all__ = [
     "Models",
@@ -92,100 +99,104 @@ def pretrain(recipe: Recipe, data: Sequence[Path], out: Path) -> Path:
 
     ``data`` are prepared folders of the tasks to come; see ``attar.pretraining.stage.pretrain``.
     """
-    from attar.pretraining import stage
-
-    settings = stage.PretrainSettings.of(recipe)
-    inputs = stage.inputs(settings, data)
+    settings = PretrainSettings.of(recipe)
+    inputs = pretrain_inputs(settings, data)
     whole = recipe.pretrain.model_dump(mode="json", exclude={"texts"})
     earlier = with_old_names(inputs | {"pretrain": whole}, without={"task"})
-    run_stage(
-        out, "pretrain", inputs, partial(stage.pretrain, settings, data, out), earlier=earlier, shared=True
-    )
+
+    def work() -> None:
+        from attar.pretraining import stage
+
+        stage.pretrain(settings, data, out)
+
+    run_stage(out, "pretrain", inputs, work, earlier=earlier, shared=True)
     return out
 
 
 def train(recipe: Recipe, data: Path, out: Path) -> Path:
     """A prepared folder -> the teacher's checkpoint."""
-    from attar.training import stage
-
-    settings = stage.TrainSettings.of(recipe)
+    settings = TrainSettings.of(recipe)
     check_labels(data, settings.task.labels)
-    inputs = stage.inputs(settings, data)
+    inputs = train_inputs(settings, data)
     earlier = with_old_names(inputs | _whole_section(recipe, "train"))
-    run_stage(out, "train", inputs, partial(stage.train, settings, data, out), earlier=earlier, shared=True)
+
+    def work() -> None:
+        from attar.training import stage
+
+        stage.train(settings, data, out)
+
+    run_stage(out, "train", inputs, work, earlier=earlier, shared=True)
     return out
 
 
 def distill(recipe: Recipe, data: Path, teachers: Path | Sequence[Path | str], out: Path) -> Path:
     """A prepared folder and teachers (checkpoints, or "linear") -> the student's checkpoint."""
-    from attar.distillation import stage
-    from attar.distillation.settings import StudentSettings
-
     named = [teachers] if isinstance(teachers, Path) else list(teachers)
     settings = StudentSettings.taught(recipe)
     check_labels(data, settings.task.labels)
-    inputs = stage.distill_inputs(settings, data, named)
+    inputs = distill_inputs(settings, data, named)
     fit = _whole_section(recipe, "distill")["distill"] | inputs["distill"]
     del fit["more_teachers"], fit["cache_limit_gb"]
     encoder = _whole_section(recipe, "train") if "train" in inputs else {}
     earlier = with_old_names(inputs | encoder | {"distill": fit}, without={"transfer_set"})
-    work = partial(stage.distill, settings, data, named, out)
+
+    def work() -> None:
+        from attar.distillation import stage
+
+        stage.distill(settings, data, named, out)
+
     run_stage(out, "distill", inputs, work, earlier=earlier, shared=True)
     return out
 
 
 def finetune(recipe: Recipe, data: Path, out: Path) -> Path:
     """A prepared folder -> the same student without a teacher, the baseline of the report."""
-    from attar.distillation import stage
-    from attar.distillation.settings import StudentSettings
-
     settings = StudentSettings.alone(recipe)
     check_labels(data, settings.task.labels)
-    inputs = stage.finetune_inputs(settings, data)
+    inputs = finetune_inputs(settings, data)
     whole = _whole_section(recipe, "train") | {"finetuning": settings.fit.model_dump(mode="json")}
-    work = partial(stage.finetune_student, settings, data, out)
+
+    def work() -> None:
+        from attar.distillation import stage
+
+        stage.finetune_student(settings, data, out)
+
     run_stage(out, "finetune", inputs, work, earlier=with_old_names(inputs | whole), shared=True)
     return out
 
 
 def export(recipe: Recipe, checkpoint: Path | ClassicFiles, data: Path, out: Path) -> Path:
     """A checkpoint, or the files of a classic one -> the verified artifact."""
-    from attar.classic.checkpoint import load_classic
-    from attar.export import stage
-    from attar.models.checkpoint import load_checkpoint
-
     task = recipe.resolved_task()
-    load: Callable[[], Checkpoint]
     if isinstance(checkpoint, ClassicFiles):
         checkpoint = checkpoint.resolved(task)
         check_labels(data, task.labels)
-        load = partial(load_classic, checkpoint, task, recipe.encode.max_tokens)
-        model = _whole_section(recipe, "encode") | _classic_inputs(checkpoint)
+        paths = {"weights": checkpoint.weights, "config": checkpoint.config, "vocab": checkpoint.vocab}
+        model = {name: fingerprint(path) for name, path in paths.items() if path is not None}
+        read_as = [checkpoint.architecture, checkpoint.lower_case, checkpoint.marks, *checkpoint.labels]
+        model = _whole_section(recipe, "encode") | model | {"classic": read_as}
     else:
-        load, model = partial(load_checkpoint, checkpoint), {"checkpoint": fingerprint(checkpoint)}
-    inputs = stage.inputs(task, recipe.seed, recipe.export, data, model)
-    work = partial(_export, load, str(checkpoint), data, out, recipe.export, recipe.name)
+        model = {"checkpoint": fingerprint(checkpoint)}
+    inputs = {"task": task.to_json(), "seed": recipe.seed, "data": fingerprint(data), **model}
+    inputs |= _whole_section(recipe, "export")
+    work = partial(_export, recipe, checkpoint, data, out)
     run_stage(out, "export", inputs, work, earlier=with_old_names(inputs), in_place=True)
     return out
 
 
-def _export(
-    load: Callable[[], Checkpoint], name: str, data: Path, out: Path, settings: ExportRecipe, run: str
-) -> None:
+def _export(recipe: Recipe, files: Path | ClassicFiles, data: Path, out: Path) -> None:
     """Load a checkpoint and write its artifact, verified on a prepared folder."""
+    from attar.classic.checkpoint import load_classic
     from attar.export.stage import export_checkpoint
+    from attar.models.checkpoint import load_checkpoint
 
-    checkpoint = load()
-    check_labels(data, checkpoint.task.labels, name)
+    if isinstance(files, ClassicFiles):
+        checkpoint = load_classic(files, recipe.resolved_task(), recipe.encode.max_tokens)
+    else:
+        checkpoint = load_checkpoint(files)
+    check_labels(data, checkpoint.task.labels, str(files))
     dev, train = load_split(data, "dev"), load_split(data, "train")
-    export_checkpoint(checkpoint, dev, out, settings, {"recipe": run}, train=train)
-
-
-def _classic_inputs(files: ClassicFiles) -> dict[str, Any]:
-    """What a classic checkpoint depends on, once ``resolved``."""
-    paths = {"weights": files.weights, "config": files.config, "vocab": files.vocab}
-    hashes = {name: fingerprint(path) for name, path in paths.items() if path is not None}
-    return hashes | {"classic": [files.architecture, files.lower_case, files.marks, *files.labels]}
+    export_checkpoint(checkpoint, dev, out, recipe.export, {"recipe": recipe.name}, train=train)
 
 
 def evaluate(
@@ -195,14 +206,17 @@ def evaluate(
 
     ``linear`` is the linear baseline if it has been fitted on this data already.
     """
-    from attar.evaluation import stage
-
     folders = {name: path for name, path in models._asdict().items() if path is not None}
-    settings = stage.EvaluateSettings.of(recipe)
+    settings = EvaluateSettings.of(recipe)
     check_labels(data, settings.task.labels)
-    inputs = stage.inputs(settings, data, folders)
+    inputs = evaluate_inputs(settings, data, folders)
     earlier = with_old_names(inputs | _whole_section(recipe, "encode"))
-    work = partial(stage.evaluate_models, settings, data, folders, out, linear)
+
+    def work() -> None:
+        from attar.evaluation import stage
+
+        stage.evaluate_models(settings, data, folders, out, linear)
+
     run_stage(out, "evaluate", inputs, work, earlier=earlier)
     return out
 
@@ -228,17 +242,12 @@ def _pretrained(recipe: Recipe, at: RunFolders, say: Callable[[str], None]) -> R
 def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFolders:
     """Every verb of a recipe in turn; what is up to date is kept.
 
-    Args:
-        recipe: The whole experiment.
-        out: The run folder.
-        say: Called with a line for each stage that begins, and for what is known before it.
+    ``say`` is called with a line for each stage that begins, and for what is known before it.
     """
     at = RunFolders.under(out)
-    say(f"{recipe.name}: {', '.join(_verbs(recipe))} -> {out}")
-    if recipe.distill.matches:
-        from attar.distillation.pairing import check_names
-
-        check_names(recipe.distill.matches)  # now, not after the teacher was trained
+    before = "prepare, pretrain" if recipe.pretrain.texts else "prepare"
+    say(f"{recipe.name}: {before}, train, distill, finetune, export, evaluate -> {out}")
+    check_names(recipe.distill.matches)  # now, not after the teacher was trained
     say("prepare: reading, checking and splitting the labelled reviews")
     prepare(recipe, recipe.data.sources, at.data)
     linear = _before_training(recipe, at, say)
@@ -257,16 +266,10 @@ def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFold
     return at
 
 
-def _verbs(recipe: Recipe) -> list[str]:
-    before = ["prepare", *(["pretrain"] if recipe.pretrain.texts else [])]
-    return [*before, "train", "distill", "finetune", "export", "evaluate"]
-
-
 def _before_training(recipe: Recipe, at: RunFolders, say: Callable[[str], None]) -> WindowedLinear | None:
     """Report what was prepared, how long the rest may take, and the score of a linear model.
 
-    Returns:
-        The linear model, for the report; None where nothing is left to do.
+    That model is returned, for the report; None where nothing is left to do.
     """
     folders = {"train": at.teacher, "distill": at.student, "finetune": at.finetuned}
     folders |= {"export": at.artifact, "evaluate": at.report}

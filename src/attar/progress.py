@@ -33,12 +33,7 @@ Advance = Callable[..., None]
 
 @contextlib.contextmanager
 def progress_bar(
-    description: str,
-    total: int | None,
-    done: int = 0,
-    *,
-    unit: str = "",
-    redraw: bool = True,
+    description: str, total: int | None, done: int = 0, *, unit: str = "", redraw: bool = True
 ) -> Iterator[Advance]:
     """Show the progress of the block: a bar on stderr if that is a terminal, else log lines.
 
@@ -59,7 +54,7 @@ def progress_bar(
         yield _LogLines(description, total, done, unit)
         return
     if _BAR_SHOWN.get():
-        yield _ignore
+        yield lambda count=1, note=None: None  # noqa: ARG005 - shows nothing
         return
     columns = (
         TextColumn("{task.description}"),
@@ -68,10 +63,10 @@ def progress_bar(
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with (
-        _bar_shown(),
-        Progress(*columns, console=console, transient=True, auto_refresh=redraw) as bar,
-    ):
+    with contextlib.ExitStack() as stack:
+        _BAR_SHOWN.set(True)
+        stack.callback(_BAR_SHOWN.set, False)
+        bar = stack.enter_context(Progress(*columns, console=console, transient=True, auto_refresh=redraw))
         task = bar.add_task(description, total=total, completed=done, note="")
 
         def advance(count: int = 1, note: str | None = None) -> None:
@@ -84,30 +79,10 @@ def progress_bar(
         yield advance
 
 
-@contextlib.contextmanager
-def _bar_shown() -> Iterator[None]:
-    _BAR_SHOWN.set(True)
-    try:
-        yield
-    finally:
-        _BAR_SHOWN.set(False)
-
-
-def _ignore(count: int = 1, note: str | None = None) -> None:
-    """An ``advance`` that shows nothing."""
-
-
 def track(items: Iterable[_T], description: str, total: int | None = None, *, unit: str = "") -> Iterator[_T]:
     """Yield the items under a ``progress_bar`` that advances by one after each.
 
-    Args:
-        items: To iterate over.
-        description: What is done, in a word or two.
-        total: Number of items; None takes the length of a sequence.
-        unit: What the items are, in the plural, for the log lines.
-
-    Yields:
-        Each item.
+    The arguments are those of ``progress_bar``; ``total`` None takes the length of a sequence.
     """
     if total is None and isinstance(items, Sequence):
         total = len(items)
@@ -120,8 +95,7 @@ def track(items: Iterable[_T], description: str, total: int | None = None, *, un
 def hide_library_bars(*, downloads: bool = False) -> None:
     """Keep transformers from drawing bars over ours; call it before it is imported.
 
-    Args:
-        downloads: Whether the bars of downloads from Hugging Face stay.
+    With ``downloads`` the bars of downloads from Hugging Face stay.
     """
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -11,10 +11,7 @@ __all__ = ["did_you_mean", "nearest"]
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The known name that is most like ``name``; None if none is near.
 
-    Args:
-        name: What the user wrote.
-        known: What it could have been.
-        cutoff: How alike they must be, from 0 to 1 (``difflib.SequenceMatcher.ratio``).
+    ``cutoff`` is how alike they must be, from 0 to 1 (``difflib.SequenceMatcher.ratio``).
     """
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)), None)
 

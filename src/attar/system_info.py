@@ -17,14 +17,9 @@ _FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "asimddp", "
 
 
 def system_info(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
-    """Describe this machine.
+    """Name of the ``cpu``, ``cores`` that this process may use, ``flags`` that matter to int8, versions.
 
-    Args:
-        cpuinfo: Linux's description of its processors; without it the result has less.
-
-    Returns:
-        ``cpu`` (its name), ``cores`` that this process may use, ``flags`` that matter to int8,
-        ``system``, and the versions of ``python`` and ``onnxruntime``.
+    Without ``cpuinfo``, Linux's description of its processors, the result has less.
     """
     facts = _facts(cpuinfo)
     has = set(facts.get("flags", facts.get("Features", "")).split())

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "cores": {"errors"},
     "system_info": {"cores"},
     "io": {"errors", "suggest"},
-    "metrics": set(),
+    "metrics": {"errors", "task"},
     "progress": set(),
     "svg": set(),
     "workbook": {"errors", "io", "metrics"},
@@ -53,15 +53,26 @@ MAY_IMPORT = {
         "text",
     },
     "training": BASE
-    | {"cores", "recipe", "stage_cache", "records", "text", "models", "progress", "evaluation"},
+    | {"cores", "recipe", "stage_cache", "records", "text", "metrics", "models", "progress", "evaluation"},
     "distillation": BASE
-    | {"recipe", "records", "text", "models", "stage_cache", "training", "progress", "evaluation"},
+    | {
+        "recipe",
+        "records",
+        "text",
+        "metrics",
+        "models",
+        "stage_cache",
+        "training",
+        "progress",
+        "evaluation",
+    },
     "pretraining": BASE
     | {"recipe", "stage_cache", "records", "text", "models", "training", "distillation", "progress"},
     "export": BASE
     | {
         "recipe",
         "text",
+        "metrics",
         "models",
         "training",
         "artifact",
@@ -69,7 +80,6 @@ MAY_IMPORT = {
         "scoring",
         "progress",
         "system_info",
-        "stage_cache",
     },
     "serving": BASE - {"io"} | {"attar", "artifact", "scoring"},
     "classic": BASE | {"models", "scoring", "serving", "text"},

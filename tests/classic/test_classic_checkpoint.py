@@ -14,7 +14,6 @@ from torch.nn import functional as F  # noqa: N812 - the field's usual name
 
 from attar.classic.checkpoint import (
     build_classic,
-    convert_classic,
     load_classic,
     save_classic,
     start_encoder,
@@ -24,7 +23,7 @@ from attar.classic.weights import read_weights, write_weights
 from attar.errors import CheckpointError, RecipeError
 from attar.export.graph import build_graph
 from attar.export.weights import read_weights as read_classifier
-from attar.models.checkpoint import batch_to, load_checkpoint, predict_logits
+from attar.models.checkpoint import batch_to, load_checkpoint, predict_logits, save_checkpoint
 from attar.scoring.session import OnnxModel
 from attar.task import Task, task_by_name
 
@@ -106,8 +105,8 @@ def test_logits_are_those_of_the_file_all_the_way(tmp_path, original, make_examp
     wanted = made.logits(loaded, examples)
     assert np.abs(wanted).max() > 0.1
     np.testing.assert_allclose(predict_logits(loaded, examples), wanted, rtol=0, atol=1e-5)
-    folder = convert_classic(files, COSMETICS, MAX_TOKENS, tmp_path / "converted")
-    converted = load_checkpoint(folder)
+    save_checkpoint(loaded, tmp_path / "converted")
+    converted = load_checkpoint(tmp_path / "converted")
     np.testing.assert_array_equal(predict_logits(converted, examples), predict_logits(loaded, examples))
     assert converted.notes == {
         "role": "classic", "weights": "gs3024.pkl", "architecture": kind.split("-")[0]

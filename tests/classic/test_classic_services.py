@@ -19,11 +19,11 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from attar.classic.checkpoint import convert_classic, load_classic, save_classic
+from attar.classic.checkpoint import load_classic, save_classic
 from attar.classic.files import ClassicFiles, write_card
 from attar.classic.routes import create_classic_app
 from attar.errors import CheckpointError, DataError, RecipeError, RunError
-from attar.models.checkpoint import predict_logits
+from attar.models.checkpoint import predict_logits, save_checkpoint
 from attar.scoring.predictor import softmax
 from attar.serving.limits import CLASSIC_LIMITS
 from attar.task import Example, task_by_name
@@ -225,9 +225,8 @@ def test_each_route_has_its_own_model(models, files, tmp_path, make_model):
     weights, config, vocab = files("cosmetics")
     other = tmp_path / "other.pkl"
     torch.save(make_model("bert", seed=8).state_dict(), other)
-    folder = convert_classic(
-        ClassicFiles(config, vocab, other), task_by_name("cosmetics"), 40, tmp_path / "f"
-    )
+    folder = tmp_path / "f"
+    save_checkpoint(load_classic(ClassicFiles(config, vocab, other), task_by_name("cosmetics"), 40), folder)
     made = models(
         "cosmetics", *flags((weights, config, vocab), tmp_path / "t"),
         "--macbert", other, config, vocab, "--albert", folder,

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from attar.distillation.matches import PRESET_MATCHES
-from attar.distillation.pairing import check_names, find_matched, resolve_matches
+from attar.distillation.matches import PRESET_MATCHES, check_names
+from attar.distillation.pairing import find_matched, resolve_matches
 from attar.distillation.teachers import Teacher
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint

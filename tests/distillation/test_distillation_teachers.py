@@ -12,7 +12,7 @@ from attar.distillation.linear import linear_teacher
 from attar.distillation.teachers import Teacher, cached_logits, load_teacher, mean_logits, teacher_weights
 from attar.errors import DataError, RecipeError
 from attar.evaluation.calibration import fit_temperature
-from attar.evaluation.metrics import scores
+from attar.metrics import scores
 from attar.models.checkpoint import predict_logits, save_checkpoint
 from attar.recipe.load import AugmentRecipe
 from attar.task import Example, Task, task_by_name

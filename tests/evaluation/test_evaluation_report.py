@@ -189,11 +189,11 @@ def test_mistakes_come_surest_first_and_keep_the_term():
     ]
     probs = np.array([[0.2, 0.2, 0.6], [0.9, 0.05, 0.05], [0, 0, 1]])
     found = confident_mistakes(examples, TASK.labels, probs, None, limit=5)
-    assert [(m.term, m.gold, m.predicted) for m in found] == [
+    assert [(m["term"], m["gold"], m["predicted"]) for m in found] == [
         ("持妆", "中性", "消极"),
         ("遮瑕", "消极", "积极"),
     ]
-    assert found[1].left == "…" + "很" * 120
-    assert found[1].right == "差" * 120 + "…"
-    assert found[1].channel == "JD"
+    assert found[1]["left"] == "…" + "很" * 120
+    assert found[1]["right"] == "差" * 120 + "…"
+    assert found[1]["channel"] == "JD"
     assert len(confident_mistakes(examples, TASK.labels, probs, probs, limit=1)) == 1

@@ -57,7 +57,7 @@ def test_the_model_predicts_what_the_probe_does(make_checkpoint, make_examples, 
 
 
 def test_what_it_returns_is_the_score_on_dev(make_checkpoint, make_examples):
-    from attar.evaluation.metrics import scores
+    from attar.metrics import scores
 
     checkpoint, dev = make_checkpoint(), make_examples(60, seed=5)
     claimed = init_head(checkpoint, make_examples(150), dev, EVEN)

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attar.errors import DataError, MissingPackageError
-from attar.evaluation.metrics import scores
 from attar.io.tables.excel import open_sheet, openpyxl_package
+from attar.metrics import scores
 from attar.task import BUILT_IN_TASKS
 from attar.workbook import sheets
 from attar.workbook.sheets import Column, Marked, cell_text, open_workbook

@@ -23,28 +23,16 @@ from attar.classic.files import (
     read_config,
     read_vocab,
 )
-from attar.classic.weights import (
-    architecture_of,
-    fill_model,
-    read_weights,
-    reorder_logits,
-    write_weights,
-)
+from attar.classic.weights import architecture_of, fill_model, read_weights, reorder_logits, write_weights
 from attar.errors import CheckpointError, RecipeError
-from attar.models.checkpoint import Checkpoint, save_checkpoint
+from attar.models.checkpoint import Checkpoint
 from attar.task import Task
 from attar.text.encoding import InputSpec, TextEncoder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = [
-    "build_classic",
-    "convert_classic",
-    "load_classic",
-    "save_classic",
-    "start_encoder",
-]
+__all__ = ["build_classic", "load_classic", "save_classic", "start_encoder"]
 
 _SETTINGS = (
     "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
@@ -64,11 +52,8 @@ _OWN_SETTINGS: Mapping[Architecture, tuple[str, ...]] = {
 def build_classic(files: ClassicFiles, task: Task, max_tokens: int) -> Checkpoint:
     """A model of a classic config with random weights, and its encoder.
 
-    Args:
-        files: ``weights`` is not read; ``architecture`` None means BERT, ``marks`` None marks the
-            term, ``lower_case`` None lower-cases.
-        task: Labels in the order of attar's logits.
-        max_tokens: Longest input, special tokens included.
+    Without ``architecture`` it is a BERT; without ``marks`` the term is marked, without ``lower_case`` the
+    text lower-cased. ``max_tokens`` counts special tokens.
 
     Raises:
         CheckpointError: The config or the vocabulary cannot be used.
@@ -95,12 +80,7 @@ def build_classic(files: ClassicFiles, task: Task, max_tokens: int) -> Checkpoin
 
 
 def load_classic(files: ClassicFiles, task: Task, max_tokens: int) -> Checkpoint:
-    """A classic checkpoint, on the CPU, in evaluation mode.
-
-    Args:
-        files: Its three files.
-        task: Labels in the order of attar's logits; the order in the file may differ.
-        max_tokens: Longest input, special tokens included.
+    """A classic checkpoint, on the CPU, in evaluation mode; its logits in the order of the task's labels.
 
     Raises:
         CheckpointError: A file cannot be used, the weights do not fit the config, or the pickle holds
@@ -120,33 +100,10 @@ def load_classic(files: ClassicFiles, task: Task, max_tokens: int) -> Checkpoint
     return replace(checkpoint, notes=notes)
 
 
-def convert_classic(files: ClassicFiles, task: Task, max_tokens: int, out: Path) -> Path:
-    """Convert a classic checkpoint to a checkpoint folder.
-
-    Args:
-        files: Its three files.
-        task: Labels of its logits.
-        max_tokens: Longest input, special tokens included.
-        out: The folder; an earlier checkpoint in it is replaced.
-
-    Returns:
-        ``out``.
-
-    Raises:
-        CheckpointError: See ``load_classic``.
-        RecipeError: See ``load_classic``.
-    """
-    save_checkpoint(load_classic(files, task, max_tokens), out)
-    return out
-
-
 def save_classic(checkpoint: Checkpoint, path: Path, labels: tuple[str, ...] = ()) -> None:
-    """Write a model's weights in the original's format, atomically.
+    """Write the weights of a BERT, ELECTRA or ALBERT in the original's format, atomically.
 
-    Args:
-        checkpoint: A BERT, ELECTRA or ALBERT classifier and its task.
-        path: The ``gs{step}.pkl``.
-        labels: The order of the logits in the file; empty for the original's.
+    ``labels`` is the order of the logits in the file; empty for the original's.
 
     Raises:
         CheckpointError: The model has another architecture.
@@ -171,12 +128,7 @@ def start_encoder(checkpoint: Checkpoint, path: Path, *, embeddings_only: bool =
     """Load a model's encoder, in place, from a pretrained ``pytorch_model.bin`` or a ``gs*.pkl``.
 
     The head keeps its weights, and so does a pooler that the file lacks. Of a deeper model the first
-    layers are loaded.
-
-    Args:
-        checkpoint: From ``build_classic``.
-        path: The weights; only those of the encoder are read.
-        embeddings_only: Load the embeddings and their norm alone.
+    layers are loaded; with ``embeddings_only`` the embeddings and their norm alone.
 
     Raises:
         CheckpointError: The file cannot be used or lacks weights of the encoder.

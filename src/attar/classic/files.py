@@ -129,21 +129,12 @@ def read_card(weights: Path) -> dict[str, Any] | None:
 
 
 def write_card(weights: Path, card: Mapping[str, Any]) -> None:
-    """Write the settings of a checkpoint beside its weights.
-
-    Args:
-        weights: The ``gs{step}.pkl``.
-        card: At least ``marks``; ``read_card`` returns it.
-    """
+    """Write the settings of a checkpoint, ``marks`` at least, beside its weights; for ``read_card``."""
     write_json(card_path(weights), dict(card))
 
 
 def read_config(path: Path, required: Collection[str] = _SHAPE) -> dict[str, Any]:
-    """Read the config.json of a model.
-
-    Args:
-        path: The file.
-        required: Keys that it must have.
+    """Read the config.json of a model, which must have the ``required`` keys.
 
     Raises:
         CheckpointError: It does not exist, is not a JSON object, or lacks a required key.
@@ -154,12 +145,11 @@ def read_config(path: Path, required: Collection[str] = _SHAPE) -> dict[str, Any
         raise CheckpointError(f"{path}: cannot read the config ({error.strerror})") from error
     except ValueError as error:
         raise CheckpointError(f"{path}: not valid JSON: {error}") from error
-    is_object = isinstance(config, dict)
-    missing = [name for name in required if not is_object or name not in config]
-    if missing or not is_object:
+    whole: dict[str, Any] = config if isinstance(config, dict) else {}
+    missing = [name for name in required if name not in whole]
+    if missing or not isinstance(config, dict):
         lacks = f", it lacks {', '.join(missing)}" if missing else "; expected a JSON object"
         raise CheckpointError(f"{path}: no model config{lacks}")
-    whole: dict[str, Any] = config
     return whole
 
 
@@ -193,11 +183,7 @@ def labels_from(flag: str | None) -> tuple[str, ...]:
 
 
 def classic_labels(task: Task, labels: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The labels of a task in the order of a classic checkpoint's logits.
-
-    Args:
-        task: Its labels are in the order of our logits.
-        labels: The order in the file, if it is not the original's.
+    """The labels of a task in the order of a classic checkpoint's logits: ``labels``, else the original's.
 
     Raises:
         RecipeError: ``labels`` are not the task's.

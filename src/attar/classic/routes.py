@@ -28,7 +28,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
@@ -36,8 +36,7 @@ from starlette.responses import Response
 from attar.classic.rows import ClassicModel, Query, RowReader, replies
 from attar.errors import RecipeError
 from attar.scoring.predictor import Predictor
-from attar.serving.limits import Limits
-from attar.serving.problem import Problem
+from attar.serving.limits import Limits, Problem
 from attar.serving.service import Reply, Service, base_app, make_reply
 from attar.task import Example, Task
 
@@ -47,15 +46,12 @@ _LOG = logging.getLogger(__name__)
 _TRAIN_SHARE = 0.9
 
 
-class Trainer(Protocol):
-    """Trains a model and leaves its checkpoint where ``ClassicModels.newest`` finds it."""
+Trainer = Callable[[Sequence[Example], Sequence[Example]], None]
+"""Trains on the first examples, evaluates on the others; both are labelled and not empty.
 
-    def __call__(self, train: Sequence[Example], dev: Sequence[Example]) -> None:
-        """Train on ``train``, evaluate on ``dev``; both are labelled and not empty.
-
-        Raises:
-            DataError: These rows cannot be trained on; the client gets the message, with 400.
-        """
+It leaves a checkpoint where ``ClassicModels.newest`` finds it, or raises a DataError, whose message the
+client gets, with 400.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +99,8 @@ def create_classic_app(
 ) -> FastAPI:
     """An app with the routes of the original system alone, for models that are not artifacts.
 
-    Args:
-        models: The models behind the routes.
-        limits: Such as ``attar.serving.limits.CLASSIC_LIMITS``.
-        api_key: What clients must send as ``Authorization: Bearer KEY``; None serves anyone, as the
-            original did.
-        workers: Requests computed at once; 1 unless the models are thread-safe.
+    ``api_key`` is what clients must send as ``Authorization: Bearer KEY``; None serves anyone, as the
+    original did. ``workers`` is 1 unless the models are thread-safe.
     """
     service = Service(limits=limits, api_key=api_key, workers=workers, version=models.served.version)
     app = base_app(service, lambda: models.served.probs([Example("好", 0, 1)]))
@@ -117,12 +109,7 @@ def create_classic_app(
 
 
 def classic_router(models: ClassicModels, service: Service) -> APIRouter:
-    """The /api routes.
-
-    Args:
-        models: The models behind the routes.
-        service: Checks keys and limits, and holds the queue.
-    """
+    """The /api routes; the service checks keys and limits, and holds the queue."""
     router = APIRouter(prefix="/api", tags=["classic"])
     reader = RowReader(models.task, service.limits)
     training = _Training(models.train)
@@ -154,7 +141,7 @@ def classic_router(models: ClassicModels, service: Service) -> APIRouter:
 
         route(f"/{name}", reply)
 
-    predict(lambda: models.served, lambda value: reader.plain(value, 2), "predict")
+    predict(lambda: models.served, reader.plain, "predict")
     predict(lambda: models.served, reader.located, "predict_truncate")
     predict(
         lambda: _found(models.newest(), "/api/train has trained no model yet"),
@@ -172,8 +159,7 @@ class _Training:
     """One training at a time, in a daemon thread: a process that ends does not wait for it."""
 
     def __init__(self, train: Trainer | None) -> None:
-        self._train = train
-        self._lock = threading.Lock()
+        self._train, self._lock = train, threading.Lock()
 
     async def run(self, queries: Sequence[Query], name: str) -> None:
         train = self._train
@@ -194,16 +180,13 @@ class _Training:
         finished: Future[None] = Future()
 
         def work() -> None:
-            failure: Exception | None
+            failure: Exception | None = None
             try:
                 train(examples[:num_train], examples[num_train:])
             except BaseException as error:  # noqa: BLE001 - raised again in the request
                 # A SystemExit raised there would end the service.
                 failure = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
-            else:
-                failure = None
-            finally:
-                self._lock.release()
+            self._lock.release()
             if failure is None:
                 finished.set_result(None)
             else:
@@ -215,11 +198,9 @@ class _Training:
 
 def _reply(model: ClassicModel, task: Task, queries: Sequence[Query], name: str) -> Reply:
     rows, num_correct = replies(model, task, queries)
-    num_labelled = sum(one.label is not None for one in queries)
-    if num_labelled:
+    if num_labelled := sum(one.label is not None for one in queries):
         _LOG.info("%s: accuracy %.4f of %d rows", name, num_correct / num_labelled, num_labelled)
-    num_unusable = sum(one.problem is not None for one in queries)
-    if num_unusable:
+    if num_unusable := sum(one.problem is not None for one in queries):
         _LOG.warning("%s: %d of %d rows cannot be used; the reply says why", name, num_unusable, len(queries))
     return make_reply(rows, num_rows=len(queries), version=model.version)
 

@@ -17,14 +17,14 @@ A row that cannot be used keeps its place in the reply: ``[null, null, row, reas
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.serving.limits import Limits, MentionCount, check_num_rows, text_problem
-from attar.serving.problem import Problem
+from attar.serving.limits import Limits, MentionCount, Problem, check_num_rows, text_problem
 from attar.task import Example, Task
 
 __all__ = ["ClassicModel", "Query", "RowReader", "replies"]
@@ -106,46 +106,32 @@ class Query(NamedTuple):
 class RowReader:
     """Reads the rows of one request.
 
-    Args:
-        task: Of the model.
-        limits: What one request may ask for.
+    Every method raises a ``Problem``: 400, the data is no list; 422, there is too much.
     """
 
     def __init__(self, task: Task, limits: Limits) -> None:
-        self._task = task
-        self._limits = limits
+        self._task, self._limits = task, limits
 
-    def plain(self, value: Any, size: int) -> list[Query]:  # noqa: ANN401 - JSON is any
-        """Rows of 2, one query each.
+    def plain(self, value: Any) -> list[Query]:  # noqa: ANN401 - JSON is any
+        """Rows of 2, one query each."""
+        return [self._read(row, (2,), is_plain=True) for row in self._rows(value)]
 
-        Raises:
-            Problem: 400, the data is no list; 422, there is too much.
-        """
-        return [self._read(row, (size,), is_plain=True) for row in self._rows(value)]
-
-    def located(self, value: Any, sizes: Collection[int] = (2, 4, 5, 7)) -> list[Query]:  # noqa: ANN401
+    def located(self, value: Any) -> list[Query]:  # noqa: ANN401 - JSON is any
         """Rows with offsets, one query each, and rows of 2, one for every occurrence.
 
         A row of 2 whose keyword does not occur gives no query, as in the original.
-
-        Raises:
-            Problem: 400, the data is no list; 422, there is too much.
         """
         counted = MentionCount(self._limits)
         queries: list[Query] = []
         for index, row in enumerate(self._rows(value)):
-            one = self._read(row, sizes, is_plain=False)
+            one = self._read(row, (2, 4, 5, 7), is_plain=False)
             found = _occurrences(one) if one.problem is None and one.span is None else [one]
             counted.add(f"data[{index}]", len(found))
             queries += found
         return queries
 
     def labelled(self, value: Any, sizes: Collection[int]) -> list[Query]:  # noqa: ANN401 - JSON is any
-        """Rows with a label of the task, in any shape that has one.
-
-        Raises:
-            Problem: 400, the data is no list; 422, there is too much.
-        """
+        """Rows with a label of the task, in any shape that has one."""
         found = []
         for row in self._rows(value):
             is_plain = not isinstance(row, list) or len(row) <= 3
@@ -207,30 +193,24 @@ def _span_problem(row: list[Any]) -> str | None:
 
 def _occurrences(query: Query) -> list[Query]:
     text, keyword = query.row
-    found = []
-    start = text.find(keyword)
-    while start >= 0:
-        found.append(query._replace(span=(start, start + len(keyword))))
-        start = text.find(keyword, start + len(keyword))
-    return found
+    return [query._replace(span=found.span()) for found in re.finditer(re.escape(keyword), text)]
 
 
 def replies(model: ClassicModel, task: Task, queries: Sequence[Query]) -> tuple[list[list[Any]], int]:
     """The reply to each query, in order, and how many labels equal the gold label of their row."""
     examples = [one.example_for(model) for one in queries if one.problem is None]
-    rows = iter(model.probs(examples).tolist() if examples else ())
-    pending = iter(examples)
+    pending = iter(zip(examples, model.probs(examples).tolist() if examples else (), strict=True))
     made: list[list[Any]] = []
     num_correct = 0
     for one in queries:
         if one.problem is not None:
             made.append(_unusable(one))
             continue
-        example, probs = next(pending), next(rows)
-        best = max(range(len(probs)), key=probs.__getitem__)
-        label = task.labels[best]
+        example, probs = next(pending)
+        prob = max(probs)
+        label = task.labels[probs.index(prob)]
         num_correct += label == example.label
-        made.append([label, probs[best], *([one.row] if one.is_plain else _truncated(model, example))])
+        made.append([label, prob, *([one.row] if one.is_plain else _truncated(model, example))])
     return made, num_correct
 
 

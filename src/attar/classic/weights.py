@@ -71,17 +71,11 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def write_weights(weights: Mapping[str, torch.Tensor], path: Path, *, zipped: bool = True) -> None:
-    """Write a state_dict atomically; the same weights give the same bytes.
+    """Write a state_dict atomically, unless ``zipped`` in the format of PyTorch before 1.6.
 
-    Args:
-        weights: Tensors by name.
-        path: The file.
-        zipped: False writes the format of PyTorch before 1.6.
+    The same weights give the same bytes: a stream has no name that goes into the zip.
     """
-    with (
-        atomic_write(path) as draft,
-        draft.open("wb") as stream,
-    ):  # a stream has no name that goes into the zip
+    with atomic_write(path) as draft, draft.open("wb") as stream:
         torch.save(dict(weights), stream, _use_new_zipfile_serialization=zipped)
 
 
@@ -94,20 +88,15 @@ def _modern(name: str) -> str:
 
 
 def architecture_of(weights: Iterable[str], path: Path) -> Architecture:
-    """The architecture, by the names of the weights.
-
-    Args:
-        weights: Their names.
-        path: The file, for the message.
+    """The architecture, by the names of the weights; ``path`` is for the message.
 
     Raises:
         CheckpointError: It is none of the original's.
     """
     first_parts = {name.split(".")[0] for name in weights}
-    for architecture in get_args(Architecture):
-        if architecture in first_parts:
-            found: Architecture = architecture
-            return found
+    found: Architecture | None = next((name for name in get_args(Architecture) if name in first_parts), None)
+    if found is not None:
+        return found
     raise CheckpointError(
         f"{path}: its weights are named {', '.join(sorted(first_parts)[:_MAX_NAMED])}; "
         "expected bert.*, electra.* or albert.*"
@@ -117,13 +106,7 @@ def architecture_of(weights: Iterable[str], path: Path) -> Architecture:
 def fill_model(
     model: PreTrainedModel, weights: Mapping[str, torch.Tensor], source: Path, wanted: str
 ) -> None:
-    """Load all weights of a model, in place.
-
-    Args:
-        model: Loads them.
-        weights: By name.
-        source: Their file, for the message.
-        wanted: The model that they should fit, for the message.
+    """Load all weights of a model, in place; ``source`` and ``wanted`` are for the message.
 
     Raises:
         CheckpointError: Some are missing, unexpected or of another shape; the message names them.

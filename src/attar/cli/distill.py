@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from attar.cli.options import DataFolder, OutFolder, Overrides, RecipePath
+from attar.cli.options import DataFolder, OutFolder, Overrides, RecipePath, recipe_or_defaults
 from attar.errors import TRAINING_PACKAGES, require_installed
 
 __all__ = ["distill"]
@@ -29,9 +29,8 @@ def distill(
     """
     require_installed(TRAINING_PACKAGES, "train")
     from attar import pipeline
-    from attar.recipe.load import load_recipe
 
-    loaded = load_recipe(recipe, overrides or ())
+    loaded = recipe_or_defaults(recipe, overrides)
     if teacher:
         pipeline.distill(loaded, data, [one if one == "linear" else Path(one) for one in teacher], out)
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -33,5 +32,4 @@ def evaluate(
     task = None if recipe else load_manifest(data)["task"]
     loaded = recipe_or_defaults(recipe, overrides, name=data.name, task=task)
     pipeline.evaluate(loaded, data, pipeline.Models(teacher, student, finetuned, artifact), out)
-    print_summary(json.loads((out / "report.json").read_text("utf-8")))
-    typer.echo(f"report:    {out / 'report.html'}")
+    print_summary(out)

@@ -47,6 +47,6 @@ def recipe_or_defaults(path: Path | None, overrides: list[str] | None, **keys: o
 
 def expanded(place: str) -> str:
     """An address with its environment variables; a path stays as it is, for it may hold a ``$``."""
-    from attar.recipe.load import expand_variables
+    from attar.recipe.base import expand_variables
 
     return expand_variables(place) if "://" in place else place

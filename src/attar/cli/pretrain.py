@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from attar.cli.options import OutFolder, Overrides, RecipePath, expanded
+from attar.cli.options import OutFolder, Overrides, RecipePath, expanded, recipe_or_defaults
 from attar.errors import TRAINING_PACKAGES, require_installed
 
 __all__ = ["pretrain"]
@@ -41,9 +41,9 @@ def pretrain(
     """
     require_installed(TRAINING_PACKAGES, "train")
     from attar import pipeline
-    from attar.recipe.load import SourceRecipe, load_recipe
+    from attar.recipe.load import SourceRecipe
 
-    loaded = load_recipe(recipe, overrides or ())
+    loaded = recipe_or_defaults(recipe, overrides)
     if texts:
         named = tuple(SourceRecipe(path=expanded(one)) for one in texts)
         loaded = loaded.model_copy(update={"pretrain": loaded.pretrain.model_copy(update={"texts": named})})

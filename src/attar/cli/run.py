@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shlex
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from attar.cli.options import Overrides, RecipePath
+from attar.cli.options import Overrides, RecipePath, recipe_or_defaults
 from attar.cli.tables import print_summary
 from attar.errors import TRAINING_PACKAGES, require_installed
 
@@ -29,12 +28,10 @@ def run(
     """
     require_installed(TRAINING_PACKAGES, "train")
     from attar.pipeline import run_recipe
-    from attar.recipe.load import load_recipe
 
-    loaded = load_recipe(recipe, overrides or ())
+    loaded = recipe_or_defaults(recipe, overrides)
     folders = run_recipe(loaded, out or Path("runs") / loaded.name, _say)
-    print_summary(json.loads((folders.report / "report.json").read_text("utf-8")))
-    typer.echo(f"report:    {folders.report / 'report.html'}")
+    print_summary(folders.report)
     typer.echo(f"artifact:  {folders.artifact}")
     artifact = shlex.quote(str(folders.artifact))
     typer.echo(f"score with: attar score {artifact} --in reviews.csv --out scored.csv")

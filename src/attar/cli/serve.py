@@ -30,8 +30,8 @@ def serve(
     """
     require_installed(("fastapi", "uvicorn"), "serve")
     from attar.classic.routes import artifact_routes
-    from attar.serving.limits import CLASSIC_LIMITS, Limits
+    from attar.serving.limits import CLASSIC_LIMITS, DEFAULT_LIMITS
     from attar.serving.server import serve_artifact
 
-    limits, routes = (CLASSIC_LIMITS, artifact_routes) if classic else (Limits(), None)
+    limits, routes = (CLASSIC_LIMITS, artifact_routes) if classic else (DEFAULT_LIMITS, None)
     serve_artifact(artifact, host, port, workers=workers, say=typer.echo, limits=limits, routes=routes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,10 +38,11 @@ def print_prepared(manifest: Mapping[str, Any], out: Path) -> None:
     typer.echo(f"data:      {out}")
 
 
-def print_summary(report: dict[str, Any]) -> None:
-    """The report's main figures as a table."""
+def print_summary(folder: Path) -> None:
+    """A report's main figures as a table, and where the report is."""
     from rich.table import Table
 
+    report = json.loads((folder / "report.json").read_text("utf-8"))
     table = Table(title=f"{report['title']}: {report['num_test']} test examples")
     for heading in ("model", "macro-F1 (95 %)", "accuracy", "size", "examples/s", "one example"):
         table.add_column(heading, justify="left" if heading == "model" else "right")
@@ -61,6 +63,7 @@ def print_summary(report: dict[str, Any]) -> None:
             f"{report['chosen']} against {report['reference']}: {ratios['smaller']:.0f}x smaller, "
             f"{ratios['faster']:.0f}x faster, same label for {report['agreement']:.1%}"
         )
+    typer.echo(f"report:    {folder / 'report.html'}")
 
 
 def _print(table: Table) -> None:
@@ -96,21 +99,18 @@ def print_verification(found: Verification) -> None:
     """The result of ``attar verify`` as a table."""
     from rich.table import Table
 
-    table = Table(show_header=False)
     compared = found.compared
     here, allowed = compared.found, compared.allowed
-    rows = {
-        "processor": found.processor,
-        "ONNX Runtime": found.runtime,
-        "precision": found.precision,
-        "stored inputs": f"{compared.num}",
-        "largest difference": f"{here.largest:.2g} ({allowed.largest:.2g} allowed)",
-        "median difference": f"{here.median:.2g} ({allowed.median:.2g} allowed)",
-        "labels that differ": f"{compared.changed}",
-        "verdict": "the same as where it was exported" if compared.passed else "not as where it was exported",
-    }
-    for name, value in rows.items():
-        table.add_row(name, value)
+    verdict = "the same as where it was exported" if compared.passed else "not as where it was exported"
+    table = Table(show_header=False)
+    table.add_row("processor", found.processor)
+    table.add_row("ONNX Runtime", found.runtime)
+    table.add_row("precision", found.precision)
+    table.add_row("stored inputs", f"{compared.num}")
+    table.add_row("largest difference", f"{here.largest:.2g} ({allowed.largest:.2g} allowed)")
+    table.add_row("median difference", f"{here.median:.2g} ({allowed.median:.2g} allowed)")
+    table.add_row("labels that differ", f"{compared.changed}")
+    table.add_row("verdict", verdict)
     _print(table)
 
 
@@ -118,29 +118,13 @@ def print_bench(figures: Mapping[str, Any]) -> None:
     """The figures of ``attar bench`` as a table, one column per model."""
     from rich.table import Table
 
-    models, workers = figures["models"].values(), figures["workers"]
     table = Table(title="text to label, one interleaved run", title_justify="left")
     table.add_column()
     for name in figures["models"]:
         table.add_column(name, justify="right", overflow="fold")
-    price = f"price a million, {figures['price_per_core_hour']:g} a core-hour"
-    rows = [_bench_rows(model) for model in models]
-    names = (
-        f"examples/s, {workers} worker{'s' * (workers != 1)}",
-        "slowest-fastest round",
-        "CPU ms an example",
-        "speed-up of the first",
-        "examples/s, one worker",
-        "one example, p50",
-        "one example, p99",
-        "one example, CPU p50",
-        "cold start",
-        "resident memory",
-        "file",
-        price,
-    )
-    for name, *cells in zip(names, *rows, strict=True):
-        table.add_row(name, *cells)
+    columns = [_bench_column(model, figures) for model in figures["models"].values()]
+    for name in columns[0]:
+        table.add_row(name, *(column[name] for column in columns))
     _print(table)
     machine, data = figures["machine"], figures["data"]
     flags = f" ({', '.join(machine['flags'])})" if machine["flags"] else ""
@@ -152,24 +136,26 @@ def print_bench(figures: Mapping[str, Any]) -> None:
     )
 
 
-def _bench_rows(model: Mapping[str, Any]) -> tuple[str, ...]:
-    """The cells of one model's column, from the top."""
+def _bench_column(model: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, str]:
+    """The cells of one model by the name of their row."""
     fast, alone, cold = model["all_cores"], model["one_core"], model["cold_start"]
     cpu_ms = 1000 * fast["cpu_seconds"] / (fast["num_examples"] * len(fast["rounds"]))
-    return (
-        f"{fast['examples_per_second']:,.0f}",
-        f"{fast['examples_per_second_low']:,.0f}-{fast['examples_per_second_high']:,.0f}",
-        f"{cpu_ms:.3g}",
-        f"{model['times_slower']:.3g}x",
-        f"{alone['examples_per_second']:,.0f}",
-        f"{alone['latency_ms_p50']:.2f} ms",
-        f"{alone['latency_ms_p99']:.2f} ms",
-        f"{alone['latency_cpu_ms_p50']:.2f} ms",
-        f"{cold['start_up_seconds']:.2f} s",
-        f"{cold['resident_bytes'] / 1e6:,.0f} MB",
-        f"{model['size_bytes'] / 1e6:.1f} MB",
-        f"{model['price_per_million']:.3g}",
-    )
+    slowest, fastest = fast["examples_per_second_low"], fast["examples_per_second_high"]
+    workers, price = figures["workers"], figures["price_per_core_hour"]
+    return {
+        f"examples/s, {workers} worker{'s' * (workers != 1)}": f"{fast['examples_per_second']:,.0f}",
+        "slowest-fastest round": f"{slowest:,.0f}-{fastest:,.0f}",
+        "CPU ms an example": f"{cpu_ms:.3g}",
+        "speed-up of the first": f"{model['times_slower']:.3g}x",
+        "examples/s, one worker": f"{alone['examples_per_second']:,.0f}",
+        "one example, p50": f"{alone['latency_ms_p50']:.2f} ms",
+        "one example, p99": f"{alone['latency_ms_p99']:.2f} ms",
+        "one example, CPU p50": f"{alone['latency_cpu_ms_p50']:.2f} ms",
+        "cold start": f"{cold['start_up_seconds']:.2f} s",
+        "resident memory": f"{cold['resident_bytes'] / 1e6:,.0f} MB",
+        "file": f"{model['size_bytes'] / 1e6:.1f} MB",
+        f"price a million, {price:g} a core-hour": f"{model['price_per_million']:.3g}",
+    }
 
 
 def set_up_logging() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from attar.cli.options import DataFolder, OutFolder, Overrides, RecipePath
+from attar.cli.options import DataFolder, OutFolder, Overrides, RecipePath, recipe_or_defaults
 from attar.errors import TRAINING_PACKAGES, require_installed
 
 __all__ = ["train"]
@@ -14,7 +14,6 @@ def train(recipe: RecipePath, data: DataFolder, out: OutFolder, overrides: Overr
     """Fine-tune the recipe's pretrained encoder: the teacher."""
     require_installed(TRAINING_PACKAGES, "train")
     from attar import pipeline
-    from attar.recipe.load import load_recipe
 
-    pipeline.train(load_recipe(recipe, overrides or ()), data, out)
+    pipeline.train(recipe_or_defaults(recipe, overrides), data, out)
     typer.echo(f"checkpoint: {out}")

@@ -10,18 +10,20 @@ Flow: recipe -> Match -> ``wanted`` says what to capture -> Features of both mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from attar.errors import RecipeError
+from attar.recipe.load import MatchRecipe
 from attar.suggest import did_you_mean
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "AUTO_MATCHES",
     "EQUAL_WIDTHS",
     "PRESET_MATCHES",
     "Feature",
@@ -33,6 +35,7 @@ __all__ = [
     "auto_hidden_matches",
     "auto_matches",
     "check_layers",
+    "check_names",
     "layer_numbers",
     "wanted",
     "with_projections",
@@ -222,6 +225,30 @@ def auto_hidden_matches(student_layers: int, teacher_layers: int) -> tuple[Match
     """
     layers = ((round(i * teacher_layers / student_layers), i) for i in range(student_layers + 1))
     return tuple(Match("hidden", "hidden_mse", theirs, ours) for theirs, ours in layers)
+
+
+AUTO_MATCHES: Mapping[str, Callable[[int, int], tuple[Match, ...]]] = MappingProxyType(
+    {"auto": auto_matches, "auto_hidden": auto_hidden_matches}
+)
+"""Presets that depend on the numbers of layers."""
+
+
+def check_names(entries: Sequence[MatchRecipe], key: str = "distill.matches") -> None:
+    """Refuse names that are no preset, before anything is trained.
+
+    Args:
+        entries: The recipe's matches.
+        key: Where they stand in it.
+
+    Raises:
+        RecipeError: A name is unknown; the nearest is named.
+    """
+    for entry in entries:
+        if entry.preset in (None, *AUTO_MATCHES, *PRESET_MATCHES):
+            continue
+        known = [*AUTO_MATCHES, *PRESET_MATCHES]
+        hint = did_you_mean(str(entry.preset), known, cutoff=0.5) or f"; there are {', '.join(known)}"
+        raise RecipeError(f"{key}: no preset is called {entry.preset!r}{hint}")
 
 
 def with_projections(matches: Sequence[Match], student_width: int, teacher_width: int) -> tuple[Match, ...]:

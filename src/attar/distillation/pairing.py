@@ -14,11 +14,11 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from attar.distillation.matches import (
+    AUTO_MATCHES,
     PRESET_MATCHES,
     Match,
-    auto_hidden_matches,
-    auto_matches,
     check_layers,
+    check_names,
     wanted,
     with_projections,
 )
@@ -27,32 +27,12 @@ from attar.distillation.teachers import Teacher
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint
 from attar.recipe.load import AttentionForm, MatchRecipe
-from attar.suggest import did_you_mean
 from attar.task import Example
 from attar.text.encoding import Encoding, TextEncoder
 
-__all__ = ["check_names", "find_matched", "resolve_matches"]
+__all__ = ["find_matched", "resolve_matches"]
 
 _LOG = logging.getLogger(__name__)
-_AUTO = {"auto": auto_matches, "auto_hidden": auto_hidden_matches}
-
-
-def check_names(entries: Sequence[MatchRecipe], key: str = "distill.matches") -> None:
-    """Refuse names that are no preset, before anything is trained.
-
-    Args:
-        entries: The recipe's matches.
-        key: Where they stand in it.
-
-    Raises:
-        RecipeError: A name is unknown; the nearest is named.
-    """
-    for entry in entries:
-        if entry.preset in (None, *_AUTO, *PRESET_MATCHES):
-            continue
-        known = [*_AUTO, *PRESET_MATCHES]
-        hint = did_you_mean(str(entry.preset), known, cutoff=0.5) or f"; there are {', '.join(known)}"
-        raise RecipeError(f"{key}: no preset is called {entry.preset!r}{hint}")
 
 
 def resolve_matches(
@@ -69,7 +49,7 @@ def resolve_matches(
     for entry in entries:
         match entry:
             case MatchRecipe(preset="auto" | "auto_hidden" as name):
-                chosen = _AUTO[name](ours.num_hidden_layers, theirs.num_hidden_layers)
+                chosen = AUTO_MATCHES[name](ours.num_hidden_layers, theirs.num_hidden_layers)
             case MatchRecipe(preset=str(name)):
                 chosen = PRESET_MATCHES[name]
             case _:

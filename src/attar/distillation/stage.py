@@ -15,9 +15,10 @@ from attar.distillation.cached_features import cached_features
 from attar.distillation.data.transfer_set import transfer_set
 from attar.distillation.linear import linear_teacher
 from attar.distillation.match_losses import MatchLosses
+from attar.distillation.matches import check_names
 from attar.distillation.objective import Distillation
-from attar.distillation.pairing import check_names, find_matched
-from attar.distillation.settings import StudentSettings
+from attar.distillation.pairing import find_matched
+from attar.distillation.settings import LINEAR, StudentSettings
 from attar.distillation.teacher_outputs import (
     CachedLogits,
     LogitProvider,
@@ -38,70 +39,16 @@ from attar.models.encoders import Encoder, freeze_first, load_encoder
 from attar.models.students import build_student, pretrained_student
 from attar.recipe.load import DistillRecipe
 from attar.records.prepared_folder import load_split
-from attar.records.source_inputs import source_inputs
-from attar.stage_cache import fingerprint
 from attar.task import Example
 from attar.text.encoding import InputSpec, TextEncoder
 from attar.text.vocabulary import texts_read
 from attar.training.fit import DevScore
 from attar.training.objectives import HardLabels
-from attar.training.stage import encoder_inputs, fit_and_save, fit_inputs
+from attar.training.stage import fit_and_save
 
-__all__ = ["distill", "distill_inputs", "finetune_inputs", "finetune_student", "teach"]
+__all__ = ["distill", "finetune_student", "teach"]
 
 _LOG = logging.getLogger(__name__)
-_LINEAR = "linear"  # names the linear baseline among the teachers
-
-
-def distill_inputs(settings: StudentSettings, data: Path, teachers: Sequence[Path | str]) -> dict[str, Any]:
-    """Everything that the student of ``distill`` depends on; the arguments are the same."""
-    every = [*teachers, *settings.fit.more_teachers]
-    # Where the teachers are and how large a cache may be do not count.
-    fit = fit_inputs(settings.fit)
-    del fit["more_teachers"], fit["cache_limit_gb"]
-    found = settings.fit.unlabelled
-    fit["transfer"] = [source_inputs(source) for source in settings.fit.transfer]
-    fit["unlabelled"]["sources"] = [source_inputs(source) for source in found.sources]
-    if isinstance(found.terms, str):
-        fit["unlabelled"]["terms"] = fingerprint(Path(found.terms))
-    return {
-        **_student_inputs(settings, data),
-        "distill": fit,
-        "teachers": [entry if entry == _LINEAR else fingerprint(Path(entry)) for entry in every],
-        "transfer_set": _transfer_set_inputs(settings),
-        **({} if any(entry != _LINEAR for entry in every) else encoder_inputs(settings.encoder)),
-    }
-
-
-def finetune_inputs(settings: StudentSettings, data: Path) -> dict[str, Any]:
-    """Everything that the student of ``finetune_student`` depends on; the arguments are the same."""
-    return {
-        **_student_inputs(settings, data),
-        "finetuning": fit_inputs(settings.fit),
-        **encoder_inputs(settings.encoder),
-    }
-
-
-def _student_inputs(settings: StudentSettings, data: Path) -> dict[str, Any]:
-    start = settings.student.from_checkpoint
-    return {
-        "task": settings.task.to_json(),
-        "seed": settings.seed,
-        "encode": settings.encode.model_dump(mode="json"),
-        "student": settings.student.model_dump(mode="json", exclude={"from_checkpoint"}),
-        **({} if start is None else {"pretrained": fingerprint(Path(start))}),
-        "data": fingerprint(data),
-    }
-
-
-def _transfer_set_inputs(settings: StudentSettings) -> dict[str, Any]:
-    """What of ``[data]`` decides what is in the transfer set."""
-    if settings.fit.transfer or settings.fit.unlabelled.sources:
-        of_the_split = {"sources", "dev", "test", "train_only"}
-        return settings.data.model_dump(mode="json", exclude=of_the_split)
-    return settings.data.model_dump(
-        mode="json", include={"near_duplicate"} if settings.fit.augment.copies else set()
-    )
 
 
 def distill(settings: StudentSettings, data: Path, teachers: Sequence[Path | str], out: Path) -> Path:
@@ -124,7 +71,7 @@ def distill(settings: StudentSettings, data: Path, teachers: Sequence[Path | str
     check_names(fit.matches)
     train, dev = load_split(data, "train"), load_split(data, "dev")
     loaded = [
-        linear_teacher(task, train, dev) if entry == _LINEAR else load_teacher(Path(entry), task)
+        linear_teacher(task, train, dev) if entry == LINEAR else load_teacher(Path(entry), task)
         for entry in (*teachers, *fit.more_teachers)
     ]
     if not loaded:

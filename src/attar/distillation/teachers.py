@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from attar.distillation.cache import read_array, write_array
 from attar.errors import RecipeError
-from attar.evaluation.metrics import scores
 from attar.io.files import content_hash, file_hash, read_json
+from attar.metrics import scores
 from attar.models.checkpoint import CHECKPOINT_FILES, Checkpoint, load_checkpoint, predict_logits
 from attar.progress import progress_bar
 from attar.task import Example, Task

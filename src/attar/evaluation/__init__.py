@@ -1,4 +1,1 @@
-"""Quality, uncertainty and speed: everything that is measured of a model after it is trained.
-
-Takes callables (examples -> probabilities), never models.
-"""
+"""Quality, uncertainty and speed of callables (examples -> probs), never of models."""

@@ -69,9 +69,6 @@ def resample(
         num_labels: C.
         repeats: R, how many draws.
         seed: The same seed gives the same draws.
-
-    Returns:
-        Resampled counts by model, in the order given.
     """
     number: dict[Hashable, int] = {}
     review = np.array([number.setdefault(key, len(number)) for key in reviews], np.int64)

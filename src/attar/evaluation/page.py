@@ -7,7 +7,6 @@ inspect. Everything is text or inline SVG; nothing is fetched. The markup is ``p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jinja2
@@ -19,37 +18,16 @@ from attar.evaluation.pictures import Point, confusion_svg, reliability_svg, siz
 from attar.evaluation.verdict import verdict
 from attar.task import Example
 
-__all__ = ["Mistake", "confident_mistakes", "render_page", "shown_model", "tradeoff_points"]
+__all__ = ["confident_mistakes", "render_page", "shown_model", "tradeoff_points"]
 
 _MOST_MISTAKES = 300
 _CONTEXT_CHARS = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """One wrong prediction, its sentence in three parts around the term."""
-
-    left: str
-    term: str
-    right: str
-    gold: str
-    predicted: str
-    prob: float
-    reference: str
-    channel: str
-    wordtype: str
-
-
 def render_page(
     report: Mapping[str, Any], examples: Sequence[Example], probs: Mapping[str, NDArray[np.float32]]
 ) -> str:
-    """Render the page.
-
-    Args:
-        report: The content of report.json.
-        examples: The N test examples, labelled.
-        probs: [N, C] by candidate.
-    """
+    """The page of a report.json, with its N labelled test examples and the probs [N, C] by candidate."""
     models = report["models"]
     shown = shown_model(report)
     mistakes = confident_mistakes(
@@ -63,8 +41,8 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters |= {"points": _points, "count": _count, "size": _size, "times": _times}
-    points = tradeoff_points(report)
-    chosen = models[shown]
+    points, chosen = tradeoff_points(report), models[shown]
+    confusion = np.array(chosen["confusion"])
     page = environment.get_template("page.html.j2").render(
         report=report,
         models=models,
@@ -72,11 +50,11 @@ def render_page(
         other=report["reference"] if report["reference"] in models and report["reference"] != shown else None,
         verdict=verdict(report),
         tradeoff=tradeoff_svg(points) if points else None,
-        confusion=confusion_svg(np.array(chosen["confusion"]), report["labels"]),
+        confusion=confusion_svg(confusion, report["labels"]),
         reliability=reliability_svg([ReliabilityBin(**part) for part in chosen["reliability"]]),
         mistakes=mistakes,
-        num_wrong=report["num_test"] - int(np.trace(np.array(chosen["confusion"]))),
-        channels=sorted({mistake.channel for mistake in mistakes} - {""}),
+        num_wrong=report["num_test"] - int(np.trace(confusion)),
+        channels=sorted({mistake["channel"] for mistake in mistakes} - {""}),
     )
     return str(page)
 
@@ -105,41 +83,36 @@ def confident_mistakes(
     reference: NDArray[np.floating] | None,
     *,
     limit: int,
-) -> list[Mistake]:
-    """Wrong predictions, the most confident first.
+) -> list[dict[str, Any]]:
+    """Wrong predictions, the most confident first; of each what the page shows.
 
-    Args:
-        examples: N labelled examples.
-        labels: C names.
-        probs: [N, C] of the model.
-        reference: [N, C] of the model it is compared with, or None.
-        limit: How many at most.
+    ``probs`` [N, C] are the model's, ``reference`` those of the model it is compared with, if any.
     """
     predicted = probs.argmax(1)
     wrong = [i for i, example in enumerate(examples) if example.label != labels[predicted[i]]]
     wrong.sort(key=lambda i: (-float(probs[i, predicted[i]]), i))
     return [
-        Mistake(
-            *_parts(examples[i]),
-            gold=examples[i].label or "",
-            predicted=labels[predicted[i]],
-            prob=float(probs[i, predicted[i]]),
-            reference="" if reference is None else labels[int(reference[i].argmax())],
-            channel=str(examples[i].meta.get("channel", "")),
-            wordtype=str(examples[i].meta.get("wordtype", "")),
-        )
+        {
+            **_parts(examples[i]),
+            "gold": examples[i].label,
+            "predicted": labels[predicted[i]],
+            "prob": float(probs[i, predicted[i]]),
+            "reference": "" if reference is None else labels[int(reference[i].argmax())],
+            "channel": str(examples[i].meta.get("channel", "")),
+            "wordtype": str(examples[i].meta.get("wordtype", "")),
+        }
         for i in wrong[:limit]
     ]
 
 
-def _parts(example: Example) -> tuple[str, str, str]:
+def _parts(example: Example) -> dict[str, str]:
     """Left, term and right of a review, long sides cut."""
     left, right = example.text[: example.start], example.text[example.end :]
     if len(left) > _CONTEXT_CHARS:
         left = "…" + left[-_CONTEXT_CHARS:]
     if len(right) > _CONTEXT_CHARS:
         right = right[:_CONTEXT_CHARS] + "…"
-    return left, example.term, right
+    return {"left": left, "term": example.term, "right": right}
 
 
 def shown_model(report: Mapping[str, Any]) -> str:
@@ -154,8 +127,7 @@ def _points(value: float | None, *, signed: bool = False) -> str:
     """A fraction of 1 in points."""
     if value is None:
         return "–"
-    sign = "+" if signed else ""
-    return format(100 * value, f"{sign}.1f").replace("-", "−")
+    return format(100 * value, "+.1f" if signed else ".1f").replace("-", "−")
 
 
 def _count(value: float | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,6 +19,8 @@ __all__ = ["Point", "confusion_svg", "reliability_svg", "size_text", "tradeoff_s
 _CELL_WIDTH, _CELL_HEIGHT = 96, 88
 _FAR = 4  # what a pixel of distance costs a label, in square pixels that it covers
 _LABEL_SIZE, _LABEL_HEIGHT = 13, 17
+_DISTANCES = (5.0, 18.0, 34.0, 52.0, 72.0)  # of a label from its bubble, in pixels
+_ANGLES = (0, 180, 30, 150, -30, -150, 60, 120, -60, -120, 90, -90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +59,6 @@ class _Box(NamedTuple):
         width = min(self.right, other.right) - max(self.left, other.left)
         height = min(self.bottom, other.bottom) - max(self.top, other.top)
         return max(0.0, width) * max(0.0, height)
-
-
-class _Place(NamedTuple):
-    """Where a label may stand: its distance from the bubble, its box, and where in it the text is held."""
-
-    distance: float
-    box: _Box
-    x: float
-    anchor: Anchor
 
 
 def confusion_svg(confusion: NDArray[np.integer], labels: Sequence[str]) -> str:
@@ -131,10 +124,11 @@ def tradeoff_svg(points: Sequence[Point]) -> str:
         taken.append(_Box(at - 2, top, at + 2, bottom))
     frame = _Box(x.start, y.end, x.end, y.start)
     for point in points:
-        place = _best_place(point, (x(point.examples_per_second), y(point.macro_f1)), taken, frame)
-        taken.append(place.box)
-        style: dict[str, Any] = {"size": _LABEL_SIZE, "anchor": place.anchor, "bold": point.highlighted}
-        parts.append(text(place.x, place.box.bottom - 5, point.label, **style))
+        centre = x(point.examples_per_second), y(point.macro_f1)
+        box, held_at, anchor = _best_place(point, centre, taken, frame)
+        taken.append(box)
+        style: dict[str, Any] = {"size": _LABEL_SIZE, "anchor": anchor, "bold": point.highlighted}
+        parts.append(text(held_at, box.bottom - 5, point.label, **style))
     return drawing(860, 414, parts)
 
 
@@ -146,26 +140,26 @@ def size_text(size_bytes: int) -> str:
     return f"{size_bytes} B"
 
 
-def _best_place(point: Point, centre: tuple[float, float], taken: Sequence[_Box], frame: _Box) -> _Place:
-    """Where a point's label covers least of what is there; of equals the nearest."""
+def _best_place(
+    point: Point, centre: tuple[float, float], taken: Sequence[_Box], frame: _Box
+) -> tuple[_Box, float, Anchor]:
+    """The box of a point's label, and where in it the text is held.
+
+    Of the places around the bubble it is the one that covers least of what is there, and of equals the
+    nearest: right and left of the bubble first, then above and below.
+    """
     width = text_width(point.label, _LABEL_SIZE, bold=point.highlighted)
-
-    def cost(place: _Place) -> float:
-        outside = width * _LABEL_HEIGHT - place.box.shared(frame)
-        return sum(map(place.box.shared, taken)) + outside + _FAR * place.distance
-
-    return min(_places(centre, point.radius, width), key=cost)
-
-
-def _places(centre: tuple[float, float], radius: float, width: float) -> Iterator[_Place]:
-    """Around a bubble: right and left of it first, then above and below."""
-    for distance in (5.0, 18.0, 34.0, 52.0, 72.0):
-        for angle in (0, 180, 30, 150, -30, -150, 60, 120, -60, -120, 90, -90):
-            x = centre[0] + (radius + distance) * math.cos(math.radians(angle))
-            top = centre[1] - (radius + distance) * math.sin(math.radians(angle)) - _LABEL_HEIGHT / 2
-            anchor: Anchor = "middle" if abs(angle) == 90 else "start" if abs(angle) < 90 else "end"
-            left = x - {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor] * width
-            yield _Place(distance, _Box(left, top, left + width, top + _LABEL_HEIGHT), x, anchor)
+    places: list[tuple[float, tuple[_Box, float, Anchor]]] = []
+    for distance, angle in itertools.product(_DISTANCES, _ANGLES):
+        x = centre[0] + (point.radius + distance) * math.cos(math.radians(angle))
+        top = centre[1] - (point.radius + distance) * math.sin(math.radians(angle)) - _LABEL_HEIGHT / 2
+        anchor: Anchor = "middle" if abs(angle) == 90 else "start" if abs(angle) < 90 else "end"
+        left = x - {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor] * width
+        box = _Box(left, top, left + width, top + _LABEL_HEIGHT)
+        outside = width * _LABEL_HEIGHT - box.shared(frame)
+        cost = sum(map(box.shared, taken)) + outside + _FAR * distance
+        places.append((cost, (box, x, anchor)))
+    return min(places, key=lambda place: place[0])[1]
 
 
 def _percent(value: float) -> str:

@@ -22,10 +22,9 @@ from attar.compare.model_predictions import ANSWERS, write_answers
 from attar.errors import DataError
 from attar.evaluation.calibration import brier_score, expected_calibration_error, reliability
 from attar.evaluation.intervals import Resampled, paired_difference, resample
-from attar.evaluation.metrics import scores
 from attar.evaluation.page import render_page, shown_model
 from attar.io.files import atomic_write, write_json
-from attar.metrics import accuracy_of, confusion_counts, macro_f1_present
+from attar.metrics import accuracy_of, confusion_counts, macro_f1_present, scores
 from attar.progress import track
 from attar.recipe.load import EvaluateRecipe
 from attar.system_info import package_versions
@@ -34,7 +33,6 @@ from attar.task import Example, Task
 __all__ = ["Candidate", "evaluate"]
 
 _VERSIONED = ("attar", "numpy", "scikit-learn", "onnxruntime", "tokenizers", "torch", "transformers")
-_GROUPED_BY = {"channels": "channel", "wordtypes": "wordtype"}
 
 Probs = NDArray[np.float32]
 
@@ -93,42 +91,17 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
         DataError: No candidates or examples, an example without a label, a repeated name, or
             probs of a wrong shape or not finite.
     """
-    measured = _measure(candidates, examples, task, recipe, seed)
-    models = {c.name: _candidate_figures(measured, c, reference) for c in candidates}
-    system = {"python": platform.python_version(), "platform": platform.platform()}
-    report = {
-        **_head(title, task, examples, reference, chosen),
-        "models": models,
-        "agreement": _agreement(measured.predicted, chosen, reference),
-        "ratios": _ratios(models, measured.speeds, chosen, reference),
-        "paired_differences": _differences(measured.resampled, chosen),
-        "answers": ANSWERS if importlib.util.find_spec("openpyxl") else None,
-        "bootstrap": recipe.bootstrap,
-        "seed": seed,
-        "versions": system | package_versions(_VERSIONED),
-    }
-    page = render_page(report, examples, measured.probs)
+    figures, probs = _measure(candidates, examples, task, recipe, reference, chosen, seed)
+    report = {"title": title, **figures}
+    page = render_page(report, examples, probs)
     with atomic_write(out / "report.html") as draft:
         draft.write_text(page, "utf-8")
         if report["answers"]:
-            shown = shown_model(report)
-            names = [shown, reference] if reference in models and reference != shown else [shown]
-            write_answers(out / ANSWERS, examples, task, {name: measured.probs[name] for name in names})
+            names = [shown_model(report)]
+            names += [reference] if reference in probs and reference not in names else []
+            write_answers(out / ANSWERS, examples, task, {name: probs[name] for name in names})
         write_json(out / "report.json", report)
     return report
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """All raw measurements; the dicts are by candidate."""
-
-    task: Task
-    examples: Sequence[Example]
-    gold: NDArray[np.int64]
-    probs: dict[str, Probs]
-    predicted: dict[str, NDArray[np.int64]]
-    resampled: dict[str, Resampled]
-    speeds: dict[str, Speed]
 
 
 def _measure(
@@ -136,49 +109,51 @@ def _measure(
     examples: Sequence[Example],
     task: Task,
     recipe: EvaluateRecipe,
+    reference: str,
+    chosen: str,
     seed: int,
-) -> _Measured:
-    gold = _gold(candidates, examples, task)
-    probs = {
-        c.name: _predict(c, examples, task)
-        for c in track(candidates, "predicting the test split", unit="models")
-    }
+) -> tuple[dict[str, Any], dict[str, Probs]]:
+    """The content of report.json but its title, and the probs by candidate."""
+    gold, reviews = _gold(candidates, examples, task), [example.text for example in examples]
+    tracked = track(candidates, "predicting the test split", unit="models")
+    probs = {c.name: _predict(c, examples, task) for c in tracked}
     predicted = {name: each.argmax(1) for name, each in probs.items()}
     resampled = resample(
-        gold,
-        predicted,
-        [example.text for example in examples],
-        num_labels=len(task.labels),
-        repeats=recipe.bootstrap,
-        seed=seed,
+        gold, predicted, reviews, num_labels=len(task.labels), repeats=recipe.bootstrap, seed=seed
     )
-    speeds = _speeds(candidates, examples, recipe, seed)
-    return _Measured(task, examples, gold, probs, predicted, resampled, speeds)
-
-
-def _candidate_figures(measured: _Measured, candidate: Candidate, reference: str) -> dict[str, Any]:
-    """A candidate's part of report.json."""
-    name = candidate.name
-    return {
-        "description": candidate.description,
-        **_quality_figures(measured, name),
-        "size_bytes": candidate.size_bytes,
-        **_speed_figures(measured.speeds.get(name)),
-        "agreement": _agreement(measured.predicted, name, reference),
-        **{section: _by_group(measured, name, key) for section, key in _GROUPED_BY.items()},
+    order = np.random.default_rng(seed).permutation(len(examples))[: recipe.speed_examples]
+    sides = {c.name: c.timed for c in candidates if c.timed is not None}
+    speeds = interleaved(sides, [examples[i] for i in order], recipe.speed_repeats)
+    models = {
+        c.name: {
+            "description": c.description,
+            **_quality_figures(task, gold, probs[c.name], resampled[c.name]),
+            "size_bytes": c.size_bytes,
+            **_speed_figures(speeds.get(c.name)),
+            "agreement": _agreement(predicted, c.name, reference),
+            "channels": _by_group(examples, gold, predicted[c.name], task, "channel"),
+            "wordtypes": _by_group(examples, gold, predicted[c.name], task, "wordtype"),
+        }
+        for c in candidates
     }
-
-
-def _head(title: str, task: Task, examples: Sequence[Example], reference: str, chosen: str) -> dict[str, Any]:
-    return {
-        "title": title,
+    system = {"python": platform.python_version(), "platform": platform.platform()}
+    report = {
         "task": task.name,
         "labels": list(task.labels),
         "num_test": len(examples),
-        "num_reviews": len({example.text for example in examples}),
+        "num_reviews": len(set(reviews)),
         "reference": reference,
         "chosen": chosen,
+        "models": models,
+        "agreement": _agreement(predicted, chosen, reference),
+        "ratios": _ratios(models, speeds, chosen, reference),
+        "paired_differences": _differences(resampled, chosen),
+        "answers": ANSWERS if importlib.util.find_spec("openpyxl") else None,
+        "bootstrap": recipe.bootstrap,
+        "seed": seed,
+        "versions": system | package_versions(_VERSIONED),
     }
+    return report, probs
 
 
 def _gold(candidates: Sequence[Candidate], examples: Sequence[Example], task: Task) -> NDArray[np.int64]:
@@ -207,17 +182,9 @@ def _predict(candidate: Candidate, examples: Sequence[Example], task: Task) -> P
     return probs
 
 
-def _speeds(
-    candidates: Sequence[Candidate], examples: Sequence[Example], recipe: EvaluateRecipe, seed: int
-) -> dict[str, Speed]:
-    order = np.random.default_rng(seed).permutation(len(examples))[: recipe.speed_examples]
-    sides = {c.name: c.timed for c in candidates if c.timed is not None}
-    return interleaved(sides, [examples[i] for i in order], recipe.speed_repeats)
-
-
-def _quality_figures(measured: _Measured, name: str) -> dict[str, Any]:
-    task, gold, probs = measured.task, measured.gold, measured.probs[name]
-    resampled = measured.resampled[name]
+def _quality_figures(
+    task: Task, gold: NDArray[np.int64], probs: Probs, resampled: Resampled
+) -> dict[str, Any]:
     result = scores(task, gold, probs)
     accuracy, macro_f1 = resampled.accuracy(), resampled.macro_f1()
     return {
@@ -242,17 +209,17 @@ def _speed_figures(speed: Speed | None) -> dict[str, Any]:
     return {**{key: getattr(speed, key) for key in keys}, "speed": asdict(speed)}
 
 
-def _by_group(measured: _Measured, name: str, key: str) -> dict[str, dict[str, float | int]]:
+def _by_group(
+    examples: Sequence[Example], gold: NDArray[np.int64], predicted: NDArray[np.int64], task: Task, key: str
+) -> dict[str, dict[str, float | int]]:
     """Scores by a key of ``meta``; macro-F1 over the labels that occur in the group."""
     rows: dict[str, list[int]] = {}
-    for i, example in enumerate(measured.examples):
+    for i, example in enumerate(examples):
         if group := example.meta.get(key):
             rows.setdefault(str(group), []).append(i)
-    gold, predicted = measured.gold, measured.predicted[name]
     result: dict[str, dict[str, float | int]] = {}
-    for group in sorted(rows, key=lambda group: (-len(rows[group]), group)):
-        inside = rows[group]
-        counts = confusion_counts(gold[inside], predicted[inside], len(measured.task.labels))
+    for group, inside in sorted(rows.items(), key=lambda item: (-len(item[1]), item[0])):
+        counts = confusion_counts(gold[inside], predicted[inside], len(task.labels))
         result[group] = {
             "num_test": len(inside),
             "accuracy": float(accuracy_of(counts)),

@@ -6,9 +6,7 @@ The only module of this package that loads models.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,46 +16,13 @@ from attar.bench.original import run_as_original
 from attar.errors import DataError
 from attar.evaluation.baselines import Majority, WindowedLinear
 from attar.evaluation.report import Candidate, evaluate
+from attar.evaluation.settings import EvaluateSettings
 from attar.models.checkpoint import load_checkpoint, predict_logits
-from attar.recipe.load import EvaluateRecipe, Recipe
 from attar.records.prepared_folder import load_split
 from attar.scoring.predictor import Predictor, softmax
-from attar.stage_cache import fingerprint
 from attar.task import Example, Task
 
-__all__ = [
-    "EvaluateSettings",
-    "artifact_candidate",
-    "checkpoint_candidate",
-    "evaluate_models",
-    "inputs",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluateSettings:
-    """What ``evaluate_models`` reads of a recipe."""
-
-    title: str
-    task: Task
-    seed: int
-    evaluate: EvaluateRecipe
-
-    @classmethod
-    def of(cls, recipe: Recipe) -> EvaluateSettings:
-        """Those of a whole recipe."""
-        return cls(recipe.name, recipe.resolved_task(), recipe.seed, recipe.evaluate)
-
-
-def inputs(settings: EvaluateSettings, data: Path, models: Mapping[str, Path]) -> dict[str, Any]:
-    """Everything that the report depends on, its title aside."""
-    return {
-        "task": settings.task.to_json(),
-        "seed": settings.seed,
-        "evaluate": settings.evaluate.model_dump(mode="json"),
-        "data": fingerprint(data),
-        **{role: fingerprint(folder) for role, folder in models.items()},
-    }
+__all__ = ["artifact_candidate", "checkpoint_candidate", "evaluate_models"]
 
 
 def evaluate_models(
@@ -85,9 +50,8 @@ def evaluate_models(
         ("finetuned", "the same student trained on the labels alone"),
     ):
         if role in models:
-            original = role == "teacher"
             candidates.append(
-                checkpoint_candidate(role, models[role], description, task, as_original=original)
+                checkpoint_candidate(role, models[role], description, task, as_original=role == "teacher")
             )
     if "artifact" in models:
         description = "the artifact: ONNX Runtime, int8"
@@ -113,14 +77,7 @@ def _check_labels(folder: Path, labels: Sequence[str], task: Task) -> None:
 def checkpoint_candidate(
     name: str, folder: Path, description: str, task: Task, *, as_original: bool = False
 ) -> Candidate:
-    """A checkpoint as a candidate.
-
-    Args:
-        name: Of the candidate.
-        folder: Of the checkpoint.
-        description: One line for the reader.
-        task: Of the examples.
-        as_original: Time it as the original system runs it, instead of in length buckets.
+    """A checkpoint as a candidate, timed in length buckets or as the original system runs it.
 
     Raises:
         DataError: Its labels are not the task's.

@@ -8,12 +8,12 @@ a number to each label's logit before the argmax moves the thresholds between th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attar.metrics import accuracy_of, confusion_counts, macro_f1_of
+from attar.task import Metric
 
 __all__ = ["Thresholds", "best_offsets", "choose_thresholds"]
 
@@ -22,7 +22,6 @@ _MOST_CANDIDATES = 500
 _HALVINGS = 10
 _MOST_LOST = 2
 
-Metric = Literal["accuracy", "macro_f1"]
 Logits = NDArray[np.floating]
 Gold = NDArray[np.integer]
 
@@ -57,13 +56,10 @@ def choose_thresholds(logits: Logits, gold: Gold, metric: Metric) -> Thresholds:
         logits: [N, C], N > 0.
         gold: [N] label indices.
         metric: To be raised.
-
-    Returns:
-        The offsets of all examples.
     """
     before = _score(logits, gold, metric)
-    gains = [_score(_cross_fitted(logits, gold, metric, i), gold, metric) - before
-             for i in range(_HALVINGS)]  # fmt: skip
+    halved = (_cross_fitted(logits, gold, metric, number) for number in range(_HALVINGS))
+    gains = [_score(each, gold, metric) - before for each in halved]
     offsets = best_offsets(logits, gold, metric)
     gain = float(np.mean(gains))
     return Thresholds(
@@ -80,12 +76,8 @@ def best_offsets(logits: Logits, gold: Gold, metric: Metric) -> NDArray[np.float
 
     One label at a time, in the order of the logits, until none moves: of at most 500 candidates between the
     margins at which some example changes to the label, the best; of equals the one nearest to 0.
-    Only labels with examples move, and not the commonest, for it is differences that count.
-
-    Args:
-        logits: [N, C], N > 0.
-        gold: [N] label indices.
-        metric: What is scored.
+    Only labels with examples move, and not the commonest, for it is differences that count. The arguments
+    are those of ``choose_thresholds``.
     """
     counts = np.bincount(gold, minlength=logits.shape[1])
     moved = [c for c in np.flatnonzero(counts) if c != counts.argmax()]
@@ -115,9 +107,8 @@ def _search_line(
     changes = np.unique(margins)
     candidates = (changes[1:] + changes[:-1]) / 2
     if len(candidates) > _MOST_CANDIDATES:
-        candidates = candidates[
-            np.linspace(0, len(candidates) - 1, _MOST_CANDIDATES).round().astype(np.int64)
-        ]
+        spaced = np.linspace(0, len(candidates) - 1, _MOST_CANDIDATES)
+        candidates = candidates[spaced.round().astype(np.int64)]
     # Each example changes to the label at the first candidate beyond its margin.
     at, num_labels = np.searchsorted(candidates, margins), logits.shape[1]
     confusion = np.zeros((len(candidates) + 1, num_labels, num_labels), np.int64)

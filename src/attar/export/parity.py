@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.errors import GateError, ParityError
-from attar.evaluation.metrics import scores
+from attar.metrics import scores
 from attar.progress import track
 from attar.recipe.load import ExportRecipe
 from attar.scoring.predictor import softmax

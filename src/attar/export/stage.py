@@ -12,7 +12,7 @@ import hashlib
 import logging
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from attar.artifact import Artifact
 from attar.errors import DataError, GateError
 from attar.evaluation.calibration import expected_calibration_error, fit_temperature
-from attar.evaluation.metrics import scores
 from attar.export.graph import build_graph
 from attar.export.mixed_precision import mixed_precision_candidates, relative_cost
 from attar.export.observers import Calibration
@@ -47,16 +46,16 @@ from attar.export.quantisation import (
     train_quantization_aware,
 )
 from attar.export.weights import read_weights
+from attar.metrics import scores
 from attar.models.checkpoint import Checkpoint, predict_logits
 from attar.recipe.load import DistillRecipe, ExportRecipe
 from attar.scoring.predictor import softmax
 from attar.scoring.session import OnnxModel
-from attar.stage_cache import fingerprint
 from attar.system_info import package_versions
-from attar.task import Example, Task
+from attar.task import Example
 from attar.text.encoding import Encoding
 
-__all__ = ["export_checkpoint", "inputs"]
+__all__ = ["export_checkpoint"]
 
 _LOG = logging.getLogger(__name__)
 _PACKAGES = ("attar", "torch", "transformers", "tokenizers", "onnx", "onnxruntime", "numpy")
@@ -65,14 +64,6 @@ _TIMED = 128  # examples, when a mixed artifact's speed is compared with int8's
 _ROUNDS = 3
 STATE_FOLDER = "state"
 """Holds quantisation-aware training while it runs; ``attar.stage_cache`` leaves it out of the outputs."""
-
-
-def inputs(
-    task: Task, seed: int, settings: ExportRecipe, data: Path, model: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Everything that an artifact depends on; ``model`` is what the checkpoint depends on."""
-    read = {"task": task.to_json(), "seed": seed, "data": fingerprint(data), **model}
-    return read | {"export": settings.model_dump(mode="json")}
 
 
 def export_checkpoint(

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from attar.distillation.match_losses import MatchLosses
-from attar.distillation.pairing import check_names, resolve_matches
+from attar.distillation.matches import check_names
+from attar.distillation.pairing import resolve_matches
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint, batch_to, save_checkpoint
 from attar.models.encoders import Encoder, load_encoder, load_masked_lm
@@ -27,82 +28,25 @@ from attar.models.students import build_student
 from attar.pretraining.masking import MaskedTokens
 from attar.pretraining.pieces import Pieces, prepare_pieces
 from attar.pretraining.relations import LayerDistillation
+from attar.pretraining.settings import PretrainSettings
 from attar.pretraining.texts import distinct, read_texts, text_key
-from attar.recipe.load import PretrainRecipe, Recipe, StudentRecipe, TrainRecipe
+from attar.recipe.load import TrainRecipe
 from attar.records.prepared_folder import load_split
-from attar.records.source_inputs import source_inputs
-from attar.stage_cache import fingerprint, is_first_process
+from attar.stage_cache import is_first_process
 from attar.task import Task
 from attar.text.buckets import sorted_batches
 from attar.text.encoding import InputSpec, TextEncoder
-from attar.text.normalise import Step
 from attar.text.vocabulary import texts_read
 from attar.training.fit import DevScore, fit
 from attar.training.objectives import Objective
-from attar.training.stage import fit_inputs
 from attar.training.state import TrainingStates
 
-__all__ = ["PretrainSettings", "inputs", "pretrain"]
+__all__ = ["pretrain"]
 
 _LOG = logging.getLogger(__name__)
 # A pretrained model has no task yet: as a teacher or for export its labels fit no recipe.
 _NO_TASK = Task("pretraining", ("no task", "pretrained only"), style="single")
 _MOST_HELD_OUT = 512
-
-
-@dataclass(frozen=True, slots=True)
-class PretrainSettings:
-    """What ``pretrain`` reads of a recipe.
-
-    Attributes:
-        task: Of the data to come: which part of its texts the vocabulary covers.
-        seed: Order of the pieces, dropout and masks.
-        pretrain: The training.
-        train: Names the encoder where ``pretrain`` does not.
-        student: What learns from the encoder.
-        columns: Of sources without columns of their own.
-        normalise: Done to every text before it is read.
-    """
-
-    task: Task
-    seed: int
-    pretrain: PretrainRecipe
-    train: TrainRecipe
-    student: StudentRecipe
-    columns: Mapping[str, str]
-    normalise: tuple[Step, ...]
-
-    @classmethod
-    def of(cls, recipe: Recipe) -> PretrainSettings:
-        """Those of a whole recipe."""
-        columns, steps = recipe.data.columns, recipe.encode.normalise
-        task = recipe.resolved_task()
-        return cls(task, recipe.seed, recipe.pretrain, recipe.train, recipe.student, columns, steps)
-
-    @property
-    def encoder(self) -> str:
-        """Name or folder of the encoder."""
-        return self.pretrain.encoder or self.train.encoder
-
-
-def inputs(settings: PretrainSettings, data: Sequence[Path]) -> dict[str, Any]:
-    """Everything that what is pretrained depends on; the arguments are those of ``pretrain``."""
-    student = settings.pretrain.kind == "relations"
-    encoder = Path(settings.encoder)
-    fit = fit_inputs(settings.pretrain)
-    del fit["texts"]
-    return {
-        "seed": settings.seed,
-        "pretrain": fit,
-        "texts": [source_inputs(source) for source in settings.pretrain.texts],
-        "columns": dict(settings.columns),
-        "normalise": list(settings.normalise),
-        "encoder": [str(encoder), settings.train.hub, settings.train.revision],
-        "encoder_files": fingerprint(encoder) if encoder.is_dir() else None,
-        "student": settings.student.model_dump(mode="json") if student else None,
-        "data": [fingerprint(folder) for folder in data],
-        "task": settings.task.to_json() if student and data else None,
-    }
 
 
 def pretrain(settings: PretrainSettings, data: Sequence[Path], out: Path) -> Path:

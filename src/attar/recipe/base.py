@@ -2,15 +2,62 @@
 
 from __future__ import annotations
 
+import os
+import re
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
-__all__ = ["Margin", "Positive", "Section", "Share", "meaning_of"]
+from attar.errors import RecipeError
+
+__all__ = [
+    "FilePath",
+    "Margin",
+    "Positive",
+    "Section",
+    "Share",
+    "TeacherName",
+    "expand_variables",
+    "meaning_of",
+]
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 Margin = Annotated[int, Field(ge=0)] | Literal["all"]
+
+
+def expand_variables(path: str) -> str:
+    """``path`` with ``$NAME`` and ``${NAME}`` replaced by environment variables.
+
+    Raises:
+        RecipeError: A variable is not set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name not in os.environ:
+            shown = re.sub("://.*@", "://...@", path)  # a password may stand there
+            raise RecipeError(f"{shown}: the environment variable {name} is not set")
+        return os.environ[name]
+
+    return re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, path)
+
+
+def _from_folder(path: str, info: ValidationInfo) -> str:
+    """A path of a recipe that is read from a file, relative to that file's folder."""
+    if info.context is None:
+        return path
+    whole = expand_variables(path)
+    return whole if "://" in whole or Path(whole).is_absolute() else str(info.context["folder"] / whole)
+
+
+def _teacher_from_folder(name: str, info: ValidationInfo) -> str:
+    return name if name == "linear" else _from_folder(name, info)
+
+
+FilePath = Annotated[str, AfterValidator(_from_folder)]
+TeacherName = Annotated[str, AfterValidator(_teacher_from_folder)]
 
 
 class Section(BaseModel):

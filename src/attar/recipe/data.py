@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from attar.recipe.base import Positive, Section, Share
+from attar.recipe.base import FilePath, Positive, Section, Share
 from attar.task import InputStyle, Metric
 
 __all__ = ["DataRecipe", "EncodeRecipe", "JoinRecipe", "SourceFormat", "SourceRecipe", "TaskRecipe"]
@@ -39,7 +39,7 @@ class TaskRecipe(Section):
 class JoinRecipe(Section):
     """More columns for the rows of a table, from another one: the rows with the same ``on``."""
 
-    path: str
+    path: FilePath
     """The other table; where the source says a `format`, of that format too."""
     on: str
     """The column that both have; each value stands once in the other table."""
@@ -48,7 +48,7 @@ class JoinRecipe(Section):
 class SourceRecipe(Section):
     """One source of rows: a path alone, or a table that says how to read it."""
 
-    path: str
+    path: FilePath
     """A file, a folder, `mongodb://HOST/DATABASE/COLLECTION`, or a Label Studio project's address
     (`http://HOST/projects/7`); `$NAME` is an environment variable."""
     format: SourceFormat | None = None

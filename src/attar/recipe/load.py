@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
-import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,26 +18,19 @@ from pydantic import BaseModel, Field, ValidationError
 
 from attar.errors import RecipeError
 from attar.recipe.base import Positive, Section, Share, meaning_of
-from attar.recipe.data import (
-    DataRecipe,
-    EncodeRecipe,
-    JoinRecipe,
-    SourceFormat,
-    SourceRecipe,
-    TaskRecipe,
-)
+from attar.recipe.data import DataRecipe, EncodeRecipe, JoinRecipe, SourceFormat, SourceRecipe, TaskRecipe
 from attar.recipe.fit import FitRecipe, Schedule
-from attar.recipe.pretraining import PretrainRecipe
 from attar.recipe.renamed import new_name, with_new_names
 from attar.recipe.training import (
     AttentionForm,
+    AugmentRecipe,
     DistillRecipe,
     MatchRecipe,
+    PretrainRecipe,
     StudentRecipe,
     TrainRecipe,
-    WeightSchedule,
+    UnlabelledRecipe,
 )
-from attar.recipe.unlabelled import AugmentRecipe, UnlabelledRecipe
 from attar.suggest import nearest
 from attar.task import Task, task_by_name
 
@@ -60,11 +51,8 @@ __all__ = [
     "SourceFormat",
     "SourceRecipe",
     "StudentRecipe",
-    "TaskRecipe",
     "TrainRecipe",
     "UnlabelledRecipe",
-    "WeightSchedule",
-    "expand_variables",
     "load_recipe",
     "make_recipe",
 ]
@@ -189,14 +177,10 @@ def _parse_override(text: str) -> tuple[list[str], Any]:
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe.
-
-    Args:
-        path: A TOML file. ``data.sources`` in it are relative to its folder.
-        overrides: ``stage.key=value``, the value as TOML or a bare word.
+    """Read and check a recipe in TOML; paths in it are relative to its folder.
 
     Raises:
-        RecipeError: Not there, not TOML, a key that is unknown (the nearest one is named), or a bad value.
+        RecipeError: Not there, not TOML, or as ``make_recipe``.
     """
     try:
         tree = tomllib.loads(path.read_text("utf-8-sig"))
@@ -239,54 +223,8 @@ def make_recipe(
     if renamed:
         _LOG.warning("%s: %s; the old names are still read", where, "; ".join(renamed))
     try:
-        recipe = Recipe.model_validate(keys_and_values)
+        recipe = Recipe.model_validate(keys_and_values, context={"folder": folder})
     except ValidationError as error:
         raise RecipeError(_explain(error, where)) from error
     recipe.resolved_task()  # a task that cannot be is said now, not after the first stage
-    return _with_paths_from(recipe, folder)
-
-
-def _with_paths_from(recipe: Recipe, folder: Path) -> Recipe:
-    def resolved(path: str) -> str:
-        whole = expand_variables(path)
-        return whole if "://" in whole or Path(whole).is_absolute() else str(folder / whole)
-
-    def at(source: SourceRecipe) -> SourceRecipe:
-        join = source.join and source.join.model_copy(update={"path": resolved(source.join.path)})
-        return source.model_copy(update={"path": resolved(source.path), "join": join})
-
-    data = recipe.data.model_copy(update={"sources": tuple(map(at, recipe.data.sources))})
-    teachers = tuple(t if t == "linear" else resolved(t) for t in recipe.distill.more_teachers)
-    transfer = tuple(map(at, recipe.distill.transfer))
-    found = recipe.distill.unlabelled
-    unlabelled = found.model_copy(
-        update={
-            "sources": tuple(map(at, found.sources)),
-            "terms": resolved(found.terms) if isinstance(found.terms, str) else found.terms,
-        }
-    )
-    distill = recipe.distill.model_copy(
-        update={"transfer": transfer, "unlabelled": unlabelled, "more_teachers": teachers}
-    )
-    pretrain = recipe.pretrain.model_copy(update={"texts": tuple(map(at, recipe.pretrain.texts))})
-    pretrained = recipe.student.from_checkpoint
-    student = recipe.student.model_copy(update={"from_checkpoint": pretrained and resolved(pretrained)})
-    sections = {"data": data, "pretrain": pretrain, "student": student, "distill": distill}
-    return recipe.model_copy(update=sections)
-
-
-def expand_variables(path: str) -> str:
-    """``path`` with ``$NAME`` and ``${NAME}`` replaced by environment variables.
-
-    Raises:
-        RecipeError: A variable is not set.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
-        if name not in os.environ:
-            shown = re.sub("://.*@", "://...@", path)  # a password may stand there
-            raise RecipeError(f"{shown}: the environment variable {name} is not set")
-        return os.environ[name]
-
-    return re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, path)
+    return recipe

@@ -1,22 +1,24 @@
-"""``[train]``, ``[student]`` and ``[distill]``: what is trained, from what, and on what."""
+"""``[train]``, ``[student]``, ``[distill]`` and ``[pretrain]``: what is trained, from what, and on what."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from attar.recipe.base import Margin, Positive, Section
+from attar.recipe.base import FilePath, Margin, Positive, Section, Share, TeacherName
 from attar.recipe.data import SourceRecipe
 from attar.recipe.fit import FitRecipe
-from attar.recipe.unlabelled import AugmentRecipe, UnlabelledRecipe
 
 __all__ = [
     "AttentionForm",
+    "AugmentRecipe",
     "DistillRecipe",
     "MatchRecipe",
+    "PretrainRecipe",
     "StudentRecipe",
     "TrainRecipe",
+    "UnlabelledRecipe",
     "WeightSchedule",
 ]
 
@@ -61,7 +63,7 @@ class StudentRecipe(Section):
     """From layers of the model it learns from, at random, or as `attar pretrain` left it."""
     from_layers: tuple[int, ...] | None = None
     """Which layers (1-based), one for each of the student's; left out, evenly spaced."""
-    from_checkpoint: str | None = None
+    from_checkpoint: FilePath | None = None
     """The folder that `attar pretrain` wrote, of a student of this shape."""
     vocab_margin: Margin = 1500
     """As in `[train]`."""
@@ -110,6 +112,54 @@ class MatchRecipe(Section):
         return self
 
 
+def _one_or_several(value: Any) -> Any:  # noqa: ANN401 - whatever the TOML holds
+    return (value,) if isinstance(value, str) else value
+
+
+Matches = Annotated[tuple[MatchRecipe, ...], BeforeValidator(_one_or_several)]
+
+
+class AugmentRecipe(Section):
+    """``distill.augment``: changed copies of the training examples, made once, for the teachers to answer."""
+
+    copies: Annotated[int, Field(ge=0)] = 0
+    """Most copies of each example."""
+    kinds: Annotated[tuple[Literal["clauses", "terms", "noise"], ...], Field(min_length=1)] = (
+        "clauses",
+        "terms",
+        "noise",
+    )
+    """What is changed, in turns: clauses without the term are left out, another term of the same wordtype
+    is put in its place, letters outside it are replaced, left out or exchanged."""
+    noise: Share = 0.1
+    """Share of the letters that `noise` changes."""
+
+
+class UnlabelledRecipe(Section):
+    """``distill.unlabelled``: reviews without labels; a list of sources alone may stand for it."""
+
+    sources: tuple[SourceRecipe, ...] = ()
+    """Files, folders, MongoDB collections, as in `data.sources`; only the text is read, and a `.txt` file
+    without a format holds one review a line."""
+    terms: FilePath | tuple[str, ...] = ()
+    """Terms to look for beside those of the training split of two characters or more: a list, or a file
+    of one a line."""
+    per_term: Positive = 50
+    """Most places of a term that are put to the teachers."""
+    min_confidence: Share = 0.5
+    """Least top prob of the teachers' mean logits, calibrated on dev."""
+    balance: Literal["none", "sqrt", "equal"] = "sqrt"
+    """How the predicted labels share `limit`: as they come, by the square root of their counts, or
+    equally; what a rare label cannot fill stays empty."""
+    limit: Positive = 10_000
+    """Most examples that are kept."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_sources(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the TOML holds
+        return {"sources": value} if isinstance(value, list | tuple) else value
+
+
 class DistillRecipe(FitRecipe):
     """``distill``: the student taught by one teacher or several.
 
@@ -144,11 +194,11 @@ class DistillRecipe(FitRecipe):
     """Reviews for the teachers to answer; terms are found in them: [keys](#distillunlabelled)."""
     augment: AugmentRecipe = AugmentRecipe()
     """Changed copies of training examples for the teachers to answer: [keys](#distillaugment)."""
-    more_teachers: tuple[str, ...] = ()
+    more_teachers: tuple[TeacherName, ...] = ()
     """Checkpoints beside the run's own teacher, or `"linear"`, the baseline."""
     teacher_weights: Literal["equal", "dev"] | tuple[Annotated[float, Field(ge=0)], ...] = "equal"
     """How much each teacher's logits count: equally, by dev score, or a number each."""
-    matches: tuple[MatchRecipe, ...] = ()
+    matches: Matches = ()
     """Layers of the student that are compared with those of the first teacher that reads its tokens:
     [`"auto"`, `"auto_hidden"`, names of presets](#matches), or tables."""
     attention: AttentionForm = "scores"
@@ -165,11 +215,6 @@ class DistillRecipe(FitRecipe):
     """Most that the kept features may take."""
     allow_collapsed: bool = False
     """Distil from a teacher even if it gives every dev example one label."""
-
-    @field_validator("matches", mode="before")
-    @classmethod
-    def _several(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the TOML holds
-        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> DistillRecipe:
@@ -191,3 +236,40 @@ class DistillRecipe(FitRecipe):
                 "cache = 'features' keeps no padding, mask_padding = false needs it; set cache = 'logits'"
             )
         return self
+
+
+class PretrainRecipe(FitRecipe):
+    """``pretrain``: a general stage on text without labels.
+
+    Texts are cut where clauses end. ``keep`` counts by the loss on the texts that are held out.
+    """
+
+    kind: Literal["relations", "mlm"] = "relations"
+    """What is learnt: the layers of an encoder, by the recipe's student; or the tokens that are hidden
+    from the encoder, by itself."""
+    encoder: str | None = None
+    """As in `[train]`, whose encoder it is where this is left out."""
+    texts: tuple[SourceRecipe, ...] = ()
+    """Sources as in `data.sources`; their texts alone are read, and a `.txt` file without a format holds
+    one text a line."""
+    max_tokens: Annotated[int, Field(ge=8, le=512)] = 128
+    """Longest piece that a text is cut into, special tokens included."""
+    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    """Share of the texts that the reported loss is measured on."""
+    matches: Matches = (MatchRecipe(preset="auto"), MatchRecipe(preset="auto_hidden"))
+    """Layers that are compared, as in `[distill]`."""
+    mlm_probability: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """Share of the tokens that `mlm` asks for."""
+    epochs: Annotated[float, Field(gt=0)] = 1
+    batch_size: Positive = 32
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-4
+    evaluations_per_epoch: Positive = 10
+    keep: Literal["best", "last"] = "last"
+    dropout: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+
+    @field_validator("freeze")
+    @classmethod
+    def _all_is_trained(cls, value: int | None) -> int | None:
+        if value is not None:
+            raise ValueError("pretraining trains every layer; freeze them in [train] or [distill]")
+        return value

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from attar.serving.limits import Limits
-from attar.serving.problem import Problem
+from attar.serving.limits import Limits, Problem
 
 __all__ = ["AdmissionQueue"]
 
@@ -31,8 +30,7 @@ class AdmissionQueue:
     """
 
     def __init__(self, workers: int, limits: Limits) -> None:
-        self._workers = workers
-        self._limits = limits
+        self._workers, self._limits = workers, limits
         self._lock = threading.Lock()
         self._num_admitted = 0
         self._pool: ThreadPoolExecutor | None = None

@@ -13,7 +13,7 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
 
 from attar.scoring.predictor import Predictor
-from attar.serving.limits import Limits
+from attar.serving.limits import DEFAULT_LIMITS, Limits
 from attar.serving.score import ModelReply, ProblemReply, ScoreReply, ScoreRequest, score
 from attar.serving.service import Reply, Service, base_app, make_reply
 from attar.task import Example
@@ -32,7 +32,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 def create_app(
     predictor: Predictor,
     *,
-    limits: Limits | None = None,
+    limits: Limits = DEFAULT_LIMITS,
     api_key: str | None = None,
     routes: Callable[[Service], APIRouter] | None = None,
 ) -> FastAPI:
@@ -40,11 +40,10 @@ def create_app(
 
     Args:
         predictor: Of the artifact; the caller closes it.
-        limits: Of one request; None takes the defaults.
+        limits: Of one request.
         api_key: What clients must send as ``Authorization: Bearer KEY``; None serves anyone.
         routes: Makes further routes, which share the key, the limits and the queue.
     """
-    limits = limits or Limits()
     artifact = predictor.artifact
     service = Service(limits=limits, api_key=api_key, workers=predictor.workers, version=artifact.version)
     app = base_app(service, lambda: predictor.predict_probs([_first_example(predictor)]))

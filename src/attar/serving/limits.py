@@ -1,6 +1,7 @@
-"""The limits of one request, and reading a body within them.
+"""The limits of one request, reading a body within them, and ``Problem``: why a request fails.
 
-Bytes are counted as they arrive: a Content-Length may be missing or wrong.
+Bytes are counted as they arrive: a Content-Length may be missing or wrong. Whatever handles a request
+raises ``Problem``; ``attar.serving.service`` turns it into ``{"code": ..., "message": ...}``.
 """
 
 from __future__ import annotations
@@ -11,18 +12,17 @@ import math
 import re
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from starlette.requests import Request
 
-from attar.serving.problem import Problem
-
 __all__ = [
     "CLASSIC_LIMITS",
+    "DEFAULT_LIMITS",
     "Limits",
     "MentionCount",
+    "Problem",
     "check_num_rows",
-    "check_text",
     "parse",
     "read_body",
     "text_problem",
@@ -31,6 +31,22 @@ __all__ = [
 _MIB = 1 << 20
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _DISCARD_S = 2.0
+
+
+class Problem(Exception):  # noqa: N818 - a response, not a failure of the service
+    """An error response to a request.
+
+    Args:
+        status: HTTP status.
+        code: Stable, for programs.
+        message: One line for people: where, and what was expected. Never the text of a review.
+        retry_after_s: Seconds after which to retry; None if a retry cannot help.
+    """
+
+    def __init__(self, status: int, code: str, message: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +73,7 @@ class Limits:
         assert min(asdict(self).values()) > 0, "a limit of 0 refuses every request"
 
 
+DEFAULT_LIMITS = Limits()
 # Clients of the original send whole data sets in one request and wait six minutes.
 CLASSIC_LIMITS = Limits(
     max_body_bytes=64 * _MIB, max_rows=100_000, max_chars=20_000, max_mentions=200_000, timeout_s=360.0
@@ -95,24 +112,23 @@ def parse(body: bytes, *, any_text: bool = False) -> Any:  # noqa: ANN401 - JSON
         Problem: 400, it is not JSON, or a string holds half of a surrogate pair.
     """
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_no_number, parse_float=_number)
+        value = json.loads(body.decode("utf-8"), parse_constant=_finite, parse_float=_finite)
         if not any_text and _SURROGATE.search(body):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
-        raise Problem(
-            400, "invalid_text", "the body holds half of a surrogate pair (\\ud800-\\udfff)"
-        ) from None
+        surrogate = "the body holds half of a surrogate pair (\\ud800-\\udfff)"
+        raise Problem(400, "invalid_text", surrogate) from None
     except UnicodeDecodeError as error:
-        raise Problem(400, "invalid_json", f"the body is not UTF-8 (byte {error.start})") from None
+        problem = f"is not UTF-8 (byte {error.start})"
     except json.JSONDecodeError as error:
-        raise Problem(
-            400, "invalid_json", f"the body is not JSON: {error.msg} (character {error.pos})"
-        ) from None
+        problem = f"is not JSON: {error.msg} (character {error.pos})"
     except ValueError:
-        raise Problem(400, "invalid_json", "the body holds a number that is out of range") from None
+        problem = "holds a number that is out of range"
     except RecursionError:
-        raise Problem(400, "invalid_json", "the body is nested too deeply") from None
-    return value
+        problem = "is nested too deeply"
+    else:
+        return value
+    raise Problem(400, "invalid_json", f"the body {problem}")
 
 
 def check_num_rows(num_rows: int, limits: Limits) -> None:
@@ -127,17 +143,6 @@ def check_num_rows(num_rows: int, limits: Limits) -> None:
         )
 
 
-def check_text(where: str, text: str, limits: Limits) -> None:
-    """Refuse a text that is too long.
-
-    Raises:
-        Problem: 422.
-    """
-    found = text_problem(text, limits)
-    if found:
-        raise Problem(422, "text_too_long", f"{where}: {found}")
-
-
 def text_problem(text: str, limits: Limits) -> str | None:
     """Why a text is too long; None if it is not."""
     if len(text) <= limits.max_chars:
@@ -149,14 +154,10 @@ class MentionCount:
     """Counts the occurrences of a request against the limit.
 
     A short term may occur thousands of times in a long text, and each occurrence is a model input.
-
-    Args:
-        limits: With ``max_mentions``.
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._left = limits.max_mentions
-        self._limit = limits.max_mentions
+        self._left = self._limit = limits.max_mentions
 
     def add(self, where: str, count: int) -> None:
         """Add the occurrences of one row.
@@ -186,12 +187,8 @@ async def _discard(stream: AsyncIterator[bytes], most: int) -> None:
         return
 
 
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(name)
-
-
-def _number(digits: str) -> float:
-    value = float(digits)
+def _finite(number: str) -> float:
+    value = float(number)
     if not math.isfinite(value):
-        raise ValueError(digits[:20])
+        raise ValueError(number[:20])
     return value

@@ -12,8 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, Validat
 
 from attar.scoring.predictor import Predictor
 from attar.scoring.spans import ExampleReader
-from attar.serving.limits import Limits, MentionCount, check_num_rows, check_text
-from attar.serving.problem import Problem
+from attar.serving.limits import Limits, MentionCount, Problem, check_num_rows, text_problem
 from attar.serving.service import Reply, make_reply
 from attar.task import Example
 
@@ -102,12 +101,7 @@ class ProblemReply(BaseModel):
 
 
 def score(value: Any, predictor: Predictor, limits: Limits) -> Reply:  # noqa: ANN401 - JSON is any
-    """Score a request's rows.
-
-    Args:
-        value: The parsed body.
-        predictor: Of the artifact.
-        limits: Of one request.
+    """Score a request's rows; ``value`` is its parsed body.
 
     Raises:
         Problem: 422 with the code of the reason, and a message that names the row.
@@ -118,10 +112,10 @@ def score(value: Any, predictor: Predictor, limits: Limits) -> Reply:  # noqa: A
     examples: list[list[Example]] = []
     for index, row in enumerate(rows):
         where = f"rows[{index}]"
-        check_text(where, row.text, limits)
+        if too_long := text_problem(row.text, limits):
+            raise Problem(422, "text_too_long", f"{where}: {too_long}")
         found = reader.examples(row.model_dump())
-        if found == "term_not_found":
-            found = []
+        found = [] if found == "term_not_found" else found
         if isinstance(found, str):
             code = _code(found, row)
             raise Problem(422, code, f"{where}: {_REASONS[code]}")
@@ -159,13 +153,7 @@ def _code(reason: str, row: ScoreRow) -> str:
 
 
 def _mention(example: Example, probs: list[float], labels: tuple[str, ...]) -> dict[str, Any]:
-    best = max(range(len(probs)), key=probs.__getitem__)
     rounded = {label: round(prob, 6) for label, prob in zip(labels, probs, strict=True)}
-    label = labels[best]
-    return {
-        "label": label,
-        "prob": rounded[label],
-        "probs": rounded,
-        "start": example.start,
-        "end": example.end,
-    }
+    label = labels[probs.index(max(probs))]
+    span = {"start": example.start, "end": example.end}
+    return {"label": label, "prob": rounded[label], "probs": rounded, **span}

@@ -20,7 +20,7 @@ from attar.artifact import load_artifact
 from attar.errors import RecipeError, RunError
 from attar.scoring.predictor import Predictor
 from attar.serving.app import create_app
-from attar.serving.limits import Limits
+from attar.serving.limits import DEFAULT_LIMITS, Limits
 from attar.serving.service import Service
 
 __all__ = ["KEY_VARIABLE", "key_from_environment", "listen", "serve", "serve_artifact"]
@@ -47,11 +47,9 @@ def key_from_environment(environment: Mapping[str, str]) -> str | None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; connections wait in it until ``serve`` accepts them.
+    """A listening socket on a name or address; connections wait in it until ``serve`` accepts them.
 
-    Args:
-        host: Name or address, IPv4 or IPv6.
-        port: 0 takes any free one.
+    Port 0 takes any free one.
 
     Raises:
         RunError: The address or the port cannot be listened on.
@@ -76,13 +74,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(app: FastAPI, listener: socket.socket, *, grace_s: float) -> None:
-    """Serve until SIGTERM or Ctrl-C.
-
-    Args:
-        app: From ``attar.serving.app``.
-        listener: From ``listen``; closed at the end.
-        grace_s: How long open requests may take after that.
-    """
+    """Serve until SIGTERM or Ctrl-C, then close the listener; open requests have ``grace_s`` after that."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -103,19 +95,13 @@ def serve_artifact(
     *,
     workers: int | None,
     say: Callable[[str], object],
-    limits: Limits | None = None,
+    limits: Limits = DEFAULT_LIMITS,
     routes: Callable[[Predictor, Service], APIRouter] | None = None,
 ) -> None:
     """Load an artifact and serve it until SIGTERM or Ctrl-C: the work of ``attar serve``.
 
-    Args:
-        folder: The artifact.
-        host: To listen on.
-        port: To listen on; 0 takes any free one.
-        workers: Requests computed at once; None takes ``attar.cores.num_workers()``.
-        say: Prints the address once the service listens.
-        limits: Of one request; None takes the defaults.
-        routes: Makes further routes for the loaded artifact.
+    The arguments are those of ``listen`` and ``create_app``; ``workers`` None takes
+    ``attar.cores.num_workers()``, and ``say`` prints the address once the service listens.
 
     Raises:
         ArtifactError: The artifact is incomplete or damaged.
@@ -124,7 +110,6 @@ def serve_artifact(
     """
     key = key_from_environment(os.environ)
     predictor = Predictor(load_artifact(folder), workers)
-    limits = limits or Limits()
     more_routes = None if routes is None else functools.partial(routes, predictor)
     app = create_app(predictor, limits=limits, api_key=key, routes=more_routes)
     listener = listen(host, port)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
 import logging
 import time
 import traceback
@@ -24,8 +25,7 @@ from starlette.responses import JSONResponse, Response
 from attar import __version__
 from attar.errors import AttarError, DataError
 from attar.serving.admission import AdmissionQueue
-from attar.serving.limits import Limits, parse, read_body
-from attar.serving.problem import Problem, to_json
+from attar.serving.limits import Limits, Problem, parse, read_body
 
 __all__ = ["VERSION_HEADER", "Reply", "Service", "base_app", "make_reply"]
 
@@ -53,7 +53,20 @@ class Reply(NamedTuple):
 
 def make_reply(value: Any, *, num_rows: int = 0, version: str = "") -> Reply:  # noqa: ANN401 - JSON is any
     """A reply; call it in the queue's threads, because serialising much JSON takes time too."""
-    return Reply(to_json(value), num_rows, version)
+    return Reply(_to_json(value), num_rows, version)
+
+
+def _to_json(value: Any) -> bytes:  # noqa: ANN401 - JSON is any
+    """A response body: UTF-8, Chinese unescaped; NaN, which JSON does not have, is an error."""
+    try:
+        return _dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        # A row with half of a surrogate pair is returned as it was sent: as an escape.
+        return _dumps(value, ensure_ascii=True).encode("ascii")
+
+
+def _dumps(value: Any, *, ensure_ascii: bool) -> str:  # noqa: ANN401 - JSON is any
+    return json.dumps(value, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"))
 
 
 class Service:
@@ -64,17 +77,10 @@ class Service:
         api_key: Clients send it as ``Authorization: Bearer KEY``; None serves anyone.
         workers: Requests computed at once.
         version: Of the served model.
-
-    Attributes:
-        limits: As given.
-        version: As given.
-        is_ready: Whether the model has predicted once.
     """
 
     def __init__(self, *, limits: Limits, api_key: str | None, workers: int, version: str) -> None:
-        self.limits = limits
-        self.version = version
-        self.is_ready = False
+        self.limits, self.version, self.is_ready = limits, version, False
         self._queue = AdmissionQueue(workers, limits)
         self._key = None if api_key is None else api_key.encode("utf-8")
 
@@ -83,10 +89,7 @@ class Service:
     ) -> _T:
         """Read a request's JSON and run some work on it in the admission queue.
 
-        Args:
-            request: Its body is read.
-            work: Gets the parsed JSON.
-            any_text: Whether ``work`` checks for halves of surrogate pairs itself.
+        With ``any_text`` the work checks for halves of surrogate pairs itself.
 
         Raises:
             Problem: The body is too long, late or not JSON, the queue is full, or the request timed out.
@@ -118,7 +121,7 @@ class Service:
             headers["retry-after"] = str(problem.retry_after_s)
         if problem.status == 401:
             headers["www-authenticate"] = "Bearer"
-        content = to_json({"code": problem.code, "message": problem.message})
+        content = _to_json({"code": problem.code, "message": problem.message})
         return Response(content, problem.status, headers, "application/json")
 
     async def warm_up(self, work: Callable[[], object]) -> None:
@@ -143,9 +146,7 @@ class Service:
 def base_app(service: Service, warm: Callable[[], object]) -> FastAPI:
     """An app with what every service has: /live, /ready, JSON errors, warm-up and graceful shutdown.
 
-    Args:
-        service: Handles the requests.
-        warm: Predicts one example; called once at the start, in the admission queue.
+    ``warm`` predicts one example; it is called once at the start, in the admission queue.
     """
 
     @asynccontextmanager

@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from attar.errors import RecipeError
-from attar.evaluation.metrics import scores
+from attar.metrics import scores
 from attar.models.checkpoint import Checkpoint, batch_to
 from attar.models.precision import bf16_inference
 from attar.task import Example

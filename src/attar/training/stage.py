@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from attar.evaluation.metrics import scores
 from attar.evaluation.thresholds import choose_thresholds
+from attar.metrics import scores
 from attar.models.checkpoint import Checkpoint, predict_logits, save_checkpoint
 from attar.models.encoders import freeze_first, load_encoder, output_bias
-from attar.recipe.fit import IDLE_KEYS
-from attar.recipe.load import EncodeRecipe, FitRecipe, Recipe, TrainRecipe
+from attar.recipe.load import FitRecipe
 from attar.records.prepared_folder import load_split
-from attar.stage_cache import fingerprint, is_first_process
-from attar.task import Example, Task
+from attar.stage_cache import is_first_process
+from attar.task import Example
 from attar.text.encoding import Encoding, InputSpec, TextEncoder
 from attar.text.vocabulary import texts_read
 from attar.training.accelerator import make_accelerator
@@ -27,60 +26,12 @@ from attar.training.fit import DevScore, fit
 from attar.training.frozen import FrozenLayers, trainable_part
 from attar.training.linear_probe import init_head
 from attar.training.objectives import HardLabels, Objective, class_weights
+from attar.training.settings import TrainSettings
 from attar.training.state import TrainingStates
 
-__all__ = [
-    "TrainSettings",
-    "dev_scorer",
-    "encoder_inputs",
-    "fit_and_save",
-    "fit_inputs",
-    "inputs",
-    "move_thresholds",
-    "train",
-]
+__all__ = ["dev_scorer", "fit_and_save", "move_thresholds", "train"]
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainSettings:
-    """What ``train`` reads of a recipe."""
-
-    task: Task
-    seed: int
-    encode: EncodeRecipe
-    train: TrainRecipe
-
-    @classmethod
-    def of(cls, recipe: Recipe) -> TrainSettings:
-        """Those of a whole recipe."""
-        return cls(recipe.resolved_task(), recipe.seed, recipe.encode, recipe.train)
-
-
-def inputs(settings: TrainSettings, data: Path) -> dict[str, Any]:
-    """Everything that the teacher's checkpoint depends on."""
-    return {
-        "task": settings.task.to_json(),
-        "seed": settings.seed,
-        "encode": settings.encode.model_dump(mode="json"),
-        **encoder_inputs(settings.train),
-        "train": fit_inputs(settings.train),
-        "data": fingerprint(data),
-    }
-
-
-def fit_inputs(settings: FitRecipe) -> dict[str, Any]:
-    """The settings of a training that its result depends on."""
-    return settings.model_dump(mode="json", exclude=set(IDLE_KEYS))
-
-
-def encoder_inputs(settings: TrainRecipe) -> dict[str, Any]:
-    """What an encoder that is to be loaded depends on; a local one on its files too."""
-    which = {"encoder", "hub", "revision", "keep_layers", "vocab_margin"}
-    chosen: dict[str, Any] = {"train": settings.model_dump(mode="json", include=which)}
-    folder = Path(settings.encoder)
-    return chosen | {"encoder": fingerprint(folder)} if folder.is_dir() else chosen
 
 
 def train(settings: TrainSettings, data: Path, out: Path) -> Path:

@@ -1,0 +1,40 @@
+"""What the ``evaluate`` stage reads of a recipe and depends on, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attar.recipe.load import EvaluateRecipe, Recipe
+from attar.stage_cache import fingerprint
+from attar.task import Task
+
+__all__ = ["EvaluateSettings", "inputs"]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateSettings:
+    """What ``evaluate_models`` reads of a recipe."""
+
+    title: str
+    task: Task
+    seed: int
+    evaluate: EvaluateRecipe
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> EvaluateSettings:
+        """Those of a whole recipe."""
+        return cls(recipe.name, recipe.resolved_task(), recipe.seed, recipe.evaluate)
+
+
+def inputs(settings: EvaluateSettings, data: Path, models: Mapping[str, Path]) -> dict[str, Any]:
+    """Everything that the report depends on, its title aside."""
+    return {
+        "task": settings.task.to_json(),
+        "seed": settings.seed,
+        "evaluate": settings.evaluate.model_dump(mode="json"),
+        "data": fingerprint(data),
+        **{role: fingerprint(folder) for role, folder in models.items()},
+    }
