@@ -21,7 +21,7 @@ from attar.recipe.load import SourceRecipe
 from attar.records.outcomes import Rejection, reject_row
 from attar.records.record import Record
 
-__all__ = ["read_table"]
+__all__ = ["Joined", "read_table"]
 
 _NEEDED = ("text", "label")
 _SETTING = "data.columns.{}"
@@ -115,32 +115,20 @@ def _check_key(table: Table, key: str) -> None:
 
 
 class _RowReader(NamedTuple):
-    """How a row of a table becomes a Record.
-
-    Attributes:
-        columns: Which of them are ours.
-        taken: Columns that are no metadata.
-        empty: Cells that say nothing.
-    """
+    """How a row of a table becomes a Record."""
 
     columns: Columns
-    taken: frozenset[str]
-    empty: frozenset[str]
+    taken: frozenset[str]  # columns that are no metadata
+    empty: frozenset[str]  # cells that say nothing
 
     @classmethod
     def of(cls, table: Table, source: SourceRecipe) -> _RowReader:
-        """Find the columns of a table.
-
-        Raises:
-            DataError: One is not there.
-        """
         check_names(source.columns, _SETTING)
         needed = [name for name in (*_NEEDED, *source.columns) if name not in source.constants]
         columns = Columns.of(table, source.columns, needed, _SETTING)
         return cls(columns, columns.taken, frozenset(source.empty))
 
     def record(self, row: Row) -> Record | Rejection:
-        """The Record of a row."""
         values = row.values
         if self.empty:
             values = {key: None if self._is_empty(value) else value for key, value in values.items()}
