@@ -93,7 +93,7 @@ def fetched(source: SourceRecipe, folder: Path) -> LocalSource:
             path = fetch_documents(source, folder)
             file_format = "mongodb"
         case "http" | "https":
-            from attar.records.remote.label_studio_api import fetch_export
+            from attar.records.remote.label_studio import fetch_export
 
             path = fetch_export(source, folder)
             file_format = "label_studio"
