@@ -38,7 +38,7 @@ from attar.models.encoders import Encoder, freeze_first, load_encoder
 from attar.models.students import build_student, pretrained_student
 from attar.recipe.load import DistillRecipe
 from attar.records.prepared_folder import load_split
-from attar.records.source_inputs import source_inputs
+from attar.records.remote.fetch import source_inputs
 from attar.stage_cache import fingerprint
 from attar.task import Example
 from attar.text.encoding import InputSpec, TextEncoder

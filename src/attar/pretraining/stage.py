@@ -30,7 +30,7 @@ from attar.pretraining.relations import LayerDistillation
 from attar.pretraining.texts import distinct, read_texts, text_key
 from attar.recipe.load import PretrainRecipe, Recipe, StudentRecipe, TrainRecipe
 from attar.records.prepared_folder import load_split
-from attar.records.source_inputs import source_inputs
+from attar.records.remote.fetch import source_inputs
 from attar.stage_cache import fingerprint, is_first_process
 from attar.task import Task
 from attar.text.buckets import sorted_batches

@@ -27,8 +27,7 @@ from attar.records.audit.page import audit_template, render_audit
 from attar.records.audit.summary import Summary
 from attar.records.outcomes import Accepted, Reason, Rejection
 from attar.records.prepared_folder import example_row, write_rows
-from attar.records.remote.fetch import LocalRecords, fetched
-from attar.records.source_inputs import source_inputs
+from attar.records.remote.fetch import LocalRecords, fetched, source_inputs
 from attar.records.split.split import SPLITS, split
 from attar.task import Example, Task
 

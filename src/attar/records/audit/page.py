@@ -7,7 +7,7 @@ Everything is text and CSS; nothing is fetched and nothing runs. The markup is `
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from attar.errors import require
 from attar.records.audit.summary import Sample
@@ -67,17 +67,6 @@ _REPAIRS: Mapping[str, str] = {
 }
 
 
-class _Row(NamedTuple):
-    """One sample, its text in three parts around the term."""
-
-    where: str
-    left: str
-    term: str
-    right: str
-    note: str
-    claim: str
-
-
 def render_audit(
     audit: Mapping[str, Any], samples: Mapping[str, Sequence[Sample]], manifest: Mapping[str, Any]
 ) -> str:
@@ -118,7 +107,7 @@ def audit_template() -> Any:  # noqa: ANN401 - of an optional package
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "share": _share, "figure": _figure}
+    environment.filters |= {"number": "{:,}".format, "share": _share, "figure": _figure}
     return environment.get_template("audit.html.j2")
 
 
@@ -141,25 +130,28 @@ def _colours(labels: Sequence[str]) -> dict[str, str]:
     return {label: ends.get(i, between[(i - 1) % len(between)]) for i, label in enumerate(labels)}
 
 
-def _row(sample: Sample) -> _Row:
+def _row(sample: Sample) -> dict[str, str]:
+    """One sample, its text in three parts around the term."""
     text, start, end = sample.text, sample.start, sample.end
     # Half of a surrogate pair, a reason to be shown here, cannot be written as UTF-8.
     left, term, right = (_writable(part) for part in (text[:start], text[start:end], text[end:]))
-    if len(left) > _CONTEXT_CHARS:
-        left = "…" + left[-_CONTEXT_CHARS:]
-    if len(right) > _CONTEXT_CHARS:
-        right = right[:_CONTEXT_CHARS] + "…"
-    claim = sample.claim if len(sample.claim) <= _CONTEXT_CHARS else sample.claim[:_CONTEXT_CHARS] + "…"
-    return _Row(_writable(sample.where), left, term, right, _writable(sample.note), _writable(claim))
+    return {
+        "where": _writable(sample.where),
+        "left": left if len(left) <= _CONTEXT_CHARS else "…" + left[-_CONTEXT_CHARS:],
+        "term": term,
+        "right": _cut(right),
+        "note": _writable(sample.note),
+        "claim": _writable(_cut(sample.claim)),
+    }
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _CONTEXT_CHARS else text[:_CONTEXT_CHARS] + "…"
 
 
 def _writable(text: str) -> str:
     shown = "".join(char if char.isprintable() or char in "\n\t " else f"⟨{ord(char):04X}⟩" for char in text)
     return shown.encode("utf-8", "backslashreplace").decode()
-
-
-def _number(value: int) -> str:
-    return f"{value:,}"
 
 
 def _share(value: float, whole: float) -> str:
