@@ -335,7 +335,7 @@ def test_what_is_no_offset(cell):
 
 
 @pytest.mark.parametrize(
-    "name", ["csv.reader", "csv.writer", "load_workbook", "pyarrow.parquet", "ParquetFile", "ParquetWriter"]
+    "name", ["csv.reader", "csv.writer", "load_workbook", "ParquetFile", "ParquetWriter"]
 )
 def test_each_format_is_read_and_written_in_one_package(name):
     users = {

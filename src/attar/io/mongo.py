@@ -21,7 +21,6 @@ from urllib.parse import unquote
 from attar.errors import DataError, require
 
 if TYPE_CHECKING:
-    from bson.codec_options import CodecOptions
     from pymongo.collection import Collection
     from pymongo.errors import PyMongoError
 
@@ -145,14 +144,14 @@ def count(address: MongoAddress, query: Mapping[str, Any]) -> int:
 
 def names_there(address: MongoAddress) -> tuple[list[str], list[str]]:
     """Collections of the database, and databases of the server; none where the user may not list them."""
-    found: list[list[str]] = []
+    collections, databases = list[str](), list[str]()
     with _opened(address) as collection:
         database = collection.database
-        for ask in (database.list_collection_names, database.client.list_database_names):
-            found.append([])
-            with contextlib.suppress(DataError):
-                found[-1] = sorted(_patiently(address, ask))
-    return found[0], found[1]
+        with contextlib.suppress(DataError):
+            collections = sorted(_patiently(address, database.list_collection_names))
+        with contextlib.suppress(DataError):
+            databases = sorted(_patiently(address, database.client.list_database_names))
+    return collections, databases
 
 
 def upsert(address: MongoAddress, rows: Iterable[Mapping[str, Any]], *, batch_size: int = 1000) -> int:
@@ -172,17 +171,15 @@ def upsert(address: MongoAddress, rows: Iterable[Mapping[str, Any]], *, batch_si
         DataError: No ``_id``, a document that MongoDB does not take, refused, or no answer in
             several tries.
     """
-    written, left = 0, iter(rows)
-    with _opened(address) as collection:
-        from pymongo import ReplaceOne
+    require("pymongo", "mongodb")
+    from pymongo import ReplaceOne
 
-        while batch := list(itertools.islice(left, batch_size)):
-            if any("_id" not in row for row in batch):
-                raise DataError(f"{address.shown}: a document to be written has no _id; give each its own")
-            changes = [ReplaceOne({"_id": row["_id"]}, dict(row), upsert=True) for row in batch]
-            _patiently(address, lambda: collection.bulk_write(changes, ordered=False))  # noqa: B023
-            written += len(batch)
-    return written
+    def change(row: Mapping[str, Any]) -> ReplaceOne[_Document]:
+        if "_id" not in row:
+            raise DataError(f"{address.shown}: a document to be written has no _id; give each its own")
+        return ReplaceOne({"_id": row["_id"]}, dict(row), upsert=True)
+
+    return sum(num for num, _ in _bulk(address, map(change, rows), batch_size))
 
 
 def set_field(
@@ -202,15 +199,20 @@ def set_field(
     Raises:
         DataError: As ``upsert``.
     """
-    found, left = 0, iter(values)
-    with _opened(address) as collection:
-        from pymongo import UpdateOne
+    require("pymongo", "mongodb")
+    from pymongo import UpdateOne
 
-        while batch := list(itertools.islice(left, batch_size)):
-            changes = [UpdateOne({"_id": key}, {"$set": {name: value}}) for key, value in batch]
-            done = _patiently(address, lambda: collection.bulk_write(changes, ordered=False))  # noqa: B023
-            found += done.matched_count
-    return found
+    changes = (UpdateOne({"_id": key}, {"$set": {name: value}}) for key, value in values)
+    return sum(num_found for _, num_found in _bulk(address, changes, batch_size))
+
+
+def _bulk(address: MongoAddress, changes: Iterable[Any], size: int) -> Iterator[tuple[int, int]]:
+    """Send changes in batches; yields how many each had, and how many of its documents were there."""
+    left = iter(changes)
+    with _opened(address) as collection:
+        while batch := list(itertools.islice(left, size)):
+            done = _patiently(address, lambda: collection.bulk_write(batch, ordered=False))
+            yield len(batch), done.matched_count
 
 
 def _as_filter(address: MongoAddress, query: Mapping[str, Any]) -> dict[str, Any]:
@@ -247,13 +249,18 @@ def _page(
 def _opened(address: MongoAddress) -> Iterator[Collection[_Document]]:
     require("pymongo", "mongodb")
     import pymongo
+    from bson.codec_options import CodecOptions, DatetimeConversion
     from pymongo.errors import PyMongoError
 
     given = {part.partition("=")[0].lower() for part in address.uri.partition("?")[2].split("&")}
     timeouts: dict[str, Any] = {key: ms for key, ms in _TIMEOUTS_MS.items() if key.lower() not in given}
+    # One odd document (a date of the year 20000, a broken string) must not stop all the others.
+    lenient = CodecOptions[_Document](
+        unicode_decode_error_handler="replace", datetime_conversion=DatetimeConversion.DATETIME_AUTO
+    )
     try:
         client: pymongo.MongoClient[_Document] = pymongo.MongoClient(address.uri, **timeouts)
-        collection = client.get_database(address.database).get_collection(address.collection, _lenient())
+        collection = client.get_database(address.database).get_collection(address.collection, lenient)
     except (PyMongoError, ValueError, TypeError, OSError) as error:
         # Its own words may quote the address, password and all.
         raise DataError(
@@ -262,15 +269,6 @@ def _opened(address: MongoAddress) -> Iterator[Collection[_Document]]:
         ) from None
     with client:
         yield collection
-
-
-def _lenient() -> CodecOptions[_Document]:
-    """One odd document (a date of the year 20000, a broken string) must not stop all the others."""
-    from bson.codec_options import CodecOptions, DatetimeConversion
-
-    return CodecOptions(
-        unicode_decode_error_handler="replace", datetime_conversion=DatetimeConversion.DATETIME_AUTO
-    )
 
 
 def _patiently(address: MongoAddress, ask: Callable[[], _Result]) -> _Result:

@@ -81,13 +81,8 @@ def open_table(path: Path, file_format: TableFormat, options: TableOptions = _PL
         case "excel":
             return open_sheet(path, options.sheet, options.names)
         case _:
-            return open_delimited(
-                path,
-                file_format,
-                delimiter=options.delimiter,
-                quoted=options.quoted,
-                names=options.names,
-            )
+            cut, quoted = options.delimiter, options.quoted
+            return open_delimited(path, file_format, delimiter=cut, quoted=quoted, names=options.names)
 
 
 def open_tables(path: Path, *, quoted: bool = True) -> list[Table]:

@@ -54,8 +54,7 @@ def as_label(value: object) -> str | None:
 
 def as_meta(values: Mapping[str, object]) -> dict[str, str]:
     """Metadata as strings, without the empty ones."""
-    texts = {str(key): as_text(value) for key, value in values.items()}
-    return {key: text for key, text in texts.items() if text}
+    return {str(key): text for key, value in values.items() if (text := as_text(value))}
 
 
 def as_offset(value: object) -> int | None:

@@ -38,12 +38,9 @@ def write_table(
             with write_jsonl(path) as write:
                 for row in rows:
                     write(row)
-        case "csv":
+        case "csv" | "tsv" as table_ending:
             with atomic_write(path) as draft:
-                write_delimited(draft, rows, types, ",")
-        case "tsv":
-            with atomic_write(path) as draft:
-                write_delimited(draft, rows, types, "\t")
+                write_delimited(draft, rows, types, "\t" if table_ending == "tsv" else ",")
         case "parquet":
             with atomic_write(path) as draft:
                 write_parquet(draft, chunks, types)
@@ -77,10 +74,6 @@ def _types(table: Table) -> dict[str, Any]:
 
 
 def _type_of(kinds: set[type]) -> str:
-    if kinds == {bool}:
-        return "bool"
-    if kinds == {int}:
-        return "int64"
-    if kinds and kinds <= {int, float}:
-        return "double"
-    return "string"
+    if kinds in ({bool}, {int}):
+        return "bool" if kinds == {bool} else "int64"
+    return "double" if kinds and kinds <= {int, float} else "string"

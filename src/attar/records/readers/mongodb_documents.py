@@ -198,9 +198,8 @@ def _brat_label(aspect: _Document) -> str | None:
     if _NO_INGREDIENT in (aspect.get("category"), aspect.get("aspectCategory")):
         return _NO
     spelling = as_text(plain(aspect.get("bratLabel")))
-    return {"t": _YES, "true": _YES, "f": _NO, "false": _NO}.get(
-        spelling.strip().casefold(), spelling or None
-    )
+    known = {"t": _YES, "true": _YES, "f": _NO, "false": _NO}
+    return known.get(spelling.strip().casefold(), spelling or None)
 
 
 def _at(document: object, path: str) -> object:

@@ -49,9 +49,12 @@ def read_table(
         DataError: A file cannot be read, a column is missing, or a key occurs twice in the joined
             table.
     """
-    table = open_table(path, file_format, _options(source, sheet))
+    options = TableOptions(sheet, source.names, source.delimiter, source.quoted)
+    table = open_table(path, file_format, options)
     if joined is not None:
-        table, rejections = _join(table, joined, source)
+        # The names are those of the table without a header; a joined one has to name its key itself.
+        other = open_table(*joined, replace(options, sheet="", names=()))
+        table, rejections = _join(table, other, source)
         yield from rejections
     if not table.columns:
         yield from (reject_row(row) for row in table.rows() if row.problem)
@@ -61,16 +64,10 @@ def read_table(
         yield reject_row(row) if row.problem else reader.record(row)
 
 
-def _options(source: SourceRecipe, sheet: str = "") -> TableOptions:
-    return TableOptions(sheet, source.names, source.delimiter, source.quoted)
-
-
-def _join(table: Table, joined: Joined, source: SourceRecipe) -> tuple[Table, list[Rejection]]:
+def _join(table: Table, other: Table, source: SourceRecipe) -> tuple[Table, list[Rejection]]:
     """The table with the columns of another one, which is held in memory; what is unreadable in that."""
     assert source.join is not None
     key, name = source.join.on, Path(source.join.path).name
-    # The names are those of the table without a header; a joined one has to name its key itself.
-    other = open_table(*joined, replace(_options(source), names=()))
     by_key, rejections = _by_key(other, key)
     _check_key(table, key)
 

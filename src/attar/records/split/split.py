@@ -70,7 +70,11 @@ def split(
     groups: defaultdict[str, list[Example]] = defaultdict(list)
     for example in pool:
         groups[group_of[example.text]].append(example)
-    pinned = _pinned(groups, frozenset(data.train_only)) | {n for n in groups if side_of.get(n) == "train"}
+    pinned = {
+        name
+        for name, group in groups.items()
+        if side_of.get(name) == "train" or any(e.meta.get("channel") in data.train_only for e in group)
+    }
     free = {name: group for name, group in groups.items() if side_of.get(name, "train") == "train"}
     side_of |= _deal(free, shares, pinned, seed)
     sides: dict[str, list[Example]] = {name: [] for name in SPLITS}
@@ -115,10 +119,6 @@ def _fixed_sides(fixed: Mapping[str, Sequence[Example]], group_of: Mapping[str, 
     return side_of
 
 
-def _pinned(groups: Mapping[str, Sequence[Example]], train_only: frozenset[str]) -> set[str]:
-    return {name for name, group in groups.items() if any(e.meta.get("channel") in train_only for e in group)}
-
-
 def check_leaks(splits: Mapping[str, Sequence[Example]], group_of: Mapping[str, str]) -> None:
     """Prove that no group of reviews is on two sides.
 
@@ -141,12 +141,11 @@ def check_leaks(splits: Mapping[str, Sequence[Example]], group_of: Mapping[str, 
 
 
 def _ordered(examples: Iterable[Example], seed: int) -> list[Example]:
-    return sorted(examples, key=lambda example: _order(example, seed))
+    def order(example: Example) -> tuple[object, ...]:
+        rest = sorted(example.meta.items())
+        return _digest(example.text, seed), example.question, example.label or "", rest
 
-
-def _order(example: Example, seed: int) -> tuple[object, ...]:
-    rest = sorted(example.meta.items())
-    return _digest(example.text, seed), example.question, example.label or "", rest
+    return sorted(examples, key=order)
 
 
 def _digest(text: str, seed: int) -> str:
