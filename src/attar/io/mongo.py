@@ -15,6 +15,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
@@ -24,11 +25,21 @@ if TYPE_CHECKING:
     from pymongo.collection import Collection
     from pymongo.errors import PyMongoError
 
-__all__ = ["MongoAddress", "count", "documents", "mongo_address", "names_there", "set_field", "upsert"]
+__all__ = [
+    "MongoAddress",
+    "count",
+    "documents",
+    "is_mongodb",
+    "mongo_address",
+    "names_there",
+    "set_field",
+    "shown_place",
+    "upsert",
+]
 
 _LOG = logging.getLogger(__name__)
 _FORM = "mongodb://[USER:PASSWORD@]HOST[:PORT]/DATABASE/COLLECTION[?OPTIONS]"
-_SCHEMES = ("mongodb", "mongodb+srv")
+_SCHEMES = ("mongodb://", "mongodb+srv://")
 _HOST = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]+)(:\d+)?")
 # Without limits of its own the driver waits for a silent server for ever.
 _TIMEOUTS_MS = {"serverSelectionTimeoutMS": 10_000, "connectTimeoutMS": 10_000, "socketTimeoutMS": 60_000}
@@ -74,8 +85,8 @@ def mongo_address(uri: str) -> MongoAddress:
     Raises:
         DataError: A part is missing, or the credentials are not percent-encoded.
     """
-    scheme, found, rest = uri.partition("://")
-    if not found or scheme not in _SCHEMES:
+    scheme, _, rest = uri.partition("://")
+    if not is_mongodb(uri):
         raise DataError(f"not the address of a MongoDB collection; expected {_FORM}")
     place, mark, options = rest.partition("?")
     authority, _, path = place.partition("/")
@@ -92,6 +103,16 @@ def mongo_address(uri: str) -> MongoAddress:
         raise DataError(f"{shown}: must name one database and one collection; expected {_FORM}")
     database, collection = map(unquote, names)
     return MongoAddress(f"{scheme}://{authority}/{names[0]}{mark}{options}", database, collection, shown)
+
+
+def is_mongodb(place: object) -> bool:
+    """Whether a place is the address of a collection and not a path."""
+    return isinstance(place, str) and place.startswith(_SCHEMES)
+
+
+def shown_place(place: str | Path) -> str:
+    """A path or an address as people may see it: without user, password and options."""
+    return mongo_address(str(place)).shown if is_mongodb(place) else str(place)
 
 
 def documents(
@@ -132,11 +153,7 @@ def documents(
 
 
 def count(address: MongoAddress, query: Mapping[str, Any]) -> int:
-    """Number of documents that a MongoDB filter matches.
-
-    Raises:
-        DataError: As ``documents``.
-    """
+    """Number of documents that a MongoDB filter matches; raises as ``documents`` does."""
     with _opened(address) as collection:
         whole = _as_filter(address, query)
         return _patiently(address, lambda: collection.count_documents(whole))
@@ -185,16 +202,13 @@ def upsert(address: MongoAddress, rows: Iterable[Mapping[str, Any]], *, batch_si
 def set_field(
     address: MongoAddress, name: str, values: Iterable[tuple[Any, Any]], *, batch_size: int = 1000
 ) -> int:
-    """Set one field of documents that are there; nothing else of them changes, and none is made.
+    """Set one field of documents and count those that are there; nothing else changes, none is made.
 
     Args:
         address: Where they are.
         name: The field.
         values: (``_id``, what the field becomes).
         batch_size: Documents a request.
-
-    Returns:
-        Number of documents found and set.
 
     Raises:
         DataError: As ``upsert``.
@@ -221,13 +235,12 @@ def _as_filter(address: MongoAddress, query: Mapping[str, Any]) -> dict[str, Any
     from bson.errors import BSONError
 
     try:
-        whole: dict[str, Any] = json_util.loads(json_util.dumps(query))
+        return dict(json_util.loads(json_util.dumps(query)))
     except (BSONError, TypeError, ValueError) as error:
         raise DataError(
             f"{address.shown}: the query is not a MongoDB filter ({error}); expected field = value, or "
             'operators and extended JSON such as {"$gt": {"$date": "2020-01-01T00:00:00Z"}}'
         ) from error
-    return whole
 
 
 def _page(
@@ -237,9 +250,8 @@ def _page(
     projection: Mapping[str, int] | None,
     page_size: int,
 ) -> list[_Document]:
-    parts = [dict(part) for part in (query, bound) if part]
     # $and, because the query may have a condition on _id of its own.
-    whole = {"$and": parts} if len(parts) == 2 else parts[0] if parts else {}
+    whole = {"$and": [query, bound]} if query and bound else {**query, **bound}
     found = collection.find(whole, projection, sort=[("_id", 1)], limit=page_size, batch_size=page_size)
     with found:
         return list(found)
@@ -310,8 +322,8 @@ def _passes(error: PyMongoError) -> bool:
             problem.get("code") == _DUPLICATE_KEY and problem.get("keyPattern") == {"_id": 1}
             for problem in problems
         )
-    passing = isinstance(error, ConnectionFailure | CursorNotFound | ProtocolError)
-    return passing or error.has_error_label("RetryableWriteError")
+    is_passing = isinstance(error, ConnectionFailure | CursorNotFound | ProtocolError)
+    return is_passing or error.has_error_label("RetryableWriteError")
 
 
 def _explained(address: MongoAddress, error: PyMongoError) -> DataError:

@@ -80,16 +80,13 @@ def write_excel(
         for scored in (scored for chunk in chunks for scored in chunk):
             values = scored.row.values
             groups = {name: str(values[name]) for name in GROUPS if values.get(name) not in (None, "")}
-            sheets.add(
-                _cells(scored, types, text),
-                scored.label,
-                _label(values, gold, task),
-                prob=scored.prob,
-                groups=groups,
-            )
+            said = as_label(values.get(gold))
+            right = None if said is None else task.label_of(said)
+            cells = _cells(scored, types, text)
+            sheets.add(cells, scored.label, right, prob=scored.prob, groups=groups)
         page.heading("attar score")
-        for said, value in facts().items():
-            page.append([said, value])
+        for name, value in facts().items():
+            page.append([name, value])
         write_tally(page, sheets.tally)
 
 
@@ -106,8 +103,3 @@ def _cells(scored: Scored, types: Mapping[str, object], text: str) -> list[Cell]
     if scored.example.end > scored.example.start and isinstance(row.get(text), str):
         row[text] = Marked(scored.example.text, scored.example.start, scored.example.end)
     return [row.get(name) for name in types]
-
-
-def _label(values: Mapping[str, object], gold: str, task: Task) -> str | None:
-    spelling = as_label(values.get(gold))
-    return None if spelling is None else task.label_of(spelling)

@@ -25,14 +25,7 @@ from attar.io.tables.jsonl import column_names
 from attar.io.tables.rows import Row, Table
 from attar.scoring.scored import Scored, kept_columns
 
-__all__ = [
-    "check_target",
-    "is_mongodb",
-    "open_documents",
-    "parse_query",
-    "write_documents",
-    "write_into_source",
-]
+__all__ = ["check_target", "open_documents", "parse_query", "write_documents", "write_into_source"]
 
 _FIELD = "attar"
 _ADDED = ("source_id", "label", "prob", "probs", "model")
@@ -40,11 +33,6 @@ _QUERY = '{"brand": "x"}'
 _INT64 = range(-(2**63), 2**63)
 
 Document = dict[str, Any]
-
-
-def is_mongodb(place: object) -> bool:
-    """Whether a place is the address of a collection and not a path."""
-    return isinstance(place, str) and place.startswith(("mongodb://", "mongodb+srv://"))
 
 
 def parse_query(text: str) -> dict[str, Any]:
@@ -166,8 +154,10 @@ def _document(scored: Scored, model: Mapping[str, str]) -> Document:
         key = f"{_key(own['source_id'])}:{place}"
     else:
         key = f"{content_hash(values)[:32]}:{place}"
-    kept = {str(_storable(name)): _storable(value) for name, value in kept_columns(values, _ADDED).items()}
-    return {"_id": key, **_renamed(kept), **_storable(own), **_mention(scored), "model": dict(model)}
+    kept: Document = _storable(kept_columns(values, _ADDED))
+    # Fields that begin with a dollar are the server's; theirs get the wide one.
+    named = {(f"＄{name[1:]}" if name.startswith("$") else name): value for name, value in kept.items()}
+    return {"_id": key, **named, **_storable(own), **_mention(scored), "model": dict(model)}
 
 
 def _mention(scored: Scored) -> Document:
@@ -189,11 +179,6 @@ def _key(source_id: object) -> str:
     if isinstance(source_id, int | float):
         return f"{type(source_id).__name__}({source_id})"
     return content_hash([type(source_id).__name__, source_id])[:32]
-
-
-def _renamed(fields: Mapping[str, Any]) -> Document:
-    """Fields that begin with a dollar are the server's; theirs get the wide one."""
-    return {f"＄{name[1:]}" if name.startswith("$") else name: value for name, value in fields.items()}
 
 
 def _storable(value: Any) -> Any:  # noqa: ANN401 - a file may hold anything

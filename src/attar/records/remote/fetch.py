@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from attar.errors import DataError
 from attar.io.files import file_hash
+from attar.io.mongo import shown_place
 from attar.recipe.load import SourceRecipe
 from attar.records.outcomes import Rejection
 from attar.records.readers.sources import read_source, source_files
@@ -65,15 +66,6 @@ class LocalRecords:
                     yield replace(record, where=record.where.replace(local.source.path, local.shown, 1))
 
 
-def _shown_path(source: SourceRecipe) -> str:
-    """A source's path as messages may show it: without user, password and options."""
-    if not source.path.startswith(("mongodb://", "mongodb+srv://")):
-        return source.path
-    from attar.io.mongo import mongo_address
-
-    return mongo_address(source.path).shown
-
-
 def source_inputs(source: SourceRecipe) -> dict[str, Any]:
     """How a source is read and what is in it: the hashes of its files, or the address of a server.
 
@@ -84,7 +76,7 @@ def source_inputs(source: SourceRecipe) -> dict[str, Any]:
     """
     settings = source.model_dump(mode="json", exclude={"path", "join"})
     if source.is_remote:
-        return settings | {"path": _shown_path(source)}
+        return settings | {"path": shown_place(source.path)}
     join = {"on": source.join.on, "file": fingerprint(Path(source.join.path))} if source.join else None
     file, _, sheet = source.path.partition("#")
     ending = Path(file).suffix.lower() if source.format is None else None
@@ -117,4 +109,4 @@ def fetched(source: SourceRecipe, folder: Path) -> LocalSource:
                 f"{scheme}:// is no source; expected a path, mongodb://HOST/DATABASE/COLLECTION, or the "
                 "address of a Label Studio project (http://HOST/projects/7)"
             )
-    return LocalSource(source.model_copy(update=file), _shown_path(source))
+    return LocalSource(source.model_copy(update=file), shown_place(source.path))
