@@ -27,8 +27,8 @@ from attar.export.saturation import PAIR_LIMIT, can_saturate, pair_scales
 from attar.recipe.load import ExportRecipe
 from attar.scoring import self_check
 from attar.scoring.predictor import Predictor
-from attar.scoring.self_check import compare, first_use_check, kernels_saturate, read_checks
 from attar.scoring.session import OnnxModel
+from attar.scoring.verify import compare, first_use_check, kernels_saturate, read_checks
 from attar.text.encoding import InputSpec, model_inputs
 
 LENIENT = ExportRecipe(calibration_examples=64, max_flips=1, max_f1_loss=1, qat_epochs=0)
@@ -258,7 +258,7 @@ def test_kernels_without_vnni_agree_but_for_full_range_weights(artifact, full_ra
     program = """
 import sys, pathlib, numpy as np
 from attar.artifact import load_artifact
-from attar.scoring.self_check import compare, kernels_saturate, read_checks
+from attar.scoring.verify import compare, kernels_saturate, read_checks
 from attar.scoring.session import OnnxModel
 from attar.text.encoding import InputSpec
 assert kernels_saturate()

@@ -17,9 +17,8 @@ from attar.compare.join import Annotation, Case, gold_of, join
 from attar.compare.workbook import Comparison, write_side_by_side
 from attar.errors import DataError
 from attar.io.tables.columns import Columns, Pair, missing_column, read_pair
-from attar.io.tables.reading import open_tables
-from attar.io.tables.rows import Problem, Table
-from attar.io.tables.values import as_label, as_text
+from attar.io.tables.rows import Problem, Table, as_label, as_text
+from attar.io.tables.table_files import open_tables
 from attar.recipe.load import SourceRecipe
 from attar.records.readers.sources import read_source
 from attar.records.record import Record

@@ -25,8 +25,8 @@ from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
 from attar.records.audit.page import audit_template, render_audit
 from attar.records.audit.summary import Summary
-from attar.records.outcomes import Accepted, Reason, Rejection
 from attar.records.prepared_folder import example_row, write_rows
+from attar.records.record import Accepted, Reason, Rejection
 from attar.records.remote.fetch import LocalRecords, fetched, source_inputs
 from attar.records.split.split import SPLITS, split
 from attar.task import Example, Task

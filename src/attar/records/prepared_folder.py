@@ -15,10 +15,9 @@ from typing import Any, Literal
 
 from attar.errors import DataError, RecipeError
 from attar.io.files import atomic_write, file_hash, read_json
-from attar.io.tables.values import as_label, as_meta, as_offset
-from attar.records.outcomes import Rejection
+from attar.io.tables.rows import as_label, as_meta, as_offset
 from attar.records.readers.json_list import list_items
-from attar.records.record import Record
+from attar.records.record import Record, Rejection
 from attar.task import Example
 
 __all__ = [

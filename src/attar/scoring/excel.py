@@ -7,8 +7,7 @@ from pathlib import Path
 
 from attar.errors import DataError
 from attar.io.tables.columns import missing_column
-from attar.io.tables.rows import Table
-from attar.io.tables.values import as_label
+from attar.io.tables.rows import Table, as_label
 from attar.scoring.scored import Scored, table_row
 from attar.task import Task
 from attar.workbook.sheets import MAX_ROWS, Cell, Column, Kind, Marked, open_workbook

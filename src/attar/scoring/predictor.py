@@ -24,8 +24,8 @@ from tokenizers import Tokenizer
 from attar.artifact import Artifact, load_artifact
 from attar.cores import num_workers
 from attar.errors import ArtifactError, DataError
-from attar.scoring.self_check import first_use_check
 from attar.scoring.session import OnnxModel
+from attar.scoring.verify import first_use_check
 from attar.task import Example, Task
 from attar.text.encoding import Encoding, InputSpec, TextEncoder
 

@@ -18,9 +18,8 @@ from attar.io.mongo import is_mongodb, mongo_address, shown_place
 from attar.io.tables.columns import Columns
 from attar.io.tables.excel import workbook_path
 from attar.io.tables.jsonl import write_jsonl
-from attar.io.tables.reading import open_tables, table_format
 from attar.io.tables.rows import Row, Table, TableFormat
-from attar.io.tables.writing import write_table
+from attar.io.tables.table_files import open_tables, table_format, write_table
 from attar.progress import progress_bar
 from attar.scoring.excel import check_size, gold_column, write_excel
 from attar.scoring.mongodb import check_target, open_documents, write_documents, write_into_source

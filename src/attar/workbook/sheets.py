@@ -26,7 +26,7 @@ from attar.errors import DataError
 from attar.io.files import atomic_write
 from attar.io.tables.excel import openpyxl_package
 from attar.io.tables.jsonl import json_line
-from attar.io.tables.values import as_text
+from attar.io.tables.rows import as_text
 
 __all__ = [
     "MAX_ROWS",

@@ -10,8 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from attar.errors import DataError
-from attar.io.tables.rows import Problem, Table
-from attar.io.tables.values import as_offset, as_string
+from attar.io.tables.rows import Problem, Table, as_offset, as_string
 from attar.suggest import did_you_mean
 
 __all__ = ["OURS", "Columns", "Pair", "check_names", "missing_column", "read_pair", "shown_columns"]

@@ -22,8 +22,7 @@ from attar.errors import DataError
 from attar.recipe.load import DataRecipe
 from attar.records.audit.agreement import Agreement
 from attar.records.audit.checks import Checks
-from attar.records.outcomes import Accepted, Confirmed, Reason, Rejection, reject
-from attar.records.record import Record
+from attar.records.record import Accepted, Confirmed, Reason, Record, Rejection, reject
 from attar.task import Example, Task
 
 __all__ = ["Accepted", "Confirmed", "Reason", "Rejection", "audit"]

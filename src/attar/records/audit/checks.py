@@ -9,8 +9,7 @@ import difflib
 import re
 
 from attar.recipe.load import DataRecipe
-from attar.records.outcomes import Accepted, Reason, Rejection, reject
-from attar.records.record import Record
+from attar.records.record import Accepted, Reason, Record, Rejection, reject
 from attar.task import Example, Task
 from attar.text.repair import Repair, repair
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from attar.records.audit.agreement import Agreement
-from attar.records.outcomes import Accepted, Confirmed, Rejection
+from attar.records.record import Accepted, Confirmed, Rejection
 from attar.task import Example, Task
 
 __all__ = ["Sample", "Summary"]

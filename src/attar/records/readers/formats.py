@@ -11,7 +11,7 @@ from typing import get_args
 
 from attar.errors import DataError
 from attar.io.lines import read_text
-from attar.io.tables.reading import TABLE_ENDINGS
+from attar.io.tables.table_files import TABLE_ENDINGS
 from attar.recipe.load import SourceFormat, SourceRecipe
 from attar.records.readers.json_list import list_items
 from attar.records.readers.label_studio import is_label_studio

@@ -25,10 +25,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
-from attar.io.tables.values import as_meta, as_offset
-from attar.records.outcomes import Reason, Rejection
+from attar.io.tables.rows import as_meta, as_offset
 from attar.records.readers.json_list import list_items
-from attar.records.record import Record
+from attar.records.record import Reason, Record, Rejection
 
 __all__ = ["is_label_studio", "read_label_studio"]
 

@@ -20,10 +20,9 @@ from typing import Any
 
 from attar.errors import DataError
 from attar.io.tables.columns import OURS, check_names
-from attar.io.tables.values import as_label, as_meta, as_offset, as_text
+from attar.io.tables.rows import as_label, as_meta, as_offset, as_text
 from attar.recipe.load import SourceRecipe
-from attar.records.outcomes import Rejection
-from attar.records.record import Record
+from attar.records.record import Record, Rejection
 from attar.task import BUILT_IN_TASKS
 
 __all__ = ["SHAPE_FIELDS", "check_columns", "document_records", "plain"]

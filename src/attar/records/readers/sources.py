@@ -14,10 +14,9 @@ from typing import Any, cast
 
 from attar.errors import DataError
 from attar.io.tables.excel import workbook_path
-from attar.io.tables.reading import data_files
 from attar.io.tables.rows import TableFormat
+from attar.io.tables.table_files import data_files
 from attar.recipe.load import SourceFormat, SourceRecipe
-from attar.records.outcomes import Rejection
 from attar.records.prepared_folder import read_rows
 from attar.records.readers.formats import KNOWN_ENDINGS, TABLES, check_options, detect_format
 from attar.records.readers.label_studio import read_label_studio
@@ -29,7 +28,7 @@ from attar.records.readers.text_formats import (
     read_target,
     read_triplets,
 )
-from attar.records.record import Record
+from attar.records.record import Record, Rejection
 from attar.text.repair import occurrences
 
 __all__ = ["read_source", "source_files"]

@@ -14,12 +14,10 @@ from typing import NamedTuple
 
 from attar.errors import DataError
 from attar.io.tables.columns import Columns, check_names, read_pair, shown_columns
-from attar.io.tables.reading import TableOptions, open_table
-from attar.io.tables.rows import Problem, Row, Table, TableFormat
-from attar.io.tables.values import as_label, as_text
+from attar.io.tables.rows import Problem, Row, Table, TableFormat, as_label, as_text
+from attar.io.tables.table_files import TableOptions, open_table
 from attar.recipe.load import SourceRecipe
-from attar.records.outcomes import Rejection, reject_row
-from attar.records.record import Record
+from attar.records.record import Record, Rejection, reject_row
 
 __all__ = ["Joined", "read_table"]
 

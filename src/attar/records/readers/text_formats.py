@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from attar.io.lines import numbered_lines
-from attar.records.outcomes import Rejection, reject
-from attar.records.record import Record
+from attar.records.record import Record, Rejection, reject
 
 __all__ = [
     "BEFORE_TRIPLETS",

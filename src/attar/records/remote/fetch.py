@@ -15,9 +15,8 @@ from attar.errors import DataError
 from attar.io.files import file_hash
 from attar.io.mongo import shown_place
 from attar.recipe.load import SourceRecipe
-from attar.records.outcomes import Rejection
 from attar.records.readers.sources import read_source, source_files
-from attar.records.record import Record
+from attar.records.record import Record, Rejection
 from attar.stage_cache import fingerprint
 
 __all__ = ["LocalRecords", "LocalSource", "fetched", "source_inputs"]

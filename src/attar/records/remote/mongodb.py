@@ -17,12 +17,11 @@ from typing import IO, Any, NamedTuple
 from attar.errors import DataError
 from attar.io.mongo import MongoAddress, count, documents, mongo_address, names_there
 from attar.io.tables.jsonl import json_rows
-from attar.io.tables.values import as_text
+from attar.io.tables.rows import as_text
 from attar.progress import progress_bar
 from attar.recipe.load import SourceRecipe
-from attar.records.outcomes import Rejection
 from attar.records.readers.mongodb_documents import SHAPE_FIELDS, check_columns, document_records, plain
-from attar.records.record import Record
+from attar.records.record import Record, Rejection
 from attar.suggest import did_you_mean
 
 __all__ = ["fetch_documents", "read_documents"]
