@@ -33,7 +33,7 @@ def write_label_studio(
     *,
     labels: Sequence[str],
     model_version: str,
-) -> Path:
+) -> None:
     """Write Label Studio tasks with pre-annotations, and beside them the labelling config as .xml.
 
     Args:
@@ -42,16 +42,11 @@ def write_label_studio(
         taken: Columns that hold the text and the term.
         labels: Of the task.
         model_version: Names the model in Label Studio.
-
-    Returns:
-        Path of the labelling config.
     """
     rows = (_task_row(scored, taken) for chunk in chunks for scored in chunk)
     write_tasks(path, rows, labels=labels, model_version=model_version)
-    config = path.with_suffix(".xml")
-    with atomic_write(config) as draft:
+    with atomic_write(path.with_suffix(".xml")) as draft:
         draft.write_text(labelling_config(labels), "utf-8")
-    return config
 
 
 def write_tasks(path: Path, rows: Iterable[_Row], *, labels: Sequence[str], model_version: str) -> int:

@@ -111,30 +111,24 @@ def check_target(source: str | None, target: str, *, into_source: bool) -> None:
         )
 
 
-def write_documents(target: str, chunks: Iterable[Sequence[Scored]], model: Mapping[str, str]) -> int:
+def write_documents(target: str, chunks: Iterable[Sequence[Scored]], model: Mapping[str, str]) -> None:
     """Write one document a mention: the row's fields, start, end, label, prob, probs and the model.
 
     Equal rows of a file without ``_id`` are one document.
 
-    Returns:
-        Documents written.
-
     Raises:
         DataError: The server refuses or cannot be reached.
     """
-    return upsert(mongo_address(target), (_document(scored, model) for chunk in chunks for scored in chunk))
+    upsert(mongo_address(target), (_document(scored, model) for chunk in chunks for scored in chunk))
 
 
-def write_into_source(target: str, chunks: Iterable[Sequence[Scored]], model: Mapping[str, str]) -> int:
+def write_into_source(target: str, chunks: Iterable[Sequence[Scored]], model: Mapping[str, str]) -> None:
     """Set the field ``attar`` of each document that was scored: the model and all its mentions.
 
-    Returns:
-        Documents that were found and set.
-
     Raises:
         DataError: The server refuses or cannot be reached.
     """
-    return set_field(mongo_address(target), _FIELD, _fields(chunks, model))
+    set_field(mongo_address(target), _FIELD, _fields(chunks, model))
 
 
 def _fields(chunks: Iterable[Sequence[Scored]], model: Mapping[str, str]) -> Iterator[tuple[Any, Document]]:

@@ -172,13 +172,13 @@ def _nfkc(text: str) -> Normalised:
     whole = unicodedata.normalize("NFKC", text)
     if len(whole) == len(text) and max(map(len, forms)) == min(map(len, forms)) == 1:
         return Normalised(whole)
-    starts = [i for i, form in enumerate(forms) if form or not i]
+    starts = [i for i, normal in enumerate(forms) if normal or not i]
     changed = []
     for start, end in pairwise([*starts, len(text)]):
         single = forms[start] if end - start == 1 else ""
-        form = single or unicodedata.normalize("NFKC", text[start:end])
-        if form != text[start:end]:
-            changed.append((start, end, form))
+        normal = single or unicodedata.normalize("NFKC", text[start:end])
+        if normal != text[start:end]:
+            changed.append((start, end, normal))
     return _replaced(text, changed)
 
 

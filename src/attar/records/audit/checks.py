@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from functools import lru_cache
 
 from attar.recipe.load import DataRecipe
 from attar.records.record import Accepted, Reason, Record, Rejection, reject
@@ -32,7 +33,7 @@ class Checks:
     def __init__(self, task: Task, data: DataRecipe) -> None:
         self._task = task
         self._data = data
-        self._labels: dict[str, str | None] = {}
+        self._label_of = lru_cache(_MOST_SPELLINGS)(task.label_of)
 
     def accept(self, record: Record) -> Accepted | Rejection:
         """Make an example of a record, or say why none can be made."""
@@ -54,14 +55,6 @@ class Checks:
             second = record.term
         example = Example(record.text, start, end, label, record.meta, second, record.weight)
         return Accepted(example, record, fix)
-
-    def _label_of(self, spelling: str) -> str | None:
-        label = self._labels.get(spelling)
-        if label is None:
-            label = self._task.label_of(spelling)
-            if len(self._labels) < _MOST_SPELLINGS:
-                self._labels[spelling] = label
-        return label
 
     def _text_problem(self, record: Record) -> tuple[Reason, str] | None:
         text, most = record.text, self._data.max_chars

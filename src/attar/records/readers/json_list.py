@@ -52,7 +52,8 @@ def list_items(path: Path, of: str, expected: str) -> Iterator[tuple[int, object
             except RecursionError:
                 line, reason = buffer.line, "nested too deeply"
             except UnicodeDecodeError:
-                _raise_where_not_utf8(path)
+                for _ in numbered_lines(path):
+                    pass  # until the DataError that names the line and the byte
                 line, reason = buffer.line, "not UTF-8"
             except ValueError:
                 line, reason = buffer.line, "a number of too many digits"
@@ -161,9 +162,3 @@ class _Buffer:
         self._at_end = not raw
         self._text = self._text[self._position :] + self._decode.decode(raw, final=not raw)
         self._position = self._counted = 0
-
-
-def _raise_where_not_utf8(path: Path) -> None:
-    """Raise the DataError that names the line and the byte."""
-    for _ in numbered_lines(path):
-        pass

@@ -7,10 +7,9 @@ here, their reviews there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from attar.errors import DataError
 from attar.io.tables.columns import Columns, check_names, read_pair, shown_columns
@@ -57,9 +56,9 @@ def read_table(
     if not table.columns:
         yield from (reject_row(row) for row in table.rows() if row.problem)
         return
-    reader = _RowReader.of(table, source)
+    record = _row_reader(table, source)
     for row in table.rows():
-        yield reject_row(row) if row.problem else reader.record(row)
+        yield reject_row(row) if row.problem else record(row)
 
 
 def _join(table: Table, other: Table, source: SourceRecipe) -> tuple[Table, list[Rejection]]:
@@ -109,28 +108,24 @@ def _check_key(table: Table, key: str) -> None:
         raise DataError(f"{table.name}: no column {key!r} to join on; there are {there}; see join.on")
 
 
-class _RowReader(NamedTuple):
-    """How a row of a table becomes a Record."""
+def _row_reader(table: Table, source: SourceRecipe) -> Callable[[Row], Record | Rejection]:
+    """How a row of a table becomes a Record; DataError where a column is missing."""
+    check_names(source.columns, _SETTING)
+    needed = [name for name in (*_NEEDED, *source.columns) if name not in source.constants]
+    columns = Columns.of(table, source.columns, needed, _SETTING)
+    taken, empty = columns.taken, frozenset(source.empty)
 
-    columns: Columns
-    taken: frozenset[str]  # columns that are no metadata
-    empty: frozenset[str]  # cells that say nothing
+    def without_empty(cells: Mapping[str, object]) -> Mapping[str, object]:
+        return {
+            name: None if isinstance(value, str) and value.strip() in empty else value
+            for name, value in cells.items()
+        }
 
-    @classmethod
-    def of(cls, table: Table, source: SourceRecipe) -> _RowReader:
-        check_names(source.columns, _SETTING)
-        needed = [name for name in (*_NEEDED, *source.columns) if name not in source.constants]
-        columns = Columns.of(table, source.columns, needed, _SETTING)
-        return cls(columns, columns.taken, frozenset(source.empty))
-
-    def record(self, row: Row) -> Record | Rejection:
-        values = row.values
-        if self.empty:
-            values = {key: None if self._is_empty(value) else value for key, value in values.items()}
-        ours = self.columns.cells(values)
-        if self.empty and self.columns.nested:
-            ours = {name: None if self._is_empty(value) else value for name, value in ours.items()}
-        taken = self.taken
+    def record(row: Row) -> Record | Rejection:
+        values = without_empty(row.values) if empty else row.values
+        ours: Mapping[str, object] = columns.cells(values)
+        if empty and columns.nested:
+            ours = without_empty(ours)
         meta = {
             str(key): said for key, value in values.items() if key not in taken and (said := as_text(value))
         }
@@ -142,5 +137,4 @@ class _RowReader(NamedTuple):
             return reject_row(row, pair._replace(cells=[*pair.cells, label]))
         return Record(*pair, label, meta, row.where, as_text(ours.get("annotator")))
 
-    def _is_empty(self, value: object) -> bool:
-        return isinstance(value, str) and value.strip() in self.empty
+    return record

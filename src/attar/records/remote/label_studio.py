@@ -267,7 +267,8 @@ class _Session:
             else:
                 if response.status not in _PASSING:
                     return response
-                problem, after_s = f"HTTP {response.status}", _retry_after_s(response.headers)
+                problem, after = f"HTTP {response.status}", response.headers.get("Retry-After") or ""
+                after_s = float(after) if after.isdecimal() else 0.0
             if wait_s is not None:
                 _LOG.warning("%s: %s; asking again", self.server, problem)
                 time.sleep(min(max(wait_s, after_s), _LONGEST_WAIT_S))
@@ -316,8 +317,3 @@ def _token_from_environment(server: str) -> str:
     if not _TOKEN.fullmatch(token):
         raise DataError(f"{TOKEN_VARIABLE} holds blanks or other characters that no token has; copy it again")
     return token
-
-
-def _retry_after_s(headers: email.message.Message) -> float:
-    value = headers.get("Retry-After") or ""
-    return float(value) if value.isdecimal() else 0.0

@@ -66,7 +66,10 @@ def split(
     shares = _shares(data, fixed)
     everything = [*pool, *(example for side in fixed.values() for example in side)]
     group_of = group_reviews([example.text for example in everything], data.near_duplicate)
-    side_of = _fixed_sides(fixed, group_of)
+    side_of: dict[str, str] = {}
+    for side in _HELD_OUT_FIRST:
+        for example in fixed.get(side, ()):
+            side_of.setdefault(group_of[example.text], side)
     groups: defaultdict[str, list[Example]] = defaultdict(list)
     for example in pool:
         groups[group_of[example.text]].append(example)
@@ -109,14 +112,6 @@ def _shares(data: DataRecipe, fixed: Mapping[str, Sequence[Example]]) -> dict[st
                 "train, dev and test each need a share above 0, or a source with that split"
             )
     return {name: shares[name] for name in SPLITS if shares[name] > 0}
-
-
-def _fixed_sides(fixed: Mapping[str, Sequence[Example]], group_of: Mapping[str, str]) -> dict[str, str]:
-    side_of: dict[str, str] = {}
-    for side in _HELD_OUT_FIRST:
-        for example in fixed.get(side, ()):
-            side_of.setdefault(group_of[example.text], side)
-    return side_of
 
 
 def check_leaks(splits: Mapping[str, Sequence[Example]], group_of: Mapping[str, str]) -> None:
