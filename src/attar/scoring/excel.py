@@ -81,7 +81,10 @@ def write_excel(
             groups = {name: str(values[name]) for name in GROUPS if values.get(name) not in (None, "")}
             said = as_label(values.get(gold))
             right = None if said is None else task.label_of(said)
-            cells = _cells(scored, types, text)
+            row, example = table_row(scored), scored.example
+            if example.end > example.start and isinstance(row.get(text), str):
+                row[text] = Marked(example.text, example.start, example.end)
+            cells = [row.get(name) for name in types]
             sheets.add(cells, scored.label, right, prob=scored.prob, groups=groups)
         page.heading("attar score")
         for name, value in facts().items():
@@ -95,10 +98,3 @@ def _kind(name: str, text: str) -> Kind:
     if name == "prob" or name.startswith("prob_"):
         return "share"
     return "number" if name in _NUMBERS else "word"
-
-
-def _cells(scored: Scored, types: Mapping[str, object], text: str) -> list[Cell]:
-    row = table_row(scored)
-    if scored.example.end > scored.example.start and isinstance(row.get(text), str):
-        row[text] = Marked(scored.example.text, scored.example.start, scored.example.end)
-    return [row.get(name) for name in types]

@@ -116,17 +116,17 @@ def _readings(text: str, start: int, end: int) -> Iterator[tuple[How | None, tup
 
 def _views(text: str) -> Iterator[tuple[How | None, Normalised]]:
     """The text as other programs may have seen it, those that differ from it."""
-    plain = Normalised(text)
-    yield None, plain
+    yield None, Normalised(text)
+    entities = normalise(text, ["entities"])
     views: list[tuple[How, Normalised]] = [
-        ("whitespace", plain.then(_strip)),
-        ("whitespace", plain.then(_collapse)),
-        ("whitespace", plain.then(_strip).then(_collapse)),
+        ("whitespace", _strip(text)),
+        ("whitespace", _collapse(text)),
+        ("whitespace", _strip(text).then(_collapse)),
         ("whitespace", substitute(text, _CRLF, "\n")),
         ("whitespace", substitute(text, _LF, "\r\n")),
-        ("entities", normalise(text, ["entities"])),
+        ("entities", entities),
+        ("entities", entities.then(_strip).then(_collapse)),
     ]
-    views.append(("entities", views[-1][1].then(_strip).then(_collapse)))
     seen = {text}
     for name, view in views:
         if view.text not in seen:

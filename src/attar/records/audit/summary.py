@@ -69,10 +69,7 @@ class Summary:
         self._repairs: Counter[str] = Counter()
         self._as_read: Counter[str] = Counter()
         self._labels: Counter[str] = Counter()
-        self._groups: dict[str, defaultdict[str, Counter[str]]] = {
-            "channel": defaultdict(Counter),
-            "wordtype": defaultdict(Counter),
-        }
+        self._groups = {key: defaultdict[str, Counter[str]](Counter) for key in ("channel", "wordtype")}
         self._texts: dict[bytes, int] = {}
         self._lengths: Counter[int] = Counter()
         self._counts = Counter[str]()
