@@ -28,17 +28,7 @@ from attar.io.tables.excel import openpyxl_package
 from attar.io.tables.jsonl import json_line
 from attar.io.tables.rows import as_text
 
-__all__ = [
-    "MAX_ROWS",
-    "Book",
-    "Cell",
-    "Column",
-    "Kind",
-    "Marked",
-    "Sheet",
-    "cell_text",
-    "open_workbook",
-]
+__all__ = ["MAX_ROWS", "Book", "Cell", "Column", "Kind", "Marked", "Sheet", "cell_text", "open_workbook"]
 
 MAX_ROWS = 1_048_575  # of data: Excel's limit less the header
 _MAX_COLUMNS = 16_384

@@ -72,10 +72,7 @@ class _Votes:
 
 
 def audit(
-    records: Iterable[Record | Rejection],
-    task: Task,
-    data: DataRecipe,
-    agreement: Agreement | None = None,
+    records: Iterable[Record | Rejection], task: Task, data: DataRecipe, agreement: Agreement | None = None
 ) -> Iterator[Accepted | Confirmed | Rejection]:
     """Turn records into examples or rejections, in their order.
 

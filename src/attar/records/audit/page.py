@@ -26,10 +26,7 @@ _REASONS: Mapping[str, tuple[str, str]] = {
     "empty_text": ("There is no text.", "See whether data.columns.text names the right column."),
     "empty_term": ("There is no term.", "See whether data.columns.term names the right column."),
     "missing_label": ("There is no label.", "Label the row; rows still to be labelled are no harm."),
-    "unknown_label": (
-        "The label is none of the task's.",
-        "Map the spelling in task.aliases, or correct it.",
-    ),
+    "unknown_label": ("The label is none of the task's.", "Map the spelling in task.aliases, or correct it."),
     "bad_offsets": (
         "The offsets do not point at the term, and no single reading of them does.",
         "Count half-open offsets in Unicode code points, or leave them out where the term occurs once.",
@@ -52,10 +49,7 @@ _REASONS: Mapping[str, tuple[str, str]] = {
         'Decide for one, or set data.disagreement to "majority" or "weights".',
     ),
     "no_majority": ("As many annotators say one as the other.", "Ask one more annotator, or decide."),
-    "also_held_out": (
-        "The review is also in a held-out file.",
-        "Nothing: it must not be trained on too.",
-    ),
+    "also_held_out": ("The review is also in a held-out file.", "Nothing: it must not be trained on too."),
 }
 _REPAIRS: Mapping[str, str] = {
     "utf16": "Offsets in UTF-16 code units, as browsers and Java count.",

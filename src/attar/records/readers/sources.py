@@ -21,13 +21,7 @@ from attar.records.prepared_folder import read_rows
 from attar.records.readers.formats import KNOWN_ENDINGS, TABLES, check_options, detect_format
 from attar.records.readers.label_studio import read_label_studio
 from attar.records.readers.tables import Joined, read_table
-from attar.records.readers.text_formats import (
-    read_bio,
-    read_lines,
-    read_markup,
-    read_target,
-    read_triplets,
-)
+from attar.records.readers.text_formats import read_bio, read_lines, read_markup, read_target, read_triplets
 from attar.records.record import Record, Rejection
 from attar.text.repair import occurrences
 
