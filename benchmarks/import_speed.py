@@ -24,8 +24,8 @@ from pathlib import Path
 from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
 from attar.records.audit.summary import Summary
-from attar.records.readers.markup import read_markup
 from attar.records.readers.sources import read_source
+from attar.records.readers.text_formats import read_markup
 from attar.records.record import Record
 from attar.task import BUILT_IN_TASKS
 

@@ -35,8 +35,7 @@ from attar.recipe.load import SourceRecipe
 from attar.records.audit.audit import Rejection
 from attar.records.readers.label_studio import read_label_studio
 from attar.records.record import Record
-from attar.records.remote.label_studio_api import fetch_export
-from attar.records.remote.label_studio_http import TOKEN_VARIABLE
+from attar.records.remote.label_studio import TOKEN_VARIABLE, fetch_export
 from attar.scoring.label_studio import labelling_config, write_tasks
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -41,7 +41,7 @@ _JOIN = "，"
 def corpus_examples() -> list[Example]:
     """The labelled pairs of the embedded corpus, in the order of its files."""
     # A side that only reads examples starts without these.
-    from attar.records.readers.markup import read_markup
+    from attar.records.readers.text_formats import read_markup
     from attar.records.record import Record
 
     files = [file for folder in _FOLDERS for file in sorted((_CORPUS / folder).glob("*.txt"))]

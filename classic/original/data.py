@@ -22,12 +22,10 @@ from attar.io.files import atomic_write
 from attar.io.lines import numbered_lines
 from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
-from attar.records.outcomes import Accepted, Rejection
 from attar.records.prepared_folder import write_rows
-from attar.records.readers.bio import TAGGED
 from attar.records.readers.sources import read_source
-from attar.records.readers.target import read_target
-from attar.records.record import Record
+from attar.records.readers.text_formats import TAGGED, read_target
+from attar.records.record import Accepted, Record, Rejection
 from attar.task import Example
 from attar.text.repair import find_all
 from original.log import DATA

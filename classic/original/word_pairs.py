@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from attar.io.lines import numbered_lines
-from attar.records.outcomes import Rejection
-from attar.records.record import Record
+from attar.records.record import Record, Rejection
 
 __all__ = ["read_word_pairs"]
 

@@ -21,7 +21,7 @@ from attar.task import Task
 __all__ = ["ARTIFACT_FILES", "CHECKS_FILE", "Artifact", "Precision", "load_artifact", "write_artifact"]
 
 CHECKS_FILE = "checks.json"
-"""Inputs with their logits (``attar.scoring.self_check``); an older attar wrote none."""
+"""Inputs with their logits (``attar.scoring.verify``); an older attar wrote none."""
 ARTIFACT_FILES = ("model.onnx", "tokenizer.json", "README.md", CHECKS_FILE, "attar.json")
 _HASHED = ARTIFACT_FILES[:4]
 _NEEDED = ARTIFACT_FILES[:3]

@@ -25,7 +25,7 @@ from attar.models.checkpoint import CHECKPOINT_FILES
 from attar.pipeline import RunFolders
 from attar.recipe.load import EvaluateRecipe, SourceFormat, load_recipe
 from attar.records.audit.summary import Summary
-from attar.records.outcomes import Reason
+from attar.records.record import Reason
 from attar.serving.score import _REASONS
 from attar.serving.service import _CODES
 from attar.task import Example, task_by_name

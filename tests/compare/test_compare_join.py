@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
 from attar.compare.join import Annotation, Case, agreement, gold_of, join
-from attar.compare.model_predictions import write_answers
-from attar.compare.workbook import Comparison, write_side_by_side
+from attar.compare.workbook import Comparison, write_answers, write_side_by_side
 from attar.task import BUILT_IN_TASKS, Example
 
 LABELS = st.sampled_from("abc")

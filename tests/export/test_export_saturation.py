@@ -25,10 +25,10 @@ from attar.export.gptq import InverseHessian, gptq
 from attar.export.quant_params import ActivationRange, QuantParams, weight_scales
 from attar.export.saturation import PAIR_LIMIT, can_saturate, pair_scales
 from attar.recipe.load import ExportRecipe
-from attar.scoring import self_check
+from attar.scoring import verify
 from attar.scoring.predictor import Predictor
-from attar.scoring.self_check import compare, first_use_check, kernels_saturate, read_checks
 from attar.scoring.session import OnnxModel
+from attar.scoring.verify import compare, first_use_check, kernels_saturate, read_checks
 from attar.text.encoding import InputSpec, model_inputs
 
 LENIENT = ExportRecipe(calibration_examples=64, max_flips=1, max_f1_loss=1, qat_epochs=0)
@@ -82,7 +82,7 @@ def test_scales_are_plain_int8s_where_no_pair_is_too_large():
 
 
 def test_the_probe_is_what_it_says_and_finds_what_this_processor_does():
-    graph = onnx.load(self_check._PROBE)
+    graph = onnx.load(verify._PROBE)
     onnx.checker.check_model(graph)
     (node,) = graph.graph.node
     assert (node.op_type, node.domain) == ("MatMulIntegerToFloat", "com.microsoft")
@@ -193,9 +193,9 @@ def test_a_saturating_kernel_fails_the_check_but_for_safe_weights(artifact, full
 def test_an_old_artifact_is_used_where_nothing_saturates_and_refused_elsewhere(
     full_range, examples, monkeypatch
 ):
-    monkeypatch.setattr(self_check, "kernels_saturate", lambda: False)
+    monkeypatch.setattr(verify, "kernels_saturate", lambda: False)
     Predictor(full_range, 1).predict_probs(examples[:3])
-    monkeypatch.setattr(self_check, "kernels_saturate", lambda: True)
+    monkeypatch.setattr(verify, "kernels_saturate", lambda: True)
     with pytest.raises(ArtifactError, match=r"attar convert .* NEW"):
         Predictor(full_range, 1).predict_probs(examples[:3])
 
@@ -258,7 +258,7 @@ def test_kernels_without_vnni_agree_but_for_full_range_weights(artifact, full_ra
     program = """
 import sys, pathlib, numpy as np
 from attar.artifact import load_artifact
-from attar.scoring.self_check import compare, kernels_saturate, read_checks
+from attar.scoring.verify import compare, kernels_saturate, read_checks
 from attar.scoring.session import OnnxModel
 from attar.text.encoding import InputSpec
 assert kernels_saturate()

@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 from attar.compare.stage import read_annotations
 from attar.errors import DataError
 from attar.io.tables.jsonl import json_line
-from attar.io.tables.reading import open_tables
-from attar.io.tables.values import as_offset
-from attar.io.tables.writing import write_table
+from attar.io.tables.rows import as_offset
+from attar.io.tables.table_files import open_tables, write_table
 from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.prepare import prepare
 from attar.scoring.stage import ScoreOptions, score_file

@@ -212,7 +212,7 @@ def test_a_sample_can_always_be_shown(text):
 def test_every_reason_and_reading_is_explained():
     from typing import get_args
 
-    from attar.records.outcomes import Reason
+    from attar.records.record import Reason
     from attar.text.repair import How
 
     counts = Summary(TASK).to_json()

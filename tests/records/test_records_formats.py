@@ -3,9 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attar.recipe.load import SourceRecipe
-from attar.records.outcomes import Rejection
 from attar.records.readers.sources import read_source
-from attar.records.record import Record
+from attar.records.record import Record, Rejection
 
 WORDS = st.text("面霜香味泵坏好aB1😀，", min_size=1, max_size=4)
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from attar.errors import DataError
 from attar.records.audit.audit import Rejection
-from attar.records.readers.markup import read_markup
+from attar.records.readers.text_formats import read_markup
 from attar.records.record import Record
 
 

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from attar.errors import DataError
 from attar.recipe.load import SourceRecipe
-from attar.records.outcomes import Rejection
 from attar.records.readers.mongodb_documents import document_records
 from attar.records.readers.sources import read_source
-from attar.records.record import Record
+from attar.records.record import Record, Rejection
 from attar.records.remote.mongodb import read_documents
 
 SOURCE = SourceRecipe(path="documents.jsonl", format="mongodb")

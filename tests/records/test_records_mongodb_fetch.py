@@ -18,7 +18,7 @@ from mongo_server import REAL_URI, running_server, test_database
 from attar.errors import DataError
 from attar.io import mongo
 from attar.recipe.load import SourceRecipe
-from attar.records.outcomes import Rejection
+from attar.records.record import Rejection
 from attar.records.remote import mongodb
 from attar.records.remote.mongodb import fetch_documents, read_documents
 

@@ -9,9 +9,8 @@ import pytest
 
 from attar.recipe.load import load_recipe
 from attar.records.audit.audit import audit
-from attar.records.outcomes import Accepted, Rejection
 from attar.records.readers.sources import read_source
-from attar.records.record import Record
+from attar.records.record import Accepted, Record, Rejection
 
 SETS = Path(__file__).parents[2] / "recipes" / "sets"
 

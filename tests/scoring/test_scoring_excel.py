@@ -11,7 +11,7 @@ import pytest
 
 import attar
 from attar.errors import DataError
-from attar.io.tables.reading import open_tables
+from attar.io.tables.table_files import open_tables
 from attar.scoring import excel
 from attar.scoring.stage import ScoreOptions, score_file
 

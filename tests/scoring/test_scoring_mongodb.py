@@ -14,10 +14,11 @@ from bson import ObjectId
 from mongo_server import running_server, test_database
 
 from attar.errors import DataError
-from attar.io.tables.reading import open_tables
+from attar.io.mongo import shown_place
+from attar.io.tables.table_files import open_tables
 from attar.scoring import mongodb, stage
 from attar.scoring.mongodb import open_documents, parse_query
-from attar.scoring.stage import ScoreOptions, score_file, shown_place
+from attar.scoring.stage import ScoreOptions, score_file
 
 LABELS = ("坏", "中", "好")
 DOCUMENTS = [

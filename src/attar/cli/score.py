@@ -35,9 +35,10 @@ def score(
     `.xlsx` is a workbook for analysts; `.json` are Label Studio tasks with pre-annotations.
     """
     from attar.artifact import load_artifact
+    from attar.io.mongo import shown_place
     from attar.scoring.mongodb import parse_query
     from attar.scoring.predictor import Predictor
-    from attar.scoring.stage import ScoreOptions, score_file, shown_place
+    from attar.scoring.stage import ScoreOptions, score_file
 
     out = expanded(out)
     chosen = parse_query(query) if query is not None else {}

@@ -6,7 +6,7 @@ Pure: annotations in, cases out. ``attar compare`` and the workbook of ``attar e
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import NamedTuple
@@ -107,7 +107,8 @@ def join(a: Sequence[Annotation], b: Sequence[Annotation]) -> list[Case]:
     for question, same in _by_question(a, by_span).items():
         cases += [Case(x, y, None) for x, y in zip_longest(same, waiting.pop(question, ()))]
     cases += [Case(None, annotation, None) for same in waiting.values() for annotation in same]
-    return [*_in_order(cases, a, b)]
+    place = {id(annotation): i for i, annotation in enumerate([*a, *b])}
+    return sorted(cases, key=lambda case: place[id(case.asked)])
 
 
 def gold_of(annotations: Sequence[Annotation], gold: Sequence[Annotation]) -> Gold:
@@ -120,12 +121,12 @@ def gold_of(annotations: Sequence[Annotation], gold: Sequence[Annotation]) -> Go
     by_span = _all_have_spans(annotations) and _all_have_spans(gold)
     known = _by_question(gold, by_span)
     found = {key: {annotation.label for annotation in same} - {None} for key, same in known.items()}
+    only = {key: next(iter(labels)) for key, labels in found.items() if len(labels) == 1}
     asked = [_question(annotation, by_span) for annotation in annotations]
-    labels = [_only(found.get(question, set())) for question in asked]
-    unused = [annotation for key in known.keys() - set(asked) for annotation in known[key]]
-    order = {id(annotation): i for i, annotation in enumerate(gold)}
-    unused.sort(key=lambda annotation: order[id(annotation)])
-    return Gold(labels, unused, sum(len(labels) > 1 for labels in found.values()))
+    answered = set(asked)
+    unused = [annotation for annotation in gold if _question(annotation, by_span) not in answered]
+    num_contradictory = sum(len(labels) > 1 for labels in found.values())
+    return Gold([only.get(question) for question in asked], unused, num_contradictory)
 
 
 def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement:
@@ -144,9 +145,8 @@ def _all_have_spans(annotations: Sequence[Annotation]) -> bool:
 
 
 def _question(annotation: Annotation, by_span: bool) -> Hashable:
-    return (
-        (annotation.text, annotation.start, annotation.end) if by_span else (annotation.text, annotation.term)
-    )
+    place = (annotation.start, annotation.end) if by_span else annotation.term
+    return annotation.text, place
 
 
 def _by_question(annotations: Iterable[Annotation], by_span: bool) -> dict[Hashable, list[Annotation]]:
@@ -154,12 +154,3 @@ def _by_question(annotations: Iterable[Annotation], by_span: bool) -> dict[Hasha
     for annotation in annotations:
         grouped[_question(annotation, by_span)].append(annotation)
     return dict(grouped)
-
-
-def _in_order(cases: Sequence[Case], a: Sequence[Annotation], b: Sequence[Annotation]) -> Iterator[Case]:
-    place = {id(annotation): i for i, annotation in enumerate([*a, *b])}
-    yield from sorted(cases, key=lambda case: place[id(case.asked)])
-
-
-def _only(labels: set[str | None]) -> str | None:
-    return next(iter(labels)) if len(labels) == 1 else None

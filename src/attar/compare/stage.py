@@ -17,9 +17,8 @@ from attar.compare.join import Annotation, Case, gold_of, join
 from attar.compare.workbook import Comparison, write_side_by_side
 from attar.errors import DataError
 from attar.io.tables.columns import Columns, Pair, missing_column, read_pair
-from attar.io.tables.reading import open_tables
-from attar.io.tables.rows import Problem, Table
-from attar.io.tables.values import as_label, as_text
+from attar.io.tables.rows import Problem, Table, as_label, as_text
+from attar.io.tables.table_files import open_tables
 from attar.recipe.load import SourceRecipe
 from attar.records.readers.sources import read_source
 from attar.records.record import Record
@@ -93,7 +92,7 @@ def read_annotations(path: Path, task: Task | None = None) -> AnnotationFile:
     annotations, left_out = list[Annotation](), Counter[str]()
     for each in found:
         if isinstance(each, Annotation):
-            annotations.append(_spelled(each, task))
+            annotations.append(_spelled(each, task) if task else each)
         else:
             left_out[each] += 1
     if all(annotation.label is None for annotation in annotations):
@@ -109,8 +108,9 @@ def _judged(
         found = gold_of([case.asked for case in cases], gold.annotations)
         judged = [case._replace(gold=label) for case, label in zip(cases, found.labels, strict=True)]
         return judged, found.unused, {"questions with several gold labels": found.num_contradictory}
-    judged = [case._replace(gold=_own_gold(case)) for case in cases]
-    quarrels = sum(len({x.gold for x in (case.a, case.b) if x and x.gold}) > 1 for case in cases)
+    golds = [[x.gold for x in (case.a, case.b) if x and x.gold] for case in cases]
+    judged = [case._replace(gold=next(iter(own), None)) for case, own in zip(cases, golds, strict=True)]
+    quarrels = sum(len(set(own)) > 1 for own in golds)
     return judged, [], {"gold labels that differ between A and B (A's count)": quarrels} if quarrels else {}
 
 
@@ -164,34 +164,20 @@ def _annotation(pair: Pair, *, label: str | None, groups: Mapping[str, str]) -> 
     return Annotation(cell_text(text), cell_text(term), start, end, label, groups=groups)
 
 
-def _spelled(annotation: Annotation, task: Task | None) -> Annotation:
+def _spelled(annotation: Annotation, task: Task) -> Annotation:
     """The annotation with its labels as the task spells them; one that the task does not know stays."""
-    if task is None:
-        return annotation
     label, gold = (said and (task.label_of(said) or said) for said in (annotation.label, annotation.gold))
     return replace(annotation, label=label, gold=gold)
 
 
-def _own_gold(case: Case) -> str | None:
-    golds = [
-        annotation.gold
-        for annotation in (case.a, case.b)
-        if annotation is not None and annotation.gold is not None
-    ]
-    return golds[0] if golds else None
-
-
 def _labels(cases: Sequence[Case], task: Task | None) -> list[str]:
     """The labels of the tables: the task's, or those of the probs; then what else occurs."""
-    counts = Counter[str]()
     known = dict.fromkeys(task.labels if task else ())
-    for case in cases:
-        counts.update([case.gold] if case.gold else [])
-        for annotation in (case.a, case.b):
-            if annotation is not None:
-                known |= dict.fromkeys(annotation.probs)
-                counts.update([annotation.label] if annotation.label else [])
-    return [*known, *sorted(counts.keys() - known.keys())]
+    said = {case.gold for case in cases}
+    for annotation in (side for case in cases for side in (case.a, case.b) if side is not None):
+        known |= dict.fromkeys(annotation.probs)
+        said.add(annotation.label)
+    return [*known, *sorted(label for label in said - known.keys() if label)]
 
 
 def _number(value: object) -> float | None:

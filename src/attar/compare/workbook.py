@@ -5,17 +5,23 @@ Last step of ``attar compare``, and the ``answers.xlsx`` of ``attar evaluate``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from attar.compare.join import Agreement, Annotation, Case, agreement
+from attar.task import Example, Task
 from attar.workbook.sheets import Book, Cell, Column, Marked, Sheet, open_workbook
 from attar.workbook.tally import GROUPS, Tally, write_tally
 
-__all__ = ["Comparison", "write_side_by_side"]
+__all__ = ["ANSWERS", "Comparison", "write_answers", "write_side_by_side"]
+
+ANSWERS = "answers.xlsx"
 
 
 @dataclass(frozen=True)
@@ -81,12 +87,8 @@ def write_side_by_side(path: Path, comparison: Comparison) -> dict[str, Any]:
     }
     if len(comparison.names) == 2:
         agreed = comparison.agreement()
-        figures |= {
-            "num_both": agreed.num,
-            "num_same": agreed.num_same,
-            "share": agreed.share,
-            "kappa": agreed.kappa,
-        }
+        figures |= {"num_both": agreed.num, "num_same": agreed.num_same}
+        figures |= {"share": agreed.share, "kappa": agreed.kappa}
     with open_workbook(path) as book:
         page = book.sheet("summary")
         sheets = [book.sheet("result", _columns(comparison))]
@@ -100,39 +102,63 @@ def write_side_by_side(path: Path, comparison: Comparison) -> dict[str, Any]:
     return figures
 
 
-_Wanted = tuple[str, Sequence[Case], Callable[[Case], float]]
+def write_answers(
+    path: Path, examples: Sequence[Example], task: Task, probs: Mapping[str, NDArray[np.float32]]
+) -> None:
+    """Write every annotation of a report's model on the test split, beside its reference's.
+
+    Args:
+        path: Where to.
+        examples: N labelled examples.
+        task: Names the labels.
+        probs: [N, C] of one or two models, by name: A, then B.
+
+    Raises:
+        MissingPackageError: Openpyxl is not installed.
+    """
+    sides = [
+        [_annotation(e, task, row) for e, row in zip(examples, of.tolist(), strict=True)]
+        for of in probs.values()
+    ]
+    seconds = sides[1] if len(sides) == 2 else [None] * len(examples)
+    cases = [Case(a, b, example.label) for a, b, example in zip(sides[0], seconds, examples, strict=True)]
+    write_side_by_side(path, Comparison(tuple(probs), cases, task.labels))
+
+
+# A title, its cases, and the sides whose probs say how high each case stands.
+_Wanted = tuple[str, Sequence[Case], Sequence[str]]
 
 
 def _wanted(comparison: Comparison, tallies: Mapping[str, Tally]) -> list[_Wanted]:
-    """Every sheet after the first: its title, its cases and how high each stands."""
+    """Every sheet after the first."""
     cases, wanted = comparison.cases, list[_Wanted]()
     if len(comparison.names) == 2:
         different = [case for case in cases if _differ(case)]
-        wanted.append(("different", different, _both_probs))
+        wanted.append(("different", different, ("A", "B")))
     for side in comparison.sides:
         if tallies[side].num_gold:
             wrong = [case for case in cases if _is_right(case, side) is False]
             correct = [case for case in cases if _is_right(case, side)]
-            wanted.append((f"wrong {side}".rstrip(), wrong, partial(_side_prob, side)))
-            wanted.append((f"correct {side}".rstrip(), correct, _as_they_come))
+            wanted.append((f"wrong {side}".rstrip(), wrong, (side,)))
+            wanted.append((f"correct {side}".rstrip(), correct, ()))
     if len(comparison.names) == 2:
         if tallies["A"].num_gold and tallies["B"].num_gold:
             both = [case for case in cases if _is_right(case, "A") is False and _is_right(case, "B") is False]
-            wanted.append(("both wrong", both, _both_probs))
-        wanted.append(("only in A", [case for case in cases if case.b is None], _as_they_come))
-        wanted.append(("only in B", [case for case in cases if case.a is None], _as_they_come))
+            wanted.append(("both wrong", both, ("A", "B")))
+        wanted.append(("only in A", [case for case in cases if case.b is None], ()))
+        wanted.append(("only in B", [case for case in cases if case.a is None], ()))
     if comparison.only_gold:
         unanswered = [Case(annotation, None, annotation.label) for annotation in comparison.only_gold]
-        wanted.append(("only in gold", unanswered, _as_they_come))
+        wanted.append(("only in gold", unanswered, ()))
     return wanted
 
 
 def _sheet(
-    book: Book, comparison: Comparison, title: str, cases: Sequence[Case], rank: Callable[[Case], float]
+    book: Book, comparison: Comparison, title: str, cases: Sequence[Case], ranked_by: Sequence[str]
 ) -> Sheet:
     sheet = book.sheet(title, _columns(comparison))
     sheet.show()
-    for case in sorted(cases, key=rank, reverse=True):
+    for case in sorted(cases, key=lambda case: sum(_prob(case, side) for side in ranked_by), reverse=True):
         sheet.append(_cells(comparison, case, is_answered=title != "only in gold"))
     return sheet
 
@@ -141,10 +167,8 @@ def _columns(comparison: Comparison) -> list[Column]:
     columns = [Column("text", "text"), Column("term"), *(Column(name) for name in GROUPS), Column("gold")]
     for side in comparison.sides:
         columns += [Column(f"label {side}".rstrip()), Column(f"prob {side}".rstrip(), "share")]
-    for side in comparison.sides:
-        columns += [
-            Column(f"prob_{label} {side}".rstrip(), "share") for label in comparison.shown_probs[side]
-        ]
+    for side, labels in comparison.shown_probs.items():
+        columns += [Column(f"prob_{label} {side}".rstrip(), "share") for label in labels]
     return [*columns, Column("start", "number"), Column("end", "number")]
 
 
@@ -158,9 +182,8 @@ def _cells(comparison: Comparison, case: Case, *, is_answered: bool = True) -> l
     for annotation in annotations.values():
         cells += [annotation.label, annotation.prob] if annotation else [None, None]
     for side, annotation in annotations.items():
-        cells += [
-            annotation.probs.get(label) if annotation else None for label in comparison.shown_probs[side]
-        ]
+        labels = comparison.shown_probs[side]
+        cells += [annotation.probs.get(label) if annotation else None for label in labels]
     return [*cells, asked.start, asked.end]
 
 
@@ -216,17 +239,21 @@ def _differ(case: Case) -> bool:
     return case.a.label != case.b.label
 
 
-def _both_probs(case: Case) -> float:
-    return _prob(case.a) + _prob(case.b)
-
-
-def _side_prob(side: str, case: Case) -> float:
-    return _prob(_of(case, side))
-
-
-def _prob(annotation: Annotation | None) -> float:
+def _prob(case: Case, side: str) -> float:
+    annotation = _of(case, side)
     return 0.0 if annotation is None or annotation.prob is None else annotation.prob
 
 
-def _as_they_come(_: Case) -> float:
-    return 0.0
+def _annotation(example: Example, task: Task, probs: Sequence[float]) -> Annotation:
+    best = max(range(len(probs)), key=probs.__getitem__)
+    term = example.term if task.has_term else example.second
+    return Annotation(
+        text=example.text,
+        term=term,
+        start=example.start,
+        end=example.end,
+        label=task.labels[best],
+        prob=round(probs[best], 6),
+        probs={label: round(prob, 6) for label, prob in zip(task.labels, probs, strict=True)},
+        groups={name: example.meta[name] for name in GROUPS if name in example.meta},
+    )

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.bench.timing import Side, Speed, interleaved, times_faster
-from attar.compare.model_predictions import ANSWERS, write_answers
+from attar.compare.workbook import ANSWERS, write_answers
 from attar.errors import DataError
 from attar.evaluation.calibration import brier_score, expected_calibration_error, reliability
 from attar.evaluation.intervals import Resampled, paired_difference, resample

@@ -21,8 +21,8 @@ from onnx import numpy_helper
 
 from attar.export.observers import Calibration, Observers
 from attar.export.parity import batched_logits
-from attar.scoring.self_check import Checks, Tolerance
 from attar.scoring.session import OnnxModel
+from attar.scoring.verify import Checks, Tolerance
 from attar.text.encoding import Encoding, TextEncoder
 
 __all__ = ["make_checks", "random_encodings"]

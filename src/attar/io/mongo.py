@@ -15,21 +15,31 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 from attar.errors import DataError, require
 
 if TYPE_CHECKING:
-    from bson.codec_options import CodecOptions
     from pymongo.collection import Collection
     from pymongo.errors import PyMongoError
 
-__all__ = ["MongoAddress", "count", "documents", "mongo_address", "names_there", "set_field", "upsert"]
+__all__ = [
+    "MongoAddress",
+    "count",
+    "documents",
+    "is_mongodb",
+    "mongo_address",
+    "names_there",
+    "set_field",
+    "shown_place",
+    "upsert",
+]
 
 _LOG = logging.getLogger(__name__)
 _FORM = "mongodb://[USER:PASSWORD@]HOST[:PORT]/DATABASE/COLLECTION[?OPTIONS]"
-_SCHEMES = ("mongodb", "mongodb+srv")
+_SCHEMES = ("mongodb://", "mongodb+srv://")
 _HOST = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]+)(:\d+)?")
 # Without limits of its own the driver waits for a silent server for ever.
 _TIMEOUTS_MS = {"serverSelectionTimeoutMS": 10_000, "connectTimeoutMS": 10_000, "socketTimeoutMS": 60_000}
@@ -75,8 +85,8 @@ def mongo_address(uri: str) -> MongoAddress:
     Raises:
         DataError: A part is missing, or the credentials are not percent-encoded.
     """
-    scheme, found, rest = uri.partition("://")
-    if not found or scheme not in _SCHEMES:
+    scheme, _, rest = uri.partition("://")
+    if not is_mongodb(uri):
         raise DataError(f"not the address of a MongoDB collection; expected {_FORM}")
     place, mark, options = rest.partition("?")
     authority, _, path = place.partition("/")
@@ -93,6 +103,16 @@ def mongo_address(uri: str) -> MongoAddress:
         raise DataError(f"{shown}: must name one database and one collection; expected {_FORM}")
     database, collection = map(unquote, names)
     return MongoAddress(f"{scheme}://{authority}/{names[0]}{mark}{options}", database, collection, shown)
+
+
+def is_mongodb(place: object) -> bool:
+    """Whether a place is the address of a collection and not a path."""
+    return isinstance(place, str) and place.startswith(_SCHEMES)
+
+
+def shown_place(place: str | Path) -> str:
+    """A path or an address as people may see it: without user, password and options."""
+    return mongo_address(str(place)).shown if is_mongodb(place) else str(place)
 
 
 def documents(
@@ -133,11 +153,7 @@ def documents(
 
 
 def count(address: MongoAddress, query: Mapping[str, Any]) -> int:
-    """Number of documents that a MongoDB filter matches.
-
-    Raises:
-        DataError: As ``documents``.
-    """
+    """Number of documents that a MongoDB filter matches; raises as ``documents`` does."""
     with _opened(address) as collection:
         whole = _as_filter(address, query)
         return _patiently(address, lambda: collection.count_documents(whole))
@@ -145,14 +161,14 @@ def count(address: MongoAddress, query: Mapping[str, Any]) -> int:
 
 def names_there(address: MongoAddress) -> tuple[list[str], list[str]]:
     """Collections of the database, and databases of the server; none where the user may not list them."""
-    found: list[list[str]] = []
+    collections, databases = list[str](), list[str]()
     with _opened(address) as collection:
         database = collection.database
-        for ask in (database.list_collection_names, database.client.list_database_names):
-            found.append([])
-            with contextlib.suppress(DataError):
-                found[-1] = sorted(_patiently(address, ask))
-    return found[0], found[1]
+        with contextlib.suppress(DataError):
+            collections = sorted(_patiently(address, database.list_collection_names))
+        with contextlib.suppress(DataError):
+            databases = sorted(_patiently(address, database.client.list_database_names))
+    return collections, databases
 
 
 def upsert(address: MongoAddress, rows: Iterable[Mapping[str, Any]], *, batch_size: int = 1000) -> int:
@@ -172,23 +188,21 @@ def upsert(address: MongoAddress, rows: Iterable[Mapping[str, Any]], *, batch_si
         DataError: No ``_id``, a document that MongoDB does not take, refused, or no answer in
             several tries.
     """
-    written, left = 0, iter(rows)
-    with _opened(address) as collection:
-        from pymongo import ReplaceOne
+    require("pymongo", "mongodb")
+    from pymongo import ReplaceOne
 
-        while batch := list(itertools.islice(left, batch_size)):
-            if any("_id" not in row for row in batch):
-                raise DataError(f"{address.shown}: a document to be written has no _id; give each its own")
-            changes = [ReplaceOne({"_id": row["_id"]}, dict(row), upsert=True) for row in batch]
-            _patiently(address, lambda: collection.bulk_write(changes, ordered=False))  # noqa: B023
-            written += len(batch)
-    return written
+    def change(row: Mapping[str, Any]) -> ReplaceOne[_Document]:
+        if "_id" not in row:
+            raise DataError(f"{address.shown}: a document to be written has no _id; give each its own")
+        return ReplaceOne({"_id": row["_id"]}, dict(row), upsert=True)
+
+    return sum(num for num, _ in _bulk(address, map(change, rows), batch_size))
 
 
 def set_field(
     address: MongoAddress, name: str, values: Iterable[tuple[Any, Any]], *, batch_size: int = 1000
 ) -> int:
-    """Set one field of documents that are there; nothing else of them changes, and none is made.
+    """Set one field of documents and count those that are there; nothing else changes, none is made.
 
     Args:
         address: Where they are.
@@ -196,21 +210,23 @@ def set_field(
         values: (``_id``, what the field becomes).
         batch_size: Documents a request.
 
-    Returns:
-        Number of documents found and set.
-
     Raises:
         DataError: As ``upsert``.
     """
-    found, left = 0, iter(values)
-    with _opened(address) as collection:
-        from pymongo import UpdateOne
+    require("pymongo", "mongodb")
+    from pymongo import UpdateOne
 
-        while batch := list(itertools.islice(left, batch_size)):
-            changes = [UpdateOne({"_id": key}, {"$set": {name: value}}) for key, value in batch]
-            done = _patiently(address, lambda: collection.bulk_write(changes, ordered=False))  # noqa: B023
-            found += done.matched_count
-    return found
+    changes = (UpdateOne({"_id": key}, {"$set": {name: value}}) for key, value in values)
+    return sum(num_found for _, num_found in _bulk(address, changes, batch_size))
+
+
+def _bulk(address: MongoAddress, changes: Iterable[Any], size: int) -> Iterator[tuple[int, int]]:
+    """Send changes in batches; yields how many each had, and how many of its documents were there."""
+    left = iter(changes)
+    with _opened(address) as collection:
+        while batch := list(itertools.islice(left, size)):
+            done = _patiently(address, lambda: collection.bulk_write(batch, ordered=False))
+            yield len(batch), done.matched_count
 
 
 def _as_filter(address: MongoAddress, query: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,13 +235,12 @@ def _as_filter(address: MongoAddress, query: Mapping[str, Any]) -> dict[str, Any
     from bson.errors import BSONError
 
     try:
-        whole: dict[str, Any] = json_util.loads(json_util.dumps(query))
+        return dict(json_util.loads(json_util.dumps(query)))
     except (BSONError, TypeError, ValueError) as error:
         raise DataError(
             f"{address.shown}: the query is not a MongoDB filter ({error}); expected field = value, or "
             'operators and extended JSON such as {"$gt": {"$date": "2020-01-01T00:00:00Z"}}'
         ) from error
-    return whole
 
 
 def _page(
@@ -235,9 +250,8 @@ def _page(
     projection: Mapping[str, int] | None,
     page_size: int,
 ) -> list[_Document]:
-    parts = [dict(part) for part in (query, bound) if part]
     # $and, because the query may have a condition on _id of its own.
-    whole = {"$and": parts} if len(parts) == 2 else parts[0] if parts else {}
+    whole = {"$and": [query, bound]} if query and bound else {**query, **bound}
     found = collection.find(whole, projection, sort=[("_id", 1)], limit=page_size, batch_size=page_size)
     with found:
         return list(found)
@@ -247,13 +261,18 @@ def _page(
 def _opened(address: MongoAddress) -> Iterator[Collection[_Document]]:
     require("pymongo", "mongodb")
     import pymongo
+    from bson.codec_options import CodecOptions, DatetimeConversion
     from pymongo.errors import PyMongoError
 
     given = {part.partition("=")[0].lower() for part in address.uri.partition("?")[2].split("&")}
     timeouts: dict[str, Any] = {key: ms for key, ms in _TIMEOUTS_MS.items() if key.lower() not in given}
+    # One odd document (a date of the year 20000, a broken string) must not stop all the others.
+    lenient = CodecOptions[_Document](
+        unicode_decode_error_handler="replace", datetime_conversion=DatetimeConversion.DATETIME_AUTO
+    )
     try:
         client: pymongo.MongoClient[_Document] = pymongo.MongoClient(address.uri, **timeouts)
-        collection = client.get_database(address.database).get_collection(address.collection, _lenient())
+        collection = client.get_database(address.database).get_collection(address.collection, lenient)
     except (PyMongoError, ValueError, TypeError, OSError) as error:
         # Its own words may quote the address, password and all.
         raise DataError(
@@ -262,15 +281,6 @@ def _opened(address: MongoAddress) -> Iterator[Collection[_Document]]:
         ) from None
     with client:
         yield collection
-
-
-def _lenient() -> CodecOptions[_Document]:
-    """One odd document (a date of the year 20000, a broken string) must not stop all the others."""
-    from bson.codec_options import CodecOptions, DatetimeConversion
-
-    return CodecOptions(
-        unicode_decode_error_handler="replace", datetime_conversion=DatetimeConversion.DATETIME_AUTO
-    )
 
 
 def _patiently(address: MongoAddress, ask: Callable[[], _Result]) -> _Result:
@@ -312,8 +322,8 @@ def _passes(error: PyMongoError) -> bool:
             problem.get("code") == _DUPLICATE_KEY and problem.get("keyPattern") == {"_id": 1}
             for problem in problems
         )
-    passing = isinstance(error, ConnectionFailure | CursorNotFound | ProtocolError)
-    return passing or error.has_error_label("RetryableWriteError")
+    is_passing = isinstance(error, ConnectionFailure | CursorNotFound | ProtocolError)
+    return is_passing or error.has_error_label("RetryableWriteError")
 
 
 def _explained(address: MongoAddress, error: PyMongoError) -> DataError:

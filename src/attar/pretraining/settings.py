@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from attar.recipe.load import PretrainRecipe, Recipe, StudentRecipe, TrainRecipe
-from attar.records.source_inputs import source_inputs
+from attar.records.remote.fetch import source_inputs
 from attar.stage_cache import fingerprint
 from attar.task import Task
 from attar.text.normalise import Step

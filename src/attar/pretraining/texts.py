@@ -7,8 +7,8 @@ from hashlib import blake2b
 from pathlib import Path
 
 from attar.recipe.load import SourceRecipe
-from attar.records.outcomes import Rejection
 from attar.records.readers.formats import plain_text
+from attar.records.record import Rejection
 from attar.records.remote.fetch import LocalRecords, fetched
 from attar.records.split.near_duplicates import normal_form
 

@@ -25,10 +25,9 @@ from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
 from attar.records.audit.page import audit_template, render_audit
 from attar.records.audit.summary import Summary
-from attar.records.outcomes import Accepted, Reason, Rejection
 from attar.records.prepared_folder import example_row, write_rows
-from attar.records.remote.fetch import LocalRecords, fetched
-from attar.records.source_inputs import source_inputs
+from attar.records.record import Accepted, Reason, Rejection
+from attar.records.remote.fetch import LocalRecords, fetched, source_inputs
 from attar.records.split.split import SPLITS, split
 from attar.task import Example, Task
 
@@ -106,8 +105,13 @@ def _write(
     out: Path, facts: Mapping[str, Any], sides: Mapping[str, Sequence[Example]], summary: Summary, task: Task
 ) -> dict[str, Any]:
     """Write the splits, the audit and, last, the manifest."""
+    labels, channels = dict[str, Any](), dict[str, Any]()
     for name in SPLITS:
         write_rows(out / f"{name}.json", sides[name])
+        by_label = Counter(example.label for example in sides[name])
+        labels[name] = {label: by_label[label] for label in task.labels}
+        by_channel = Counter(example.meta.get("channel", "") for example in sides[name])
+        channels[name] = dict(sorted(by_channel.items()))
     audited = summary.to_json()
     write_json(out / "audit.json", audited)
     manifest: dict[str, Any] = {
@@ -115,8 +119,8 @@ def _write(
         "num_examples": sum(map(len, sides.values())),
         "num_rejected": audited["num_rejected"],
         "num_repaired": audited["num_repaired"],
-        "labels": {name: _label_counts(sides[name], task) for name in SPLITS},
-        "channels": {name: _channel_counts(sides[name]) for name in SPLITS},
+        "labels": labels,
+        "channels": channels,
         "reasons": audited["reasons"],
     }
     with atomic_write(out / "audit.html") as draft:
@@ -173,14 +177,7 @@ class _Found:
 
     def _reject(self, rejection: Rejection) -> None:
         self.first.setdefault(rejection.reason, rejection)
-        self.reject(
-            {
-                "reason": rejection.reason,
-                "message": rejection.message,
-                "where": rejection.where,
-                "row": rejection.row,
-            }
-        )
+        self.reject({name: getattr(rejection, name) for name in ("reason", "message", "where", "row")})
 
 
 def _settled(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
@@ -205,13 +202,3 @@ def _nothing_left(names: str, reasons: Mapping[str, int], first: Mapping[str, Re
         f"{names}: none of {sum(reasons.values())} rows can be used: {counted}. "
         f"First, {example.where}: {example.message}. All of them: {out / 'rejected.jsonl'}"
     )
-
-
-def _label_counts(examples: Sequence[Example], task: Task) -> dict[str, int]:
-    counts = Counter(example.label for example in examples)
-    return {label: counts[label] for label in task.labels}
-
-
-def _channel_counts(examples: Sequence[Example]) -> dict[str, int]:
-    counts = Counter(example.meta.get("channel", "") for example in examples)
-    return dict(sorted(counts.items()))

@@ -15,10 +15,9 @@ from typing import Any, Literal
 
 from attar.errors import DataError, RecipeError
 from attar.io.files import atomic_write, file_hash, read_json
-from attar.io.tables.values import as_label, as_meta, as_offset
-from attar.records.outcomes import Rejection
+from attar.io.tables.rows import as_label, as_meta, as_offset
 from attar.records.readers.json_list import list_items
-from attar.records.record import Record
+from attar.records.record import Record, Rejection
 from attar.task import Example
 
 __all__ = [
@@ -157,18 +156,16 @@ def example_row(example: Example) -> list[object]:
     """
     channel, wordtype = example.meta.get("channel", ""), example.meta.get("wordtype", "")
     weight = [] if example.weight == 1 else [example.weight]
-    if example.second:
-        return [example.text, example.second, None, None, example.label, channel, wordtype, *weight]
-    return [example.text, example.term, example.start, example.end, example.label, channel, wordtype, *weight]
+    pair = (example.second, None, None) if example.second else (example.term, example.start, example.end)
+    return [example.text, *pair, example.label, channel, wordtype, *weight]
 
 
 def _example(row: list[Any]) -> Example:
     text, term, start, end, label, channel, wordtype, *weight = row
     meta = {key: value for key, value in (("channel", channel), ("wordtype", wordtype)) if value}
     counts = float(weight[0]) if weight else 1.0
-    if start is None:
-        return Example(text, 0, 0, label, meta, second=term, weight=counts)
-    return Example(text, start, end, label, meta, weight=counts)
+    second = term if start is None else ""
+    return Example(text, start or 0, end or 0, label, meta, second, counts)
 
 
 def _read_row(row: object, where: str) -> Record | Rejection:
@@ -179,7 +176,7 @@ def _read_row(row: object, where: str) -> Record | Rejection:
     text, term, *offsets, label, channel, wordtype = row[:7] if len(row) > 3 else [*row, "", ""]
     if not isinstance(text, str) or not isinstance(term, str):
         return Rejection("bad_row", f"text and term must be strings; {_EXPECTED}", where, row)
-    if not _is_weight(weight):
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= 1:
         return Rejection(
             "bad_row", "the eighth column, a weight, is no number above 0 and at most 1", where, row
         )
@@ -189,7 +186,3 @@ def _read_row(row: object, where: str) -> Record | Rejection:
         return Rejection("bad_offsets", str(error), where, row)
     meta = as_meta({"channel": channel, "wordtype": wordtype})
     return Record(text, term, start, end, as_label(label), meta, where, weight=float(weight))
-
-
-def _is_weight(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from attar.errors import DataError
 from attar.io.tables.columns import missing_column
-from attar.io.tables.rows import Table
-from attar.io.tables.values import as_label
+from attar.io.tables.rows import Table, as_label
 from attar.scoring.scored import Scored, table_row
 from attar.task import Task
 from attar.workbook.sheets import MAX_ROWS, Cell, Column, Kind, Marked, open_workbook
@@ -80,16 +79,16 @@ def write_excel(
         for scored in (scored for chunk in chunks for scored in chunk):
             values = scored.row.values
             groups = {name: str(values[name]) for name in GROUPS if values.get(name) not in (None, "")}
-            sheets.add(
-                _cells(scored, types, text),
-                scored.label,
-                _label(values, gold, task),
-                prob=scored.prob,
-                groups=groups,
-            )
+            said = as_label(values.get(gold))
+            right = None if said is None else task.label_of(said)
+            row, example = table_row(scored), scored.example
+            if example.end > example.start and isinstance(row.get(text), str):
+                row[text] = Marked(example.text, example.start, example.end)
+            cells = [row.get(name) for name in types]
+            sheets.add(cells, scored.label, right, prob=scored.prob, groups=groups)
         page.heading("attar score")
-        for said, value in facts().items():
-            page.append([said, value])
+        for name, value in facts().items():
+            page.append([name, value])
         write_tally(page, sheets.tally)
 
 
@@ -99,15 +98,3 @@ def _kind(name: str, text: str) -> Kind:
     if name == "prob" or name.startswith("prob_"):
         return "share"
     return "number" if name in _NUMBERS else "word"
-
-
-def _cells(scored: Scored, types: Mapping[str, object], text: str) -> list[Cell]:
-    row = table_row(scored)
-    if scored.example.end > scored.example.start and isinstance(row.get(text), str):
-        row[text] = Marked(scored.example.text, scored.example.start, scored.example.end)
-    return [row.get(name) for name in types]
-
-
-def _label(values: Mapping[str, object], gold: str, task: Task) -> str | None:
-    spelling = as_label(values.get(gold))
-    return None if spelling is None else task.label_of(spelling)

@@ -8,7 +8,6 @@ The regions carry offsets in Unicode code points, as Label Studio 1.23.2 shows a
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ def write_label_studio(
     *,
     labels: Sequence[str],
     model_version: str,
-) -> Path:
+) -> None:
     """Write Label Studio tasks with pre-annotations, and beside them the labelling config as .xml.
 
     Args:
@@ -43,16 +42,11 @@ def write_label_studio(
         taken: Columns that hold the text and the term.
         labels: Of the task.
         model_version: Names the model in Label Studio.
-
-    Returns:
-        Path of the labelling config.
     """
     rows = (_task_row(scored, taken) for chunk in chunks for scored in chunk)
     write_tasks(path, rows, labels=labels, model_version=model_version)
-    config = path.with_suffix(".xml")
-    with atomic_write(config) as draft:
+    with atomic_write(path.with_suffix(".xml")) as draft:
         draft.write_text(labelling_config(labels), "utf-8")
-    return config
 
 
 def write_tasks(path: Path, rows: Iterable[_Row], *, labels: Sequence[str], model_version: str) -> int:
@@ -91,20 +85,13 @@ def write_tasks(path: Path, rows: Iterable[_Row], *, labels: Sequence[str], mode
 
 def labelling_config(labels: Sequence[str]) -> str:
     """The labelling config of a project that the tasks fit: mark a term, give it a label."""
-    lines = [
-        f"    <Label value={quoteattr(label)} background={quoteattr(colour)}/>"
+    lines = "".join(
+        f"    <Label value={quoteattr(label)} background={quoteattr(colour)}/>\n"
         for label, colour in zip(labels, itertools.cycle(_COLOURS), strict=False)
-    ]
-    return "\n".join(
-        [
-            "<View>",
-            f'  <Labels name="{_CONTROL}" toName="{_OBJECT}">',
-            *lines,
-            "  </Labels>",
-            f'  <Text name="{_OBJECT}" value="$text"/>',
-            "</View>",
-            "",
-        ]
+    )
+    return (
+        f'<View>\n  <Labels name="{_CONTROL}" toName="{_OBJECT}">\n{lines}'
+        f'  </Labels>\n  <Text name="{_OBJECT}" value="$text"/>\n</View>\n'
     )
 
 
@@ -126,15 +113,10 @@ def _tasks(rows: Iterable[_Row], labels: Sequence[str], model_version: str) -> I
         found = (_region(number, row, text, labels) for number, row in same)
         # One span listed twice is one region: Label Studio needs an id for each.
         regions = list({region["id"]: region for region in found}.values())
+        score = min(region["score"] for region in regions)
         yield {
             "data": {"text": text, **_shared([row for _, row in same], labels)},
-            "predictions": [
-                {
-                    "model_version": model_version,
-                    "score": min(region["score"] for region in regions),
-                    "result": regions,
-                }
-            ],
+            "predictions": [{"model_version": model_version, "score": score, "result": regions}],
         }
 
 
@@ -173,11 +155,7 @@ def _shared(rows: Sequence[_Row], labels: Sequence[str]) -> dict[str, Any]:
     return {
         name: value
         for name, value in first.items()
-        if not _is_nothing(value)
+        # JSON has no word for NaN and infinity, which tables use for empty cells.
+        if finite(value) not in (None, "")
         and all((_term(row) if name == "keyword" else row.get(name)) == value for row in rows)
     }
-
-
-def _is_nothing(value: object) -> bool:
-    # JSON has no word for NaN and infinity, which tables use for empty cells.
-    return value is None or value == "" or (isinstance(value, float) and not math.isfinite(value))

@@ -25,14 +25,7 @@ from attar.io.tables.jsonl import column_names
 from attar.io.tables.rows import Row, Table
 from attar.scoring.scored import Scored, kept_columns
 
-__all__ = [
-    "check_target",
-    "is_mongodb",
-    "open_documents",
-    "parse_query",
-    "write_documents",
-    "write_into_source",
-]
+__all__ = ["check_target", "open_documents", "parse_query", "write_documents", "write_into_source"]
 
 _FIELD = "attar"
 _ADDED = ("source_id", "label", "prob", "probs", "model")
@@ -40,11 +33,6 @@ _QUERY = '{"brand": "x"}'
 _INT64 = range(-(2**63), 2**63)
 
 Document = dict[str, Any]
-
-
-def is_mongodb(place: object) -> bool:
-    """Whether a place is the address of a collection and not a path."""
-    return isinstance(place, str) and place.startswith(("mongodb://", "mongodb+srv://"))
 
 
 def parse_query(text: str) -> dict[str, Any]:
@@ -123,30 +111,24 @@ def check_target(source: str | None, target: str, *, into_source: bool) -> None:
         )
 
 
-def write_documents(target: str, chunks: Iterable[Sequence[Scored]], model: Mapping[str, str]) -> int:
+def write_documents(target: str, chunks: Iterable[Sequence[Scored]], model: Mapping[str, str]) -> None:
     """Write one document a mention: the row's fields, start, end, label, prob, probs and the model.
 
     Equal rows of a file without ``_id`` are one document.
 
-    Returns:
-        Documents written.
-
     Raises:
         DataError: The server refuses or cannot be reached.
     """
-    return upsert(mongo_address(target), (_document(scored, model) for chunk in chunks for scored in chunk))
+    upsert(mongo_address(target), (_document(scored, model) for chunk in chunks for scored in chunk))
 
 
-def write_into_source(target: str, chunks: Iterable[Sequence[Scored]], model: Mapping[str, str]) -> int:
+def write_into_source(target: str, chunks: Iterable[Sequence[Scored]], model: Mapping[str, str]) -> None:
     """Set the field ``attar`` of each document that was scored: the model and all its mentions.
 
-    Returns:
-        Documents that were found and set.
-
     Raises:
         DataError: The server refuses or cannot be reached.
     """
-    return set_field(mongo_address(target), _FIELD, _fields(chunks, model))
+    set_field(mongo_address(target), _FIELD, _fields(chunks, model))
 
 
 def _fields(chunks: Iterable[Sequence[Scored]], model: Mapping[str, str]) -> Iterator[tuple[Any, Document]]:
@@ -166,8 +148,10 @@ def _document(scored: Scored, model: Mapping[str, str]) -> Document:
         key = f"{_key(own['source_id'])}:{place}"
     else:
         key = f"{content_hash(values)[:32]}:{place}"
-    kept = {str(_storable(name)): _storable(value) for name, value in kept_columns(values, _ADDED).items()}
-    return {"_id": key, **_renamed(kept), **_storable(own), **_mention(scored), "model": dict(model)}
+    kept: Document = _storable(kept_columns(values, _ADDED))
+    # Fields that begin with a dollar are the server's; theirs get the wide one.
+    named = {(f"＄{name[1:]}" if name.startswith("$") else name): value for name, value in kept.items()}
+    return {"_id": key, **named, **_storable(own), **_mention(scored), "model": dict(model)}
 
 
 def _mention(scored: Scored) -> Document:
@@ -189,11 +173,6 @@ def _key(source_id: object) -> str:
     if isinstance(source_id, int | float):
         return f"{type(source_id).__name__}({source_id})"
     return content_hash([type(source_id).__name__, source_id])[:32]
-
-
-def _renamed(fields: Mapping[str, Any]) -> Document:
-    """Fields that begin with a dollar are the server's; theirs get the wide one."""
-    return {f"＄{name[1:]}" if name.startswith("$") else name: value for name, value in fields.items()}
 
 
 def _storable(value: Any) -> Any:  # noqa: ANN401 - a file may hold anything

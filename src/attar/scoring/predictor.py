@@ -24,8 +24,8 @@ from tokenizers import Tokenizer
 from attar.artifact import Artifact, load_artifact
 from attar.cores import num_workers
 from attar.errors import ArtifactError, DataError
-from attar.scoring.self_check import first_use_check
 from attar.scoring.session import OnnxModel
+from attar.scoring.verify import first_use_check
 from attar.task import Example, Task
 from attar.text.encoding import Encoding, InputSpec, TextEncoder
 
@@ -36,7 +36,8 @@ Pair = tuple[str, str] | tuple[str, str, int, int]
 _CHUNK = 2048
 _BATCH_TOKENS = 512  # more falls out of a core's own cache, fewer leave its vector units idle
 
-_Pending = list[tuple[list[int], Future[NDArray[np.float32]]]]  # rows of the result, and their logits
+_Logits = NDArray[np.float32]
+_Pending = list[tuple[list[int], Future[_Logits] | _Logits]]  # rows of the result, and their logits
 
 
 class Prediction(NamedTuple):
@@ -231,13 +232,12 @@ class Predictor:
         return Example(text, start, end)
 
     def _predictions(self, examples: Sequence[Example]) -> list[Prediction]:
-        probs = self.predict_probs(examples).tolist()
-        return [self._prediction(e, row) for e, row in zip(examples, probs, strict=True)]
-
-    def _prediction(self, example: Example, probs: list[float]) -> Prediction:
-        best = max(range(len(probs)), key=probs.__getitem__)
-        by_label = dict(zip(self.task.labels, probs, strict=True))
-        return Prediction(self.task.labels[best], probs[best], by_label, example.start, example.end)
+        predictions = []
+        for example, row in zip(examples, self.predict_probs(examples).tolist(), strict=True):
+            probs = dict(zip(self.task.labels, row, strict=True))
+            label = max(probs, key=probs.__getitem__)
+            predictions.append(Prediction(label, probs[label], probs, example.start, example.end))
+        return predictions
 
     def _submit(
         self, encodings: list[Encoding], rows: Sequence[int], *, high_precision: bool = False
@@ -251,14 +251,14 @@ class Predictor:
         placed = [[rows[i] for i in batch] for batch in batches]
         if len(batches) == 1 or self.workers == 1:
             # One request is faster without a change of threads.
-            return [(at, _done(logits(batch))) for at, batch in zip(placed, batches, strict=True)]
+            return [(at, logits(batch)) for at, batch in zip(placed, batches, strict=True)]
         pool = self._threads()
         return [(at, pool.submit(logits, batch)) for at, batch in zip(placed, batches, strict=True)]
 
     @staticmethod
     def _collect(out: NDArray[np.float32], pending: _Pending) -> None:
-        for at, future in pending:
-            out[at] = future.result()
+        for at, found in pending:
+            out[at] = found.result() if isinstance(found, Future) else found
 
     def _threads(self) -> ThreadPoolExecutor:
         with self._guard():
@@ -307,9 +307,3 @@ def length_batches(encodings: Sequence[Encoding]) -> Iterator[list[int]]:
         size = max(1, _BATCH_TOKENS // int(lengths[order[begin]]))
         yield order[begin : begin + size]
         begin += size
-
-
-def _done(value: NDArray[np.float32]) -> Future[NDArray[np.float32]]:
-    future: Future[NDArray[np.float32]] = Future()
-    future.set_result(value)
-    return future

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from attar.io.tables.rows import Row, Table
-from attar.io.tables.writing import column_types
+from attar.io.tables.table_files import column_types
 from attar.task import Example
 
 __all__ = ["Scored", "added_columns", "kept_columns", "scored_types", "table_row"]

@@ -70,12 +70,7 @@ class OnnxModel:
     """
 
     def __init__(
-        self,
-        source: Path | bytes,
-        *,
-        pad: int,
-        spec: InputSpec,
-        check: Callable[[Pass], None] | None = None,
+        self, source: Path | bytes, *, pad: int, spec: InputSpec, check: Callable[[Pass], None] | None = None
     ) -> None:
         self._source = source
         self._pad = pad
@@ -167,10 +162,7 @@ class OnnxModel:
         source = self._source if isinstance(self._source, bytes) else str(self._source)
         try:
             session = ort.InferenceSession(
-                source,
-                options,
-                providers=["CPUExecutionProvider"],
-                disabled_optimizers=_DISABLED_OPTIMIZERS,
+                source, options, providers=["CPUExecutionProvider"], disabled_optimizers=_DISABLED_OPTIMIZERS
             )
         except Exception as error:  # ONNX Runtime's own errors share no public base
             where = "the exported graph" if isinstance(source, bytes) else source

@@ -31,7 +31,7 @@ class ExampleReader:
     repair: bool = True
 
     def examples(self, cells: Mapping[str, object]) -> list[Example] | str:
-        """The examples of a row, or a reason code of ``attar.records.outcomes``.
+        """The examples of a row, or a reason code of ``attar.records.record``.
 
         Args:
             cells: Of the columns text, term, start and end, as far as the row has them.

@@ -14,21 +14,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 from attar.errors import DataError
+from attar.io.mongo import is_mongodb, mongo_address, shown_place
 from attar.io.tables.columns import Columns
 from attar.io.tables.excel import workbook_path
 from attar.io.tables.jsonl import write_jsonl
-from attar.io.tables.reading import open_tables, table_format
 from attar.io.tables.rows import Row, Table, TableFormat
-from attar.io.tables.writing import write_table
+from attar.io.tables.table_files import open_tables, table_format, write_table
 from attar.progress import progress_bar
 from attar.scoring.excel import check_size, gold_column, write_excel
-from attar.scoring.mongodb import check_target, is_mongodb, open_documents, write_documents, write_into_source
+from attar.scoring.mongodb import check_target, open_documents, write_documents, write_into_source
 from attar.scoring.predictor import Predictor
 from attar.scoring.scored import Scored, scored_types, table_row
 from attar.scoring.spans import ExampleReader, columns_of
 from attar.task import Example
 
-__all__ = ["Counts", "ScoreOptions", "score_file", "shown_place"]
+__all__ = ["Counts", "ScoreOptions", "score_file"]
 
 _CHUNK = 4096
 
@@ -105,22 +105,15 @@ def score_file(
     job = _prepare(predictor, source, out, options)
     rejected = _rejected_path(out)
     with contextlib.ExitStack() as stack:
-        rejections = _Rejections(rejected, stack)
-        bar = progress_bar("score", job.num_rows()) if options.progress else None
-        advance = stack.enter_context(bar) if bar is not None else None
-        job.write(_chunks(job, rejections, advance))
+        advance = None
+        if options.progress:
+            advance = stack.enter_context(progress_bar("score", job.num_rows()))
+        job.write(_chunks(job, _Rejections(rejected, stack), advance))
     if job.counts.rejected:
         job.counts.rejected_path = rejected
     else:
         rejected.unlink(missing_ok=True)
     return job.counts
-
-
-def shown_place(place: str | Path) -> str:
-    """A path or an address as people may see it: without user, password and options."""
-    from attar.io.mongo import mongo_address
-
-    return mongo_address(str(place)).shown if is_mongodb(place) else str(place)
 
 
 _OutFormat = TableFormat | Literal["mongodb", "label_studio"]
@@ -142,11 +135,8 @@ class _Job:
     @property
     def model(self) -> dict[str, str]:
         artifact = self.predictor.artifact
-        return {
-            "task": artifact.task.name,
-            "version": artifact.version,
-            "sha256": artifact.files["model.onnx"],
-        }
+        name, sha256 = artifact.task.name, artifact.files["model.onnx"]
+        return {"task": name, "version": artifact.version, "sha256": sha256}
 
     def num_rows(self) -> int | None:
         """About how many rows there are; None where only reading would tell."""
@@ -201,15 +191,15 @@ def _prepare(predictor: Predictor, source: str | Path, out: str | Path, options:
         raise DataError(
             f"{out}: task {predictor.task.name!r} has no terms to mark in Label Studio; name a table"
         )
-    if out_format != "mongodb" and not is_mongodb(source) and _is_read(out, source):
-        raise DataError(
-            f"{out} is the source itself, or in the folder that is read; name another file to write"
-        )
-    if out_format != "mongodb" and Path(out).is_dir():
-        raise DataError(f"{out}: this is a folder, not a file; name another file to write")
     if out_format == "mongodb":
         from_collection = str(source) if is_mongodb(source) else None
         check_target(from_collection, str(out), into_source=options.into_source)
+    elif not is_mongodb(source) and _is_read(out, source):
+        raise DataError(
+            f"{out} is the source itself, or in the folder that is read; name another file to write"
+        )
+    elif Path(out).is_dir():
+        raise DataError(f"{out}: this is a folder, not a file; name another file to write")
     elif options.into_source:
         raise DataError(f"--into-source writes into the collection that is read; {out} is a file")
     if is_mongodb(source):
@@ -242,10 +232,7 @@ def _out_format(out: str | Path) -> _OutFormat:
 
 def _rejected_path(out: str | Path) -> Path:
     if is_mongodb(out):
-        from attar.io.mongo import mongo_address
-
-        name = mongo_address(str(out)).collection.replace("/", "_")
-        return Path(f"{name}.rejected.jsonl")
+        return Path(f"{mongo_address(str(out)).collection.replace('/', '_')}.rejected.jsonl")
     return Path(out).with_name(f"{Path(out).name}.rejected.jsonl")
 
 

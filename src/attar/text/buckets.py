@@ -19,13 +19,7 @@ def sorted_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
 
 
 def shuffled_batches(
-    lengths: Sequence[int],
-    batch_size: int,
-    *,
-    seed: int,
-    epoch: int,
-    pool: int = 50,
-    drop_last: bool = False,
+    lengths: Sequence[int], batch_size: int, *, seed: int, epoch: int, pool: int = 50, drop_last: bool = False
 ) -> list[list[int]]:
     """Indices in random batches of about equal length, the same for the same seed and epoch.
 

@@ -282,10 +282,8 @@ class TextEncoder:
         difference = min(over, abs(len(first) - len(second)))
         from_first = difference if len(first) > len(second) else 0
         from_second = difference - from_first
-        from_first, from_second = (
-            from_first + (over - difference) // 2,
-            from_second + (over - difference + 1) // 2,
-        )
+        from_first += (over - difference) // 2
+        from_second += (over - difference + 1) // 2
         head = [self._cls, *first[: len(first) - from_first], self._sep]
         ids = [*head, *second[: len(second) - from_second], self._sep]
         return Encoding(np.array(ids, np.int32), len(head))
@@ -294,12 +292,9 @@ class TextEncoder:
         marks = self._mark if self.spec.style == "marked_pair" else []
         term, kept_left, kept_right = self._kept(left, term, right)
         before = [self._cls, *left[len(left) - kept_left :]]
-        read = 0
-        if self.spec.pooling == "entity_start":
-            read = len(before)
-            before = [*marks, *before]
-        else:
-            before = [*before, *marks]
+        is_moved = self.spec.pooling == "entity_start"
+        read = len(before) if is_moved else 0
+        before = [*marks, *before] if is_moved else [*before, *marks]
         first = [*before, *term, *marks, *right[:kept_right], self._sep]
         return Encoding(np.array([*first, *term, self._sep], np.int32), len(first), read)
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html.entities import html5
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 from attar.errors import require
@@ -99,13 +100,7 @@ def normalise(text: str, steps: Sequence[Step]) -> Normalised:
     """
     result = Normalised(text)
     for step in steps:
-        match step:
-            case "entities":
-                result = result.then(_unescape)
-            case "nfkc":
-                result = result.then(_nfkc)
-            case "t2s":
-                result = result.then(_simplify)
+        result = result.then(_STEPS[step])
     return result
 
 
@@ -113,8 +108,7 @@ def substitute(text: str, pattern: re.Pattern[str], replacement: str) -> Normali
     """Put ``replacement``, taken literally, where ``pattern`` matches at least one character."""
     if pattern.search(text) is None:
         return Normalised(text)
-    spans = ((match.start(), match.end(), replacement) for match in pattern.finditer(text))
-    return _replaced(text, spans)
+    return _replaced(text, ((*match.span(), replacement) for match in pattern.finditer(text)))
 
 
 def _moved(
@@ -156,9 +150,7 @@ def _replaced(text: str, spans: Iterable[tuple[int, int, str]]) -> Normalised:
 
 
 def _unescape(text: str) -> Normalised:
-    if "&" not in text:
-        return Normalised(text)
-    return _replaced(text, _references(text))
+    return _replaced(text, _references(text)) if "&" in text else Normalised(text)
 
 
 def _references(text: str) -> Iterable[tuple[int, int, str]]:
@@ -180,15 +172,14 @@ def _nfkc(text: str) -> Normalised:
     whole = unicodedata.normalize("NFKC", text)
     if len(whole) == len(text) and max(map(len, forms)) == min(map(len, forms)) == 1:
         return Normalised(whole)
-    starts = [i for i, form in enumerate(forms) if form or not i]
-    units = zip(starts, [*starts[1:], len(text)], strict=True)
-    normal = ((start, end, _unit_form(text, forms, start, end)) for start, end in units)
-    return _replaced(text, (unit for unit in normal if text[unit[0] : unit[1]] != unit[2]))
-
-
-def _unit_form(text: str, forms: list[str], start: int, end: int) -> str:
-    single = forms[start] if end - start == 1 else ""
-    return single or unicodedata.normalize("NFKC", text[start:end])
+    starts = [i for i, normal in enumerate(forms) if normal or not i]
+    changed = []
+    for start, end in pairwise([*starts, len(text)]):
+        single = forms[start] if end - start == 1 else ""
+        normal = single or unicodedata.normalize("NFKC", text[start:end])
+        if normal != text[start:end]:
+            changed.append((start, end, normal))
+    return _replaced(text, changed)
 
 
 @lru_cache(maxsize=1 << 15)
@@ -220,3 +211,6 @@ def _simplify(text: str) -> Normalised:
 @lru_cache(maxsize=1)
 def _opencc() -> Any:  # noqa: ANN401 - a class of an optional package
     return require("opencc", "t2s").OpenCC("t2s")
+
+
+_STEPS: dict[Step, Callable[[str], Normalised]] = {"entities": _unescape, "nfkc": _nfkc, "t2s": _simplify}

@@ -92,9 +92,9 @@ def occurrences(text: str, term: str) -> list[tuple[int, int]]:
     A term that does not occur in the text as it is written is found as ``repair`` finds it: without
     the blanks around it, or after HTML entities, full-width forms and whitespace are normalised.
     """
-    found = [(at, at + len(term)) for at in find_all(text, term)] if term.strip() else []
-    if not found and term.strip():
-        found = sorted(_places(text, term))
+    if not term.strip():
+        return []
+    found = [(at, at + len(term)) for at in find_all(text, term)] or sorted(_places(text, term))
     places, done = [], 0
     for start, end in found:
         if start >= done:
@@ -116,17 +116,17 @@ def _readings(text: str, start: int, end: int) -> Iterator[tuple[How | None, tup
 
 def _views(text: str) -> Iterator[tuple[How | None, Normalised]]:
     """The text as other programs may have seen it, those that differ from it."""
-    plain = Normalised(text)
-    yield None, plain
+    yield None, Normalised(text)
+    entities = normalise(text, ["entities"])
     views: list[tuple[How, Normalised]] = [
-        ("whitespace", plain.then(_strip)),
-        ("whitespace", plain.then(_collapse)),
-        ("whitespace", plain.then(_strip).then(_collapse)),
+        ("whitespace", _strip(text)),
+        ("whitespace", _collapse(text)),
+        ("whitespace", _strip(text).then(_collapse)),
         ("whitespace", substitute(text, _CRLF, "\n")),
         ("whitespace", substitute(text, _LF, "\r\n")),
-        ("entities", normalise(text, ["entities"])),
+        ("entities", entities),
+        ("entities", entities.then(_strip).then(_collapse)),
     ]
-    views.append(("entities", views[-1][1].then(_strip).then(_collapse)))
     seen = {text}
     for name, view in views:
         if view.text not in seen:
@@ -134,18 +134,11 @@ def _views(text: str) -> Iterator[tuple[How | None, Normalised]]:
             yield name, view
 
 
-def _utf16_width(char: str) -> int:
-    return 1 + (char > "\uffff")
-
-
-def _utf8_width(char: str) -> int:
-    return len(char.encode("utf-8", "surrogatepass"))
-
-
+# How many units a character is in each way to count; None is code points.
 _UNITS: tuple[tuple[How | None, Callable[[str], int] | None], ...] = (
     (None, None),
-    ("utf16", _utf16_width),
-    ("utf8", _utf8_width),
+    ("utf16", lambda char: 1 + (char > "\uffff")),
+    ("utf8", lambda char: len(char.encode("utf-8", "surrogatepass"))),
 )
 
 
@@ -158,9 +151,9 @@ def _fit(text: str, term: str, start: int, end: int) -> tuple[tuple[int, int], H
         return None
     if piece == term:
         return (start, end), None
-    if _words(piece) == _words(term):
+    if piece.split() == term.split():
         return (start, end), "whitespace"
-    if _words(html.unescape(piece)) == _words(html.unescape(term)):
+    if html.unescape(piece).split() == html.unescape(term).split():
         return (start, end), "entities"
     return None
 
@@ -191,7 +184,3 @@ def _collapse(text: str) -> Normalised:
 
 def _strip(text: str) -> Normalised:
     return substitute(text, _EDGES, "")
-
-
-def _words(text: str) -> list[str]:
-    return text.split()

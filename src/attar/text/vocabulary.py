@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import string
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,8 @@ def prune_vocabulary(
     keep.update(token["id"] for token in tree.get("added_tokens", ()))
     reader = Tokenizer.from_str(json.dumps(tree))
     reader.encode_special_tokens = True  # as attar.text.tokens reads
-    for chunk in _chunks(texts):
+    rest = iter(texts)
+    while chunk := list(islice(rest, _CHUNK)):
         for encoding in reader.encode_batch_fast(chunk, add_special_tokens=False):
             keep.update(encoding.ids)
     for token in _common_tokens():
@@ -73,17 +75,6 @@ def prune_vocabulary(
         token["id"] = new_id[token["id"]]
     _renumber_post_processor(tree, new_id)
     return Tokenizer.from_str(json.dumps(tree)), old_ids
-
-
-def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
-    chunk: list[str] = []
-    for text in texts:
-        chunk.append(text)
-        if len(chunk) == _CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 def _common_tokens() -> Iterator[str]:

@@ -26,19 +26,9 @@ from attar.errors import DataError
 from attar.io.files import atomic_write
 from attar.io.tables.excel import openpyxl_package
 from attar.io.tables.jsonl import json_line
-from attar.io.tables.values import as_text
+from attar.io.tables.rows import as_text
 
-__all__ = [
-    "MAX_ROWS",
-    "Book",
-    "Cell",
-    "Column",
-    "Kind",
-    "Marked",
-    "Sheet",
-    "cell_text",
-    "open_workbook",
-]
+__all__ = ["MAX_ROWS", "Book", "Cell", "Column", "Kind", "Marked", "Sheet", "cell_text", "open_workbook"]
 
 MAX_ROWS = 1_048_575  # of data: Excel's limit less the header
 _MAX_COLUMNS = 16_384

@@ -104,15 +104,12 @@ def write_tally(page: Sheet, tally: Tally, name: str = "") -> None:
     suffix = f" {name}" if name else ""
     _table(page, f"answers{suffix}", ["label", "n"], [(k, tally.predicted[k]) for k in tally.labels])
     if tally.num_gold:
-        facts = (
-            ("with a gold label", tally.num_gold),
-            ("accuracy", tally.accuracy),
-            ("macro-F1", tally.macro_f1),
-        )
+        facts: list[list[Cell]] = [["with a gold label", tally.num_gold]]
+        facts += [["accuracy", tally.accuracy], ["macro-F1", tally.macro_f1]]
         _table(page, f"against gold{suffix}", ["", ""], facts)
-        confusion: list[list[Cell]] = [
-            [gold, *(tally.confusion[gold, k] for k in tally.labels)] for gold in tally.labels
-        ]
+        confusion: list[list[Cell]] = []
+        for actual in tally.labels:
+            confusion.append([actual, *(tally.confusion[actual, label] for label in tally.labels)])
         _table(page, f"confusion{suffix}", ["gold / answer", *tally.labels], confusion)
     for column in GROUPS:
         sizes = Counter[str]()

@@ -13,7 +13,7 @@ from pathlib import Path
 from attar.errors import DataError
 from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
-from attar.records.outcomes import Accepted
+from attar.records.record import Accepted
 from attar.records.remote.fetch import LocalRecords, LocalSource, fetched
 from attar.records.split.near_duplicates import drop_near_duplicates
 from attar.task import Example, Task

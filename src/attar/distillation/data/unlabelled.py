@@ -20,8 +20,8 @@ from attar.distillation.data.transfer_sources import without_labels
 from attar.distillation.settings import StudentSettings
 from attar.errors import DataError, RecipeError
 from attar.records.audit.audit import audit
-from attar.records.outcomes import Accepted
 from attar.records.readers.formats import plain_text
+from attar.records.record import Accepted
 from attar.records.remote.fetch import LocalRecords
 from attar.records.split.near_duplicates import group_reviews
 from attar.task import Example

@@ -10,20 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from attar.errors import DataError
-from attar.io.tables.rows import Problem, Table
-from attar.io.tables.values import as_offset, as_string
+from attar.io.tables.rows import Problem, Table, as_offset, as_string
 from attar.suggest import did_you_mean
 
-__all__ = [
-    "OURS",
-    "Columns",
-    "Pair",
-    "check_names",
-    "missing_column",
-    "read_pair",
-    "shown_columns",
-    "value_at",
-]
+__all__ = ["OURS", "Columns", "Pair", "check_names", "missing_column", "read_pair", "shown_columns"]
 
 OURS = ("text", "term", "start", "end", "label", "channel", "wordtype", "annotator")
 
@@ -105,10 +95,9 @@ class Columns(NamedTuple):
 
     def cells(self, values: Mapping[str, Any]) -> dict[str, object]:
         """Our cells of a row."""
-        get = values.get
-        cells: dict[str, object] = {ours: get(theirs) for ours, theirs in self.flat.items()}
+        cells: dict[str, object] = {ours: values.get(theirs) for ours, theirs in self.flat.items()}
         for ours, keys in self.nested.items():
-            cells[ours] = value_at(values, keys)
+            cells[ours] = _value_at(values, keys)
         return cells
 
 
@@ -160,7 +149,7 @@ def shown_columns(names: Sequence[str]) -> str:
     return ", ".join(short + (long if len(short) < len(names) else [])) or "none"
 
 
-def value_at(values: Any, keys: Sequence[str]) -> object:  # noqa: ANN401 - any cell
+def _value_at(values: Any, keys: Sequence[str]) -> object:  # noqa: ANN401 - any cell
     """The value that keys lead to, one within the other, or None."""
     for key in keys:
         values = values.get(key) if isinstance(values, Mapping) else None

@@ -18,8 +18,7 @@ from typing import Literal
 from attar.errors import DataError
 from attar.io.lines import count_lines, numbered_lines
 from attar.io.tables.jsonl import json_line
-from attar.io.tables.rows import Cells, Table, table_with_header
-from attar.io.tables.values import as_text
+from attar.io.tables.rows import Cells, Table, as_text, table_with_header
 
 __all__ = ["cell_of", "open_delimited", "write_delimited"]
 

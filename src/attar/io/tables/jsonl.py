@@ -13,8 +13,7 @@ from typing import Any
 
 from attar.io.files import atomic_write
 from attar.io.lines import count_lines, not_utf8, raw_lines
-from attar.io.tables.rows import Problem, Row, Table
-from attar.io.tables.values import as_text
+from attar.io.tables.rows import Problem, Row, Table, as_text
 
 __all__ = ["column_names", "finite", "json_line", "json_rows", "open_jsonl", "write_jsonl"]
 

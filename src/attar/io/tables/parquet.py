@@ -11,19 +11,10 @@ from attar.errors import DataError, require
 from attar.io.tables.delimited import cell_of
 from attar.io.tables.rows import Row, Table
 
-__all__ = ["arrow", "open_parquet", "write_parquet"]
+__all__ = ["open_parquet", "write_parquet"]
 
 _BATCH_ROWS = 2048
-
-
-def arrow() -> Any:  # noqa: ANN401 - a module of an optional package
-    """Pyarrow with its Parquet part; the base install does without.
-
-    Raises:
-        MissingPackageError: It is not installed.
-    """
-    require("pyarrow.parquet", "parquet")
-    return require("pyarrow", "parquet")
+_UNREADABLE = "not a Parquet file that can be read; write it again"
 
 
 def open_parquet(path: Path) -> Table:
@@ -32,12 +23,12 @@ def open_parquet(path: Path) -> Table:
     Raises:
         DataError: It is none, or the package pyarrow is not installed; while the rows are read, too.
     """
-    pa = arrow()
+    pa = _arrow()
     try:
         with pa.parquet.ParquetFile(path) as file:
             schema, count = file.schema_arrow, file.metadata.num_rows
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
-        raise DataError(_unreadable(path)) from error
+        raise DataError(f"{path}: {_UNREADABLE}") from error
     return Table(str(path), "parquet", tuple(schema.names), partial(_rows, path), lambda: count, schema)
 
 
@@ -52,7 +43,7 @@ def write_parquet(
         types: Arrow type, or its name, of every column, in order. What is no text in a column of
             strings is written as in CSV.
     """
-    pa = arrow()
+    pa = _arrow()
     named = {name: pa.type_for_alias(t) if isinstance(t, str) else t for name, t in types.items()}
     schema = pa.schema(list(named.items()))
     with pa.parquet.ParquetWriter(path, schema) as writer:
@@ -61,18 +52,23 @@ def write_parquet(
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
 
+def _arrow() -> Any:  # noqa: ANN401 - a module of an optional package
+    """Pyarrow with its Parquet part; the base install does without."""
+    require("pyarrow.parquet", "parquet")
+    return require("pyarrow", "parquet")
+
+
 def _column(pa: Any, rows: Sequence[Mapping[str, object]], field: Any) -> list[object]:  # noqa: ANN401
     values = [row.get(field.name) for row in rows]
-    return [_utf8(cell_of(value)) for value in values] if pa.types.is_string(field.type) else values
-
-
-def _utf8(text: str | None) -> str | None:
-    """A text that Parquet can hold: halves of surrogate pairs become their escapes."""
-    return text if text is None else text.encode("utf-8", "backslashreplace").decode()
+    if not pa.types.is_string(field.type):
+        return values
+    # Halves of surrogate pairs, which Parquet cannot hold, become their escapes.
+    texts = map(cell_of, values)
+    return [text and text.encode("utf-8", "backslashreplace").decode() for text in texts]
 
 
 def _rows(path: Path) -> Iterator[Row]:
-    pa = arrow()
+    pa = _arrow()
     source, number = str(path), 0
     try:
         with pa.parquet.ParquetFile(path) as file:
@@ -81,7 +77,7 @@ def _rows(path: Path) -> Iterator[Row]:
                     number += 1
                     yield Row(source, number, values)
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
-        raise DataError(_unreadable(path)) from error
+        raise DataError(f"{path}: {_UNREADABLE}") from error
 
 
 def _to_microseconds(pa: Any, batch: Any) -> Any:  # noqa: ANN401 - Arrow's
@@ -93,7 +89,3 @@ def _to_microseconds(pa: Any, batch: Any) -> Any:  # noqa: ANN401 - Arrow's
         for column in batch.columns
     ]
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
-
-
-def _unreadable(path: Path) -> str:
-    return f"{path}: not a Parquet file that can be read; write it again"

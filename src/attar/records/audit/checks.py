@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from functools import lru_cache
 
 from attar.recipe.load import DataRecipe
-from attar.records.outcomes import Accepted, Reason, Rejection, reject
-from attar.records.record import Record
+from attar.records.record import Accepted, Reason, Record, Rejection, reject
 from attar.task import Example, Task
-from attar.text.repair import Repair, find_all, repair
+from attar.text.repair import Repair, repair
 
 __all__ = ["Checks"]
 
@@ -34,7 +33,7 @@ class Checks:
     def __init__(self, task: Task, data: DataRecipe) -> None:
         self._task = task
         self._data = data
-        self._labels: dict[str, str | None] = {}
+        self._label_of = lru_cache(_MOST_SPELLINGS)(task.label_of)
 
     def accept(self, record: Record) -> Accepted | Rejection:
         """Make an example of a record, or say why none can be made."""
@@ -57,23 +56,13 @@ class Checks:
         example = Example(record.text, start, end, label, record.meta, second, record.weight)
         return Accepted(example, record, fix)
 
-    def _label_of(self, spelling: str) -> str | None:
-        label = self._labels.get(spelling)
-        if label is None:
-            label = self._task.label_of(spelling)
-            if len(self._labels) < _MOST_SPELLINGS:
-                self._labels[spelling] = label
-        return label
-
     def _text_problem(self, record: Record) -> tuple[Reason, str] | None:
         text, most = record.text, self._data.max_chars
         if not text or text.isspace():
             return "empty_text", "the text is empty"
         if not _is_unicode(record):
-            return (
-                "bad_text",
-                "half of a surrogate pair (a broken \\ud83d escape) is in the row; write it whole",
-            )
+            message = "half of a surrogate pair (a broken \\ud83d escape) is in the row; write it whole"
+            return "bad_text", message
         if len(text) > most or len(record.term) > most:
             longest = max(len(text), len(record.term))
             message = f"{longest} characters, data.max_chars is {most}; cut the text or raise it"
@@ -99,20 +88,15 @@ class Checks:
                 return start, end, None
         elif start is None and end is None:
             at = text.find(term)
+            if at >= 0 and text.find(term, at + 1) < 0:
+                return at, at + len(term), None
             if at >= 0:
-                return self._only(record, at)
-        if self._data.repair:
-            fix = repair(text, term, start, end)
-            if isinstance(fix, Repair):
-                return fix.start, fix.end, fix
-            return _misplaced(record, fix)
-        return _misplaced(record, None)
-
-    def _only(self, record: Record, at: int) -> tuple[int, int, None] | Rejection:
-        if next(find_all(record.text[at + 1 :], record.term), None) is None:
-            return at, at + len(record.term), None
-        message = "the term occurs more than once and no offsets say which is meant; give start and end"
-        return reject("term_ambiguous", message, record)
+                more = "the term occurs more than once and no offsets say which is meant"
+                return reject("term_ambiguous", f"{more}; give start and end", record)
+        fix = repair(text, term, start, end) if self._data.repair else None
+        if isinstance(fix, Repair):
+            return fix.start, fix.end, fix
+        return _misplaced(record, fix)
 
 
 def _misplaced(record: Record, why: str | None) -> Rejection:
@@ -144,15 +128,12 @@ def _label_problem(record: Record, task: Task) -> tuple[Reason, str]:
     near = difflib.get_close_matches(spelling.casefold(), known, n=1, cutoff=0.5)
     # Columns may have been swapped, and review text belongs in no message.
     shown = f" {spelling!r}" if near or len(spelling) <= 4 else ""
-    return "unknown_label", f"label{shown} is none of {labels}{_hint(near, known, task.aliases)}"
-
-
-def _hint(near: list[str], known: Mapping[str, str], aliases: Mapping[str, str]) -> str:
-    if not near:
-        return "; if it means one of them, map it in task.aliases"
-    name = known[near[0]]
-    stands_for = f" ({aliases[name]})" if name in aliases else ""
-    return f"; did you mean {name!r}{stands_for}?"
+    hint = "; if it means one of them, map it in task.aliases"
+    if near:
+        name = known[near[0]]
+        stands_for = f" ({task.aliases[name]})" if name in task.aliases else ""
+        hint = f"; did you mean {name!r}{stands_for}?"
+    return "unknown_label", f"label{shown} is none of {labels}{hint}"
 
 
 def _is_unicode(record: Record) -> bool:

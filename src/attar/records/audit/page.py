@@ -7,7 +7,7 @@ Everything is text and CSS; nothing is fetched and nothing runs. The markup is `
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from attar.errors import require
 from attar.records.audit.summary import Sample
@@ -26,10 +26,7 @@ _REASONS: Mapping[str, tuple[str, str]] = {
     "empty_text": ("There is no text.", "See whether data.columns.text names the right column."),
     "empty_term": ("There is no term.", "See whether data.columns.term names the right column."),
     "missing_label": ("There is no label.", "Label the row; rows still to be labelled are no harm."),
-    "unknown_label": (
-        "The label is none of the task's.",
-        "Map the spelling in task.aliases, or correct it.",
-    ),
+    "unknown_label": ("The label is none of the task's.", "Map the spelling in task.aliases, or correct it."),
     "bad_offsets": (
         "The offsets do not point at the term, and no single reading of them does.",
         "Count half-open offsets in Unicode code points, or leave them out where the term occurs once.",
@@ -52,10 +49,7 @@ _REASONS: Mapping[str, tuple[str, str]] = {
         'Decide for one, or set data.disagreement to "majority" or "weights".',
     ),
     "no_majority": ("As many annotators say one as the other.", "Ask one more annotator, or decide."),
-    "also_held_out": (
-        "The review is also in a held-out file.",
-        "Nothing: it must not be trained on too.",
-    ),
+    "also_held_out": ("The review is also in a held-out file.", "Nothing: it must not be trained on too."),
 }
 _REPAIRS: Mapping[str, str] = {
     "utf16": "Offsets in UTF-16 code units, as browsers and Java count.",
@@ -65,17 +59,6 @@ _REPAIRS: Mapping[str, str] = {
     "occurrence": "Offsets that fit nowhere, but the term occurs in the text once.",
     "normal_form": "The term occurs in the text once, after full-width forms and entities are normalised.",
 }
-
-
-class _Row(NamedTuple):
-    """One sample, its text in three parts around the term."""
-
-    where: str
-    left: str
-    term: str
-    right: str
-    note: str
-    claim: str
 
 
 def render_audit(
@@ -118,7 +101,7 @@ def audit_template() -> Any:  # noqa: ANN401 - of an optional package
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "share": _share, "figure": _figure}
+    environment.filters |= {"number": "{:,}".format, "share": _share, "figure": _figure}
     return environment.get_template("audit.html.j2")
 
 
@@ -141,25 +124,28 @@ def _colours(labels: Sequence[str]) -> dict[str, str]:
     return {label: ends.get(i, between[(i - 1) % len(between)]) for i, label in enumerate(labels)}
 
 
-def _row(sample: Sample) -> _Row:
+def _row(sample: Sample) -> dict[str, str]:
+    """One sample, its text in three parts around the term."""
     text, start, end = sample.text, sample.start, sample.end
     # Half of a surrogate pair, a reason to be shown here, cannot be written as UTF-8.
     left, term, right = (_writable(part) for part in (text[:start], text[start:end], text[end:]))
-    if len(left) > _CONTEXT_CHARS:
-        left = "…" + left[-_CONTEXT_CHARS:]
-    if len(right) > _CONTEXT_CHARS:
-        right = right[:_CONTEXT_CHARS] + "…"
-    claim = sample.claim if len(sample.claim) <= _CONTEXT_CHARS else sample.claim[:_CONTEXT_CHARS] + "…"
-    return _Row(_writable(sample.where), left, term, right, _writable(sample.note), _writable(claim))
+    return {
+        "where": _writable(sample.where),
+        "left": left if len(left) <= _CONTEXT_CHARS else "…" + left[-_CONTEXT_CHARS:],
+        "term": term,
+        "right": _cut(right),
+        "note": _writable(sample.note),
+        "claim": _writable(_cut(sample.claim)),
+    }
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _CONTEXT_CHARS else text[:_CONTEXT_CHARS] + "…"
 
 
 def _writable(text: str) -> str:
     shown = "".join(char if char.isprintable() or char in "\n\t " else f"⟨{ord(char):04X}⟩" for char in text)
     return shown.encode("utf-8", "backslashreplace").decode()
-
-
-def _number(value: int) -> str:
-    return f"{value:,}"
 
 
 def _share(value: float, whole: float) -> str:

@@ -10,10 +10,11 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any
 
 from attar.records.audit.agreement import Agreement
-from attar.records.outcomes import Accepted, Confirmed, Rejection
+from attar.records.record import Accepted, Confirmed, Rejection
 from attar.task import Example, Task
 
 __all__ = ["Sample", "Summary"]
@@ -68,10 +69,7 @@ class Summary:
         self._repairs: Counter[str] = Counter()
         self._as_read: Counter[str] = Counter()
         self._labels: Counter[str] = Counter()
-        self._groups: dict[str, defaultdict[str, Counter[str]]] = {
-            "channel": defaultdict(Counter),
-            "wordtype": defaultdict(Counter),
-        }
+        self._groups = {key: defaultdict[str, Counter[str]](Counter) for key in ("channel", "wordtype")}
         self._texts: dict[bytes, int] = {}
         self._lengths: Counter[int] = Counter()
         self._counts = Counter[str]()
@@ -82,7 +80,7 @@ class Summary:
         match outcome:
             case Accepted(example, record, repair):
                 self._read_as(record.label)
-                self._accept(example)
+                self._count(example, 1)
                 if repair is not None:
                     self._repairs[repair.how] += 1
                     note = f"{record.start}–{record.end} became {repair.start}–{repair.end}"
@@ -99,17 +97,7 @@ class Summary:
 
     def withdraw(self, example: Example, rejection: Rejection) -> None:
         """Count an accepted example as rejected after all, because the split has no use for it."""
-        self._counts["accepted"] -= 1
-        label = example.label or ""
-        self._labels[label] -= 1
-        for key, groups in self._groups.items():
-            name = example.meta.get(key, "")
-            groups[name if name in groups else _OTHER][label] -= 1
-        key_of_text = _text_key(example.text)
-        self._texts[key_of_text] -= 1
-        if not self._texts[key_of_text]:
-            self._lengths[len(example.text)] -= 1
-            self._counts["replacement"] -= "\ufffd" in example.text
+        self._count(example, -1)
         self._reject(rejection)
 
     def to_json(self) -> dict[str, Any]:
@@ -142,19 +130,20 @@ class Summary:
             "agreement": self.agreement.to_json(),
         }
 
-    def _accept(self, example: Example) -> None:
-        self._counts["accepted"] += 1
+    def _count(self, example: Example, by: int) -> None:
+        """Count an accepted example (1), or no longer (-1)."""
+        self._counts["accepted"] += by
         label = example.label or ""
-        self._labels[label] += 1
+        self._labels[label] += by
         for key, groups in self._groups.items():
             name = example.meta.get(key, "")
-            groups[name if name in groups or len(groups) < _MOST_COUNTED else _OTHER][label] += 1
+            groups[name if name in groups or len(groups) < _MOST_COUNTED else _OTHER][label] += by
         key_of_text = _text_key(example.text)
         before = self._texts.get(key_of_text, 0)
-        self._texts[key_of_text] = before + 1
-        if not before:
-            self._lengths[len(example.text)] += 1
-            self._counts["replacement"] += "\ufffd" in example.text
+        self._texts[key_of_text] = before + by
+        if not before or before + by == 0:
+            self._lengths[len(example.text)] += by
+            self._counts["replacement"] += by * ("\ufffd" in example.text)
 
     def _reject(self, rejection: Rejection) -> None:
         self._reasons[rejection.reason] += 1
@@ -189,9 +178,9 @@ def _rejected_sample(rejection: Rejection) -> Sample:
         return Sample(rejection.where, text, 0, 0, rejection.message)
     term, start, end, label = row[1:5]
     claim = " · ".join(str(part) for part in (term, label) if part)
-    if isinstance(start, int) and isinstance(end, int) and start >= 0 and text[start:end] == term:
-        return Sample(rejection.where, text, start, end, rejection.message, claim)
-    return Sample(rejection.where, text, 0, 0, rejection.message, claim)
+    if not (isinstance(start, int) and isinstance(end, int) and start >= 0 and text[start:end] == term):
+        start = end = 0
+    return Sample(rejection.where, text, start, end, rejection.message, claim)
 
 
 def _text_key(text: str) -> bytes:
@@ -229,8 +218,5 @@ def _histogram(lengths: Mapping[int, int]) -> dict[str, int]:
         bins[bisect_right(_LENGTHS, length) - 1] += count
     if not bins:
         return {}
-    return {_bin_name(i): bins[i] for i in range(min(bins), max(bins) + 1)}
-
-
-def _bin_name(i: int) -> str:
-    return f"{_LENGTHS[i]}–{_LENGTHS[i + 1] - 1}" if i + 1 < len(_LENGTHS) else f"{_LENGTHS[i]}+"
+    names = [f"{low}–{high - 1}" for low, high in pairwise(_LENGTHS)] + [f"{_LENGTHS[-1]}+"]
+    return {names[i]: bins[i] for i in range(min(bins), max(bins) + 1)}

@@ -11,13 +11,11 @@ from typing import get_args
 
 from attar.errors import DataError
 from attar.io.lines import read_text
-from attar.io.tables.reading import TABLE_ENDINGS
+from attar.io.tables.table_files import TABLE_ENDINGS
 from attar.recipe.load import SourceFormat, SourceRecipe
-from attar.records.readers.bio import TAGGED
 from attar.records.readers.json_list import list_items
-from attar.records.readers.markup import MARK, METADATA
-from attar.records.readers.target import PLACE
-from attar.records.readers.triplets import BEFORE_TRIPLETS
+from attar.records.readers.label_studio import is_label_studio
+from attar.records.readers.text_formats import BEFORE_TRIPLETS, MARK, METADATA, PLACE, TAGGED
 
 __all__ = ["KNOWN_ENDINGS", "TABLES", "check_options", "detect_format", "plain_text"]
 
@@ -105,8 +103,6 @@ def _json_format(file: Path, start: list[str]) -> SourceFormat | None:
     if _ROWS_START.match(joined):
         return "rows"
     if _OBJECTS_START.match(joined):
-        from attar.records.readers.label_studio import is_label_studio
-
         _, first = next(list_items(file, "rows", "expected a JSON list"))
         if is_label_studio(first):
             return "label_studio"

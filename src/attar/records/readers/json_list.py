@@ -52,7 +52,8 @@ def list_items(path: Path, of: str, expected: str) -> Iterator[tuple[int, object
             except RecursionError:
                 line, reason = buffer.line, "nested too deeply"
             except UnicodeDecodeError:
-                _raise_where_not_utf8(path)
+                for _ in numbered_lines(path):
+                    pass  # until the DataError that names the line and the byte
                 line, reason = buffer.line, "not UTF-8"
             except ValueError:
                 line, reason = buffer.line, "a number of too many digits"
@@ -93,30 +94,25 @@ class _Buffer:
     def next_item(self) -> bool:
         """Read an item into ``item``; False once the list is closed and nothing follows it."""
         if not self._is_open:
-            self._open()
+            self._skip(_SPACE)
+            if not self._starts_with("["):
+                raise _WrongError(self._line_at(self._position), "expected [")
+            self._position += 1
+            self._is_open = True
         self._skip(_SPACE)
         self._count_lines()
         self.line = self._counted_lines
         if self._starts_with("]"):
-            self._close()
+            self._position += 1
+            self._skip(_SPACE)
+            if self._position < len(self._text):
+                raise _WrongError(self._line_at(self._position), "text after the list")
             return False
         self.item = self._parse()
-        self._step_to_next()
+        line = self._line_at(self._position)
+        if self._skip(_BETWEEN) != (0 if self._starts_with("]") else 1):
+            raise _WrongError(line, "expected one comma between items")
         return True
-
-    def _open(self) -> None:
-        self._more()
-        self._skip(_SPACE)
-        if not self._starts_with("["):
-            raise _WrongError(self._line_here(), "expected [")
-        self._position += 1
-        self._is_open = True
-
-    def _close(self) -> None:
-        self._position += 1
-        self._skip(_SPACE)
-        if self._position < len(self._text):
-            raise _WrongError(self._line_here(), "text after the list")
 
     def _parse(self) -> object:
         block_bytes = self._block_bytes
@@ -138,12 +134,6 @@ class _Buffer:
             # Parsing starts over with each block: blocks that double keep that linear.
             self._block_bytes *= 2
 
-    def _step_to_next(self) -> None:
-        line = self._line_here()
-        commas = self._skip(_BETWEEN)
-        if commas != (0 if self._starts_with("]") else 1):
-            raise _WrongError(line, "expected one comma between items")
-
     def _skip(self, pattern: re.Pattern[str]) -> int:
         """Step over what matches, however many blocks of it there are; the number of commas in it."""
         commas = 0
@@ -159,14 +149,11 @@ class _Buffer:
     def _starts_with(self, character: str) -> bool:
         return self._text.startswith(character, self._position)
 
-    def _line_here(self) -> int:
-        return self._line_at(self._position)
-
     def _line_at(self, position: int) -> int:
         return self._counted_lines + self._text.count("\n", self._counted, position)
 
     def _count_lines(self) -> None:
-        self._counted_lines, self._counted = self._line_here(), self._position
+        self._counted_lines, self._counted = self._line_at(self._position), self._position
 
     def _more(self) -> None:
         """Forget what was read before ``_position`` and read a block more."""
@@ -175,9 +162,3 @@ class _Buffer:
         self._at_end = not raw
         self._text = self._text[self._position :] + self._decode.decode(raw, final=not raw)
         self._position = self._counted = 0
-
-
-def _raise_where_not_utf8(path: Path) -> None:
-    """Raise the DataError that names the line and the byte."""
-    for _ in numbered_lines(path):
-        pass

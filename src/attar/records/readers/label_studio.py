@@ -1,11 +1,17 @@
 """Label Studio: its JSON exports, old (``completions``) and new (``annotations``), and JSON_MIN.
 
 An export is a list of tasks: ``data`` holds the text, each annotation is one person's work on it.
-What a ``result`` means is ``label_studio_results``' business; here tasks become records, and what
-nobody can learn from (skipped, empty, superseded, damaged) a Rejection. Drafts and predictions are
-nobody's labels and are not read.
+Tasks become records, and what nobody can learn from (skipped, empty, superseded, damaged) a
+Rejection. Drafts and predictions are nobody's labels and are not read.
 
-Offsets are passed on as they came, for the audit to check: see ``label_studio_results``.
+The ``result`` of an annotation is a flat list: a labelled region is one item, a choice made for that
+region is another with the same ``id``, and a choice about the whole task stands alone. Where a region
+has a choice of its own, the choice is the label and the region's label says what kind of term it is.
+
+Offsets are passed on as they came, for the audit to check. In Label Studio 1.23.2 a mouse drag in
+the browser gives code points of the text as it was imported (an emoji is one, ``&amp;`` is five, a
+newline is one), and the server keeps whatever the API is sent, unchecked. Older versions counted
+UTF-16 units, an emoji as two.
 
 JSON_MIN has one row an annotation and drops the ids that tie a choice to its region: rows with
 regions alone are read, others are rejected.
@@ -17,13 +23,11 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
-from attar.io.tables.values import as_meta, as_offset
-from attar.records.audit.audit import Reason, Rejection
+from attar.io.tables.rows import as_meta, as_offset
 from attar.records.readers.json_list import list_items
-from attar.records.readers.label_studio_results import RegionLabel, Unreadable, is_region_list, labels_in
-from attar.records.record import Record
+from attar.records.record import Reason, Record, Rejection
 
 __all__ = ["is_label_studio", "read_label_studio"]
 
@@ -32,11 +36,6 @@ _WORKS = ("annotations", "completions")
 _ABOUT_THE_TERM = ("keyword", "start", "end")
 _NOT_THE_TEXT = (*_ABOUT_THE_TERM, "channel", "wordtype")
 _MIN_ONLY = ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement")
-
-_UNCLEAR = Unreadable(
-    "bad_row",
-    "JSON_MIN does not say here which label belongs to what; export the project as JSON, not JSON_MIN",
-)
 
 _Json = Mapping[str, Any]
 
@@ -52,6 +51,31 @@ class _Work(NamedTuple):
     result: object
     is_cancelled: bool
     moment: tuple[float, int, int]
+
+
+class _Label(NamedTuple):
+    """One label that one annotator gave."""
+
+    label: str  # as the project spells it
+    wordtype: str  # the region's own label where ``label`` is a choice made for it, else ""
+    to_name: str  # the text object of the project's config that it is about
+    is_region: bool  # whether it is about a region; otherwise about the task
+    term: str | None  # the region's text, None where the export leaves it out
+    start: object  # first offset as it came; None where there is none
+    end: object  # offset one past the last as it came
+
+
+class _Unreadable(NamedTuple):
+    """A part of a result that gives no label, and why."""
+
+    reason: Reason
+    message: str
+
+
+_UNCLEAR = _Unreadable(
+    "bad_row",
+    "JSON_MIN does not say here which label belongs to what; export the project as JSON, not JSON_MIN",
+)
 
 
 def read_label_studio(path: Path) -> Iterator[Record | Rejection]:
@@ -88,20 +112,18 @@ def is_label_studio(first_item: object) -> bool:
     return isinstance(first_item, dict) and (isinstance(first_item.get("data"), dict) or _is_min(first_item))
 
 
-def _is_min(item: object) -> bool:
+def _is_min(item: object) -> TypeGuard[_Json]:
     return (
         isinstance(item, dict)
         and not isinstance(item.get("data"), dict)
-        and ("annotation_id" in item or any(map(is_region_list, item.values())))
+        and ("annotation_id" in item or any(map(_is_region_list, item.values())))
     )
 
 
 def _group_key(numbered: tuple[int, object]) -> object:
     """Rows of JSON_MIN that are one task share a key; any other item has its own."""
     _, item = numbered
-    if isinstance(item, dict) and _is_min(item) and _is_id(item.get("id")):
-        return item["id"]
-    return object()
+    return item["id"] if _is_min(item) and _is_id(item.get("id")) else object()
 
 
 def _open_task(items: Sequence[object]) -> tuple[_Json, list[_Work]]:
@@ -126,7 +148,7 @@ def _open_min(rows: Sequence[_Json]) -> tuple[_Json, list[_Work]]:
         if row.get("annotation_id") is None and not nested:
             continue
         # A choice looks like a field of data here, and of an empty annotation there is no trace.
-        is_clear = len(nested) == 1 and is_region_list(nested[0])
+        is_clear = len(nested) == 1 and _is_region_list(nested[0])
         result = [{"value": region} for region in nested[0]] if is_clear else _UNCLEAR
         who = {"id": row.get("annotation_id"), "completed_by": row.get("annotator")}
         works.append({**row, **who, "result": result})
@@ -173,13 +195,12 @@ def _read_task(data: _Json, works: Sequence[_Work], where: str) -> Iterator[Reco
 
 
 def _read_work(data: _Json, work: _Work, where: str) -> Iterator[Record | Rejection]:
-    unclear = work.result if isinstance(work.result, Unreadable) else None
-    found = [unclear] if unclear else list(labels_in(work.result))
+    found = list(_labels_in(work.result))
     if not found:
         yield _reject(data, where, "missing_label", "the annotation is empty")
     for region in found:
-        if isinstance(region, Unreadable):
-            yield _reject(data, where, region.reason, region.message)
+        if isinstance(region, _Unreadable):
+            yield _reject(data, where, *region)
             continue
         try:
             yield _record(data, region, work.annotator, where)
@@ -196,13 +217,8 @@ def _reject(data: _Json, where: str, reason: Reason, message: str) -> Rejection:
     return Rejection(reason, message, where, [text, term, start, end, None, channel, wordtype])
 
 
-def _record(data: _Json, region: RegionLabel, annotator: str, where: str) -> Record:
-    """Make the record of a region's or a task's label.
-
-    Raises:
-        _BadTaskError: No field can be told to be the text.
-        ValueError: An offset is no whole number.
-    """
+def _record(data: _Json, region: _Label, annotator: str, where: str) -> Record:
+    """The record of a label; ValueError for an offset that is no whole number."""
     key = _text_key(data, region)
     text = data[key]
     keyword = data["keyword"] if isinstance(data.get("keyword"), str) else ""
@@ -224,7 +240,7 @@ def _record(data: _Json, region: RegionLabel, annotator: str, where: str) -> Rec
     return Record(text, term, start, end, region.label, meta, where, annotator)
 
 
-def _text_key(data: _Json, region: RegionLabel) -> str:
+def _text_key(data: _Json, region: _Label) -> str:
     """The field with the text: an export does not hold the config that says which it is."""
     for key in ("text", region.to_name):
         if isinstance(data.get(key), str):
@@ -250,3 +266,82 @@ def _seconds(moment: object) -> float:
     except ValueError:
         return 0.0
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _labels_in(result: object) -> Iterator[_Label | _Unreadable]:
+    """What a result says, in its order; nothing at all where it is empty."""
+    if not isinstance(result, list):
+        no_list = _Unreadable("bad_row", "the annotation has no list result")
+        yield result if isinstance(result, _Unreadable) else no_list
+        return
+    groups: dict[object, list[_Json]] = {}
+    for number, item in enumerate(result):
+        value = item.get("value") if isinstance(item, dict) else None
+        if isinstance(value, dict) and (_label_key(value) or "choices" in value):
+            shared = item.get("id")
+            key = shared if isinstance(shared, str | int) else (number,)
+            groups.setdefault(key, []).append(item)
+    needs_choice = any(len({_is_choice(item) for item in items}) == 2 for items in groups.values())
+    for items in groups.values():
+        yield _label_of(items, needs_choice=needs_choice)
+
+
+def _is_region_list(value: object) -> bool:
+    """Whether this is a list of labelled regions, as a row of JSON_MIN has them."""
+    return (
+        isinstance(value, list) and bool(value) and all(isinstance(v, dict) and _label_key(v) for v in value)
+    )
+
+
+def _label_of(items: list[_Json], *, needs_choice: bool) -> _Label | _Unreadable:
+    """The label of the items that share an id.
+
+    ``needs_choice``: other regions have choices, so the label of one without is only a word type.
+    """
+    regions = [item for item in items if not _is_choice(item)]
+    choices = [item for item in items if _is_choice(item)]
+    if len(regions) > 1 or len(choices) > 1:
+        return _Unreadable("bad_row", "several answers to several questions share one region; expected one")
+    place = (regions or items)[0]["value"]
+    is_region = bool(regions) or "start" in place
+    if is_region and needs_choice and not choices:
+        return _Unreadable("missing_label", "the region has no choice though others of the annotation have")
+    labels = _strings(choices[0]["value"]["choices"] if choices else place[_label_key(place)])
+    wordtypes = _strings(place[_label_key(place)]) if choices and regions else []
+    if labels is None or wordtypes is None:
+        return _Unreadable("bad_row", "a label is not a list of strings")
+    if len(labels) > 1:
+        return _Unreadable("bad_row", f"{len(labels)} labels on one region or task; expected one")
+    if not labels:
+        return _Unreadable("missing_label", "the region or task was given no label")
+    term = place.get("text") if isinstance(place.get("text"), str) else None
+    offsets = _offsets(place) if is_region else (None, None)
+    to_name = str(items[0].get("to_name") or "")
+    return _Label(labels[0], ", ".join(wordtypes), to_name, is_region, term, *offsets)
+
+
+def _label_key(value: _Json) -> str:
+    """Where a region keeps its labels: ``labels``, ``hypertextlabels`` and the like; "" for no region."""
+    return next((key for key in value if key.endswith("labels")), "")
+
+
+def _is_choice(item: _Json) -> bool:
+    return "choices" in item["value"]
+
+
+def _offsets(place: _Json) -> tuple[object, object]:
+    """Of hypertext the global ones; its start and end are paths, which say nothing here."""
+    whole = place.get("globalOffsets")
+    found = whole if isinstance(whole, dict) else place
+    start, end = found.get("start"), found.get("end")
+    if any(isinstance(offset, str) and not offset.isdecimal() for offset in (start, end)):
+        return None, None
+    return start, end
+
+
+def _strings(value: object) -> list[str] | None:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    return None

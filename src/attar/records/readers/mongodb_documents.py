@@ -20,10 +20,9 @@ from typing import Any
 
 from attar.errors import DataError
 from attar.io.tables.columns import OURS, check_names
-from attar.io.tables.values import as_label, as_meta, as_offset, as_text
+from attar.io.tables.rows import as_label, as_meta, as_offset, as_text
 from attar.recipe.load import SourceRecipe
-from attar.records.outcomes import Rejection
-from attar.records.record import Record
+from attar.records.record import Record, Rejection
 from attar.task import BUILT_IN_TASKS
 
 __all__ = ["SHAPE_FIELDS", "check_columns", "document_records", "plain"]
@@ -198,9 +197,8 @@ def _brat_label(aspect: _Document) -> str | None:
     if _NO_INGREDIENT in (aspect.get("category"), aspect.get("aspectCategory")):
         return _NO
     spelling = as_text(plain(aspect.get("bratLabel")))
-    return {"t": _YES, "true": _YES, "f": _NO, "false": _NO}.get(
-        spelling.strip().casefold(), spelling or None
-    )
+    known = {"t": _YES, "true": _YES, "f": _NO, "false": _NO}
+    return known.get(spelling.strip().casefold(), spelling or None)
 
 
 def _at(document: object, path: str) -> object:

@@ -6,7 +6,7 @@ split that a source is for. A source on a server is fetched first; see ``attar.r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -14,25 +14,30 @@ from typing import Any, cast
 
 from attar.errors import DataError
 from attar.io.tables.excel import workbook_path
-from attar.io.tables.reading import data_files
 from attar.io.tables.rows import TableFormat
-from attar.recipe.load import SourceRecipe
-from attar.records.outcomes import Rejection
+from attar.io.tables.table_files import data_files
+from attar.recipe.load import SourceFormat, SourceRecipe
 from attar.records.prepared_folder import read_rows
-from attar.records.readers.bio import read_bio
 from attar.records.readers.formats import KNOWN_ENDINGS, TABLES, check_options, detect_format
-from attar.records.readers.lines import read_lines
-from attar.records.readers.markup import read_markup
-from attar.records.readers.tables import read_table
-from attar.records.readers.target import read_target
-from attar.records.readers.triplets import read_triplets
-from attar.records.record import Record
+from attar.records.readers.label_studio import read_label_studio
+from attar.records.readers.tables import Joined, read_table
+from attar.records.readers.text_formats import read_bio, read_lines, read_markup, read_target, read_triplets
+from attar.records.record import Record, Rejection
 from attar.text.repair import occurrences
 
 __all__ = ["read_source", "source_files"]
 
 _NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
 _FIELDS = ("text", "term", "label", "annotator")
+_FILE_READERS: Mapping[SourceFormat, Callable[[Path], Iterator[Record | Rejection]]] = {
+    "bio": read_bio,
+    "label_studio": read_label_studio,
+    "lines": read_lines,
+    "markup": read_markup,
+    "rows": read_rows,
+    "target": read_target,
+    "triplets": read_triplets,
+}
 
 
 def read_source(
@@ -55,6 +60,7 @@ def read_source(
     assert not source.is_remote, "remote.fetched gives the file to read"
     path, sheet = workbook_path(Path(source.path))
     changes = _changes(source)
+    meta = {name: value for name, value in source.constants.items() if name not in _FIELDS}
     for file in source_files(path):
         count = 0
         for record in _read_file(file, sheet, source, columns):
@@ -62,7 +68,8 @@ def read_source(
             if isinstance(record, Rejection):
                 yield record
                 continue
-            changed = _with(record, changes) if changes else record
+            own = changes | {"meta": {**record.meta, **meta}} if meta else changes
+            changed = replace(record, **own) if own else record
             if source.occurrence == "only" or changed.start is not None or changed.end is not None:
                 yield changed
             else:
@@ -86,35 +93,17 @@ def _read_file(
 ) -> Iterator[Record | Rejection]:
     file_format = source.format or detect_format(file)
     check_options(source, file_format)
-    found: Iterator[Record | Rejection]
-    match file_format:
-        case "markup":
-            found = read_markup(file)
-        case "rows":
-            found = read_rows(file)
-        case "target":
-            found = read_target(file)
-        case "triplets":
-            found = read_triplets(file)
-        case "bio":
-            found = read_bio(file)
-        case "lines":
-            found = read_lines(file)
-        case "label_studio":
-            from attar.records.readers.label_studio import read_label_studio
+    if file_format in _FILE_READERS:
+        return _FILE_READERS[file_format](file)
+    if file_format == "mongodb":
+        from attar.records.remote.mongodb import read_documents
 
-            found = read_label_studio(file)
-        case "mongodb":
-            from attar.records.remote.mongodb import read_documents
-
-            found = read_documents(file, source)
-        case "jsonl" | "csv" | "tsv" | "excel" | "parquet":
-            own = source if source.columns else source.model_copy(update={"columns": dict(columns)})
-            found = read_table(file, file_format, own, _joined(source), sheet)
-    return found
+        return read_documents(file, source)
+    own = source if source.columns else source.model_copy(update={"columns": dict(columns)})
+    return read_table(file, cast("TableFormat", file_format), own, _joined(source), sheet)
 
 
-def _joined(source: SourceRecipe) -> tuple[Path, TableFormat] | None:
+def _joined(source: SourceRecipe) -> Joined | None:
     """File and format of the table that is joined."""
     if source.join is None:
         return None
@@ -130,7 +119,7 @@ def _joined(source: SourceRecipe) -> tuple[Path, TableFormat] | None:
 
 
 def _changes(source: SourceRecipe) -> dict[str, Any]:
-    """What every record of a source gets: fields of Record, and metadata under "meta"."""
+    """The fields that every record of a source gets, but for metadata."""
     constants = source.constants
     offsets = sorted({"start", "end"} & set(constants))
     if offsets:
@@ -138,14 +127,7 @@ def _changes(source: SourceRecipe) -> dict[str, Any]:
             f"{source.path}: constants.{offsets[0]}: offsets differ from row to row; leave it out"
         )
     changes: dict[str, Any] = {name: constants[name] for name in _FIELDS if name in constants}
-    meta = {name: value for name, value in constants.items() if name not in _FIELDS}
-    return changes | ({"meta": meta} if meta else {}) | ({"split": source.split} if source.split else {})
-
-
-def _with(record: Record, changes: Mapping[str, Any]) -> Record:
-    if "meta" not in changes:
-        return replace(record, **changes)
-    return replace(record, **{**changes, "meta": {**record.meta, **changes["meta"]}})
+    return changes | ({"split": source.split} if source.split else {})
 
 
 def _at_occurrences(record: Record, *, find_all: bool) -> Iterator[Record]:

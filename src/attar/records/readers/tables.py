@@ -7,21 +7,18 @@ here, their reviews there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from attar.errors import DataError
 from attar.io.tables.columns import Columns, check_names, read_pair, shown_columns
-from attar.io.tables.reading import TableOptions, open_table
-from attar.io.tables.rows import Problem, Row, Table, TableFormat
-from attar.io.tables.values import as_label, as_text
+from attar.io.tables.rows import Problem, Row, Table, TableFormat, as_label, as_text
+from attar.io.tables.table_files import TableOptions, open_table
 from attar.recipe.load import SourceRecipe
-from attar.records.outcomes import Rejection, reject_row
-from attar.records.record import Record
+from attar.records.record import Record, Rejection, reject_row
 
-__all__ = ["read_table"]
+__all__ = ["Joined", "read_table"]
 
 _NEEDED = ("text", "label")
 _SETTING = "data.columns.{}"
@@ -49,28 +46,25 @@ def read_table(
         DataError: A file cannot be read, a column is missing, or a key occurs twice in the joined
             table.
     """
-    table = open_table(path, file_format, _options(source, sheet))
+    options = TableOptions(sheet, source.names, source.delimiter, source.quoted)
+    table = open_table(path, file_format, options)
     if joined is not None:
-        table, rejections = _join(table, joined, source)
+        # The names are those of the table without a header; a joined one has to name its key itself.
+        other = open_table(*joined, replace(options, sheet="", names=()))
+        table, rejections = _join(table, other, source)
         yield from rejections
     if not table.columns:
         yield from (reject_row(row) for row in table.rows() if row.problem)
         return
-    reader = _RowReader.of(table, source)
+    record = _row_reader(table, source)
     for row in table.rows():
-        yield reject_row(row) if row.problem else reader.record(row)
+        yield reject_row(row) if row.problem else record(row)
 
 
-def _options(source: SourceRecipe, sheet: str = "") -> TableOptions:
-    return TableOptions(sheet, source.names, source.delimiter, source.quoted)
-
-
-def _join(table: Table, joined: Joined, source: SourceRecipe) -> tuple[Table, list[Rejection]]:
+def _join(table: Table, other: Table, source: SourceRecipe) -> tuple[Table, list[Rejection]]:
     """The table with the columns of another one, which is held in memory; what is unreadable in that."""
     assert source.join is not None
     key, name = source.join.on, Path(source.join.path).name
-    # The names are those of the table without a header; a joined one has to name its key itself.
-    other = open_table(*joined, replace(_options(source), names=()))
     by_key, rejections = _by_key(other, key)
     _check_key(table, key)
 
@@ -114,40 +108,24 @@ def _check_key(table: Table, key: str) -> None:
         raise DataError(f"{table.name}: no column {key!r} to join on; there are {there}; see join.on")
 
 
-class _RowReader(NamedTuple):
-    """How a row of a table becomes a Record.
+def _row_reader(table: Table, source: SourceRecipe) -> Callable[[Row], Record | Rejection]:
+    """How a row of a table becomes a Record; DataError where a column is missing."""
+    check_names(source.columns, _SETTING)
+    needed = [name for name in (*_NEEDED, *source.columns) if name not in source.constants]
+    columns = Columns.of(table, source.columns, needed, _SETTING)
+    taken, empty = columns.taken, frozenset(source.empty)
 
-    Attributes:
-        columns: Which of them are ours.
-        taken: Columns that are no metadata.
-        empty: Cells that say nothing.
-    """
+    def without_empty(cells: Mapping[str, object]) -> Mapping[str, object]:
+        return {
+            name: None if isinstance(value, str) and value.strip() in empty else value
+            for name, value in cells.items()
+        }
 
-    columns: Columns
-    taken: frozenset[str]
-    empty: frozenset[str]
-
-    @classmethod
-    def of(cls, table: Table, source: SourceRecipe) -> _RowReader:
-        """Find the columns of a table.
-
-        Raises:
-            DataError: One is not there.
-        """
-        check_names(source.columns, _SETTING)
-        needed = [name for name in (*_NEEDED, *source.columns) if name not in source.constants]
-        columns = Columns.of(table, source.columns, needed, _SETTING)
-        return cls(columns, columns.taken, frozenset(source.empty))
-
-    def record(self, row: Row) -> Record | Rejection:
-        """The Record of a row."""
-        values = row.values
-        if self.empty:
-            values = {key: None if self._is_empty(value) else value for key, value in values.items()}
-        ours = self.columns.cells(values)
-        if self.empty and self.columns.nested:
-            ours = {name: None if self._is_empty(value) else value for name, value in ours.items()}
-        taken = self.taken
+    def record(row: Row) -> Record | Rejection:
+        values = without_empty(row.values) if empty else row.values
+        ours: Mapping[str, object] = columns.cells(values)
+        if empty and columns.nested:
+            ours = without_empty(ours)
         meta = {
             str(key): said for key, value in values.items() if key not in taken and (said := as_text(value))
         }
@@ -159,5 +137,4 @@ class _RowReader(NamedTuple):
             return reject_row(row, pair._replace(cells=[*pair.cells, label]))
         return Record(*pair, label, meta, row.where, as_text(ours.get("annotator")))
 
-    def _is_empty(self, value: object) -> bool:
-        return isinstance(value, str) and value.strip() in self.empty
+    return record

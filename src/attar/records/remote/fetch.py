@@ -1,4 +1,4 @@
-"""Remote sources: fetched to local files first, then read like any other.
+"""Sources: those on a server are fetched to local files first, then read like any other.
 
 A fetch is stopped and resumed on its own, and what is read afterwards cannot change under the
 audit, which reads it twice.
@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from attar.errors import DataError
 from attar.io.files import file_hash
+from attar.io.mongo import shown_place
 from attar.recipe.load import SourceRecipe
-from attar.records.outcomes import Rejection
 from attar.records.readers.sources import read_source, source_files
-from attar.records.record import Record
+from attar.records.record import Record, Rejection
+from attar.stage_cache import fingerprint
 
-__all__ = ["LocalRecords", "LocalSource", "fetched", "shown_path"]
+__all__ = ["LocalRecords", "LocalSource", "fetched", "source_inputs"]
 
 
 class LocalSource(NamedTuple):
@@ -64,13 +65,21 @@ class LocalRecords:
                     yield replace(record, where=record.where.replace(local.source.path, local.shown, 1))
 
 
-def shown_path(source: SourceRecipe) -> str:
-    """A source's path as messages may show it: without user, password and options."""
-    if not source.path.startswith(("mongodb://", "mongodb+srv://")):
-        return source.path
-    from attar.io.mongo import mongo_address
+def source_inputs(source: SourceRecipe) -> dict[str, Any]:
+    """How a source is read and what is in it: the hashes of its files, or the address of a server.
 
-    return mongo_address(source.path).shown
+    The name of a file does not count, but its ending does where that tells the format.
+
+    Raises:
+        RecipeError: A file is not there.
+    """
+    settings = source.model_dump(mode="json", exclude={"path", "join"})
+    if source.is_remote:
+        return settings | {"path": shown_place(source.path)}
+    join = {"on": source.join.on, "file": fingerprint(Path(source.join.path))} if source.join else None
+    file, _, sheet = source.path.partition("#")
+    ending = Path(file).suffix.lower() if source.format is None else None
+    return settings | {"file": fingerprint(Path(file)), "ending": ending, "sheet": sheet, "join": join}
 
 
 def fetched(source: SourceRecipe, folder: Path) -> LocalSource:
@@ -85,23 +94,18 @@ def fetched(source: SourceRecipe, folder: Path) -> LocalSource:
     """
     if not source.is_remote:
         return LocalSource(source, source.path)
-    scheme = source.path.partition("://")[0]
-    match scheme:
+    match source.path.partition("://")[0]:
         case "mongodb" | "mongodb+srv":
             from attar.records.remote.mongodb import fetch_documents
 
-            path = fetch_documents(source, folder)
-            file_format = "mongodb"
+            file = {"path": str(fetch_documents(source, folder)), "format": "mongodb"}
         case "http" | "https":
-            from attar.records.remote.label_studio_api import fetch_export
+            from attar.records.remote.label_studio import fetch_export
 
-            path = fetch_export(source, folder)
-            file_format = "label_studio"
-        case _:
+            file = {"path": str(fetch_export(source, folder)), "format": "label_studio"}
+        case scheme:
             raise DataError(
                 f"{scheme}:// is no source; expected a path, mongodb://HOST/DATABASE/COLLECTION, or the "
                 "address of a Label Studio project (http://HOST/projects/7)"
             )
-    return LocalSource(
-        source.model_copy(update={"path": str(path), "format": file_format}), shown_path(source)
-    )
+    return LocalSource(source.model_copy(update=file), shown_place(source.path))

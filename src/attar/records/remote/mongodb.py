@@ -17,12 +17,11 @@ from typing import IO, Any, NamedTuple
 from attar.errors import DataError
 from attar.io.mongo import MongoAddress, count, documents, mongo_address, names_there
 from attar.io.tables.jsonl import json_rows
-from attar.io.tables.values import as_text
+from attar.io.tables.rows import as_text
 from attar.progress import progress_bar
 from attar.recipe.load import SourceRecipe
-from attar.records.outcomes import Rejection
 from attar.records.readers.mongodb_documents import SHAPE_FIELDS, check_columns, document_records, plain
-from attar.records.record import Record
+from attar.records.record import Record, Rejection
 from attar.suggest import did_you_mean
 
 __all__ = ["fetch_documents", "read_documents"]
@@ -35,9 +34,9 @@ _HEAD = 100
 class _Begun(NamedTuple):
     """What a partial file holds."""
 
-    num_documents: int
-    last_id: Any
-    num_bytes: int
+    num_documents: int = 0
+    last_id: Any = None
+    num_bytes: int = 0
 
 
 def fetch_documents(source: SourceRecipe, folder: Path) -> Path:
@@ -60,7 +59,8 @@ def fetch_documents(source: SourceRecipe, folder: Path) -> Path:
             documents came than the server counts.
     """
     address = mongo_address(source.path)
-    fields = _fields(source)
+    # A projection cannot name the third element of a list, so what is asked for is the whole list.
+    fields = sorted(SHAPE_FIELDS.union(path.split(".")[0] for path in source.columns.values()))
     header = _header(address, source, fields)
     whole, partial = folder / "documents.jsonl", folder / "documents.partial.jsonl"
     if _first_line(whole) == header:
@@ -76,14 +76,18 @@ def fetch_documents(source: SourceRecipe, folder: Path) -> Path:
         stream.seek(begun.num_bytes)
         if not begun.num_bytes:
             stream.write(header)
-        with progress_bar(
-            f"fetching {address.namespace}", total, begun.num_documents, unit="documents"
-        ) as advance:
-            num_documents = begun.num_documents
+        num_fetched, what = begun.num_documents, f"fetching {address.namespace}"
+        with progress_bar(what, total, num_fetched, unit="documents") as advance:
             for num_new in _append(stream, found):
-                num_documents += num_new
+                num_fetched += num_new
                 advance(num_new)
-    _check_count(address, num_documents, count(address, source.query), partial)
+    num_there = count(address, source.query)
+    if num_fetched != num_there:
+        raise DataError(
+            f"{address.shown}: fetched {num_fetched} documents, the server counts {num_there}; either the "
+            f"collection changed meanwhile (delete {partial} and run again) or its _id are of several types "
+            '(make each type a source of its own: query = {_id = {"$type" = "objectId"}})'
+        )
     partial.replace(whole)
     return whole
 
@@ -132,11 +136,6 @@ def read_documents(path: Path, source: SourceRecipe) -> Iterator[Record | Reject
         yield from document_records(row, where, source)
 
 
-def _fields(source: SourceRecipe) -> list[str]:
-    # A projection cannot name the third element of a list, so what is asked for is the whole list.
-    return sorted(SHAPE_FIELDS.union(path.split(".")[0] for path in source.columns.values()))
-
-
 def _header(address: MongoAddress, source: SourceRecipe, fields: list[str]) -> bytes:
     settings = {_HEADER: address.namespace, "address": address.shown, "query": source.query, "fields": fields}
     return (json.dumps(settings, ensure_ascii=False, default=str) + "\n").encode()
@@ -154,43 +153,33 @@ def _begun(partial: Path, header: bytes) -> _Begun:
     from bson import json_util
 
     if _first_line(partial) != header:
-        return _Begun(0, None, 0)
+        return _Begun()
     num_lines, num_bytes, last = 0, 0, b""
     with partial.open("rb") as stream:
         for line in stream:
             if line.endswith(b"\n"):
                 num_lines, num_bytes, last = num_lines + 1, num_bytes + len(line), line
     if num_lines == 1:
-        return _Begun(0, None, num_bytes)
+        return _Begun(num_bytes=num_bytes)
     try:
         last_id = json_util.loads(last)["_id"]
     except (ValueError, KeyError, TypeError):
         # A power cut may leave zeros where the disk had promised lines.
         last_id = None
-    return _Begun(0, None, 0) if last_id is None else _Begun(num_lines - 1, last_id, num_bytes)
+    return _Begun() if last_id is None else _Begun(num_lines - 1, last_id, num_bytes)
 
 
 def _append(stream: IO[bytes], found: Iterator[dict[str, Any]]) -> Iterator[int]:
     """Write documents a page at a time, on disk before the next; yields the size of each page."""
-    from bson import json_util
+    from bson.json_util import RELAXED_JSON_OPTIONS, dumps
 
-    options = json_util.RELAXED_JSON_OPTIONS
     while page := list(itertools.islice(found, _PAGE)):
         for document in page:
-            line = json_util.dumps(document, json_options=options, ensure_ascii=False)
+            line = dumps(document, json_options=RELAXED_JSON_OPTIONS, ensure_ascii=False)
             stream.write(f"{line}\n".encode())
         stream.flush()
         os.fsync(stream.fileno())
         yield len(page)
-
-
-def _check_count(address: MongoAddress, num_fetched: int, num_there: int, partial: Path) -> None:
-    if num_fetched != num_there:
-        raise DataError(
-            f"{address.shown}: fetched {num_fetched} documents, the server counts {num_there}; either the "
-            f"collection changed meanwhile (delete {partial} and run again) or its _id are of several types "
-            '(make each type a source of its own: query = {_id = {"$type" = "objectId"}})'
-        )
 
 
 def _rows(path: Path) -> Iterator[tuple[str, object]]:

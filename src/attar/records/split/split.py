@@ -66,11 +66,18 @@ def split(
     shares = _shares(data, fixed)
     everything = [*pool, *(example for side in fixed.values() for example in side)]
     group_of = group_reviews([example.text for example in everything], data.near_duplicate)
-    side_of = _fixed_sides(fixed, group_of)
+    side_of: dict[str, str] = {}
+    for side in _HELD_OUT_FIRST:
+        for example in fixed.get(side, ()):
+            side_of.setdefault(group_of[example.text], side)
     groups: defaultdict[str, list[Example]] = defaultdict(list)
     for example in pool:
         groups[group_of[example.text]].append(example)
-    pinned = _pinned(groups, frozenset(data.train_only)) | {n for n in groups if side_of.get(n) == "train"}
+    pinned = {
+        name
+        for name, group in groups.items()
+        if side_of.get(name) == "train" or any(e.meta.get("channel") in data.train_only for e in group)
+    }
     free = {name: group for name, group in groups.items() if side_of.get(name, "train") == "train"}
     side_of |= _deal(free, shares, pinned, seed)
     sides: dict[str, list[Example]] = {name: [] for name in SPLITS}
@@ -107,18 +114,6 @@ def _shares(data: DataRecipe, fixed: Mapping[str, Sequence[Example]]) -> dict[st
     return {name: shares[name] for name in SPLITS if shares[name] > 0}
 
 
-def _fixed_sides(fixed: Mapping[str, Sequence[Example]], group_of: Mapping[str, str]) -> dict[str, str]:
-    side_of: dict[str, str] = {}
-    for side in _HELD_OUT_FIRST:
-        for example in fixed.get(side, ()):
-            side_of.setdefault(group_of[example.text], side)
-    return side_of
-
-
-def _pinned(groups: Mapping[str, Sequence[Example]], train_only: frozenset[str]) -> set[str]:
-    return {name for name, group in groups.items() if any(e.meta.get("channel") in train_only for e in group)}
-
-
 def check_leaks(splits: Mapping[str, Sequence[Example]], group_of: Mapping[str, str]) -> None:
     """Prove that no group of reviews is on two sides.
 
@@ -141,12 +136,11 @@ def check_leaks(splits: Mapping[str, Sequence[Example]], group_of: Mapping[str, 
 
 
 def _ordered(examples: Iterable[Example], seed: int) -> list[Example]:
-    return sorted(examples, key=lambda example: _order(example, seed))
+    def order(example: Example) -> tuple[object, ...]:
+        rest = sorted(example.meta.items())
+        return _digest(example.text, seed), example.question, example.label or "", rest
 
-
-def _order(example: Example, seed: int) -> tuple[object, ...]:
-    rest = sorted(example.meta.items())
-    return _digest(example.text, seed), example.question, example.label or "", rest
+    return sorted(examples, key=order)
 
 
 def _digest(text: str, seed: int) -> str:

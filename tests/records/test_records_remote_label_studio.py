@@ -13,8 +13,8 @@ from attar.errors import DataError
 from attar.recipe.load import SourceRecipe
 from attar.records.readers.label_studio import read_label_studio
 from attar.records.record import Record
-from attar.records.remote import label_studio_api, label_studio_http
-from attar.records.remote.label_studio_api import fetch_export
+from attar.records.remote import label_studio
+from attar.records.remote.label_studio import fetch_export
 
 LEGACY = "0123456789abcdef0123456789abcdef01234567"
 PERSONAL = "eyJhbGciOiJIUzI1NiJ9.eyJ0b2tlbiI6InJlZnJlc2gifQ.c2lnbmVk"
@@ -134,8 +134,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server(monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", LEGACY)
-    monkeypatch.setattr(label_studio_http, "_WAITS_S", (0.0, 0.0))
-    monkeypatch.setattr(label_studio_api, "_PAGE_SIZE", 2)
+    monkeypatch.setattr(label_studio, "_WAITS_S", (0.0, 0.0))
+    monkeypatch.setattr(label_studio, "_PAGE_SIZE", 2)
     with FakeServer() as fake:
         thread = threading.Thread(target=fake.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -257,7 +257,7 @@ def test_a_passing_failure_is_asked_again(server, fetch, fault):
 
 
 def test_a_slow_answer_is_asked_again(server, fetch, monkeypatch):
-    monkeypatch.setattr(label_studio_http, "_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(label_studio, "_TIMEOUT_S", 0.2)
     server.faults = ["slow"]
     assert task_ids(fetch()) == [1, 2, 3, 4, 5]
 
@@ -269,7 +269,7 @@ def test_a_failure_that_stays_ends_it_and_leaves_the_old_file(
     server, fetch, monkeypatch, tmp_path, fault, problem
 ):
     before = fetch().read_bytes()
-    monkeypatch.setattr(label_studio_http, "_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(label_studio, "_TIMEOUT_S", 0.1)
     server.faults = [{"id": 7}, None, *[fault] * 3]
     with pytest.raises(DataError, match=f"no response after 3 attempts, the last time {problem}"):
         fetch()
@@ -279,7 +279,7 @@ def test_a_failure_that_stays_ends_it_and_leaves_the_old_file(
 
 def test_waiting_follows_the_server_within_reason(server, fetch, monkeypatch):
     waited = []
-    monkeypatch.setattr(label_studio_http.time, "sleep", waited.append)
+    monkeypatch.setattr(label_studio.time, "sleep", waited.append)
     headers = {"Retry-After": "7"}
     monkeypatch.setattr(Handler, "reply", with_headers(Handler.reply, headers))
     server.faults = [503]
@@ -355,7 +355,7 @@ def test_tasks_that_never_stop_changing_end_it(server, fetch, tmp_path):
 
 
 def test_a_server_may_give_smaller_pages_than_asked_for(server, fetch, monkeypatch):
-    monkeypatch.setattr(label_studio_api, "_PAGE_SIZE", 100)
+    monkeypatch.setattr(label_studio, "_PAGE_SIZE", 100)
     whole = server.answer
 
     def two_at_most(path, query):
