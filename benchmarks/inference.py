@@ -20,11 +20,10 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from peers.document import command_line, machine_line, publish, say
+from peers.document import chosen_sides, command_line, machine_line, publish, say
 from peers.install_size import install_size, size_lines
 from peers.sides import SIDES, Side, artifact_side
 from peers.tables import figures_of, speed_table, target_table
@@ -35,7 +34,7 @@ from peers.turns import (
     measure_latency,
     measure_rounds,
     measure_starts,
-    run_module,
+    side_process,
 )
 
 from attar.cores import usable_cores
@@ -51,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     sides = "\n".join(f"  {name:15} {side.title}" for name, side in SIDES.items())
     options = command_line(__doc__, f"sides:\n{sides}")
     options.add_argument("--out", type=Path, required=True, help="models, examples, log and inference.json")
-    options.add_argument("--sides", help="comma-separated names; all by default")
+    options.add_argument("--sides", default=",".join(SIDES), help="comma-separated names; all by default")
     options.add_argument(
         "--artifact",
         action="append",
@@ -79,18 +78,14 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     try:
         if args.install_size:
-            _measure_install(args)
+            found = install_size()
+            write_json(args.out / "install_size.json", found)
+            lines = size_lines(found, "python benchmarks/inference.py --install-size --out runs/inference")
+            publish(args.results, "install-size", "Size of the scoring install", lines)
         else:
             _compare(args)
     except AttarError as error:
         sys.exit(f"inference: {error}")
-
-
-def _measure_install(args: argparse.Namespace) -> None:
-    found = install_size()
-    write_json(args.out / "install_size.json", found)
-    lines = size_lines(found, "python benchmarks/inference.py --install-size --out runs/inference")
-    publish(args.results, "install-size", "Size of the scoring install", lines)
 
 
 def _compare(args: argparse.Namespace) -> None:
@@ -106,8 +101,9 @@ def _compare(args: argparse.Namespace) -> None:
         measure_starts(measured, plan)
         measure_rounds(measured, plan, min(_NUM_COMPARED, args.examples))
         measure_latency(measured, plan)
+    options = [option.replace(args.peer_python, "PYTHON") for option in sys.argv[1:]]
     result = {
-        "command": _command(args.peer_python),
+        "command": shlex.join(["python", "benchmarks/inference.py", *options]),
         "machine": system_info(),
         "load_before": load_before,
         "load_after": os.getloadavg()[0],
@@ -121,12 +117,6 @@ def _compare(args: argparse.Namespace) -> None:
     }
     write_json(args.out / "inference.json", result)
     publish(args.results, "inference", "Inference: every way of running the models", _page(result))
-
-
-def _command(peer_python: str) -> str:
-    """This run's command, without the path of another Python."""
-    options = [option.replace(peer_python, "PYTHON") for option in sys.argv[1:]]
-    return shlex.join(["python", "benchmarks/inference.py", *options])
 
 
 def _cores(wanted: str | None) -> list[int]:
@@ -143,10 +133,7 @@ def _cores(wanted: str | None) -> list[int]:
 
 def _choose(args: argparse.Namespace) -> tuple[list[Side], dict[str, str], dict[str, str]]:
     """The sides that can be run, the interpreter of each, and why the others cannot."""
-    names = args.sides.split(",") if args.sides else list(SIDES)
-    unknown = [name for name in names if name not in SIDES]
-    if unknown:
-        raise AttarError(f"--sides: unknown {', '.join(unknown)}; known: {', '.join(SIDES)}")
+    names = chosen_sides(args.sides, SIDES)
     sides, pythons, skipped = [], {}, {}
     for side in [*(SIDES[name] for name in names), *map(_trained, args.artifact)]:
         python = next((p for p in (sys.executable, args.peer_python) if importable(p, side.needs)), None)
@@ -165,22 +152,25 @@ def _trained(wanted: str) -> Side:
     against, _, folder = wanted.rpartition("=")
     if against not in ("", *SIDES):
         raise AttarError(f"--artifact {wanted}: unknown side {against}; known: {', '.join(SIDES)}")
-    return replace(artifact_side(Path(folder)), against=against)
+    return artifact_side(Path(folder), against)
 
 
 def _prepare(plan: Plan, sides: Sequence[Side], num_examples: int) -> None:
-    """Make the models, unless an earlier run with as many examples left them there."""
+    """Make the models, unless an earlier run with as many examples left them there; open each side once."""
     stamp = plan.models / "made.json"
     wanted: dict[str, Any] = {"examples": num_examples}
     if not stamp.is_file() or read_json(stamp) != wanted:
         say(f"making the models in {plan.models} (a few minutes, once)")
-        run_module(["peers.models", str(plan.models), "--examples", str(num_examples)], plan.log)
+        from peers.models import make_models  # with torch and the exporter, which only this needs
+
+        plan.models.mkdir(parents=True, exist_ok=True)
+        make_models(plan.models, num_examples)
         write_json(stamp, wanted)
     for side in sides:
-        if side.preparer:
-            say(f"preparing {side.name}")
-            arguments = ["peers.worker", "--prepare", side.name, str(plan.models)]
-            run_module(arguments, plan.log, plan.pythons[side.name])
+        say(f"opening {side.name}")
+        process = side_process(side, plan)
+        process.ask("memory")
+        process.close()
 
 
 def _page(result: dict[str, Any]) -> list[str]:

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 
 from attar.recipe.load import Recipe, make_recipe
 
-__all__ = ["Model", "Plan"]
-
 _BENCHMARKS = Path(__file__).resolve().parents[1]
 _RECIPES = _BENCHMARKS.parent / "recipes" / "sets"
 _DEFAULT_ROW: Mapping[str, Any] = {"teachers": ["teacher"], "settings": {}}

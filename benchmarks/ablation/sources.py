@@ -15,8 +15,6 @@ from ablation.plan import Model, Plan
 from attar.io.files import atomic_write
 from attar.records.prepared_folder import load_split
 
-__all__ = ["make_sources"]
-
 _SHORTEST = 6  # characters of a whole review
 
 

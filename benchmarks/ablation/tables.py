@@ -18,8 +18,6 @@ from attar.metrics import macro_f1_of
 from attar.records.prepared_folder import load_split
 from attar.task import Example, Task
 
-__all__ = ["dataset_table"]
-
 _Splits = Mapping[str, Sequence[Example]]
 
 

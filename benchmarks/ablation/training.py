@@ -23,8 +23,6 @@ from attar.pipeline import distill, prepare, pretrain, train
 from attar.records.prepared_folder import load_split
 from attar.task import Example, Task
 
-__all__ = ["cached", "claimed", "gold_of", "model_logits", "train_all"]
-
 _LOG = logging.getLogger("strength")
 _POLL_SECONDS = 20
 

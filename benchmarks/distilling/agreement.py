@@ -2,14 +2,13 @@
 
     python -m distilling.agreement FILES OUT
 
-prints one line of JSON: the total and the matches' losses of textbrewer, of attar with the teacher
-in fp32, and of attar with the teacher in the precision of ``main.distill.py``.
+serves one request, with the losses of textbrewer, of attar with the teacher in fp32, and of attar
+with the teacher in the precision of ``main.distill.py``.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from unittest import mock
 import torch
 from peers.traffic import LONGEST, read_examples
 
+from attar.bench.processes import Requests
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.objective import Distillation
 from attar.distillation.pairing import find_matched
@@ -28,8 +28,6 @@ from distilling.files import BATCH
 from distilling.sides import ROW_FORMAT, arguments, distiller_of, textbrewers_batch
 from original.models import load_student, load_teachers
 from original.translate import to_recipe
-
-__all__ = ["first_losses", "main"]
 
 
 @torch.no_grad()
@@ -73,8 +71,10 @@ def _ours(objective: Distillation, student: Checkpoint, examples: Sequence[Examp
 
 
 def main(arguments: list[str]) -> None:
-    """Print the losses."""
-    print(json.dumps(first_losses(*map(Path, arguments))))
+    """Reply with the losses."""
+    requests = Requests()
+    requests.next()
+    requests.reply(first_losses(*map(Path, arguments)))
 
 
 if __name__ == "__main__":

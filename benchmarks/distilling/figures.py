@@ -10,8 +10,6 @@ from peers.document import markdown_table
 
 from attar.bench.timing import spread
 
-__all__ = ["REFERENCE", "TITLES", "score_figures", "score_table", "speed_table", "step_figures"]
-
 REFERENCE = "textbrewer"
 TITLES = {
     REFERENCE: "textbrewer's GeneralDistiller: padded to 70, fp32, the teacher in every step",

@@ -15,8 +15,6 @@ from attar.classic.checkpoint import build_classic, save_classic
 from attar.classic.files import ClassicFiles
 from attar.io.files import write_json
 
-__all__ = ["BATCH", "NUM_DEV", "STUDENT_CONFIG", "make_files", "readme_command"]
-
 BATCH = 24
 NUM_DEV = 24
 STUDENT_CONFIG = Path(__file__).resolve().parents[2] / "classic/config/chinese_bert_config_L4t.json"
@@ -41,7 +39,7 @@ def make_files(folder: Path, num_examples: int) -> dict[str, float]:
         num_examples: Of train.
 
     Returns:
-        Tokens of an example: shortest, mean, longest.
+        See ``token_counts``.
     """
     # Imports torch and the exporter, which only this step needs.
     from peers.models import full_tokenizer
@@ -58,8 +56,7 @@ def make_files(folder: Path, num_examples: int) -> dict[str, float]:
     examples = make_traffic(tokenizer, num_examples + NUM_DEV, _SEED)
     write_examples(folder / "train.json", examples[:num_examples])
     write_examples(folder / "dev.json", examples[num_examples:])
-    counts = token_counts(tokenizer, examples[:num_examples])
-    return {"shortest": min(counts), "mean": sum(counts) / len(counts), "longest": max(counts)}
+    return token_counts(teacher.encoder, examples[:num_examples])
 
 
 def readme_command(folder: Path, out: Path) -> list[str]:

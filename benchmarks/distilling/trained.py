@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from peers.traffic import write_examples
+from peers.traffic import token_counts, write_examples
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 
@@ -23,8 +23,6 @@ from attar.recipe.load import StudentRecipe
 from attar.records.prepared_folder import load_split
 from attar.text.encoding import TextEncoder
 from attar.text.vocabulary import texts_read
-
-__all__ = ["doubled", "make_trained"]
 
 _DROPOUT = 0.1
 
@@ -41,7 +39,7 @@ def make_trained(folder: Path, data: Path, teacher: Path, seed: int) -> dict[str
         seed: Of the head.
 
     Returns:
-        Tokens of a training example: shortest, mean, longest.
+        See ``token_counts``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     examples = load_split(data, "train")
@@ -60,8 +58,7 @@ def make_trained(folder: Path, data: Path, teacher: Path, seed: int) -> dict[str
     )
     encoder = TextEncoder(student.tokenizer, spec)
     save_checkpoint(Checkpoint(student.model, encoder, trained.task, {"role": "student"}), folder / "student")
-    counts = [len(encoding.ids) for encoding in encoder.encode(examples)]
-    return {"shortest": min(counts), "mean": sum(counts) / len(counts), "longest": max(counts)}
+    return token_counts(encoder, examples)
 
 
 @torch.no_grad()

@@ -1,8 +1,8 @@
-"""How large the scoring install is: the wheel and its dependencies in a new environment."""
+"""How large the scoring install is: the wheel and its dependencies in a folder of their own."""
 
 from __future__ import annotations
 
-import json
+import importlib.metadata
 import subprocess
 import sys
 import tempfile
@@ -12,23 +12,12 @@ from typing import Any
 from attar.errors import AttarError
 from peers.document import say
 
-__all__ = ["install_size", "size_lines"]
-
 _ROOT = Path(__file__).resolve().parents[2]
-_OWN = ("pip", "setuptools")  # of the environment, not of the install
 _LISTED = 6
-_COUNT = """
-import importlib.metadata as m, json, pathlib
-found = {}
-for d in m.distributions():
-    files = {pathlib.Path(d.locate_file(f)).resolve() for f in d.files or ()}
-    found[d.metadata["Name"].lower()] = [d.version, sum(f.stat().st_size for f in files if f.is_file())]
-print(json.dumps(found))
-"""
 
 
 def install_size() -> dict[str, Any]:
-    """Build the wheel, install it into a new environment and measure every distribution.
+    """Build the wheel, install it into a new folder and measure every distribution.
 
     Needs a package index. Sizes are of the files that a distribution lists, compiled caches included.
 
@@ -36,20 +25,18 @@ def install_size() -> dict[str, Any]:
         AttarError: The build or the install failed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        wheels, venv = Path(folder) / "wheels", Path(folder) / "venv"
+        prefix = Path(folder) / "installed"
         say("building the wheel")
-        build = ("wheel", "--quiet", "--no-deps", "--wheel-dir", str(wheels), str(_ROOT))
-        _run(sys.executable, "-m", "pip", *build)
-        (wheel,) = wheels.glob("*.whl")
-        say("installing it into a new environment")
-        _run(sys.executable, "-m", "venv", str(venv))
-        python = str(venv / "bin" / "python")
-        _run(python, "-m", "pip", "install", "--quiet", str(wheel))
-        packages = {
-            name: {"version": version, "bytes": size}
-            for name, (version, size) in json.loads(_run(python, "-c", _COUNT)).items()
-            if name not in _OWN
-        }
+        _pip("wheel", "--no-deps", "--wheel-dir", folder, str(_ROOT))
+        (wheel,) = Path(folder).glob("*.whl")
+        say("installing it into a new folder")
+        _pip("install", "--ignore-installed", "--prefix", str(prefix), str(wheel))
+        (site,) = prefix.glob("lib*/python*/site-packages")
+        packages: dict[str, dict[str, Any]] = {}
+        for found in importlib.metadata.distributions(path=[str(site)]):
+            files = {Path(str(found.locate_file(file))).resolve() for file in found.files or ()}
+            size = sum(file.stat().st_size for file in files if file.is_file())
+            packages[found.metadata["Name"].lower()] = {"version": found.version, "bytes": size}
         wheel_bytes = wheel.stat().st_size
     total = sum(package["bytes"] for package in packages.values())
     return {"wheel_bytes": wheel_bytes, "installed_bytes": total, "packages": packages}
@@ -68,9 +55,9 @@ def size_lines(found: dict[str, Any], command: str) -> list[str]:
     return [line]
 
 
-def _run(*command: str) -> str:
+def _pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "--quiet", *arguments]
     done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise AttarError(f"{' '.join(command[:4])} failed: {last}")
-    return done.stdout
+        raise AttarError(f"pip {arguments[0]} failed: {last}")

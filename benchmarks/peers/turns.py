@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,23 +13,9 @@ from typing import TextIO
 
 from attar.bench.processes import Lap, SideProcess
 from attar.bench.timing import fit_turn, take_turns
-from attar.errors import AttarError
 from peers.document import say
 from peers.sides import Side
 from peers.traffic import read_examples
-
-__all__ = [
-    "BENCHMARKS",
-    "Measured",
-    "Plan",
-    "environment",
-    "importable",
-    "measure_latency",
-    "measure_rounds",
-    "measure_starts",
-    "run_module",
-    "side_process",
-]
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
 _FULL_TURNS = 2
@@ -62,7 +47,7 @@ class Plan:
 
 @dataclass
 class Measured:
-    """What one side did; ``figures`` of it go into the JSON."""
+    """What one side did; ``peers.tables.figures_of`` makes the JSON of it."""
 
     side: Side
     num_examples: int = 0
@@ -117,16 +102,16 @@ def measure_starts(measured: Sequence[Measured], plan: Plan) -> None:
 
 def measure_rounds(measured: Sequence[Measured], plan: Plan, num_compared: int) -> None:
     """Time the rounds, all processes alive; then ask each side for some probs, to compare them."""
-    processes = [_loaded(one, plan) for one in measured]
-    for one, process in zip(measured, processes, strict=True):
+    processes = {one.side.name: _loaded(one, plan) for one in measured}
+    turns = {}
+    for one in measured:
+        process = processes[one.side.name]
         one.num_examples = fit_turn(process, plan.turn_seconds, full_turns=_FULL_TURNS)
+        turns[one.side.name] = partial(process.run, one.num_examples)
         say(f"warm: {one.side.name}, {one.num_examples} examples a turn")
-    turns = {
-        one.side.name: partial(process.run, one.num_examples)
-        for one, process in zip(measured, processes, strict=True)
-    }
     laps = take_turns(turns, plan.rounds, after_round=lambda i, _: say(f"round {i} of {plan.rounds}"))
-    for one, process in zip(measured, processes, strict=True):
+    for one in measured:
+        process = processes[one.side.name]
         one.laps = laps[one.side.name]
         one.probs = process.ask("probs", count=num_compared)["probs"]
         one.peak_mb = process.ask("memory")["peak_bytes"] / 1e6
@@ -160,16 +145,3 @@ def importable(python: str, packages: Sequence[str]) -> bool:
     """Whether an interpreter has all of some packages."""
     code = f"import importlib.util, sys; sys.exit(not all(map(importlib.util.find_spec, {list(packages)!r})))"
     return subprocess.run([python, "-c", code], check=False, env=environment(1)).returncode == 0  # noqa: S603
-
-
-def run_module(arguments: Sequence[str], log: TextIO, python: str = sys.executable) -> None:
-    """Run ``python -m`` on one of our modules and wait.
-
-    Raises:
-        AttarError: It failed.
-    """
-    done = subprocess.run(  # noqa: S603
-        [python, "-m", *arguments], check=False, stderr=log, stdout=log, env=environment(2), cwd=BENCHMARKS
-    )
-    if done.returncode:
-        raise AttarError(f"{' '.join(arguments[:3])} failed; see sides.log in the output folder")
