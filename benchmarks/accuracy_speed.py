@@ -48,12 +48,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("name", help="of the set: title, files, markers")
     options.add_argument("data", type=Path, help="folder that attar prepare wrote")
     options.add_argument("--out", type=Path, required=True)
-    options.add_argument(
-        "--teacher", metavar="[NAME=]FOLDER", action="append", default=[], help="a checkpoint"
-    )
-    options.add_argument(
-        "--artifact", metavar="[NAME=]FOLDER", action="append", default=[], help="a student's artifact"
-    )
+    for kind, what in (("teacher", "a checkpoint"), ("artifact", "a student's artifact")):
+        options.add_argument(f"--{kind}", metavar="[NAME=]FOLDER", action="append", default=[], help=what)
     options.add_argument("--rounds", type=int, default=8, help="interleaved rounds of timing")
     options.add_argument("--examples", type=int, default=400, help="different examples that are timed")
     return options
@@ -92,9 +88,7 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     description = "the artifact: ONNX Runtime, one worker a core"
     candidates += [artifact_candidate(name, folder, description, task) for name, folder in artifacts.items()]
     candidates += _static(task, train, dev)
-    _LOG.info(
-        "scoring %d models on %d test examples, then %d rounds", len(candidates), len(test), args.rounds
-    )
+    _LOG.info("scoring %d models on %d examples, then %d rounds", len(candidates), len(test), args.rounds)
     recipe = EvaluateRecipe(speed_examples=args.examples, speed_repeats=args.rounds)
     reference, chosen = next(iter(teachers), "teacher"), next(iter(artifacts))
     return evaluate(
@@ -129,29 +123,24 @@ def _static(task: Task, train: Sequence[Example], dev: Sequence[Example]) -> lis
 
 
 def _page(args: argparse.Namespace, report: dict[str, Any], load_before: float) -> list[str]:
-    models = " ".join(
-        f"--{kind} {value}" for kind in ("teacher", "artifact") for value in getattr(args, kind)
-    )
-    command = f"python benchmarks/accuracy_speed.py {args.name} {args.data} --out {args.out} {models}"
+    models = [f"--{kind} {value}" for kind in ("teacher", "artifact") for value in getattr(args, kind)]
+    command = f"benchmarks/accuracy_speed.py {args.name} {args.data} --out {args.out} {' '.join(models)}"
     head = (
-        f"`{command}` on {machine_line(system_info(), 2)}, load {load_before:.1f} before: "
+        f"`python {command}` on {machine_line(system_info(), 2)}, load {load_before:.1f} before: "
         f"n = {report['num_test']} test terms of {report['num_reviews']} reviews."
     )
     rows = []
     for name, model in report["models"].items():
-        speed = model["speed"]
-        low, middle, high = (speed[f"examples_per_second{end}"] for end in ("_low", "", "_high"))
+        low, middle, high = (model["speed"][f"examples_per_second{end}"] for end in ("_low", "", "_high"))
         worst, score, best = (100 * model[f"macro_f1{end}"] for end in ("_low", "", "_high"))
-        rows.append(
-            [
-                name,
-                f"{100 * model['accuracy']:.1f}",
-                f"{score:.1f} ({worst:.1f}-{best:.1f})",
-                _difference(report, name),
-                f"{model['size_bytes'] / 1e6:.1f} MB",
-                f"{middle:,.0f} ({low:,.0f}-{high:,.0f})",
-            ]
-        )
+        cells = [
+            f"{100 * model['accuracy']:.1f}",
+            f"{score:.1f} ({worst:.1f}-{best:.1f})",
+            _difference(report, name),
+            f"{model['size_bytes'] / 1e6:.1f} MB",
+            f"{middle:,.0f} ({low:,.0f}-{high:,.0f})",
+        ]
+        rows.append([name, *cells])
     heads = (
         "model", "accuracy", "macro-F1 (95 %)", f"{report['chosen']} minus it", "size",
         "examples/s (slowest-fastest round)",

@@ -106,7 +106,7 @@ def measure_rounds(measured: Sequence[Measured], plan: Plan, num_compared: int) 
     turns = {}
     for one in measured:
         process = processes[one.side.name]
-        one.num_examples = fit_turn(process, plan.turn_seconds, full_turns=_FULL_TURNS)
+        one.num_examples = fit_turn(process.run, plan.turn_seconds, full_turns=_FULL_TURNS)
         turns[one.side.name] = partial(process.run, one.num_examples)
         say(f"warm: {one.side.name}, {one.num_examples} examples a turn")
     laps = take_turns(turns, plan.rounds, after_round=lambda i, _: say(f"round {i} of {plan.rounds}"))

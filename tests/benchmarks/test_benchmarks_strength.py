@@ -59,7 +59,7 @@ def test_every_model_of_the_plan_has_a_valid_recipe(plan, model):
     alone = plan.recipe(model("cars", "alone", "T4-tiny"))
     assert (alone.distill.soft_weight, alone.distill.hard_weight) == (0, 1)
     for pair in plan.tree["differences"]:
-        assert {*pair} <= {*plan.tree["rows"], *plan.tree["ensembles"], *plan.tree["teachers"], "linear"}
+        assert {*pair} <= {*plan.tree["rows"], *plan.tree["ensembles"], "teacher", "linear"}
 
 
 def test_work_that_another_process_claimed_is_left_to_it(bench, tmp_path):

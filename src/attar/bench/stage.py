@@ -13,7 +13,7 @@ from attar.artifact import load_artifact
 from attar.bench.chart import bench_svg
 from attar.bench.cold_start import cold_starts
 from attar.bench.synthetic import synthetic_examples
-from attar.bench.timing import Side, Speed, interleaved, times_faster
+from attar.bench.timing import Side, interleaved, times_faster
 from attar.cores import num_workers
 from attar.errors import DataError
 from attar.io.files import atomic_write, write_json
@@ -78,7 +78,23 @@ def bench(
     models = _load_all([artifact, *against], threads)
     first, task = next((name, model.task) for name, model in models.items())
     examples = synthetic_examples(_NUM_SYNTHETIC, task.style) if data is None else _test_split(data)
-    speeds = _speeds(models, examples, repeats)
+    # All of them in one interleaved run, by name and cores.
+    sides = {(name, cores): side for name, model in models.items() for cores, side in model.sides.items()}
+    speeds = interleaved(sides, examples, repeats)
+
+    def figures(name: str, model: _Model) -> dict[str, Any]:
+        cold = cold_starts(model.program, examples[: model.num_cold], min(_MOST_STARTS, repeats))
+        fast = speeds[name, "all"]
+        return {
+            "kind": model.kind,
+            "size_bytes": model.size_bytes,
+            "cold_start": asdict(cold),
+            "all_cores": asdict(fast),
+            "one_core": asdict(speeds[name, "one"]),
+            "price_per_million": 1e6 * (price_per_core_hour * threads) / 3600 / fast.examples_per_second,
+            "times_slower": times_faster(speeds[first, "all"], fast),
+        }
+
     return {
         "machine": system_info(),
         "workers": threads,
@@ -89,22 +105,8 @@ def bench(
         },
         "rounds": repeats,
         "price_per_core_hour": price_per_core_hour,
-        "models": {
-            name: model.describe(examples, repeats)
-            | {
-                "all_cores": asdict(speeds[name, "all"]),
-                "one_core": asdict(speeds[name, "one"]),
-                "price_per_million": _price(price_per_core_hour * threads, speeds[name, "all"]),
-                "times_slower": times_faster(speeds[first, "all"], speeds[name, "all"]),
-            }
-            for name, model in models.items()
-        },
+        "models": {name: figures(name, model) for name, model in models.items()},
     }
-
-
-def _price(price_per_hour: float, speed: Speed) -> float:
-    """Of a million examples."""
-    return 1e6 * price_per_hour / 3600 / speed.examples_per_second
 
 
 def write_bench(out: Path, figures: Mapping[str, Any]) -> tuple[Path, Path]:
@@ -122,30 +124,15 @@ def write_bench(out: Path, figures: Mapping[str, Any]) -> tuple[Path, Path]:
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """A model to time.
-
-    Attributes:
-        kind: What its folder holds.
-        task: Of its labels.
-        size_bytes: Its file of weights.
-        encode: Examples -> encodings.
-        sides: With all workers and with one, by ``all`` and ``one``.
-        program: Starts it in a process of its own; see ``attar.bench.cold_start``.
-        num_cold: How many examples such a process answers.
-    """
+    """A model to time."""
 
     kind: Literal["artifact", "checkpoint"]
     task: Task
-    size_bytes: int
+    size_bytes: int  # of its file of weights
     encode: Callable[[Sequence[Example]], Sequence[Any]]
-    sides: Mapping[str, Side]
-    program: str
-    num_cold: int
-
-    def describe(self, examples: Sequence[Example], repeats: int) -> dict[str, Any]:
-        """What it is, and what starting it takes, in at most three processes."""
-        cold = cold_starts(self.program, examples[: self.num_cold], min(_MOST_STARTS, repeats))
-        return {"kind": self.kind, "size_bytes": self.size_bytes, "cold_start": asdict(cold)}
+    sides: Mapping[str, Side]  # with all workers and with one, by ``all`` and ``one``
+    program: str  # starts it in a process of its own; see ``attar.bench.cold_start``
+    num_cold: int  # examples that such a process answers
 
 
 def _load(folder: Path, workers: int) -> _Model:
@@ -179,15 +166,6 @@ def _load_checkpoint(folder: Path, workers: int) -> _Model:
         _CHECKPOINT_PROGRAM.format(folder=str(folder), workers=workers),
         32,
     )
-
-
-def _speeds(
-    models: Mapping[str, _Model], examples: Sequence[Example], repeats: int
-) -> dict[tuple[str, str], Speed]:
-    """Speeds by name and cores, all of them from one interleaved run."""
-    sides = {(name, cores): side for name, model in models.items() for cores, side in model.sides.items()}
-    speeds = interleaved({str(key): side for key, side in sides.items()}, examples, repeats)
-    return dict(zip(sides, speeds.values(), strict=True))
 
 
 def _load_all(folders: Sequence[Path], workers: int) -> dict[str, _Model]:
