@@ -14,7 +14,7 @@ installed: `pip install textbrewer==0.2.1.post1`.
         --data runs/quickstart/data --teacher runs/quickstart/teacher --epochs 12 --steps 26
 
 measures instead how much CPU time each side needs until its student has these macro-F1 on dev:
-prepared data, their trained teacher (made as wide as BERT-base, see ``distilling.trained``), one
+prepared data, their trained teacher (made as wide as BERT-base, see ``distilling.files``), one
 start for all sides, the same batch size and the same matches (attar's defaults have none).
 """
 
@@ -32,7 +32,7 @@ from typing import Any, TextIO
 
 import numpy as np
 from distilling.figures import TITLES, score_figures, score_table, speed_table, step_figures
-from distilling.files import BATCH, make_files
+from distilling.files import BATCH, make_files, make_trained
 from peers.document import chosen_sides, command_line, machine_line, publish, say
 from peers.traffic import read_examples
 from peers.turns import BENCHMARKS, environment
@@ -97,8 +97,6 @@ def _time_to_score(sides: Sequence[str], args: argparse.Namespace, log: TextIO) 
     if args.data is None or args.teacher is None:
         raise AttarError("--to-score needs --data and --teacher: a prepared folder and a BERT trained on it")
     begin, load = time.perf_counter(), os.getloadavg()[0]
-    from distilling.trained import make_trained  # which only this needs
-
     files = args.out / "files"
     tokens = make_trained(files, args.data, args.teacher, seed=20)
     num_laps = args.epochs * (len(read_examples(files / "train.json")) // BATCH // args.steps)

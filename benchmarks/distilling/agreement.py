@@ -32,12 +32,7 @@ from original.translate import to_recipe
 
 @torch.no_grad()
 def first_losses(folder: Path, out: Path) -> dict[str, list[float]]:
-    """The losses on the first batch by side: logits first, then match by match, dropout off.
-
-    Args:
-        folder: What ``make_files`` wrote.
-        out: A folder for textbrewer.
-    """
+    """The losses on the first batch by side: logits first, then match by match, dropout off."""
     args = arguments(folder, out)
     settings = to_recipe(args, [], marks=ROW_FORMAT.marks).distill
     examples = read_examples(folder / "train.json")[:BATCH]

@@ -27,11 +27,9 @@ class _NoMoreLapsError(Exception):
 
 
 class Watch:
-    """Times the laps of a training; between them it waits for the next request.
+    """Times laps of so many steps; between them it waits for the next request.
 
-    Args:
-        steps: Optimiser steps of a lap.
-        epochs: Of the training, whose laps are scored on dev; None for one that never ends.
+    With epochs the laps are scored on dev; without, the training never ends.
     """
 
     def __init__(self, steps: int, epochs: int | None) -> None:
@@ -51,11 +49,7 @@ class Watch:
         self._wait()
 
     def lap(self, score: Callable[[], DevScore]) -> None:
-        """Reply after ``steps`` steps, and wait; without a request the training ends by an exception.
-
-        Args:
-            score: Scores the student on dev.
-        """
+        """Reply after ``steps`` steps, and wait; without a request the training ends by an exception."""
         times = {
             "wall_s": time.perf_counter() - self._wall,
             "cpu_s": time.process_time() - self._cpu,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +27,13 @@ _NGRAMS = (2, 4)
 _PREFIX = "__label__"
 
 
+@dataclass(frozen=True, slots=True)
 class FastText:
-    """A trained fastText classifier: examples in, probs [N, C] out.
+    """A trained fastText classifier: examples in, probs [N, C] out."""
 
-    Args:
-        model: From the ``fasttext`` package.
-        num_labels: C.
-        window_chars: Characters read on either side of the term; None reads the whole text.
-    """
-
-    def __init__(self, model: Any, num_labels: int, window_chars: int | None) -> None:  # noqa: ANN401
-        self.model = model
-        self.num_labels = num_labels
-        self.window_chars = window_chars
+    model: Any  # from the ``fasttext`` package
+    num_labels: int
+    window_chars: int | None  # read on either side of the term; None reads the whole text
 
     @property
     def size_bytes(self) -> int:

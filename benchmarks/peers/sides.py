@@ -21,28 +21,16 @@ from peers.transformer_sides import (
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One way of running one model.
+    """One way of running one model."""
 
-    Attributes:
-        name: On the command line and in the JSON.
-        title: In the tables.
-        opener: Loads it, ready to predict: (folder or file, threads) -> examples -> probs. The first
-            time it may make what only its own packages can make.
-        model: What the opener gets: a folder or file under the models' folder, "" for all of it.
-        threads: How many compute; the process is pinned to as many cores.
-        against: Name of the side that runs the same model as the original system does.
-        needs: Packages that must be importable; without them the side is left out.
-        fits_at_start: Whether opening it trains something, so that its start is not timed.
-    """
-
-    name: str
-    title: str
-    opener: Callable[[Path, int], Predict]
-    model: str = ""
-    threads: int = 2
-    against: str = ""
-    needs: tuple[str, ...] = ()
-    fits_at_start: bool = False
+    name: str  # on the command line and in the JSON
+    title: str  # in the tables
+    opener: Callable[[Path, int], Predict]  # loads ``model`` on so many threads; makes what it needs once
+    model: str = ""  # a folder under the models' folder, "" for all of it
+    threads: int = 2  # how many compute; the process is pinned to as many cores
+    against: str = ""  # the side that runs the same model as the original system does
+    needs: tuple[str, ...] = ()  # packages without which the side is left out
+    fits_at_start: bool = False  # opening it trains something, so its start is not timed
 
 
 def artifact_side(folder: Path, against: str = "") -> Side:

@@ -44,13 +44,7 @@ def corpus_examples() -> list[Example]:
 
 
 def make_traffic(tokenizer: Tokenizer, count: int, seed: int = 20) -> list[Example]:
-    """Draw pairs whose encodings have ``SHORTEST`` to ``LONGEST`` tokens with mean ``MEAN``.
-
-    Args:
-        tokenizer: Counts the tokens.
-        count: How many pairs.
-        seed: The same seed gives the same pairs.
-    """
+    """Draw pairs whose encodings have ``SHORTEST`` to ``LONGEST`` tokens with mean ``MEAN``."""
     draw = np.random.default_rng(seed)
     corpus = corpus_examples()
     encoder = TextEncoder(tokenizer, InputSpec.for_task(TASK, 2 * LONGEST, token_types=True))

@@ -24,25 +24,15 @@ _WARM_SINGLES, _SINGLES = 150, 125
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a run is done.
+    """How a run is done."""
 
-    Attributes:
-        models: The folder that peers.models wrote.
-        pythons: The interpreter of each side, by name.
-        cores: Cores to pin to, at least as many as any side has threads.
-        rounds: Interleaved turns of every side.
-        turn_seconds: Aim of one turn, wall time.
-        starts: Processes a side whose start is timed.
-        log: Where the sides' own output goes.
-    """
-
-    models: Path
-    pythons: Mapping[str, str]
-    cores: Sequence[int]
-    rounds: int
-    turn_seconds: float
-    starts: int
-    log: TextIO
+    models: Path  # the folder that peers.models wrote
+    pythons: Mapping[str, str]  # the interpreter of each side, by name
+    cores: Sequence[int]  # to pin to, at least as many as any side has threads
+    rounds: int  # interleaved turns of every side
+    turn_seconds: float  # aim of one turn, wall time
+    starts: int  # processes a side whose start is timed
+    log: TextIO  # gets the sides' own output
 
 
 @dataclass
@@ -61,13 +51,7 @@ class Measured:
 
 
 def side_process(side: Side, plan: Plan, threads: int | None = None) -> SideProcess:
-    """Start a side's process; see ``peers.worker`` for what it can be asked.
-
-    Args:
-        side: What it runs.
-        plan: Where and with what.
-        threads: Of its computation, and cores that it is pinned to; None takes the side's own.
-    """
+    """Start a side's process, on so many threads and cores or its own; ``peers.worker`` says what to ask."""
     count = threads or side.threads
     name = side.model if Path(side.model).is_absolute() else side.name
     cores = ",".join(map(str, plan.cores[:count]))

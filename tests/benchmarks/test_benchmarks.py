@@ -232,7 +232,7 @@ def test_fasttext_learns_and_is_tuned_on_dev(bench, monkeypatch):
 def test_install_lines_name_the_largest(bench):
     packages = {f"p{i}": {"version": "1", "bytes": i * 1_000_000} for i in range(1, 9)}
     found = {"wheel_bytes": 250_000, "installed_bytes": 36_000_000, "packages": packages}
-    (line,) = bench("peers.install_size").size_lines(found, "command")
+    (line,) = bench("inference").size_lines(found, "command")
     assert "36.0 MB on disk, 8 packages" in line
     assert "p8 1 8.0, p7 1 7.0" in line
     assert "the other 2 together 3.0" in line

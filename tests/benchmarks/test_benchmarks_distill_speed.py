@@ -111,13 +111,13 @@ def test_time_to_a_score_counts_from_the_start(bench):
 
 def test_twice_the_width_gives_the_same_logits(bench, make_checkpoint, make_examples):
     checkpoint = make_checkpoint()
-    wide = bench("distilling.trained").doubled(checkpoint.model)
+    wide = bench("distilling.files").doubled(checkpoint.model)
     assert wide.config.hidden_size == 2 * checkpoint.model.config.hidden_size
     inputs = batch_to(checkpoint, checkpoint.encoder.encode(make_examples(5)))
     with torch.no_grad():
         torch.testing.assert_close(wide(**inputs).logits, checkpoint.model(**inputs).logits)
     with pytest.raises(AttarError, match="expected a BERT classifier"):
-        bench("distilling.trained").doubled(make_checkpoint("electra").model)
+        bench("distilling.files").doubled(make_checkpoint("electra").model)
 
 
 def test_a_score_needs_data_and_a_teacher(bench, tmp_path, monkeypatch):
