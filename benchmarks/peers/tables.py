@@ -19,7 +19,6 @@ _DEPLOYED = ("model.onnx", "tokenizer.json", "model.safetensors")
 _FILES = {
     "t4-onnxruntime": ("student.onnx",),
     "t4-openvino": ("openvino/student.xml", "openvino/student.bin"),
-    "fasttext": ("fasttext.bin",),
 }
 
 Figures = Mapping[str, Mapping[str, Any]]

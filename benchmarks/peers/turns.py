@@ -80,7 +80,7 @@ def measure_starts(measured: Sequence[Measured], plan: Plan) -> None:
         one.resident_mb.append(reply["resident_bytes"] / 1e6)
         process.close()
 
-    sides = {one.side.name: partial(start, one) for one in measured if not one.side.fits_at_start}
+    sides = {one.side.name: partial(start, one) for one in measured}
     take_turns(sides, plan.starts, after_round=lambda i, _: say(f"start {i} of {plan.starts}"))
 
 

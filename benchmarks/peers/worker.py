@@ -21,8 +21,8 @@ from attar.bench.processes import Requests, memory
 
 _FEWEST_SINGLES = 5
 _PACKAGES = (
-    "attar", "fasttext-community", "nncf", "numpy", "onnxruntime", "openvino",
-    "scikit-learn", "tokenizers", "torch", "transformers",
+    "attar", "nncf", "numpy", "onnxruntime", "openvino",
+    "tokenizers", "torch", "transformers",
 )  # fmt: skip
 
 

@@ -214,7 +214,7 @@ def test_a_block_is_replaced_and_nothing_else(tmp_path_factory, lines, around):
 
 def test_fasttext_learns_and_is_tuned_on_dev(bench, monkeypatch):
     pytest.importorskip("fasttext", reason="fasttext-community is optional")
-    module = bench("peers.linear_sides")
+    module = bench("accuracy_speed")
     monkeypatch.setattr(module, "_WINDOWS", (1, None))
     monkeypatch.setattr(module, "_EPOCHS", (25,))
     monkeypatch.setattr(module, "_NGRAMS", (2,))
