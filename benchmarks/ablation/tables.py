@@ -53,7 +53,7 @@ def dataset_table(plan: Plan, dataset: str) -> list[str]:
     )
     lines = [f"`{command} --sets {dataset} --results docs/results.md`: {sizes} reviews. {meaning}."]
     for shape in shapes:
-        lines += ["", *_shape_table(plan, dataset, cells, shape)]
+        lines += ["", *_shape_table(plan, cells, shape)]
     return lines
 
 
@@ -81,15 +81,15 @@ def _test_logits(plan: Plan, dataset: str, task: Task, splits: _Splits) -> dict[
     return logits | {model: model_logits(plan, model, "test") for model in finished if model.shape}
 
 
-def _shape_table(plan: Plan, dataset: str, cells: _Cells, shape: str) -> list[str]:
+def _shape_table(plan: Plan, cells: _Cells, shape: str) -> list[str]:
     """One shape's rows; a column for every row that others are compared with."""
-    pairs = plan.dataset(dataset).get("differences", plan.tree["differences"])
+    pairs: Mapping[str, Sequence[str]] = plan.tree["differences"]
     rows = dict.fromkeys(row for row, _ in cells)
     here = {row: cell for row in rows if (cell := cells.get((row, shape)) or cells.get((row, "")))}
-    others = [other for other in here if any([row, other] in pairs for row in here)]
+    others = [other for other in here if any(other in pairs.get(row, ()) for row in here)]
     table = []
     for row, cell in here.items():
-        minus = [_difference(cell, here[other]) if [row, other] in pairs else "" for other in others]
+        minus = [_difference(cell, here[other]) if other in pairs.get(row, ()) else "" for other in others]
         table.append([plan.title(row), _scores(cell), *minus])
     return markdown_table(
         (shape, "macro-F1 / accuracy", *(f"- {plan.title(one, short=True)}" for one in others)), table

@@ -32,7 +32,7 @@ def figures_of(measured: Sequence[Measured], models: Path) -> dict[str, dict[str
 
 def _figures(one: Measured, by_name: Mapping[str, Measured], models: Path) -> dict[str, Any]:
     side, rates = one.side, _rates(one)
-    p50, p99 = map(float, np.percentile(one.latency_ms, (50, 99))) if one.latency_ms else (None, None)
+    p50, p99 = map(float, np.percentile(one.latency_ms, (50, 99)))
     same_model = by_name.get(side.against)
     return {
         "title": side.title,
@@ -69,10 +69,8 @@ def _ratio(one: Measured, reference: Measured | None) -> dict[str, float] | None
     return None if reference is None else spread(_rates(one) / _rates(reference))
 
 
-def _size(side: Side, models: Path) -> int | None:
+def _size(side: Side, models: Path) -> int:
     """Bytes of what is deployed: the model and its tokenizer."""
-    if not side.model and side.name not in _FILES:
-        return None
     files = [models / side.model / name for name in _FILES.get(side.name, _DEPLOYED)]
     return sum(file.stat().st_size for file in files if file.is_file())
 
@@ -86,7 +84,6 @@ def speed_table(figures: Figures) -> list[str]:
     rows = []
     for one in figures.values():
         low, middle, high = (short_number(one[f"examples_per_second{end}"]) for end in ("_low", "", "_high"))
-        p50, p99, size = one["latency_ms_p50"], one["latency_ms_p99"], one["size_bytes"]
         ratios = one["times_base"], one["times_same_model"]
         rows.append(
             [
@@ -94,10 +91,10 @@ def speed_table(figures: Figures) -> list[str]:
                 f"{middle} ({low}-{high})",
                 f"{one['cpu_s_per_1000']:.3g}",
                 *("" if ratio is None else short_number(ratio["median"]) for ratio in ratios),
-                "" if p50 is None else f"{p50:.3g} / {p99:.3g} ms",
+                f"{one['latency_ms_p50']:.3g} / {one['latency_ms_p99']:.3g} ms",
                 "" if one["start_s"] is None else f"{one['start_s']:.2f} s",
                 "" if one["resident_mb"] is None else f"{one['resident_mb']:.0f} MB",
-                "" if size is None else f"{size / 1e6:.1f} MB",
+                f"{one['size_bytes'] / 1e6:.1f} MB",
             ]
         )
     return markdown_table(heads, rows)

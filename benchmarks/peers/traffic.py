@@ -6,11 +6,10 @@ other reviews fill it up to a length that is drawn first, so lengths do not depe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from attar.io.files import read_json, write_json
@@ -19,8 +18,6 @@ from attar.text.encoding import InputSpec, TextEncoder
 
 SHORTEST, MEAN, LONGEST = 12, 38, 70  # tokens, special ones included
 TASK: Task = task_by_name("cosmetics")
-Predict = Callable[[Sequence[Example]], NDArray[np.float32]]
-"""Examples -> probs [N, C]."""
 
 _CORPUS = Path(__file__).resolve().parents[2] / "corpus"
 _FOLDERS = ("cosmetics", "cosmetics_hard")

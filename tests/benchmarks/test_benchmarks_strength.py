@@ -58,8 +58,8 @@ def test_every_model_of_the_plan_has_a_valid_recipe(plan, model):
     assert best.student.preset == "2x128"
     alone = plan.recipe(model("cars", "alone", "T4-tiny"))
     assert (alone.distill.soft_weight, alone.distill.hard_weight) == (0, 1)
-    for pair in plan.tree["differences"]:
-        assert {*pair} <= {*plan.tree["rows"], *plan.tree["ensembles"], "teacher", "linear"}
+    for row, others in plan.tree["differences"].items():
+        assert {row, *others} <= {*plan.tree["rows"], *plan.tree["ensembles"], "teacher", "linear"}
 
 
 def test_work_that_another_process_claimed_is_left_to_it(bench, tmp_path):
