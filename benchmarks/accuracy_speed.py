@@ -120,13 +120,7 @@ def _static(task: Task, train: Sequence[Example], dev: Sequence[Example]) -> lis
     _LOG.info("training fastText: 24 settings")
     found = train_fasttext(task, train, dev)
     _LOG.info("fastText: window %s", found.window_chars or "the whole text")
-
-    def predict(examples: Sequence[Example]) -> NDArray[np.float32]:
-        probs = found(examples)
-        scaled: NDArray[np.float32] = probs / probs.sum(1, keepdims=True)
-        return scaled
-
-    return [*candidates, Candidate("fastText", predict, found.size_bytes, found, "one thread")]
+    return [*candidates, Candidate("fastText", found, found.size_bytes, found, "one thread")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +149,7 @@ class FastText:
         for row, (labels, shares) in enumerate(zip(*self.model.predict(lines, k=-1), strict=True)):
             for label, share in zip(labels, shares, strict=True):
                 probs[row, int(label.removeprefix(_PREFIX))] = share
+        probs /= probs.sum(1, keepdims=True)  # fastText's own need not sum to 1
         return probs
 
 
@@ -164,10 +159,8 @@ def train_fasttext(task: Task, train: Sequence[Example], dev: Sequence[Example])
     Best is the mean of macro-F1 and accuracy, as for the linear model.
 
     Raises:
-        DataError: No examples, or the package is not installed.
+        DataError: The package is not installed.
     """
-    if not train or not dev:
-        raise DataError("fastText: no train or dev examples; expected labelled ones")
     gold = np.array([task.index_of(example) for example in dev])
 
     def score(model: FastText) -> float:

@@ -79,18 +79,27 @@ def main() -> None:
 
 def _time_steps(sides: Sequence[str], args: argparse.Namespace, log: TextIO) -> None:
     begin, load = time.perf_counter(), os.getloadavg()[0]
-    tokens = _files(args.out / "files", args.rounds * args.steps * BATCH)
+    num_examples = args.rounds * args.steps * BATCH
+    tokens = _files(args.out / "files", num_examples)
     agreement = _agreement(args, log)
-    laps = _timed_steps(sides, args, log)
+    figures = step_figures(_timed_steps(sides, args, log), args.steps)
     result = _circumstances(args, begin, load) | {
         "command": _command(args, f"--rounds {args.rounds}"),
         "rounds": args.rounds,
         "tokens": tokens,
         "agreement": agreement,
-        "sides": step_figures(laps, args.steps),
+        "sides": figures,
     }
     write_json(args.out / "distill_speed.json", result)
-    publish(args.results, "distill-speed", "Distillation: steps against textbrewer", _page(result))
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    head = _head(result, f"{args.rounds} interleaved rounds of {args.steps} steps a side")
+    text = (
+        f"{head} {num_examples} examples. {versions}. The losses of the first batch agree with textbrewer's "
+        f"to {agreement['attar']:.1e} of each ({agreement['attar_as_run']:.1e} with the teacher in the "
+        "precision that `main.distill.py` runs it in)."
+    )
+    lines = [text, "", *speed_table(figures)]
+    publish(args.results, "distill-speed", "Distillation: steps against textbrewer", lines)
 
 
 def _time_to_score(sides: Sequence[str], args: argparse.Namespace, log: TextIO) -> None:
@@ -111,7 +120,12 @@ def _time_to_score(sides: Sequence[str], args: argparse.Namespace, log: TextIO) 
         "sides": figures,
     }
     write_json(args.out / "distill_score.json", result)
-    lines = [_score_text(result), "", *score_table(figures, args.to_score)]
+    head = _head(result, f"sides in turns of {args.steps} steps, {args.epochs} epochs at most")
+    text = (
+        f"{head} The teacher has BERT-base's size; every side's student starts from the same weights. Time "
+        "counts from the start, caches included, to the first lap with that macro-F1 on dev, scoring left out."
+    )
+    lines = [text, "", *score_table(figures, args.to_score)]
     publish(args.results, "distill-score", "Distillation: time to the same score", lines)
 
 
@@ -231,27 +245,6 @@ def _process(module: str, name: str, args: argparse.Namespace, log: TextIO, *arg
     path = os.pathsep.join((base["PYTHONPATH"], str(BENCHMARKS.parent / "classic")))
     command = [sys.executable, "-m", module, *folders, *arguments]
     return SideProcess(name, command, env=base | {"PYTHONPATH": path}, cwd=BENCHMARKS, log=log)
-
-
-def _page(result: dict[str, Any]) -> list[str]:
-    agreement, examples = result["agreement"], result["rounds"] * result["steps"] * BATCH
-    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-    rounds = f"{result['rounds']} interleaved rounds of {result['steps']} steps a side"
-    text = (
-        f"{_head(result, rounds)} {examples} examples. {versions}. The losses of the first batch "
-        f"agree with textbrewer's to {agreement['attar']:.1e} of each ({agreement['attar_as_run']:.1e} with "
-        "the teacher in the precision that `main.distill.py` runs it in)."
-    )
-    return [text, "", *speed_table(result["sides"])]
-
-
-def _score_text(result: dict[str, Any]) -> str:
-    rounds = f"sides in turns of {result['steps']} steps, {result['epochs']} epochs at most"
-    return (
-        f"{_head(result, rounds)} The teacher has BERT-base's size; every side's student starts "
-        "from the same weights. Time counts from the start, caches included, to the first lap with that "
-        "macro-F1 on dev, scoring left out."
-    )
 
 
 def _head(result: dict[str, Any], rounds: str) -> str:

@@ -1,9 +1,7 @@
 """The scripts behind the figures: they start, draw what they say, and time what they are given."""
 
-import importlib
 import os
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,18 +16,6 @@ from attar.models.checkpoint import Checkpoint
 from attar.recipe.load import ExportRecipe
 from attar.task import Example, Task
 from attar.text.encoding import InputSpec, TextEncoder
-
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def bench():
-    """``bench(name)`` imports a script of benchmarks/ or a module beside it."""
-    sys.path.insert(0, str(BENCHMARKS))
-    yield importlib.import_module
-    sys.path.remove(str(BENCHMARKS))
-    for name in [n for n in sys.modules if n.split(".")[0] in ("peers", "inference", "accuracy_speed")]:
-        del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
@@ -198,12 +184,8 @@ def test_targets_say_yes_and_no(bench):
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.text("ab |#", max_size=6), max_size=4), st.text("xyz\n", max_size=12))
-def test_a_block_is_replaced_and_nothing_else(tmp_path_factory, lines, around):
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        from peers.document import publish
-    finally:
-        sys.path.remove(str(BENCHMARKS))
+def test_a_block_is_replaced_and_nothing_else(bench, tmp_path_factory, lines, around):
+    publish = bench("peers.document").publish
     page = tmp_path_factory.mktemp("page") / "results.md"
     page.write_text(f"{around}<!-- one -->\nold\n<!-- /one -->{around}", "utf-8")
     publish(page, "one", "One", lines)

@@ -1,6 +1,5 @@
 """benchmarks/distill_speed.py: what it starts from, how laps are counted, how figures follow from them."""
 
-import importlib
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,20 +11,6 @@ from attar.errors import AttarError
 from attar.models.checkpoint import batch_to
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def bench():
-    """``bench(name)`` imports a module of benchmarks/."""
-    paths = [str(ROOT / "benchmarks"), str(ROOT / "classic")]
-    before = set(sys.modules)
-    sys.path[:0] = paths
-    yield importlib.import_module
-    for path in paths:
-        sys.path.remove(path)
-    for name in set(sys.modules) - before:
-        if name.split(".")[0] in ("distilling", "peers", "original", "distill_speed"):
-            del sys.modules[name]
 
 
 def lap(cpu_s):

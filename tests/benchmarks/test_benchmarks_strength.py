@@ -1,8 +1,5 @@
 """benchmarks/strength.py: its plan can be trained, its queue is shared, its tables hold the scores."""
 
-import importlib
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,18 +7,6 @@ import pytest
 from attar.pipeline import prepare
 from attar.recipe.load import make_recipe
 from attar.records.prepared_folder import load_split
-
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def bench():
-    """``bench(name)`` imports a module of benchmarks/."""
-    sys.path.insert(0, str(BENCHMARKS))
-    yield importlib.import_module
-    sys.path.remove(str(BENCHMARKS))
-    for name in [n for n in sys.modules if n.split(".")[0] in ("ablation", "peers", "strength")]:
-        del sys.modules[name]
 
 
 @pytest.fixture
