@@ -122,8 +122,9 @@ def _time_to_score(sides: Sequence[str], args: argparse.Namespace, log: TextIO) 
     write_json(args.out / "distill_score.json", result)
     head = _head(result, f"sides in turns of {args.steps} steps, {args.epochs} epochs at most")
     text = (
-        f"{head} The teacher has BERT-base's size; every side's student starts from the same weights. Time "
-        "counts from the start, caches included, to the first lap with that macro-F1 on dev, scoring left out."
+        f"{head} The teacher has BERT-base's size; every side's student starts from the same weights. "
+        "Time counts from the start, caches included, to the first lap with that macro-F1 on dev, scoring "
+        "left out."
     )
     lines = [text, "", *score_table(figures, args.to_score)]
     publish(args.results, "distill-score", "Distillation: time to the same score", lines)
