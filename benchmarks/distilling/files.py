@@ -34,15 +34,6 @@ STUDENT_CONFIG = Path(__file__).resolve().parents[2] / "classic/config/chinese_b
 
 _SEED = 20
 _DROPOUT = 0.1
-_TEACHER = {
-    "model_type": "bert",
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "max_position_embeddings": 512,
-    "type_vocab_size": 2,
-}
 
 
 def make_files(folder: Path, num_examples: int) -> dict[str, float]:
@@ -55,7 +46,7 @@ def make_files(folder: Path, num_examples: int) -> dict[str, float]:
     vocab = tokenizer.get_vocab()
     tokens = sorted(vocab, key=lambda token: vocab[token])
     (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", "utf-8")
-    write_json(folder / "config.json", _TEACHER | {"vocab_size": len(tokens)})
+    write_json(folder / "config.json", BertConfig(vocab_size=len(tokens)).to_dict())  # BERT-base
     torch.manual_seed(_SEED)
     teacher = build_classic(ClassicFiles(folder / "config.json", folder / "vocab.txt"), TASK, LONGEST)
     save_classic(teacher, folder / "gs0.pkl")
