@@ -1,6 +1,5 @@
 """benchmarks/strength.py: its plan can be trained, its queue is shared, its tables hold the scores."""
 
-
 import numpy as np
 import pytest
 

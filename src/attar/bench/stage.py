@@ -78,23 +78,10 @@ def bench(
     models = _load_all([artifact, *against], threads)
     first, task = next((name, model.task) for name, model in models.items())
     examples = synthetic_examples(_NUM_SYNTHETIC, task.style) if data is None else _test_split(data)
+    price_per_hour = price_per_core_hour * threads
     # All of them in one interleaved run, by name and cores.
     sides = {(name, cores): side for name, model in models.items() for cores, side in model.sides.items()}
     speeds = interleaved(sides, examples, repeats)
-
-    def figures(name: str, model: _Model) -> dict[str, Any]:
-        cold = cold_starts(model.program, examples[: model.num_cold], min(_MOST_STARTS, repeats))
-        fast = speeds[name, "all"]
-        return {
-            "kind": model.kind,
-            "size_bytes": model.size_bytes,
-            "cold_start": asdict(cold),
-            "all_cores": asdict(fast),
-            "one_core": asdict(speeds[name, "one"]),
-            "price_per_million": 1e6 * (price_per_core_hour * threads) / 3600 / fast.examples_per_second,
-            "times_slower": times_faster(speeds[first, "all"], fast),
-        }
-
     return {
         "machine": system_info(),
         "workers": threads,
@@ -105,7 +92,16 @@ def bench(
         },
         "rounds": repeats,
         "price_per_core_hour": price_per_core_hour,
-        "models": {name: figures(name, model) for name, model in models.items()},
+        "models": {
+            name: model.describe(examples, repeats)
+            | {
+                "all_cores": asdict(speeds[name, "all"]),
+                "one_core": asdict(speeds[name, "one"]),
+                "price_per_million": 1e6 * price_per_hour / 3600 / speeds[name, "all"].examples_per_second,
+                "times_slower": times_faster(speeds[first, "all"], speeds[name, "all"]),
+            }
+            for name, model in models.items()
+        },
     }
 
 
@@ -133,6 +129,11 @@ class _Model:
     sides: Mapping[str, Side]  # with all workers and with one, by ``all`` and ``one``
     program: str  # starts it in a process of its own; see ``attar.bench.cold_start``
     num_cold: int  # examples that such a process answers
+
+    def describe(self, examples: Sequence[Example], repeats: int) -> dict[str, Any]:
+        """What it is, and what starting it takes, in at most three processes."""
+        cold = cold_starts(self.program, examples[: self.num_cold], min(_MOST_STARTS, repeats))
+        return {"kind": self.kind, "size_bytes": self.size_bytes, "cold_start": asdict(cold)}
 
 
 def _load(folder: Path, workers: int) -> _Model:
