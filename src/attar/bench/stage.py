@@ -13,7 +13,7 @@ from attar.artifact import load_artifact
 from attar.bench.chart import bench_svg
 from attar.bench.cold_start import cold_starts
 from attar.bench.synthetic import synthetic_examples
-from attar.bench.timing import Side, interleaved, times_faster
+from attar.bench.timing import Side, Speed, interleaved, times_faster
 from attar.cores import num_workers
 from attar.errors import DataError
 from attar.io.files import atomic_write, write_json
@@ -78,8 +78,6 @@ def bench(
     models = _load_all([artifact, *against], threads)
     first, task = next((name, model.task) for name, model in models.items())
     examples = synthetic_examples(_NUM_SYNTHETIC, task.style) if data is None else _test_split(data)
-    price_per_hour = price_per_core_hour * threads
-    # All of them in one interleaved run, by name and cores.
     sides = {(name, cores): side for name, model in models.items() for cores, side in model.sides.items()}
     speeds = interleaved(sides, examples, repeats)
     return {
@@ -97,12 +95,17 @@ def bench(
             | {
                 "all_cores": asdict(speeds[name, "all"]),
                 "one_core": asdict(speeds[name, "one"]),
-                "price_per_million": 1e6 * price_per_hour / 3600 / speeds[name, "all"].examples_per_second,
+                "price_per_million": _price(price_per_core_hour * threads, speeds[name, "all"]),
                 "times_slower": times_faster(speeds[first, "all"], speeds[name, "all"]),
             }
             for name, model in models.items()
         },
     }
+
+
+def _price(price_per_hour: float, speed: Speed) -> float:
+    """Of a million examples."""
+    return 1e6 * price_per_hour / 3600 / speed.examples_per_second
 
 
 def write_bench(out: Path, figures: Mapping[str, Any]) -> tuple[Path, Path]:
