@@ -68,8 +68,7 @@ def bench(
         ``times_slower`` than the artifact, from paired rounds of all workers.
 
     Raises:
-        DataError: No examples, a negative price, a folder named twice, or models whose tasks put
-            their examples in different ways.
+        DataError: No examples, a negative price, a folder named twice, or models of different styles.
         RecipeError: ``workers``, or ATTAR_WORKERS, is no number of threads.
     """
     if price_per_core_hour < 0:
