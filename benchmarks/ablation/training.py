@@ -23,8 +23,6 @@ from attar.pipeline import distill, prepare, pretrain, train
 from attar.records.prepared_folder import load_split
 from attar.task import Example, Task
 
-__all__ = ["cached", "claimed", "gold_of", "model_logits", "train_all"]
-
 _LOG = logging.getLogger("strength")
 _POLL_SECONDS = 20
 
@@ -69,7 +67,7 @@ def claimed(path: Path) -> Iterator[bool]:
 def _train(plan: Plan, model: Model) -> bool:
     """Train one model and log its score on dev; False if what it learns from is not there yet."""
     recipe, data, folder = plan.recipe(model), plan.data(model.dataset), plan.folder(model)
-    if model.row in plan.tree["teachers"]:
+    if model.row == "teacher":
         first = plan.dataset(model.dataset).get("after")
         if first and not plan.is_finished(Model(first, "teacher")):
             return False

@@ -2,14 +2,13 @@
 
     python -m distilling.agreement FILES OUT
 
-prints one line of JSON: the total and the matches' losses of textbrewer, of attar with the teacher
-in fp32, and of attar with the teacher in the precision of ``main.distill.py``.
+serves one request, with the losses of textbrewer, of attar with the teacher in fp32, and of attar
+with the teacher in the precision of ``main.distill.py``.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from unittest import mock
 import torch
 from peers.traffic import LONGEST, read_examples
 
+from attar.bench.processes import Requests
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.objective import Distillation
 from attar.distillation.pairing import find_matched
@@ -29,17 +29,10 @@ from distilling.sides import ROW_FORMAT, arguments, distiller_of, textbrewers_ba
 from original.models import load_student, load_teachers
 from original.translate import to_recipe
 
-__all__ = ["first_losses", "main"]
-
 
 @torch.no_grad()
 def first_losses(folder: Path, out: Path) -> dict[str, list[float]]:
-    """The losses on the first batch by side: logits first, then match by match, dropout off.
-
-    Args:
-        folder: What ``make_files`` wrote.
-        out: A folder for textbrewer.
-    """
+    """The losses on the first batch by side: logits first, then match by match, dropout off."""
     args = arguments(folder, out)
     settings = to_recipe(args, [], marks=ROW_FORMAT.marks).distill
     examples = read_examples(folder / "train.json")[:BATCH]
@@ -73,8 +66,10 @@ def _ours(objective: Distillation, student: Checkpoint, examples: Sequence[Examp
 
 
 def main(arguments: list[str]) -> None:
-    """Print the losses."""
-    print(json.dumps(first_losses(*map(Path, arguments))))
+    """Reply with the losses."""
+    requests = Requests()
+    requests.next()
+    requests.reply(first_losses(*map(Path, arguments)))
 
 
 if __name__ == "__main__":

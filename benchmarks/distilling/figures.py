@@ -10,8 +10,6 @@ from peers.document import markdown_table
 
 from attar.bench.timing import spread
 
-__all__ = ["REFERENCE", "TITLES", "score_figures", "score_table", "speed_table", "step_figures"]
-
 REFERENCE = "textbrewer"
 TITLES = {
     REFERENCE: "textbrewer's GeneralDistiller: padded to 70, fp32, the teacher in every step",
@@ -23,16 +21,12 @@ TITLES = {
 """The sides, by their names on the command line."""
 
 Laps = Mapping[str, Sequence[Mapping[str, float]]]
+"""Side -> the replies of ``distilling.worker``."""
 Figures = Mapping[str, Mapping[str, Any]]
 
 
 def step_figures(laps: Laps, steps: int) -> dict[str, dict[str, Any]]:
-    """The figures of every side; ratios are those of CPU time, round by round.
-
-    Args:
-        laps: Side -> its rounds, each with ``wall_s``, ``cpu_s`` and ``setup_cpu_s``.
-        steps: Optimiser steps of a round.
-    """
+    """The figures of every side, from rounds of so many steps; ratios are those of CPU time, paired."""
     figures: dict[str, dict[str, Any]] = {}
     for name, rounds in laps.items():
         cpu, wall = (np.array([lap[key] for lap in rounds]) / steps for key in ("cpu_s", "wall_s"))
@@ -74,15 +68,8 @@ def score_figures(laps: Laps, targets: Sequence[float]) -> dict[str, dict[str, A
     """The CPU time of every side until its student has each score on dev.
 
     Time counts from the start, the filling of caches included, to the end of the first lap with the
-    score; scoring itself is not counted.
-
-    Args:
-        laps: Side -> its laps, each with ``cpu_s``, ``setup_cpu_s`` and ``score``.
-        targets: Scores, fractions of 1.
-
-    Returns:
-        Side -> ``curve`` (pairs of CPU s and score), ``best`` and ``cpu_s``, one number a target, or
-        None where it was not reached.
+    score; scoring itself is not counted. ``cpu_s`` has a number a target, None where it was not reached;
+    ``curve`` has pairs of CPU s and score.
     """
     figures = {}
     for name, rounds in laps.items():

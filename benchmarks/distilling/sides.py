@@ -10,14 +10,17 @@ of the original's optimiser, which is faster than the original's.
 from __future__ import annotations
 
 import argparse
+import itertools
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 from unittest import mock
 
 import torch
 from peers.traffic import LONGEST, read_examples
+from torch.utils.data import DataLoader, StackDataset
 
 from attar.distillation.matches import PRESET_MATCHES, Match
 from attar.distillation.stage import teach
@@ -26,8 +29,8 @@ from attar.models.checkpoint import Checkpoint, batch_to, load_checkpoint
 from attar.recipe.load import DistillRecipe, make_recipe
 from attar.task import Example
 from attar.training import stage as training_stage
-from attar.training.bert_adam import BertAdam
 from attar.training.fit import DevScore, fit
+from attar.training.optimisers import build_optimiser
 from attar.training.schedules import schedule_factor
 from attar.training.stage import dev_scorer
 from distilling.files import BATCH, readme_command
@@ -39,34 +42,12 @@ from original.translate import to_recipe
 if TYPE_CHECKING:
     import textbrewer  # type: ignore[import-untyped]
 
-__all__ = ["ENDLESS", "ROW_FORMAT", "TRAININGS", "Watch", "arguments", "distiller_of", "textbrewers_batch"]
+    from distilling.worker import Watch
 
+_T = TypeVar("_T")
 _MATCHES = ("L4t_hidden_mse", "L4_hidden_smmd")
-ENDLESS = 1000
-"""Epochs: more than will be seen."""
 ROW_FORMAT = RowFormat(marks=True, lower_case=True)
 """How the original reads the files: marks around the term, lower case."""
-
-
-class Watch:
-    """Called by a training when its set-up is done, and then after every few steps.
-
-    Args:
-        start: Called once, when the set-up is done.
-        lap: Called after every ``steps`` steps with a function that scores the student on dev; ends
-            the training by an exception.
-        steps: Optimiser steps of a lap.
-        epochs: Of the training; its schedule goes by it.
-    """
-
-    def __init__(
-        self,
-        start: Callable[[], None],
-        lap: Callable[[Callable[[], DevScore]], None],
-        steps: int,
-        epochs: int = ENDLESS,
-    ) -> None:
-        self.start, self.lap, self.steps, self.epochs = start, lap, steps, epochs
 
 
 def arguments(folder: Path, out: Path, *more: str) -> argparse.Namespace:
@@ -122,70 +103,50 @@ def _models(folder: Path, args: argparse.Namespace) -> tuple[Checkpoint, list[Te
 
 
 def _train_textbrewer(folder: Path, out: Path, watch: Watch) -> None:
-    student, teachers = _models(folder, arguments(folder, out))
+    args = arguments(folder, out)
+    settings = to_recipe(args, [], marks=ROW_FORMAT.marks).distill
+    student, teachers = _models(folder, args)
     teacher = teachers[0].checkpoint
     assert teacher is not None
     inputs = textbrewers_batch(teacher, student, read_examples(folder / "train.json"))
-    data = [
-        {side: {name: tensor[row] for name, tensor in tensors.items()} for side, tensors in inputs.items()}
-        for row in range(len(inputs["student"]["input_ids"]))
-    ]
-    dataset = cast("torch.utils.data.Dataset[Any]", data)  # a list is as good
-    loader = torch.utils.data.DataLoader(dataset, BATCH, shuffle=True, drop_last=True)
+    rows = {side: StackDataset(**tensors) for side, tensors in inputs.items()}  # type: ignore[arg-type]
+    loader = DataLoader(StackDataset(**rows), BATCH, shuffle=True, drop_last=True)
     distiller = distiller_of(teacher.model, student.model, out)
-    decay = {True: 0.01, False: 0.0}
-    groups = [
-        {
-            "params": [p for name, p in student.model.named_parameters() if _decays(name) is decays],
-            "weight_decay": decay[decays],
-        }
-        for decays in decay
-    ]
     total = watch.epochs * len(loader)
+
+    def factor(step: int) -> float:
+        return schedule_factor(settings.schedule, step, total, settings.warmup, settings.schedule_options)
+
     student.model.train()
     watch.start()
     distiller.train(
-        BertAdam(groups, lr=1e-4),
-        _Watched(loader, watch, dev_scorer(student, read_examples(folder / "dev.json"))),
+        build_optimiser(student.model, torch.nn.Module(), settings),  # textbrewer adds its projections
+        loader,
         scheduler_class=torch.optim.lr_scheduler.LambdaLR,
-        scheduler_args={
-            "lr_lambda": lambda step: schedule_factor(
-                "slanted_triangular", step, total, 0.1, (30.0, 0.0, 1.0)
-            )
-        },
+        scheduler_args={"lr_lambda": factor},
         num_steps=total,
+        batch_postprocessor=lap_counter(watch, dev_scorer(student, read_examples(folder / "dev.json"))),
         output_hidden_states=True,
     )
 
 
-def _decays(name: str) -> bool:
-    return not name.endswith(("bias", "LayerNorm.weight"))
+def lap_counter(watch: Watch, score: Callable[[], DevScore]) -> Callable[[_T], _T]:
+    """Passes batches on and reports every lap: a batch is fetched when the step before it is done."""
+    steps = itertools.count()
+
+    def counted(batch: _T) -> _T:
+        step = next(steps)
+        if step and step % watch.steps == 0:
+            watch.lap(score)
+        return batch
+
+    return counted
 
 
-class _Watched:
-    """A loader that reports every lap: a batch is fetched when the step before it is done."""
-
-    def __init__(
-        self, loader: torch.utils.data.DataLoader[Any], watch: Watch, score: Callable[[], DevScore]
-    ) -> None:
-        self._loader, self._watch, self._score, self._step = loader, watch, score, 0
-
-    def __iter__(self) -> Iterator[list[torch.Tensor]]:
-        for batch in self._loader:
-            if self._step and self._step % self._watch.steps == 0:
-                self._watch.lap(self._score)
-            self._step += 1
-            yield batch
-
-
-def _train_classic(folder: Path, out: Path, watch: Watch, *flags: str) -> None:
+def _train_classic(folder: Path, out: Path, watch: Watch, *, flags: Sequence[str] = ()) -> None:
     """What ``classic/main.distill.py`` trains."""
     args = arguments(folder, out, *flags)
     _teach(folder, out, watch, args, to_recipe(args, [], marks=ROW_FORMAT.marks).distill)
-
-
-def _train_cached(folder: Path, out: Path, watch: Watch) -> None:
-    _train_classic(folder, out, watch, "--teacher_cached")
 
 
 def _train_attar(folder: Path, out: Path, watch: Watch, **settings: object) -> None:
@@ -195,14 +156,6 @@ def _train_attar(folder: Path, out: Path, watch: Watch, **settings: object) -> N
         {"name": "distill-speed", "task": "cosmetics", "distill": distill}, where="this script"
     )
     _teach(folder, out, watch, arguments(folder, out), recipe.distill)
-
-
-def _train_logits(folder: Path, out: Path, watch: Watch) -> None:
-    _train_attar(folder, out, watch)
-
-
-def _train_features(folder: Path, out: Path, watch: Watch) -> None:
-    _train_attar(folder, out, watch, matches=_MATCHES, match_scale="textbrewer", cache="features")
 
 
 def _teach(folder: Path, out: Path, watch: Watch, args: argparse.Namespace, settings: DistillRecipe) -> None:
@@ -232,8 +185,8 @@ def _teach(folder: Path, out: Path, watch: Watch, args: argparse.Namespace, sett
 TRAININGS: Mapping[str, Callable[[Path, Path, Watch], None]] = {
     "textbrewer": _train_textbrewer,
     "classic": _train_classic,
-    "classic-cached": _train_cached,
-    "attar-features": _train_features,
-    "attar": _train_logits,
+    "classic-cached": partial(_train_classic, flags=["--teacher_cached"]),
+    "attar-features": partial(_train_attar, matches=_MATCHES, match_scale="textbrewer", cache="features"),
+    "attar": _train_attar,
 }
 """Side -> ``(folder of the files, folder to write into, watch)``; trains until the watch ends it."""

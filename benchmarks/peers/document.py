@@ -6,13 +6,12 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from attar.errors import AttarError
 from attar.io.files import atomic_write
-
-__all__ = ["command_line", "machine_line", "markdown_table", "publish", "say", "short_number", "write_block"]
 
 
 def command_line(description: str | None, epilog: str | None = None) -> argparse.ArgumentParser:
@@ -24,6 +23,18 @@ def command_line(description: str | None, epilog: str | None = None) -> argparse
     return made
 
 
+def chosen_sides(names: str, known: Collection[str]) -> list[str]:
+    """The sides of a comma-separated list.
+
+    Raises:
+        AttarError: One is not known.
+    """
+    sides = names.split(",")
+    if unknown := [name for name in sides if name not in known]:
+        raise AttarError(f"--sides: unknown {', '.join(unknown)}; known: {', '.join(known)}")
+    return sides
+
+
 def say(message: str) -> None:
     """A line of progress on stderr."""
     with contextlib.suppress(BrokenPipeError):
@@ -31,12 +42,7 @@ def say(message: str) -> None:
 
 
 def machine_line(machine: Mapping[str, Any], cores: int) -> str:
-    """One line on the machine.
-
-    Args:
-        machine: From ``attar.system_info.system_info``.
-        cores: How many were used.
-    """
+    """One line on the machine that ``attar.system_info.system_info`` found, and how many cores were used."""
     flags = ", ".join(machine["flags"]) or "no vector flags known"
     return f"{cores} core{'s' * (cores != 1)} of {machine['cpu']} ({flags}), Python {machine['python']}"
 
@@ -53,21 +59,17 @@ def short_number(value: float) -> str:
 
 
 def publish(page: Path | None, name: str, heading: str, lines: Sequence[str]) -> None:
-    """Print lines of Markdown and, with a page, write them there; see ``write_block``."""
-    print("\n".join(lines))
-    if page:
-        write_block(page, name, heading, lines)
-
-
-def write_block(page: Path, name: str, heading: str, lines: Sequence[str]) -> None:
-    """Replace what stands between a page's markers of a name.
+    """Print lines of Markdown and put them between a page's markers of a name.
 
     Args:
-        page: A Markdown file.
+        page: A Markdown file; None only prints.
         name: Of the markers, ``<!-- name -->`` and ``<!-- /name -->``.
         heading: A section of this heading is added at the end where the page has no markers.
         lines: Markdown.
     """
+    print("\n".join(lines))
+    if page is None:
+        return
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     text = page.read_text("utf-8")
     if begin not in text:

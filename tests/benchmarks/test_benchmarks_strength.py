@@ -1,27 +1,11 @@
 """benchmarks/strength.py: its plan can be trained, its queue is shared, its tables hold the scores."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from attar.pipeline import prepare
 from attar.recipe.load import make_recipe
 from attar.records.prepared_folder import load_split
-
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def bench():
-    """``bench(name)`` imports a module of benchmarks/."""
-    sys.path.insert(0, str(BENCHMARKS))
-    yield importlib.import_module
-    sys.path.remove(str(BENCHMARKS))
-    for name in [n for n in sys.modules if n.split(".")[0] in ("ablation", "peers", "strength")]:
-        del sys.modules[name]
 
 
 @pytest.fixture
@@ -58,8 +42,8 @@ def test_every_model_of_the_plan_has_a_valid_recipe(plan, model):
     assert best.student.preset == "2x128"
     alone = plan.recipe(model("cars", "alone", "T4-tiny"))
     assert (alone.distill.soft_weight, alone.distill.hard_weight) == (0, 1)
-    for pair in plan.tree["differences"]:
-        assert {*pair} <= {*plan.tree["rows"], *plan.tree["ensembles"], *plan.tree["teachers"], "linear"}
+    for row, others in plan.tree["differences"].items():
+        assert {row, *others} <= {*plan.tree["rows"], *plan.tree["ensembles"], "teacher", "linear"}
 
 
 def test_work_that_another_process_claimed_is_left_to_it(bench, tmp_path):

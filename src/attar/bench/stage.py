@@ -68,8 +68,7 @@ def bench(
         ``times_slower`` than the artifact, from paired rounds of all workers.
 
     Raises:
-        DataError: No examples, a negative price, a folder named twice, or models whose tasks put
-            their examples in different ways.
+        DataError: No examples, a negative price, a folder named twice, or models of different styles.
         RecipeError: ``workers``, or ATTAR_WORKERS, is no number of threads.
     """
     if price_per_core_hour < 0:
@@ -78,7 +77,8 @@ def bench(
     models = _load_all([artifact, *against], threads)
     first, task = next((name, model.task) for name, model in models.items())
     examples = synthetic_examples(_NUM_SYNTHETIC, task.style) if data is None else _test_split(data)
-    speeds = _speeds(models, examples, repeats)
+    sides = {(name, cores): side for name, model in models.items() for cores, side in model.sides.items()}
+    speeds = interleaved(sides, examples, repeats)
     return {
         "machine": system_info(),
         "workers": threads,
@@ -122,25 +122,15 @@ def write_bench(out: Path, figures: Mapping[str, Any]) -> tuple[Path, Path]:
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """A model to time.
-
-    Attributes:
-        kind: What its folder holds.
-        task: Of its labels.
-        size_bytes: Its file of weights.
-        encode: Examples -> encodings.
-        sides: With all workers and with one, by ``all`` and ``one``.
-        program: Starts it in a process of its own; see ``attar.bench.cold_start``.
-        num_cold: How many examples such a process answers.
-    """
+    """A model to time."""
 
     kind: Literal["artifact", "checkpoint"]
     task: Task
-    size_bytes: int
+    size_bytes: int  # of its file of weights
     encode: Callable[[Sequence[Example]], Sequence[Any]]
-    sides: Mapping[str, Side]
-    program: str
-    num_cold: int
+    sides: Mapping[str, Side]  # with all workers and with one, by ``all`` and ``one``
+    program: str  # starts it in a process of its own; see ``attar.bench.cold_start``
+    num_cold: int  # examples that such a process answers
 
     def describe(self, examples: Sequence[Example], repeats: int) -> dict[str, Any]:
         """What it is, and what starting it takes, in at most three processes."""
@@ -179,15 +169,6 @@ def _load_checkpoint(folder: Path, workers: int) -> _Model:
         _CHECKPOINT_PROGRAM.format(folder=str(folder), workers=workers),
         32,
     )
-
-
-def _speeds(
-    models: Mapping[str, _Model], examples: Sequence[Example], repeats: int
-) -> dict[tuple[str, str], Speed]:
-    """Speeds by name and cores, all of them from one interleaved run."""
-    sides = {(name, cores): side for name, model in models.items() for cores, side in model.sides.items()}
-    speeds = interleaved({str(key): side for key, side in sides.items()}, examples, repeats)
-    return dict(zip(sides, speeds.values(), strict=True))
 
 
 def _load_all(folders: Sequence[Path], workers: int) -> dict[str, _Model]:

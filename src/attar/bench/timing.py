@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,6 @@ __all__ = [
     "LocalSide",
     "Side",
     "Speed",
-    "Timed",
     "fit_turn",
     "interleaved",
     "spread",
@@ -37,18 +36,11 @@ __all__ = [
 
 Side = Callable[[Sequence[Example]], object]
 _T = TypeVar("_T")
+_Name = TypeVar("_Name")
 
 _FEWEST = 16  # examples a turn: two batches of 8, however slow the side
 _MOST = 100_000  # examples a turn, however fast
 _FEWEST_SINGLE = 20
-
-
-class Timed(Protocol):
-    """A side with its examples."""
-
-    def run(self, count: int) -> Lap:
-        """Answer the next ``count`` examples in one call."""
-        ...
 
 
 class LocalSide:
@@ -64,7 +56,7 @@ class LocalSide:
         self._stream = itertools.cycle(examples)
 
     def run(self, count: int) -> Lap:
-        """See ``Timed``."""
+        """Answer the next ``count`` examples in one call."""
         examples = list(itertools.islice(self._stream, count))
         wall, cpu = time.perf_counter(), time.process_time()
         self._answer(examples)
@@ -110,11 +102,11 @@ class Speed:
     num_single: int
 
 
-def fit_turn(side: Timed, turn_seconds: float, *, full_turns: int = 0) -> int:
+def fit_turn(run: Callable[[int], Lap], turn_seconds: float, *, full_turns: int = 0) -> int:
     """How many examples fill a turn; the first calls pay for what is loaded lazily.
 
     Args:
-        side: Called on one example, then on more and more.
+        run: Lets a side answer so many examples: one, then more and more.
         turn_seconds: Aim of one turn, wall time.
         full_turns: Turns of full size after that: OpenVINO compiles for every shape of batch when
             it first meets it.
@@ -122,25 +114,25 @@ def fit_turn(side: Timed, turn_seconds: float, *, full_turns: int = 0) -> int:
     Returns:
         16 to 100,000.
     """
-    side.run(1)
+    run(1)
     count = _FEWEST
-    wall = side.run(count).wall_s
+    wall = run(count).wall_s
     while wall < turn_seconds / 8 and 4 * count <= _MOST:
         count *= 4
-        wall = side.run(count).wall_s
+        wall = run(count).wall_s
     fitting = _clipped(count * turn_seconds / wall)
     for _ in range(full_turns):
-        count, wall = fitting, side.run(fitting).wall_s
+        count, wall = fitting, run(fitting).wall_s
     return _clipped(count * turn_seconds / wall)
 
 
 def take_turns(
-    sides: Mapping[str, Callable[[], _T]],
+    sides: Mapping[_Name, Callable[[], _T]],
     rounds: int,
     *,
     done: Callable[[_T], bool] | None = None,
-    after_round: Callable[[int, Mapping[str, Sequence[_T]]], None] | None = None,
-) -> dict[str, list[_T]]:
+    after_round: Callable[[int, Mapping[_Name, Sequence[_T]]], None] | None = None,
+) -> dict[_Name, list[_T]]:
     """Give every side one turn in every round.
 
     Args:
@@ -152,7 +144,7 @@ def take_turns(
     Returns:
         The results of each side, in order.
     """
-    results: dict[str, list[_T]] = {name: [] for name in sides}
+    results: dict[_Name, list[_T]] = {name: [] for name in sides}
     left = list(sides)
     for number in range(1, rounds + 1):
         for name in tuple(left):
@@ -165,17 +157,17 @@ def take_turns(
 
 
 def interleaved(
-    sides: Mapping[str, Side],
+    sides: Mapping[_Name, Side],
     examples: Sequence[Example],
     repeats: int,
     *,
     single_examples: int = 100,
     turn_seconds: float = 1.0,
-) -> dict[str, Speed]:
+) -> dict[_Name, Speed]:
     """Time callables of this process in turns.
 
-    Every side learns its speed on a few examples; each round then gives every side one turn of
-    about ``turn_seconds``. After the rounds, each side answers single examples.
+    Each round gives every side one turn of about ``turn_seconds``; after the rounds, each side
+    answers single examples.
 
     Args:
         sides: What to time, by name: examples in, anything out.
@@ -199,7 +191,7 @@ def interleaved(
             advance()
             return result
 
-        counts = {name: counted(partial(fit_turn, side, turn_seconds)) for name, side in local.items()}
+        counts = {name: counted(partial(fit_turn, side.run, turn_seconds)) for name, side in local.items()}
         turns = {name: partial(counted, partial(side.run, counts[name])) for name, side in local.items()}
         laps = take_turns(turns, repeats)
         singles = {
