@@ -179,7 +179,7 @@ def _check_widths(match: Match, student_width: int, teacher_width: int) -> None:
 def _layers(features: Features, match: Match, layer: Layer, side: str) -> dict[int, torch.Tensor]:
     found = {}
     for number in layer_numbers(layer):
-        states = features.layer(match.feature, number)
+        states = features.get(match.feature, {}).get(number)
         if states is None:
             raise RecipeError(
                 f"matches: {match.name} wants layer {number} of the {side}, which has no {match.feature} "

@@ -91,7 +91,7 @@ class Distillation(Objective):
 
     def _run(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, Features]:
         if self.matches is None:
-            return model(**inputs).logits, Features()
+            return model(**inputs).logits, {}
         return forward_with_features(model, inputs, self.layers, self.recipe.attention)
 
     def _soft(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
