@@ -74,7 +74,7 @@ def cached_features(
 
     Args:
         teacher: Its fingerprint is part of the key.
-        online: The same teacher, which computes what is missing; no attentions among its layers.
+        online: The same teacher; no attentions among its layers.
         examples: The N training examples.
         folder: The cache.
         limit_gb: The most that it may take, in 10^9 bytes.
@@ -102,7 +102,7 @@ def cached_features(
             path = folder / f"features-{key[:32]}.npy"
             chunk = read_array(path, key, shape, np.float16)
             if chunk is None:
-                computed, chunk_logits = _computed(online, start, lengths[rows], offsets[rows], shape)
+                computed, chunk_logits = _computed(online, start, lengths[rows], shape)
                 write_array(path, key, computed)
                 logits |= dict(enumerate(chunk_logits, start))
                 chunk = read_array(path, key, shape, np.float16)
@@ -128,14 +128,10 @@ def _check_size(tokens: int, width: int, num_layers: int, folder: Path, limit_gb
 
 
 def _computed(
-    online: OnlineTeacher,
-    start: int,
-    lengths: NDArray[np.int64],
-    offsets: NDArray[np.int64],
-    shape: tuple[int, int, int],
+    online: OnlineTeacher, start: int, lengths: NDArray[np.int64], shape: tuple[int, int, int]
 ) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
     """[tokens, layers, D] of the examples from ``start`` on, and their logits [N, C]."""
-    out = np.zeros(shape, np.float16)
+    out, ends = np.zeros(shape, np.float16), np.cumsum(lengths)
     logits = np.zeros((len(lengths), len(online.checkpoint.task.labels)), np.float32)
     for batch in sorted_batches(lengths.tolist(), _BATCH):
         rows = torch.tensor([start + i for i in batch], device=teacher_device())
@@ -146,7 +142,7 @@ def _computed(
         layers = [output.features[feature][n] for feature, numbers in online.layers.items() for n in numbers]
         half = torch.stack(layers, 2).half().cpu().numpy()
         for i, example in zip(batch, half, strict=True):
-            out[offsets[i] : offsets[i] + lengths[i]] = example[: lengths[i]]
+            out[ends[i] - lengths[i] : ends[i]] = example[: lengths[i]]
     if not np.isfinite(out).all():
         raise RecipeError(
             "distill.cache = 'features': the teacher's states do not fit half precision; set cache = 'logits'"
