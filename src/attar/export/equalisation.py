@@ -135,13 +135,7 @@ def _residual_of(linear: Linear, own: Equalisation) -> Linear:
 def choose_equalisation(
     observers: Observers, statistics: Mapping[str, ChannelStatistics], weights: ClassifierWeights
 ) -> list[LayerEqualisation]:
-    """Choose the equalisation of each layer, first to last.
-
-    Args:
-        observers: Of the classifier's fp32 graph.
-        statistics: ``channel_statistics`` of it.
-        weights: The classifier.
-    """
+    """Choose the equalisation of each layer, first to last, from ``channel_statistics`` of its fp32 graph."""
     groups = [[i for i, other in enumerate(weights.layers) if other is layer] for layer in weights.layers]
     every = list(range(len(groups)))
     shared = max(map(len, groups)) > 1
@@ -149,7 +143,18 @@ def choose_equalisation(
     hidden: dict[tuple[int, ...], Equalisation] = {}
 
     def input_of(group: Sequence[int], *parts: str) -> _Input:
-        return _input(observers, statistics, [[f"layer.{i}.{part}" for part in parts] for i in group])
+        """What enters these parts of some layers, which read one tensor each."""
+        uses = [[f"layer.{i}.{part}" for part in parts] for i in group]
+        channels = [statistics[observers.inputs[names[0]]] for names in uses]
+        matrices = {id(observers.weights[name]): observers.weights[name] for names in uses for name in names}
+        total = sum(one.total for one in channels) / sum(one.count for one in channels)
+        return _Input(
+            np.min([one.low for one in channels], 0),
+            np.max([one.high for one in channels], 0),
+            np.asarray(total, np.float32),
+            np.concatenate([one.rows for one in channels])[:: len(channels)],
+            np.concatenate(list(matrices.values()), 1),
+        )
 
     for group in groups:
         readers, key = tuple(every if shared else group), tuple(group)
@@ -175,22 +180,6 @@ class _Input(NamedTuple):
     mean: Array
     rows: Array
     weights: Array
-
-
-def _input(
-    observers: Observers, statistics: Mapping[str, ChannelStatistics], groups: Sequence[Sequence[str]]
-) -> _Input:
-    """Of groups of layers that read one tensor each."""
-    channels = [statistics[observers.inputs[group[0]]] for group in groups]
-    count = sum(one.count for one in channels)
-    matrices = {id(observers.weights[name]): observers.weights[name] for group in groups for name in group}
-    return _Input(
-        np.min([one.low for one in channels], 0),
-        np.max([one.high for one in channels], 0),
-        np.asarray(sum(one.total for one in channels) / count, np.float32),
-        np.concatenate([one.rows for one in channels])[:: len(channels)],
-        np.concatenate(list(matrices.values()), 1),
-    )
 
 
 def _best(read: _Input) -> Equalisation:
@@ -224,15 +213,9 @@ def _scale(reach: Array, weights: Array, exponent: float) -> Array:
 
 
 def count_splits(scale: Array, weights: Array, extra: int) -> NDArray[np.int64]:
-    """Give ``extra`` further neurons one by one to whichever has the largest weights then.
+    """[in] into how many neurons each is split, with ``extra`` more of them in all.
 
-    Args:
-        scale: [in] of the equalisation.
-        weights: [in, out].
-        extra: Neurons to add.
-
-    Returns:
-        [in] into how many neurons each is split.
+    Each goes to the neuron whose scaled weights [in, out] are the largest then.
     """
     largest = scale * np.abs(weights).max(1)
     splits = np.ones(len(scale), np.int64)

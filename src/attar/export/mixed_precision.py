@@ -30,6 +30,12 @@ _MEASURED = 128  # encodings that the upgrades are ranked on
 _PRODUCTS: dict[LayerPrecision, int] = {"w8a8": 1, "w16a8": 2, "w8a16": 2, "w16a16": 3, "fp32": 4}
 """Cost of a matrix in int8 products; fp32's is that of four where there is VNNI, of two elsewhere."""
 
+_PRECISIONS: dict[frozenset[str], LayerPrecision] = {
+    frozenset({"weights"}): "w16a8",
+    frozenset({"inputs"}): "w8a16",
+    frozenset({"weights", "inputs"}): "w16a16",
+}
+
 
 class _Upgrade(NamedTuple):
     """16 bits for one matrix's weights or inputs; ``layers`` are its uses."""
@@ -52,10 +58,8 @@ def mixed_precision_candidates(
 ) -> Iterator[Candidate]:
     """Models that are each closer to the checkpoint than the one before, and slower.
 
-    Args:
-        model: Where to start: every layer w8a8.
-        exact: [N, C] logits of the checkpoint.
-        encodings: N of them.
+    They start from a model whose layers are all w8a8; ``exact`` are the checkpoint's logits [N, C] of
+    the encodings.
     """
     upgrades = _ranked_upgrades(model, exact[:_MEASURED], encodings[:_MEASURED])
     count, taken = 1, 0
@@ -87,13 +91,7 @@ def _precisions(upgrades: Sequence[_Upgrade]) -> dict[str, LayerPrecision]:
     for upgrade in upgrades:
         for name in upgrade.layers:
             parts.setdefault(name, set()).add(upgrade.part)
-    return {name: _precision(found) for name, found in parts.items()}
-
-
-def _precision(parts: set[str]) -> LayerPrecision:
-    if len(parts) == 2:
-        return "w16a16"
-    return "w16a8" if "weights" in parts else "w8a16"
+    return {name: _PRECISIONS[frozenset(found)] for name, found in parts.items()}
 
 
 def _ranked_upgrades(
@@ -113,7 +111,7 @@ def _ranked_upgrades(
     parts: list[Literal["weights", "inputs"]] = ["weights", "inputs"]
     upgrades = [(tuple(names), part) for names in group_shared(matrices) for part in parts]
     for names, part in track(upgrades, "precision: what each matrix costs", unit="measurements"):
-        upgraded = model.with_precision({name: _precision({part}) for name in names})
+        upgraded = model.with_precision({name: _PRECISIONS[frozenset({part})] for name in names})
         share = sum(matrices[name].weight.size for name in names) / total
         removed = (before - errors(upgraded)) / np.maximum(before, np.finfo(np.float32).tiny)
         found.append(_Upgrade(names, part, float(removed.sum()) / share))

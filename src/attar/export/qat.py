@@ -70,9 +70,8 @@ def fake_quantised(
 ) -> Iterator[None]:
     """Within this context a model computes as its int8 graph does.
 
-    Args:
-        words: Its word embeddings, quantised row by row to 127 values of either sign.
-        layers: Its linear layers, each with its simulation; the others stay as they are.
+    Its word embeddings are quantised row by row to 127 values of either sign, its linear ``layers`` each
+    by its simulation; the others stay as they are.
     """
 
     def embed(ids: torch.Tensor) -> torch.Tensor:

@@ -106,12 +106,7 @@ class QuantizedModel:
 
 
 def post_training_quantize(weights: ClassifierWeights, calibration: Calibration) -> QuantizedModel:
-    """Quantise a classifier without training.
-
-    Args:
-        weights: As read from the checkpoint.
-        calibration: Real encodings, some hundred.
-    """
+    """Quantise a classifier without training, on some hundred real encodings."""
     before = Observers(build_graph(weights, calibration.spec), calibration)
     channels = channel_statistics(before)
     equalisation = choose_equalisation(before, channels, weights)

@@ -150,13 +150,9 @@ def _load_transformers(
     try:
         config = AutoConfig.from_pretrained(name, **settings, **source)
         model, loading = kind.from_pretrained(
-            name,
-            config=config,
-            ignore_mismatched_sizes=True,
-            dtype=torch.float32,
-            output_loading_info=True,
+            name, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, output_loading_info=True,
             **source,
-        )
+        )  # fmt: skip
         tokenizer = AutoTokenizer.from_pretrained(name, **source)
     except Exception as error:  # safetensors and tokenizers raise errors of their own, with no public base
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -223,12 +219,8 @@ def keep_layers(model: PreTrainedModel, keep: tuple[int, ...]) -> None:
 def freeze_first(model: PreTrainedModel, num_layers: int) -> None:
     """Freeze a model's embeddings and its first layers, in place.
 
-    Args:
-        model: A BERT, RoBERTa, ERNIE or ELECTRA classifier, or with 0 layers an ALBERT.
-        num_layers: How many of its first layers.
-
     Raises:
-        RecipeError: It has fewer layers, or shares them.
+        RecipeError: It has fewer layers, or shares them (ALBERT; 0 layers are possible).
     """
     layers = encoder_layers(model) if num_layers else nn.ModuleList()
     if num_layers > len(layers):

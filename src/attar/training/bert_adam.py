@@ -51,14 +51,7 @@ class BertAdam(torch.optim.AdamW):
     def step(  # type: ignore[override] # one signature for torch's two overloads
         self, closure: Callable[[], float] | None = None
     ) -> float | None:
-        """Clip every gradient in place and update every parameter that has one.
-
-        Args:
-            closure: Recomputes the loss and the gradients, if given.
-
-        Returns:
-            The closure's loss.
-        """
+        """Clip every gradient in place and update every parameter that has one; see torch's own."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -64,10 +64,8 @@ class FrozenLayers:
             if size > self._room:
                 _LOG.warning(
                     "the cache of the frozen layers is full: the outputs of %d of %d examples are "
-                    "computed in every step",
-                    len(new) - fits,
-                    len(new),
-                )
+                    "computed in every step", len(new) - fits, len(new),
+                )  # fmt: skip
                 break
             self._room -= size
             fits += 1
@@ -154,13 +152,9 @@ class _FirstToken(nn.Module):
     ) -> torch.Tensor:
         """Attention (Vaswani et al. 2017, arXiv:1706.03762, equation 1) and FFN for one query."""
         attention, first = self.layer.attention.self, hidden_states[:, :1]
+        read = attention.query(first), attention.key(hidden_states), attention.value(hidden_states)
         query, key, value = (
-            project(read).unflatten(-1, (-1, attention.attention_head_size)).transpose(1, 2)
-            for project, read in (
-                (attention.query, first),
-                (attention.key, hidden_states),
-                (attention.value, hidden_states),
-            )
+            x.unflatten(-1, (-1, attention.attention_head_size)).transpose(1, 2) for x in read
         )
         scores = (query @ key.transpose(-1, -2)).float() * attention.attention_head_size**-0.5
         if attention_mask is not None:
