@@ -213,9 +213,9 @@ def _scale(reach: Array, weights: Array, exponent: float) -> Array:
 
 
 def count_splits(scale: Array, weights: Array, extra: int) -> NDArray[np.int64]:
-    """[in] into how many neurons each is split, with ``extra`` more of them in all.
+    """Into how many neurons [in] each is split, ``extra`` more in all.
 
-    Each goes to the neuron whose scaled weights [in, out] are the largest then.
+    They go one by one to whichever has the largest scaled weights [in, out] then.
     """
     largest = scale * np.abs(weights).max(1)
     splits = np.ones(len(scale), np.int64)

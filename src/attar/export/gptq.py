@@ -49,7 +49,7 @@ class InverseHessian:
 def quantise_weights(
     observers: Observers, params: Mapping[str, QuantParams], statistics: Mapping[str, TensorStatistics]
 ) -> dict[str, QuantParams]:
-    """Every linear layer's ``params`` with quantised weights, from what enters it, by tensor."""
+    """Add quantised weights to every linear layer's ``params``; ``statistics`` are by its input's tensor."""
     inverses: dict[tuple[str, ...], InverseHessian] = {}  # queries, keys and values read one tensor
     found: dict[str, QuantParams] = {}
     # Shared weights are quantised once, for the inputs of all their uses.

@@ -71,8 +71,8 @@ class PairBounds:
     def quantise(self, channel: int, values: NDArray[np.float64]) -> NDArray[np.int32]:
         """Round one channel's weights within their bounds, and tighten those of its neighbours.
 
-        ``channel`` is its index before splitting, ``values`` [out] are its weights divided by their
-        scales; so are the result's, summed over the parts of a split channel.
+        ``values`` [out] are the channel's weights before splitting, divided by their scales. A split
+        channel's quantised weights [out] are the sums over its parts.
         """
         at = self._positions[channel]
         high, low = len(at) * self._high[at].min(0), len(at) * self._low[at].max(0)

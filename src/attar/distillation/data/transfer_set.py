@@ -115,12 +115,10 @@ def _select(
             f"distill.unlabelled: of {len(examples)} examples the teachers are confident of none "
             f"(min_confidence = {fit.unlabelled.min_confidence:g}); lower it, or name other sources"
         )
-    by_label = {
-        name: dict(
-            zip(task.labels, np.bincount(probs[some].argmax(1), minlength=num_labels).tolist(), strict=True)
-        )
-        for name, some in (("sure", confident), ("kept", rows))
-    }
+    by_label = {}
+    for name, some in (("sure", confident), ("kept", rows)):
+        counts = np.bincount(probs[some].argmax(1), minlength=num_labels).tolist()
+        by_label[name] = dict(zip(task.labels, counts, strict=True))
     _LOG.info("unlabelled: %d of %d examples kept (%s)", len(rows), len(examples), by_label["kept"])
     cached = []
     for teacher in teachers:
