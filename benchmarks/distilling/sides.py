@@ -26,8 +26,8 @@ from attar.models.checkpoint import Checkpoint, batch_to, load_checkpoint
 from attar.recipe.load import DistillRecipe, make_recipe
 from attar.task import Example
 from attar.training import stage as training_stage
-from attar.training.bert_adam import BertAdam
 from attar.training.fit import DevScore, fit
+from attar.training.optimisers import BertAdam
 from attar.training.schedules import schedule_factor
 from attar.training.stage import dev_scorer
 from distilling.files import BATCH, readme_command

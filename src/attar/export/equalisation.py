@@ -71,10 +71,7 @@ class LayerEqualisation(NamedTuple):
 def equalise(weights: ClassifierWeights, layers: Sequence[LayerEqualisation]) -> ClassifierWeights:
     """Rewrite a classifier; its logits stay the same but for rounding errors.
 
-    Args:
-        weights: As read from the model.
-        layers: For each layer, first to last. Layers that share weights have equal ones, and where
-            any do, ``hidden`` is the same for all.
+    Layers that share weights have equal equalisations, and where any do, ``hidden`` is the same for all.
     """
     shared = len({id(layer) for layer in weights.layers}) < len(weights.layers)
     made: dict[int, LayerWeights] = {}

@@ -143,10 +143,8 @@ def _embeddings(graph: Writer, weights: ClassifierWeights, spec: InputSpec) -> s
 
 
 class _Stream(NamedTuple):
-    """What enters a layer: its input [B, T, D], the additive mask [B, 1, 1, T], the model."""
-
-    hidden: str
-    mask: str
+    hidden: str  # what enters a layer, [B, T, D]
+    mask: str  # [B, 1, 1, T], added to the scores
     weights: ClassifierWeights
 
 

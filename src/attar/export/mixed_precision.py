@@ -23,7 +23,7 @@ from attar.export.weights import group_shared, linear_layers
 from attar.progress import track
 from attar.text.encoding import Encoding
 
-__all__ = ["Candidate", "mixed_precision_candidates", "relative_cost"]
+__all__ = ["mixed_precision_candidates", "relative_cost"]
 
 _MEASURED = 128  # encodings that the upgrades are ranked on
 
@@ -46,17 +46,10 @@ class _Upgrade(NamedTuple):
     """The share of each pass's mean squared error of the logits that it removes, per product that it adds."""
 
 
-class Candidate(NamedTuple):
-    """A model of mixed precision, and what to call it."""
-
-    name: str
-    model: QuantizedModel
-
-
 def mixed_precision_candidates(
     model: QuantizedModel, exact: NDArray[np.float32], encodings: Sequence[Encoding]
-) -> Iterator[Candidate]:
-    """Models that are each closer to the checkpoint than the one before, and slower.
+) -> Iterator[tuple[str, QuantizedModel]]:
+    """Named models that are each closer to the checkpoint than the one before, and slower.
 
     They start from a model whose layers are all w8a8; ``exact`` are the checkpoint's logits [N, C] of
     the encodings.
@@ -66,17 +59,14 @@ def mixed_precision_candidates(
     while taken < len(upgrades):
         taken = min(count, len(upgrades))
         chosen = _precisions(upgrades[:taken])
-        yield Candidate(
-            f"16-bit parts: {taken} of {len(upgrades)}", model.with_precision(chosen).with_margin()
-        )
+        yield f"16-bit parts: {taken} of {len(upgrades)}", model.with_precision(chosen).with_margin()
         count *= 2
     matrices = list(dict.fromkeys(upgrade.layers for upgrade in upgrades))
     finest = _precisions(upgrades)
     for number in (len(matrices) // 2, len(matrices)):
         fp32: dict[str, LayerPrecision] = {name: "fp32" for uses in matrices[:number] for name in uses}
-        yield Candidate(
-            f"fp32 matrices: {number} of {len(matrices)}", model.with_precision(finest | fp32).with_margin()
-        )
+        made = model.with_precision(finest | fp32).with_margin()
+        yield f"fp32 matrices: {number} of {len(matrices)}", made
 
 
 def relative_cost(model: QuantizedModel) -> float:

@@ -26,13 +26,7 @@ _BATCH = 16
 
 
 class Calibration(NamedTuple):
-    """Calibration data.
-
-    Attributes:
-        encodings: A few hundred; at least one.
-        pad: Id of the padding token.
-        spec: The input of the graph.
-    """
+    """Calibration data: a few hundred encodings, at least one, the padding token's id, the graph's input."""
 
     encodings: Sequence[Encoding]
     pad: int

@@ -100,9 +100,6 @@ class SelfDistillation(Objective):
     |h - g|^2 / |g - mean g|^2, summed over the real tokens of an example and over the batch below
     the line. The tokens that ``token_dropout`` hides are hidden from both: what is left has smaller
     margins than the training texts as they are.
-
-    Args:
-        teacher: The unquantised model.
     """
 
     def __init__(self, teacher: nn.Module) -> None:

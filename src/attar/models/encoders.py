@@ -55,10 +55,7 @@ class Encoder(NamedTuple):
 def load_encoder(recipe: TrainRecipe, num_labels: int, texts: Iterable[str]) -> Encoder:
     """Load the encoder that a recipe names, with the layers and vocabulary that it asks for.
 
-    Args:
-        recipe: Its ``encoder``, ``hub``, ``revision``, ``keep_layers``, ``vocab_margin``, ``dropout``.
-        num_labels: C, the number of logits of the new head.
-        texts: What a pruned vocabulary must cover.
+    A pruned vocabulary covers ``texts``.
 
     Raises:
         CheckpointError: The encoder cannot be found or read.
@@ -81,9 +78,6 @@ def load_encoder(recipe: TrainRecipe, num_labels: int, texts: Iterable[str]) -> 
 
 def load_masked_lm(recipe: TrainRecipe) -> tuple[Encoder, bool]:
     """Load the encoder that a recipe names whole, with its masked-language-model head.
-
-    Args:
-        recipe: Its ``encoder``, ``hub``, ``revision`` and ``dropout``.
 
     Returns:
         The encoder, whose model gives logits over the vocabulary, and whether the head is pretrained.

@@ -45,9 +45,6 @@ class Masks(NamedTuple):
 class TokenKinds(nn.Module):
     """The tokens of a vocabulary by what masking does with them.
 
-    Args:
-        encoder: Its tokenizer and special tokens.
-
     Attributes:
         maskable: [V], true for all ids but those of special and unknown tokens.
         continuing: [V], true for word pieces that continue a word.

@@ -87,8 +87,6 @@ class Pieces(Sequence[Encoding]):
 
 
 class _Manifest(NamedTuple):
-    """What ``pieces.json`` holds."""
-
     num_texts: int
     num_shards: int
     num_train: int

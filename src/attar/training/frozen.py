@@ -113,13 +113,8 @@ def trainable_part(checkpoint: Checkpoint, num_frozen: int, *, bf16: bool) -> Ch
     Its model shares its modules with the whole one, so that training it trains the whole one, and gives
     the same logits. Left out are the frozen layers, whose outputs come through ``Checkpoint.inputs``
     (computed without dropout, as in scoring), and in the last layer all tokens but the first, the only
-    one that a classifier's head reads.
-
-    Args:
-        checkpoint: A BERT, RoBERTa, ERNIE or ELECTRA classifier; one of another architecture without
-            frozen layers is returned unchanged.
-        num_frozen: How many of its first layers are frozen, with the embeddings; 0 leaves both in.
-        bf16: See ``FrozenLayers``.
+    one that a classifier's head reads. A classifier of another architecture than BERT, RoBERTa, ERNIE
+    or ELECTRA is returned unchanged, if no layers are frozen; 0 leaves the embeddings in too.
     """
     model = checkpoint.model
     if not num_frozen and not hasattr(getattr(model.base_model, "encoder", None), "layer"):

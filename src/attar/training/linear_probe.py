@@ -41,7 +41,7 @@ def init_head(
     """Set the two layers of a classifier's head from a linear probe, in place.
 
     Args:
-        checkpoint: A BERT, RoBERTa, ERNIE, ELECTRA or ALBERT classifier.
+        checkpoint: A classifier.
         examples: Labelled; the first 2,000 are used.
         dev: Labelled; they choose the probe's regularisation.
         weights: [C] weights of the classes.

@@ -35,12 +35,12 @@ __all__ = [
 class Objective(nn.Module, ABC):
     """What a training minimises: named losses of a batch.
 
-    Subclasses may hold parameters (projections between widths, say); the loop trains them too.
+    Subclasses may hold parameters (projections between widths, say); the loop trains them too, and sets
+    the first two attributes before each step.
 
     Attributes:
-        progress: Steps done / steps in all; the loop sets it before each step.
-        batch_lengths: [N] tokens of every example of the global batch, of which ``forward`` gets a
-            part; the loop sets it before each step.
+        progress: Steps done / steps in all.
+        batch_lengths: [N] tokens of every example of the global batch, of which ``forward`` gets a part.
         reads_layers: Whether it needs more of the model than its logits.
     """
 

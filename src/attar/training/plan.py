@@ -32,10 +32,6 @@ class StepPlan:
         seed: Decides the batches.
         labels: Class index of each example; needed unless ``sampling`` is "shuffled".
 
-    Attributes:
-        steps_per_epoch: N / batch_size, rounded up, or down with ``drop_last``.
-        total_steps: Steps of all epochs.
-
     Raises:
         RecipeError: ``drop_last`` leaves no batch.
     """

@@ -41,7 +41,7 @@ def schedule_factor(
     else:
         done = step / total_steps
         if name == "slanted_triangular":
-            # With warmup = 1 the decay has no length: at its only point, x = 1, the rate is at its peak.
+            # With warmup = 1 the decay has no length: at its only point, the end, the rate is at its peak.
             falling = 1.0 - (done - warmup) / ((1.0 - warmup) or 1.0)
             height = done / warmup if done < warmup else falling
             return (1.0 + height * (options[0] - 1.0)) / options[0]

@@ -211,10 +211,6 @@ def move_thresholds(checkpoint: Checkpoint, dev: Sequence[Example]) -> dict[str,
     Its label is argmax(logits + offsets) and its probs are softmax(logits + offsets) then, wherever it
     is used: as a teacher, in a report, exported. A temperature fitted later divides the sum.
 
-    Args:
-        checkpoint: A trained classifier.
-        dev: Labelled.
-
     Returns:
         For the checkpoint's notes: the offset of each label, whether they were kept, their gain on dev
         examples that they were not chosen on, and the dev score without and with them.

@@ -21,13 +21,7 @@ _FIRST_CJK = "\u2e80"  # scripts before it are written with spaces, or as words
 
 
 class TermMatch(NamedTuple):
-    """An occurrence of a term.
-
-    Attributes:
-        start: Offset of its first code point in the text as written.
-        end: Offset one past its last.
-        term: Its normalised spelling.
-    """
+    """An occurrence of a term: code-point offsets in the text as written, and its normalised spelling."""
 
     start: int
     end: int
@@ -64,11 +58,7 @@ class TermFinder:
         return normalise(term, self._steps).text.strip()
 
     def find(self, text: str) -> list[TermMatch]:
-        """The occurrences in a text, in their order; none overlaps another.
-
-        Args:
-            text: Without broken surrogates, which the audit rejects.
-        """
+        """The occurrences in a text (without broken surrogates) in their order; none overlaps another."""
         normal = normalise(text, self._steps)
         found = self._automaton.find_matches_as_indexes(normal.text, overlapping=True)
         taken = bytearray(len(normal.text))

@@ -41,12 +41,7 @@ _POWERS = {"none": 1.0, "sqrt": 0.5, "equal": 0.0}
 
 
 class TransferSet(NamedTuple):
-    """Examples without labels, and the teachers for them.
-
-    Attributes:
-        examples: Beside the training split; [] where the recipe asks for none.
-        teachers: The same teachers, with the logits that they have computed.
-    """
+    """Examples without labels beside the training split, and the teachers with what they have computed."""
 
     examples: list[Example]
     teachers: list[Teacher]

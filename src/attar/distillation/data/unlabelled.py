@@ -74,12 +74,7 @@ def _without_labels(sources: Sequence[SourceRecipe], task: Task, download_dir: P
 
 
 class Unlabelled(NamedTuple):
-    """What was found in reviews without labels.
-
-    Attributes:
-        examples: Without labels, in the order of the sources.
-        counts: What was read, found and dropped, by the reason.
-    """
+    """Examples in the order of the sources, and counts of what was read, found and dropped."""
 
     examples: list[Example]
     counts: dict[str, int]
