@@ -33,15 +33,15 @@ from attar.export.observers import Calibration
 from attar.export.parity import batched_logits
 from attar.export.quant_params import LayerPrecision
 from attar.export.quantisation import (
-    QatData,
     QuantizedModel,
     post_training_quantize,
+    qat_settings,
     train_quantization_aware,
 )
 from attar.export.weights import read_weights
 from attar.metrics import scores
 from attar.models.checkpoint import Checkpoint, load_checkpoint, predict_logits
-from attar.recipe.load import DistillRecipe, load_recipe, make_recipe
+from attar.recipe.load import ExportRecipe, load_recipe, make_recipe
 from attar.records.prepared_folder import load_split
 from attar.scoring.session import OnnxModel
 from attar.system_info import system_info
@@ -93,12 +93,9 @@ def _models(
     int8 = post_training_quantize(weights, calibration)
     found = [_of("int8 (w8a8)", int8)]
     if args.qat_epochs:
-        settings = DistillRecipe(
-            epochs=args.qat_epochs, learning_rate=2e-5, weight_decay=0, keep="last", precision="fp32",
-            head_init="random",
-        )  # fmt: skip
+        settings = qat_settings(ExportRecipe(qat_epochs=args.qat_epochs))
         with tempfile.TemporaryDirectory() as state:
-            trained = train_quantization_aware(int8, checkpoint, QatData(train, dev, settings, Path(state)))
+            trained = train_quantization_aware(int8, checkpoint, train, dev, settings, Path(state))
         found.append(_of(f"int8 after {args.qat_epochs:g} epochs of quantisation-aware training", trained))
     candidates = mixed_precision_candidates(int8, predict_logits(checkpoint, spread), calibration.encodings)
     found += [_of(*one) for one in islice(candidates, args.candidates)]

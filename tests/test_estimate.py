@@ -4,7 +4,7 @@ import pytest
 
 from attar import estimate
 from attar.estimate import LayerSeconds, describe_estimate, estimate_seconds, layer_seconds, mean_tokens
-from attar.models.shapes import Shape, encoder_shape
+from attar.models.students import Shape, encoder_shape
 from attar.recipe.load import FitRecipe, Recipe, TrainRecipe
 
 COST = LayerSeconds(train=3e-3, forward=1e-3)

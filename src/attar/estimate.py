@@ -14,8 +14,7 @@ from typing import NamedTuple
 import torch
 
 from attar.models.precision import bf16_inference, computes_in_bf16
-from attar.models.shapes import Shape, encoder_shape
-from attar.models.students import shape_of
+from attar.models.students import Shape, encoder_shape, shape_of
 from attar.progress import spoken_time
 from attar.recipe.load import FitRecipe, Recipe
 from attar.task import Example

@@ -66,7 +66,7 @@ def assert_same(cached, online, rows):
         real[i, : len(online.encodings[row].ids)] = True
     for feature, numbers in LAYERS.items():
         for number in range(4):
-            a, b = (answer.features.layer(feature, number) for answer in (ours, theirs))
+            a, b = (answer.features[feature].get(number) for answer in (ours, theirs))
             assert (a is None) == (b is None) == (number not in numbers)
             if a is not None:
                 assert a.dtype == torch.float32

@@ -12,7 +12,6 @@ from attar.distillation.match_losses import MatchLosses
 from attar.distillation.matches import (
     EQUAL_WIDTHS,
     PRESET_MATCHES,
-    Features,
     Match,
     auto_hidden_matches,
     auto_matches,
@@ -54,13 +53,14 @@ def drawn(*shape, seed):
 def features(width, heads, seed, layers=4):
     """Everything of so many layers."""
     count = iter(range(seed, seed + 100))
-    return Features(
-        hidden=tuple(drawn(B, T, width, seed=next(count)) for _ in range(layers + 1)),
-        attentions=tuple(drawn(B, heads, T, T, seed=next(count)) for _ in range(layers)),
-        queries=tuple(drawn(B, T, width, seed=next(count)) for _ in range(layers)),
-        keys=tuple(drawn(B, T, width, seed=next(count)) for _ in range(layers)),
-        values=tuple(drawn(B, T, width, seed=next(count)) for _ in range(layers)),
-    )
+    first = {"hidden": 0, "attention": 1, "query": 1, "key": 1, "value": 1}
+    return {
+        name: {
+            k: drawn(B, *((heads, T, T) if name == "attention" else (T, width)), seed=next(count))
+            for k in range(lowest, layers + 1)
+        }
+        for name, lowest in first.items()
+    }
 
 
 def one_of_each():
@@ -188,14 +188,15 @@ def test_losses_are_those_of_the_layers_weighted_and_named():
     losses = MatchLosses(matches, STUDENT, TEACHER, weigh_by="examples", max_tokens=20)
     ours = losses(student, teacher, MASK)
     real, project = MASK.bool(), losses.projections
-    flow = project[2](student.hidden[2])
+    flow = project[2](student["hidden"][2])
     expected = {
-        "hidden_mse@1-3": 0.5 * hidden_mse(project[0](student.hidden[1]), teacher.hidden[3], real),
+        "hidden_mse@1-3": 0.5 * hidden_mse(project[0](student["hidden"][1]), teacher["hidden"][3], real),
         "mmd@0,2-0,4": 2 * gram_loss(
-            (student.hidden[0], student.hidden[2]), (teacher.hidden[0], teacher.hidden[4]), real, 20
+            *((side["hidden"][a], side["hidden"][b]) for side, a, b in ((student, 0, 2), (teacher, 0, 4))),
+            real, 20
         ),
-        "gram@2-4": flow_loss((flow, flow), (teacher.hidden[4], teacher.hidden[4]), real),
-        "value_relation@2-4": 3 * relation_loss(student.values[1], teacher.values[3], real),
+        "gram@2-4": flow_loss((flow, flow), (teacher["hidden"][4], teacher["hidden"][4]), real),
+        "value_relation@2-4": 3 * relation_loss(student["value"][2], teacher["value"][4], real),
     }  # fmt: skip
     assert list(ours) == list(expected)
     for name, value in expected.items():
@@ -214,7 +215,7 @@ def test_a_match_that_is_there_twice_counts_twice():
 @pytest.mark.parametrize("match", one_of_each(), ids=lambda match: match.name)
 def test_gradients_reach_the_student_and_the_projection_but_not_the_teacher(match):
     student, teacher = features(STUDENT, 2, 0), features(TEACHER, 2, 1000)
-    used, aim = student.layer(match.feature, 2), teacher.layer(match.feature, 4)
+    used, aim = student[match.feature][2], teacher[match.feature][4]
     used.requires_grad_()
     aim.requires_grad_()
     losses = MatchLosses([match], STUDENT, TEACHER)
@@ -234,24 +235,15 @@ def test_padding_changes_nothing(match, weigh_by):
 
     def longer(side, fill):
         widen = (0, 3, 0, 3) if match.feature == "attention" else (0, 0, 0, 3)
-        layers = tuple(F.pad(x, widen, value=fill) for x in side._asdict()[FIELD[match.feature]])
-        return side._replace(**{FIELD[match.feature]: layers})
+        layers = side[match.feature].items()
+        return side | {match.feature: {k: F.pad(x, widen, value=fill) for k, x in layers}}
 
     padded = losses(longer(student, 50.0), longer(teacher, -9.0), F.pad(MASK, (0, 3)))
     torch.testing.assert_close(padded, expected)
 
 
-FIELD = {
-    "hidden": "hidden",
-    "attention": "attentions",
-    "query": "queries",
-    "key": "keys",
-    "value": "values",
-}
-
-
 def part(side, rows):
-    return Features(*(tuple(x[rows] for x in layers) for layers in side))
+    return {name: {k: x[rows] for k, x in layers.items()} for name, layers in side.items()}
 
 
 @pytest.mark.parametrize("weigh_by", ["tokens", "examples"])
@@ -270,8 +262,8 @@ def test_parts_of_a_batch_add_up_to_the_whole(weigh_by):
 
 def test_by_tokens_a_long_review_weighs_more_by_examples_the_same():
     # Each token is off by 1 in every number, so every example's own mean is 1.
-    teacher = Features(hidden=(drawn(B, T, TEACHER, seed=1),))
-    student = Features(hidden=(teacher.hidden[0] + 1,))
+    teacher = {"hidden": {0: drawn(B, T, TEACHER, seed=1)}}
+    student = {"hidden": {0: teacher["hidden"][0] + 1}}
     match = Match("hidden", "hidden_mse", 0, 0)
     by_tokens, by_examples = (
         MatchLosses([match], TEACHER, TEACHER, weigh_by=kind)(student, teacher, MASK)["hidden_mse@0-0"]
@@ -285,11 +277,11 @@ def test_a_wanted_feature_that_was_not_captured_is_named():
     losses = MatchLosses([Match("query", "relation", 4, 2)], STUDENT, TEACHER)
     student, teacher = features(STUDENT, 2, 0), features(TEACHER, 2, 1000)
     message = "query_relation@2-4 wants layer 4 of the teacher, which has no query there"
-    for broken in (teacher._replace(queries=()), teacher._replace(queries=(*teacher.queries[:3], None))):
+    for broken in (teacher | {"query": {}}, teacher | {"query": {3: teacher["query"][3]}}, {}):
         with pytest.raises(RecipeError, match=message):
             losses(student, broken, MASK)
     with pytest.raises(RecipeError, match="layer 2 of the student"):
-        losses(student._replace(queries=student.queries[:1]), teacher, MASK)
+        losses(student | {"query": {1: student["query"][1]}}, teacher, MASK)
 
 
 @pytest.mark.parametrize("loss", ["attention_mse", "attention_ce"])
@@ -336,7 +328,7 @@ def test_training_on_a_match_brings_the_models_together():
     optimiser = torch.optim.Adam([states, *losses.parameters()], lr=0.05)
     history = []
     for _ in range(60):
-        loss = losses(Features(hidden=(states,)), teacher, MASK)["hidden_mse@0-1"].mean()
+        loss = losses({"hidden": {0: states}}, teacher, MASK)["hidden_mse@0-1"].mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -237,5 +237,5 @@ def test_what_is_hidden_from_the_student_is_not_hidden_from_the_teacher(pair):
     )
     rows = torch.tensor([1, 4, 6])
     open_, hidden = run(pair, objective, rows), run(pair, objective, rows, hide=(3, 5))
-    torch.testing.assert_close(seen[0].hidden[2], seen[1].hidden[2])
+    torch.testing.assert_close(seen[0]["hidden"][2], seen[1]["hidden"][2])
     assert not torch.allclose(open_[losses.matches[0].name], hidden[losses.matches[0].name])

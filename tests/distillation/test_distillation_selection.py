@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from attar.distillation.data.selection import select_rows
+from attar.distillation.data.transfer_set import select_rows
 from attar.recipe.load import UnlabelledRecipe
 
 COUNTS = (900, 90, 10)

@@ -20,7 +20,7 @@ from attar.distillation.losses import hidden as hidden_losses
 from attar.distillation.losses.logits import logit_mse, soft_cross_entropy
 from attar.distillation.losses.masked import lengths_of, pair_share, token_share
 from attar.distillation.match_losses import MatchLosses
-from attar.distillation.matches import PRESET_MATCHES, Features, with_projections
+from attar.distillation.matches import PRESET_MATCHES, with_projections
 
 B, T, D, H = 4, 9, 12, 3
 LENGTHS = torch.tensor([9, 4, 7, 1])
@@ -229,7 +229,8 @@ def random_features(width, seed):
     """Of 12 layers, the way each library takes them."""
     hidden = [drawn(B, T, width, seed=seed + k) for k in range(13)]
     attention = [scores(seed + 20 + k) for k in range(12)]
-    return Features(tuple(hidden), tuple(attention)), {"hidden": hidden, "attention": [None, *attention]}
+    ours = {"hidden": dict(enumerate(hidden)), "attention": dict(enumerate(attention, 1))}
+    return ours, {"hidden": hidden, "attention": [None, *attention]}
 
 
 @pytest.mark.parametrize("masked", [True, False])
@@ -239,7 +240,7 @@ def test_preset(name, masked, tmp_path):
     width = (matches[0].projection or (768, 768))[0]
     student, student_dict = random_features(width, 100)
     teacher, teacher_dict = random_features(768, 200)
-    tensors = [*student.hidden, *student.attentions]
+    tensors = [*student["hidden"].values(), *student["attention"].values()]
     for tensor in tensors:
         tensor.requires_grad_()
     reference = distiller(matches, tmp_path)
@@ -301,9 +302,9 @@ def test_the_readmes_distillation_on_whole_models(tmp_path):
     expected = torch.autograd.grad(total, trained, allow_unused=True)
 
     ours, aims = (model(**batch, output_hidden_states=True) for model in (student, teacher))
-    parts = {"soft": soft_cross_entropy(ours.logits, aims.logits, 8.0)} | losses(
-        Features(ours.hidden_states), Features(aims.hidden_states), batch["attention_mask"]
-    )
+    features = ({"hidden": dict(enumerate(model.hidden_states))} for model in (ours, aims))
+    parts = losses(*features, batch["attention_mask"])
+    parts["soft"] = soft_cross_entropy(ours.logits, aims.logits, 8.0)
     assert len(parts) == 11
     loss = sum(value.mean() for value in parts.values())
     close(loss, total)

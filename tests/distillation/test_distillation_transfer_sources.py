@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from attar.distillation.data.transfer_sources import transfer_examples
+from attar.distillation.data.unlabelled import transfer_examples
 from attar.distillation.settings import StudentSettings
 from attar.distillation.stage import distill
 from attar.errors import DataError

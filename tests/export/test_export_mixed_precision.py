@@ -55,15 +55,15 @@ def test_each_upgrade_removes_its_own_error(made, model, examples):
 def test_candidates_go_from_one_upgrade_to_fp32(made, model, examples):
     encodings = made.encoder.encode(examples)
     found = list(mixed_precision_candidates(model, predict_logits(made, examples), encodings))
-    names = [candidate.name for candidate in found]
+    names = [name for name, _ in found]
     parts = 2 * len({id(linear) for linear in linear_layers(model.weights).values()})
     assert names[0] == f"16-bit parts: 1 of {parts}"
     assert f"16-bit parts: {parts} of {parts}" in names
     assert names[-1].startswith("fp32 matrices")
-    work = [relative_cost(candidate.model) for candidate in found]
+    work = [relative_cost(candidate) for _, candidate in found]
     assert work == sorted(work)
     assert (relative_cost(model), work[-1]) == (1, 4)
     assert model.precision == "int8"
-    assert {candidate.model.precision for candidate in found} == {"mixed"}
-    errors = [_error(candidate.model, made, examples) for candidate in found]
+    assert {candidate.precision for _, candidate in found} == {"mixed"}
+    errors = [_error(candidate, made, examples) for _, candidate in found]
     assert errors[-1] < 0.4 * _error(model, made, examples)

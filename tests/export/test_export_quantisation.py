@@ -14,10 +14,10 @@ from attar.export.graph import build_graph
 from attar.export.observers import Observers
 from attar.export.qat import FakeQuantLinear, fake_quantised
 from attar.export.quant_params import ActivationRange, QuantParams, weight_scales
-from attar.export.quantisation import QatData, fake_quant_layers, train_quantization_aware
+from attar.export.quantisation import fake_quant_layers, qat_settings, train_quantization_aware
 from attar.export.weights import linear_layers, linear_modules, read_weights
 from attar.models.checkpoint import predict_logits
-from attar.recipe.load import DistillRecipe
+from attar.recipe.load import ExportRecipe
 from attar.scoring.session import OnnxModel
 from attar.text.encoding import InputSpec
 
@@ -101,11 +101,8 @@ def test_training_brings_int8_closer_and_leaves_the_checkpoint_alone(
     model = _coarse(quantized("bert"))
     exact = predict_logits(made, examples)
     weights = {name: value.clone() for name, value in made.model.state_dict().items()}
-    settings = DistillRecipe(
-        epochs=12, learning_rate=1e-3, weight_decay=0, keep="last", precision="fp32", head_init="random"
-    )
-    data = QatData(examples, examples[:40], settings, tmp_path)
-    trained = train_quantization_aware(model, made, data)
+    settings = qat_settings(ExportRecipe(qat_epochs=12, qat_learning_rate=1e-3))
+    trained = train_quantization_aware(model, made, examples, examples[:40], settings, tmp_path)
     before, after = (np.linalg.norm(_logits(one.graph(), made, examples) - exact) for one in (model, trained))
     assert after < 0.7 * before
     assert trained.equalisation is model.equalisation

@@ -75,8 +75,8 @@ def test_int8_that_fails_its_gates_writes_nothing_and_touches_nothing(
 
 
 def test_a_killed_training_leaves_its_state_to_resume_from(checkpoint, examples, tmp_path, monkeypatch):
-    def killed(_model, _checkpoint, data):
-        data.folder.mkdir(parents=True)
+    def killed(*arguments):
+        arguments[-1].mkdir(parents=True)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(stage, "train_quantization_aware", killed)

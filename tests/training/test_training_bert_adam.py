@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from attar.recipe.load import FitRecipe
-from attar.training.bert_adam import BertAdam
-from attar.training.optimisers import build_optimiser
+from attar.training.optimisers import BertAdam, build_optimiser
 
 STEPS = 50
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attar.training.sampling import label_counts, sampled_rows
+from attar.training.plan import label_counts, sampled_rows
 
 COUNTS = st.lists(st.integers(0, 60), min_size=1, max_size=5).filter(any)
 

@@ -38,13 +38,7 @@ def write_array(path: Path, key: str, array: NDArray[Any]) -> None:
 
 
 def read_array(path: Path, key: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any] | None:
-    """Read an array back, as a memory map.
-
-    Args:
-        path: Where ``write_array`` put it.
-        key: That it was written under.
-        shape: That it must have.
-        dtype: That it must have.
+    """Read an array that ``write_array`` wrote under this key, of this shape and type, as a memory map.
 
     Returns:
         The array; None if it is not there, or is damaged or another one, which is logged.
@@ -53,7 +47,10 @@ def read_array(path: Path, key: str, shape: tuple[int, ...], dtype: DTypeLike) -
         return None
     array = None
     size = path.stat().st_size - _DIGEST_BYTES
-    if size > 0 and _digest(path, key, size) == _tail(path, size):
+    with path.open("rb") as stream:
+        stream.seek(max(size, 0))
+        digest = stream.read()
+    if size > 0 and _digest(path, key, size) == digest:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     if array is None or array.shape != shape or array.dtype != dtype:
         _LOG.warning("%s is damaged, or of another teacher or other examples; it is computed again", path)
@@ -69,9 +66,3 @@ def _digest(path: Path, key: str, size: int) -> bytes:
             digest.update(block)
             size -= len(block)
     return digest.digest()
-
-
-def _tail(path: Path, start: int) -> bytes:
-    with path.open("rb") as stream:
-        stream.seek(start)
-        return stream.read()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from attar.distillation.cache import read_array, write_array
-from attar.distillation.matches import Feature, Features
+from attar.distillation.matches import Feature
 from attar.distillation.teacher_outputs import OnlineTeacher, TeacherOutput
 from attar.distillation.teachers import Teacher, teacher_device
 from attar.errors import RecipeError
@@ -34,30 +35,24 @@ _BATCH = 32
 _GB = 1e9
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class CachedFeatures:
     """Features from the cache.
 
-    Args:
+    Attributes:
         chunks: [tokens, layers, D] of each run of examples.
         offsets: [N] the first token of each example in its chunk.
         lengths: [N] its tokens.
         layers: Feature -> numbers of the layers, in the order of the chunks.
-        depth: Transformer layers of the teacher.
         logits: Row of an example -> the teacher's logits [C], computed along with its features;
             nothing of the examples whose features were on disk.
     """
 
-    def __init__(
-        self,
-        chunks: Sequence[NDArray[np.float16]],
-        offsets: NDArray[np.int64],
-        lengths: NDArray[np.int64],
-        layers: Mapping[Feature, Sequence[int]],
-        depth: int,
-        logits: Mapping[int, NDArray[np.float32]],
-    ) -> None:
-        self.chunks, self.offsets, self.lengths = chunks, offsets, lengths
-        self.layers, self.depth, self.logits = layers, depth, logits
+    chunks: Sequence[NDArray[np.float16]]
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    layers: Mapping[Feature, Sequence[int]]
+    logits: Mapping[int, NDArray[np.float32]]
 
     def __call__(self, rows: torch.Tensor) -> TeacherOutput:
         """Features [B, T, D] of [B] rows, 0 at padding, in single precision; no logits."""
@@ -68,21 +63,8 @@ class CachedFeatures:
             start, count = self.offsets[row], self.lengths[row]
             states[i, :count] = self.chunks[row // _CHUNK][start : start + count]
         cached = iter(torch.from_numpy(states).to(rows.device).float().unbind(2))
-        found: dict[Feature, list[torch.Tensor | None]] = {}
-        for feature, numbers in self.layers.items():
-            first = 0 if feature == "hidden" else 1
-            found[feature] = [None] * (self.depth + 1 - first)
-            for number in numbers:
-                found[feature][number - first] = next(cached)
-        return TeacherOutput(
-            None,
-            Features(
-                hidden=tuple(found.get("hidden", ())),
-                queries=tuple(found.get("query", ())),
-                keys=tuple(found.get("key", ())),
-                values=tuple(found.get("value", ())),
-            ),
-        )
+        found = {feature: {n: next(cached) for n in numbers} for feature, numbers in self.layers.items()}
+        return TeacherOutput(None, found)
 
 
 def cached_features(
@@ -92,7 +74,7 @@ def cached_features(
 
     Args:
         teacher: Its fingerprint is part of the key.
-        online: The same teacher, which computes what is missing; no attentions among its layers.
+        online: The same teacher; no attentions among its layers.
         examples: The N training examples.
         folder: The cache.
         limit_gb: The most that it may take, in 10^9 bytes.
@@ -120,14 +102,14 @@ def cached_features(
             path = folder / f"features-{key[:32]}.npy"
             chunk = read_array(path, key, shape, np.float16)
             if chunk is None:
-                computed, chunk_logits = _computed(online, start, lengths[rows], offsets[rows], shape)
+                computed, chunk_logits = _computed(online, start, lengths[rows], shape)
                 write_array(path, key, computed)
                 logits |= dict(enumerate(chunk_logits, start))
                 chunk = read_array(path, key, shape, np.float16)
                 assert chunk is not None, f"{path} changed while it was read"
             chunks.append(chunk)
             advance(len(questions))
-    return CachedFeatures(chunks, offsets, lengths, online.layers, int(config.num_hidden_layers), logits)
+    return CachedFeatures(chunks, offsets, lengths, online.layers, logits)
 
 
 def _check_size(tokens: int, width: int, num_layers: int, folder: Path, limit_gb: float) -> None:
@@ -146,14 +128,10 @@ def _check_size(tokens: int, width: int, num_layers: int, folder: Path, limit_gb
 
 
 def _computed(
-    online: OnlineTeacher,
-    start: int,
-    lengths: NDArray[np.int64],
-    offsets: NDArray[np.int64],
-    shape: tuple[int, int, int],
+    online: OnlineTeacher, start: int, lengths: NDArray[np.int64], shape: tuple[int, int, int]
 ) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
     """[tokens, layers, D] of the examples from ``start`` on, and their logits [N, C]."""
-    out = np.zeros(shape, np.float16)
+    out, ends = np.zeros(shape, np.float16), np.cumsum(lengths)
     logits = np.zeros((len(lengths), len(online.checkpoint.task.labels)), np.float32)
     for batch in sorted_batches(lengths.tolist(), _BATCH):
         rows = torch.tensor([start + i for i in batch], device=teacher_device())
@@ -161,25 +139,12 @@ def _computed(
         assert output.features is not None
         assert output.logits is not None
         logits[batch] = output.logits.cpu().numpy()
-        states = torch.stack(
-            [
-                _layer(output.features, feature, n)
-                for feature, numbers in online.layers.items()
-                for n in numbers
-            ],
-            2,
-        )
-        half = states.half().cpu().numpy()
+        layers = [output.features[feature][n] for feature, numbers in online.layers.items() for n in numbers]
+        half = torch.stack(layers, 2).half().cpu().numpy()
         for i, example in zip(batch, half, strict=True):
-            out[offsets[i] : offsets[i] + lengths[i]] = example[: lengths[i]]
+            out[ends[i] - lengths[i] : ends[i]] = example[: lengths[i]]
     if not np.isfinite(out).all():
         raise RecipeError(
             "distill.cache = 'features': the teacher's states do not fit half precision; set cache = 'logits'"
         )
     return out, logits
-
-
-def _layer(features: Features, feature: Feature, number: int) -> torch.Tensor:
-    states = features.layer(feature, number)
-    assert states is not None, (feature, number)
-    return states

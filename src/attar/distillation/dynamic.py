@@ -1,8 +1,9 @@
 """What changes while a student learns: the temperature of each example, the weight of each loss.
 
-The temperatures give [B] for the losses of ``attar.distillation.losses.logits``; no gradient flows
-through them. Source: Wen, Lai and Qian 2019, "Preparing Lessons", arXiv:1911.07471, section 3, in
-the form of textbrewer's presets ``flsw`` and ``cwsm``.
+The temperatures [B], from logits [B, C], are for the losses of ``attar.distillation.losses.logits``; no
+gradient flows through them. Each depends, through mean(w), on the others that are computed with it.
+``base`` is that of an example of average w, ``beta`` how far they spread. Source: Wen, Lai and Qian 2019,
+"Preparing Lessons", arXiv:1911.07471, section 3, in the form of textbrewer's presets ``flsw`` and ``cwsm``.
 """
 
 from __future__ import annotations
@@ -24,12 +25,7 @@ WEIGHT_SCHEDULES: Mapping[str, tuple[float, float]] = MappingProxyType(
 
 
 def scheduled_weight(name: str, progress: float) -> float:
-    """The factor of a loss's weight, linear between the two ends of ``WEIGHT_SCHEDULES[name]``.
-
-    Args:
-        name: A key of ``WEIGHT_SCHEDULES``.
-        progress: Steps done / steps in all, 0 to 1.
-    """
+    """The factor of a loss's weight at a ``progress`` (steps done / steps in all) from 0 to 1."""
     first, last = WEIGHT_SCHEDULES[name]
     return first + (last - first) * progress
 
@@ -41,16 +37,6 @@ def flsw_temperature(
     """Focal: the more the student differs from the teacher, the lower the temperature.
 
     w = (1 - cos(student, teacher))^gamma; T = base + beta (mean(w) - w), at least 0.1.
-
-    Args:
-        student_logits: [B, C].
-        teacher_logits: [B, C].
-        base: The temperature of an example of average w.
-        beta: How far the temperatures spread.
-        gamma: How strongly the examples that differ stand out.
-
-    Returns:
-        [B]. Each depends, through mean(w), on the others that are computed with it.
     """
     student, teacher = (
         logits.float() / (logits.float().norm(dim=-1, keepdim=True) + 1e-4)
@@ -64,14 +50,6 @@ def cwsm_temperature(student_logits: torch.Tensor, base: float, beta: float) -> 
     """Confidence-weighted: the less confident the student, the lower the temperature.
 
     w = 1 / (max_c softmax(student)_c + 0.001); T = base + beta (mean(w) - w), at least 0.1.
-
-    Args:
-        student_logits: [B, C].
-        base: The temperature of an example of average w.
-        beta: How far the temperatures spread.
-
-    Returns:
-        [B]. Each depends, through mean(w), on the others that are computed with it.
     """
     confidence = student_logits.float().softmax(-1).amax(-1)
     return _spread(1 / (confidence + 1e-3), base, beta)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import torch
@@ -45,38 +45,36 @@ def forward_with_features(
             sums over the heads.
 
     Returns:
-        Logits [B, C], and the features in single precision: [B, T, D] each, attentions
-        [B, H, T, T] or, summed, [B, T, T]. A layer that is not wanted is None.
+        Logits [B, C], and the features in single precision; a layer that is not there is left out.
 
     Raises:
         RecipeError: The architecture has no layers of that kind.
     """
     bare: Any = getattr(model, "module", model)
-    needed = {name for name in _PROJECTIONS if layers.get(name)}  # type: ignore[call-overload]
-    if layers.get("attention"):
+    needed = layers.keys() & {*_PROJECTIONS}
+    if "attention" in layers:
         needed |= {"query", "key"}
     with _captured(bare, needed) as record:
-        output = model(**inputs, output_hidden_states=bool(layers.get("hidden")))
-    queries, keys, values = (record[name] for name in _PROJECTIONS)
+        output = model(**inputs, output_hidden_states="hidden" in layers)
     heads, mask = int(bare.config.num_attention_heads), inputs["attention_mask"]
-    return output.logits, Features(
-        hidden=_only(output.hidden_states or (), layers.get("hidden", ())),
-        attentions=tuple(
-            _attentions(q, k, heads, mask, form) if number in layers.get("attention", ()) else None
-            for number, (q, k) in enumerate(zip(queries, keys, strict=False), 1)
-        ),
-        queries=_only(queries, [n - 1 for n in layers.get("query", ())]),
-        keys=_only(keys, [n - 1 for n in layers.get("key", ())]),
-        values=_only(values, [n - 1 for n in layers.get("value", ())]),
-    )
 
+    def feature_of(feature: Feature, number: int) -> torch.Tensor:
+        if feature == "hidden":
+            states: torch.Tensor = output.hidden_states[number]
+            return states.float()
+        if feature == "attention":
+            return _attentions(record["query"][number - 1], record["key"][number - 1], heads, mask, form)
+        return record[feature][number - 1].float()
 
-def _only(outputs: Sequence[torch.Tensor], numbers: Sequence[int]) -> tuple[torch.Tensor | None, ...]:
-    return tuple(value.float() if number in numbers else None for number, value in enumerate(outputs))
+    depth = bare.config.num_hidden_layers
+    return output.logits, {
+        feature: {number: feature_of(feature, number) for number in numbers if number <= depth}
+        for feature, numbers in layers.items()
+    }
 
 
 @contextlib.contextmanager
-def _captured(model: nn.Module, names: set[str]) -> Iterator[dict[str, list[torch.Tensor]]]:
+def _captured(model: nn.Module, names: Set[str]) -> Iterator[dict[str, list[torch.Tensor]]]:
     """While it is open, the outputs of the named projections, layer after layer."""
     record: dict[str, list[torch.Tensor]] = defaultdict(list)
     with contextlib.ExitStack() as hooks:

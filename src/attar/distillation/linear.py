@@ -35,10 +35,7 @@ def linear_teacher(task: Task, train: Sequence[Example], dev: Sequence[Example])
     Its logits are log-probs over one temperature that calibrates its predictions of the training
     examples, so that it is as sure as it is right and may be averaged with networks.
 
-    Args:
-        task: Names the labels.
-        train: Labelled examples to fit.
-        dev: Labelled examples to choose its window and strength on.
+    ``dev`` chooses its window and strength; all examples are labelled.
 
     Raises:
         DataError: When it is fitted: a fold has no example, or a single label.

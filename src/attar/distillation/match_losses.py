@@ -46,8 +46,10 @@ _ON_EXAMPLES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = 
 }
 _ON_GRAMS = ("mmd", "nst")
 _EQUAL_HEADS = ("attention_mse", "attention_ce")
-_BY_TOKENS = ("hidden_mse", "cos", "attention_ce", "attention_ce_mean")
-_BY_PAIRS = ("attention_mse", "attention_mse_sum", *_ON_GRAMS)
+_SHARES = {
+    **dict.fromkeys(("hidden_mse", "cos", "attention_ce", "attention_ce_mean"), token_share),
+    **dict.fromkeys(("attention_mse", "attention_mse_sum", *_ON_GRAMS), pair_share),
+}
 
 
 class MatchLosses(nn.Module):
@@ -122,13 +124,19 @@ class MatchLosses(nn.Module):
             # Differences of Gram matrices and squares of scores do not bear half precision.
             with torch.autocast(first.device.type, enabled=False):
                 value = self._compare(match, (first, second), (targets[0], targets[1]), real)
-            value = match.weight * self._batch_weighted(match, value, real, batch_lengths)
+            if real is not None and self.weigh_by == "tokens" and match.loss in _SHARES:
+                value = value * _SHARES[match.loss](lengths_of(real), batch_lengths)
+            value = match.weight * value
             losses[match.name] = losses[match.name] + value if match.name in losses else value
         return losses
 
     def _compare(self, match: Match, student: Pair, teacher: Pair, mask: torch.Tensor | None) -> torch.Tensor:
-        if match.loss in _EQUAL_HEADS:
-            _check_heads(match, student[0], teacher[0])
+        if match.loss in _EQUAL_HEADS and student[0].shape[1:-2] != teacher[0].shape[1:-2]:
+            heads = [x.shape[1] if x.dim() == 4 else "summed" for x in (student[0], teacher[0])]
+            raise RecipeError(
+                f"matches: {match.name} compares head by head, but the student's heads are {heads[0]} and "
+                f"the teacher's {heads[1]}; attention_mse_sum and attention_ce_mean take any numbers"
+            )
         if match.loss in _ON_TOKENS:
             return _ON_TOKENS[match.loss](student[0], teacher[0], mask)
         if match.loss in _ON_EXAMPLES:
@@ -136,21 +144,6 @@ class MatchLosses(nn.Module):
         if match.loss in _ON_GRAMS:
             return gram_loss(student, teacher, mask, self.max_tokens)
         return flow_loss(student, teacher, mask)
-
-    def _batch_weighted(
-        self,
-        match: Match,
-        value: torch.Tensor,
-        mask: torch.Tensor | None,
-        batch_lengths: torch.Tensor | None,
-    ) -> torch.Tensor:
-        if mask is None or self.weigh_by == "examples":
-            return value
-        if match.loss in _BY_TOKENS:
-            return value * token_share(lengths_of(mask), batch_lengths)
-        if match.loss in _BY_PAIRS:
-            return value * pair_share(lengths_of(mask), batch_lengths)
-        return value
 
 
 def _projection(widths: tuple[int, int] | None) -> nn.Module:
@@ -179,7 +172,7 @@ def _check_widths(match: Match, student_width: int, teacher_width: int) -> None:
 def _layers(features: Features, match: Match, layer: Layer, side: str) -> dict[int, torch.Tensor]:
     found = {}
     for number in layer_numbers(layer):
-        states = features.layer(match.feature, number)
+        states = features.get(match.feature, {}).get(number)
         if states is None:
             raise RecipeError(
                 f"matches: {match.name} wants layer {number} of the {side}, which has no {match.feature} "
@@ -187,12 +180,3 @@ def _layers(features: Features, match: Match, layer: Layer, side: str) -> dict[i
             )
         found[number] = states
     return found
-
-
-def _check_heads(match: Match, student: torch.Tensor, teacher: torch.Tensor) -> None:
-    if student.shape[1:-2] != teacher.shape[1:-2]:
-        heads = [x.shape[1] if x.dim() == 4 else "summed" for x in (student, teacher)]
-        raise RecipeError(
-            f"matches: {match.name} compares head by head, but the student's heads are {heads[0]} and the "
-            f"teacher's {heads[1]}; attention_mse_sum and attention_ce_mean take any numbers"
-        )

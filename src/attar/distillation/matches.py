@@ -48,43 +48,13 @@ MatchLoss = Literal[
     "relation", "rkd_distance", "rkd_angle", "contrastive",
 ]  # fmt: skip
 Layer = int | tuple[int, int]
+Features = Mapping[Feature, Mapping[int, "torch.Tensor"]]
+"""What one model computed for a batch, by layer: attentions [B, H, T, T] (or [B, T, T], summed over the
+heads), everything else [B, T, D], heads joined."""
 
 _LAYER_PAIRS = ("mmd", "nst", "gram", "fsp")
 EQUAL_WIDTHS = ("hidden_mse", "cos", "pkd", "gram", "fsp", "contrastive")
 """Losses that compare vectors: the widths must be equal or the student's projected."""
-
-
-class Features(NamedTuple):
-    """What one model computed for a batch; a field is empty, and a layer None, where not wanted.
-
-    Attributes:
-        hidden: [B, T, D] each; number k of it is layer k, 0 the embeddings.
-        attentions: [B, H, T, T] each, or [B, T, T] summed over the heads; number k is layer k + 1.
-        queries: [B, T, D] each, heads joined; number k is layer k + 1.
-        keys: The same.
-        values: The same.
-    """
-
-    hidden: tuple[torch.Tensor | None, ...] = ()
-    attentions: tuple[torch.Tensor | None, ...] = ()
-    queries: tuple[torch.Tensor | None, ...] = ()
-    keys: tuple[torch.Tensor | None, ...] = ()
-    values: tuple[torch.Tensor | None, ...] = ()
-
-    def layer(self, feature: Feature, number: int) -> torch.Tensor | None:
-        """A feature of layer ``number``, or None where it is not there."""
-        match feature:
-            case "hidden":
-                layers, place = self.hidden, number
-            case "attention":
-                layers, place = self.attentions, number - 1
-            case "query":
-                layers, place = self.queries, number - 1
-            case "key":
-                layers, place = self.keys, number - 1
-            case "value":
-                layers, place = self.values, number - 1
-        return layers[place] if 0 <= place < len(layers) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +119,7 @@ def layer_numbers(layer: Layer) -> tuple[int, int]:
 def _evenly(
     loss: MatchLoss, step: int, *, student_layers: int | None = None, width: int | None = None
 ) -> tuple[Match, ...]:
-    """Every ``step``-th layer of a 12-layer teacher, from 0 (attentions: from ``step``).
-
-    The student has 12 / step layers unless ``student_layers`` says otherwise; ``width`` is its own
-    where it is projected to 768.
-    """
+    """Every ``step``-th layer of a 12-layer teacher; a student of ``width`` is projected to 768."""
     feature: Feature = "attention" if loss.startswith("attention") else "hidden"
     depth = student_layers or 12 // step
     return tuple(
@@ -202,10 +168,6 @@ def auto_matches(student_layers: int, teacher_layers: int) -> tuple[Match, ...]:
     depth (21 of 24), whose last layers MiniLMv2 found worse to learn from (arXiv:2012.15828). One
     pair of layers leaves the student free in how it uses the others, and relations need neither
     projections nor equal numbers of heads.
-
-    Args:
-        student_layers: Transformer layers of the student.
-        teacher_layers: Transformer layers of the teacher.
     """
     layer = teacher_layers if teacher_layers <= 12 else round(teacher_layers * 7 / 8)
     features: tuple[Feature, ...] = ("query", "key", "value")
@@ -218,10 +180,6 @@ def auto_hidden_matches(student_layers: int, teacher_layers: int) -> tuple[Match
     The embeddings with the embeddings, the last layer with the last, as TinyBERT's general
     distillation does (arXiv:1909.10351, section 3.2). Unlike relations it reaches every weight of
     the student's last layer.
-
-    Args:
-        student_layers: Transformer layers of the student.
-        teacher_layers: Transformer layers of the teacher.
     """
     layers = ((round(i * teacher_layers / student_layers), i) for i in range(student_layers + 1))
     return tuple(Match("hidden", "hidden_mse", theirs, ours) for theirs, ours in layers)
@@ -252,11 +210,7 @@ def check_names(entries: Sequence[MatchRecipe], key: str = "distill.matches") ->
 
 
 def with_projections(matches: Sequence[Match], student_width: int, teacher_width: int) -> tuple[Match, ...]:
-    """The matches with the projections that these widths need.
-
-    A match that has a projection gets one of these widths, one that compares vectors gets one if
-    the widths differ, the others stay as they are.
-    """
+    """The matches, projected where they were already or compare vectors of widths that differ."""
     widths = (student_width, teacher_width)
     return tuple(
         replace(match, projection=widths)
@@ -274,17 +228,15 @@ def check_layers(matches: Sequence[Match], student_layers: int, teacher_layers: 
     """
     for match in matches:
         lowest = 0 if match.feature == "hidden" else 1
-        sides = (
-            ("student", match.student_layer, student_layers),
-            ("teacher", match.teacher_layer, teacher_layers),
-        )
-        for side, layer, depth in sides:
-            for number in layer_numbers(layer):
-                if not lowest <= number <= depth:
-                    raise RecipeError(
-                        f"matches: {match.name} wants layer {number} of the {side}, whose {match.feature} "
-                        f'layers are {lowest} to {depth}; choose among them, or matches = "auto"'
-                    )
+        ours, theirs = layer_numbers(match.student_layer), layer_numbers(match.teacher_layer)
+        needed = [("student", student_layers, n) for n in ours]
+        needed += [("teacher", teacher_layers, n) for n in theirs]
+        for side, depth, number in needed:
+            if not lowest <= number <= depth:
+                raise RecipeError(
+                    f"matches: {match.name} wants layer {number} of the {side}, whose {match.feature} "
+                    f'layers are {lowest} to {depth}; choose among them, or matches = "auto"'
+                )
 
 
 class Wanted(NamedTuple):

@@ -60,7 +60,11 @@ class Distillation(Objective):
         recipe = self.recipe
         if self.pad_to is not None:
             inputs = _padded(model, inputs, self.pad_to)
-        logits, features = self._run(model, inputs)
+        features: Features = {}
+        if self.matches is None:
+            logits = model(**inputs).logits
+        else:
+            logits, features = forward_with_features(model, inputs, self.layers, recipe.attention)
         output = self.teacher(rows)
         hard_weight = recipe.hard_weight * scheduled_weight(recipe.hard_schedule, self.progress)
         losses = {"hard": hard_weight * self.hard(logits, rows)}
@@ -88,11 +92,6 @@ class Distillation(Objective):
                 )
             labels[rows] = logits.argmax(1)
         return [int(label) for label in labels]
-
-    def _run(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, Features]:
-        if self.matches is None:
-            return model(**inputs).logits, Features()
-        return forward_with_features(model, inputs, self.layers, self.recipe.attention)
 
     def _soft(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         """[B] of the recipe's kind, each example at its own temperature if the recipe says so."""

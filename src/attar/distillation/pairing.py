@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 
@@ -53,17 +54,14 @@ def resolve_matches(
             case MatchRecipe(preset=str(name)):
                 chosen = PRESET_MATCHES[name]
             case _:
-                chosen = (_from_table(entry),)
+                assert entry.teacher_layer is not None
+                assert entry.student_layer is not None
+                # Match refuses a loss that it does not know, and names the nearest.
+                loss: Any = entry.loss
+                chosen = (Match(entry.feature, loss, entry.teacher_layer, entry.student_layer),)
         matches += [replace(one, weight=one.weight * entry.weight) for one in chosen]
     check_layers(matches, ours.num_hidden_layers, theirs.num_hidden_layers)
     return with_projections(matches, ours.hidden_size, theirs.hidden_size)
-
-
-def _from_table(entry: MatchRecipe) -> Match:
-    assert entry.teacher_layer is not None
-    assert entry.student_layer is not None
-    # Match refuses a loss that it does not know, and names the nearest.
-    return Match(entry.feature, entry.loss, entry.teacher_layer, entry.student_layer)  # type: ignore[arg-type]
 
 
 def find_matched(
@@ -75,12 +73,7 @@ def find_matched(
 ) -> tuple[Teacher, OnlineTeacher, tuple[Match, ...]]:
     """The first teacher that encodes as the student does, and what is compared with it.
 
-    Args:
-        teachers: In the order of the recipe.
-        student: As it will be trained.
-        examples: The N training examples; all of them must be encoded alike.
-        entries: The recipe's matches.
-        form: What attentions are.
+    All the training examples must be encoded alike; ``form`` is what attentions are.
 
     Returns:
         The teacher, the same ready to capture the layers that the matches want, and the matches.

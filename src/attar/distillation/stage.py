@@ -40,11 +40,11 @@ from attar.models.students import build_student, pretrained_student
 from attar.recipe.load import DistillRecipe
 from attar.records.prepared_folder import load_split
 from attar.task import Example
-from attar.text.encoding import InputSpec, TextEncoder
+from attar.text.encoding import TextEncoder
 from attar.text.vocabulary import texts_read
 from attar.training.fit import DevScore
 from attar.training.objectives import HardLabels
-from attar.training.stage import fit_and_save
+from attar.training.stage import fit_and_save, text_encoder
 
 __all__ = ["distill", "finetune_student", "teach"]
 
@@ -52,7 +52,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def distill(settings: StudentSettings, data: Path, teachers: Sequence[Path | str], out: Path) -> Path:
-    """Train a student on its teachers' logits, their layers and the labels.
+    """Train the recipe's student; see ``teach``.
 
     Args:
         settings: Of the recipe.
@@ -112,9 +112,6 @@ def teach(  # noqa: PLR0913 - what every distillation needs
         evaluate: See ``attar.training.stage.fit_and_save``.
         after_evaluation: See ``attar.training.fit.fit``.
 
-    Returns:
-        ``out``.
-
     Raises:
         RecipeError: Weights of the teachers, or matches, do not fit.
     """
@@ -161,11 +158,7 @@ def _refuse_collapsed(teachers: Sequence[Teacher]) -> None:
 def _student_source(
     settings: StudentSettings, teachers: Sequence[Teacher], examples: Sequence[Example]
 ) -> Encoder:
-    """The model whose tokenizer and layers a student takes.
-
-    The student that it continues from, the first checkpoint among its teachers, or the pretrained
-    encoder.
-    """
+    """The model that a student continues from, its first teacher that is a checkpoint, or the encoder."""
     if settings.student.from_checkpoint is not None:
         return pretrained_student(settings.student)
     for teacher in teachers:
@@ -189,13 +182,6 @@ def _student(settings: StudentSettings, source: Encoder, examples: Sequence[Exam
         num_labels=len(task.labels),
         dropout=fit.dropout,
     )
-    spec = InputSpec.for_task(
-        task,
-        encode.max_tokens,
-        token_types=student.token_types,
-        pooling=encode.pooling,
-        normalise=encode.normalise,
-    )
     if fit.freeze is not None:
         if settings.student.start == "random":
             raise RecipeError(
@@ -203,7 +189,7 @@ def _student(settings: StudentSettings, source: Encoder, examples: Sequence[Exam
                 "starts at random; leave distill.freeze out or set student.start = 'layers'"
             )
         freeze_first(student.model, fit.freeze)  # now: too many are an error before the teachers run
-    encoder = TextEncoder(student.tokenizer, spec)
+    encoder = text_encoder(student, task, encode)
     if settings.student.start == "pretrained":
         _warn_unknown_tokens(encoder, examples)
     return Checkpoint(student.model, encoder, task)
@@ -216,10 +202,8 @@ def _warn_unknown_tokens(encoder: TextEncoder, examples: Sequence[Example]) -> N
     if count := int((ids == unknown).sum()):
         _LOG.warning(
             "the pretrained student does not know %d of the %d tokens of the training examples; "
-            "pretrain with --data naming this folder, and its vocabulary covers them",
-            count,
-            len(ids),
-        )
+            "pretrain with --data naming this folder, and its vocabulary covers them", count, len(ids),
+        )  # fmt: skip
 
 
 def _logit_providers(
@@ -238,7 +222,14 @@ def _logit_providers(
             teachers, student, examples, settings.matches, settings.attention
         )
         online.pad_to = _pad_to(student, settings)
-        losses = _match_losses(matches, student, online.checkpoint, settings)
+        textbrewer = settings.match_scale == "textbrewer"
+        losses = MatchLosses(
+            matches,
+            student.model.config.hidden_size,
+            online.checkpoint.model.config.hidden_size,
+            weigh_by="tokens" if textbrewer else "examples",
+            max_tokens=student.encoder.spec.max_tokens if textbrewer else None,
+        )
         weight = weights[teachers.index(matched)] if settings.cache == "none" else 0.0
         features: LogitProvider = online
         if settings.cache == "features" and "attention" not in online.layers:
@@ -262,16 +253,3 @@ def _logit_providers(
 def _pad_to(student: Checkpoint, settings: DistillRecipe) -> int | None:
     """Tokens that batches are padded to where padding counts."""
     return None if settings.mask_padding else student.encoder.spec.max_tokens
-
-
-def _match_losses(
-    matches: Sequence[Any], student: Checkpoint, teacher: Checkpoint, settings: DistillRecipe
-) -> MatchLosses:
-    textbrewer = settings.match_scale == "textbrewer"
-    return MatchLosses(
-        matches,
-        student.model.config.hidden_size,
-        teacher.model.config.hidden_size,
-        weigh_by="tokens" if textbrewer else "examples",
-        max_tokens=student.encoder.spec.max_tokens if textbrewer else None,
-    )

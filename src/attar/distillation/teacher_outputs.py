@@ -70,11 +70,7 @@ class TeacherEnsemble:
 
 
 class CachedLogits:
-    """Logits that were computed before.
-
-    Args:
-        logits: [N, C], in the order of the examples.
-    """
+    """Logits [N, C] that were computed before, in the order of the examples."""
 
     def __init__(self, logits: NDArray[np.float32]) -> None:
         self.logits = torch.from_numpy(logits)
@@ -86,12 +82,7 @@ class CachedLogits:
 
 
 class OnlineLogits:
-    """The logits of a teacher of any kind, computed in each step.
-
-    Args:
-        teacher: Computes them.
-        examples: The N training examples.
-    """
+    """The logits of a teacher of any kind for the N training examples, computed in each step."""
 
     def __init__(self, teacher: Teacher, examples: Sequence[Example]) -> None:
         self.teacher, self.examples = teacher, examples
@@ -113,7 +104,6 @@ class OnlineTeacher:
 
     Attributes:
         encodings: The examples as it encodes them.
-        layers: As given.
         pad_to: Tokens that its batches are padded to; None for those of the longest example.
     """
 

@@ -4,10 +4,8 @@ A checkpoint encodes the examples in its own way, so teachers may be of differen
 vocabularies; the linear baseline (``attar.distillation.linear``) is one too. Several are combined as
 the original system does it, by the mean of their logits, weighted if the recipe says so.
 
-The logits are cached in a folder, in chunks written atomically, each under a key of everything that
-it depends on (the examples, the encoding, the teacher's weights, the order of the labels): an
-interrupted pass resumes, a damaged chunk is computed again, and the logits of another teacher or of
-other data are never taken for these.
+The logits are cached in chunks (``attar.distillation.cache``), each under a key of everything that it
+depends on: the examples, the encoding, the teacher's weights, the order of the labels.
 """
 
 from __future__ import annotations
@@ -86,13 +84,7 @@ def load_teacher(folder: Path, task: Task) -> Teacher:
 
 
 def checkpoint_teacher(checkpoint: Checkpoint, name: str, fingerprint: str) -> Teacher:
-    """A loaded checkpoint as a teacher.
-
-    Args:
-        checkpoint: The model; it stays on the CPU until it is needed.
-        name: What messages call it.
-        fingerprint: Hash of everything in it that its logits depend on.
-    """
+    """A loaded checkpoint as a teacher; the arguments are attributes of ``Teacher``."""
 
     def predict(examples: Sequence[Example]) -> NDArray[np.float32]:
         checkpoint.model.to(teacher_device())
@@ -104,13 +96,7 @@ def checkpoint_teacher(checkpoint: Checkpoint, name: str, fingerprint: str) -> T
 def with_cached_logits(
     teacher: Teacher, examples: Sequence[Example], cached: Mapping[int, NDArray[np.float32]]
 ) -> Teacher:
-    """The same teacher, which looks up what it has computed.
-
-    Args:
-        teacher: Computes all else.
-        examples: N examples.
-        cached: Index of one of them -> the teacher's logits [C] for it.
-    """
+    """The same teacher, which looks up its logits [C] of the examples whose indices are in ``cached``."""
     known = {examples[row].question: logits for row, logits in cached.items()}
 
     def predict(examples: Sequence[Example]) -> NDArray[np.float32]:
@@ -150,7 +136,9 @@ def teacher_weights(
     if given == "equal":
         raw = [1.0] * len(teachers)
     elif given == "dev":
-        raw = [_dev_score(teacher, task, dev, folder) for teacher in teachers]
+        gold = np.array([task.index_of(example) for example in dev])
+        logits = [cached_logits(teacher, dev, len(task.labels), folder) for teacher in teachers]
+        raw = [getattr(scores(task, gold, each), task.metric) for each in logits]
     else:
         raw = [float(weight) for weight in given]
     if len(raw) != len(teachers) or sum(raw) <= 0:
@@ -161,12 +149,6 @@ def teacher_weights(
     return tuple(weight / sum(raw) for weight in raw)
 
 
-def _dev_score(teacher: Teacher, task: Task, dev: Sequence[Example], folder: Path) -> float:
-    gold = np.array([task.index_of(example) for example in dev])
-    found = scores(task, gold, cached_logits(teacher, dev, len(task.labels), folder))
-    return found.macro_f1 if task.metric == "macro_f1" else found.accuracy
-
-
 def mean_logits(
     teachers: Sequence[Teacher],
     weights: Sequence[float],
@@ -174,15 +156,7 @@ def mean_logits(
     num_labels: int,
     folder: Path,
 ) -> NDArray[np.float32]:
-    """The weighted mean of the teachers' logits [N, C], each teacher's own from the cache.
-
-    Args:
-        teachers: Compute what the cache does not hold.
-        weights: Of each one.
-        examples: N examples.
-        num_labels: C.
-        folder: The cache.
-    """
+    """The weighted mean of the teachers' ``cached_logits``, [N, C]."""
     logits = (cached_logits(teacher, examples, num_labels, folder) for teacher in teachers)
     weighted = (np.float32(weight) * each for weight, each in zip(weights, logits, strict=True))
     return sum(weighted, np.zeros((len(examples), num_labels), np.float32))
@@ -193,11 +167,7 @@ def cached_logits(
 ) -> NDArray[np.float32]:
     """A teacher's logits [N, C] for the examples, from the cache where they are already there.
 
-    Args:
-        teacher: Computes what is missing.
-        examples: N examples.
-        num_labels: C.
-        folder: The cache; several teachers and sets of examples can share it.
+    Several teachers and sets of examples can share a cache.
     """
     out = np.zeros((len(examples), num_labels), np.float32)
     with progress_bar("teacher logits", len(examples), unit="examples") as advance:

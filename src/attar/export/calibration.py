@@ -37,15 +37,7 @@ _SHRINKS = np.linspace(0.2, 1.0, 81)
 
 @dataclass(slots=True)
 class ChannelStatistics:
-    """Statistics of each channel of a tensor, and a sample of its rows.
-
-    Attributes:
-        low: [in] the smallest value of each channel.
-        high: [in] the largest.
-        total: [in] the sum.
-        count: Rows seen.
-        rows: [sample, in] some of them.
-    """
+    """Extremes and sum [in] of each channel of a tensor, and a sample [sample, in] of its rows."""
 
     low: NDArray[np.float32]
     high: NDArray[np.float32]
@@ -84,8 +76,7 @@ class TensorStatistics:
         low: The smallest value, at most 0.
         high: The largest, at least 0.
         histogram: Counts of equal bins between them.
-        gram: X^T X of all rows X, [in, in].
-        count: Rows seen.
+        gram: X^T X of all ``count`` rows X, [in, in].
     """
 
     low: float
@@ -100,9 +91,7 @@ def tensor_statistics(
 ) -> dict[str, TensorStatistics]:
     """One pass over the calibration data: histograms and Gram matrices, by tensor.
 
-    Args:
-        observers: Of an fp32 graph.
-        extremes: Of each tensor; what a rounding error puts beyond counts in the outermost bin.
+    What a rounding error puts beyond a tensor's ``extremes`` counts in the outermost bin.
     """
     found: dict[str, TensorStatistics] = {}
     for tensor, values in observers.values("calibration: histograms"):
@@ -139,11 +128,7 @@ def _histogram(values: NDArray[np.float32], low: float, high: float) -> NDArray[
 
 
 def layer_errors(observers: Observers, params: Mapping[str, QuantParams]) -> dict[str, float]:
-    """Relative error that int8 adds to each linear layer's output, given exact inputs.
-
-    Returns:
-        ||int8 - fp32|| / ||fp32|| by layer name, without the bias.
-    """
+    """||int8 - fp32|| / ||fp32|| of each linear layer's output without the bias, given exact inputs."""
     statistics, errors = channel_statistics(observers), {}
     for layer, tensor in observers.inputs.items():
         own, values, weights = params[layer], statistics[tensor].rows, observers.weights[layer]
@@ -157,12 +142,7 @@ def best_range(counts: NDArray[np.int64], low: float, high: float) -> Activation
     """The range within [low, high] whose uint8 quantisation has the least squared error.
 
     Rounding costs scale^2 / 12 a value, clipping the squared distance to the edge. Both edges are
-    searched in turn, from the widest.
-
-    Args:
-        counts: Histogram with equal bins over [low, high].
-        low: At most 0.
-        high: At least 0.
+    searched in turn, from the widest. ``counts`` are of equal bins over [low, high], which holds 0.
     """
     if low == high:
         return ActivationRange(low, high)

@@ -41,11 +41,8 @@ _LAST_BITS = 2.0**-23
 def make_checks(proto: onnx.ModelProto, fp32: onnx.ModelProto | None, encoder: TextEncoder) -> Checks:
     """Choose an artifact's inputs and compute what it gives for them.
 
-    Args:
-        proto: The artifact's graph.
-        fp32: The same classifier in fp32, which shows what enters its linear layers; without it the
-            inputs are spread over all lengths.
-        encoder: Makes its input.
+    ``fp32`` is the same classifier in fp32, which shows what enters its linear layers; without it the
+    inputs are spread over all lengths.
     """
     drawn = random_encodings(encoder, _NUM_DRAWN)
     model, *others = (

@@ -57,16 +57,13 @@ def _to_uint8(proto: onnx.ModelProto) -> int:
     """Convert in place the int8 weights that could saturate, and count them."""
     constants = {constant.name: constant for constant in proto.graph.initializer}
     products = [node for node in _nodes(proto.graph) if node.op_type == _PRODUCT]
-    names = {node.input[1] for node in products}
-    unsafe = {
-        name
-        for name in names
-        if constants[name].data_type == onnx.TensorProto.INT8
-        and can_saturate(numpy_helper.to_array(constants[name]))
-    }
-    for name in unsafe:
-        weights = numpy_helper.to_array(constants[name]).astype(np.int16) + 128
-        constants[name].CopyFrom(numpy_helper.from_array(weights.astype(np.uint8), name))
+    unsafe = set()
+    for name in {node.input[1] for node in products}:
+        weights = numpy_helper.to_array(constants[name])
+        if weights.dtype == np.int8 and can_saturate(weights):
+            unsafe.add(name)
+            shifted = (weights.astype(np.int16) + 128).astype(np.uint8)
+            constants[name].CopyFrom(numpy_helper.from_array(shifted, name))
     for node in products:
         if node.input[1] in unsafe:
             inputs = [*node.input, *[""] * (_ZERO_POINT_INPUT + 1 - len(node.input))]

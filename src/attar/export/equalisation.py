@@ -71,10 +71,7 @@ class LayerEqualisation(NamedTuple):
 def equalise(weights: ClassifierWeights, layers: Sequence[LayerEqualisation]) -> ClassifierWeights:
     """Rewrite a classifier; its logits stay the same but for rounding errors.
 
-    Args:
-        weights: As read from the model.
-        layers: For each layer, first to last. Layers that share weights have equal ones, and where
-            any do, ``hidden`` is the same for all.
+    Layers that share weights have equal equalisations, and where any do, ``hidden`` is the same for all.
     """
     shared = len({id(layer) for layer in weights.layers}) < len(weights.layers)
     made: dict[int, LayerWeights] = {}
@@ -135,13 +132,7 @@ def _residual_of(linear: Linear, own: Equalisation) -> Linear:
 def choose_equalisation(
     observers: Observers, statistics: Mapping[str, ChannelStatistics], weights: ClassifierWeights
 ) -> list[LayerEqualisation]:
-    """Choose the equalisation of each layer, first to last.
-
-    Args:
-        observers: Of the classifier's fp32 graph.
-        statistics: ``channel_statistics`` of it.
-        weights: The classifier.
-    """
+    """Choose the equalisation of each layer, first to last, from ``channel_statistics`` of its fp32 graph."""
     groups = [[i for i, other in enumerate(weights.layers) if other is layer] for layer in weights.layers]
     every = list(range(len(groups)))
     shared = max(map(len, groups)) > 1
@@ -149,7 +140,18 @@ def choose_equalisation(
     hidden: dict[tuple[int, ...], Equalisation] = {}
 
     def input_of(group: Sequence[int], *parts: str) -> _Input:
-        return _input(observers, statistics, [[f"layer.{i}.{part}" for part in parts] for i in group])
+        """What enters these parts of some layers, which read one tensor each."""
+        uses = [[f"layer.{i}.{part}" for part in parts] for i in group]
+        channels = [statistics[observers.inputs[names[0]]] for names in uses]
+        matrices = {id(observers.weights[name]): observers.weights[name] for names in uses for name in names}
+        total = sum(one.total for one in channels) / sum(one.count for one in channels)
+        return _Input(
+            np.min([one.low for one in channels], 0),
+            np.max([one.high for one in channels], 0),
+            np.asarray(total, np.float32),
+            np.concatenate([one.rows for one in channels])[:: len(channels)],
+            np.concatenate(list(matrices.values()), 1),
+        )
 
     for group in groups:
         readers, key = tuple(every if shared else group), tuple(group)
@@ -175,22 +177,6 @@ class _Input(NamedTuple):
     mean: Array
     rows: Array
     weights: Array
-
-
-def _input(
-    observers: Observers, statistics: Mapping[str, ChannelStatistics], groups: Sequence[Sequence[str]]
-) -> _Input:
-    """Of groups of layers that read one tensor each."""
-    channels = [statistics[observers.inputs[group[0]]] for group in groups]
-    count = sum(one.count for one in channels)
-    matrices = {id(observers.weights[name]): observers.weights[name] for group in groups for name in group}
-    return _Input(
-        np.min([one.low for one in channels], 0),
-        np.max([one.high for one in channels], 0),
-        np.asarray(sum(one.total for one in channels) / count, np.float32),
-        np.concatenate([one.rows for one in channels])[:: len(channels)],
-        np.concatenate(list(matrices.values()), 1),
-    )
 
 
 def _best(read: _Input) -> Equalisation:
@@ -224,15 +210,9 @@ def _scale(reach: Array, weights: Array, exponent: float) -> Array:
 
 
 def count_splits(scale: Array, weights: Array, extra: int) -> NDArray[np.int64]:
-    """Give ``extra`` further neurons one by one to whichever has the largest weights then.
+    """Into how many neurons [in] each is split, ``extra`` more in all.
 
-    Args:
-        scale: [in] of the equalisation.
-        weights: [in, out].
-        extra: Neurons to add.
-
-    Returns:
-        [in] into how many neurons each is split.
+    They go one by one to whichever has the largest scaled weights [in, out] then.
     """
     largest = scale * np.abs(weights).max(1)
     splits = np.ones(len(scale), np.int64)

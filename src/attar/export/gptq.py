@@ -40,22 +40,16 @@ class InverseHessian:
 
     def __init__(self, gram: NDArray[np.floating]) -> None:
         self.order = np.argsort(-np.diag(gram), kind="stable")
-        self.upper = _upper_of_inverse(gram[np.ix_(self.order, self.order)].astype(np.float64))
+        ordered = gram[np.ix_(self.order, self.order)].astype(np.float64)
+        damping = max(_DAMPING * float(np.diag(ordered).mean()), 1e-12)
+        inverse = np.linalg.inv(ordered + np.eye(len(ordered)) * damping)
+        self.upper = np.linalg.cholesky((inverse + inverse.T) / 2).T
 
 
 def quantise_weights(
     observers: Observers, params: Mapping[str, QuantParams], statistics: Mapping[str, TensorStatistics]
 ) -> dict[str, QuantParams]:
-    """Choose every linear layer's quantised weights.
-
-    Args:
-        observers: Of the equalised fp32 graph.
-        params: By layer name.
-        statistics: What enters the layers, by tensor.
-
-    Returns:
-        ``params`` with the quantised weights.
-    """
+    """Add quantised weights to every linear layer's ``params``; ``statistics`` are by its input's tensor."""
     inverses: dict[tuple[str, ...], InverseHessian] = {}  # queries, keys and values read one tensor
     found: dict[str, QuantParams] = {}
     # Shared weights are quantised once, for the inputs of all their uses.
@@ -63,9 +57,8 @@ def quantise_weights(
         own = params[layers[0]]
         tensors = tuple(dict.fromkeys(observers.inputs[layer] for layer in layers))
         if tensors not in inverses:
-            inverses[tensors] = InverseHessian(
-                np.sum([_quantised_gram(statistics[tensor], own) for tensor in tensors], 0)
-            )
+            grams = [_quantised_gram(statistics[tensor], own) for tensor in tensors]
+            inverses[tensors] = InverseHessian(np.sum(grams, 0))
         quantised = gptq(observers.weights[layers[0]], inverses[tensors], own)
         found |= {layer: replace(params[layer], quantised=quantised) for layer in layers}
     return found
@@ -78,16 +71,7 @@ def _quantised_gram(seen: TensorStatistics, params: QuantParams) -> NDArray[np.f
 
 
 def gptq(weights: NDArray[np.float32], inverse: InverseHessian, params: QuantParams) -> NDArray[np.int32]:
-    """Quantise one matrix.
-
-    Args:
-        weights: [in, out].
-        inverse: Of its inputs.
-        params: Its scales and splits.
-
-    Returns:
-        [in, out] quantised weights, before splitting.
-    """
+    """Quantise one matrix [in, out], before splitting."""
     order, upper = inverse.order, inverse.upper
     bounds = PairBounds(params.channel_map, weights.shape[1])
     left = (weights / params.scales.astype(np.float64))[order]
@@ -101,10 +85,3 @@ def gptq(weights: NDArray[np.float32], inverse: InverseHessian, params: QuantPar
             left[row + 1 : end] -= np.outer(upper[row, row + 1 : end], error)
         left[end:] -= upper[begin:end, end:].T @ errors
     return quantised
-
-
-def _upper_of_inverse(gram: NDArray[np.float64]) -> NDArray[np.floating]:
-    """The upper triangle U with U^T U = (gram + damping)^-1."""
-    damped = gram + np.eye(len(gram)) * max(_DAMPING * float(np.diag(gram).mean()), 1e-12)
-    inverse = np.linalg.inv(damped)
-    return np.linalg.cholesky((inverse + inverse.T) / 2).T

@@ -71,7 +71,10 @@ def build_graph(
         )
     if spec.token_types and len(weights.types) < 2:
         raise ArtifactError("the input has token_types, but the encoder knows one segment only")
-    graph, names, num_labels = Writer(params), _input_names(spec), len(weights.classifier.bias)
+    graph, num_labels = Writer(params), len(weights.classifier.bias)
+    names = ["input_ids", "attention_mask"]
+    names += ["token_type_ids"] if spec.token_types else []
+    names += ["position_ids"] if spec.pooling != "cls" else []
     if params is None:
         _classifier(graph, weights, spec, "logits")
         proto = graph.finish(names, num_labels)
@@ -96,15 +99,6 @@ def _classifier(graph: Writer, weights: ClassifierWeights, spec: InputSpec, out:
     graph.fp32_linear("head.classifier", pooled, weights.classifier, out=out)
 
 
-def _input_names(spec: InputSpec) -> list[str]:
-    names = ["input_ids", "attention_mask"]
-    if spec.token_types:
-        names.append("token_type_ids")
-    if spec.pooling != "cls":
-        names.append("position_ids")
-    return names
-
-
 def linear_nodes(proto: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
     """The product (input, weights) of each quantisable linear layer of an fp32 graph, by the layer's name."""
     return {
@@ -120,10 +114,10 @@ def _encoder(graph: Writer, weights: ClassifierWeights, spec: InputSpec) -> str:
     mask = graph.node("Sub", [mask, graph.constant("one", np.float32(1))])
     mask = graph.node("Mul", [mask, graph.constant("masked", -_MASKED)])
     mask = graph.node("Unsqueeze", [mask, graph.constant("axes_1_2", np.array([1, 2]))])  # [B, 1, 1, T]
-    for index, layer in enumerate(weights.layers[:-1]):
-        hidden = _layer(graph, f"layer.{index}", layer, _Stream(hidden, mask, weights), first_only=False)
-    name = f"layer.{len(weights.layers) - 1}"
-    return _layer(graph, name, weights.layers[-1], _Stream(hidden, mask, weights), first_only=True)
+    for index, layer in enumerate(weights.layers):
+        last = index + 1 == len(weights.layers)
+        hidden = _layer(graph, f"layer.{index}", layer, _Stream(hidden, mask, weights), first_only=last)
+    return hidden
 
 
 def _embeddings(graph: Writer, weights: ClassifierWeights, spec: InputSpec) -> str:
@@ -149,10 +143,8 @@ def _embeddings(graph: Writer, weights: ClassifierWeights, spec: InputSpec) -> s
 
 
 class _Stream(NamedTuple):
-    """What enters a layer: its input [B, T, D], the additive mask [B, 1, 1, T], the model."""
-
-    hidden: str
-    mask: str
+    hidden: str  # what enters a layer, [B, T, D]
+    mask: str  # [B, 1, 1, T], added to the scores
     weights: ClassifierWeights
 
 

@@ -23,12 +23,18 @@ from attar.export.weights import group_shared, linear_layers
 from attar.progress import track
 from attar.text.encoding import Encoding
 
-__all__ = ["Candidate", "mixed_precision_candidates", "relative_cost"]
+__all__ = ["mixed_precision_candidates", "relative_cost"]
 
 _MEASURED = 128  # encodings that the upgrades are ranked on
 
 _PRODUCTS: dict[LayerPrecision, int] = {"w8a8": 1, "w16a8": 2, "w8a16": 2, "w16a16": 3, "fp32": 4}
 """Cost of a matrix in int8 products; fp32's is that of four where there is VNNI, of two elsewhere."""
+
+_PRECISIONS: dict[frozenset[str], LayerPrecision] = {
+    frozenset({"weights"}): "w16a8",
+    frozenset({"inputs"}): "w8a16",
+    frozenset({"weights", "inputs"}): "w16a16",
+}
 
 
 class _Upgrade(NamedTuple):
@@ -40,39 +46,27 @@ class _Upgrade(NamedTuple):
     """The share of each pass's mean squared error of the logits that it removes, per product that it adds."""
 
 
-class Candidate(NamedTuple):
-    """A model of mixed precision, and what to call it."""
-
-    name: str
-    model: QuantizedModel
-
-
 def mixed_precision_candidates(
     model: QuantizedModel, exact: NDArray[np.float32], encodings: Sequence[Encoding]
-) -> Iterator[Candidate]:
-    """Models that are each closer to the checkpoint than the one before, and slower.
+) -> Iterator[tuple[str, QuantizedModel]]:
+    """Named models that are each closer to the checkpoint than the one before, and slower.
 
-    Args:
-        model: Where to start: every layer w8a8.
-        exact: [N, C] logits of the checkpoint.
-        encodings: N of them.
+    They start from a model whose layers are all w8a8; ``exact`` are the checkpoint's logits [N, C] of
+    the encodings.
     """
     upgrades = _ranked_upgrades(model, exact[:_MEASURED], encodings[:_MEASURED])
     count, taken = 1, 0
     while taken < len(upgrades):
         taken = min(count, len(upgrades))
         chosen = _precisions(upgrades[:taken])
-        yield Candidate(
-            f"16-bit parts: {taken} of {len(upgrades)}", model.with_precision(chosen).with_margin()
-        )
+        yield f"16-bit parts: {taken} of {len(upgrades)}", model.with_precision(chosen).with_margin()
         count *= 2
     matrices = list(dict.fromkeys(upgrade.layers for upgrade in upgrades))
     finest = _precisions(upgrades)
     for number in (len(matrices) // 2, len(matrices)):
         fp32: dict[str, LayerPrecision] = {name: "fp32" for uses in matrices[:number] for name in uses}
-        yield Candidate(
-            f"fp32 matrices: {number} of {len(matrices)}", model.with_precision(finest | fp32).with_margin()
-        )
+        made = model.with_precision(finest | fp32).with_margin()
+        yield f"fp32 matrices: {number} of {len(matrices)}", made
 
 
 def relative_cost(model: QuantizedModel) -> float:
@@ -87,13 +81,7 @@ def _precisions(upgrades: Sequence[_Upgrade]) -> dict[str, LayerPrecision]:
     for upgrade in upgrades:
         for name in upgrade.layers:
             parts.setdefault(name, set()).add(upgrade.part)
-    return {name: _precision(found) for name, found in parts.items()}
-
-
-def _precision(parts: set[str]) -> LayerPrecision:
-    if len(parts) == 2:
-        return "w16a16"
-    return "w16a8" if "weights" in parts else "w8a16"
+    return {name: _PRECISIONS[frozenset(found)] for name, found in parts.items()}
 
 
 def _ranked_upgrades(
@@ -113,7 +101,7 @@ def _ranked_upgrades(
     parts: list[Literal["weights", "inputs"]] = ["weights", "inputs"]
     upgrades = [(tuple(names), part) for names in group_shared(matrices) for part in parts]
     for names, part in track(upgrades, "precision: what each matrix costs", unit="measurements"):
-        upgraded = model.with_precision({name: _precision({part}) for name in names})
+        upgraded = model.with_precision({name: _PRECISIONS[frozenset({part})] for name in names})
         share = sum(matrices[name].weight.size for name in names) / total
         removed = (before - errors(upgraded)) / np.maximum(before, np.finfo(np.float32).tiny)
         found.append(_Upgrade(names, part, float(removed.sum()) / share))

@@ -26,13 +26,7 @@ _BATCH = 16
 
 
 class Calibration(NamedTuple):
-    """Calibration data.
-
-    Attributes:
-        encodings: A few hundred; at least one.
-        pad: Id of the padding token.
-        spec: The input of the graph.
-    """
+    """Calibration data: a few hundred encodings, at least one, the padding token's id, the graph's input."""
 
     encodings: Sequence[Encoding]
     pad: int
@@ -77,11 +71,7 @@ class Observers:
         return -(-len(self._calibration.encodings) // self._batch_size)
 
     def values(self, description: str) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Each tensor's rows [rows, in] at real tokens, batch by batch, the longest first.
-
-        Args:
-            description: Label of the progress bar.
-        """
+        """Each tensor's rows [rows, in] at real tokens, batch by batch, the longest first."""
         for _, real, found in self._batches(description):
             for tensor, values in found.items():
                 # [B, T, D] before the last layer's queries, [B, 2, D] and [B, D] after.
@@ -103,9 +93,7 @@ class Observers:
 
 
 def _extremes(values: NDArray[np.float32], real: NDArray[np.bool_]) -> list[tuple[float, float]]:
-    rows = (
-        values
-        if values.ndim == 2
-        else (row[own] for row, own in zip(values, real[:, : values.shape[1]], strict=True))
-    )
+    rows = list(values)
+    if values.ndim == 3:
+        rows = [row[own[: len(row)]] for row, own in zip(values, real, strict=True)]
     return [(float(row.min()), float(row.max())) for row in rows]

@@ -18,13 +18,7 @@ __all__ = ["package"]
 def package(
     artifact: Artifact, proto: onnx.ModelProto, fp32: onnx.ModelProto | None, encoder: TextEncoder
 ) -> Artifact:
-    """Write an artifact's folder, whole or not at all.
-
-    Args:
-        artifact: What to write, and where.
-        proto: Its graph.
-        fp32: See ``make_checks``.
-        encoder: Makes its input.
+    """Write an artifact's folder, whole or not at all; ``make_checks`` explains ``fp32``.
 
     Returns:
         The artifact with the hashes of its files.

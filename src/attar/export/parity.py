@@ -40,13 +40,9 @@ _INVARIANT = 64  # examples whose logits are computed alone, shuffled and padded
 
 
 class ReferenceLogits(NamedTuple):
-    """The checkpoint's logits of the examples that an export is verified on.
+    """The checkpoint's logits [N, C] of the examples that an export is verified on.
 
-    Attributes:
-        task: Names the labels.
-        examples: N of them, labelled or not.
-        logits: [N, C], from the checkpoint.
-        num_dev: The first so many examples are of dev, the others of train.
+    The first ``num_dev`` examples are of dev, the others of train; they may have no labels.
     """
 
     task: Task
@@ -60,10 +56,7 @@ def batched_logits(
     encodings: Sequence[Encoding],
     description: str = "logits",
 ) -> NDArray[np.float32]:
-    """Logits [N, C] of an exported model (``OnnxModel.logits``), in the encodings' order; N > 0.
-
-    ``description`` labels the progress bar.
-    """
+    """Logits [N, C] of an exported model (``OnnxModel.logits``), in the encodings' order; N > 0."""
     order = sorted_batches([len(e.ids) for e in encodings], _BATCH)
     parts = [logits([encodings[i] for i in rows]) for rows in track(order, description, unit="batches")]
     return np.concatenate(parts)[np.argsort([i for rows in order for i in rows])]
@@ -98,17 +91,15 @@ def compare_int8(reference: ReferenceLogits, logits: NDArray[np.float32]) -> dic
         ``int8_macro_f1``; the same of dev alone under ``dev``, which was not trained on and so has
         more low-margin rows.
     """
-    whole = _compared(reference.task, reference.examples, reference.logits, logits)
-    part = slice(reference.num_dev)
-    dev = _compared(reference.task, reference.examples[part], reference.logits[part], logits[part])
+    whole, dev = (
+        _compared(reference.task, reference.examples[part], reference.logits[part], logits[part])
+        for part in (slice(None), slice(reference.num_dev))
+    )
     return whole | {"dev": dev}
 
 
 def _compared(
-    task: Task,
-    examples: Sequence[Example],
-    before: NDArray[np.float32],
-    after: NDArray[np.float32],
+    task: Task, examples: Sequence[Example], before: NDArray[np.float32], after: NDArray[np.float32]
 ) -> dict[str, Any]:
     exact, int8 = softmax(before, 1.0), softmax(after, 1.0)
     difference = np.abs(exact - int8)
@@ -152,12 +143,7 @@ def failed_gates(figures: Mapping[str, Any], recipe: ExportRecipe) -> list[str]:
 def check_int8(
     figures: Mapping[str, Any], recipe: ExportRecipe, layer_errors: Callable[[], Mapping[str, float]]
 ) -> None:
-    """Refuse an int8 graph that fails a gate.
-
-    Args:
-        figures: From ``compare_int8``.
-        recipe: ``max_flips`` and ``max_f1_loss``.
-        layer_errors: Computes each linear layer's relative error; called only if a gate fails.
+    """Refuse an int8 graph that fails a gate, naming its layers with the largest errors.
 
     Raises:
         GateError: More flips or a greater loss than the recipe allows.

@@ -35,10 +35,8 @@ class FakeQuantLinear:
     """Simulates one linear layer y = W x + b of the int8 graph.
 
     Attributes:
-        shift: [in] of the input's equalisation.
-        scale: [in] of the same.
-        input_scale: Of the equalised input in uint8.
-        zero_point: Of the same.
+        shift: [in] of the input's equalisation, as ``scale``.
+        input_scale: Of the equalised input in uint8, as ``zero_point``.
         weight_scales: [out] of the weights, which are multiplied by ``scale`` first.
         limits: [in] their largest quantised values.
     """
@@ -51,13 +49,7 @@ class FakeQuantLinear:
     limits: torch.Tensor
 
     def __call__(self, inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        """The layer's output [..., out] as int8 computes it.
-
-        Args:
-            inputs: [..., in].
-            weight: [out, in].
-            bias: [out].
-        """
+        """The output [..., out] as int8 computes it, of [..., in], the weights [out, in] and biases [out]."""
         for part in fields(self):
             setattr(self, part.name, getattr(self, part.name).to(inputs.device))
         quantised = _round((inputs - self.shift) / self.scale / self.input_scale) + self.zero_point
@@ -78,9 +70,8 @@ def fake_quantised(
 ) -> Iterator[None]:
     """Within this context a model computes as its int8 graph does.
 
-    Args:
-        words: Its word embeddings, quantised row by row to 127 values of either sign.
-        layers: Its linear layers, each with its simulation; the others stay as they are.
+    Its word embeddings are quantised row by row to 127 values of either sign, its linear ``layers`` each
+    by its simulation; the others stay as they are.
     """
 
     def embed(ids: torch.Tensor) -> torch.Tensor:
@@ -109,9 +100,6 @@ class SelfDistillation(Objective):
     |h - g|^2 / |g - mean g|^2, summed over the real tokens of an example and over the batch below
     the line. The tokens that ``token_dropout`` hides are hidden from both: what is left has smaller
     margins than the training texts as they are.
-
-    Args:
-        teacher: The unquantised model.
     """
 
     def __init__(self, teacher: nn.Module) -> None:

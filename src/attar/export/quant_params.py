@@ -125,12 +125,7 @@ def _channel_map(splits: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def weight_scales(weights: Array, splits: NDArray[np.int64] | None = None) -> Array:
-    """Scales [out] with which weights become int8 that cannot saturate.
-
-    Args:
-        weights: [in, out].
-        splits: [in], see ``QuantParams``; None splits none.
-    """
+    """Scales [out] with which weights [in, out] become int8 that cannot saturate, once they are split."""
     if splits is None:
         return pair_scales(weights)
     return pair_scales(np.asarray(weights / splits[:, None], np.float32)[_channel_map(splits)])

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import onnx
@@ -39,7 +39,7 @@ from attar.export.weights import (
     read_weights,
 )
 from attar.models.checkpoint import Checkpoint
-from attar.recipe.load import DistillRecipe
+from attar.recipe.load import DistillRecipe, ExportRecipe
 from attar.scoring.session import OnnxModel, margins
 from attar.task import Example
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from attar.export.qat import FakeQuantLinear
 
-__all__ = ["QatData", "QuantizedModel", "post_training_quantize", "train_quantization_aware"]
+__all__ = ["QuantizedModel", "post_training_quantize", "qat_settings", "train_quantization_aware"]
 
 Array = NDArray[np.float32]
 
@@ -106,12 +106,7 @@ class QuantizedModel:
 
 
 def post_training_quantize(weights: ClassifierWeights, calibration: Calibration) -> QuantizedModel:
-    """Quantise a classifier without training.
-
-    Args:
-        weights: As read from the checkpoint.
-        calibration: Real encodings, some hundred.
-    """
+    """Quantise a classifier without training, on some hundred real encodings."""
     before = Observers(build_graph(weights, calibration.spec), calibration)
     channels = channel_statistics(before)
     equalisation = choose_equalisation(before, channels, weights)
@@ -126,7 +121,9 @@ def post_training_quantize(weights: ClassifierWeights, calibration: Calibration)
         lows, highs = zip(*(ranges[layer] for layer in layers), strict=True)
         shared = ActivationRange(min(lows), max(highs))
         for layer in layers:
-            splits = _splits(equalisation, layer, len(matrix))
+            splits = np.ones(len(matrix), np.int64)
+            if layer.endswith(".outer"):
+                splits = equalisation[int(layer.split(".")[1])].splits
             params[layer] = QuantParams(shared, weight_scales(matrix, splits), splits)
     quantised = quantise_weights(observers, params, statistics)
     return QuantizedModel(equalised, equalisation, quantised, calibration).with_margin()
@@ -143,33 +140,40 @@ def _equalised_extremes(
     for layer, tensor in observers.inputs.items():
         was = channels[before.inputs[layer]]
         shift, scale = _input_equalisation(equalisation, layer, len(was.low))
-        low, high = (was.low - shift) / scale, (was.high - shift) / scale
-        found[tensor] = (float(low.min()), float(high.max()))
+        lowest, highest = ((was.low - shift) / scale).min(), ((was.high - shift) / scale).max()
+        found[tensor] = (float(lowest), float(highest))
     return found
 
 
-class QatData(NamedTuple):
-    """What quantisation-aware training needs.
+def qat_settings(recipe: ExportRecipe) -> DistillRecipe:
+    """The training loop's settings for quantisation-aware training."""
+    return DistillRecipe(
+        epochs=recipe.qat_epochs,
+        learning_rate=recipe.qat_learning_rate,
+        weight_decay=0,
+        keep="last",
+        precision="fp32",
+        head_init="random",
+    )
 
-    Attributes:
-        train: Examples to train on; labels are not read.
-        dev: Examples to report on.
-        settings: Of the training loop.
-        folder: Gets the training's state, so that a killed one resumes.
+
+def train_quantization_aware(
+    model: QuantizedModel,
+    checkpoint: Checkpoint,
+    train: Sequence[Example],
+    dev: Sequence[Example],
+    settings: DistillRecipe,
+    folder: Path,
+) -> QuantizedModel:
+    """Train a copy of the checkpoint's weights under a model's quantisation.
+
+    The arguments are those of ``attar.export.qat.train_fake_quantised``.
     """
-
-    train: Sequence[Example]
-    dev: Sequence[Example]
-    settings: DistillRecipe
-    folder: Path
-
-
-def train_quantization_aware(model: QuantizedModel, checkpoint: Checkpoint, data: QatData) -> QuantizedModel:
-    """Train a copy of the checkpoint's weights under a model's quantisation."""
     from attar.export.qat import train_fake_quantised
 
     student = replace(checkpoint, model=copy.deepcopy(checkpoint.model))
-    train_fake_quantised(student, checkpoint, list(fake_quant_layers(model, student)), *data)
+    simulated = list(fake_quant_layers(model, student))
+    train_fake_quantised(student, checkpoint, simulated, train, dev, settings, folder)
     weights = equalise(read_weights(student.model), model.equalisation)
     linears = linear_layers(weights)
     params: dict[str, QuantParams] = {}
@@ -205,40 +209,29 @@ def fake_quant_layers(
         yield module, FakeQuantLinear(*(torch.tensor(part) for part in parts))
 
 
-def _splits(equalisation: Sequence[LayerEqualisation], name: str, width: int) -> NDArray[np.int64]:
-    """[in] into how many channels each input of a linear layer is split."""
-    if name.endswith(".outer"):
-        return equalisation[int(name.split(".")[1])].splits
-    return np.ones(width, np.int64)
-
-
 def _input_equalisation(equalisation: Sequence[LayerEqualisation], name: str, width: int) -> Equalisation:
     """How a linear layer's input is rewritten in the equalised classifier."""
-    index, _, part = name.partition(".")[2].partition(".")
-    match part:
-        case "attention.query" | "attention.key" | "attention.value":
+    match name.split(".", 2):
+        case _, index, "attention.query" | "attention.key" | "attention.value":
             return equalisation[int(index)].hidden
-        case "attention.out":
+        case _, index, "attention.out":
             return equalisation[int(index)].context
-        case "inner":
+        case _, index, "inner":
             return equalisation[int(index)].attended
-        case "outer":
+        case _, index, "outer":
             return equalisation[int(index)].inner
-        case _:
-            return Equalisation(np.zeros(width, np.float32), np.ones(width, np.float32))
+    return Equalisation(np.zeros(width, np.float32), np.ones(width, np.float32))
 
 
 def _output_factor(
     equalisation: Sequence[LayerEqualisation], name: str, student: Checkpoint
 ) -> Array | np.float32:
     """What the equalised classifier multiplies a linear layer's output by."""
-    index, _, part = name.partition(".")[2].partition(".")
-    match part:
-        case "attention.query":
+    match name.split(".", 2):
+        case _, _, "attention.query":
             return query_factor(student.model.config)
-        case "attention.value":
+        case _, index, "attention.value":
             return np.reciprocal(equalisation[int(index)].context.scale)
-        case _ if name == "embeddings.projection":
+        case ["embeddings", "projection"]:
             return np.reciprocal(equalisation[0].hidden.scale)
-        case _:
-            return np.float32(1)
+    return np.float32(1)

@@ -71,12 +71,8 @@ class PairBounds:
     def quantise(self, channel: int, values: NDArray[np.float64]) -> NDArray[np.int32]:
         """Round one channel's weights within their bounds, and tighten those of its neighbours.
 
-        Args:
-            channel: Index before splitting.
-            values: [out] weights divided by their scales.
-
-        Returns:
-            [out] quantised weights; for a split channel their sums over its parts.
+        ``values`` [out] are the channel's weights before splitting, divided by their scales. A split
+        channel's quantised weights [out] are the sums over its parts.
         """
         at = self._positions[channel]
         high, low = len(at) * self._high[at].min(0), len(at) * self._low[at].max(0)

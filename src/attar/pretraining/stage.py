@@ -25,9 +25,8 @@ from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint, batch_to, save_checkpoint
 from attar.models.encoders import Encoder, load_encoder, load_masked_lm
 from attar.models.students import build_student
-from attar.pretraining.masking import MaskedTokens
+from attar.pretraining.objectives import LayerDistillation, MaskedTokens
 from attar.pretraining.pieces import Pieces, prepare_pieces
-from attar.pretraining.relations import LayerDistillation
 from attar.pretraining.settings import PretrainSettings
 from attar.pretraining.texts import distinct, read_texts, text_key
 from attar.recipe.load import TrainRecipe
@@ -58,9 +57,6 @@ def pretrain(settings: PretrainSettings, data: Sequence[Path], out: Path) -> Pat
             covered by the vocabulary, their dev and test texts are not learnt from.
         out: Gets the checkpoint, metrics.jsonl, tensorboard/ and the token ids in pieces/.
 
-    Returns:
-        ``out``.
-
     Raises:
         DataError: A source cannot be read, or there is too little in them.
         RecipeError: No texts are named, or the matches do not fit the models.
@@ -76,7 +72,9 @@ def pretrain(settings: PretrainSettings, data: Sequence[Path], out: Path) -> Pat
     check_names(fit.matches, "pretrain.matches")
     torch.manual_seed(settings.seed)
     texts = _texts(settings, data, out / "pieces" / "fetched")
-    return (_relations if fit.kind == "relations" else _masked)(settings, data, texts, out)
+    if fit.kind == "relations":
+        return _relations(settings, data, texts, out)
+    return _masked(settings, texts, out)
 
 
 def _relations(settings: PretrainSettings, data: Sequence[Path], texts: Iterator[str], out: Path) -> Path:
@@ -94,7 +92,7 @@ def _relations(settings: PretrainSettings, data: Sequence[Path], texts: Iterator
     return _fit_and_save(settings, student, read, objective, notes, out)
 
 
-def _masked(settings: PretrainSettings, _data: Sequence[Path], texts: Iterator[str], out: Path) -> Path:
+def _masked(settings: PretrainSettings, texts: Iterator[str], out: Path) -> Path:
     """The encoder continues its masked-language-model training."""
     fit = settings.pretrain
     encoder, own_head = load_masked_lm(_encoder_recipe(settings))
@@ -115,15 +113,10 @@ def _fit_and_save(
     out: Path,
 ) -> Path:
     result = fit(
-        checkpoint,
-        pieces.train,
-        objective,
-        settings.pretrain,
+        checkpoint, pieces.train, objective, settings.pretrain,
         evaluate=_held_out_loss(checkpoint, pieces, objective, settings.seed),
-        folder=out,
-        seed=settings.seed,
-        name="pretrain",
-    )
+        folder=out, seed=settings.seed, name="pretrain",
+    )  # fmt: skip
     notes = notes | {
         "role": "pretrained",
         "kind": settings.pretrain.kind,
@@ -181,12 +174,8 @@ def _encoder_recipe(settings: PretrainSettings) -> TrainRecipe:
 
 
 def _without_task(settings: PretrainSettings, encoder: Encoder) -> Checkpoint:
-    spec = InputSpec.for_task(
-        _NO_TASK,
-        settings.pretrain.max_tokens,
-        token_types=encoder.token_types,
-        normalise=settings.normalise,
-    )
+    max_tokens, normalise = settings.pretrain.max_tokens, settings.normalise
+    spec = InputSpec.for_task(_NO_TASK, max_tokens, token_types=encoder.token_types, normalise=normalise)
     return Checkpoint(encoder.model, TextEncoder(encoder.tokenizer, spec), _NO_TASK)
 
 
@@ -203,13 +192,9 @@ def _student(
         texts_read(load_split(folder, "train"), settings.task, settings.normalise) for folder in data
     )
     student = build_student(
-        settings.student,
-        source,
-        known,
-        num_labels=len(_NO_TASK.labels),
-        dropout=settings.pretrain.dropout,
-        used=pieces.used_ids(),
-    )
+        settings.student, source, known,
+        num_labels=len(_NO_TASK.labels), dropout=settings.pretrain.dropout, used=pieces.used_ids(),
+    )  # fmt: skip
     return _without_task(settings, student)
 
 

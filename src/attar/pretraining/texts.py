@@ -18,16 +18,10 @@ __all__ = ["distinct", "read_texts", "text_key"]
 def read_texts(
     sources: Sequence[SourceRecipe], columns: Mapping[str, str], download_dir: Path
 ) -> Iterator[str]:
-    """The texts of some sources, one after the other.
+    """The texts of some sources, as they were written, one after the other.
 
-    Args:
-        sources: Files, folders and servers; a ``.txt`` file without a format holds one text a line.
-        columns: For a source without columns of its own.
-        download_dir: For what is fetched from servers.
-
-    Yields:
-        Texts that are not empty, as they were written. A row that is no record is passed over:
-        there is nothing to learn from it.
+    A ``.txt`` file without a format holds one text a line; ``columns`` are for sources without columns of
+    their own. A row that is no record, or has no text, is passed over: there is nothing to learn from it.
 
     Raises:
         DataError: A source cannot be read.

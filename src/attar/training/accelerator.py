@@ -20,10 +20,8 @@ __all__ = ["make_accelerator", "seed_per_rank"]
 def make_accelerator(precision: Literal["auto", "fp32", "bf16", "fp16"]) -> Accelerator:
     """The accelerator of one training: a GPU if there is one, else the CPU.
 
-    On the CPU torch computes on no more threads than ``attar.cores.num_workers()``.
-
-    Args:
-        precision: Of the recipe; "auto" takes bf16 where the processor computes in it.
+    On the CPU torch computes on no more threads than ``attar.cores.num_workers()``. "auto" takes bf16
+    where the processor computes in it.
 
     Raises:
         RecipeError: fp16 without a GPU, or ATTAR_WORKERS is no number of threads.
@@ -52,12 +50,7 @@ def seed_per_rank(rank: int, seed: int, step: int) -> None:
     """Give each process but the first a random stream of its own for one step.
 
     The first keeps the stream of a single process, which is part of the saved state; the others' depend
-    on nothing but these three, so that a resumed training draws the same numbers.
-
-    Args:
-        rank: Index of this process, from 0.
-        seed: Of the training.
-        step: Optimiser steps done.
+    on nothing but their rank, the seed and the steps done, so that a resumed training draws the same.
     """
     if rank:
         torch.manual_seed(int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0]))

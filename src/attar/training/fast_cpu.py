@@ -31,12 +31,7 @@ _LEVELS = 1 << 16  # values of 16 random bits
 
 @contextlib.contextmanager
 def fast_cpu_kernels(model: PreTrainedModel) -> Iterator[None]:
-    """Within this context a model on a CPU has faster dropout and attention.
-
-    Args:
-        model: Changed in place and restored; its parameters and their names stay as they are. On
-            another device nothing changes.
-    """
+    """Within this context a model on a CPU has faster dropout and attention, by the same parameters."""
     if model.device.type != "cpu":
         yield
         return
@@ -61,14 +56,9 @@ def fast_cpu_kernels(model: PreTrainedModel) -> Iterator[None]:
 
 
 def fast_dropout(values: torch.Tensor, share: float) -> torch.Tensor:
-    """Zero a random share of the values and scale the others up, so that the expectation stays.
+    """Zero a random share of values on the CPU and divide the others by 1 - share.
 
-    Args:
-        values: On the CPU, of any shape.
-        share: From 0 to below 1, taken to the next 1 / 65,536.
-
-    Returns:
-        The same shape and precision: 0, or the value / (1 - share).
+    The share, below 1, is taken to the next 1 / 65,536.
     """
     zeroed = round(share * _LEVELS)
     count = values.numel()
@@ -78,8 +68,6 @@ def fast_dropout(values: torch.Tensor, share: float) -> torch.Tensor:
 
 
 class _FastDropout(nn.Dropout):
-    """``nn.Dropout`` by ``fast_dropout``."""
-
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name
         return fast_dropout(input, self.p) if self.training and self.p else input
 

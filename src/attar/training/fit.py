@@ -17,15 +17,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from attar.errors import RecipeError, RunError
 from attar.models.checkpoint import Checkpoint, batch_to
 from attar.progress import progress_bar
 from attar.recipe.load import FitRecipe
-from attar.text.encoding import Encoding
+from attar.text.encoding import Encoding, model_inputs
 from attar.training.accelerator import make_accelerator, seed_per_rank
 from attar.training.fast_cpu import fast_cpu_kernels
 from attar.training.metrics_log import MetricsLog
@@ -185,10 +183,8 @@ class _Fit:
         if self.best_collapsed:
             _LOG.warning(
                 "%s collapsed: its %s weights give every dev example the same label. %s",
-                name,
-                self.recipe.keep,
-                _COLLAPSE_ADVICE,
-            )
+                name, self.recipe.keep, _COLLAPSE_ADVICE,
+            )  # fmt: skip
         return FitResult(
             self.best_score, self.best_step, self.total_steps, time.monotonic() - started, self.history,
             self.best_collapsed,
@@ -207,8 +203,7 @@ class _Fit:
         parts = [part for part in parts if part] or [rows[:1]]  # an idle process takes part without weight
         for number, part in enumerate(parts, 1):
             last = number == len(parts)
-            sync = contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped)
-            with sync:
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):
                 batch = [self.encodings[i] for i in part]
                 inputs = batch_to(self.checkpoint, batch, self.accelerator.device)
                 if self.recipe.token_dropout:
@@ -229,7 +224,10 @@ class _Fit:
         """Hide a random share of the text's tokens from the layers in training, in place."""
         encoder = self.checkpoint.encoder
         has_ids = "input_ids" in inputs
-        ids = inputs["input_ids"] if has_ids else torch.from_numpy(_padded_ids(batch, encoder.pad))
+        if has_ids:
+            ids = inputs["input_ids"]
+        else:
+            ids = torch.from_numpy(model_inputs(batch, encoder.pad, encoder.spec)["input_ids"])
         text = ~torch.isin(ids, torch.tensor(sorted(encoder.fixed), device=ids.device))
         chosen = (torch.rand(ids.shape).to(ids.device) < self.recipe.token_dropout) & text
         if has_ids:
@@ -322,11 +320,3 @@ class _Fit:
         for name in _SAVED:
             setattr(self, name, state[name])
         _LOG.info("resuming after step %d of %d", self.step, self.total_steps)
-
-
-def _padded_ids(encodings: Sequence[Encoding], pad: int) -> NDArray[np.int64]:
-    """[B, T] ids."""
-    ids = np.full((len(encodings), max(len(e.ids) for e in encodings)), pad, np.int64)
-    for row, encoding in enumerate(encodings):
-        ids[row, : len(encoding.ids)] = encoding.ids
-    return ids

@@ -64,10 +64,8 @@ class FrozenLayers:
             if size > self._room:
                 _LOG.warning(
                     "the cache of the frozen layers is full: the outputs of %d of %d examples are "
-                    "computed in every step",
-                    len(new) - fits,
-                    len(new),
-                )
+                    "computed in every step", len(new) - fits, len(new),
+                )  # fmt: skip
                 break
             self._room -= size
             fits += 1
@@ -115,13 +113,8 @@ def trainable_part(checkpoint: Checkpoint, num_frozen: int, *, bf16: bool) -> Ch
     Its model shares its modules with the whole one, so that training it trains the whole one, and gives
     the same logits. Left out are the frozen layers, whose outputs come through ``Checkpoint.inputs``
     (computed without dropout, as in scoring), and in the last layer all tokens but the first, the only
-    one that a classifier's head reads.
-
-    Args:
-        checkpoint: A BERT, RoBERTa, ERNIE or ELECTRA classifier; one of another architecture without
-            frozen layers is returned unchanged.
-        num_frozen: How many of its first layers are frozen, with the embeddings; 0 leaves both in.
-        bf16: See ``FrozenLayers``.
+    one that a classifier's head reads. A classifier of another architecture than BERT, RoBERTa, ERNIE
+    or ELECTRA is returned unchanged, if no layers are frozen; 0 leaves the embeddings in too.
     """
     model = checkpoint.model
     if not num_frozen and not hasattr(getattr(model.base_model, "encoder", None), "layer"):
@@ -154,13 +147,9 @@ class _FirstToken(nn.Module):
     ) -> torch.Tensor:
         """Attention (Vaswani et al. 2017, arXiv:1706.03762, equation 1) and FFN for one query."""
         attention, first = self.layer.attention.self, hidden_states[:, :1]
+        read = attention.query(first), attention.key(hidden_states), attention.value(hidden_states)
         query, key, value = (
-            project(read).unflatten(-1, (-1, attention.attention_head_size)).transpose(1, 2)
-            for project, read in (
-                (attention.query, first),
-                (attention.key, hidden_states),
-                (attention.value, hidden_states),
-            )
+            x.unflatten(-1, (-1, attention.attention_head_size)).transpose(1, 2) for x in read
         )
         scores = (query @ key.transpose(-1, -2)).float() * attention.attention_head_size**-0.5
         if attention_mask is not None:

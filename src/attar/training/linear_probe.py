@@ -41,7 +41,7 @@ def init_head(
     """Set the two layers of a classifier's head from a linear probe, in place.
 
     Args:
-        checkpoint: A BERT, RoBERTa, ERNIE, ELECTRA or ALBERT classifier.
+        checkpoint: A classifier.
         examples: Labelled; the first 2,000 are used.
         dev: Labelled; they choose the probe's regularisation.
         weights: [C] weights of the classes.
@@ -102,9 +102,7 @@ def _head(model: PreTrainedModel) -> tuple[nn.Linear, nn.Linear, Callable[[torch
     """The two linear layers of a classifier's head and the activation between them."""
     base, classifier = model.base_model, model.classifier
     pooler = getattr(base, "pooler", None)
-    match pooler, classifier:
-        case nn.Module(dense=nn.Linear() as dense), nn.Linear() as out:
-            return dense, out, torch.tanh
+    match getattr(pooler, "dense", pooler), classifier:
         case nn.Linear() as dense, nn.Linear() as out:
             return dense, out, torch.tanh
         case _, nn.Module(dense=nn.Linear() as dense, out_proj=nn.Linear() as out):

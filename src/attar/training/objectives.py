@@ -1,8 +1,9 @@
 """Training objectives, and losses of hard labels, also imbalanced ones.
 
-Each loss is a pure function of logits, [B] without reduction; ``LabelLoss`` computes the one that the
-recipe names. ``HardLabels`` is the objective of a teacher and of a student that is fine-tuned without
-one; distillation adds ``LabelLoss`` to its own losses.
+Each loss is a pure function of logits [B, C], labels [B] (class indices) and the classes' weights [C], and
+gives [B] without reduction; ``LabelLoss`` computes the one that the recipe names. ``HardLabels`` is the
+objective of a teacher and of a student that is fine-tuned without one; distillation adds ``LabelLoss`` to
+its own losses.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ __all__ = [
 class Objective(nn.Module, ABC):
     """What a training minimises: named losses of a batch.
 
-    Subclasses may hold parameters (projections between widths, say); the loop trains them too.
+    Subclasses may hold parameters (projections between widths, say); the loop trains them too, and sets
+    the first two attributes before each step.
 
     Attributes:
-        progress: Steps done / steps in all; the loop sets it before each step.
-        batch_lengths: [N] tokens of every example of the global batch, of which ``forward`` gets a
-            part; the loop sets it before each step.
+        progress: Steps done / steps in all.
+        batch_lengths: [N] tokens of every example of the global batch, of which ``forward`` gets a part.
         reads_layers: Whether it needs more of the model than its logits.
     """
 
@@ -100,16 +101,7 @@ def _label_counts(task: Task, examples: Sequence[Example]) -> torch.Tensor:
 
 
 def hard_label_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Weighted cross-entropy of each example.
-
-    Args:
-        logits: [B, C].
-        labels: [B] class indices.
-        weights: [C].
-
-    Returns:
-        [B]: -weights[y] log softmax(logits)[y]; no reduction.
-    """
+    """Weighted cross-entropy of each example: -weights[y] log softmax(logits)[y]."""
     return F.cross_entropy(logits.float(), labels, reduction="none") * weights[labels]
 
 
@@ -121,17 +113,7 @@ def logit_adjusted_loss(
     -weights[y] log softmax(logits + tau log pi)[y], pi the labels' shares of the training examples:
     the model need not learn the shares, so that argmax(logits) at tau = 1 is the label under equally
     frequent labels, which minimises the balanced error (Menon et al. 2021, arXiv:2007.07314, equation
-    10). tau = 0 is ``hard_label_loss``.
-
-    Args:
-        logits: [B, C].
-        labels: [B] class indices.
-        weights: [C]; ones for the loss of the paper.
-        log_shares: [C], log pi.
-        tau: Strength of the shift.
-
-    Returns:
-        [B]; no reduction.
+    10, where all weights are 1). tau = 0 is ``hard_label_loss``; ``log_shares`` [C] are log pi.
     """
     return hard_label_loss(logits.float() + tau * log_shares, labels, weights)
 
@@ -142,16 +124,8 @@ def focal_loss(
     """Cross-entropy that counts examples less the better they are classified.
 
     -weights[y] (1 - p_y)^gamma log p_y with p = softmax(logits) (Lin et al. 2017, arXiv:1708.02002,
-    equation 5, its alpha being the weights). gamma = 0 is ``hard_label_loss``.
-
-    Args:
-        logits: [B, C].
-        labels: [B] class indices.
-        weights: [C].
-        gamma: How much less; 0, or at least 1, where the gradient is finite everywhere.
-
-    Returns:
-        [B]; no reduction.
+    equation 5, its alpha being the weights). gamma = 0 is ``hard_label_loss``; from 1 on the gradient is
+    finite everywhere.
     """
     loss = F.cross_entropy(logits.float(), labels, reduction="none")
     return (-torch.expm1(-loss)) ** gamma * loss * weights[labels]

@@ -1,4 +1,4 @@
-"""The steps of a training: how many, the batch of each, and after which to evaluate.
+"""The steps of a training: how many, the rows of each, and after which to evaluate.
 
 All follow from the recipe, the examples' lengths and the seed, so that a resumed training takes
 exactly the remaining steps.
@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from attar.errors import RecipeError
 from attar.recipe.load import FitRecipe
 from attar.text.buckets import shuffled_batches
-from attar.training.sampling import sampled_rows
 
-__all__ = ["StepPlan"]
+__all__ = ["StepPlan", "label_counts", "sampled_rows"]
+
+_POWERS = {"shuffled": 1.0, "sqrt": 0.5, "balanced": 0.0}
 
 
 class StepPlan:
@@ -28,10 +31,6 @@ class StepPlan:
             ``evaluations_per_epoch``.
         seed: Decides the batches.
         labels: Class index of each example; needed unless ``sampling`` is "shuffled".
-
-    Attributes:
-        steps_per_epoch: N / batch_size, rounded up, or down with ``drop_last``.
-        total_steps: Steps of all epochs.
 
     Raises:
         RecipeError: ``drop_last`` leaves no batch.
@@ -77,3 +76,43 @@ class StepPlan:
             lengths, recipe.batch_size, seed=self._seed, epoch=epoch, drop_last=recipe.drop_last
         )
         return batches if drawn is None else [drawn[batch].tolist() for batch in batches]
+
+
+def label_counts(
+    counts: Sequence[int] | NDArray[np.int64], kind: Literal["shuffled", "sqrt", "balanced"]
+) -> NDArray[np.int64]:
+    """How many rows of each label an epoch of N = sum n_c rows has.
+
+    N n_c^p / sum_k n_k^p with p = 1, 0.5 or 0, rounded by largest remainder so that they add up to
+    N; a label without rows gets none. (p-sampling: Mahajan et al. 2018, arXiv:1805.00932, section 2.2,
+    takes p = 0.5.)
+
+    Args:
+        counts: [C] rows of each label, n_c.
+        kind: "shuffled" takes each row once.
+    """
+    present = np.asarray(counts, np.int64)
+    strength = np.where(present > 0, present.astype(np.float64) ** _POWERS[kind], 0.0)
+    exact = present.sum() * strength / strength.sum()
+    whole: NDArray[np.int64] = np.floor(exact + 1e-9).astype(np.int64)
+    left = present.sum() - whole.sum()
+    whole[np.argsort(-(exact - whole), kind="stable")[:left]] += 1
+    return whole
+
+
+def sampled_rows(
+    labels: Sequence[int], kind: Literal["shuffled", "sqrt", "balanced"], *, seed: int, epoch: int
+) -> NDArray[np.int64]:
+    """The N rows of one epoch, ordered by label, for the class indices [N]; see ``label_counts``.
+
+    Of a label that is oversampled each row is repeated equally often; the remainder is drawn without
+    replacement.
+    """
+    rng = np.random.default_rng((seed, epoch, 1))  # not the stream that shuffles the batches
+    classes = np.asarray(labels)
+    drawn: list[NDArray[np.int64]] = []
+    for label, wanted in enumerate(label_counts(np.bincount(classes), kind)):
+        rows = np.flatnonzero(classes == label)
+        if wanted:
+            drawn += [np.tile(rows, wanted // len(rows)), rng.permutation(rows)[: wanted % len(rows)]]
+    return np.concatenate(drawn)

@@ -33,45 +33,30 @@ def schedule_factor(
             start, release level. warmup_step: first step, second step, decay.
             slanted_triangular: peak rate over lowest rate.
     """
-    match name:
-        case "linear" | "cosine" | "constant":
-            return _by_steps(name, step, total_steps, warmup)
-        case _:
-            return _by_share(name, step / total_steps, warmup, options)
-
-
-def _by_steps(name: Schedule, step: int, total_steps: int, warmup: float) -> float:
-    warmup_steps = warmup * total_steps
-    if step < warmup_steps:
-        return (step + 1) / (warmup_steps + 1)
-    done = (step - warmup_steps) / max(1.0, total_steps - warmup_steps)
-    match name:
-        case "linear":
-            return max(0.0, 1.0 - done)
-        case "cosine":
-            return 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
-        case _:
-            return 1.0
-
-
-def _by_share(name: Schedule, x: float, warmup: float, options: tuple[float, float, float]) -> float:
-    """The original system's schedules at the share ``x`` of the training."""
-    rising = x < warmup
-    if name == "slanted_triangular":
-        ratio = options[0]
-        # With warmup = 1 the decay has no length: at its only point, x = 1, the rate is at its peak.
-        height = x / warmup if rising else 1.0 - (x - warmup) / ((1.0 - warmup) or 1.0)
-        return (1.0 + height * (ratio - 1.0)) / ratio
-    return x / warmup if rising else _after_warm_up(name, x, options)
+    if name in ("linear", "cosine", "constant"):
+        warmup_steps = warmup * total_steps
+        if step < warmup_steps:
+            return (step + 1) / (warmup_steps + 1)
+        done = (step - warmup_steps) / max(1.0, total_steps - warmup_steps)
+    else:
+        done = step / total_steps
+        if name == "slanted_triangular":
+            # With warmup = 1 the decay has no length: at its only point, the end, the rate is at its peak.
+            falling = 1.0 - (done - warmup) / ((1.0 - warmup) or 1.0)
+            height = done / warmup if done < warmup else falling
+            return (1.0 + height * (options[0] - 1.0)) / options[0]
+        if done < warmup:
+            return done / warmup
+    return _after_warm_up(name, done, options)
 
 
 def _after_warm_up(name: Schedule, x: float, options: tuple[float, float, float]) -> float:
     first, second, third = options
     match name:
-        case "warmup_linear":
-            return 1.0 - x
-        case "warmup_cosine":
-            return 0.5 * (1.0 + math.cos(math.pi * x))
+        case "linear" | "warmup_linear":
+            return max(0.0, 1.0 - x)
+        case "cosine" | "warmup_cosine":
+            return 0.5 * (1.0 + math.cos(math.pi * min(1.0, x)))
         case "warmup_linear_release":
             return 1.0 - (1.0 - second) / first * x if x < first else second
         case "warmup_step":

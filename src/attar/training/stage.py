@@ -14,11 +14,11 @@ import torch
 from attar.evaluation.thresholds import choose_thresholds
 from attar.metrics import scores
 from attar.models.checkpoint import Checkpoint, predict_logits, save_checkpoint
-from attar.models.encoders import freeze_first, load_encoder, output_bias
-from attar.recipe.load import FitRecipe
+from attar.models.encoders import Encoder, freeze_first, load_encoder, output_bias
+from attar.recipe.load import EncodeRecipe, FitRecipe
 from attar.records.prepared_folder import load_split
 from attar.stage_cache import is_first_process
-from attar.task import Example
+from attar.task import Example, Task
 from attar.text.encoding import Encoding, InputSpec, TextEncoder
 from attar.text.vocabulary import texts_read
 from attar.training.accelerator import make_accelerator
@@ -29,7 +29,7 @@ from attar.training.objectives import HardLabels, Objective, class_weights
 from attar.training.settings import TrainSettings
 from attar.training.state import TrainingStates
 
-__all__ = ["dev_scorer", "fit_and_save", "move_thresholds", "train"]
+__all__ = ["dev_scorer", "fit_and_save", "move_thresholds", "text_encoder", "train"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,14 +41,22 @@ def train(settings: TrainSettings, data: Path, out: Path) -> Path:
         settings: Of the recipe.
         data: A folder written by ``attar prepare``.
         out: Gets the checkpoint, metrics.jsonl and tensorboard/.
-
-    Returns:
-        ``out``.
     """
     task, encode = settings.task, settings.encode
     examples = load_split(data, "train")
     torch.manual_seed(settings.seed)
     encoder = load_encoder(settings.train, len(task.labels), texts_read(examples, task, encode.normalise))
+    checkpoint = Checkpoint(encoder.model, text_encoder(encoder, task, encode), task)
+    objective = HardLabels(task, examples, settings.train)
+    notes = {"role": "teacher", "encoder": settings.train.encoder}
+    dev = load_split(data, "dev")
+    return fit_and_save(
+        checkpoint, examples, objective, settings.train, dev, out, seed=settings.seed, notes=notes
+    )
+
+
+def text_encoder(encoder: Encoder, task: Task, encode: EncodeRecipe) -> TextEncoder:
+    """What makes an encoder's input for a task, as the recipe's ``[encode]`` says."""
     spec = InputSpec.for_task(
         task,
         encode.max_tokens,
@@ -56,19 +64,7 @@ def train(settings: TrainSettings, data: Path, out: Path) -> Path:
         pooling=encode.pooling,
         normalise=encode.normalise,
     )
-    checkpoint = Checkpoint(encoder.model, TextEncoder(encoder.tokenizer, spec), task)
-    objective = HardLabels(task, examples, settings.train)
-    notes = {"role": "teacher", "encoder": settings.train.encoder}
-    return fit_and_save(
-        checkpoint,
-        examples,
-        objective,
-        settings.train,
-        load_split(data, "dev"),
-        out,
-        seed=settings.seed,
-        notes=notes,
-    )
+    return TextEncoder(encoder.tokenizer, spec)
 
 
 def fit_and_save(  # noqa: PLR0913 - what every training needs
@@ -97,25 +93,18 @@ def fit_and_save(  # noqa: PLR0913 - what every training needs
         notes: The checkpoint's provenance; ``role`` labels the progress bar.
         evaluate: Scores the model; None for ``dev_scorer``.
         after_evaluation: See ``attar.training.fit.fit``.
-
-    Returns:
-        ``out``.
     """
     encodings = checkpoint.encoder.encode(examples)
     trained = _trainable_part(checkpoint, objective, settings, encodings, dev)
     if settings.head_init == "linear_probe":
-        _init_head(trained, examples, dev, settings)
+        labelled = [example for example in examples if example.label is not None]
+        weights = class_weights(checkpoint.task, labelled, settings.class_weights)
+        init_head(trained, labelled, dev, weights.double().numpy())
     result = fit(
-        trained,
-        encodings,
-        objective,
-        settings,
+        trained, encodings, objective, settings,
         evaluate=evaluate or dev_scorer(trained, dev),
-        folder=out,
-        seed=seed,
-        name=notes["role"],
-        after_evaluation=after_evaluation,
-    )
+        folder=out, seed=seed, name=notes["role"], after_evaluation=after_evaluation,
+    )  # fmt: skip
     checkpoint.model.eval()
     notes = notes | {
         "num_train": len(examples),
@@ -130,14 +119,6 @@ def fit_and_save(  # noqa: PLR0913 - what every training needs
         save_checkpoint(replace(checkpoint, notes=notes), out)
         TrainingStates(out / "state").clear()
     return out
-
-
-def _init_head(
-    checkpoint: Checkpoint, examples: Sequence[Example], dev: Sequence[Example], settings: FitRecipe
-) -> None:
-    labelled = [example for example in examples if example.label is not None]
-    weights = class_weights(checkpoint.task, labelled, settings.class_weights)
-    init_head(checkpoint, labelled, dev, weights.double().numpy())
 
 
 def _trainable_part(
@@ -168,9 +149,8 @@ def dev_scorer(checkpoint: Checkpoint, dev: Sequence[Example]) -> Callable[[], D
         logits = predict_logits(checkpoint, dev, bf16=True)
         found = scores(task, gold, logits)
         detail = {"dev/accuracy": found.accuracy, "dev/macro_f1": found.macro_f1}
-        value = found.macro_f1 if task.metric == "macro_f1" else found.accuracy
         one_label = len(np.unique(logits.argmax(1))) == 1 < len(np.unique(gold))
-        return DevScore(value, detail, collapsed=one_label)
+        return DevScore(getattr(found, task.metric), detail, collapsed=one_label)
 
     return score
 
@@ -180,10 +160,6 @@ def move_thresholds(checkpoint: Checkpoint, dev: Sequence[Example]) -> dict[str,
 
     Its label is argmax(logits + offsets) and its probs are softmax(logits + offsets) then, wherever it
     is used: as a teacher, in a report, exported. A temperature fitted later divides the sum.
-
-    Args:
-        checkpoint: A trained classifier.
-        dev: Labelled.
 
     Returns:
         For the checkpoint's notes: the offset of each label, whether they were kept, their gain on dev
@@ -196,11 +172,8 @@ def move_thresholds(checkpoint: Checkpoint, dev: Sequence[Example]) -> dict[str,
     with torch.no_grad():
         bias = output_bias(model)
         bias.add_(torch.tensor(offsets, dtype=bias.dtype, device=bias.device))
-    _LOG.info(
-        "thresholds %s: %+.4f on dev examples that they were not chosen on",
-        "moved" if found.kept else "unchanged",
-        found.gain,
-    )
+    done = "moved" if found.kept else "unchanged"
+    _LOG.info("thresholds %s: %+.4f on dev examples that they were not chosen on", done, found.gain)
     return {
         "offsets": dict(zip(task.labels, offsets, strict=True)),
         "kept": found.kept,

@@ -89,10 +89,8 @@ def swap_term(
 ) -> Example | None:
     """The example with another term of its wordtype in its place; None if there is none.
 
-    Args:
-        example: Its ``meta`` names the wordtype. The term stays where it stands a second time.
-        terms: Different terms by wordtype.
-        random: Draws the term.
+    ``terms`` are by wordtype, which the example's ``meta`` names. Where it stands a second time the
+    term stays.
     """
     others = [term for term in terms.get(example.meta.get("wordtype", ""), ()) if term != example.term]
     if not others:

@@ -21,13 +21,7 @@ _FIRST_CJK = "\u2e80"  # scripts before it are written with spaces, or as words
 
 
 class TermMatch(NamedTuple):
-    """An occurrence of a term.
-
-    Attributes:
-        start: Offset of its first code point in the text as written.
-        end: Offset one past its last.
-        term: Its normalised spelling.
-    """
+    """An occurrence of a term: code-point offsets in the text as written, and its normalised spelling."""
 
     start: int
     end: int
@@ -64,17 +58,13 @@ class TermFinder:
         return normalise(term, self._steps).text.strip()
 
     def find(self, text: str) -> list[TermMatch]:
-        """The occurrences in a text, in their order; none overlaps another.
-
-        Args:
-            text: Without broken surrogates, which the audit rejects.
-        """
+        """The occurrences in a text (without broken surrogates) in their order; none overlaps another."""
         normal = normalise(text, self._steps)
         found = self._automaton.find_matches_as_indexes(normal.text, overlapping=True)
         taken = bytearray(len(normal.text))
         matches = []
         for number, start, end in sorted(found, key=lambda match: (match[1] - match[2], match[1])):
-            if any(taken[start:end]) or _cuts_a_word(normal.text, start, end):
+            if any(taken[start:end]) or any(_in_a_word(normal.text, at) for at in (start, end)):
                 continue
             taken[start:end] = b"\1" * (end - start)
             written = normal.to_original(start, end)
@@ -98,9 +88,7 @@ def read_terms(terms: str | Sequence[str]) -> list[str]:
     return found
 
 
-def _cuts_a_word(text: str, start: int, end: int) -> bool:
-    return any(0 < at < len(text) and _joins(text[at - 1]) and _joins(text[at]) for at in (start, end))
-
-
-def _joins(char: str) -> bool:
-    return char.isalnum() and char < _FIRST_CJK
+def _in_a_word(text: str, at: int) -> bool:
+    """Whether a word goes on at this offset, in a script that separates words."""
+    around = text[at - 1 : at + 1] if at else ""
+    return len(around) == 2 and all(char.isalnum() and char < _FIRST_CJK for char in around)

@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from attar.distillation.cache import CACHE_FOLDER
 from attar.distillation.data.augmentation import augmented_examples
-from attar.distillation.data.selection import select_rows
-from attar.distillation.data.transfer_sources import transfer_examples
-from attar.distillation.data.unlabelled import unlabelled_examples
+from attar.distillation.data.unlabelled import transfer_examples, unlabelled_examples
 from attar.distillation.settings import StudentSettings
 from attar.distillation.teachers import (
     Teacher,
@@ -31,22 +29,19 @@ from attar.distillation.teachers import (
 from attar.errors import DataError
 from attar.evaluation.calibration import fit_temperature
 from attar.io.files import write_json
+from attar.recipe.load import UnlabelledRecipe
 from attar.records.prepared_folder import load_split
 from attar.records.split.near_duplicates import drop_near_duplicates
 from attar.task import Example
 
-__all__ = ["TransferSet", "transfer_set"]
+__all__ = ["TransferSet", "select_rows", "transfer_set"]
 
 _LOG = logging.getLogger(__name__)
+_POWERS = {"none": 1.0, "sqrt": 0.5, "equal": 0.0}
 
 
 class TransferSet(NamedTuple):
-    """Examples without labels, and the teachers for them.
-
-    Attributes:
-        examples: Beside the training split; [] where the recipe asks for none.
-        teachers: The same teachers, with the logits that they have computed.
-    """
+    """Examples without labels beside the training split, and the teachers with what they have computed."""
 
     examples: list[Example]
     teachers: list[Teacher]
@@ -79,9 +74,9 @@ def transfer_set(
         )
     if fit.unlabelled.sources:
         found = unlabelled_examples(settings, train, [*dev, *test], cache / "unlabelled")
-        selected, loaded = _select(settings, found.examples, loaded, dev, cache)
-        write_json(out / "unlabelled.json", {"counts": found.counts, **selected.facts})
-        examples += selected.examples
+        selected, facts, loaded = _select(settings, found.examples, loaded, dev, cache)
+        write_json(out / "unlabelled.json", {"counts": found.counts, **facts})
+        examples += selected
     if fit.augment.copies:
         reach = settings.task.window_chars or settings.encode.max_tokens
         copies = augmented_examples(train, fit.augment, reach, settings.seed)
@@ -94,19 +89,14 @@ def transfer_set(
     return TransferSet(list(first.values()), loaded)
 
 
-class _Selection(NamedTuple):
-    examples: list[Example]
-    facts: dict[str, Any]
-
-
 def _select(
     settings: StudentSettings,
     examples: Sequence[Example],
     teachers: Sequence[Teacher],
     dev: Sequence[Example],
     cache: Path,
-) -> tuple[_Selection, list[Teacher]]:
-    """The examples that the teachers are confident of, and the teachers with their cached logits."""
+) -> tuple[list[Example], dict[str, Any], list[Teacher]]:
+    """The examples that the teachers are confident of, facts of them, the teachers with their logits."""
     task, fit = settings.task, settings.fit
     num_labels = len(task.labels)
     weights = teacher_weights(teachers, fit.teacher_weights, task, dev, cache)
@@ -120,24 +110,42 @@ def _select(
             f"distill.unlabelled: of {len(examples)} examples the teachers are confident of none "
             f"(min_confidence = {fit.unlabelled.min_confidence:g}); lower it, or name other sources"
         )
-    by_label = {
-        name: _by_label(probs, some, task.labels) for name, some in (("sure", confident), ("kept", rows))
-    }
+    by_label = {}
+    for name, some in (("sure", confident), ("kept", rows)):
+        counts = np.bincount(probs[some].argmax(1), minlength=num_labels).tolist()
+        by_label[name] = dict(zip(task.labels, counts, strict=True))
     _LOG.info("unlabelled: %d of %d examples kept (%s)", len(rows), len(examples), by_label["kept"])
-    cached = [
-        with_cached_logits(
-            teacher, examples, _rows_of(cached_logits(teacher, examples, num_labels, cache), rows)
-        )
-        for teacher in teachers
-    ]
+    cached = []
+    for teacher in teachers:
+        own = cached_logits(teacher, examples, num_labels, cache)
+        cached.append(with_cached_logits(teacher, examples, {int(row): own[row] for row in rows}))
     facts = {"temperature": round(temperature, 4), "num_kept": len(rows), **by_label}
-    return _Selection([examples[row] for row in rows], facts), cached
+    return [examples[row] for row in rows], facts, cached
 
 
-def _by_label(probs: NDArray[np.floating], rows: NDArray[np.int64], labels: Sequence[str]) -> dict[str, int]:
-    counts = np.bincount(probs[rows].argmax(1), minlength=len(labels)).tolist()
-    return dict(zip(labels, counts, strict=True))
+def select_rows(
+    probs: NDArray[np.floating], settings: UnlabelledRecipe, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows whose top prob is at least ``min_confidence``, balanced by the label that it is of.
 
+    With n_c such rows of label c, N in all and S = min(limit, N), label c keeps at most
+    S n_c^p / sum_k n_k^p of them (p = 1, 1/2, 0 for "none", "sqrt", "equal"), drawn by the seed.
+    What a label cannot fill is not given to others: a rare label stays rare, without being swamped.
 
-def _rows_of(logits: NDArray[np.float32], rows: NDArray[np.int64]) -> dict[int, NDArray[np.float32]]:
-    return {int(row): logits[row] for row in rows}
+    Args:
+        probs: [N, C]; their labels serve to balance alone.
+        settings: ``min_confidence``, ``balance`` and ``limit``.
+        seed: Another seed, other rows.
+
+    Returns:
+        The selected rows, ascending, and all rows that are confident enough.
+    """
+    labels = probs.argmax(1)
+    confident = np.flatnonzero(probs.max(1) >= settings.min_confidence)
+    counts = np.bincount(labels[confident], minlength=probs.shape[1])
+    shares = np.where(counts > 0, counts.astype(np.float64) ** _POWERS[settings.balance], 0.0)
+    size = min(settings.limit, len(confident))
+    most = np.floor(size * shares / max(shares.sum(), 1.0) + 1e-9).astype(np.int64)
+    order = np.random.default_rng(seed).permutation(confident)
+    selected = [order[labels[order] == label][:count] for label, count in enumerate(most)]
+    return np.sort(np.concatenate(selected)), confident

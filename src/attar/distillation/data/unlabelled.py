@@ -1,8 +1,8 @@
-"""Reviews without labels, as pairs of a text and a known term for the teachers.
+"""Examples without labels for the teachers: pairs of a text and a term.
 
-The sibling of ``attar.distillation.data.transfer_sources``: there a source names the terms, here they
-are found: ``texts -> occurrences of terms -> without known ones -> a limit per term``. Which of them
-are learnt from is decided by the teachers' logits; see ``attar.distillation.data.selection``.
+``transfer_examples``: a source names the terms. ``unlabelled_examples``: it has nothing but reviews, and
+known terms are found: ``texts -> occurrences of terms -> without known ones -> a limit per term``. Which
+of these are learnt from is decided by the teachers' logits (``attar.distillation.data.transfer_set``).
 """
 
 from __future__ import annotations
@@ -16,36 +16,73 @@ from typing import NamedTuple
 import numpy as np
 
 from attar.distillation.data.term_finder import TermFinder, read_terms
-from attar.distillation.data.transfer_sources import without_labels
 from attar.distillation.settings import StudentSettings
 from attar.errors import DataError, RecipeError
+from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
 from attar.records.readers.formats import plain_text
 from attar.records.record import Accepted
-from attar.records.remote.fetch import LocalRecords
-from attar.records.split.near_duplicates import group_reviews
-from attar.task import Example
+from attar.records.remote.fetch import LocalRecords, LocalSource, fetched
+from attar.records.split.near_duplicates import drop_near_duplicates, group_reviews
+from attar.task import Example, Task
 
-__all__ = ["Unlabelled", "unlabelled_examples"]
+__all__ = ["Unlabelled", "transfer_examples", "unlabelled_examples"]
+
+
+def transfer_examples(
+    sources: Sequence[SourceRecipe],
+    task: Task,
+    known: Sequence[Example],
+    data: DataRecipe,
+    download_dir: Path,
+) -> list[Example]:
+    """Read (text, term) pairs for the teachers, without labels.
+
+    Args:
+        sources: Files, folders and servers.
+        task: Says whether there are terms.
+        known: The prepared examples. A review that is one of theirs, or nearly, is left out: a
+            held-out review must not come back as training text.
+        data: Columns, what is accepted, and how similar near-duplicates are.
+        download_dir: For what is fetched from servers.
+
+    Raises:
+        DataError: A source cannot be read, or nothing is left.
+    """
+    local = _without_labels(sources, task, download_dir)
+    found = [
+        replace(outcome.example, label=None)
+        for outcome in audit(LocalRecords(local, data.columns), task, data)
+        if isinstance(outcome, Accepted)
+    ]
+    left = drop_near_duplicates(found, known, data.near_duplicate)
+    if not left:
+        names = ", ".join(source.shown for source in local)
+        raise DataError(
+            f"distill.transfer ({names}): no pair of a text and a term that is not "
+            "in the prepared folder already; name other sources or leave it out"
+        )
+    return left
+
+
+def _without_labels(sources: Sequence[SourceRecipe], task: Task, download_dir: Path) -> list[LocalSource]:
+    """Sources on disk whose own labels are not read; the audit wants one, so each record gets the first."""
+    return [
+        fetched(source, download_dir / str(number)).with_constants(label=task.labels[0], annotator="")
+        for number, source in enumerate(sources, 1)
+    ]
 
 
 class Unlabelled(NamedTuple):
-    """What was found in reviews without labels.
-
-    Attributes:
-        examples: Without labels, in the order of the sources.
-        counts: What was read, found and dropped, by the reason.
-    """
+    """Examples in the order of the sources, and counts of what was read, found and dropped."""
 
     examples: list[Example]
     counts: dict[str, int]
 
 
 class _Pair(NamedTuple):
-    """An example and the normalised spelling of its term."""
-
     example: Example
-    term: str
+    term: str  # its normalised spelling
 
 
 def unlabelled_examples(
@@ -99,7 +136,7 @@ def _texts(settings: StudentSettings, download_dir: Path, counts: Counter[str]) 
     """Every different text that can be used, as a single sentence."""
     task = replace(settings.task, style="single", window_chars=None)
     sources = [plain_text(source) for source in settings.fit.unlabelled.sources]
-    local = without_labels(sources, task, download_dir)
+    local = _without_labels(sources, task, download_dir)
     for outcome in audit(LocalRecords(local, settings.data.columns), task, settings.data):
         counts["rows"] += 1
         if isinstance(outcome, Accepted):

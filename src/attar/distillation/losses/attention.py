@@ -1,8 +1,9 @@
-"""Distillation losses on attentions [B, H, T, T] (or [B, T, T], summed over the heads already).
+"""Distillation losses on attentions, student's and teacher's: [B, H, T, T], of as many heads.
 
-They are meant for the scores before the softmax, in which the model has added a large negative
-number to every padded key; probabilities work too. Each gives [B]: the mean over one example's own
-real tokens (``attar.distillation.losses.masked`` says how a batch becomes textbrewer's mean over all).
+They are meant for the scores before the softmax, in which the model has added a large negative number to
+every padded key; probabilities work too. Each gives [B]: the mean over one example's own real tokens, true
+in the mask [B, T] (``attar.distillation.losses.masked`` says how a batch becomes textbrewer's mean over
+all).
 
 With a mask, padded keys and queries are left out altogether. With None, padding is treated as
 textbrewer treats it: it counts, but any score of -0.001 or less becomes 0 (``attention_mse*``) or
@@ -27,14 +28,6 @@ def attention_mse(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tens
     1/(H n^2) sum_hij (s_hij - t_hij)^2 over the pairs of the n real tokens (TinyBERT, Jiao et al.
     2020, arXiv:1909.10351, equation 7). A batch weighed by ``pair_share`` is textbrewer's
     ``att_mse_loss``.
-
-    Args:
-        student: [B, H, T, T].
-        teacher: [B, H, T, T], of as many heads.
-        mask: [B, T] or None.
-
-    Returns:
-        [B].
     """
     student, teacher = student.float(), teacher.float()
     if mask is None:
@@ -52,16 +45,8 @@ def attention_mse_sum(
 ) -> torch.Tensor:
     """``attention_mse`` of the sums over the heads, whose numbers may differ.
 
-    1/n^2 sum_ij (sum_h s_hij - sum_h t_hij)^2. A batch weighed by ``pair_share`` is textbrewer's
-    ``att_mse_sum_loss``.
-
-    Args:
-        student: [B, H_S, T, T] or [B, T, T].
-        teacher: [B, H_T, T, T] or [B, T, T].
-        mask: [B, T] or None.
-
-    Returns:
-        [B].
+    1/n^2 sum_ij (sum_h s_hij - sum_h t_hij)^2; [B, T, T] are such sums already. A batch weighed by
+    ``pair_share`` is textbrewer's ``att_mse_sum_loss``.
     """
     student, teacher = (x.float().sum(1) if x.dim() == 4 else x for x in (student, teacher))
     return attention_mse(student, teacher, mask)
@@ -74,14 +59,6 @@ def attention_ce(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tenso
     the KL form in MiniLM, Wang et al. 2020, arXiv:2002.10957, section 3.1). A batch weighed by
     ``token_share`` is textbrewer's ``att_ce_loss`` on scores. On probabilities it is not: there
     textbrewer's softmax gives padded keys, whose probability is 0, a share of its own.
-
-    Args:
-        student: [B, H, T, T].
-        teacher: [B, H, T, T], of as many heads.
-        mask: [B, T] or None.
-
-    Returns:
-        [B].
     """
     student, teacher = student.float(), teacher.float()
     if mask is None:
@@ -99,15 +76,8 @@ def attention_ce_mean(
 ) -> torch.Tensor:
     """``attention_ce`` of the means over the heads, whose numbers may differ.
 
-    A batch weighed by ``token_share`` is textbrewer's ``att_ce_mean_loss`` on scores.
-
-    Args:
-        student: [B, H_S, T, T], or [B, T, T] as it is.
-        teacher: [B, H_T, T, T], or [B, T, T] as it is.
-        mask: [B, T] or None.
-
-    Returns:
-        [B].
+    [B, T, T] are taken as they are. A batch weighed by ``token_share`` is textbrewer's
+    ``att_ce_mean_loss`` on scores.
     """
     student, teacher = (x.float().mean(1) if x.dim() == 4 else x for x in (student, teacher))
     return attention_ce(student, teacher, mask)

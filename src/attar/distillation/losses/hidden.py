@@ -1,4 +1,4 @@
-"""Distillation losses on hidden states [B, T, D].
+"""Distillation losses on hidden states, student's and teacher's: [B, T, D], or pairs of them.
 
 Each gives [B]: the mean over one example's own real tokens (``attar.distillation.losses.masked`` says how
 a batch becomes textbrewer's mean over all tokens). ``mask`` is [B, T], true at real tokens; None
@@ -24,14 +24,6 @@ def hidden_mse(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor 
     1/(n D) sum_t |s_t - t_t|^2 over the n real tokens (FitNets, Romero et al. 2015,
     arXiv:1412.6550, section 2.2; TinyBERT, Jiao et al. 2020, arXiv:1909.10351, equation 8). A batch
     weighed by ``token_share`` is textbrewer's ``hid_mse_loss``.
-
-    Args:
-        student: [B, T, D].
-        teacher: [B, T, D].
-        mask: [B, T] or None.
-
-    Returns:
-        [B].
     """
     squares = F.mse_loss(student.float(), teacher.float(), reduction="none")
     return token_mean(squares.mean(-1), mask)
@@ -42,14 +34,6 @@ def cosine_loss(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor
 
     1/n sum_t (1 - cos(s_t, t_t)) over the n real tokens (DistilBERT, Sanh et al. 2019,
     arXiv:1910.01108, section 2). A batch weighed by ``token_share`` is textbrewer's ``cos_loss``.
-
-    Args:
-        student: [B, T, D].
-        teacher: [B, T, D].
-        mask: [B, T] or None.
-
-    Returns:
-        [B].
     """
     return token_mean(1 - F.cosine_similarity(student.float(), teacher.float(), dim=-1), mask)
 
@@ -57,15 +41,9 @@ def cosine_loss(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor
 def pkd_loss(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     """Squared distance of the normalised states of the first token.
 
-    |s_0 / |s_0| - t_0 / |t_0||^2 (BERT-PKD, Sun et al. 2019, arXiv:1908.09355, section 3.2). The
-    first token is never padding, so there is no mask; the batch mean is textbrewer's ``pkd_loss``.
-
-    Args:
-        student: [B, T, D], or [B, D] of the first tokens.
-        teacher: [B, T, D] or [B, D].
-
-    Returns:
-        [B].
+    |s_0 / |s_0| - t_0 / |t_0||^2 (BERT-PKD, Sun et al. 2019, arXiv:1908.09355, section 3.2). The first
+    token is never padding, so there is no mask, and [B, D] of it will do; the batch mean is textbrewer's
+    ``pkd_loss``.
     """
     s, t = (F.normalize(first_token(states), dim=-1) for states in (student, teacher))
     return (s - t).square().sum(-1)
@@ -91,9 +69,6 @@ def gram_loss(
         teacher: Two [B, T, D_T].
         mask: [B, T] or None.
         length: Divides both matrices in place of the widths; read only with a mask.
-
-    Returns:
-        [B].
     """
     grams = []
     for first, second in (student, teacher):
@@ -108,14 +83,6 @@ def flow_loss(student: Pair, teacher: Pair, mask: torch.Tensor | None) -> torch.
     1/D^2 sum_kl (1/n sum_t a_tk b_tl - 1/n sum_t u_tk v_tl)^2 over the n real tokens: how features
     of one layer flow into those of another, or, twice the same layer, go together (FSP, Yim et al.
     2017, CVPR, section 3). The batch mean is textbrewer's ``fsp_loss``.
-
-    Args:
-        student: Two [B, T, D].
-        teacher: Two [B, T, D].
-        mask: [B, T] or None.
-
-    Returns:
-        [B].
     """
     flows = []
     for first, second in (student, teacher):

@@ -1,10 +1,8 @@
 """Distillation losses on logits: small pure functions.
 
-Each takes tensors and returns one value an example, [B], unreduced, so that the training loop
-alone decides what a batch weighs. A temperature is one number, or [B] where every example has its
-own (``attar.distillation.dynamic``).
-
-The losses on hidden states, attentions and relations stand beside this file.
+Each takes logits [B, C] of the student and of the teacher and returns one value an example, [B],
+unreduced, so that the training loop alone decides what a batch weighs. A temperature T > 0 is one
+number, or [B] where every example has its own (``attar.distillation.dynamic``).
 """
 
 from __future__ import annotations
@@ -23,14 +21,6 @@ def soft_label_loss(
     T^2 * sum_c p_c (log p_c - log q_c) with p = softmax(teacher / T), q = softmax(student / T).
     T^2 keeps the gradient's size the same at every T (Hinton, Vinyals and Dean 2015,
     arXiv:1503.02531, section 2).
-
-    Args:
-        student_logits: [B, C].
-        teacher_logits: [B, C].
-        temperature: T > 0, one number or [B].
-
-    Returns:
-        [B], no reduction.
     """
     log_q = F.log_softmax(_softened(student_logits, temperature), dim=-1)
     log_p = F.log_softmax(_softened(teacher_logits, temperature), dim=-1)
@@ -45,14 +35,6 @@ def soft_cross_entropy(
     - sum_c p_c log q_c with p and q as in ``soft_label_loss``: the form of the original system and
       of textbrewer's ``kd_ce_loss``. It is ``soft_label_loss`` / T^2 plus the teacher's entropy, so
       its gradient falls as 1 / T^2 and a high T leaves more weight to the other losses.
-
-    Args:
-        student_logits: [B, C].
-        teacher_logits: [B, C].
-        temperature: T > 0, one number or [B].
-
-    Returns:
-        [B], no reduction.
     """
     log_q = F.log_softmax(_softened(student_logits, temperature), dim=-1)
     p = F.softmax(_softened(teacher_logits, temperature), dim=-1)
@@ -67,14 +49,6 @@ def logit_mse(
     1/C sum_c ((s_c - t_c) / T)^2, without T^2 (Ba and Caruana 2014, arXiv:1312.6184, section 2.2;
     textbrewer's ``kd_mse_loss``). Unlike the losses on probabilities it sees a constant added to
     all logits.
-
-    Args:
-        student_logits: [B, C].
-        teacher_logits: [B, C].
-        temperature: T > 0, one number or [B].
-
-    Returns:
-        [B]: the mean over the classes.
     """
     return (_softened(student_logits, temperature) - _softened(teacher_logits, temperature)).square().mean(-1)
 

@@ -1,4 +1,4 @@
-"""Means over the real tokens of each example, and what an example weighs in a batch.
+"""Means [B] over the real tokens of each example, and what an example weighs in a batch [B].
 
 Every loss on tokens is the mean over one example's own tokens (or pairs of tokens), so that it does
 not change with the batch or the padding around it. Where a batch is to be the mean over all its
@@ -24,15 +24,7 @@ def over_heads(mask: torch.Tensor, dims: int) -> torch.Tensor:
 
 
 def token_mean(values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """Mean over heads and real tokens.
-
-    Args:
-        values: [B, T] or [B, H, T].
-        mask: [B, T], true at real tokens; None counts padding too.
-
-    Returns:
-        [B].
-    """
+    """Mean of [B, T] or [B, H, T] over heads and the tokens that are true in the mask [B, T], or all."""
     if mask is None:
         return values.flatten(1).mean(1)
     heads = values[0].numel() // mask.shape[1]
@@ -41,15 +33,7 @@ def token_mean(values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
 
 
 def pair_mean(values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """Mean over heads and pairs of real tokens.
-
-    Args:
-        values: [B, T, T] or [B, H, T, T].
-        mask: [B, T], true at real tokens; None counts padding too.
-
-    Returns:
-        [B].
-    """
+    """Mean of [B, T, T] or [B, H, T, T] over heads and pairs of the tokens of the mask, or all."""
     if mask is None:
         return values.flatten(1).mean(1)
     heads = values[0].numel() // mask.shape[1] ** 2
@@ -67,9 +51,6 @@ def token_share(lengths: torch.Tensor, batch_lengths: torch.Tensor | None = None
         lengths: [B] tokens of each example.
         batch_lengths: [N] tokens of every example of the whole batch, where these are only a part
             of it (accumulation, several processes); otherwise these are the batch.
-
-    Returns:
-        [B].
     """
     whole = lengths if batch_lengths is None else batch_lengths.to(lengths)
     return lengths / whole.mean()

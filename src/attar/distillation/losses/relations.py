@@ -1,9 +1,9 @@
 """Distillation losses on relations: between tokens (MiniLMv2), between examples (RKD, InfoNCE).
 
 Relations have no width, so they compare models of any widths. Each loss gives [B]; those between
-examples read the first token's vector, which is never padding, and depend on which examples share
-the batch: under accumulation or in several processes, on those of one part. Computed in single
-precision.
+examples read the first token's vector, which is never padding, of [B, T, D] or [B, D], and depend on
+which examples share the batch: under accumulation or in several processes, on those of one part; they
+are 0 for a batch of one. Computed in single precision.
 """
 
 from __future__ import annotations
@@ -44,9 +44,6 @@ def relation_loss(
         teacher: The same of the teacher, [B, T, D_T].
         mask: [B, T], true at real tokens; None counts padding too.
         heads: A; it divides D_S and D_T. By default ``relation_heads(D_S, D_T)``.
-
-    Returns:
-        [B].
     """
     count = heads or relation_heads(student.shape[-1], teacher.shape[-1])
     log_q, log_p = (_relations(vectors, count, mask) for vectors in (student, teacher))
@@ -62,13 +59,6 @@ def rkd_distance_loss(student: torch.Tensor, teacher: torch.Tensor) -> torch.Ten
     mean_j huber(|s_i - s_j| / mu_S, |t_i - t_j| / mu_T) with mu the mean distance between two
     different examples and huber quadratic up to a difference of 1 (RKD, Park et al. 2019,
     arXiv:1904.05068, section 3.2.1). As in its public code j runs over the whole batch, i included.
-
-    Args:
-        student: [B, T, D_S] or [B, D_S].
-        teacher: [B, T, D_T] or [B, D_T].
-
-    Returns:
-        [B]; zero for a batch of one.
     """
     return F.smooth_l1_loss(_distances(student), _distances(teacher), reduction="none").mean(1)
 
@@ -79,13 +69,6 @@ def rkd_angle_loss(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor
     mean_jk huber(cos(s_j - s_i, s_k - s_i), cos(t_j - t_i, t_k - t_i)) (RKD, Park et al. 2019,
     arXiv:1904.05068, section 3.2.2). As in its public code j and k run over the whole batch; where
     one of them is i the cosine is 0. It takes B^3 values.
-
-    Args:
-        student: [B, T, D_S] or [B, D_S].
-        teacher: [B, T, D_T] or [B, D_T].
-
-    Returns:
-        [B]: the mean over the pairs seen from each example.
     """
     return F.smooth_l1_loss(_angles(student), _angles(teacher), reduction="none").flatten(1).mean(1)
 
@@ -96,15 +79,7 @@ def contrastive_loss(student: torch.Tensor, teacher: torch.Tensor, temperature: 
     -log(exp(cos(s_i, t_i) / tau) / sum_j exp(cos(s_i, t_j) / tau)) (van den Oord et al. 2018,
     arXiv:1807.03748, section 2.3; between student and teacher as in CRD, Tian et al. 2020,
     arXiv:1910.10699, and CoDIR, Sun et al. 2020, arXiv:2009.14167), the other examples of the
-    batch as negatives.
-
-    Args:
-        student: [B, T, D] or [B, D].
-        teacher: [B, T, D] or [B, D].
-        temperature: tau > 0.
-
-    Returns:
-        [B]; zero for a batch of one.
+    batch as negatives; the widths are equal, and ``temperature`` is tau > 0.
     """
     s, t = (F.normalize(first_token(states), dim=-1) for states in (student, teacher))
     own = torch.arange(len(s), device=s.device)

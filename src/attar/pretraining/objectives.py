@@ -1,10 +1,14 @@
-"""Masked-language-model training, continued on the texts of a domain.
+"""What a model learns from pieces of text: masked tokens, or the layers of an encoder.
 
-15 % of the words are masked, drawn whenever a piece is read: 80 % of their tokens become the mask
-token, 10 % another one, 10 % stay as they are (BERT, Devlin et al. 2019, arXiv:1810.04805,
-section 3.1; dynamic masks: RoBERTa, Liu et al. 2019, arXiv:1907.11692). A word is a Chinese character
-or a Latin word with all its pieces. That it helps on a domain's own text: Gururangan et al. 2020,
-arXiv:2004.10964.
+Task-agnostic distillation: relations of queries, keys and values (MiniLMv2, Wang et al. 2021,
+arXiv:2012.15828) and hidden states through learned projections (the general stage of TinyBERT,
+Jiao et al. 2020, arXiv:1909.10351, section 3.2), by the matches of ``[distill]``.
+
+Masked-language-model training, continued on the texts of a domain: 15 % of the words are masked, drawn
+whenever a piece is read: 80 % of their tokens become the mask token, 10 % another one, 10 % stay as they
+are (BERT, Devlin et al. 2019, arXiv:1810.04805, section 3.1; dynamic masks: RoBERTa, Liu et al. 2019,
+arXiv:1907.11692). A word is a Chinese character or a Latin word with all its pieces. That it helps on a
+domain's own text: Gururangan et al. 2020, arXiv:2004.10964.
 """
 
 from __future__ import annotations
@@ -17,21 +21,22 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - the field's usual name
 
+from attar.distillation.features import forward_with_features
+from attar.distillation.match_losses import MatchLosses
+from attar.distillation.matches import wanted
+from attar.models.checkpoint import Checkpoint, batch_to
+from attar.models.precision import bf16_inference
+from attar.pretraining.pieces import Pieces
 from attar.text.encoding import TextEncoder
 from attar.training.objectives import Objective
 
-__all__ = ["MaskedTokens", "Masks", "TokenKinds", "draw_masks"]
+__all__ = ["LayerDistillation", "MaskedTokens", "Masks", "TokenKinds", "draw_masks"]
 
 _TO_MASK, _REPLACED = 0.8, 0.1
 
 
 class Masks(NamedTuple):
-    """A masked batch.
-
-    Attributes:
-        ids: [B, T] the ids that the model reads.
-        masked: [B, T], true where it is to predict the original token.
-    """
+    """A masked batch [B, T]: what the model reads, and where it is to predict the original token."""
 
     ids: torch.Tensor
     masked: torch.Tensor
@@ -39,9 +44,6 @@ class Masks(NamedTuple):
 
 class TokenKinds(nn.Module):
     """The tokens of a vocabulary by what masking does with them.
-
-    Args:
-        encoder: Its tokenizer and special tokens.
 
     Attributes:
         maskable: [V], true for all ids but those of special and unknown tokens.
@@ -73,16 +75,7 @@ class TokenKinds(nn.Module):
 
 
 def draw_masks(ids: torch.Tensor, kinds: TokenKinds, share: float) -> Masks:
-    """Draw the masks of a batch.
-
-    Args:
-        ids: [B, T].
-        kinds: Of the vocabulary.
-        share: Of the words that are masked.
-
-    Returns:
-        The masks; where nothing is masked, the ids are unchanged.
-    """
+    """Mask a share of the words of a batch [B, T]; where nothing is masked, the ids are unchanged."""
     number = (~kinds.continuing[ids]).cumsum(1).clamp(min=1) - 1  # of each token's word in its piece
     # Drawn on the CPU, whose random state a resumed training restores.
     drawn, kind = (torch.rand(ids.shape).to(ids.device) for _ in range(2))
@@ -139,3 +132,36 @@ def _masked_only(model: nn.Module, masked: torch.Tensor) -> Iterator[None]:
         yield
     finally:
         hook.remove()
+
+
+class LayerDistillation(Objective):
+    """The sum of the losses of the matches with an encoder that runs in each step.
+
+    Args:
+        teacher: The encoder; it is not trained, and computes in bf16 where that is native.
+        pieces: All pieces, in the teacher's vocabulary.
+        losses: What is compared.
+    """
+
+    def __init__(self, teacher: Checkpoint, pieces: Pieces, losses: MatchLosses) -> None:
+        super().__init__()
+        # In a tuple, it is no part of what is trained and saved.
+        self._teacher, self.pieces, self.losses = (teacher,), pieces, losses
+        self.layers = wanted(losses.matches)
+
+    def forward(
+        self, model: nn.Module, inputs: dict[str, torch.Tensor], rows: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """See ``Objective.forward``; the rows are numbers of pieces."""
+        (teacher,) = self._teacher
+        given = batch_to(teacher, [self.pieces[row] for row in rows.tolist()], rows.device)
+        # Not inference_mode: its tensors cannot be saved for the student's backward pass.
+        with torch.no_grad(), bf16_inference(rows.device):
+            _, targets = forward_with_features(
+                teacher.model.to(rows.device).eval(), given, self.layers.teacher
+            )
+        logits, features = forward_with_features(model, inputs, self.layers.student)
+        losses: dict[str, torch.Tensor] = self.losses(features, targets, inputs["attention_mask"])
+        # The unused head gets a gradient of 0: several processes wait for one of every weight.
+        first = next(iter(losses))
+        return losses | {first: losses[first] + 0.0 * logits.sum(1)}

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
 
 from attar.models.checkpoint import batch_to
-from attar.pretraining.masking import MaskedTokens, TokenKinds, draw_masks
+from attar.pretraining.objectives import MaskedTokens, TokenKinds, draw_masks
 
 
 @pytest.fixture(scope="module")
