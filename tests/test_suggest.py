@@ -6,8 +6,7 @@ from attar.suggest import did_you_mean
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
-    [("temperatur", "; did you mean 'temperature'?"), ("xyz", ""), ("", "")],
+    ("name", "expected"), [("temperatur", "; did you mean 'temperature'?"), ("xyz", ""), ("", "")]
 )
 def test_the_nearest_name(name, expected):
     assert did_you_mean(name, ("temperature", "weight")) == expected

@@ -84,11 +84,7 @@ def run(args: argparse.Namespace, job: Job) -> None:
 
 
 def _train(
-    args: argparse.Namespace,
-    recipe: Recipe,
-    checkpoint: Checkpoint,
-    job: Job,
-    evaluation: Evaluation,
+    args: argparse.Namespace, recipe: Recipe, checkpoint: Checkpoint, job: Job, evaluation: Evaluation
 ) -> None:
     """Train, resume, or leave a finished training; every checkpoint is written and evaluated."""
     folder = args.output_dir / _FOLDER

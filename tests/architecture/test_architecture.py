@@ -55,17 +55,7 @@ MAY_IMPORT = {
     "training": BASE
     | {"cores", "recipe", "stage_cache", "records", "text", "metrics", "models", "progress", "evaluation"},
     "distillation": BASE
-    | {
-        "recipe",
-        "records",
-        "text",
-        "metrics",
-        "models",
-        "stage_cache",
-        "training",
-        "progress",
-        "evaluation",
-    },
+    | {"recipe", "records", "text", "metrics", "models", "stage_cache", "training", "progress", "evaluation"},
     "pretraining": BASE
     | {"recipe", "stage_cache", "records", "text", "models", "training", "distillation", "progress"},
     "export": BASE

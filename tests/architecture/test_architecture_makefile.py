@@ -63,8 +63,7 @@ def machine(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("minors", "newest"),
-    [((11,), 11), ((11, 12), 12), ((13, 12, 11), 13), ((10, 11), 11), ((12, 14), 12)],
+    ("minors", "newest"), [((11,), 11), ((11, 12), 12), ((13, 12, 11), 13), ((10, 11), 11), ((12, 14), 12)]
 )
 def test_the_newest_python_that_is_there_is_taken(machine, minors, newest):
     for minor in minors:

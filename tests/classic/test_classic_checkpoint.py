@@ -12,12 +12,7 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812 - the field's usual name
 
-from attar.classic.checkpoint import (
-    build_classic,
-    load_classic,
-    save_classic,
-    start_encoder,
-)
+from attar.classic.checkpoint import build_classic, load_classic, save_classic, start_encoder
 from attar.classic.files import ClassicFiles, classic_labels, read_card, write_card
 from attar.classic.weights import read_weights, write_weights
 from attar.errors import CheckpointError, RecipeError

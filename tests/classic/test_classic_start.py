@@ -64,10 +64,7 @@ def folder(tmp_path, encoder_folder):
         ("--vocab_file config.json", "config.json: no vocabulary of BERT's, it lacks [PAD]"),
         ("--max_seq_length 90", "--max_seq_length 90: config.json has 80 positions"),
         ("--train_batch_size 3", "2 training examples do not fill one batch"),
-        (
-            "--data_dir bio",
-            "bio/train.txt: BIO (a character, a tab and a tag a line); components expects",
-        ),
+        ("--data_dir bio", "bio/train.txt: BIO (a character, a tab and a tag a line); components expects"),
         ("--data_dir bio", "run attar prepare bio/train.txt bio/dev.txt --task components --out FOLDER"),
     ],
 )

@@ -25,10 +25,7 @@ from attar.distillation.matches import PRESET_MATCHES, with_projections
 B, T, D, H = 4, 9, 12, 3
 LENGTHS = torch.tensor([9, 4, 7, 1])
 MASK = torch.arange(T) < LENGTHS[:, None]
-HIDDEN = (
-    (hidden_losses.hidden_mse, theirs.hid_mse_loss),
-    (hidden_losses.cosine_loss, theirs.cos_loss),
-)
+HIDDEN = ((hidden_losses.hidden_mse, theirs.hid_mse_loss), (hidden_losses.cosine_loss, theirs.cos_loss))
 ATTENTION = (
     (attention_losses.attention_mse, theirs.att_mse_loss, pair_share),
     (attention_losses.attention_mse_sum, theirs.att_mse_sum_loss, pair_share),

@@ -6,12 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
-from attar.evaluation.calibration import (
-    brier_score,
-    expected_calibration_error,
-    fit_temperature,
-    reliability,
-)
+from attar.evaluation.calibration import brier_score, expected_calibration_error, fit_temperature, reliability
 
 
 def softmax(logits):

@@ -77,10 +77,7 @@ def test_the_real_export_gives_the_spans_that_were_annotated():
 
 def test_in_the_real_export_a_regions_choice_is_the_label_and_its_label_the_wordtype():
     records, rejected = read(FIXTURES / "regions_json.json")
-    assert spans(records) == [
-        ("洗面奶", 1, 4, "积极", "产品", "1"),
-        ("泡沫", 7, 9, "中性", "属性", "1"),
-    ]
+    assert spans(records) == [("洗面奶", 1, 4, "积极", "产品", "1"), ("泡沫", 7, 9, "中性", "属性", "1")]
     messages = [row.message for row in rejected]
     assert reasons(rejected) == ["missing_label", "missing_label"]
     assert "no choice though others" in messages[0]

@@ -208,9 +208,7 @@ def test_a_line_that_is_no_json_is_rejected_by_its_number(tmp_path):
 SCALAR = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
 KEYS = st.sampled_from(["$oid", "0", "a"])
 ANY_JSON = st.recursive(
-    SCALAR,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=2),
-    max_leaves=4,
+    SCALAR, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=2), max_leaves=4
 )
 ASPECT_KEYS = ["aspectTerm", "contentAspectTerm", "aspectCategory", "category", "start", "end"]
 ASPECT_KEYS += ["sScore", "bratLabel"]

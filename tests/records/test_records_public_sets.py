@@ -92,12 +92,7 @@ def test_zhijiang2019_makeup_audited():
     accepted = [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
     # Of the 13 misplaced rows one is a duplicate and one's term occurs more than once.
     assert sum(outcome.repair is not None for outcome in accepted) == 11
-    assert reasons(outcomes) == {
-        "empty_term": 15_291,
-        "duplicate": 135,
-        "contradiction": 8,
-        "bad_offsets": 1,
-    }
+    assert reasons(outcomes) == {"empty_term": 15_291, "duplicate": 135, "contradiction": 8, "bad_offsets": 1}
     assert all(outcome.example.term == outcome.record.term for outcome in accepted)
     assert len(accepted) == 5_381 - 4 - 1
 

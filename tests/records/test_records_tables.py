@@ -62,8 +62,7 @@ def test_every_format_gives_the_same_records(tmp_path, extension):
 def test_columns_are_mapped_and_the_rest_is_metadata(tmp_path, extension):
     row = {"content": "泵坏", "aspect": "泵", "polarity": -1, "text": "别的", "stars": 1}
     (record,) = read(
-        write(tmp_path / f"a{extension}", [row]),
-        {"text": "content", "term": "aspect", "label": "polarity"},
+        write(tmp_path / f"a{extension}", [row]), {"text": "content", "term": "aspect", "label": "polarity"}
     )
     assert (record.text, record.term, record.label) == ("泵坏", "泵", "-1")
     assert record.meta == {"text": "别的", "stars": "1"}

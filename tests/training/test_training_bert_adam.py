@@ -54,10 +54,7 @@ def test_fifty_steps_are_those_by_hand(dtype, closeness, scale, max_norm):
     theirs = [
         ByHand(p.detach().numpy().copy(), decay, max_norm) for p, decay in zip(ours, decays, strict=True)
     ]
-    groups = [
-        {"params": ours[::2], "weight_decay": 0.01},
-        {"params": ours[1::2], "weight_decay": 0.0},
-    ]
+    groups = [{"params": ours[::2], "weight_decay": 0.01}, {"params": ours[1::2], "weight_decay": 0.0}]
     optimiser = BertAdam(groups, 1e-3, max_norm=max_norm)
     for step in range(STEPS):
         rate = 1e-3 * step / STEPS  # as a schedule sets it, the first step at 0

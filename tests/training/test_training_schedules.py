@@ -42,9 +42,7 @@ def test_warm_up_all_the_way_never_reaches_the_peak():
 
 
 @given(
-    st.sampled_from(["linear", "cosine", "constant"]),
-    st.integers(1, 300),
-    st.floats(0, 1, allow_nan=False),
+    st.sampled_from(["linear", "cosine", "constant"]), st.integers(1, 300), st.floats(0, 1, allow_nan=False)
 )
 def test_every_step_moves_and_none_overshoots(name, total, warmup):
     factors = [schedule_factor(name, step, total, warmup) for step in range(total)]

@@ -23,16 +23,7 @@ from attar.errors import DataError
 from attar.progress import progress_bar
 from attar.task import Example
 
-__all__ = [
-    "LocalSide",
-    "Side",
-    "Speed",
-    "fit_turn",
-    "interleaved",
-    "spread",
-    "take_turns",
-    "times_faster",
-]
+__all__ = ["LocalSide", "Side", "Speed", "fit_turn", "interleaved", "spread", "take_turns", "times_faster"]
 
 Side = Callable[[Sequence[Example]], object]
 _T = TypeVar("_T")
