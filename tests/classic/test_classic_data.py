@@ -154,7 +154,7 @@ class Cached:
         plain = self.checkpoint.encoder.encode(examples)
         for kept, fresh in zip(checkpoint.encoder.encode(examples), plain, strict=True):
             assert kept.ids.tolist() == fresh.ids.tolist()
-            assert (kept.second, kept.read) == (fresh.second, fresh.read)
+            assert (kept.second, kept.first_position) == (fresh.second, fresh.first_position)
         return " ".join(record.getMessage()[:4] for record in self.caplog.records)
 
 

@@ -179,7 +179,7 @@ def run(pair, objective, rows, hide=()):
     encodings = student.encoder.encode(examples)
     inputs = batch_to(student, [encodings[i] for i in rows.tolist()])
     for place in hide:
-        inputs["input_ids"][:, place] = student.encoder.hidden
+        inputs["input_ids"][:, place] = student.encoder.mask_id
     return objective(student.model, inputs, rows)
 
 

@@ -35,7 +35,7 @@ def encoder_of(tokenizer, style="marked_pair", max_tokens=24, window_chars=None,
 
 def in_reading_order(encoding):
     """The ids as if the mark had not been moved to the front."""
-    ids, read = encoding.ids.tolist(), encoding.read
+    ids, read = encoding.ids.tolist(), encoding.first_position
     return ids[1 : read + 1] + ids[:1] + ids[read + 1 :] if read else ids
 
 
@@ -87,7 +87,7 @@ def test_cls_reads_the_same_ids_unmoved(tiny_tokenizer, item, max_tokens, window
     (moved,) = encoder_of(tiny_tokenizer, "marked_pair", max_tokens, window, "entity_start").encode([item])
     (unmoved,) = encoder_of(tiny_tokenizer, "marked_pair", max_tokens, window, "cls").encode([item])
     assert unmoved.ids.tolist() == in_reading_order(moved)
-    assert (unmoved.second, unmoved.read) == (moved.second, 0)
+    assert (unmoved.second, unmoved.first_position) == (moved.second, 0)
 
 
 @given(examples(), st.integers(8, 70))
@@ -95,11 +95,11 @@ def test_other_styles_stay_in_budget(tiny_tokenizer, item, max_tokens):
     cls, sep = tiny_tokenizer.token_to_id("[CLS]"), tiny_tokenizer.token_to_id("[SEP]")
     (pair,) = encoder_of(tiny_tokenizer, "pair", max_tokens).encode([item])
     assert len(pair.ids) <= max_tokens
-    assert (pair.ids[0], pair.ids[-1], pair.ids[pair.second - 1], pair.read) == (cls, sep, sep, 0)
+    assert (pair.ids[0], pair.ids[-1], pair.ids[pair.second - 1], pair.first_position) == (cls, sep, sep, 0)
     (single,) = encoder_of(tiny_tokenizer, "single", max_tokens).encode([item])
     whole = ids_of(tiny_tokenizer, item.text)
     assert single.ids.tolist() == [cls, *whole[: max_tokens - 2], sep]
-    assert (single.second, single.read) == (len(single.ids), 0)
+    assert (single.second, single.first_position) == (len(single.ids), 0)
 
 
 @given(examples())
@@ -208,7 +208,7 @@ def test_all_that_is_tokenised_is_among_the_texts_read(tiny_tokenizer, style):
     covered = {i for text in texts_read(items, task, ("nfkc",)) for i in ids_of(tiny_tokenizer, text)}
     encoder = TextEncoder(tiny_tokenizer, InputSpec(style, 40, task.window_chars, normalise=("nfkc",)))
     used = {int(i) for encoding in encoder.encode(items) for i in encoding.ids}
-    assert used - encoder.fixed <= covered
+    assert used - encoder.special_ids <= covered
 
 
 def test_spec_refuses_what_cannot_be():
@@ -287,7 +287,7 @@ def test_moving_the_mark_changes_no_hidden_state(make_model, make_checkpoint, ma
     with torch.inference_mode():
         states = [model(**batch_to(c, c.encoder.encode(items))).last_hidden_state for c in (moved, unmoved)]
     for row, encoding in enumerate(moved.encoder.encode(items)):
-        read, size = encoding.read, len(encoding.ids)
+        read, size = encoding.first_position, len(encoding.ids)
         assert read > 0
         order = [read, *range(read), *range(read + 1, size)]
         torch.testing.assert_close(states[0][row, :size], states[1][row, order], rtol=0, atol=1e-5)

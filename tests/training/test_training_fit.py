@@ -448,13 +448,13 @@ def test_token_dropout_hides_text_and_nothing_else(trial, share):
     for rows, ids in recording.seen:
         for row, shown in zip(rows, ids, strict=True):
             before = torch.from_numpy(encodings[row].ids).long()
-            now, free = shown[: len(before)], ~torch.isin(before, torch.tensor(sorted(encoder.fixed)))
+            now, free = shown[: len(before)], ~torch.isin(before, torch.tensor(sorted(encoder.special_ids)))
             assert torch.equal(now[~free], before[~free])
-            assert set(now[free & (now != before)].tolist()) <= {encoder.hidden}
+            assert set(now[free & (now != before)].tolist()) <= {encoder.mask_id}
             changed, text = changed + int((now != before).sum()), text + int(free.sum())
             assert (shown[len(before) :] == encoder.pad).all()
     assert changed / text == pytest.approx(share, abs=0.05)
-    assert encoder.hidden == encoder.tokenizer.token_to_id("[MASK]")
+    assert encoder.mask_id == encoder.tokenizer.token_to_id("[MASK]")
 
 
 def test_frozen_layers_stay_as_they_are(trial):
@@ -479,7 +479,7 @@ def test_above_frozen_layers_hidden_tokens_are_masked(trial):
     for rows, masks in recording.seen:
         for row, mask in zip(rows, masks, strict=True):
             ids = torch.from_numpy(encodings[row].ids).long()
-            free = ~torch.isin(ids, torch.tensor(sorted(whole.encoder.fixed)))
+            free = ~torch.isin(ids, torch.tensor(sorted(whole.encoder.special_ids)))
             assert mask[: len(ids)][~free].all()
             assert not mask[len(ids) :].any()
             hidden, text = hidden + int((mask[: len(ids)] == 0).sum()), text + int(free.sum())

@@ -114,7 +114,8 @@ def _num_encoded_differently(
         [-1 if t is None or (i := other.tokenizer.token_to_id(t)) is None else i for t in tokens], np.int64
     )
     return sum(
-        (a.second, a.read) != (b.second, b.read) or not np.array_equal(their_id[a.ids], b.ids)
+        (a.second, a.first_position) != (b.second, b.first_position)
+        or not np.array_equal(their_id[a.ids], b.ids)
         for a, b in zip(ours, theirs, strict=True)
     )
 

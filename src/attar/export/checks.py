@@ -72,7 +72,7 @@ def make_checks(proto: onnx.ModelProto, fp32: onnx.ModelProto | None, encoder: T
 def random_encodings(encoder: TextEncoder, count: int) -> list[Encoding]:
     """``count`` inputs of random tokens and all lengths, the shortest first."""
     rng = np.random.default_rng(_SEED)
-    tokens = np.array(sorted({*encoder.tokenizer.get_vocab().values()} - encoder.fixed))
+    tokens = np.array(sorted({*encoder.tokenizer.get_vocab().values()} - encoder.special_ids))
     longest = encoder.spec.max_tokens
     made = []
     for number in range(count):

@@ -65,10 +65,10 @@ class TokenKinds(nn.Module):
         for token, token_id in vocabulary.items():
             maskable[token_id] = True
             continuing[token_id] = token.startswith("##")
-        never = {*encoder.fixed, encoder.hidden, *tokenizer.get_added_tokens_decoder()}
+        never = {*encoder.special_ids, encoder.mask_id, *tokenizer.get_added_tokens_decoder()}
         never |= {vocabulary[name] for name in ("[UNK]", "<unk>") if name in vocabulary}
         maskable[sorted(never)] = False
-        self.mask_id = encoder.hidden
+        self.mask_id = encoder.mask_id
         self.maskable = nn.Buffer(maskable, persistent=False)
         self.continuing = nn.Buffer(continuing, persistent=False)
         self.replacements = nn.Buffer(maskable.nonzero().flatten(), persistent=False)

@@ -74,7 +74,7 @@ class Checks:
         """The content of ``checks.json``."""
         return {
             "tolerance": self.tolerance._asdict(),
-            "inputs": [[one.ids.tolist(), one.second, one.read] for one in self.encodings],
+            "inputs": [[one.ids.tolist(), one.second, one.first_position] for one in self.encodings],
             "passes": [logits.tolist() for logits in self.passes],
         }
 
@@ -82,7 +82,8 @@ class Checks:
     def from_json(cls, value: Any) -> Checks:  # noqa: ANN401 - JSON is any
         """Undo ``to_json``; ``KeyError``, ``TypeError`` and ``ValueError`` are the caller's to explain."""
         encodings = [
-            Encoding(np.array(ids, np.int32), int(second), int(read)) for ids, second, read in value["inputs"]
+            Encoding(np.array(ids, np.int32), int(second), int(position))
+            for ids, second, position in value["inputs"]
         ]
         passes = [np.array(logits, np.float32) for logits in value["passes"]]
         if not passes or any(logits.shape != (len(encodings), passes[0].shape[1]) for logits in passes):

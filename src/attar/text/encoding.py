@@ -113,16 +113,16 @@ class Encoding(NamedTuple):
     Attributes:
         ids: [T] int32, special tokens included, no padding.
         second: Index of the first token of the second segment; T where there is none.
-        read: Position of the token at index 0: 0 for [CLS]; a mark is there with its own
-            position, and the tokens before it follow, each moved by one.
+        first_position: Position id of the token at index 0: 0 for [CLS]; a mark is there with its own
+            position id, and the tokens before it follow, each moved by one.
     """
 
     ids: NDArray[np.int32]
     second: int
-    read: int = 0
+    first_position: int = 0
 
 
-class _Placed(NamedTuple):
+class _TermContext(NamedTuple):
     """A text left of its term, the term, and right of it; and the way back to the text as written."""
 
     pieces: tuple[str, str, str]
@@ -137,12 +137,12 @@ class TextEncoder:
     Args:
         tokenizer: With [CLS], [SEP] and [PAD] (or <s>, </s>, <pad>) in its vocabulary. It is set to
             read their names in a text as text.
-        spec: The input's form.
+        spec: The input's format.
 
     Attributes:
         pad: Id of the padding token.
-        fixed: Ids that belong to the input's form, not to the text.
-        hidden: Id that stands for a token the model shall not see.
+        special_ids: Ids that belong to the input's format, not to the text.
+        mask_id: Stands for a token that the model shall not see.
 
     Raises:
         RecipeError: The tokenizer lacks a special token.
@@ -157,8 +157,8 @@ class TextEncoder:
         self.pad = self._special("[PAD]", "<pad>")
         mark = tokenizer.encode(_MARK, add_special_tokens=False).ids
         self._mark = mark[-1:]
-        self.fixed = frozenset({self._cls, self._sep, self.pad, *self._mark})
-        self.hidden = self._special("[MASK]", "<mask>", "[UNK]", "<unk>")
+        self.special_ids = frozenset({self._cls, self._sep, self.pad, *self._mark})
+        self.mask_id = self._special("[MASK]", "<mask>", "[UNK]", "<unk>")
         marks = (tokenizer.encode(mark, add_special_tokens=False).ids for mark in CLAUSE_MARKS)
         unknown = tokenizer.token_to_id("[UNK]"), tokenizer.token_to_id("<unk>")
         self._clause_marks = frozenset(ids[-1] for ids in marks if ids and ids[-1] not in unknown)
@@ -179,10 +179,10 @@ class TextEncoder:
         if self.spec.style == "single":
             return [self._single(ids) for ids in self._tokens.ids([self._plain(e.text) for e in examples])]
         if self.spec.style == "sentence_pair":
-            return self._whole([(e.text, e.second) for e in examples])
-        unplaced = iter(self._whole([(e.text, e.second) for e in examples if e.second]))
-        placed = iter(self._placed_pairs([e for e in examples if not e.second]))
-        return [next(unplaced if example.second else placed) for example in examples]
+            return self._sentence_pairs([(e.text, e.second) for e in examples])
+        pairs = iter(self._sentence_pairs([(e.text, e.second) for e in examples if e.second]))
+        with_terms = iter(self._with_terms([e for e in examples if not e.second]))
+        return [next(pairs if example.second else with_terms) for example in examples]
 
     @property
     def num_parts(self) -> int:
@@ -217,21 +217,21 @@ class TextEncoder:
 
     def window(self, example: Example) -> tuple[int, int]:
         """Code-point offsets, in the text as written, of what the encoding of a pair holds of it."""
-        placed = self._placed(example)
-        if placed.is_whole and self._read_whole([placed])[0] is not None:
-            return placed.normal.to_original(placed.first, placed.first + len("".join(placed.pieces)))
-        left, term, right = (self.tokenizer.encode(p, add_special_tokens=False) for p in placed.pieces)
+        context = self._context(example)
+        if context.is_whole and self._uncut([context])[0] is not None:
+            return context.normal.to_original(context.first, context.first + len("".join(context.pieces)))
+        left, term, right = (self.tokenizer.encode(p, add_special_tokens=False) for p in context.pieces)
         _, kept_left, kept_right = self._kept(left.ids, term.ids, right.ids)
         # A side that is read to its end keeps what has no token there, such as spaces.
         dropped = len(left.ids) - kept_left
-        low = 0 if not dropped else left.offsets[dropped][0] if kept_left else len(placed.pieces[0])
-        high = len(placed.pieces[2])
+        low = 0 if not dropped else left.offsets[dropped][0] if kept_left else len(context.pieces[0])
+        high = len(context.pieces[2])
         if kept_right < len(right.ids):
             high = right.offsets[kept_right - 1][1] if kept_right else 0
-        after = placed.first + len(placed.pieces[0]) + len(placed.pieces[1])
-        return placed.normal.to_original(placed.first + low, after + high)
+        after = context.first + len(context.pieces[0]) + len(context.pieces[1])
+        return context.normal.to_original(context.first + low, after + high)
 
-    def _placed(self, example: Example) -> _Placed:
+    def _context(self, example: Example) -> _TermContext:
         normal = normalise(example.text, self.spec.normalise)
         start, end = normal.to_normal(example.start, example.end)
         text, first = normal.text, 0
@@ -242,24 +242,24 @@ class TextEncoder:
         left = self._tokens.tail(text[:start], self.spec.max_tokens)
         right = self._tokens.head(text[end:], self.spec.max_tokens)
         is_whole = self.spec.style == "pair" and len(left) == start and len(right) == len(text) - end
-        return _Placed((left, text[start:end], right), normal, first + start - len(left), is_whole)
+        return _TermContext((left, text[start:end], right), normal, first + start - len(left), is_whole)
 
-    def _whole(self, pairs: Sequence[tuple[str, str]]) -> list[Encoding]:
+    def _sentence_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Encoding]:
         ids = self._tokens.ids([self._plain(text) for pair in pairs for text in pair])
         return [self._sentences(ids[i], ids[i + 1]) for i in range(0, len(ids), 2)]
 
-    def _placed_pairs(self, examples: Sequence[Example]) -> list[Encoding]:
-        placed = [self._placed(example) for example in examples]
-        whole = iter(self._read_whole(placed))
-        found = [next(whole) if one.is_whole else None for one in placed]
-        cut = [one for one, encoding in zip(placed, found, strict=True) if encoding is None]
+    def _with_terms(self, examples: Sequence[Example]) -> list[Encoding]:
+        contexts = [self._context(example) for example in examples]
+        whole = iter(self._uncut(contexts))
+        found = [next(whole) if one.is_whole else None for one in contexts]
+        cut = [one for one, encoding in zip(contexts, found, strict=True) if encoding is None]
         ids = self._tokens.ids([piece for one in cut for piece in one.pieces])
         pairs = iter([self._pair(*ids[i : i + 3]) for i in range(0, len(ids), 3)])
         return [next(pairs) if encoding is None else encoding for encoding in found]
 
-    def _read_whole(self, placed: Sequence[_Placed]) -> list[Encoding | None]:
+    def _uncut(self, contexts: Sequence[_TermContext]) -> list[Encoding | None]:
         """Of those whose text is in one piece, the encoding; None where it is too long."""
-        texts = [text for one in placed if one.is_whole for text in ("".join(one.pieces), one.pieces[1])]
+        texts = [text for one in contexts if one.is_whole for text in ("".join(one.pieces), one.pieces[1])]
         ids = self._tokens.ids(texts)
         room = self.spec.max_tokens - 3
         return [
@@ -293,10 +293,10 @@ class TextEncoder:
         term, kept_left, kept_right = self._kept(left, term, right)
         before = [self._cls, *left[len(left) - kept_left :]]
         is_moved = self.spec.pooling == "entity_start"
-        read = len(before) if is_moved else 0
+        position = len(before) if is_moved else 0
         before = [*marks, *before] if is_moved else [*before, *marks]
         first = [*before, *term, *marks, *right[:kept_right], self._sep]
-        return Encoding(np.array([*first, *term, self._sep], np.int32), len(first), read)
+        return Encoding(np.array([*first, *term, self._sep], np.int32), len(first), position)
 
     def _kept(self, left: list[int], term: list[int], right: list[int]) -> tuple[list[int], int, int]:
         """The term's tokens that are read, and how many next to it on the left and on the right."""
@@ -328,11 +328,11 @@ def model_inputs(
         inputs["token_type_ids"] = np.zeros(shape, np.int64)
     if spec.pooling == "entity_start":
         inputs["position_ids"] = np.tile(np.arange(width), (len(encodings), 1))
-    for row, (ids, second, read) in enumerate(encodings):
+    for row, (ids, second, position) in enumerate(encodings):
         inputs["input_ids"][row, : len(ids)] = ids
         inputs["attention_mask"][row, : len(ids)] = 1
         if spec.token_types:
             inputs["token_type_ids"][row, second : len(ids)] = 1
-        if read:
-            inputs["position_ids"][row, : read + 1] = [read, *range(read)]
+        if position:
+            inputs["position_ids"][row, : position + 1] = [position, *range(position)]
     return inputs

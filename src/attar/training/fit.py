@@ -228,10 +228,10 @@ class _Fit:
             ids = inputs["input_ids"]
         else:
             ids = torch.from_numpy(model_inputs(batch, encoder.pad, encoder.spec)["input_ids"])
-        text = ~torch.isin(ids, torch.tensor(sorted(encoder.fixed), device=ids.device))
+        text = ~torch.isin(ids, torch.tensor(sorted(encoder.special_ids), device=ids.device))
         chosen = (torch.rand(ids.shape).to(ids.device) < self.recipe.token_dropout) & text
         if has_ids:
-            ids[chosen] = encoder.hidden
+            ids[chosen] = encoder.mask_id
         else:  # hidden states of frozen layers, which have seen the token: mask its attention
             inputs["attention_mask"][chosen.to(self.accelerator.device)] = 0
 

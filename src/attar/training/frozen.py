@@ -188,4 +188,4 @@ def _shallow_copy(module: Any) -> Any:  # noqa: ANN401 - whatever class it is
 
 
 def _key(encoding: Encoding) -> tuple[bytes, int, int]:
-    return encoding.ids.tobytes(), encoding.second, encoding.read
+    return encoding.ids.tobytes(), encoding.second, encoding.first_position
