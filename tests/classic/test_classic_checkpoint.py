@@ -405,6 +405,14 @@ def test_more_tokens_than_positions(original):
     assert "80 positions" in message
 
 
+def test_a_vocabulary_and_a_config_may_begin_with_a_byte_order_mark(original):
+    files = original().files()
+    plain = build_classic(files, COSMETICS, MAX_TOKENS).encoder.tokenizer.get_vocab()
+    for path in (files.vocab, files.config):
+        path.write_text(path.read_text("utf-8"), "utf-8-sig")
+    assert build_classic(files, COSMETICS, MAX_TOKENS).encoder.tokenizer.get_vocab() == plain
+
+
 def test_vocabularies_that_are_not_valid(original, tmp_path):
     files = original().files()
     files.vocab.write_text("a\nb\n", "utf-8")

@@ -103,6 +103,7 @@ def test_a_file_that_may_not_be_opened_says_so(tmp_path, monkeypatch):
         ("triplets.txt", "泵 坏####[((0, 0), (1, 1), 'NEG')]\n", "NEG"),
         ("bio.txt", "泵\tB-COM\n坏\tO\n", "COM"),
         ("bio.txt", "泵\tB-COM\n坏\tO", "COM"),
+        ("marks.txt", "\n  # channel: shop\n[泵|消极]坏\n", "消极"),
         ("export.json", json.dumps([{"id": 1, "data": {"text": "泵坏"}, "annotations": []}]), None),
     ],
 )
@@ -221,3 +222,30 @@ def test_fetched_documents_are_read_by_their_format(tmp_path):
 def test_a_remote_source_is_a_bug_here():
     with pytest.raises(AssertionError):
         read("mongodb://localhost/a/b")
+
+
+@pytest.mark.parametrize("first", [" ", "\u3000", "\t", "\xa0", "\u200b"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_bio_file_is_known_though_its_first_characters_are_blanks(tmp_path, first, end):
+    lines = [f"{first}\tO", "泵\tB-消极", f"{first}\tO", "坏\tO", ""]
+    (tmp_path / "bio.txt").write_text(end.join(lines), "utf-8", newline="")
+    (record,) = read(tmp_path / "bio.txt")
+    assert (record.text, record.term, record.start) == (f"{first}泵{first}坏", "泵", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", "泵\tB-消极\n \tO\n坏\tO\n"),
+        ("a.txt", "[泵|消极] 坏\n"),
+        ("a.txt", "$T$ 坏\n泵\n消极\n"),
+        ("a.txt", "泵 坏####[((0, 0), (1, 1), '消极')]\n"),
+        ("a.json", '[["泵 坏", "泵", 0, 1, "消极", "", ""]]'),
+        ("a.jsonl", '{"text": "泵 坏", "term": "泵", "label": "消极"}\n'),
+        ("a.csv", "text,term,label\n泵 坏,泵,消极\n"),
+    ],
+)
+def test_a_byte_order_mark_is_skipped_in_every_format(tmp_path, name, content):
+    (tmp_path / name).write_text(content, "utf-8-sig")
+    (record,) = read(tmp_path / name)
+    assert (record.text.replace(" ", ""), record.term, record.label) == ("泵坏", "泵", "消极")

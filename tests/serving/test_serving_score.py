@@ -124,6 +124,13 @@ def test_what_cannot_be_used_is_refused_with_a_stable_code(client, body, status,
     assert refusal(client.post("/v1/score", content=body))[:2] == (status, code)
 
 
+def test_a_body_may_begin_with_a_byte_order_mark(client):
+    body = '{"rows": [{"text": "泵坏", "term": "泵"}]}'.encode()
+    plain, marked = (client.post("/v1/score", content=start + body) for start in (b"", b"\xef\xbb\xbf"))
+    assert plain.status_code == marked.status_code == 200
+    assert plain.json() == marked.json()
+
+
 def test_an_error_names_the_row_and_quotes_nothing(client):
     private = "悄悄话"
     good = {"text": "好", "term": "好"}

@@ -160,7 +160,7 @@ def read_vocab(path: Path) -> dict[str, int]:
         CheckpointError: It does not exist, is not UTF-8, or lacks a special token of BERT.
     """
     try:
-        tokens = path.read_text("utf-8").removesuffix("\n").split("\n")
+        tokens = path.read_text("utf-8-sig").removesuffix("\n").split("\n")
     except OSError as error:
         raise CheckpointError(f"{path}: cannot read the vocabulary ({error.strerror})") from error
     except UnicodeDecodeError as error:

@@ -42,8 +42,8 @@ def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:  # no
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is any
-    """Read UTF-8 JSON; ``OSError`` and ``ValueError`` are the caller's to explain."""
-    return json.loads(path.read_text("utf-8"))
+    """Read UTF-8 JSON, a byte order mark or none; ``OSError`` and ``ValueError`` are the caller's to explain."""
+    return json.loads(path.read_text("utf-8-sig"))
 
 
 def file_hash(path: Path) -> str:

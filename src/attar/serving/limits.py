@@ -106,13 +106,15 @@ async def read_body(request: Request, limits: Limits) -> bytes:
 
 
 def parse(body: bytes, *, any_text: bool = False) -> Any:  # noqa: ANN401 - JSON is any
-    """Parse a body as JSON; unless ``any_text`` is set, every string in it must be valid Unicode.
+    """Parse a body as JSON, a byte order mark or none before it.
+
+    Unless ``any_text`` is set, every string in it must be valid Unicode.
 
     Raises:
         Problem: 400, it is not JSON, or a string holds half of a surrogate pair.
     """
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_finite, parse_float=_finite)
+        value = json.loads(body.decode("utf-8-sig"), parse_constant=_finite, parse_float=_finite)
         if not any_text and _SURROGATE.search(body):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:

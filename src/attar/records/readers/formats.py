@@ -89,17 +89,17 @@ def detect_format(file: Path) -> SourceFormat:
 
 
 def _start(file: Path) -> list[str]:
-    """The first lines that are not blank, the last perhaps cut short."""
+    """The first lines that are not blank, the last perhaps cut short; a blank may be a character."""
     try:
         with file.open("rb") as stream:
             text = codecs.getincrementaldecoder("utf-8-sig")().decode(stream.read(_START_BYTES))
     except (OSError, UnicodeDecodeError):
         text = read_text(file)  # which says what is wrong, and where
-    return [line.strip() for line in text.split("\n") if line.strip()][:_START_LINES]
+    return [line.rstrip("\r") for line in text.split("\n") if line.strip()][:_START_LINES]
 
 
 def _json_format(file: Path, start: list[str]) -> SourceFormat | None:
-    joined = "".join(start)
+    joined = "".join(start).lstrip()
     if _ROWS_START.match(joined):
         return "rows"
     if _OBJECTS_START.match(joined):
@@ -114,7 +114,7 @@ def _json_format(file: Path, start: list[str]) -> SourceFormat | None:
 
 
 def _text_format(start: list[str]) -> SourceFormat | None:
-    if METADATA.fullmatch(start[0]) or any(map(MARK.search, start)):
+    if METADATA.fullmatch(start[0].strip()) or any(map(MARK.search, start)):
         return "markup"
     if PLACE in start[0]:
         return "target"

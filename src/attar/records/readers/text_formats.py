@@ -34,7 +34,7 @@ MARK = re.compile(r"\[([^\[\]|]*)\|([^\[\]|]*)(?:\|([^\[\]|]*))?\]")
 METADATA = re.compile(r"#\s*([A-Za-z_][\w-]*):\s*(.*)", re.ASCII)
 PLACE = "$T$"
 BEFORE_TRIPLETS = "####["
-TAGGED = re.compile(r"([^\t]*)\t(O|[BI]-\S+)\s*")
+TAGGED = re.compile(r"(\t|[^\t]*)\t(O|[BI]-\S+)\s*")
 _TRIPLETS = "expected tokens####[((first, last), (first, last), 'POS'), ...] with token numbers from 0"
 # What the sets write for an aspect that is not named in the text.
 _NOT_NAMED = (-1, -1)
