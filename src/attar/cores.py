@@ -10,11 +10,13 @@ Source: the kernel's ``admin-guide/cgroup-v2.rst`` (``cpu.max``), ``scheduler/sc
 
 from __future__ import annotations
 
+import operator
 import os
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path, PurePosixPath
+from typing import SupportsIndex
 
 from attar.errors import RecipeError
 
@@ -30,12 +32,12 @@ def num_workers(wanted: int | None = None, environment: Mapping[str, str] = os.e
     """Number of workers: ``wanted``, else ``ATTAR_WORKERS``, else one per usable core.
 
     Raises:
-        RecipeError: Fewer than one, or ``ATTAR_WORKERS`` is not a whole number from 1 to 9999.
+        RecipeError: ``wanted`` is no whole number from 1 on, or ``ATTAR_WORKERS`` none from 1 to 9999.
     """
     if wanted is not None:
-        if wanted < 1:
-            raise RecipeError(f"workers = {wanted}; expected 1 or more, or None for one per usable core")
-        return wanted
+        if not isinstance(wanted, SupportsIndex) or wanted < 1:
+            raise RecipeError(f"workers = {wanted!r}; expected 1 or more, or None for one per usable core")
+        return operator.index(wanted)
     value = environment.get(WORKERS_VARIABLE)
     if value is None:
         return usable_cores()

@@ -8,12 +8,13 @@ is computed row by row.
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import islice, repeat
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,12 @@ from tokenizers import Tokenizer
 from attar.artifact import Artifact, load_artifact
 from attar.cores import num_workers
 from attar.errors import ArtifactError, DataError
+from attar.scoring.arguments import (
+    checked_examples,
+    example_of_pair,
+    examples_of_columns,
+    pairs_of,
+)
 from attar.scoring.session import OnnxModel
 from attar.scoring.verify import first_use_check
 from attar.task import Example, Task
@@ -119,9 +126,11 @@ class Predictor:
             N predictions, in order.
 
         Raises:
-            DataError: Unequal lengths, or a term that does not occur in its text or at its span.
+            DataError: Unequal lengths, a value of another type (None, NaN, bytes), half of a surrogate
+                pair, or a term that does not occur in its text or at its span; the message counts pairs
+                from 0.
         """
-        return self._predictions(self._examples(texts, terms, spans))
+        return self._predictions(examples_of_columns(self.task, texts, terms, spans))
 
     def predict_stream(self, pairs: Iterable[Pair], chunk: int = 4096) -> Iterator[Prediction]:
         """Score a stream of pairs in constant memory, one chunk at a time.
@@ -140,16 +149,30 @@ class Predictor:
             DataError: ``chunk`` is below 1, a pair is no such tuple, or a term does not occur in its
                 text or at its span; the message counts pairs from 0.
         """
-        if chunk < 1:
-            raise DataError(f"predict_stream: chunk = {chunk}; expected 1 or more")
-        return self._stream(iter(pairs), chunk)
+        try:
+            size = operator.index(chunk)
+        except TypeError:
+            size = 0
+        if size < 1:
+            raise DataError(f"predict_stream: chunk = {chunk!r}; expected a whole number, 1 or more")
+        return self._stream(pairs_of(pairs), size)
 
     def predict_probs(self, examples: Sequence[Example]) -> NDArray[np.float32]:
-        """Probs [N, C] of examples, in order; equal (text, start, end) are computed once."""
+        """Probs [N, C] of examples, in order; equal (text, start, end) are computed once.
+
+        Raises:
+            DataError: As ``predict_logits``.
+        """
         return softmax(self.predict_logits(examples), self.artifact.temperature)
 
     def predict_logits(self, examples: Sequence[Example]) -> NDArray[np.float32]:
-        """Logits [N, C] of examples, in order, before the temperature."""
+        """Logits [N, C] of examples, in order, before the temperature.
+
+        Raises:
+            DataError: One is no Example, its text is no string of Unicode, or its offsets are no whole
+                numbers within it; the message counts examples from 0.
+        """
+        examples = checked_examples(examples)
         if not self.deduplicate:
             return self._compute(examples)
         first: dict[tuple[str, int, int, str], int] = {}
@@ -183,53 +206,12 @@ class Predictor:
                 self._pool.shutdown()
             self._pool = None
 
-    def _examples(
-        self,
-        texts: Sequence[str],
-        terms: Sequence[str] | None,
-        spans: Sequence[tuple[int, int] | None] | None,
-    ) -> list[Example]:
-        if self.task.style == "single":
-            terms, spans = [""] * len(texts), None
-        if terms is None or len(terms) != len(texts) or (spans is not None and len(spans) != len(texts)):
-            raise DataError(
-                f"task {self.task.name!r} scores pairs: {len(texts)} texts need as many terms and spans"
-            )
-        pairs = zip(texts, terms, spans or repeat(None), strict=False)
-        return [self._example(i, *pair) for i, pair in enumerate(pairs)]
-
     def _stream(self, pairs: Iterator[Pair], chunk: int) -> Iterator[Prediction]:
         done = 0
         while part := list(islice(pairs, chunk)):
-            yield from self._predictions([self._of_pair(done + i, pair) for i, pair in enumerate(part)])
+            examples = [example_of_pair(self.task, done + i, pair) for i, pair in enumerate(part)]
+            yield from self._predictions(examples)
             done += len(part)
-
-    def _of_pair(self, index: int, pair: Pair) -> Example:
-        match pair:
-            case (str(text), str(term)):
-                span = None
-            case (str(text), str(term), int(start), int(end)):
-                span = start, end
-            case _:
-                raise DataError(
-                    f"pair {index} is no (text, term) or (text, term, start, end): "
-                    "expected a tuple of strings and integers"
-                )
-        return self._example(index, text, term, span)
-
-    def _example(self, index: int, text: str, term: str, span: tuple[int, int] | None) -> Example:
-        match self.task.style:
-            case "single":
-                return Example(text, 0, 0)
-            case "sentence_pair":
-                return Example(text, 0, 0, second=term)
-        start, end = span if span is not None else (text.find(term), text.find(term) + len(term))
-        if not term or start < 0 or text[start:end] != term:
-            where = "does not occur in its text" if span is None else f"is not at {start}:{end}"
-            raise DataError(
-                f"pair {index}: its term ({len(term)} characters) {where} ({len(text)} characters)"
-            )
-        return Example(text, start, end)
 
     def _predictions(self, examples: Sequence[Example]) -> list[Prediction]:
         predictions = []
@@ -287,6 +269,10 @@ def load(path: str | Path, workers: int | None = None) -> Predictor:
         ArtifactError: It is no whole artifact.
         RecipeError: ``workers``, or ATTAR_WORKERS, is no number of threads.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ArtifactError(
+            f"attar.load: path is a {type(path).__name__}; expected the folder of an artifact"
+        )
     return Predictor(load_artifact(Path(path)), workers)
 
 
