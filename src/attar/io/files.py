@@ -42,7 +42,7 @@ def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:  # no
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is any
-    """Read UTF-8 JSON, a byte order mark or none; ``OSError`` and ``ValueError`` are the caller's to explain."""
+    """Read UTF-8 JSON with or without a byte order mark; the caller explains ``OSError``, ``ValueError``."""
     return json.loads(path.read_text("utf-8-sig"))
 
 
