@@ -35,7 +35,8 @@ REFERENCE = Path(__file__).with_name("reference.md")
 
 _LEADS: Mapping[str, str] = {
     "": "At the top of the file, outside every table.",
-    "task": 'Your own task, as a `[task]` table. A built-in one is a name: `task = "cosmetics"`. '
+    "task": 'Your own task, as a `[task]` table. A built-in one is a name: `task = "cosmetics"`; '
+    "if it needs aliases, a table without labels that names it. "
     f"Built in are {', '.join(f'`{name}`' for name in BUILT_IN_TASKS)}.",
     "data": "`attar prepare`.",
     "data.sources": "One source. A path alone may stand instead of a table.",

@@ -37,6 +37,15 @@ def test_built_in_tasks(name, labels, window):
         ("1.0", "积极"),
         ("-1.00", "消极"),
         ("1.5", None),
+        ("好评", "积极"),
+        ("差评", "消极"),
+        ("中", "中性"),
+        ("负", "消极"),
+        ("pOsItIvE", "积极"),
+        ("ＮＥＧ", "消极"),
+        ("−１", "消极"),
+        ("+1", "积极"),
+        ("积极\u200b", "积极"),
         ("很好", None),
         ("", None),
     ],
@@ -48,6 +57,29 @@ def test_spellings_of_labels(spelling, label):
 def test_components_accept_bits_and_letters():
     task = task_by_name("components")
     assert [task.label_of(s) for s in ("0", "1", "F", "T")] == ["否", "是", "否", "是"]
+    assert [task.label_of(s) for s in ("true", "False", "YES", "n")] == ["是", "否", "是", "否"]
+
+
+def test_usual_words_are_known_of_tasks_of_ones_own_too():
+    task = Task("shop", ("差评", "好评"), aliases={"正面": "差评", "Neg": "好评", "neg": "差评"})
+    assert [task.label_of(s) for s in ("消极", "positive", "中评")] == ["差评", "好评", None]
+    assert task.label_of("正面") == "差评", "what the task says goes first"
+    assert task.label_of("NEG") is None, "two aliases differ in case alone"
+
+
+def test_more_aliases_of_a_task():
+    task = task_by_name("cosmetics").with_aliases({"好": "positive", "0": "消极"})
+    assert [task.label_of(s) for s in ("好", "0", "1", "neg")] == ["积极", "消极", None, "消极"]
+    assert task.states_numbers
+    assert not task_by_name("cosmetics").with_aliases({"好": "积极"}).states_numbers
+    with pytest.raises(RecipeError, match=r"aliases name unknown labels.*its labels are 消极, 中性, 积极"):
+        task_by_name("cosmetics").with_aliases({"好": "棒"})
+
+
+def test_numbers_of_a_stored_task_are_assumed_where_they_are_the_built_in_ones():
+    task = task_by_name("cosmetics")
+    assert not Task.from_json(task.to_json()).states_numbers
+    assert Task.from_json(task.with_aliases({"0": "消极"}).to_json()).states_numbers
 
 
 def test_unknown_task_names_the_nearest():

@@ -27,7 +27,7 @@ from attar.pretraining.settings import PretrainSettings
 from attar.pretraining.settings import inputs as pretrain_inputs
 from attar.recipe.load import Recipe, SourceRecipe
 from attar.recipe.renamed import with_old_names
-from attar.records.prepared_folder import check_labels, load_split
+from attar.records.prepared_folder import check_labels, check_trainable, load_split
 from attar.stage_cache import fingerprint, is_finished, is_first_process, run_stage
 from attar.training.settings import TrainSettings
 from attar.training.settings import inputs as train_inputs
@@ -117,6 +117,7 @@ def train(recipe: Recipe, data: Path, out: Path) -> Path:
     """A prepared folder -> the teacher's checkpoint."""
     settings = TrainSettings.of(recipe)
     check_labels(data, settings.task.labels)
+    check_trainable(data)
     inputs = train_inputs(settings, data)
     earlier = with_old_names(inputs | _whole_section(recipe, "train"))
 
@@ -134,6 +135,7 @@ def distill(recipe: Recipe, data: Path, teachers: Path | Sequence[Path | str], o
     named = [teachers] if isinstance(teachers, Path) else list(teachers)
     settings = StudentSettings.taught(recipe)
     check_labels(data, settings.task.labels)
+    check_trainable(data)
     inputs = distill_inputs(settings, data, named)
     fit = _whole_section(recipe, "distill")["distill"] | inputs["distill"]
     del fit["more_teachers"], fit["cache_limit_gb"]
@@ -153,6 +155,7 @@ def finetune(recipe: Recipe, data: Path, out: Path) -> Path:
     """A prepared folder -> the same student without a teacher, the baseline of the report."""
     settings = StudentSettings.alone(recipe)
     check_labels(data, settings.task.labels)
+    check_trainable(data)
     inputs = finetune_inputs(settings, data)
     whole = _whole_section(recipe, "train") | {"finetuning": settings.fit.model_dump(mode="json")}
 

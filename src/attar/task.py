@@ -8,20 +8,44 @@ these two.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from attar.errors import RecipeError
 from attar.suggest import did_you_mean
 
-__all__ = ["BUILT_IN_TASKS", "Example", "InputStyle", "Metric", "Task", "task_by_name"]
+__all__ = [
+    "BUILT_IN_TASKS",
+    "Example",
+    "InputStyle",
+    "Metric",
+    "ScaleProblem",
+    "Task",
+    "number_of",
+    "scale_problem",
+    "task_by_name",
+]
 
 InputStyle = Literal["marked_pair", "pair", "single", "sentence_pair"]
 Metric = Literal["macro_f1", "accuracy"]
 
-_WHOLE_FLOAT = re.compile(r"(?<=\d)\.0+$")
+_WHOLE_FLOAT = re.compile(r"\+?(-?\d+)(?:\.0*)?")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_MINUS = str.maketrans("−–", "--")
+_MOST_NUMBERS = 12
+_MANY = 0.1  # share of the numbers that are none of the scale's, above which it is not that scale
+
+# Words for one thing: whichever of them a task has as a label, it knows the others as spellings.
+_SYNONYMS = (
+    ("消极", "负面", "负向", "差评", "负", "neg", "negative"),
+    ("中性", "中立", "中评", "中", "neu", "neutral"),
+    ("积极", "正面", "正向", "好评", "正", "pos", "positive"),
+    ("否", "假", "false", "f", "no", "n"),
+    ("是", "真", "true", "t", "yes", "y"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +96,8 @@ class Task:
             None keeps as many clauses as fit into the token budget.
         metric: Selects the best checkpoint on dev.
         aliases: Other spellings of the labels in sources: spelling -> label.
+        states_numbers: Whether a user said what the numbers among the aliases mean; those of a
+            built-in task are an assumption about the source. No part of what is stored.
     """
 
     name: str
@@ -80,6 +106,7 @@ class Task:
     window_chars: int | None = None
     metric: Metric = "macro_f1"
     aliases: Mapping[str, str] = field(default_factory=dict)
+    states_numbers: bool = field(default=True, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
@@ -90,7 +117,10 @@ class Task:
             raise RecipeError(f"task {self.name!r}: window_chars must be 1 or more")
         unknown = sorted(set(self.aliases.values()) - set(self.labels))
         if unknown:
-            raise RecipeError(f"task {self.name!r}: aliases name unknown labels {unknown}")
+            raise RecipeError(
+                f"task {self.name!r}: aliases name unknown labels {unknown}; its labels are "
+                f"{', '.join(self.labels)}"
+            )
 
     @property
     def has_term(self) -> bool:
@@ -98,18 +128,39 @@ class Task:
         return self.style in ("marked_pair", "pair")
 
     def label_of(self, spelling: str) -> str | None:
-        """The label of a spelling in a source, or None if it is unknown."""
+        """The label of a spelling in a source, or None if it is unknown.
+
+        Besides labels and aliases in any case and width, ``1.0`` is ``1``, and usual words for the
+        labels are known (好评 and positive for 积极).
+        """
         spelling = spelling.strip()
         if spelling in self.labels:
             return spelling
-        # A column of numbers with an empty cell becomes one of floats: 1.0 is the label 1.
-        whole = _WHOLE_FLOAT.sub("", spelling)
-        return self.aliases.get(spelling) or (whole if whole in self.labels else self.aliases.get(whole))
+        if spelling in self.aliases:
+            return self.aliases[spelling]
+        plain = _plain(spelling)
+        said = {label for name, label in self.aliases.items() if _plain(name) == plain}
+        said |= {label for label in self.labels if _plain(label) == plain}
+        if not said:
+            same = {word for words in _SYNONYMS if plain in words for word in words}
+            said = {label for label in self.labels if _plain(label) in same}
+        return next(iter(said)) if len(said) == 1 else None
 
     def index_of(self, example: Example) -> int:
         """Index of a labelled example's label in the logits."""
         assert example.label is not None, "records/ lets no unlabelled example into training"
         return self.labels.index(example.label)
+
+    def with_aliases(self, aliases: Mapping[str, str]) -> Task:
+        """The same task with more spellings; if numbers are among them, they are all that it knows.
+
+        Raises:
+            RecipeError: One stands for no label of the task.
+        """
+        said = {name: self.label_of(label) or label for name, label in aliases.items()}
+        numbers = any(number_of(name) is not None for name in said)
+        kept = {name: self.aliases[name] for name in self.aliases if not numbers or number_of(name) is None}
+        return replace(self, aliases=kept | said, states_numbers=self.states_numbers or numbers)
 
     def to_json(self) -> dict[str, Any]:
         """A plain dict that ``from_json`` reads back."""
@@ -124,8 +175,11 @@ class Task:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Task:
-        """Read what ``to_json`` wrote."""
-        return cls(**{**value, "labels": tuple(value["labels"])})
+        """Read what ``to_json`` wrote; numbers that mean what a built-in task assumes are assumed."""
+        task = cls(**{**value, "labels": tuple(value["labels"])})
+        built_in = BUILT_IN_TASKS.get(task.name)
+        assumed = built_in is not None and _numbers(built_in.aliases) == _numbers(task.aliases)
+        return replace(task, states_numbers=not assumed)
 
 
 _SENTIMENT = ("消极", "中性", "积极")
@@ -139,13 +193,14 @@ BUILT_IN_TASKS: Mapping[str, Task] = MappingProxyType(
     {
         task.name: task
         for task in (
-            Task("cosmetics", _SENTIMENT, aliases=_SENTIMENT_ALIASES),
-            Task("newcos", _SENTIMENT, window_chars=25, aliases=_SENTIMENT_ALIASES),
+            Task("cosmetics", _SENTIMENT, aliases=_SENTIMENT_ALIASES, states_numbers=False),
+            Task("newcos", _SENTIMENT, window_chars=25, aliases=_SENTIMENT_ALIASES, states_numbers=False),
             Task(
                 "components",
                 ("否", "是"),
                 # COM and EFF (a claimed effect) are the tags of its BIO files.
                 aliases={"0": "否", "1": "是", "F": "否", "T": "是", "EFF": "否", "COM": "是"},
+                states_numbers=False,
             ),
         )
     }
@@ -165,3 +220,81 @@ def task_by_name(name: str) -> Task:
         f"unknown task {name!r}: built in are {', '.join(BUILT_IN_TASKS)}{hint} "
         "Your own task goes into the recipe as a [task] table with name and labels."
     )
+
+
+def number_of(spelling: str) -> float | None:
+    """The number that a label is in a source, or None where it is none."""
+    plain = _plain(spelling)
+    return float(plain) if _NUMBER.fullmatch(plain) else None
+
+
+class ScaleProblem(NamedTuple):
+    """Labels that are numbers on another scale than the task assumes.
+
+    Attributes:
+        what: The numbers with their counts, and what the task reads them as.
+        advice: How to say what they mean.
+        num_rows: How many labels are numbers.
+    """
+
+    what: str
+    advice: str
+    num_rows: int
+
+
+def scale_problem(task: Task, counts: Mapping[str, int]) -> ScaleProblem | None:
+    """What is wrong where labels are numbers on another scale than the task assumes.
+
+    Args:
+        task: What a user says about numbers (``states_numbers``) is never wrong.
+        counts: Rows by the label as their sources spell it, all sources together.
+    """
+    found: dict[float, int] = {}
+    for spelling, count in counts.items():
+        if (number := number_of(spelling)) is not None:
+            found[number] = found.get(number, 0) + count
+    scale = _numbers(task.aliases)
+    if task.states_numbers or not found or not scale:
+        return None
+    total, outside = sum(found.values()), sum(n for number, n in found.items() if number not in scale)
+    # Of -1, 0, 1 the -1 tells the scale from 0/1 and from stars.
+    lacks_sign = min(scale) < 0 and min(scale) not in found
+    if not lacks_sign and outside <= _MANY * total:
+        return None
+    numbers = sorted(found)
+    shown = ", ".join(f"{number:g} ({found[number]:,})" for number in numbers[:_MOST_NUMBERS])
+    more = f" and {len(numbers) - _MOST_NUMBERS} others" if len(numbers) > _MOST_NUMBERS else ""
+    assumed = ", ".join(f"{number:g} as {label}" for number, label in sorted(scale.items()))
+    labels = _spread(len(numbers), task.labels) if len(numbers) > 1 else ["LABEL"]
+    spread = [(f"{number:g}", label) for number, label in zip(numbers[:_MOST_NUMBERS], labels, strict=False)]
+    at_prompt = " ".join(f"--alias {number}={label}" for number, label in spread)
+    in_recipe = ", ".join(f'"{number}" = "{label}"' for number, label in spread)
+    lacking = ", none of which is -1" if lacks_sign else ""
+    return ScaleProblem(
+        f"the labels are numbers, {shown}{more}, and the task {task.name} reads {assumed}: that is not "
+        f"the scale of these rows{lacking}",
+        f"say what each number means, if it is this: attar prepare {at_prompt}, or in a recipe [task] with "
+        f'name = "{task.name}" and aliases = {{ {in_recipe} }}',
+        total,
+    )
+
+
+def _numbers(aliases: Mapping[str, str]) -> dict[float, str]:
+    """What each number among the spellings stands for."""
+    numbers = ((number_of(name), label) for name, label in aliases.items())
+    return {number: label for number, label in numbers if number is not None}
+
+
+def _spread(count: int, labels: Sequence[str]) -> list[str]:
+    """A label for each of two or more numbers in order: the ends at the ends, the middle in the middle."""
+    last, middle = len(labels) - 1, (len(labels) - 1) / 2
+    places = [last * i / (count - 1) for i in range(count)]
+    return [labels[int(place) if place <= middle else -int(-place // 1)] for place in places]
+
+
+def _plain(spelling: str) -> str:
+    """A spelling without case, width and characters that nobody sees; of a whole number its digits."""
+    text = unicodedata.normalize("NFKC", spelling).translate(_MINUS).casefold()
+    text = "".join(char for char in text if unicodedata.category(char) != "Cf").strip()
+    whole = _WHOLE_FLOAT.fullmatch(text)
+    return whole[1] if whole else text

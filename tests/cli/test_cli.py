@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from attar import __version__, cli, pipeline
+from attar.errors import RecipeError
 from attar.recipe.load import Recipe
 
 ATTAR = Path(sys.executable).with_name("attar")
@@ -283,3 +284,23 @@ def test_logs_go_to_stderr_and_results_to_stdout(data):
     assert "up to date" in done.stderr
     assert "data:" in done.stdout
     assert "unchanged" not in done.stdout
+
+
+def test_prepare_is_told_columns_and_labels_at_the_prompt(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{chr(0x5000 + 61 * i) * 6}瓶盖松,瓶盖,{('荐', '弃')[i % 2]}" for i in range(40)]
+    Path("labels.csv").write_text("\n".join(["评论,对象,情感", *lines]), "utf-8")
+    said = ["--column", "text=评论", "--column=term=对象", "--column", "label=情感"]
+    said += ["--alias", "荐=好评", "--alias", "弃=消极"]
+    result = CliRunner().invoke(cli.app, ["prepare", "labels.csv", "--out", "data", *said])
+    assert result.exit_code == 0, result.output
+    assert "no example has the label 中性 (消极 20, 中性 0, 积极 20)" in result.stdout
+    for wrong, message in (
+        (["--alias", "荐"], r"--alias '荐': expected NAME=VALUE"),
+        (["--alias", "荐=棒"], r"aliases name unknown labels \['棒'\]; its labels are 消极, 中性, 积极"),
+        (["--alias", "荐=好评", "--alias", "荐=差评"], "'荐' is given twice"),
+    ):
+        with pytest.raises(RecipeError, match=message):
+            CliRunner().invoke(
+                cli.app, ["prepare", "labels.csv", "--out", "b", *wrong], catch_exceptions=False
+            )

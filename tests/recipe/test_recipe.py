@@ -1,12 +1,13 @@
 """Recipes: what is read, what is named when it is wrong."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from attar.errors import RecipeError
 from attar.recipe.load import DistillRecipe, Recipe, load_recipe, make_recipe
-from attar.task import Task
+from attar.task import BUILT_IN_TASKS, Task
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
 
@@ -236,6 +237,34 @@ def test_a_task_of_ones_own(recipe):
 def test_a_task_of_ones_own_is_checked_when_the_recipe_is_read(recipe):
     assert "at least two" in refused(recipe, "[task]\nname='m'\nlabels=['a']")
     assert "unknown labels" in refused(recipe, "[task]\nname='m'\nlabels=['a','b']\n[task.aliases]\nx='c'")
+
+
+def test_a_built_in_task_takes_aliases(recipe):
+    task = recipe('[task]\nname = "cosmetics"\n[task.aliases]\n"推荐" = "好评"').resolved_task()
+    assert (task.labels, task.label_of("推荐"), task.label_of("-1")) == (
+        ("消极", "中性", "积极"),
+        "积极",
+        "消极",
+    )
+    assert recipe('[task]\nname = "newcos"\nmetric = "accuracy"').resolved_task() == replace(
+        BUILT_IN_TASKS["newcos"], metric="accuracy"
+    )
+    assert recipe('task = "newcos"').resolved_task() == recipe('[task]\nname = "newcos"').resolved_task()
+
+
+@pytest.mark.parametrize("table", ["[task.aliases]\n'好' = '积极'", "[task]\nmetric = 'accuracy'"])
+def test_a_task_that_is_named_and_a_table_is_answered_with_the_right_spelling(recipe, table):
+    message = refused(recipe, f'task = "cosmetics"\n\n{table}')
+    assert 'write [task] and, below it, name = "cosmetics"' in message
+
+
+def test_words_at_the_prompt_go_before_those_of_the_recipe(recipe):
+    loaded = recipe(
+        "task = 'components'\n[data.columns]\ntext='a'\n[[data.sources]]\npath='x.csv'\ncolumns={text='b'}"
+    ).with_words({"text": "c", "label": "d"}, {"有": "是"})
+    assert loaded.data.columns == loaded.data.sources[0].columns == {"text": "c", "label": "d"}
+    assert loaded.resolved_task().label_of("有") == "是"
+    assert make_recipe({"name": "x"}, ["task.aliases.棒=积极"]).resolved_task().label_of("棒") == "积极"
 
 
 def test_the_window_of_encode_goes_before_the_tasks(recipe):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from attar.errors import RecipeError
+
 if TYPE_CHECKING:
     from attar.recipe.load import Recipe
 
@@ -18,6 +20,7 @@ __all__ = [
     "RecipePath",
     "Workers",
     "expanded",
+    "pairs",
     "recipe_or_defaults",
 ]
 
@@ -37,12 +40,30 @@ Workers = Annotated[
     ),
 ]
 
+_EXAMPLES = {"--column": "--column label=情感", "--alias": "--alias 好评=积极"}
+
 
 def recipe_or_defaults(path: Path | None, overrides: list[str] | None, **keys: object) -> Recipe:
     """The recipe at ``path``, or without one the defaults with these keys."""
     from attar.recipe.load import load_recipe, make_recipe
 
     return load_recipe(path, overrides or ()) if path is not None else make_recipe(keys, overrides or ())
+
+
+def pairs(option: str, given: list[str] | None) -> dict[str, str]:
+    """The names and values of an option that is given as NAME=VALUE, any number of times.
+
+    Raises:
+        RecipeError: There is no ``=``, or nothing before it; the same name has two values.
+    """
+    found = dict[str, str]()
+    for one in given or ():
+        name, equals, value = (part.strip() for part in one.rpartition("="))
+        if not equals or not name:
+            raise RecipeError(f"{option} {one!r}: expected NAME=VALUE, as in {_EXAMPLES[option]}")
+        if found.setdefault(name, value) != value:
+            raise RecipeError(f"{option}: {name!r} is given twice, as {found[name]!r} and {value!r}")
+    return found
 
 
 def expanded(place: str) -> str:

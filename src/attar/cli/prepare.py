@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from attar.cli.options import OutFolder, Overrides, expanded, recipe_or_defaults
+from attar.cli.options import OutFolder, Overrides, expanded, pairs, recipe_or_defaults
 from attar.cli.tables import print_prepared
 from attar.errors import RecipeError, require
 
@@ -30,6 +30,20 @@ def prepare(
     recipe: Annotated[
         Path | None, typer.Option(help="Take task, [data] and seed from a recipe: for a task of your own.")
     ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column",
+            metavar="OURS=THEIRS",
+            help="What a column is called in your tables, as label=情感; start= says that it is not there.",
+        ),
+    ] = None,
+    aliases: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--alias", metavar="SPELLING=LABEL", help="What a label in your files stands for, as 推荐=积极."
+        ),
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Fetch and check labelled reviews, and split them into train, dev and test.
@@ -46,6 +60,7 @@ def prepare(
     if task is not None and recipe is not None:
         raise RecipeError("attar prepare: a recipe names its task; give either --task or --recipe")
     loaded = recipe_or_defaults(recipe, overrides, name=task or "cosmetics", task=task or "cosmetics")
+    loaded = loaded.with_words(pairs("--column", columns), pairs("--alias", aliases))
     named = [expanded(one) for one in sources or ()] or loaded.data.sources
     if not named:
         raise RecipeError("attar prepare: name at least one SOURCE, or a --recipe with data.sources")

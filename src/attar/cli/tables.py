@@ -34,6 +34,8 @@ def print_prepared(manifest: Mapping[str, Any], out: Path) -> None:
         typer.echo(f"{name + ':':10} {sum(labels.values())} ({counts})")
     for what in ("rejected", "repaired"):
         typer.echo(f"{what}:  {manifest[f'num_{what}']} -> {out / f'{what}.jsonl'}")
+    for warning in manifest.get("warnings", ()):
+        typer.echo(f"warning:   {warning}")
     typer.echo(f"audit:     {out / 'audit.html'}")
     typer.echo(f"data:      {out}")
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from attar.errors import RecipeError
 from attar.recipe.base import FilePath, Positive, Section, Share
-from attar.task import InputStyle, Metric
+from attar.suggest import did_you_mean
+from attar.task import BUILT_IN_TASKS, InputStyle, Metric, Task
 
 __all__ = ["DataRecipe", "EncodeRecipe", "JoinRecipe", "SourceFormat", "SourceRecipe", "TaskRecipe"]
 
@@ -19,12 +22,12 @@ SourceFormat = Literal[
 
 
 class TaskRecipe(Section):
-    """A user's own task; see ``attar.task.Task``."""
+    """A user's own task, or a built-in one with other settings; see ``attar.task.Task``."""
 
     name: str
-    """Short name, shown in reports and artifacts."""
-    labels: tuple[str, ...]
-    """The labels, two or more, in the order of the logits."""
+    """Short name, shown in reports and artifacts; or that of a built-in task."""
+    labels: tuple[str, ...] = ()
+    """The labels, two or more, in the order of the logits; left out, those of the built-in task."""
     style: InputStyle = "marked_pair"
     """How an example becomes tokens: text and term with the term marked, the same without marks, the
     text alone, or two sentences."""
@@ -33,7 +36,26 @@ class TaskRecipe(Section):
     metric: Metric = "macro_f1"
     """The dev score that picks the best weights."""
     aliases: dict[str, str] = {}
-    """Other spellings of labels in your files, to the label they stand for."""
+    """Other spellings of labels in your files, to the label they stand for. To those of a built-in task
+    they are added; numbers among them replace its numbers."""
+
+    def resolved(self) -> Task:
+        """The Task.
+
+        Raises:
+            RecipeError: It has no labels and is no built-in one, or cannot be.
+        """
+        settings = self.model_dump(exclude={"aliases"})
+        if self.labels:
+            return Task(**settings, aliases=self.aliases)
+        if self.name not in BUILT_IN_TASKS:
+            near = did_you_mean(self.name, BUILT_IN_TASKS)
+            raise RecipeError(
+                f"'task.labels' is missing: {self.name!r} is none of the built-in tasks "
+                f"({', '.join(BUILT_IN_TASKS)}){near}; give the labels of your own task"
+            )
+        changed = {key: settings[key] for key in self.model_fields_set - {"labels", "aliases"}}
+        return replace(BUILT_IN_TASKS[self.name], **changed).with_aliases(self.aliases)
 
 
 class JoinRecipe(Section):

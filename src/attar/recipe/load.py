@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import copy
 import logging
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -58,6 +60,8 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger(__name__)
+_TASK_NAME = re.compile(r"""^\s*task\s*=\s*("[^"\n]*"|'[^'\n]*')""", re.MULTILINE)
+_TASK_TABLE = re.compile(r"^\s*(\[\s*task\s*(?:\.[^\]\n]*)?\])", re.MULTILINE)
 
 
 class ExportRecipe(Section):
@@ -118,10 +122,32 @@ class Recipe(Section):
 
     def resolved_task(self) -> Task:
         """The Task, with the window of ``[encode]`` if that sets one."""
-        base = task_by_name(self.task).to_json() if isinstance(self.task, str) else self.task.model_dump()
-        if self.encode.window_chars is not None:
-            base["window_chars"] = self.encode.window_chars
-        return Task.from_json(base)
+        task = task_by_name(self.task) if isinstance(self.task, str) else self.task.resolved()
+        chars = self.encode.window_chars
+        return task if chars is None else replace(task, window_chars=chars)
+
+    def with_words(self, columns: dict[str, str], aliases: dict[str, str]) -> Recipe:
+        """The recipe with more names of columns, in every source, and more spellings of labels.
+
+        Raises:
+            RecipeError: A spelling stands for no label of the task.
+        """
+        task, data = self.task, self.data
+        if aliases:
+            own = TaskRecipe(name=task) if isinstance(task, str) else task
+            known = own.resolved()
+            aliases = {name: known.label_of(label) or label for name, label in aliases.items()}
+            task = own.model_copy(update={"aliases": own.aliases | aliases})
+        if columns:
+            sources = [
+                source.model_copy(update={"columns": source.columns | columns}) if source.columns else source
+                for source in data.sources
+            ]
+            more = {"columns": data.columns | columns, "sources": tuple(sources)}
+            data = data.model_copy(update=more)
+        recipe = self.model_copy(update={"task": task, "data": data})
+        recipe.resolved_task()
+        return recipe
 
     def finetuning(self) -> DistillRecipe:
         """Settings of the student trained without a teacher: ``[distill]`` with labels alone."""
@@ -183,14 +209,27 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         RecipeError: Not there, not TOML, or as ``make_recipe``.
     """
     try:
-        tree = tomllib.loads(path.read_text("utf-8-sig"))
+        text = path.read_text("utf-8-sig")
+        tree = tomllib.loads(text)
     except OSError as error:
         near = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
         hint = f"; in that folder: {', '.join(near)}" if near else ""
         raise RecipeError(f"{path}: cannot read the recipe ({error.strerror}){hint}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not valid TOML: {error}") from error
+        twice = isinstance(error, tomllib.TOMLDecodeError) and _task_twice(text)
+        raise RecipeError(f"{path}: {twice or f'not valid TOML: {error}'}") from error
     return make_recipe({"name": path.stem} | tree, overrides, where=str(path), folder=path.parent)
+
+
+def _task_twice(text: str) -> str:
+    """What to write where a recipe names a built-in task and has a table for it too, else ""."""
+    name, table = _TASK_NAME.search(text), _TASK_TABLE.search(text)
+    if not name or not table:
+        return ""
+    return (
+        f"task = {name[1]} and the table {table[1]} cannot stand side by side in TOML; instead of the first "
+        f"write [task] and, below it, name = {name[1]}; [task.aliases] may follow"
+    )
 
 
 def make_recipe(
@@ -215,6 +254,8 @@ def make_recipe(
         if keys != said:
             renamed.append(f"{'.'.join(said)} is now {'.'.join(keys)}")
         node = keys_and_values
+        if keys[0] == "task" and len(keys) > 1 and isinstance(node.get("task", "cosmetics"), str):
+            node["task"] = {"name": node.get("task", "cosmetics")}
         for key in keys[:-1]:
             node = node.setdefault(key, {})
             if not isinstance(node, dict):

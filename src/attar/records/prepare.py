@@ -10,6 +10,7 @@ all, the manifest last: a folder without a fitting manifest is not a prepared on
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from attar.io.files import atomic_write, folder_hashes, write_json
 from attar.io.tables.jsonl import write_jsonl
 from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
+from attar.records.audit.labels import check_scale, label_warnings
 from attar.records.audit.page import audit_template, render_audit
 from attar.records.audit.summary import Summary
 from attar.records.prepared_folder import example_row, write_rows
@@ -33,6 +35,7 @@ from attar.task import Example, Task
 
 __all__ = ["inputs", "prepare"]
 
+_LOG = logging.getLogger(__name__)
 _WriteLine = Callable[[Mapping[str, object]], None]
 _TEXTS = ("rejected.jsonl", "repaired.jsonl", "audit.json", "audit.html")
 
@@ -68,8 +71,9 @@ def prepare(
         The manifest, as written.
 
     Raises:
-        DataError: A source cannot be read, no row can be used, a split would be empty, or a package
-            is missing. Then at most rejected.jsonl and repaired.jsonl are written.
+        DataError: A source cannot be read, no row can be used, labels are numbers on a scale that is
+            not the task's, a split would be empty, or a package is missing. Then at most
+            rejected.jsonl and repaired.jsonl are written.
     """
     if not sources:
         raise DataError("data.sources is empty; name at least one file or folder of labelled reviews")
@@ -83,6 +87,7 @@ def prepare(
         found = _Found(Summary(task), reject)
         found.read(LocalRecords(local, data.columns), task, data, repaired)
         try:
+            check_scale(task, found.summary.labels_as_read)
             sides = found.split(data, seed, ", ".join(source.shown for source in local), out)
         except DataError as error:
             # What was rejected is written all the same: it says why.
@@ -112,7 +117,9 @@ def _write(
         labels[name] = {label: by_label[label] for label in task.labels}
         by_channel = Counter(example.meta.get("channel", "") for example in sides[name])
         channels[name] = dict(sorted(by_channel.items()))
-    audited = summary.to_json()
+    audited = summary.to_json() | {"warnings": label_warnings(task, summary.labels_as_read, labels)}
+    for warning in audited["warnings"]:
+        _LOG.warning("%s", warning)
     write_json(out / "audit.json", audited)
     manifest: dict[str, Any] = {
         **facts,
@@ -122,6 +129,7 @@ def _write(
         "labels": labels,
         "channels": channels,
         "reasons": audited["reasons"],
+        "warnings": audited["warnings"],
     }
     with atomic_write(out / "audit.html") as draft:
         draft.write_text(render_audit(audited, summary.samples, manifest), "utf-8")

@@ -22,6 +22,7 @@ from attar.task import Example
 
 __all__ = [
     "check_labels",
+    "check_trainable",
     "example_row",
     "load_manifest",
     "load_split",
@@ -72,6 +73,21 @@ def check_labels(folder: Path, labels: Sequence[str], whose: str = "the recipe's
         raise RecipeError(
             f"{folder} was prepared for the labels {', '.join(prepared)}; {whose} has {', '.join(labels)}: "
             "prepare the data with the same recipe"
+        )
+
+
+def check_trainable(folder: Path) -> None:
+    """Check that the training examples of a folder have two labels or more.
+
+    Raises:
+        DataError: They all have one, or the folder is missing or not a prepared one.
+    """
+    counts = load_manifest(folder)["labels"].get("train", {})
+    there = [label for label, count in counts.items() if count]
+    if len(there) == 1:
+        raise DataError(
+            f"{folder}: all {counts[there[0]]:,} training examples have the label {there[0]}; a model needs "
+            "two or more: see whether a filter or a mapping of labels went wrong, and run attar prepare again"
         )
 
 

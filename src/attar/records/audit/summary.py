@@ -100,6 +100,11 @@ class Summary:
         self._count(example, -1)
         self._reject(rejection)
 
+    @property
+    def labels_as_read(self) -> Mapping[str, int]:
+        """Rows by the label as their sources spell it, cut at 40 characters."""
+        return self._as_read
+
     def to_json(self) -> dict[str, Any]:
         """What audit.json holds; counts are of rows, lengths in characters (code points)."""
         per_text = Counter(min(count, _MANY_EXAMPLES) for count in self._texts.values() if count)
