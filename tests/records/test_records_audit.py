@@ -79,7 +79,7 @@ def test_missing_offsets_are_found_if_there_is_one_place():
 
 @pytest.mark.parametrize(
     ("label", "hint"),
-    [("postive", "'positive' (积极)?"), ("积", "'积极'?"), ("NEGATIVE", "(消极)?"), ("消極", "'消极'?")],
+    [("postive", "'positive' (积极)?"), ("积", "'积极'?"), ("NEGATVE", "(消极)?"), ("消極", "'消极'?")],
 )
 def test_an_unknown_label_names_the_nearest(label, hint):
     message = outcome(label=label).message
