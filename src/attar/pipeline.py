@@ -27,7 +27,8 @@ from attar.pretraining.settings import PretrainSettings
 from attar.pretraining.settings import inputs as pretrain_inputs
 from attar.recipe.load import Recipe, SourceRecipe
 from attar.recipe.renamed import with_old_names
-from attar.records.prepared_folder import check_labels, check_trainable, load_split
+from attar.records.prepared_folder import check_labels, check_trainable, load_manifest, load_split
+from attar.records.understood import short_lines
 from attar.stage_cache import fingerprint, is_finished, is_first_process, run_stage
 from attar.training.settings import TrainSettings
 from attar.training.settings import inputs as train_inputs
@@ -89,6 +90,9 @@ def prepare(recipe: Recipe, sources: Sequence[SourceRecipe | Path | str], out: P
     inputs = stage.inputs(*settings)
     work = partial(stage.prepare, *settings, out)
     done = run_stage(out, "prepare", inputs, work, earlier=with_old_names(inputs))
+    if not done and is_finished(out) and is_first_process():
+        for line in short_lines(load_manifest(out).get("understood", [])):
+            _LOG.info("%s", line)
     if not done and any(source.is_remote for source in chosen):
         _LOG.info("prepare: the server was not asked again; remove %s to fetch again", out)
     return out
@@ -281,7 +285,6 @@ def _before_training(recipe: Recipe, at: RunFolders, say: Callable[[str], None])
         return None
     from attar.estimate import describe_estimate, estimate_seconds
     from attar.evaluation.baselines import WindowedLinear
-    from attar.records.prepared_folder import load_manifest
 
     for name, labels in load_manifest(at.data)["labels"].items():
         counts = ", ".join(f"{label} {count}" for label, count in labels.items())

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from attar.recipe.load import Recipe
 
 __all__ = [
+    "Aliases",
     "ArtifactFolder",
+    "Columns",
     "DataFolder",
     "OutFolder",
     "Overrides",
@@ -31,6 +33,20 @@ Overrides = Annotated[
 ]
 DataFolder = Annotated[Path, typer.Option("--data", help="A folder written by `attar prepare`.")]
 OutFolder = Annotated[Path, typer.Option("--out", help="The folder to write.")]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="OURS=THEIRS",
+        help="What a column is called in your tables, as label=情感; start= says that it is not there.",
+    ),
+]
+Aliases = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--alias", metavar="SPELLING=LABEL", help="What a label in your files stands for, as 推荐=积极."
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attar.cli.options import OutFolder, Overrides, expanded, pairs, recipe_or_defaults
-from attar.cli.tables import print_prepared
+from attar.cli.options import Aliases, Columns, Overrides, expanded, pairs, recipe_or_defaults
+from attar.cli.tables import print_prepared, print_understood
 from attar.errors import RecipeError, require
+
+if TYPE_CHECKING:
+    from attar.recipe.load import Recipe, SourceRecipe
 
 __all__ = ["prepare"]
 
 
 def prepare(
-    out: OutFolder,
     sources: Annotated[
         list[str] | None,
         typer.Argument(
@@ -30,20 +33,13 @@ def prepare(
     recipe: Annotated[
         Path | None, typer.Option(help="Take task, [data] and seed from a recipe: for a task of your own.")
     ] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--column",
-            metavar="OURS=THEIRS",
-            help="What a column is called in your tables, as label=情感; start= says that it is not there.",
-        ),
-    ] = None,
-    aliases: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--alias", metavar="SPELLING=LABEL", help="What a label in your files stands for, as 推荐=积极."
-        ),
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder to write; a dry run needs none.")] = None,
+    columns: Columns = None,
+    aliases: Aliases = None,
+    is_dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Read and check, say what was understood, and write nothing."),
+    ] = False,
     overrides: Overrides = None,
 ) -> None:
     """Fetch and check labelled reviews, and split them into train, dev and test.
@@ -53,10 +49,6 @@ def prepare(
     network (an interrupted MongoDB fetch resumes). Rejected rows are listed in rejected.jsonl with the
     reason, repaired ones in repaired.jsonl; audit.html shows both.
     """
-    require("jinja2", "data")
-    from attar import pipeline
-    from attar.records.prepared_folder import load_manifest
-
     if task is not None and recipe is not None:
         raise RecipeError("attar prepare: a recipe names its task; give either --task or --recipe")
     loaded = recipe_or_defaults(recipe, overrides, name=task or "cosmetics", task=task or "cosmetics")
@@ -64,5 +56,27 @@ def prepare(
     named = [expanded(one) for one in sources or ()] or loaded.data.sources
     if not named:
         raise RecipeError("attar prepare: name at least one SOURCE, or a --recipe with data.sources")
+    if is_dry_run:
+        _dry_run(loaded, named)
+        return
+    if out is None:
+        raise RecipeError("attar prepare: name the folder to write as --out, or try it with --dry-run")
+    require("jinja2", "data")
+    from attar import pipeline
+    from attar.records.prepared_folder import load_manifest
+
     pipeline.prepare(loaded, named, out)
     print_prepared(load_manifest(out), out)
+
+
+def _dry_run(recipe: Recipe, named: Sequence[SourceRecipe | str]) -> None:
+    """Print what is understood of some sources, and raise what ``prepare`` would."""
+    from attar.recipe.load import SourceRecipe
+    from attar.records.dry_run import dry_run
+
+    sources = [SourceRecipe.model_validate(source) for source in named]
+    found = dry_run(sources, recipe.resolved_task(), recipe.data)
+    print_understood(found.understood, found.warnings)
+    if found.problem is not None:
+        raise found.problem
+    typer.echo("dry run:   nothing was written")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from attar.records.understood import Understood
     from attar.scoring.verify import Verification
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "print_comparison",
     "print_prepared",
     "print_summary",
+    "print_understood",
     "print_verification",
     "set_up_logging",
 ]
@@ -38,6 +40,17 @@ def print_prepared(manifest: Mapping[str, Any], out: Path) -> None:
         typer.echo(f"warning:   {warning}")
     typer.echo(f"audit:     {out / 'audit.html'}")
     typer.echo(f"data:      {out}")
+
+
+def print_understood(understood: Understood, warnings: Sequence[str]) -> None:
+    """What was understood of each file, with its first rows."""
+    from attar.records.understood import long_lines
+
+    for file, counted in zip(understood.to_json(), understood.files.values(), strict=True):
+        for line in long_lines(file, counted.first):
+            typer.echo(line)
+    for warning in warnings:
+        typer.echo(f"warning:   {warning}")
 
 
 def print_summary(folder: Path) -> None:

@@ -31,6 +31,7 @@ from attar.records.prepared_folder import example_row, write_rows
 from attar.records.record import Accepted, Reason, Rejection
 from attar.records.remote.fetch import LocalRecords, fetched, source_inputs
 from attar.records.split.split import SPLITS, split
+from attar.records.understood import Understood, short_lines
 from attar.task import Example, Task
 
 __all__ = ["inputs", "prepare"]
@@ -84,8 +85,10 @@ def prepare(
     local = [fetched(source, download_dir / str(number)) for number, source in enumerate(sources, 1)]
     problem: DataError | None = None
     with write_jsonl(out / "rejected.jsonl") as reject, write_jsonl(out / "repaired.jsonl") as repaired:
-        found = _Found(Summary(task), reject)
-        found.read(LocalRecords(local, data.columns), task, data, repaired)
+        found = _Found(Summary(task), Understood(task), reject)
+        found.read(LocalRecords(local, data.columns, found.understood.opened), task, data, repaired)
+        for line in short_lines(found.understood.to_json()):
+            _LOG.info("%s", line)
         try:
             check_scale(task, found.summary.labels_as_read)
             sides = found.split(data, seed, ", ".join(source.shown for source in local), out)
@@ -100,6 +103,7 @@ def prepare(
         "seed": seed,
         "settings": data.model_dump(mode="json", exclude={"sources"}),
         "sources": [file for source in local for file in source.described()],
+        "understood": found.understood.to_json(),
     }
     manifest = _write(out, facts, sides, found.summary, task)
     shutil.rmtree(download_dir, ignore_errors=True)
@@ -143,6 +147,7 @@ class _Found:
     """What the audit gives, as it comes."""
 
     summary: Summary
+    understood: Understood
     reject: _WriteLine
     examples: list[Example] = field(default_factory=list)
     fixed: defaultdict[str, list[Example]] = field(default_factory=lambda: defaultdict(list))
@@ -151,6 +156,7 @@ class _Found:
     def read(self, records: LocalRecords, task: Task, data: DataRecipe, repaired: _WriteLine) -> None:
         for outcome in audit(records, task, data, self.summary.agreement):
             self.summary.add(outcome)
+            self.understood.add(outcome)
             if isinstance(outcome, Rejection):
                 self._reject(outcome)
             elif isinstance(outcome, Accepted):

@@ -11,6 +11,7 @@ from typing import Any
 
 from attar.errors import require
 from attar.records.audit.summary import Sample
+from attar.records.understood import short_lines
 
 __all__ = ["audit_template", "render_audit"]
 
@@ -70,7 +71,7 @@ def render_audit(
         audit: What audit.json holds.
         samples: Rows by reason, and by ``repair:`` and the reading.
         manifest: ``task`` (with its name), ``sources`` (each with its path), ``settings``, ``attar``
-            (the version), and ``labels`` by split.
+            (the version), ``labels`` by split, and perhaps ``understood``, how each file was read.
 
     Raises:
         MissingPackageError: The package jinja2 is not installed.
@@ -82,6 +83,7 @@ def render_audit(
         colours=_colours(list(audit["labels"])),
         reasons=_REASONS,
         repairs=_REPAIRS,
+        understood=short_lines(manifest.get("understood", ())),
         samples={name: [_row(sample) for sample in rows] for name, rows in samples.items()},
     )
     return str(page)

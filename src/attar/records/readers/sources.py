@@ -23,6 +23,7 @@ from attar.records.readers.label_studio import read_label_studio
 from attar.records.readers.tables import Joined, read_table
 from attar.records.readers.text_formats import read_bio, read_lines, read_markup, read_target, read_triplets
 from attar.records.record import Record, Rejection
+from attar.records.understood import FileFacts
 from attar.text.repair import occurrences
 
 __all__ = ["read_source", "source_files"]
@@ -41,7 +42,9 @@ _FILE_READERS: Mapping[SourceFormat, Callable[[Path], Iterator[Record | Rejectio
 
 
 def read_source(
-    source: SourceRecipe, columns: Mapping[str, str] = _NO_COLUMNS
+    source: SourceRecipe,
+    columns: Mapping[str, str] = _NO_COLUMNS,
+    opened: Callable[[FileFacts], None] | None = None,
 ) -> Iterator[Record | Rejection]:
     """Read a source that is on disk.
 
@@ -49,6 +52,7 @@ def read_source(
         source: A file, or a folder whose files of a known ending are read in the order of their
             names (subfolders are not), and how to read it.
         columns: Our column names to those of a table, for a source without columns of its own.
+        opened: Called before the rows of each file, with what its reader fills as it opens it.
 
     Yields:
         Records, and a Rejection for each row that no Record can be made of.
@@ -62,8 +66,10 @@ def read_source(
     changes = _changes(source)
     meta = {name: value for name, value in source.constants.items() if name not in _FIELDS}
     for file in source_files(path):
-        count = 0
-        for record in _read_file(file, sheet, source, columns):
+        count, facts = 0, FileFacts(str(file))
+        if opened is not None:
+            opened(facts)
+        for record in _read_file(file, sheet, source, columns, facts):
             count += 1
             if isinstance(record, Rejection):
                 yield record
@@ -89,9 +95,9 @@ def source_files(path: Path) -> list[Path]:
 
 
 def _read_file(
-    file: Path, sheet: str, source: SourceRecipe, columns: Mapping[str, str]
+    file: Path, sheet: str, source: SourceRecipe, columns: Mapping[str, str], facts: FileFacts
 ) -> Iterator[Record | Rejection]:
-    file_format = source.format or detect_format(file)
+    file_format = facts.format = source.format or detect_format(file)
     check_options(source, file_format)
     if file_format in _FILE_READERS:
         return _FILE_READERS[file_format](file)
@@ -100,7 +106,7 @@ def _read_file(
 
         return read_documents(file, source)
     own = source if source.columns else source.model_copy(update={"columns": dict(columns)})
-    return read_table(file, cast("TableFormat", file_format), own, _joined(source), sheet)
+    return read_table(file, cast("TableFormat", file_format), own, _joined(source), sheet, facts)
 
 
 def _joined(source: SourceRecipe) -> Joined | None:

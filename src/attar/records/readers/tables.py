@@ -17,17 +17,24 @@ from attar.io.tables.rows import Problem, Row, Table, TableFormat, as_label, as_
 from attar.io.tables.table_files import TableOptions, open_table
 from attar.recipe.load import SourceRecipe
 from attar.records.record import Record, Rejection, reject_row
+from attar.records.understood import FileFacts
 
 __all__ = ["Joined", "read_table"]
 
 _NEEDED = ("text", "label")
 _SETTING = "data.columns.{}"
+_OR_OPTION = "data.columns.{0} (--column {0}=NAME)"
 
 Joined = tuple[Path, TableFormat]
 
 
 def read_table(
-    path: Path, file_format: TableFormat, source: SourceRecipe, joined: Joined | None = None, sheet: str = ""
+    path: Path,
+    file_format: TableFormat,
+    source: SourceRecipe,
+    joined: Joined | None = None,
+    sheet: str = "",
+    facts: FileFacts | None = None,
 ) -> Iterator[Record | Rejection]:
     """Read a table.
 
@@ -38,6 +45,7 @@ def read_table(
             ``constants`` fills need not be there.
         joined: File and format of the table that ``source.join`` names.
         sheet: Sheet of an Excel workbook, "" for the one that a reader sees first.
+        facts: Is told which columns are which.
 
     Yields:
         One Record or Rejection a row.
@@ -56,7 +64,7 @@ def read_table(
     if not table.columns:
         yield from (reject_row(row) for row in table.rows() if row.problem)
         return
-    record = _row_reader(table, source)
+    record = _row_reader(table, source, facts)
     for row in table.rows():
         yield reject_row(row) if row.problem else record(row)
 
@@ -108,11 +116,15 @@ def _check_key(table: Table, key: str) -> None:
         raise DataError(f"{table.name}: no column {key!r} to join on; there are {there}; see join.on")
 
 
-def _row_reader(table: Table, source: SourceRecipe) -> Callable[[Row], Record | Rejection]:
+def _row_reader(
+    table: Table, source: SourceRecipe, facts: FileFacts | None
+) -> Callable[[Row], Record | Rejection]:
     """How a row of a table becomes a Record; DataError where a column is missing."""
     check_names(source.columns, _SETTING)
     needed = [name for name in (*_NEEDED, *source.columns) if name not in source.constants]
-    columns = Columns.of(table, source.columns, needed, _SETTING)
+    columns = Columns.of(table, source.columns, needed, _OR_OPTION)
+    if facts is not None:
+        facts.of_table(table, columns)
     taken, empty = columns.taken, frozenset(source.empty)
 
     def without_empty(cells: Mapping[str, object]) -> Mapping[str, object]:

@@ -6,8 +6,9 @@ audit, which reads it twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from attar.io.mongo import shown_place
 from attar.recipe.load import SourceRecipe
 from attar.records.readers.sources import read_source, source_files
 from attar.records.record import Record, Rejection
+from attar.records.understood import FileFacts
 from attar.stage_cache import fingerprint
 
 __all__ = ["LocalRecords", "LocalSource", "fetched", "source_inputs"]
@@ -51,18 +53,31 @@ class LocalSource(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LocalRecords:
-    """All records of some sources, as often as they are asked for."""
+    """All records of some sources, as often as they are asked for.
+
+    Attributes:
+        sources: What is read, in this order.
+        columns: Our column names to those of tables, for sources without columns of their own.
+        opened: Called before the rows of each file.
+    """
 
     sources: Sequence[LocalSource]
     columns: Mapping[str, str]
+    opened: Callable[[FileFacts], None] | None = None
 
     def __iter__(self) -> Iterator[Record | Rejection]:
         for local in self.sources:
-            for record in read_source(local.source, self.columns):
+            for record in read_source(local.source, self.columns, partial(self._begin, local)):
                 if local.shown == local.source.path:
                     yield record
                 else:
                     yield replace(record, where=record.where.replace(local.source.path, local.shown, 1))
+
+    def _begin(self, local: LocalSource, facts: FileFacts) -> None:
+        if local.shown != local.source.path:
+            facts.path = local.shown
+        if self.opened is not None:
+            self.opened(facts)
 
 
 def source_inputs(source: SourceRecipe) -> dict[str, Any]:
