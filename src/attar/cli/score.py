@@ -28,6 +28,9 @@ def score(
     quotes: Annotated[
         bool, typer.Option("--quotes/--no-quotes", help="CSV, TSV: whether quotes enclose cells.")
     ] = True,
+    offsets: Annotated[
+        bool, typer.Option("--offsets/--no-offsets", help="Whether columns start and end may be offsets.")
+    ] = True,
     workers: Workers = None,
 ) -> None:
     """Score rows: every occurrence of the term, or the one at start and end if the row has them.
@@ -42,7 +45,7 @@ def score(
 
     out = expanded(out)
     chosen = parse_query(query) if query is not None else {}
-    options = ScoreOptions(text, term, first, label, chosen, into_source, quoted=quotes)
+    options = ScoreOptions(text, term, first, label, chosen, into_source, quoted=quotes, offsets=offsets)
     predictor = Predictor(load_artifact(artifact), workers=workers)
     counts = score_file(predictor, expanded(source), out, options)
     typer.echo(f"scored:    {counts.predictions} mentions of {counts.rows} rows -> {shown_place(out)}")

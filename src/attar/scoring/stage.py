@@ -42,6 +42,7 @@ class ScoreOptions:
         term: Name of the column with the term; None takes ``term`` or ``keyword``.
         first: Score only the first occurrence of a row that has no offsets.
         quoted: CSV and TSV: a quote at the start of a cell begins a quoted one; else quotes are text.
+        offsets: Columns called start and end are offsets if they hold numbers; else they never are.
         label: Excel: column with gold labels; None takes ``input_label`` or ``label`` if its
             values are labels of the task.
         query: MongoDB: which documents, as a filter.
@@ -57,6 +58,7 @@ class ScoreOptions:
     into_source: bool = False
     progress: bool = True
     quoted: bool = True
+    offsets: bool = True
 
 
 @dataclass(slots=True)
@@ -208,9 +210,11 @@ def _prepare(predictor: Predictor, source: str | Path, out: str | Path, options:
         raise DataError(f"--query chooses documents of MongoDB; {source} is a file")
     else:
         tables = open_tables(Path(source), quoted=options.quoted)
-    read = [(table, columns_of(table, predictor.task, options.text, options.term)) for table in tables]
+    asked = options.text, options.term
+    read = [columns_of(table, predictor.task, *asked, offsets=options.offsets) for table in tables]
     gold = ""
     if out_format == "excel":
+        tables = [table for table, _ in read]
         check_size(tables)
         gold = gold_column(tables, options.label)
     elif options.label is not None:
