@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import attar
-from attar.compare.stage import read_annotations
+from attar.compare.annotations import read_annotations
 from attar.errors import DataError
 from attar.io.tables.columns import Columns
 from attar.io.tables.table_files import open_tables
