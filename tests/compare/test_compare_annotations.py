@@ -67,7 +67,7 @@ def test_names_hold_for_the_files_that_have_them(tmp_path):
         wrong = AnnotationOptions(**{"text": "评论", "term": "对象", "label": "情感"} | {name: "评仑"})
         with pytest.raises(DataError, match=f"no column '评仑' for {name}.*--{name}"):
             compare_files(a, b, tmp_path / "wrong.xlsx", options=wrong)
-    with pytest.raises(DataError, match="no column 'text' for text.*name the right one in --text"):
+    with pytest.raises(DataError, match=r"no column 'text' for text.*name the right one in --text"):
         compare_files(a, b, tmp_path / "wrong.xlsx")
     assert not (tmp_path / "wrong.xlsx").exists()
 
@@ -85,7 +85,9 @@ def test_files_without_quoting(tmp_path):
 def test_gold_is_only_what_says_so(tmp_path):
     a = table(tmp_path / "a.csv", ["text", "term", "label"])
     out = tmp_path / "out.xlsx"
-    with pytest.raises(DataError, match="no gold labels to compare with: --gold names a file.*--gold-column"):
+    with pytest.raises(
+        DataError, match=r"no gold labels to compare with: --gold names a file.*--gold-column"
+    ):
         compare_files(a, None, out)
     wrong = [(*row[:2], "坏", row[2]) for row in ROWS]
     old = table(tmp_path / "old.csv", ["text", "term", "label", "input_label"], wrong)
@@ -100,7 +102,7 @@ def test_gold_is_only_what_says_so(tmp_path):
     assert "the column 'input_label' of" in said(judged)
     gold = table(tmp_path / "gold.csv", ["text", "term", "label", "gold"], wrong)
     assert "the column 'gold' of" in said(compare_files(gold, None, out))
-    with pytest.raises(DataError, match="no column '标准' for the gold labels.*--gold-column"):
+    with pytest.raises(DataError, match=r"no column '标准' for the gold labels.*--gold-column"):
         compare_files(gold, a, out, options=AnnotationOptions(gold="标准"))
     # Of a file of gold labels, too, the column that says so counts: not what a model said there.
     figures = compare_files(a, None, out, gold=gold)

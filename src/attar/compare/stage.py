@@ -104,7 +104,10 @@ def compare_files(
         left_out = file.left_out if file else Counter[str]()
         notes |= {f"left out of {name}: {reason}": count for reason, count in left_out.items()}
     shown = Comparison(tuple(names), judged.cases, _labels(judged.cases, task), judged.only_gold, notes)
-    return write_side_by_side(out, shown) | {"said": judged.said}
+    try:
+        return write_side_by_side(out, shown) | {"said": judged.said}
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written ({error.strerror or error})") from error
 
 
 def _read(

@@ -7,7 +7,7 @@ is too long. Nothing is left behind.
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -58,6 +58,7 @@ def _check_place(path: Path) -> None:
     if not folder.is_dir():
         raise DataError(f"{path}: {folder} is a file, where a folder is needed; {_OTHER}")
     for name in missing:
-        handle, made = tempfile.mkstemp(dir=folder, prefix=f".{name}.", suffix=Path(name).suffix)
-        os.close(handle)
-        Path(made).unlink()
+        # As long as the longest name that will be made there.
+        probe = folder / f".{Path(name).stem}.attar-{secrets.token_hex(4)}{Path(name).suffix}"
+        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        probe.unlink()
