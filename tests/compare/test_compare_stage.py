@@ -8,12 +8,14 @@ import json
 import openpyxl
 import pytest
 
-from attar.compare.stage import compare_files, read_annotations
+from attar.compare.annotations import AnnotationOptions, read_annotations
+from attar.compare.stage import compare_files
 from attar.errors import DataError
 from attar.task import BUILT_IN_TASKS
 from attar.workbook.sheets import Column, open_workbook
 
 TASK = BUILT_IN_TASKS["cosmetics"]
+GIVEN = AnnotationOptions(gold="input_label")
 COLUMNS = ("text", "term", "start", "end", "input_label", "label", "prob", "channel")
 MODEL = [
     ("香味很好，\r\n香味", "香味", 0, 2, "积极", "积极", 0.9, "京东"),
@@ -61,7 +63,7 @@ def titles(path):
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "xlsx"])
 def test_a_model_and_people_in_every_format(tmp_path, people, ending):
     out = tmp_path / "out.xlsx"
-    figures = compare_files(model(tmp_path / f"a.{ending}"), people, out, task=TASK)
+    figures = compare_files(model(tmp_path / f"a.{ending}"), people, out, task=TASK, options=GIVEN)
     assert (figures["num_both"], figures["num_same"]) == (3, 2)
     sheets = figures["sheets"]
     assert (sheets["different"], sheets["only in A"], sheets["only in B"]) == (1, 1, 1)
@@ -73,7 +75,7 @@ def test_a_model_and_people_in_every_format(tmp_path, people, ending):
 def test_one_file_with_its_gold_labels_or_those_of_another(tmp_path, people):
     out = tmp_path / "out.xlsx"
     a = model(tmp_path / "a.csv")
-    figures = compare_files(a, None, out)
+    figures = compare_files(a, None, out, options=GIVEN)
     assert titles(out) == ["summary", "result", "wrong", "correct"]
     assert figures["sides"]["A"]["num_gold"] == 3
     figures = compare_files(a, None, out, gold=people, task=TASK)
@@ -81,7 +83,7 @@ def test_one_file_with_its_gold_labels_or_those_of_another(tmp_path, people):
     without = model(tmp_path / "b.csv", [(*row[:4], "", *row[5:]) for row in MODEL])
     with pytest.raises(DataError, match="no gold labels to compare with"):
         compare_files(without, None, out)
-    plain = compare_files(without, a.rename(tmp_path / "c.csv"), out)
+    plain = compare_files(without, a.rename(tmp_path / "c.csv"), out, options=GIVEN)
     assert plain["kappa"] == 1
     assert plain["sides"]["B"]["num_gold"] == 3
 
@@ -109,7 +111,7 @@ def test_what_is_left_out_is_counted(tmp_path, people):
     [
         ("review,label\n好,积极\n", "no column 'text'"),
         ("text,term\n好,好\n", "no column 'label'"),
-        ("text,label\n好,积极\n", "no column 'term' for term"),
+        ("text,label\n好,积极\n", "no column 'term' for term.* in --term"),
         ("text,term,label\n好,好,\n", "no row has a label"),
     ],
 )
@@ -125,7 +127,7 @@ def test_the_workbook_is_an_xlsx_and_no_source(tmp_path, people):
     with pytest.raises(DataError, match=r"name it \.xlsx"):
         compare_files(people, people, tmp_path / "out.csv")
     a = model(tmp_path / "a.xlsx")
-    with pytest.raises(DataError, match="one of the files that are compared"):
+    with pytest.raises(DataError, match="one of the files that are read"):
         compare_files(people, a, a)
 
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attar.compare.stage import read_annotations
+from attar.compare.annotations import read_annotations
 from attar.errors import DataError
 from attar.io.tables.jsonl import json_line
 from attar.io.tables.rows import as_offset

@@ -240,7 +240,7 @@ def test_files_that_cannot_be_used(predictor, tmp_path, name, content, said):
 
 def test_the_source_is_not_overwritten_and_the_format_is_checked_first(predictor, tmp_path):
     source = _write(tmp_path / "in.csv", ROWS)
-    with pytest.raises(DataError, match="source itself"):
+    with pytest.raises(DataError, match="one of the files that are read"):
         score_file(predictor, source, source)
     with pytest.raises(DataError, match=r"\.xls"):
         score_file(predictor, source, tmp_path / "out.xls")

@@ -19,6 +19,7 @@ from attar.cli.convert import convert
 from attar.cli.distill import distill
 from attar.cli.evaluate import evaluate
 from attar.cli.export import export
+from attar.cli.once import Once
 from attar.cli.prepare import prepare
 from attar.cli.pretrain import pretrain
 from attar.cli.run import run
@@ -68,4 +69,4 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     bench: "`attar bench artifact --against teacher --data data --out bench`",
 }
 for _verb, _example in _EXAMPLES.items():
-    app.command(epilog=f"Example: {_example}")(_verb)
+    app.command(cls=Once, epilog=f"Example: {_example}")(_verb)

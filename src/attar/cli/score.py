@@ -15,7 +15,10 @@ _ROWS = ".jsonl, .csv, .tsv, .parquet, .xlsx or mongodb://HOST/DB/COLLECTION"
 
 def score(
     artifact: ArtifactFolder,
-    source: Annotated[str, typer.Option("--in", help=f"Rows with text and term: {_ROWS}.")],
+    sources: Annotated[
+        list[str],
+        typer.Option("--in", help=f"Rows with text and term: {_ROWS}. May be given several times."),
+    ],
     out: Annotated[str, typer.Option(help=f"The same with label and probabilities: {_ROWS}, .json.")],
     text: Annotated[str, typer.Option(help="Column of the text; a.b is a nested one.")] = "text",
     term: Annotated[str | None, typer.Option(help="Column of the term. [default: term or keyword]")] = None,
@@ -27,6 +30,9 @@ def score(
     ] = False,
     quotes: Annotated[
         bool, typer.Option("--quotes/--no-quotes", help="CSV, TSV: whether quotes enclose cells.")
+    ] = True,
+    offsets: Annotated[
+        bool, typer.Option("--offsets/--no-offsets", help="Whether columns start and end may be offsets.")
     ] = True,
     workers: Workers = None,
 ) -> None:
@@ -42,9 +48,18 @@ def score(
 
     out = expanded(out)
     chosen = parse_query(query) if query is not None else {}
-    options = ScoreOptions(text, term, first, label, chosen, into_source, quoted=quotes)
+    options = ScoreOptions(
+        text=text,
+        term=term,
+        first=first,
+        label=label,
+        query=chosen,
+        into_source=into_source,
+        quoted=quotes,
+        offsets=offsets,
+    )
     predictor = Predictor(load_artifact(artifact), workers=workers)
-    counts = score_file(predictor, expanded(source), out, options)
+    counts = score_file(predictor, [expanded(source) for source in sources], out, options)
     typer.echo(f"scored:    {counts.predictions} mentions of {counts.rows} rows -> {shown_place(out)}")
     if counts.rejected:
         reasons = ", ".join(f"{reason} {count}" for reason, count in counts.rejected.most_common())

@@ -106,6 +106,8 @@ def print_comparison(figures: Mapping[str, Any]) -> None:
         kappa = "–" if figures["kappa"] is None else f"{figures['kappa']:.3f}"
         agreed = f"{figures['num_same']:,} of {figures['num_both']:,} ({figures['share']:.1%})"
         typer.echo(f"agreement: {agreed}, Cohen's kappa {kappa}")
+    for line in figures.get("said", ()):
+        typer.echo(f"note:      {line}")
     sheets = ", ".join(f"{title} {count:,}" for title, count in figures["sheets"].items())
     typer.echo(f"sheets:    {sheets}")
 

@@ -30,6 +30,8 @@ class Annotation:
         probs: By label.
         gold: The gold label in the same row, or None.
         groups: Channel and wordtype, where they are known.
+        given: The label that its row had when it was scored, or None: a gold one, or another model's.
+        where: Its row, as messages name it.
     """
 
     text: str
@@ -41,6 +43,8 @@ class Annotation:
     probs: Mapping[str, float] = field(default_factory=dict)
     gold: str | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
+    given: str | None = None
+    where: str = ""
 
 
 class Case(NamedTuple):
@@ -64,11 +68,13 @@ class Gold(NamedTuple):
     Attributes:
         labels: One for each annotation; None where there is none.
         unused: Gold rows whose question nobody answered.
+        unmatched: Annotations whose question no gold row asks.
         num_contradictory: Questions with several gold labels, which count as having none.
     """
 
     labels: list[str | None]
     unused: list[Annotation]
+    unmatched: list[Annotation]
     num_contradictory: int
 
 
@@ -125,8 +131,9 @@ def gold_of(annotations: Sequence[Annotation], gold: Sequence[Annotation]) -> Go
     asked = [_question(annotation, by_span) for annotation in annotations]
     answered = set(asked)
     unused = [annotation for annotation in gold if _question(annotation, by_span) not in answered]
+    unmatched = [each for each, question in zip(annotations, asked, strict=True) if question not in known]
     num_contradictory = sum(len(labels) > 1 for labels in found.values())
-    return Gold([only.get(question) for question in asked], unused, num_contradictory)
+    return Gold([only.get(question) for question in asked], unused, unmatched, num_contradictory)
 
 
 def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement:

@@ -1,173 +1,209 @@
 """``attar compare``: files of annotations in, one workbook and its main figures out.
 
-A file is whatever ``attar score`` wrote as a table, or what people labelled: any table with text,
-term and label, the JSON rows of ``attar prepare``, an export of Label Studio. Both are held in
-memory.
+A file is whatever ``attar score`` wrote as a table, or what people labelled; see
+``attar.compare.annotations``. All are held in memory.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from attar.compare.annotations import (
+    GIVEN,
+    AnnotationFile,
+    AnnotationOptions,
+    gold_name,
+    open_annotations,
+    read_annotations,
+)
 from attar.compare.join import Annotation, Case, gold_of, join
+from attar.compare.unmatched import explain
 from attar.compare.workbook import Comparison, write_side_by_side
 from attar.errors import DataError
-from attar.io.tables.columns import Columns, Pair, missing_column, read_pair
-from attar.io.tables.rows import Problem, Table, as_label, as_text
-from attar.io.tables.table_files import open_tables
-from attar.recipe.load import SourceRecipe
-from attar.records.readers.sources import read_source
-from attar.records.record import Record
+from attar.io.outputs import check_output
+from attar.io.tables.columns import missing_column
+from attar.io.tables.rows import Table
 from attar.task import Task
-from attar.text.repair import Repair, occurrences, repair
-from attar.workbook.sheets import Cell, cell_text
-from attar.workbook.tally import GROUPS
+from attar.workbook.sheets import Cell
 
-__all__ = ["AnnotationFile", "compare_files", "read_annotations"]
+__all__ = ["compare_files"]
 
-_PROB = "prob_"
-_GOLD = "input_label"
-_SETTING = "its header"
+_PLAIN = AnnotationOptions()
+_NAME_IT = "--gold names a file of gold labels, --gold-column a column that holds them"
+
+
+class _Read(NamedTuple):
+    """The files of a comparison: their annotations, and the columns that hold gold labels."""
+
+    a: AnnotationFile
+    b: AnnotationFile | None
+    gold: AnnotationFile | None
+    columns: Mapping[str, str]
+
+
+class _Judged(NamedTuple):
+    """Cases with their gold labels, gold rows that none of them asks, and what is to be said of both."""
+
+    cases: list[Case]
+    only_gold: list[Annotation]
+    said: list[str]
+    notes: dict[str, Cell]
 
 
 def compare_files(
-    a: Path, b: Path | None, out: Path, *, gold: Path | None = None, task: Task | None = None
+    a: Path,
+    b: Path | None,
+    out: Path,
+    *,
+    gold: Path | Sequence[Path] | None = None,
+    task: Task | None = None,
+    options: AnnotationOptions = _PLAIN,
 ) -> dict[str, Any]:
     """Put the annotations of one or two files side by side in a workbook.
+
+    One file without gold labels is put beside the labels that its rows had when they were scored
+    (``input_label``): these may be gold ones or another model's, so that nobody is right or wrong.
 
     Args:
         a: A file of annotations.
         b: Another, or None to judge ``a`` alone.
         out: The workbook to write, .xlsx.
-        gold: A file whose labels are the gold ones; None takes the ``input_label`` columns, A's
-            before B's.
+        gold: One or more files whose labels are the gold ones; None takes the columns that say that
+            they are gold, A's before B's.
         task: Its spellings of the labels count as the same; None takes them as they are written.
+        options: How the files are read.
 
     Returns:
-        The figures that ``attar.compare.workbook.write_side_by_side`` gives.
+        The figures that ``attar.compare.workbook.write_side_by_side`` gives, and ``said``: lines on
+        what was taken for gold, and which rows have no partner there.
 
     Raises:
         DataError: A file cannot be read or holds no annotations, there is nothing to compare with,
-            or ``out`` is no .xlsx or one of the files.
+            or ``out`` is no .xlsx, one of the files, or cannot be written.
     """
     if out.suffix.lower() != ".xlsx":
         raise DataError(f"{out}: attar compare writes an Excel workbook; name it .xlsx")
-    files = {name: path for name, path in (("A", a), ("B", b), ("gold", gold)) if path is not None}
-    if out.resolve() in [path.resolve() for path in files.values()]:
-        raise DataError(f"{out} is one of the files that are compared; name another file to write")
-    read = {name: read_annotations(path, task) for name, path in files.items()}
-    cases = join(read["A"].annotations, read["B"].annotations if b is not None else [])
-    cases, only_gold, notes = _judged(cases, read.get("gold"))
-    if b is None and all(case.gold is None for case in cases):
-        raise DataError(
-            f"{a} has no gold labels to compare with: name a file that has with --gold "
-            f"({_GOLD!r} is the column that attar score keeps them in), or a second file of annotations"
-        )
-    for name, file in read.items():
-        notes |= {f"left out of {name}: {reason}": count for reason, count in file.left_out.items()}
-    names = tuple(str(path) for path in (a, b) if path is not None)
-    return write_side_by_side(out, Comparison(names, cases, _labels(cases, task), only_gold, notes))
+    golds = [gold] if isinstance(gold, Path) else list(gold or ())
+    files = [path for path in (a, b, *golds) if path is not None]
+    check_output(out, files)
+    read = _read(a, b, golds, task, options)
+    second, names = read.b, [str(path) for path in (a, b) if path is not None]
+    if second is None and not golds and not read.columns and any(x.given for x in read.a.annotations):
+        second = _as_given(read.a)
+        names.append(f"{a}, column {GIVEN}")
+    cases = join(read.a.annotations, second.annotations if second else [])
+    judged = _judged(cases, read, golds, task)
+    if second is None and all(case.gold is None for case in judged.cases):
+        raise DataError(f"{a} has no gold labels to compare with{_why(judged, golds)}")
+    notes = dict(judged.notes)
+    for name, file in (("A", read.a), ("B", read.b), ("gold", read.gold)):
+        left_out = file.left_out if file else Counter[str]()
+        notes |= {f"left out of {name}: {reason}": count for reason, count in left_out.items()}
+    shown = Comparison(tuple(names), judged.cases, _labels(judged.cases, task), judged.only_gold, notes)
+    try:
+        return write_side_by_side(out, shown) | {"said": judged.said}
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written ({error.strerror or error})") from error
 
 
-class AnnotationFile(NamedTuple):
-    """A file of annotations: what it holds, and how many rows were left out, by reason code."""
-
-    annotations: list[Annotation]
-    left_out: Counter[str]
-
-
-def read_annotations(path: Path, task: Task | None = None) -> AnnotationFile:
-    """Read a file of annotations.
-
-    Texts are as an Excel cell keeps them, so that the same annotations meet whatever format they had.
-
-    Raises:
-        DataError: It cannot be read, a column is missing, or no row has an annotation.
-    """
-    found = _from_json(path) if path.suffix.lower() == ".json" else _from_tables(open_tables(path))
-    annotations, left_out = list[Annotation](), Counter[str]()
-    for each in found:
-        if isinstance(each, Annotation):
-            annotations.append(_spelled(each, task) if task else each)
-        else:
-            left_out[each] += 1
-    if all(annotation.label is None for annotation in annotations):
-        raise DataError(f"{path}: no row has a label; expected text, term (or keyword) and label")
-    return AnnotationFile(annotations, left_out)
-
-
-def _judged(
-    cases: list[Case], gold: AnnotationFile | None
-) -> tuple[list[Case], list[Annotation], dict[str, Cell]]:
-    """The cases with their gold labels, the gold rows that none of them asks, and what to note."""
-    if gold is not None:
-        found = gold_of([case.asked for case in cases], gold.annotations)
-        judged = [case._replace(gold=label) for case, label in zip(cases, found.labels, strict=True)]
-        return judged, found.unused, {"questions with several gold labels": found.num_contradictory}
-    golds = [[x.gold for x in (case.a, case.b) if x and x.gold] for case in cases]
-    judged = [case._replace(gold=next(iter(own), None)) for case, own in zip(cases, golds, strict=True)]
-    quarrels = sum(len(set(own)) > 1 for own in golds)
-    return judged, [], {"gold labels that differ between A and B (A's count)": quarrels} if quarrels else {}
-
-
-def _from_json(path: Path) -> Iterator[Annotation | str]:
-    for record in read_source(SourceRecipe(path=str(path))):
-        if not isinstance(record, Record):
-            yield record.reason
-            continue
-        groups = {name: record.meta[name] for name in GROUPS if name in record.meta}
-        pair = Pair(record.text, record.term, record.start, record.end)
-        yield _annotation(pair, label=record.label, groups=groups)
-
-
-def _from_tables(tables: Iterable[Table]) -> Iterator[Annotation | str]:
-    for table in tables:
-        columns = Columns.of(table, {}, ("text", "label"), _SETTING)
-        if not {"term", "keyword"} & set(table.columns) and not {"start", "end"} <= set(table.columns):
-            raise missing_column(table, "term", "term", _SETTING)
-        for row in table.rows():
-            cells = columns.cells(row.values)
-            pair = row.problem or read_pair(cells)
-            yield pair.reason if isinstance(pair, Problem) else _annotation_of_row(row.values, cells, pair)
-
-
-def _annotation_of_row(values: Mapping[str, Any], cells: Mapping[str, object], pair: Pair) -> Annotation:
-    probs = {
-        name.removeprefix(_PROB): prob
-        for name, value in values.items()
-        if name.startswith(_PROB) and name != _PROB and (prob := _number(value)) is not None
-    }
-    groups = {name: text for name in GROUPS if (text := as_text(values.get(name)))}
-    return replace(
-        _annotation(pair, label=as_label(cells.get("label")), groups=groups),
-        prob=_number(values.get("prob")),
-        probs=probs,
-        gold=as_label(values.get(_GOLD)),
+def _read(
+    a: Path, b: Path | None, golds: Sequence[Path], task: Task | None, options: AnnotationOptions
+) -> _Read:
+    """Read all files; DataError where a name that the user gives is in none of them."""
+    opened = {path: open_annotations(path, options) for path in (a, b, *golds) if path is not None}
+    tables = [table for found in opened.values() for table in found]
+    for ours, theirs in options.named.items() if tables else ():
+        if not any({theirs, theirs.split(".", maxsplit=1)[0]} & set(table.columns) for table in tables):
+            raise missing_column(tables[0], ours, theirs, "--{}")
+    files = [read_annotations(path, task, options, opened[path]) for path in (a, b) if path is not None]
+    gold = [read_annotations(path, task, options, opened[path], is_gold=True) for path in golds]
+    whole = AnnotationFile(
+        [annotation for file in gold for annotation in file.annotations],
+        sum((file.left_out for file in gold), Counter[str]()),
     )
+    judges = golds or [path for path in (a, b) if path is not None]
+    columns = _gold_columns({path: opened[path] for path in judges}, options)
+    return _Read(files[0], files[1] if b is not None else None, whole if golds else None, columns)
 
 
-def _annotation(pair: Pair, *, label: str | None, groups: Mapping[str, str]) -> Annotation:
-    """An annotation whose term and offsets are repaired as ``attar prepare`` repairs them."""
-    text, term, start, end = pair
-    if start is None and end is None:
-        start_of_term = next(iter(occurrences(text, term)), None)
-        term = text[slice(*start_of_term)] if start_of_term else term
-    elif term.strip() and term != text[start:end]:
-        place = repair(text, term, start, end)
-        start, end = (place.start, place.end) if isinstance(place, Repair) else (start, end)
-    if start is not None and end is not None and start < end:
-        term = text[start:end]
-    return Annotation(cell_text(text), cell_text(term), start, end, label, groups=groups)
+def _gold_columns(opened: Mapping[Path, Sequence[Table]], options: AnnotationOptions) -> dict[str, str]:
+    """The columns with gold labels by file; DataError where the user names one that no file has."""
+    every = [table for tables in opened.values() for table in tables]
+    if options.gold is not None:
+        gold_name(every, options)
+    plain = replace(options, gold=None)
+    found = {}
+    for path, tables in opened.items():
+        there = {name for table in tables for name in table.columns}
+        name = options.gold if options.gold in there else "" if options.gold else gold_name(tables, plain)
+        if name:
+            found[str(path)] = name
+    return found
 
 
-def _spelled(annotation: Annotation, task: Task) -> Annotation:
-    """The annotation with its labels as the task spells them; one that the task does not know stays."""
-    label, gold = (said and (task.label_of(said) or said) for said in (annotation.label, annotation.gold))
-    return replace(annotation, label=label, gold=gold)
+def _as_given(file: AnnotationFile) -> AnnotationFile:
+    """The labels that the rows of a file had when they were scored, as annotations of their own."""
+    given = [replace(each, label=each.given, prob=None, probs={}) for each in file.annotations if each.given]
+    return AnnotationFile(given, Counter())
+
+
+def _judged(cases: list[Case], read: _Read, golds: Sequence[Path], task: Task | None) -> _Judged:
+    if read.gold is not None:
+        return _judged_by_file(cases, read.gold, golds, read.columns)
+    own = [[x.gold for x in (case.a, case.b) if x and x.gold] for case in cases]
+    judged = [case._replace(gold=next(iter(golds), None)) for case, golds in zip(cases, own, strict=True)]
+    quarrels = sum(len(set(golds)) > 1 for golds in own)
+    notes: dict[str, Cell] = {}
+    if quarrels:
+        notes["gold labels that differ between A and B (A's count)"] = quarrels
+    said = [f"gold labels are those of the column {name!r} of {path}" for path, name in read.columns.items()]
+    if unknown := _unknown(judged, task):
+        said.append(unknown)
+    sides = [read.a, *([read.b] if read.b else [])]
+    if not said and any(x.given for side in sides for x in side.annotations):
+        said.append(
+            f"no gold labels; the column {GIVEN!r} may hold them or another model's labels: "
+            f"--gold-column {GIVEN} takes it for gold"
+        )
+    return _Judged(judged, [], said or [f"no gold labels: {_NAME_IT}"], notes)
+
+
+def _judged_by_file(
+    cases: list[Case], gold: AnnotationFile, golds: Sequence[Path], columns: Mapping[str, str]
+) -> _Judged:
+    asked = [case.asked for case in cases]
+    found = gold_of(asked, gold.annotations)
+    judged = [case._replace(gold=label) for case, label in zip(cases, found.labels, strict=True)]
+    names = ", ".join(
+        f"{path} (column {columns[str(path)]!r})" if str(path) in columns else str(path) for path in golds
+    )
+    said = [f"gold labels are those of {names}"]
+    sides = "A and B" if any(case.b for case in cases) else "A"
+    said += explain("gold", found.unused, len(gold.annotations), sides, asked)
+    said += explain(sides, found.unmatched, len(asked), "gold", gold.annotations)
+    notes: dict[str, Cell] = {"questions with several gold labels": found.num_contradictory}
+    notes |= {
+        "gold rows without a partner": len(found.unused),
+        f"rows of {sides} without a gold row": len(found.unmatched),
+    }
+    return _Judged(judged, found.unused, said, notes)
+
+
+def _unknown(cases: Sequence[Case], task: Task | None) -> str:
+    """What to say of gold labels that are no labels of the task."""
+    if task is None:
+        return ""
+    count = sum(case.gold is not None and case.gold not in task.labels for case in cases)
+    known = ", ".join(task.labels)
+    return f"{count:,} gold labels are none of the task's ({known})" if count else ""
+
+
+def _why(judged: _Judged, golds: Sequence[Path]) -> str:
+    return f": {'; '.join(judged.said[1:] or judged.said)}" if golds else f": {_NAME_IT}"
 
 
 def _labels(cases: Sequence[Case], task: Task | None) -> list[str]:
@@ -178,12 +214,3 @@ def _labels(cases: Sequence[Case], task: Task | None) -> list[str]:
         known |= dict.fromkeys(annotation.probs)
         said.add(annotation.label)
     return [*known, *sorted(label for label in said - known.keys() if label)]
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str) or value == "":
-        return None
-    try:
-        return float(value)
-    except ValueError:
-        return None

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from attar.io.tables.columns import Columns, Pair, read_pair
-from attar.io.tables.rows import Problem, Table
+from attar.io.tables.rows import Problem, Row, Table
 from attar.task import Example, Task
 from attar.text.repair import Repair, occurrences, repair
 
-__all__ = ["ExampleReader", "columns_of"]
+__all__ = ["ExampleReader", "columns_of", "kept_apart"]
 
 _SETTING = "--{}"
+_OFFSETS = ("start", "end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,9 @@ class ExampleReader:
         return [Example(text, place.start, place.end)] if isinstance(place, Repair) else "bad_offsets"
 
 
-def columns_of(table: Table, task: Task, text: str, term: str | None) -> Columns:
+def columns_of(
+    table: Table, task: Task, text: str, term: str | None, *, offsets: bool = True
+) -> tuple[Table, Columns]:
     """Find the columns that a task needs.
 
     Args:
@@ -73,17 +76,49 @@ def columns_of(table: Table, task: Task, text: str, term: str | None) -> Columns
         text: Name of the column with the text.
         term: Name of the column with the term, or with the second sentence; None takes ``term`` or
             ``keyword``.
+        offsets: Whether columns called start and end may be offsets.
+
+    Returns:
+        The table, and which of its columns are asked about. Columns called start and end that are no
+        offsets are ``input_start`` and ``input_end`` in it: the scored rows have offsets of their own.
 
     Raises:
         DataError: A column is missing; the message names those that are there.
     """
-    if task.style == "single":
-        return Columns.of(table, {"text": text}, ("text",), _SETTING).only(("text",))
-    chosen = {"text": text} if term is None else {"text": text, "term": term}
-    has_offsets = task.has_term and {"start", "end"} <= set(table.columns)
-    needed = ("text",) if has_offsets and term is None else ("text", "term")
-    wanted = ("text", "term", "start", "end") if task.has_term else ("text", "term")
-    return Columns.of(table, chosen, needed, _SETTING).only(wanted)
+    chosen = {"text": text} | ({} if term is None or task.style == "single" else {"term": term})
+    if not offsets:
+        chosen |= dict.fromkeys(_OFFSETS, "")
+    has_offsets = offsets and task.has_term and set(_OFFSETS) <= set(table.columns)
+    needed = ("text",) if task.style == "single" or (has_offsets and term is None) else ("text", "term")
+    found = Columns.of(table, chosen, needed, _SETTING)
+    if has_offsets and "start" not in found.flat and not found.name("term"):
+        Columns.of(table, chosen | dict.fromkeys(_OFFSETS, ""), ("text", "term"), _SETTING)
+    wanted = ("text", "term") if task.style == "sentence_pair" else ("text", "term", *_OFFSETS)
+    return kept_apart(table, found), found.only(("text",) if task.style == "single" else wanted)
+
+
+def kept_apart(table: Table, columns: Columns) -> Table:
+    """The table with its start and end as ``input_start`` and ``input_end`` where they are no offsets."""
+    names = {
+        name: f"input_{name}" for name in _OFFSETS if name in table.columns and name not in columns.taken
+    }
+    if not names:
+        return table
+
+    def rows() -> Iterator[Row]:
+        for row in table.rows():
+            # A file that was scored before has the moved ones already.
+            kept = (name for name in row.values if names.get(name) not in row.values)
+            yield row._replace(values={names.get(name, name): row.values[name] for name in kept})
+
+    schema = table.schema
+    for old, new in names.items():
+        if schema is not None and new not in table.columns:
+            schema = schema.set(schema.get_field_index(old), schema.field(old).with_name(new))
+        elif schema is not None:
+            schema = schema.remove(schema.get_field_index(old))
+    there = tuple(dict.fromkeys(names.get(name, name) for name in table.columns))
+    return replace(table, columns=there, rows=rows, schema=schema)
 
 
 def _encodable(text: str) -> bool:

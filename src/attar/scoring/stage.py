@@ -10,13 +10,14 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
 from attar.errors import DataError
 from attar.io.mongo import is_mongodb, mongo_address, shown_place
+from attar.io.outputs import check_output
 from attar.io.tables.columns import Columns
-from attar.io.tables.excel import workbook_path
 from attar.io.tables.jsonl import write_jsonl
 from attar.io.tables.rows import Row, Table, TableFormat
 from attar.io.tables.table_files import open_tables, table_format, write_table
@@ -28,9 +29,12 @@ from attar.scoring.scored import Scored, scored_types, table_row
 from attar.scoring.spans import ExampleReader, columns_of
 from attar.task import Example
 
-__all__ = ["Counts", "ScoreOptions", "score_file"]
+__all__ = ["Counts", "ScoreOptions", "Sources", "score_file"]
 
 _CHUNK = 4096
+
+Sources = str | Path | Sequence[str | Path]
+"""What is scored: a place, or several whose rows follow each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class ScoreOptions:
         term: Name of the column with the term; None takes ``term`` or ``keyword``.
         first: Score only the first occurrence of a row that has no offsets.
         quoted: CSV and TSV: a quote at the start of a cell begins a quoted one; else quotes are text.
+        offsets: Columns called start and end are offsets if they hold numbers; else they never are.
         label: Excel: column with gold labels; None takes ``input_label`` or ``label`` if its
             values are labels of the task.
         query: MongoDB: which documents, as a filter.
@@ -57,6 +62,7 @@ class ScoreOptions:
     into_source: bool = False
     progress: bool = True
     quoted: bool = True
+    offsets: bool = True
 
 
 @dataclass(slots=True)
@@ -77,7 +83,7 @@ class Counts:
 
 
 def score_file(
-    predictor: Predictor, source: str | Path, out: str | Path, options: ScoreOptions | None = None
+    predictor: Predictor, source: Sources, out: str | Path, options: ScoreOptions | None = None
 ) -> Counts:
     """Score a file, a sheet (``file.xlsx#sheet``), a folder of files, or the documents of a collection.
 
@@ -92,14 +98,15 @@ def score_file(
 
     Args:
         predictor: Of the artifact.
-        source: The rows.
+        source: The rows; several places are read one after the other.
         out: A file is replaced only by a whole one; a collection gets what is done at any time,
             and the same again from a second run.
         options: How; None takes the defaults.
 
     Raises:
         DataError: The source is missing, empty or of an unknown format, a column is missing, no
-            row can be used, or the target is not one to write to.
+            row can be used, or the target is not one to write to; that is known before the first row,
+            but for a disk that is full.
     """
     options = options or ScoreOptions()
     job = _prepare(predictor, source, out, options)
@@ -108,7 +115,10 @@ def score_file(
         advance = None
         if options.progress:
             advance = stack.enter_context(progress_bar("score", job.num_rows()))
-        job.write(_chunks(job, _Rejections(rejected, stack), advance))
+        try:
+            job.write(_chunks(job, _Rejections(rejected, stack), advance))
+        except OSError as error:
+            raise DataError(f"{shown_place(out)}: cannot be written ({error.strerror or error})") from error
     if job.counts.rejected:
         job.counts.rejected_path = rejected
     else:
@@ -156,7 +166,7 @@ class _Job:
                 from attar.scoring.label_studio import write_label_studio
 
                 version = f"{self.model['task']} {self.model['version']}"
-                taken = (columns.name("text"), columns.name("term"))
+                taken = {each.name(ours) for _, each in self.tables for ours in ("text", "term")}
                 write_label_studio(path, chunks, taken, labels=labels, model_version=version)
             case "excel":
                 write_excel(
@@ -185,43 +195,65 @@ class _Job:
         }
 
 
-def _prepare(predictor: Predictor, source: str | Path, out: str | Path, options: ScoreOptions) -> _Job:
+def _prepare(predictor: Predictor, source: Sources, out: str | Path, options: ScoreOptions) -> _Job:
+    named: list[object] = list(source) if isinstance(source, list | tuple) else [source]
+    for place in (*named, out):
+        if not isinstance(place, str | PathLike):
+            raise DataError(f"score_file: a {type(place).__name__} is no path; expected a str or a Path")
+    sources = [str(one) for one in named]
     out_format = _out_format(out)
     if out_format == "label_studio" and not predictor.task.has_term:
         raise DataError(
             f"{out}: task {predictor.task.name!r} has no terms to mark in Label Studio; name a table"
         )
-    if out_format == "mongodb":
-        from_collection = str(source) if is_mongodb(source) else None
-        check_target(from_collection, str(out), into_source=options.into_source)
-    elif not is_mongodb(source) and _is_read(out, source):
-        raise DataError(
-            f"{out} is the source itself, or in the folder that is read; name another file to write"
-        )
-    elif Path(out).is_dir():
-        raise DataError(f"{out}: this is a folder, not a file; name another file to write")
-    elif options.into_source:
-        raise DataError(f"--into-source writes into the collection that is read; {out} is a file")
-    if is_mongodb(source):
-        tables = [open_documents(str(source), options.query)]
-    elif options.query:
-        raise DataError(f"--query chooses documents of MongoDB; {source} is a file")
-    else:
-        tables = open_tables(Path(source), quoted=options.quoted)
-    read = [(table, columns_of(table, predictor.task, options.text, options.term)) for table in tables]
+    _check_target(sources, out, out_format, options)
+    tables = _opened(sources, options)
+    asked = options.text, options.term
+    read = [columns_of(table, predictor.task, *asked, offsets=options.offsets) for table in tables]
     gold = ""
     if out_format == "excel":
+        tables = [table for table, _ in read]
         check_size(tables)
         gold = gold_column(tables, options.label)
     elif options.label is not None:
         raise DataError(f"--label is for the sheets of an Excel file; {shown_place(out)} is none")
-    return _Job(predictor, shown_place(source), read, str(out), out_format, options, Counts(), gold)
+    shown = ", ".join(map(shown_place, sources))
+    return _Job(predictor, shown, read, str(out), out_format, options, Counts(), gold)
 
 
-def _is_read(out: str | Path, source: str | Path) -> bool:
-    """Whether ``out`` is a file of the source, or would be one the next time."""
-    read, written = workbook_path(Path(source))[0].resolve(), Path(out).resolve()
-    return written == read or (read.is_dir() and written.parent == read)
+def _check_target(
+    sources: Sequence[str], out: str | Path, out_format: _OutFormat, options: ScoreOptions
+) -> None:
+    """Refuse a target that cannot be written, or that is read."""
+    twice = next((one for one, count in Counter(sources).items() if count > 1), None)
+    if twice is not None or not sources:
+        raise DataError(f"{shown_place(twice)} is named twice" if twice else "name what to score")
+    collections = [one for one in sources if is_mongodb(one)]
+    files = [Path(one) for one in sources if not is_mongodb(one)]
+    if out_format == "mongodb":
+        if options.into_source and len(sources) > 1:
+            raise DataError("--into-source writes into the collection that is read; name one --in alone")
+        for one in collections or (None,):
+            check_target(one, str(out), into_source=options.into_source)
+    elif options.into_source:
+        raise DataError(f"--into-source writes into the collection that is read; {out} is a file")
+    else:
+        check_output(Path(out), files)
+    if out_format == "label_studio":
+        check_output(Path(out).with_suffix(".xml"), files)
+    check_output(_rejected_path(out), files)
+
+
+def _opened(sources: Sequence[str], options: ScoreOptions) -> list[Table]:
+    tables: list[Table] = []
+    for source in sources:
+        if is_mongodb(source):
+            tables.append(open_documents(source, options.query))
+        elif options.query:
+            raise DataError(f"--query chooses documents of MongoDB; {source} is a file")
+        else:
+            tables += open_tables(Path(source), quoted=options.quoted)
+    return tables
 
 
 def _out_format(out: str | Path) -> _OutFormat:

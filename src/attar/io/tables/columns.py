@@ -1,21 +1,31 @@
 """What the columns of a table mean: ours by their names there, and the text and term of a row.
 
 Ours are text, term (or keyword), start, end, label, channel, wordtype and annotator; dots go into
-nested objects. Offsets count only where both columns are there.
+nested objects. Offsets count only where both columns are there and one of their cells is a number: the
+days of a campaign are called start and end too.
 """
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from attar.errors import DataError
-from attar.io.tables.rows import Problem, Table, as_offset, as_string
+from attar.io.tables.rows import Problem, Table, as_offset, as_string, as_text
 from attar.suggest import did_you_mean
 
 __all__ = ["OURS", "Columns", "Pair", "check_names", "missing_column", "read_pair", "shown_columns"]
 
 OURS = ("text", "term", "start", "end", "label", "channel", "wordtype", "annotator")
+
+_LOG = logging.getLogger(__name__)
+_OFFSETS = ("start", "end")
+_NEVER_LEFT_OUT = ("text", "label")
+_MOST_EMPTY = 10_000  # rows without offsets that are read to see whether the others have any
 
 
 class Pair(NamedTuple):
@@ -51,7 +61,7 @@ class Columns(NamedTuple):
 
         Args:
             table: The table. Where rows have columns of their own, any may still come.
-            chosen: Ours to theirs; what is not chosen has our name.
+            chosen: Ours to theirs; what is not chosen has our name, and "" says that it is not there.
             needed: Those of ours that must be there.
             setting: How the user chooses one, with ``{}`` for its name.
 
@@ -63,15 +73,17 @@ class Columns(NamedTuple):
             names["term"] = "keyword"
         names |= chosen
         for ours in needed:
-            if not _is_there(names[ours], table):
+            is_left_out = not names[ours] and ours not in _NEVER_LEFT_OUT
+            if not is_left_out and not _is_there(names[ours], table):
                 raise missing_column(table, ours, names[ours], setting)
         found = {
             ours: theirs
             for ours, theirs in names.items()
-            if not table.has_fixed_columns or _is_there(theirs, table)
+            if theirs and (not table.has_fixed_columns or _is_there(theirs, table))
         }
-        if len(found.keys() & {"start", "end"}) == 1:
-            found = {ours: theirs for ours, theirs in found.items() if ours not in ("start", "end")}
+        places = [found[ours].split(".") for ours in _OFFSETS if ours in found]
+        if len(places) == 1 or (len(places) == 2 and not _are_offsets(table, places, setting)):
+            found = {ours: theirs for ours, theirs in found.items() if ours not in _OFFSETS}
         nested = {
             ours: theirs.split(".")
             for ours, theirs in found.items()
@@ -147,6 +159,46 @@ def shown_columns(names: Sequence[str]) -> str:
     short = [repr(name) for name in names if len(name) <= 20]
     long = [f"{len(names) - len(short)} with long names (is there a header line?)"]
     return ", ".join(short + (long if len(short) < len(names) else [])) or "none"
+
+
+def _are_offsets(table: Table, places: Sequence[Sequence[str]], setting: str) -> bool:
+    """Whether a cell of the columns start and end is a number, or none of them says anything.
+
+    As a rule the first row tells. Only where every cell is something else is the whole table read.
+    """
+    names = [".".join(keys) for keys in places]
+    if not all(
+        keys[0] in table.columns or name in table.columns for keys, name in zip(places, names, strict=True)
+    ):
+        return True  # rows with columns of their own: they may come later
+    other = ""
+    with closing(table.rows()) as rows:  # type: ignore[type-var]
+        for number, row in enumerate(rows):
+            for keys, name in zip(places, names, strict=True):
+                value = row.values[name] if name in row.values else _value_at(row.values, keys)
+                if _is_number(value):
+                    return True
+                if as_text(value).strip():
+                    other = other or f"{row.where}, column {name!r}"
+            if not other and number >= _MOST_EMPTY:
+                return True
+    if other:
+        _LOG.info(
+            "%s: the columns %s and %s are not read as offsets, because no cell of theirs is a number (the "
+            "first that is none: %s); terms are found in their text; to use other columns: %s",
+            table.name, *names, other, " and ".join(map(setting.format, _OFFSETS)),
+        )  # fmt: skip
+    return not other
+
+
+def _is_number(value: object) -> bool:
+    """Whether a cell holds a number, even one that is no offset."""
+    if isinstance(value, int | Decimal):
+        return not isinstance(value, bool)
+    try:
+        return isinstance(value, float | str) and not math.isnan(float(value))
+    except ValueError:
+        return False
 
 
 def _value_at(values: Any, keys: Sequence[str]) -> object:  # noqa: ANN401 - any cell

@@ -1,0 +1,56 @@
+"""Several sources of one run: every ``--in`` counts."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from attar.errors import DataError
+from attar.scoring.stage import score_file
+
+
+@pytest.fixture
+def sources(tmp_path):
+    (tmp_path / "a.csv").write_text("text,term,id\n口红很香,口红,1\n", "utf-8")
+    (tmp_path / "b.jsonl").write_text(
+        json.dumps({"text": "粉底液太干", "keyword": "粉底液", "by": "x"}), "utf-8"
+    )
+    pq.write_table(
+        pa.Table.from_pylist([{"text": "唇膏服帖", "term": "唇膏", "id": 7}]), tmp_path / "c.parquet"
+    )
+    return [tmp_path / name for name in ("a.csv", "b.jsonl", "c.parquet")]
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "tsv", "parquet", "xlsx", "json"])
+def test_rows_of_every_source_in_order(predictor, sources, tmp_path, ending):
+    out = tmp_path / "out" / f"out.{ending}"
+    counts = score_file(predictor, sources, out)
+    assert (counts.rows, counts.predictions) == (3, 3)
+    if ending == "parquet":
+        rows = pq.read_table(out).to_pylist()
+        assert [(row["text"], row["id"], row["by"]) for row in rows] == [
+            ("口红很香", "1", None), ("粉底液太干", None, "x"), ("唇膏服帖", "7", None),
+        ]  # fmt: skip
+    if ending == "json":
+        data = [task["data"] for task in json.loads(out.read_text("utf-8"))]
+        assert [(each["text"], each["keyword"]) for each in data][1] == ("粉底液太干", "粉底液")
+
+
+def test_in_given_twice_means_both(artifact_folder, sources, tmp_path, attar_main, one_line):
+    out = tmp_path / "out.jsonl"
+    named = [part for source in sources for part in ("--in", source)]
+    code, printed, _ = attar_main("score", artifact_folder, *named, "--out", out)
+    assert code == 0
+    assert "3 mentions of 3 rows" in printed
+    code, _, said = attar_main("score", artifact_folder, *named, "--in", sources[0], "--out", out)
+    assert "a.csv is named twice" in one_line(code, said)
+    code, _, said = attar_main("score", artifact_folder, *named, "--in", tmp_path / "d.csv", "--out", out)
+    assert "d.csv: no such file" in one_line(code, said)
+
+
+def test_no_source_at_all(predictor, tmp_path):
+    with pytest.raises(DataError, match="name what to score"):
+        score_file(predictor, [], tmp_path / "out.csv")
