@@ -82,7 +82,7 @@ class Constant(NamedTuple):
 
 
 class Node(NamedTuple):
-    """One operation; ``attributes`` holds whole numbers, lists of them, bytes and graphs."""
+    """One operation; ``attributes`` holds whole numbers, lists of them, bytes and graphs, of others None."""
 
     domain: str
     op: str
@@ -188,8 +188,8 @@ class _Reader:
             value = _numbers(parts["ints"])
         elif "s" in parts:
             value = bytes(_view(parts["s"][0]))
-        elif "i" in parts or "f" in parts:
-            value = parts.get("i", parts.get("f", [0]))[0]
+        elif "i" in parts:
+            value = _number(parts, "i")
         return name, value
 
     def _constant(self, part: _Part) -> tuple[str, Constant]:
