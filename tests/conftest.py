@@ -210,6 +210,25 @@ def artifact_folder(export_tiny):
 
 
 @pytest.fixture(scope="session")
+def edit_card():
+    """``edit_card(folder, **changes)``: change attar.json as its writer could; None removes a key.
+
+    The hashes of changed files and the seal are made again, so that only the change itself is wrong.
+    """
+    from attar.io.files import file_hash
+    from attar.io.sealed import sealed
+
+    def edit(folder, **changes):
+        card = json.loads((folder / "attar.json").read_text("utf-8"))
+        names = [name for name in card["files"] if (folder / name).is_file()]
+        card["files"] = {name: file_hash(folder / name) for name in names}
+        card = {key: value for key, value in (card | changes).items() if value is not None}
+        (folder / "attar.json").write_text(json.dumps(sealed(card)), "utf-8")
+
+    return edit
+
+
+@pytest.fixture(scope="session")
 def single_folder(export_tiny):
     return export_tiny(Task("whole", ("坏", "好"), "single"))
 

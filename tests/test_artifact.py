@@ -94,3 +94,43 @@ def test_incomplete_card(folder, changes):
     _edit(folder, **changes)
     with pytest.raises(ArtifactError, match="export again"):
         load_artifact(folder)
+
+
+def test_a_flipped_bit_of_the_card_is_named(folder):
+    """Every 17th; ``benchmarks/torture.py --part damage`` flips them all."""
+    path = folder / "attar.json"
+    was = path.read_bytes()
+    for bit in range(0, 8 * len(was), 17):
+        changed = bytearray(was)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        with pytest.raises(ArtifactError, match=r"attar\.json|format"):
+            load_artifact(folder)
+
+
+def test_a_figure_that_is_no_number_is_written_as_none(folder):
+    made = Artifact(folder, task_by_name("components"), SPEC, "int8", scores={"f1": float("nan")})
+    write_artifact(made, model=b"graph", tokenizer="{}", checks=None)
+    assert load_artifact(folder).scores == {"f1": None}
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "attar.json", "checks.json"])
+def test_a_link_is_not_followed(folder, name):
+    (folder / name).rename(folder.parent / name)
+    (folder / name).symlink_to(folder.parent / name)
+    with pytest.raises(ArtifactError, match=rf"{name} is a symbolic link.*cp -rL"):
+        load_artifact(folder)
+
+
+def test_a_file_that_is_too_large_is_not_read(folder):
+    with (folder / "README.md").open("r+b") as stream:
+        stream.truncate(1 << 30)
+    with pytest.raises(ArtifactError, match=r"README\.md: 1,073,741,824 bytes, more than"):
+        load_artifact(folder)
+
+
+def test_a_card_without_a_seal_is_read_as_before(folder):
+    card = json.loads((folder / "attar.json").read_text("utf-8"))
+    del card["seal"], card["layers"], card["products"], card["files"]["checks.json"]
+    (folder / "attar.json").write_text(json.dumps(card), "utf-8")
+    assert load_artifact(folder).task == task_by_name("components")

@@ -3,18 +3,24 @@
 ``model.onnx``, ``tokenizer.json``, ``checks.json`` (inputs with their logits), ``attar.json`` (task,
 input, precision, limits, scores, parity, calibration, hashes) and ``README.md``, the model card.
 Written by ``attar export``, read by scoring and serving.
+
+Whoever made it is not trusted: attar.json is checked key by key, and no link is followed. What the model
+and the tokenizer hold is checked before they run, by ``attar.scoring.trust``.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from attar.artifact_card import HASHED_FILES, check_card
 from attar.errors import ArtifactError, RecipeError
-from attar.io.files import folder_hashes, read_json, write_json
+from attar.io.files import file_hash, folder_hashes, write_json
+from attar.io.sealed import check_seal, read_card_file, sealed
 from attar.model_card import model_card
 from attar.task import Task
 
@@ -22,9 +28,9 @@ __all__ = ["ARTIFACT_FILES", "CHECKS_FILE", "Artifact", "Precision", "load_artif
 
 CHECKS_FILE = "checks.json"
 """Inputs with their logits (``attar.scoring.verify``); an older attar wrote none."""
-ARTIFACT_FILES = ("model.onnx", "tokenizer.json", "README.md", CHECKS_FILE, "attar.json")
-_HASHED = ARTIFACT_FILES[:4]
-_NEEDED = ARTIFACT_FILES[:3]
+ARTIFACT_FILES = (*HASHED_FILES, "attar.json")
+_MAX_BYTES = {"model.onnx": 2 << 30, "tokenizer.json": 64 << 20, "README.md": 16 << 20, CHECKS_FILE: 64 << 20}
+"""Of each file; protobuf ends at 2 GiB."""
 _FORMAT_NAME = "attar-artifact"
 _FORMAT_VERSION = 1
 
@@ -87,16 +93,17 @@ class Artifact:
         return sum(path.stat().st_size for path in files if path.is_file())
 
     def to_json(self) -> dict[str, Any]:
-        """The content of ``attar.json``."""
+        """The content of ``attar.json``, with its seal."""
         names = ("input", "precision", "layers", "products", "temperature")
         more = ("scores", "parity", "calibration", "notes", "versions", "files")
-        return {
+        card = {
             "format": f"{_FORMAT_NAME}-{_FORMAT_VERSION}",
             "task": self.task.to_json(),
             **{name: getattr(self, name) for name in names},
             "limits": {"max_tokens": self.input["max_tokens"]},
-            **{name: getattr(self, name) for name in more},
+            **{name: _finite(getattr(self, name)) for name in more},
         }
+        return sealed(card)
 
 
 def write_artifact(
@@ -120,7 +127,7 @@ def write_artifact(
         if checks is not None:
             write_json(draft / CHECKS_FILE, checks, indent=None)
         (draft / "README.md").write_text(model_card(artifact.to_json(), len(model) + len(tokenizer)), "utf-8")
-        written = replace(artifact, files=folder_hashes(draft, _HASHED))
+        written = replace(artifact, files=folder_hashes(draft, HASHED_FILES))
         write_json(draft / "attar.json", written.to_json())
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "attar.json").unlink(missing_ok=True)  # without it the folder is no artifact
@@ -138,39 +145,64 @@ def load_artifact(folder: Path) -> Artifact:
     """Read and verify an artifact.
 
     Raises:
-        ArtifactError: No such folder, no artifact, a newer format, or a file that is missing,
-            truncated or changed; the message says which and what to do.
+        ArtifactError: No such folder, no artifact, a newer format, a key or value that attar does not
+            write, or a file that is missing, truncated or changed; the message says which and what to do.
     """
     if not folder.is_dir():
         raise ArtifactError(f"{folder}: no such folder; expected one that attar export wrote")
     card = _read_card(folder)
     try:
-        hashes = {name: card["files"][name] for name in _HASHED if name in {*_NEEDED, *card["files"]}}
+        check_seal(card)
+        check_card(card)
         artifact = Artifact(
             folder=folder,
             task=Task.from_json(card["task"]),
-            files=hashes,
             layers=card.get("layers", {}),
             products=card.get("products", 1.0),
             **{name: card[name] for name in _PLAIN},
         )
-        whole = artifact.input["max_tokens"] and artifact.temperature > 0
-    except (KeyError, TypeError, RecipeError) as error:
-        raise ArtifactError(f"{folder}/attar.json is incomplete ({error}); export again") from error
-    if not whole:
-        raise ArtifactError(f"{folder}/attar.json: temperature and max_tokens must be positive; export again")
-    found = folder_hashes(folder, tuple(hashes))
-    missing = [name for name in hashes if name not in found]
-    if missing:
-        raise ArtifactError(f"{folder}: {', '.join(missing)} missing; copy the whole folder, or export again")
-    damaged = [name for name in hashes if found[name] != hashes[name]]
-    if damaged:
-        sizes = ", ".join(f"{name} ({(folder / name).stat().st_size} bytes)" for name in damaged)
-        raise ArtifactError(f"{folder}: {sizes} truncated or changed since the export; copy or export again")
+    except (ValueError, RecipeError) as error:
+        raise ArtifactError(f"{folder}/attar.json: {error}; copy it again, or export again") from error
+    _check_files(folder, artifact.files)
     return artifact
 
 
-_PLAIN = ("input", "precision", "temperature", "scores", "parity", "calibration", "notes", "versions")
+_PLAIN = (
+    "input",
+    "precision",
+    "temperature",
+    "scores",
+    "parity",
+    "calibration",
+    "notes",
+    "versions",
+    "files",
+)
+
+
+def _check_files(folder: Path, hashes: Mapping[str, str]) -> None:
+    missing = [name for name in hashes if not (folder / name).is_file()]
+    if missing:
+        raise ArtifactError(f"{folder}: {', '.join(missing)} missing; copy the whole folder, or export again")
+    for name in hashes:
+        _check_plain(folder / name)
+        if (size := (folder / name).stat().st_size) > _MAX_BYTES[name]:
+            raise ArtifactError(
+                f"{folder / name}: {size:,} bytes, more than the {_MAX_BYTES[name]:,} of any artifact"
+            )
+    try:
+        damaged = [name for name, was in hashes.items() if file_hash(folder / name) != was]
+    except OSError as error:
+        raise ArtifactError(f"{folder}: cannot be read ({error.strerror}: {error.filename})") from error
+    if damaged:
+        sizes = ", ".join(f"{name} ({(folder / name).stat().st_size} bytes)" for name in damaged)
+        raise ArtifactError(f"{folder}: {sizes} truncated or changed since the export; copy or export again")
+
+
+def _check_plain(path: Path) -> None:
+    """A link may lead anywhere: to another's file, or to a device that never ends."""
+    if path.is_symlink():
+        raise ArtifactError(f"{path} is a symbolic link; an artifact holds its files: copy them with cp -rL")
 
 
 def _read_card(folder: Path) -> dict[str, Any]:
@@ -178,21 +210,30 @@ def _read_card(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         there = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
         raise ArtifactError(f"{folder} is no artifact: it has no attar.json; there: {there}")
+    _check_plain(path)
     try:
-        card = read_json(path)
+        card = read_card_file(path, strict=True)
     except (OSError, ValueError) as error:
         raise ArtifactError(
             f"{path} is truncated or not JSON ({error}); copy it again, or export again"
         ) from error
-    named = card.get("format") if isinstance(card, dict) else None
-    name, _, version = str(named).rpartition("-")
-    if name != _FORMAT_NAME or not version.isdigit():
+    named = card.get("format")
+    name, _, version = str(named)[:100].rpartition("-")
+    if name != _FORMAT_NAME or not (version.isascii() and version.isdigit()):
         is_checkpoint = str(named).startswith("attar-checkpoint")
         hint = "; that is a checkpoint: run attar export on it" if is_checkpoint else ""
-        raise ArtifactError(f"{folder} is no artifact: attar.json says format {named!r}{hint}")
+        raise ArtifactError(f"{folder} is no artifact: attar.json says format {str(named)[:60]!r}{hint}")
     if int(version) > _FORMAT_VERSION:
         raise ArtifactError(
             f"{folder}: format {named}, this attar reads up to {_FORMAT_NAME}-{_FORMAT_VERSION}; update attar"
         )
-    assert isinstance(card, dict)
     return card
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - JSON is any
+    """JSON has no NaN and no infinity; a figure that is neither a number is none."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value

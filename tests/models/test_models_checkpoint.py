@@ -8,6 +8,7 @@ import torch
 
 from attar.errors import AttarError, CheckpointError
 from attar.io.files import file_hash
+from attar.io.sealed import sealed
 from attar.models.checkpoint import (
     CHECKPOINT_FILES,
     batch_to,
@@ -141,7 +142,7 @@ def test_a_card_with_a_broken_part(folder, key, value):
 def test_a_card_with_impossible_values_is_our_error_too(folder):
     card = json.loads((folder / "attar.json").read_text("utf-8"))
     card["task"]["labels"] = ["one"]
-    (folder / "attar.json").write_text(json.dumps(card))
+    (folder / "attar.json").write_text(json.dumps(sealed(card)))
     with pytest.raises(AttarError, match="at least two"):
         load_checkpoint(folder)
 

@@ -6,6 +6,7 @@ import pytest
 from attar import __version__
 from attar.errors import DataError
 from attar.io.files import file_hash
+from attar.io.sealed import sealed
 from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.prepare import prepare as prepare_sources
 from attar.records.prepared_folder import load_manifest, load_split
@@ -160,7 +161,7 @@ def test_a_changed_missing_or_empty_file_is_refused(tmp_path, source):
     (out / "train.json").write_text("[]", "utf-8")
     manifest = load_manifest(out)
     manifest["files"]["train.json"] = file_hash(out / "train.json")
-    (out / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    (out / "manifest.json").write_text(json.dumps(sealed(manifest)), "utf-8")
     with pytest.raises(DataError, match="holds no examples"):
         load_split(out, "train")
 

@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 from attar.artifact import load_artifact
 from attar.cli.app import app
 from attar.errors import ArtifactError
-from attar.io.files import file_hash
 from attar.scoring.verify import verify
 
 
@@ -25,15 +24,13 @@ def test_a_whole_artifact_gives_the_logits_of_its_export(artifact_folder):
     assert (found.compared.num, found.compared.changed, found.precision) == (64, 0, "int8")
 
 
-def test_other_logits_are_an_error(artifact_folder, tmp_path):
+def test_other_logits_are_an_error(artifact_folder, tmp_path, edit_card):
     copy = tmp_path / "copy"
     shutil.copytree(artifact_folder, copy)
     stored = json.loads((copy / "checks.json").read_text("utf-8"))
     stored["passes"] = [[[-logit for logit in row] for row in logits] for logits in stored["passes"]]
     (copy / "checks.json").write_text(json.dumps(stored), "utf-8")
-    card = json.loads((copy / "attar.json").read_text("utf-8"))
-    card["files"]["checks.json"] = file_hash(copy / "checks.json")
-    (copy / "attar.json").write_text(json.dumps(card), "utf-8")
+    edit_card(copy)
     done = CliRunner().invoke(app, ["verify", str(copy)])
     assert "not as where it was exported" in done.output
     assert isinstance(done.exception, ArtifactError)  # which main() turns into exit code 2
@@ -44,12 +41,10 @@ def test_other_logits_are_an_error(artifact_folder, tmp_path):
         Predictor(load_artifact(copy), 1).predict_probs([Example("遮瑕好", 0, 2)])
 
 
-def test_an_artifact_without_stored_inputs_says_what_to_do(artifact_folder, tmp_path):
+def test_an_artifact_without_stored_inputs_says_what_to_do(artifact_folder, tmp_path, edit_card):
     copy = tmp_path / "copy"
     shutil.copytree(artifact_folder, copy)
     (copy / "checks.json").unlink()
-    card = json.loads((copy / "attar.json").read_text("utf-8"))
-    del card["files"]["checks.json"]
-    (copy / "attar.json").write_text(json.dumps(card), "utf-8")
+    edit_card(copy)
     with pytest.raises(ArtifactError, match=r"no checks\.json to verify.*attar convert"):
         verify(copy)

@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import load_file
 
 from attar.classic.files import Architecture
+from attar.classic.pickles import check_bounds
 from attar.errors import CheckpointError
 from attar.io.files import atomic_write
 
@@ -38,7 +39,8 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         The weights by their names in today's ``transformers``, on the CPU.
 
     Raises:
-        CheckpointError: It does not exist, is damaged, or holds anything but weights.
+        CheckpointError: It does not exist, is damaged, holds anything but weights, or is larger than
+            ``attar.classic.pickles`` allows.
     """
     writer = "safetensors" if path.suffix == ".safetensors" else "torch.save"
     try:
@@ -47,7 +49,10 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             if writer == "safetensors":
                 loaded = load_file(path)
             else:
+                check_bounds(path)
                 loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
     except OSError as error:
         raise CheckpointError(f"{path}: cannot read the weights ({error.strerror})") from error
     except pickle.UnpicklingError as error:

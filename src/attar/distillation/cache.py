@@ -46,12 +46,15 @@ def read_array(path: Path, key: str, shape: tuple[int, ...], dtype: DTypeLike) -
     if not path.is_file():
         return None
     array = None
-    size = path.stat().st_size - _DIGEST_BYTES
-    with path.open("rb") as stream:
-        stream.seek(max(size, 0))
-        digest = stream.read()
-    if size > 0 and _digest(path, key, size) == digest:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    try:
+        size = path.stat().st_size - _DIGEST_BYTES
+        with path.open("rb") as stream:
+            stream.seek(max(size, 0))
+            digest = stream.read()
+        if size > 0 and _digest(path, key, size) == digest:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        _LOG.warning("%s cannot be read (%s)", path, error)
     if array is None or array.shape != shape or array.dtype != dtype:
         _LOG.warning("%s is damaged, or of another teacher or other examples; it is computed again", path)
         return None

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import numpy_helper
-from tokenizers import Tokenizer
 
 from attar.artifact import CHECKS_FILE, Artifact, load_artifact
 from attar.errors import ArtifactError
 from attar.export.packaging import package
 from attar.export.saturation import can_saturate
+from attar.scoring.trust import check_model, load_tokenizer
 from attar.text.encoding import InputSpec, TextEncoder
 
 __all__ = ["convert"]
@@ -41,13 +41,13 @@ def convert(old: Path, new: Path) -> Artifact:
     artifact = load_artifact(old)
     if new.exists() and (not new.is_dir() or any(new.iterdir())):
         raise ArtifactError(f"{new} is not empty; name a new folder")
+    encoder = TextEncoder(
+        load_tokenizer(artifact, check_model(artifact)), InputSpec.from_json(artifact.input)
+    )
     proto = onnx.load(artifact.model_path)
     changed = _to_uint8(proto)
     if not changed and CHECKS_FILE in artifact.files:
         raise ArtifactError(f"{old} is exact on every processor already; nothing to convert")
-    encoder = TextEncoder(
-        Tokenizer.from_file(str(artifact.tokenizer_path)), InputSpec.from_json(artifact.input)
-    )
     notes = {**artifact.notes, "converted_from": artifact.version}
     _LOG.info("convert: %d matrices to uint8 weights", changed)
     return package(replace(artifact, folder=new, notes=notes), proto, None, encoder)

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from attar.io.json_text import parse_json
+
 __all__ = ["atomic_write", "content_hash", "file_hash", "folder_hashes", "read_json", "write_json"]
 
 
@@ -43,7 +45,7 @@ def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:  # no
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is any
     """Read UTF-8 JSON with or without a byte order mark; the caller explains ``OSError``, ``ValueError``."""
-    return json.loads(path.read_text("utf-8-sig"))
+    return parse_json(path.read_text("utf-8-sig"))
 
 
 def file_hash(path: Path) -> str:

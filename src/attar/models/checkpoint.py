@@ -19,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from attar.errors import CheckpointError
-from attar.io.files import folder_hashes, read_json, write_json
+from attar.errors import CheckpointError, RecipeError
+from attar.io.files import folder_hashes, write_json
+from attar.io.sealed import check_seal, read_card_file, sealed
 from attar.models.precision import bf16_inference
 from attar.task import Example, Task
 from attar.text.buckets import sorted_batches
@@ -69,16 +70,14 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     shutil.rmtree(draft, ignore_errors=True)
     checkpoint.model.save_pretrained(draft)
     checkpoint.encoder.tokenizer.save(str(draft / "tokenizer.json"))
-    write_json(
-        draft / "attar.json",
-        {
-            "format": _FORMAT,
-            "task": checkpoint.task.to_json(),
-            "input": checkpoint.encoder.spec.to_json(),
-            "notes": checkpoint.notes,
-            "files": folder_hashes(draft, CHECKPOINT_FILES[:3]),
-        },
-    )
+    card = {
+        "format": _FORMAT,
+        "task": checkpoint.task.to_json(),
+        "input": checkpoint.encoder.spec.to_json(),
+        "notes": checkpoint.notes,
+        "files": folder_hashes(draft, CHECKPOINT_FILES[:3]),
+    }
+    write_json(draft / "attar.json", sealed(card))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "attar.json").unlink(missing_ok=True)  # without it the folder is no checkpoint
     for name in CHECKPOINT_FILES:
@@ -99,21 +98,43 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     if missing:
         there = sorted(p.name for p in folder.iterdir())[:8] if folder.is_dir() else "no such folder"
         raise CheckpointError(f"{folder} is no checkpoint: {', '.join(missing)} missing; there: {there}")
+    spec, task, notes = _read_card(folder)
     try:
-        card = read_json(folder / "attar.json")
-        named = card.get("format") if isinstance(card, dict) else None
-        if named != _FORMAT:
-            raise CheckpointError(f"{folder}: attar.json says format {named!r}, expected {_FORMAT!r}")
+        config = AutoConfig.from_pretrained(folder, num_labels=len(task.labels), trust_remote_code=False)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, config=config, dtype=torch.float32, trust_remote_code=False
+        )
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        encoder = TextEncoder(tokenizer, spec)
+    except Exception as error:  # its files are as they were written, so whatever is wrong was wrong then
+        first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise CheckpointError(
+            f"{folder}: its model or tokenizer cannot be loaded ({first_line[:200]}); {_AGAIN}"
+        ) from error
+    return Checkpoint(model.eval(), encoder, task, notes)
+
+
+_AGAIN = "copy the folder again, or run its stage again"
+
+
+def _read_card(folder: Path) -> tuple[InputSpec, Task, dict[str, Any]]:
+    try:
+        card = read_card_file(folder / "attar.json")
+        if card.get("format") != _FORMAT:
+            raise CheckpointError(
+                f"{folder}: attar.json says format {str(card.get('format'))[:60]!r}, expected {_FORMAT!r}"
+            )
+        check_seal(card)
         damaged = [n for n, h in folder_hashes(folder, CHECKPOINT_FILES[:3]).items() if card["files"][n] != h]
         if damaged:
-            raise CheckpointError(f"{folder}: {', '.join(damaged)} changed or damaged since it was written")
-        spec, task, notes = InputSpec.from_json(card["input"]), Task.from_json(card["task"]), card["notes"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder}/attar.json cannot be read: {error}") from error
-    config = AutoConfig.from_pretrained(folder, num_labels=len(task.labels))
-    model = AutoModelForSequenceClassification.from_pretrained(folder, config=config, dtype=torch.float32)
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    return Checkpoint(model.eval(), TextEncoder(tokenizer, spec), task, notes)
+            raise CheckpointError(
+                f"{folder}: {', '.join(damaged)} changed or damaged since it was written; {_AGAIN}"
+            )
+        return InputSpec.from_json(card["input"]), Task.from_json(card["task"]), dict(card["notes"])
+    except KeyError as error:
+        raise CheckpointError(f"{folder}/attar.json cannot be read: {error} is missing; {_AGAIN}") from error
+    except (OSError, ValueError, TypeError, RecipeError) as error:
+        raise CheckpointError(f"{folder}/attar.json cannot be read: {error}; {_AGAIN}") from error
 
 
 def batch_to(

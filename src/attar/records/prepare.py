@@ -21,6 +21,7 @@ from typing import Any
 from attar import __version__
 from attar.errors import DataError
 from attar.io.files import atomic_write, folder_hashes, write_json
+from attar.io.sealed import sealed
 from attar.io.tables.jsonl import write_jsonl
 from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
@@ -138,6 +139,7 @@ def _write(
     with atomic_write(out / "audit.html") as draft:
         draft.write_text(render_audit(audited, summary.samples, manifest), "utf-8")
     manifest["files"] = folder_hashes(out, (*(f"{name}.json" for name in SPLITS), *_TEXTS))
+    manifest = sealed(manifest)
     write_json(out / "manifest.json", manifest)
     return manifest
 

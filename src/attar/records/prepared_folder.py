@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from attar.errors import DataError, RecipeError
 from attar.io.files import atomic_write, file_hash, read_json
+from attar.io.sealed import check_seal, read_card_file
 from attar.io.tables.rows import as_label, as_meta, as_offset
 from attar.records.readers.json_list import list_items
 from attar.records.record import Record, Rejection
@@ -43,15 +44,18 @@ def load_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / "manifest.json"
     try:
-        manifest = read_json(path)
+        manifest = read_card_file(path)
+        check_seal(manifest)
     except OSError as error:
         state = "holds no manifest.json" if folder.is_dir() else "no such folder"
         raise DataError(
             f"{folder}: {state}, so it is not a prepared folder; make one with attar prepare"
         ) from error
     except ValueError as error:
-        raise DataError(f"{path}: not valid JSON; {_AGAIN}") from error
-    if not isinstance(manifest, dict) or not {"task", "files", "labels"} <= manifest.keys():
+        raise DataError(f"{path}: not valid JSON, or damaged ({error}); {_AGAIN}") from error
+    task, files, labels = (manifest.get(name) for name in ("task", "files", "labels"))
+    whole = isinstance(task, dict) and isinstance(files, dict) and isinstance(labels, dict)
+    if not whole or not isinstance(manifest["task"].get("labels"), list):
         raise DataError(f"{path}: not the manifest of a prepared folder; make one with attar prepare")
     return manifest
 
@@ -114,7 +118,10 @@ def load_split(folder: Path, name: Literal["train", "dev", "test"]) -> list[Exam
             f"{path}: not the file that manifest.json describes (its SHA-256 differs); "
             f"{_AGAIN}, and change the sources, not the prepared files"
         )
-    examples = [_example(row) for row in read_json(path)]
+    try:
+        examples = [_example(row) for row in read_json(path)]
+    except (OSError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: not the rows that attar prepare writes ({error}); {_AGAIN}") from error
     if not examples:
         raise DataError(f"{path}: holds no examples; {_AGAIN} with more reviews or another data.{name} share")
     return examples

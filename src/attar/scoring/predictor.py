@@ -20,11 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from attar.artifact import Artifact, load_artifact
 from attar.cores import num_workers
-from attar.errors import ArtifactError, DataError
+from attar.errors import ArtifactError, DataError, RecipeError
 from attar.scoring.arguments import (
     checked_examples,
     example_of_pair,
@@ -32,6 +31,7 @@ from attar.scoring.arguments import (
     pairs_of,
 )
 from attar.scoring.session import OnnxModel
+from attar.scoring.trust import check_model, load_tokenizer
 from attar.scoring.verify import first_use_check
 from attar.task import Example, Task
 from attar.text.encoding import Encoding, InputSpec, TextEncoder
@@ -80,7 +80,7 @@ class Predictor:
         encoder: Makes the model's input.
 
     Raises:
-        ArtifactError: Its tokenizer cannot be read.
+        ArtifactError: Its model or tokenizer holds what none of attar's does, or cannot be read.
         RecipeError: ``workers``, or ATTAR_WORKERS, is no number of threads.
     """
 
@@ -88,12 +88,12 @@ class Predictor:
         self.artifact = artifact
         self.deduplicate = deduplicate
         self.workers = num_workers(workers)
+        num_rows = check_model(artifact)
         spec = InputSpec.from_json(artifact.input)
         try:
-            tokenizer = Tokenizer.from_file(str(artifact.tokenizer_path))
-        except Exception as error:  # tokenizers raises bare Exception
-            raise ArtifactError(f"{artifact.tokenizer_path} cannot be read: {error}; export again") from error
-        self.encoder = TextEncoder(tokenizer, spec)
+            self.encoder = TextEncoder(load_tokenizer(artifact, num_rows), spec)
+        except RecipeError as error:
+            raise ArtifactError(f"{artifact.tokenizer_path}: {error}; export again") from error
         check = partial(first_use_check, artifact)
         self._model = OnnxModel(artifact.model_path, pad=self.encoder.pad, spec=spec, check=check)
         self._pool: ThreadPoolExecutor | None = None
@@ -183,16 +183,23 @@ class Predictor:
     def _compute(self, examples: Sequence[Example]) -> NDArray[np.float32]:
         out = np.empty((len(examples), len(self.task.labels)), np.float32)
         pending: _Pending = []
-        for begin in range(0, len(examples), _CHUNK):
-            encodings = self.encoder.encode(examples[begin : begin + _CHUNK])
-            # The next chunk is encoded while the threads compute this one.
+        try:
+            for begin in range(0, len(examples), _CHUNK):
+                encodings = self.encoder.encode(examples[begin : begin + _CHUNK])
+                # The next chunk is encoded while the threads compute this one.
+                self._collect(out, pending)
+                self._submit(pending, encodings, range(begin, begin + len(encodings)))
             self._collect(out, pending)
-            pending = self._submit(encodings, range(begin, begin + len(encodings)))
-        self._collect(out, pending)
-        # All low-margin rows together: batch by batch they would cost half as much again.
-        if low := self._model.low_margin_rows(out):
-            encodings = self.encoder.encode([examples[i] for i in low])
-            self._collect(out, self._submit(encodings, low, high_precision=True))
+            # All low-margin rows together: batch by batch they would cost half as much again.
+            if low := self._model.low_margin_rows(out):
+                encodings = self.encoder.encode([examples[i] for i in low])
+                self._submit(pending, encodings, low, high_precision=True)
+                self._collect(out, pending)
+        finally:
+            # After an error or an interrupt only the batches that are being computed end first.
+            for _, found in pending:
+                if isinstance(found, Future):
+                    found.cancel()
         return out
 
     def window(self, example: Example) -> tuple[int, int]:
@@ -222,25 +229,30 @@ class Predictor:
         return predictions
 
     def _submit(
-        self, encodings: list[Encoding], rows: Sequence[int], *, high_precision: bool = False
-    ) -> _Pending:
+        self,
+        pending: _Pending,
+        encodings: list[Encoding],
+        rows: Sequence[int],
+        *,
+        high_precision: bool = False,
+    ) -> None:
         """Start one pass over encodings, whose rows of the result are ``rows``."""
 
         def logits(batch: list[int]) -> NDArray[np.float32]:
             return self._model.run_pass([encodings[i] for i in batch], high_precision=high_precision)
 
         batches = list(length_batches(encodings))
-        placed = [[rows[i] for i in batch] for batch in batches]
-        if len(batches) == 1 or self.workers == 1:
-            # One request is faster without a change of threads.
-            return [(at, logits(batch)) for at, batch in zip(placed, batches, strict=True)]
-        pool = self._threads()
-        return [(at, pool.submit(logits, batch)) for at, batch in zip(placed, batches, strict=True)]
+        # One request is faster without a change of threads.
+        pool = None if len(batches) == 1 or self.workers == 1 else self._threads()
+        for batch in batches:
+            found = logits(batch) if pool is None else pool.submit(logits, batch)
+            pending.append(([rows[i] for i in batch], found))
 
     @staticmethod
     def _collect(out: NDArray[np.float32], pending: _Pending) -> None:
         for at, found in pending:
             out[at] = found.result() if isinstance(found, Future) else found
+        pending.clear()
 
     def _threads(self) -> ThreadPoolExecutor:
         with self._guard():

@@ -1,7 +1,7 @@
 """ONNX Runtime behind one call: encodings in, logits out.
 
 The one place that runs an exported graph: export's parity check and the predictor both use it, so
-what is verified is what scores.
+what is verified is what scores. Logits that are not finite are an error here, whoever asked.
 
 An int8 graph has two passes. Rows whose two largest logits are closer than the graph's margin are
 computed again in the high-precision pass, with 16-bit activations. Whether an example is one of them
@@ -115,8 +115,15 @@ class OnnxModel:
             encodings: B of them.
             length: Pad to this many tokens; None pads to the longest.
             high_precision: The second pass of an int8 graph instead of the first.
+
+        Raises:
+            ArtifactError: The graph cannot be opened or computed, or its logits are not finite.
         """
         return self._run(self._ready(), encodings, length, high_precision=high_precision)
+
+    @property
+    def _name(self) -> str:
+        return "the exported graph" if isinstance(self._source, bytes) else str(self._source)
 
     @property
     def has_high_precision_pass(self) -> bool:
@@ -134,8 +141,25 @@ class OnnxModel:
         inputs = model_inputs(encodings, self._pad, self._spec, length)
         if opened.margin is not None:
             inputs[HIGH_PRECISION] = np.array(high_precision)
-        (logits,) = opened.session.run(["logits"], inputs)
-        return np.asarray(logits, np.float32)
+        try:
+            (found,) = opened.session.run(["logits"], inputs)
+        except Exception as error:  # ONNX Runtime's own errors share no public base
+            raise ArtifactError(
+                f"{self._name}: ONNX Runtime {ort.__version__} cannot compute it ({str(error)[:200]}). "
+                "Copy the artifact again, or export again"
+            ) from error
+        logits = np.asarray(found, np.float32)
+        if logits.ndim != 2 or len(logits) != len(encodings):
+            raise ArtifactError(
+                f"{self._name} gives logits of shape {list(logits.shape)} for {len(encodings)} inputs; "
+                "export again"
+            )
+        if not np.isfinite(logits).all():
+            raise ArtifactError(
+                f"{self._name} gives logits that are not finite, which are no prediction. "
+                "Its weights are damaged or never were right: copy the artifact again, or train and export"
+            )
+        return logits
 
     def _ready(self) -> _Opened:
         if self._pid != os.getpid():
@@ -165,9 +189,8 @@ class OnnxModel:
                 source, options, providers=["CPUExecutionProvider"], disabled_optimizers=_DISABLED_OPTIMIZERS
             )
         except Exception as error:  # ONNX Runtime's own errors share no public base
-            where = "the exported graph" if isinstance(source, bytes) else source
             raise ArtifactError(
-                f"{where} cannot be opened by ONNX Runtime {ort.__version__}: {str(error)[:200]}"
+                f"{self._name} cannot be opened by ONNX Runtime {ort.__version__}: {str(error)[:200]}"
             ) from error
         margin = session.get_modelmeta().custom_metadata_map.get(MARGIN)
         return _Opened(session, None if margin is None else float(margin))

@@ -24,6 +24,7 @@ from attar.artifact import CHECKS_FILE, Artifact, load_artifact
 from attar.errors import ArtifactError
 from attar.io.files import read_json
 from attar.scoring.session import OnnxModel, Pass
+from attar.scoring.trust import check_model
 from attar.system_info import system_info
 from attar.text.encoding import Encoding, InputSpec
 
@@ -141,6 +142,7 @@ def verify(folder: Path) -> Verification:
             f"{folder} has no {CHECKS_FILE} to verify: it was exported by an older attar; "
             f"attar convert {folder} NEW adds one"
         )
+    check_model(artifact)
     # Padding is masked out; any token of the vocabulary will do.
     model = OnnxModel(artifact.model_path, pad=0, spec=InputSpec.from_json(artifact.input))
     system = system_info()

@@ -13,13 +13,14 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from attar.errors import RecipeError, RunError
+from attar.errors import CheckpointError, RecipeError, RunError
 from attar.models.checkpoint import Checkpoint, batch_to
 from attar.progress import progress_bar
 from attar.recipe.load import FitRecipe
@@ -111,6 +112,7 @@ def fit(  # noqa: PLR0913 - the loop is one call
             the same weights.
 
     Raises:
+        CheckpointError: The state in ``folder`` is another training's.
         RecipeError: No examples.
         RunError: The loss is not finite.
     """
@@ -309,6 +311,17 @@ class _Fit:
         state = self.states.latest()
         if state is None:
             return
+        try:
+            self._restore(state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            first_line = next(iter(str(error).splitlines()), type(error).__name__)
+            raise CheckpointError(
+                f"{self.states.folder}: its newest state is that of another training ({first_line[:200]}); "
+                "remove the folder to start from the beginning"
+            ) from error
+        _LOG.info("resuming after step %d of %d", self.step, self.total_steps)
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.objective.load_state_dict(state["objective"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -319,4 +332,3 @@ class _Fit:
             torch.cuda.set_rng_state_all(state["rng_device"])
         for name in _SAVED:
             setattr(self, name, state[name])
-        _LOG.info("resuming after step %d of %d", self.step, self.total_steps)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 from attar.io.files import atomic_write
+from attar.io.json_text import parse_json
 
 __all__ = ["MetricsLog"]
+
+_LOG = logging.getLogger(__name__)
 
 
 class MetricsLog:
@@ -34,7 +38,7 @@ class MetricsLog:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "metrics.jsonl"
         with atomic_write(path) as draft:
-            draft.write_text(_until(path, after_step), "utf-8")
+            draft.write_bytes(_until(path, after_step))
         with path.open("a", encoding="utf-8") as self._lines:
             self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=after_step + 1)
             try:
@@ -52,9 +56,23 @@ class MetricsLog:
             self._board.add_scalar(key, value, step)
 
 
-def _until(path: Path, step: int) -> str:
+def _until(path: Path, step: int) -> bytes:
     """The whole lines of a log up to a step; a kill may have cut its last line short."""
     if not step or not path.is_file():
-        return ""
-    lines = path.read_text("utf-8").splitlines(keepends=True)
-    return "".join(x for x in lines if x.endswith("}\n") and json.loads(x)["step"] <= step)
+        return b""
+    *lines, _ = path.read_bytes().split(b"\n")
+    steps = [_step_of(line) for line in lines]
+    if damaged := steps.count(None):
+        _LOG.warning("%s: %d damaged lines are left out", path, damaged)
+    kept = [line + b"\n" for line, of in zip(lines, steps, strict=True) if of is not None and of <= step]
+    return b"".join(kept)
+
+
+def _step_of(line: bytes) -> int | None:
+    """The step of a line; None where it is none of a log."""
+    try:
+        entry = parse_json(str(line, "utf-8"))
+    except ValueError:
+        return None
+    step = entry.get("step") if isinstance(entry, dict) else None
+    return step if isinstance(step, int) else None

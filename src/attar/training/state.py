@@ -43,12 +43,12 @@ class TrainingStates:
     def latest(self) -> dict[str, Any] | None:
         """The newest state that is whole, or None."""
         for path in reversed(self._files()):
-            if file_hash(path)[:32] != path.stem.rsplit("-", 1)[1]:
-                _LOG.warning("%s is damaged; falling back to the state before it", path)
-                continue
             try:
+                if file_hash(path)[:32] != path.stem.rsplit("-", 1)[1]:
+                    _LOG.warning("%s is damaged; falling back to the state before it", path)
+                    continue
                 state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-            except (RuntimeError, pickle.UnpicklingError) as error:
+            except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
                 _LOG.warning("%s cannot be read (%s); falling back to the state before it", path, error)
                 continue
             return state
