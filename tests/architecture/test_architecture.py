@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "stage_cache": {"errors", "io"},
     "artifact": BASE | {"model_card"},
     "text": {"errors", "task"},
+    "terms": BASE | {"text", "progress"},
     "records": BASE | {"attar", "recipe", "stage_cache", "text", "progress"},
     "models": BASE | {"recipe", "text"},
     "scoring": BASE | {"artifact", "cores", "text", "progress", "workbook", "system_info"},
@@ -55,7 +56,18 @@ MAY_IMPORT = {
     "training": BASE
     | {"cores", "recipe", "stage_cache", "records", "text", "metrics", "models", "progress", "evaluation"},
     "distillation": BASE
-    | {"recipe", "records", "text", "metrics", "models", "stage_cache", "training", "progress", "evaluation"},
+    | {
+        "recipe",
+        "records",
+        "terms",
+        "text",
+        "metrics",
+        "models",
+        "stage_cache",
+        "training",
+        "progress",
+        "evaluation",
+    },
     "pretraining": BASE
     | {"recipe", "stage_cache", "records", "text", "models", "training", "distillation", "progress"},
     "export": BASE
