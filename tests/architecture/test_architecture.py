@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "stage_cache": {"errors", "io"},
     "artifact": BASE | {"model_card"},
     "text": {"errors", "task"},
-    "terms": BASE | {"text", "progress"},
+    "terms": {"errors", "io", "text"},
     "records": BASE | {"attar", "recipe", "stage_cache", "text", "progress"},
     "models": BASE | {"recipe", "text"},
     "scoring": BASE | {"artifact", "cores", "text", "progress", "workbook", "system_info"},
@@ -115,6 +115,7 @@ MAY_IMPORT = {
         "records",
         "scoring",
         "serving",
+        "terms",
     },
     "attar": {"errors", "scoring"},
 }

@@ -182,12 +182,9 @@ def _longest_first(match: tuple[int, int, int]) -> tuple[int, int]:
 
 def _is_in_a_word(text: str, start: int, end: int) -> bool:
     """Whether a word goes on before or behind a span, in a script that separates words."""
-    return (
-        text[start] < _FIRST_CJK
-        and start > 0
-        and _is_of_a_word(text[start])
-        and _is_of_a_word(text[start - 1])
-    ) or (text[end - 1] < _FIRST_CJK and _is_of_a_word(text[end - 1]) and _is_of_a_word(text[end : end + 1]))
+    if _is_of_a_word(text[start]) and start and _is_of_a_word(text[start - 1]):
+        return True
+    return _is_of_a_word(text[end - 1]) and _is_of_a_word(text[end : end + 1])
 
 
 def _is_of_a_word(char: str) -> bool:

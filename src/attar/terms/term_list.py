@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from attar.errors import DataError
 from attar.io.tables.delimited import delimited_cells
-from attar.io.tables.rows import as_string
+from attar.io.tables.rows import Cells, as_string
 from attar.io.tables.table_files import TABLE_ENDINGS, open_table, table_format
 from attar.terms.finder import TermFinder, term_spelling
 from attar.text.normalise import Step
@@ -107,16 +107,18 @@ def read_term_list(path: Path) -> TermList:
 
 def _has_header(path: Path) -> bool:
     """Whether the first row names columns; of Parquet and JSONL every table does."""
-    form = table_format(path)
-    if form in ("jsonl", "parquet", "excel"):
+    if table_format(path) not in ("csv", "tsv"):
         return True
-    _, cells = next(delimited_cells(path, form), (0, ()))
+    _, cells = next(_cells(path), (0, ()))
     return str(cells[0]).strip().lower() == "term" if cells else False
 
 
+def _cells(path: Path) -> Iterator[Cells]:
+    return delimited_cells(path, "tsv" if path.suffix.lower() == ".tsv" else "csv")
+
+
 def _from_lines(path: Path) -> Iterator[Term]:
-    form = "tsv" if path.suffix.lower() == ".tsv" else "csv"
-    for number, cells in delimited_cells(path, form):
+    for number, cells in _cells(path):
         forms = tuple(dict.fromkeys(form for cell in cells if (form := str(cell).strip())))
         where = f"{path}:{number}"
         if forms and not str(cells[0]).strip():
