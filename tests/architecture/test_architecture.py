@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "artifact": BASE | {"artifact_card", "model_card"},
     "artifact_card": {"io", "suggest", "task", "text"},
     "text": {"errors", "task"},
+    "terms": {"errors", "io", "text"},
     "records": BASE | {"attar", "recipe", "stage_cache", "text", "progress"},
     "models": BASE | {"recipe", "text"},
     "scoring": BASE | {"artifact", "cores", "text", "progress", "workbook", "system_info"},
@@ -56,7 +57,18 @@ MAY_IMPORT = {
     "training": BASE
     | {"cores", "recipe", "stage_cache", "records", "text", "metrics", "models", "progress", "evaluation"},
     "distillation": BASE
-    | {"recipe", "records", "text", "metrics", "models", "stage_cache", "training", "progress", "evaluation"},
+    | {
+        "recipe",
+        "records",
+        "terms",
+        "text",
+        "metrics",
+        "models",
+        "stage_cache",
+        "training",
+        "progress",
+        "evaluation",
+    },
     "pretraining": BASE
     | {"recipe", "stage_cache", "records", "text", "models", "training", "distillation", "progress"},
     "export": BASE
@@ -104,6 +116,7 @@ MAY_IMPORT = {
         "records",
         "scoring",
         "serving",
+        "terms",
     },
     "attar": {"errors", "scoring"},
 }

@@ -25,6 +25,7 @@ from attar.cli.pretrain import pretrain
 from attar.cli.run import run
 from attar.cli.score import score
 from attar.cli.serve import serve
+from attar.cli.terms import terms
 from attar.cli.train import train
 from attar.cli.verify import verify
 
@@ -61,6 +62,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     distill: "`attar distill recipes/quickstart.toml --data data --teacher teacher --out student`",
     export: "`attar export student --data data --out artifact`",
     evaluate: "`attar evaluate --data data --teacher teacher --artifact artifact --out report`",
+    terms: "`attar terms reviews.csv --out terms.csv`",
     score: "`attar score artifact --in reviews.csv --out scored.csv`",
     serve: "`attar serve artifact --port 8000`",
     compare: "`attar compare old.csv new.csv --gold test.json --out compared.xlsx`",

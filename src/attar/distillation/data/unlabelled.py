@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attar.distillation.data.term_finder import TermFinder, read_terms
 from attar.distillation.settings import StudentSettings
 from attar.errors import DataError, RecipeError
 from attar.recipe.load import DataRecipe, SourceRecipe
@@ -25,6 +24,9 @@ from attar.records.record import Accepted
 from attar.records.remote.fetch import LocalRecords, LocalSource, fetched
 from attar.records.split.near_duplicates import drop_near_duplicates, group_reviews
 from attar.task import Example, Task
+from attar.terms.finder import TermFinder
+from attar.terms.term_list import read_term_list
+from attar.text.normalise import Step
 
 __all__ = ["Unlabelled", "transfer_examples", "unlabelled_examples"]
 
@@ -114,8 +116,7 @@ def unlabelled_examples(
     counts: Counter[str] = Counter()
     finder = None
     if task.has_term:
-        known = (example.term for example in train if len(example.term) > 1)
-        finder = TermFinder([*known, *read_terms(wanted.terms)], settings.encode.normalise)
+        finder = _finder(train, wanted.terms, settings.encode.normalise)
         counts["terms"] = len(finder.terms)
     pairs = [pair for text in _texts(settings, download_dir, counts) for pair in _pairs(text, finder)]
     counts["found"] = len(pairs)
@@ -130,6 +131,15 @@ def unlabelled_examples(
         )
     counts["asked"] = len(pairs)
     return Unlabelled([pair.example for pair in pairs], dict(counts))
+
+
+def _finder(train: Sequence[Example], wanted: str | Sequence[str], steps: Sequence[Step]) -> TermFinder:
+    """Finds the terms of the training examples, and those of a list or of its file."""
+    forms = {example.term: "" for example in train if len(example.term) > 1}
+    forms |= read_term_list(Path(wanted)).names if isinstance(wanted, str) else dict.fromkeys(wanted, "")
+    if not any(form.strip() for form in forms):
+        raise DataError("distill.unlabelled: no term to find; name some in distill.unlabelled.terms")
+    return TermFinder(forms, steps)
 
 
 def _texts(settings: StudentSettings, download_dir: Path, counts: Counter[str]) -> Iterator[Example]:

@@ -20,7 +20,7 @@ from attar.io.lines import count_lines, numbered_lines
 from attar.io.tables.jsonl import json_line
 from attar.io.tables.rows import Cells, Table, as_text, table_with_header
 
-__all__ = ["cell_of", "open_delimited", "write_delimited"]
+__all__ = ["cell_of", "delimited_cells", "open_delimited", "write_delimited"]
 
 _MOST_CHARS = min(sys.maxsize, 2**31 - 1)  # of a cell; a C long
 
@@ -49,6 +49,18 @@ def open_delimited(
     delimiter = delimiter or ("\t" if file_format == "tsv" else ",")
     read = partial(_quoted if quoted and len(delimiter) == 1 else _plain, path, delimiter)
     return table_with_header(path, file_format, read, names, partial(count_lines, path))
+
+
+def delimited_cells(path: Path, file_format: Literal["csv", "tsv"]) -> Iterator[Cells]:
+    """The rows of a file without a header, of any number of cells.
+
+    Yields:
+        (line, cells).
+
+    Raises:
+        DataError: As ``open_delimited``.
+    """
+    return _quoted(path, "\t" if file_format == "tsv" else ",")
 
 
 def write_delimited(

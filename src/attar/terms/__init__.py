@@ -1,0 +1,1 @@
+"""Term lists: read, found in reviews, and proposed from reviews."""
