@@ -1,0 +1,1 @@
+"""What scored reviews say, by the columns of their owner, and how far to trust it."""
