@@ -88,7 +88,11 @@ def read_annotations(path: Path, task: Task | None = None) -> AnnotationFile:
     Raises:
         DataError: It cannot be read, a column is missing, or no row has an annotation.
     """
-    found = _from_json(path) if path.suffix.lower() == ".json" else _from_tables(open_tables(path))
+    found = (
+        _from_json(path)
+        if path.suffix.lower() == ".json"
+        else _from_tables(open_tables(path, needed=[{"text"}]))
+    )
     annotations, left_out = list[Annotation](), Counter[str]()
     for each in found:
         if isinstance(each, Annotation):

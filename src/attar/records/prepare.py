@@ -81,7 +81,7 @@ def prepare(
     problem: DataError | None = None
     with write_jsonl(out / "rejected.jsonl") as reject, write_jsonl(out / "repaired.jsonl") as repaired:
         found = _Found(Summary(task), reject)
-        found.read(LocalRecords(local, data.columns), task, data, repaired)
+        found.read(records := LocalRecords(local, data.columns), task, data, repaired)
         try:
             sides = found.split(data, seed, ", ".join(source.shown for source in local), out)
         except DataError as error:
@@ -94,7 +94,7 @@ def prepare(
         "task": task.to_json(),
         "seed": seed,
         "settings": data.model_dump(mode="json", exclude={"sources"}),
-        "sources": [file for source in local for file in source.described()],
+        "sources": [file for source in local for file in source.described(records.facts)],
     }
     manifest = _write(out, facts, sides, found.summary, task)
     shutil.rmtree(download_dir, ignore_errors=True)

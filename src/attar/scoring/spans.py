@@ -10,7 +10,7 @@ from attar.io.tables.rows import Problem, Table
 from attar.task import Example, Task
 from attar.text.repair import Repair, occurrences, repair
 
-__all__ = ["ExampleReader", "columns_of"]
+__all__ = ["ExampleReader", "columns_of", "needed_columns"]
 
 _SETTING = "--{}"
 
@@ -84,6 +84,15 @@ def columns_of(table: Table, task: Task, text: str, term: str | None) -> Columns
     needed = ("text",) if has_offsets and term is None else ("text", "term")
     wanted = ("text", "term", "start", "end") if task.has_term else ("text", "term")
     return Columns.of(table, chosen, needed, _SETTING).only(wanted)
+
+
+def needed_columns(task: Task, text: str, term: str | None) -> list[set[str]]:
+    """The columns by which a sheet of rows is told from another one: of each set at least one."""
+    outer = {text, text.split(".", maxsplit=1)[0]}
+    if task.style == "single":
+        return [outer]
+    terms = {"term", "keyword"} | ({"start"} if task.has_term else set())
+    return [outer, terms if term is None else {term, term.split(".", maxsplit=1)[0]}]
 
 
 def _encodable(text: str) -> bool:

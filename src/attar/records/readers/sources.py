@@ -20,7 +20,7 @@ from attar.recipe.load import SourceFormat, SourceRecipe
 from attar.records.prepared_folder import read_rows
 from attar.records.readers.formats import KNOWN_ENDINGS, TABLES, check_options, detect_format
 from attar.records.readers.label_studio import read_label_studio
-from attar.records.readers.tables import Joined, read_table
+from attar.records.readers.tables import Joined, Note, read_table
 from attar.records.readers.text_formats import read_bio, read_lines, read_markup, read_target, read_triplets
 from attar.records.record import Record, Rejection
 from attar.text.repair import occurrences
@@ -41,7 +41,9 @@ _FILE_READERS: Mapping[SourceFormat, Callable[[Path], Iterator[Record | Rejectio
 
 
 def read_source(
-    source: SourceRecipe, columns: Mapping[str, str] = _NO_COLUMNS
+    source: SourceRecipe,
+    columns: Mapping[str, str] = _NO_COLUMNS,
+    note: Note = lambda _path, _facts: None,
 ) -> Iterator[Record | Rejection]:
     """Read a source that is on disk.
 
@@ -49,6 +51,7 @@ def read_source(
         source: A file, or a folder whose files of a known ending are read in the order of their
             names (subfolders are not), and how to read it.
         columns: Our column names to those of a table, for a source without columns of its own.
+        note: Is told how each file is read (its sheets), before its records come.
 
     Yields:
         Records, and a Rejection for each row that no Record can be made of.
@@ -63,7 +66,7 @@ def read_source(
     meta = {name: value for name, value in source.constants.items() if name not in _FIELDS}
     for file in source_files(path):
         count = 0
-        for record in _read_file(file, sheet, source, columns):
+        for record in _read_file(file, sheet, source, columns, note):
             count += 1
             if isinstance(record, Rejection):
                 yield record
@@ -89,7 +92,7 @@ def source_files(path: Path) -> list[Path]:
 
 
 def _read_file(
-    file: Path, sheet: str, source: SourceRecipe, columns: Mapping[str, str]
+    file: Path, sheet: str, source: SourceRecipe, columns: Mapping[str, str], note: Note
 ) -> Iterator[Record | Rejection]:
     file_format = source.format or detect_format(file)
     check_options(source, file_format)
@@ -100,7 +103,7 @@ def _read_file(
 
         return read_documents(file, source)
     own = source if source.columns else source.model_copy(update={"columns": dict(columns)})
-    return read_table(file, cast("TableFormat", file_format), own, _joined(source), sheet)
+    return read_table(file, cast("TableFormat", file_format), own, _joined(source), sheet, note)
 
 
 def _joined(source: SourceRecipe) -> Joined | None:

@@ -6,20 +6,28 @@ audit, which reads it twice.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from attar.errors import DataError
 from attar.io.files import file_hash
 from attar.io.mongo import shown_place
+from attar.io.tables.excel import workbook_path
+from attar.io.tables.table_files import shown_facts
 from attar.recipe.load import SourceRecipe
 from attar.records.readers.sources import read_source, source_files
 from attar.records.record import Record, Rejection
 from attar.stage_cache import fingerprint
 
 __all__ = ["LocalRecords", "LocalSource", "fetched", "source_inputs"]
+
+_LOG = logging.getLogger(__name__)
+
+Facts = dict[tuple[str, str], Mapping[str, object]]
 
 
 class LocalSource(NamedTuple):
@@ -38,31 +46,50 @@ class LocalSource(NamedTuple):
         constants = self.source.constants | columns
         return self._replace(source=self.source.model_copy(update={"constants": constants}))
 
-    def described(self) -> list[dict[str, object]]:
-        """What the manifest says of it: every file that was read, with its hash."""
+    def described(self, facts: Facts) -> list[dict[str, object]]:
+        """What the manifest says of it: every file that was read, with its hash.
+
+        Args:
+            facts: How files were read; see ``LocalRecords``.
+        """
         query = {"query": self.source.query} if self.source.query else {}
         files = source_files(Path(self.source.path))
         if self.source.join is not None:
             files.append(Path(self.source.join.path))
         if self.shown != self.source.path:
             return [{"path": self.shown, **query, "sha256": file_hash(file)} for file in files]
-        return [{"path": str(file), "sha256": file_hash(file)} for file in files]
+        known = {file: facts.get((self.source.path, str(file)), {}) for file in files}
+        return [{"path": str(file), "sha256": file_hash(file), **known[file]} for file in files]
 
 
 @dataclass(frozen=True, slots=True)
 class LocalRecords:
-    """All records of some sources, as often as they are asked for."""
+    """All records of some sources, as often as they are asked for.
+
+    Attributes:
+        sources: The sources.
+        columns: See ``attar.records.readers.sources.read_source``.
+        facts: How each file of a source was read, by their paths, from the first reading on.
+    """
 
     sources: Sequence[LocalSource]
     columns: Mapping[str, str]
+    facts: Facts = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Record | Rejection]:
         for local in self.sources:
-            for record in read_source(local.source, self.columns):
+            for record in read_source(local.source, self.columns, partial(self._note, local.source.path)):
                 if local.shown == local.source.path:
                     yield record
                 else:
                     yield replace(record, where=record.where.replace(local.source.path, local.shown, 1))
+
+    def _note(self, source: str, path: Path, facts: Mapping[str, object]) -> None:
+        key = (source, str(path))
+        if facts and key not in self.facts:
+            self.facts[key] = facts
+            if said := shown_facts(path, facts):
+                _LOG.info("%s", said)
 
 
 def source_inputs(source: SourceRecipe) -> dict[str, Any]:
@@ -77,9 +104,9 @@ def source_inputs(source: SourceRecipe) -> dict[str, Any]:
     if source.is_remote:
         return settings | {"path": shown_place(source.path)}
     join = {"on": source.join.on, "file": fingerprint(Path(source.join.path))} if source.join else None
-    file, _, sheet = source.path.partition("#")
-    ending = Path(file).suffix.lower() if source.format is None else None
-    return settings | {"file": fingerprint(Path(file)), "ending": ending, "sheet": sheet, "join": join}
+    file, sheet = workbook_path(Path(source.path))
+    ending = file.suffix.lower() if source.format is None else None
+    return settings | {"file": fingerprint(file), "ending": ending, "sheet": sheet, "join": join}
 
 
 def fetched(source: SourceRecipe, folder: Path) -> LocalSource:
