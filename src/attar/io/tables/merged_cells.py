@@ -17,7 +17,7 @@ from attar.errors import DataError
 __all__ = ["MergedCells", "merged_cells"]
 
 _MAX_RANGES = 1 << 20  # more than one for every row of a sheet
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 18
 _LONGEST_TAG = 1 << 10
 _RANGE = re.compile(
     rb"""<(?:\w+:)?mergeCell\s[^<>]*?\bref\s*=\s*["']\$?([A-Z]{1,3})\$?(\d{1,7}):\$?[A-Z]{1,3}\$?(\d{1,7})["']"""

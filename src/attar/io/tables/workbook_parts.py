@@ -31,7 +31,7 @@ _MAX_RATIO = 200  # unfolded to folded; text is folded to a tenth, the emptiest 
 _ANY_RATIO_BYTES = 16 << 20
 _MAX_ROW_ELEMENTS = 1 << 18  # cells, their values and the runs of their rich text
 _BATCH_ROWS = 64
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 18
 _ESCAPED_ESCAPE = b"x005F_"
 _ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -186,27 +186,27 @@ def _parsed(path: Path, sheet: Any, part: Any) -> Iterator[tuple[int, list[dict[
 
 
 def _row(path: Path, number: int, cells: list[dict[str, Any]], merged: MergedCells) -> list[object]:
-    last = max((cell["column"] for cell in cells), default=0)
-    if number > MAX_SHEET_ROWS or last > MAX_SHEET_COLUMNS:
-        raise DataError(
-            f"{path}: a cell in row {number}, column {last}, but a sheet has "
-            f"{MAX_SHEET_ROWS:,} rows and {MAX_SHEET_COLUMNS:,} columns; save it as .xlsx again"
-        )
-    row: list[object] = [None] * last
+    row: list[object] = []
     for cell in cells:
-        row[cell["column"] - 1] = _value(cell)
-    while row and row[-1] is None:
-        row.pop()
+        value, column = cell["value"], cell["column"]
+        if number > MAX_SHEET_ROWS or column > MAX_SHEET_COLUMNS:
+            raise DataError(
+                f"{path}: a cell in row {number}, column {column}, but a sheet has "
+                f"{MAX_SHEET_ROWS:,} rows and {MAX_SHEET_COLUMNS:,} columns; save it as .xlsx again"
+            )
+        if value is None:
+            continue
+        if isinstance(value, str):
+            if cell["data_type"] == "e":
+                value = CellError(value)
+            elif "_x" in value:
+                value = _unescaped(value)
+        if column == len(row) + 1:
+            row.append(value)
+        else:
+            row += [None] * (column - len(row))
+            row[column - 1] = value
     return merged.fill(number, row)
-
-
-def _value(cell: dict[str, Any]) -> object:
-    value = cell["value"]
-    if not isinstance(value, str):
-        return value
-    if cell["data_type"] == "e":
-        return CellError(value)
-    return _unescaped(value) if "_x" in value else value
 
 
 def _unescaped(text: str) -> str:
