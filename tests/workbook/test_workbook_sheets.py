@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attar.errors import DataError, MissingPackageError
-from attar.io.tables.excel import open_sheet, openpyxl_package
+from attar.io.tables.excel import open_sheets, openpyxl_package
 from attar.metrics import scores
 from attar.task import BUILT_IN_TASKS
 from attar.workbook import sheets
@@ -127,7 +127,7 @@ def test_sheets_stand_as_declared_go_on_when_full_and_sort_by_rank(tmp_path, mon
     assert values[7] == ["n"]
     assert [book[name].auto_filter.ref for name in names[1:4]] == ["A1:A4", "A1:A4", "A1:A2"]
     assert book["summary"].auto_filter.ref is None
-    assert [row.values for row in open_sheet(path).rows()] == [{"n": n} for n in range(7)]
+    assert [row.values for row in open_sheets(path)[0].rows()] == [{"n": n} for n in range(7)]
 
 
 def test_a_failed_block_writes_nothing(tmp_path):
@@ -162,7 +162,7 @@ def test_dates_and_empty_rows_are_read(tmp_path):
         book.active.append(row)
     book.create_sheet("second").append(["not read"])
     book.save(tmp_path / "a.xlsx")
-    rows = list(open_sheet(tmp_path / "a.xlsx").rows())
+    rows = list(open_sheets(tmp_path / "a.xlsx")[0].rows())
     assert [(row.line, row.values) for row in rows] == [
         (3, {"when": datetime(2020, 1, 2), "x": None}),
         (5, {"when": None, "x": 3}),

@@ -61,6 +61,8 @@ def score(
     predictor = Predictor(load_artifact(artifact), workers=workers)
     counts = score_file(predictor, [expanded(source) for source in sources], out, options)
     typer.echo(f"scored:    {counts.predictions} mentions of {counts.rows} rows -> {shown_place(out)}")
+    for note in counts.notes:
+        typer.echo(f"read:      {note}")
     if counts.rejected:
         reasons = ", ".join(f"{reason} {count}" for reason, count in counts.rejected.most_common())
         typer.echo(f"rejected:  {reasons} -> {counts.rejected_path}")

@@ -95,7 +95,11 @@ def open_annotations(path: Path, options: AnnotationOptions = _PLAIN) -> list[Ta
     Raises:
         DataError: It cannot be read.
     """
-    return [] if path.suffix.lower() == ".json" else open_tables(path, quoted=options.quoted)
+    return (
+        []
+        if path.suffix.lower() == ".json"
+        else open_tables(path, quoted=options.quoted, needed=[{options.named.get("text", "text")}])
+    )
 
 
 def read_annotations(

@@ -10,7 +10,7 @@ from attar.io.tables.rows import Problem, Row, Table
 from attar.task import Example, Task
 from attar.text.repair import Repair, occurrences, repair
 
-__all__ = ["ExampleReader", "columns_of", "kept_apart"]
+__all__ = ["ExampleReader", "columns_of", "kept_apart", "needed_columns"]
 
 _SETTING = "--{}"
 _OFFSETS = ("start", "end")
@@ -119,6 +119,15 @@ def kept_apart(table: Table, columns: Columns) -> Table:
             schema = schema.remove(schema.get_field_index(old))
     there = tuple(dict.fromkeys(names.get(name, name) for name in table.columns))
     return replace(table, columns=there, rows=rows, schema=schema)
+
+
+def needed_columns(task: Task, text: str, term: str | None) -> list[set[str]]:
+    """The columns by which a sheet of rows is told from another one: of each set at least one."""
+    outer = {text, text.split(".", maxsplit=1)[0]}
+    if task.style == "single":
+        return [outer]
+    terms = {"term", "keyword"} | ({"start"} if task.has_term else set())
+    return [outer, terms if term is None else {term, term.split(".", maxsplit=1)[0]}]
 
 
 def _encodable(text: str) -> bool:

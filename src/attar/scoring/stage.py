@@ -7,6 +7,8 @@ a source of any size fits. A row gets one scored row for each occurrence of its 
 from __future__ import annotations
 
 import contextlib
+import itertools
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,18 +22,19 @@ from attar.io.outputs import check_output
 from attar.io.tables.columns import Columns
 from attar.io.tables.jsonl import write_jsonl
 from attar.io.tables.rows import Row, Table, TableFormat
-from attar.io.tables.table_files import open_tables, table_format, write_table
+from attar.io.tables.table_files import open_tables, reading_facts, shown_facts, table_format, write_table
 from attar.progress import progress_bar
 from attar.scoring.excel import check_size, gold_column, write_excel
 from attar.scoring.mongodb import check_target, open_documents, write_documents, write_into_source
 from attar.scoring.predictor import Predictor
 from attar.scoring.scored import Scored, scored_types, table_row
-from attar.scoring.spans import ExampleReader, columns_of
-from attar.task import Example
+from attar.scoring.spans import ExampleReader, columns_of, needed_columns
+from attar.task import Example, Task
 
 __all__ = ["Counts", "ScoreOptions", "Sources", "score_file"]
 
 _CHUNK = 4096
+_LOG = logging.getLogger(__name__)
 
 Sources = str | Path | Sequence[str | Path]
 """What is scored: a place, or several whose rows follow each other."""
@@ -74,12 +77,14 @@ class Counts:
         predictions: Written, one for each place of a row's term.
         rejected: Rows that could not be used, by reason code.
         rejected_path: Their file, None where there are none.
+        notes: How files were read where one might have expected otherwise: sheets, encoding.
     """
 
     rows: int = 0
     predictions: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     rejected_path: Path | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 def score_file(
@@ -207,18 +212,27 @@ def _prepare(predictor: Predictor, source: Sources, out: str | Path, options: Sc
             f"{out}: task {predictor.task.name!r} has no terms to mark in Label Studio; name a table"
         )
     _check_target(sources, out, out_format, options)
-    tables = _opened(sources, options)
+    tables = _opened(sources, predictor.task, options)
     asked = options.text, options.term
     read = [columns_of(table, predictor.task, *asked, offsets=options.offsets) for table in tables]
     gold = ""
     if out_format == "excel":
-        tables = [table for table, _ in read]
         check_size(tables)
         gold = gold_column(tables, options.label)
     elif options.label is not None:
         raise DataError(f"--label is for the sheets of an Excel file; {shown_place(out)} is none")
     shown = ", ".join(map(shown_place, sources))
-    return _Job(predictor, shown, read, str(out), out_format, options, Counts(), gold)
+    counts = Counts(notes=_notes(tables))
+    return _Job(predictor, shown, read, str(out), out_format, options, counts, gold)
+
+
+def _notes(tables: Sequence[Table]) -> list[str]:
+    """A line for each file that might have been read otherwise; logged before the first row is."""
+    files = itertools.groupby(tables, key=lambda table: table.path)
+    lines = [line for path, parts in files if (line := shown_facts(path, reading_facts(list(parts))))]
+    for line in lines:
+        _LOG.info("%s", line)
+    return lines
 
 
 def _check_target(
@@ -244,7 +258,7 @@ def _check_target(
     check_output(_rejected_path(out), files)
 
 
-def _opened(sources: Sequence[str], options: ScoreOptions) -> list[Table]:
+def _opened(sources: Sequence[str], task: Task, options: ScoreOptions) -> list[Table]:
     tables: list[Table] = []
     for source in sources:
         if is_mongodb(source):
@@ -252,7 +266,8 @@ def _opened(sources: Sequence[str], options: ScoreOptions) -> list[Table]:
         elif options.query:
             raise DataError(f"--query chooses documents of MongoDB; {source} is a file")
         else:
-            tables += open_tables(Path(source), quoted=options.quoted)
+            needed = needed_columns(task, options.text, options.term)
+            tables += open_tables(Path(source), quoted=options.quoted, needed=needed)
     return tables
 
 

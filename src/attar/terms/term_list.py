@@ -15,7 +15,7 @@ from typing import NamedTuple
 from attar.errors import DataError
 from attar.io.tables.delimited import delimited_cells
 from attar.io.tables.rows import Cells, as_string
-from attar.io.tables.table_files import TABLE_ENDINGS, open_table, table_format
+from attar.io.tables.table_files import TABLE_ENDINGS, open_tables, table_format
 from attar.terms.finder import TermFinder, term_spelling
 from attar.text.normalise import Step
 
@@ -128,10 +128,10 @@ def _from_lines(path: Path) -> Iterator[Term]:
 
 
 def _from_table(path: Path) -> Iterator[Term]:
-    table = open_table(path, table_format(path))
-    if "term" not in table.columns:
+    tables = open_tables(path, needed=[{"term"}])
+    if any("term" not in table.columns for table in tables):
         raise DataError(f"{path}: no column 'term'; a list of terms has {', '.join(COLUMNS)}")
-    for row in table.rows():
+    for row in (row for table in tables for row in table.rows()):
         if row.problem:
             raise DataError(f"{row.where}: {row.problem.message}")
         name = _cell(row.values.get("term"), row.where).strip()

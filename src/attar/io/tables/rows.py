@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from attar.errors import DataError
 
 __all__ = [
+    "CellError",
     "Cells",
     "Problem",
     "Row",
@@ -31,6 +32,12 @@ _WHOLE = re.compile(r"\s*([+-]?\d+)\.0*\s*")
 
 TableFormat = Literal["jsonl", "csv", "tsv", "excel", "parquet"]
 Cells = tuple[int, Sequence[object]]  # line or row number from 1, and what is in it
+
+
+class CellError(str):
+    """What a formula that failed leaves in its cell (``#N/A``): passed through, but nobody's review."""
+
+    __slots__ = ()
 
 
 class Problem(NamedTuple):
@@ -81,6 +88,9 @@ class Table:
         count: Counts the rows: exactly in Parquet and MongoDB, about in files of lines; None where
             only reading would tell.
         schema: Arrow schema of a Parquet file, else None.
+        sheet: Of a workbook, its sheet.
+        sheets_left_out: Of a workbook, the sheets that are not read.
+        encoding: Of a file of text that is not UTF-8, else "".
     """
 
     name: str
@@ -89,6 +99,14 @@ class Table:
     rows: Callable[[], Iterator[Row]]
     count: Callable[[], int | None]
     schema: Any = None
+    sheet: str = ""
+    sheets_left_out: tuple[str, ...] = ()
+    encoding: str = ""
+
+    @property
+    def path(self) -> str:
+        """The file, where it is one: its name without the sheet."""
+        return self.name.removesuffix(f"#{self.sheet}") if self.sheet else self.name
 
     @property
     def has_fixed_columns(self) -> bool:
@@ -102,6 +120,8 @@ def table_with_header(
     read: Callable[[], Iterator[Cells]],
     names: Sequence[str],
     count: Callable[[], int | None],
+    *,
+    source: str = "",
 ) -> Table:
     """A table whose first row that is not empty names the columns, unless ``names`` does.
 
@@ -113,15 +133,17 @@ def table_with_header(
         read: Streams (line or row number, cells) from the start.
         names: Names of the columns of a table without a header.
         count: Counts the rows, roughly; see ``Table``.
+        source: What rows call their source; "" for the path.
 
     Raises:
         DataError: A column name occurs twice.
     """
+    called = source or str(path)
     cells = read()
     number, header = (0, names) if names else next((row for row in cells if row[1]), (1, ()))
     columns = [as_text(name).strip() or f"column {place}" for place, name in enumerate(header, 1)]
     if len(set(columns)) != len(columns):
-        what = "the source's names" if names else f"{path}:{number}: the header"
+        what = "the source's names" if names else f"{called}:{number}: the header"
         raise DataError(f"{what}: a column name occurs twice; give each its own name")
     said = f"{'the recipe names' if names else 'the header has'} {len(columns)}"
     started = [cells]
@@ -129,9 +151,9 @@ def table_with_header(
     def rows() -> Iterator[Row]:
         # The first to read continues after the header: opening a workbook takes its time.
         rest = started.pop() if started else itertools.dropwhile(lambda row: row[0] <= number, read())
-        return _rows(str(path), rest, columns, said, is_padded=file_format == "excel")
+        return _rows(called, rest, columns, said, is_padded=file_format == "excel")
 
-    return Table(str(path), file_format, tuple(columns), rows, count)
+    return Table(called, file_format, tuple(columns), rows, count)
 
 
 def _rows(
@@ -174,8 +196,10 @@ def as_string(value: object) -> str:
     """A review or a term as text; numbers and dates are written out.
 
     Raises:
-        ValueError: Something that has parts, or bytes.
+        ValueError: Something that has parts, bytes, or an error of a formula.
     """
+    if isinstance(value, CellError):
+        raise ValueError("an error of a formula, not a string")
     if isinstance(value, str):
         return value
     if isinstance(value, list | tuple | dict | bytes):

@@ -11,7 +11,7 @@ from typing import Any
 from attar.errors import DataError
 from attar.io.files import atomic_write
 from attar.io.tables.delimited import open_delimited, write_delimited
-from attar.io.tables.excel import open_sheet, workbook_path
+from attar.io.tables.excel import ALL_SHEETS, open_sheets, workbook_path
 from attar.io.tables.jsonl import open_jsonl, write_jsonl
 from attar.io.tables.parquet import open_parquet, write_parquet
 from attar.io.tables.rows import Table, TableFormat
@@ -21,8 +21,10 @@ __all__ = [
     "TableOptions",
     "column_types",
     "data_files",
-    "open_table",
+    "open_file",
     "open_tables",
+    "reading_facts",
+    "shown_facts",
     "table_format",
     "write_table",
 ]
@@ -45,16 +47,18 @@ class TableOptions:
     """How a table is written, as far as its ending does not say it.
 
     Attributes:
-        sheet: Of an Excel workbook; "" for the one that a reader sees first.
+        sheet: Of an Excel workbook; "" for the first visible one that has the columns, ``*`` for all.
         names: Names of the columns of a table without a header.
         delimiter: What separates two cells; None decides by the format.
         quoted: Whether a quote at the start of a cell begins a quoted one; else quotes are text.
+        needed: The columns that tell a sheet of rows from another: of each collection at least one.
     """
 
     sheet: str = ""
     names: Sequence[str] = ()
     delimiter: str | None = None
     quoted: bool = True
+    needed: Sequence[Collection[str]] = ()
 
 
 _PLAIN = TableOptions()
@@ -73,8 +77,8 @@ def table_format(path: Path) -> TableFormat:
     return found
 
 
-def open_table(path: Path, file_format: TableFormat, options: TableOptions = _PLAIN) -> Table:
-    """Open a file as a table.
+def open_file(path: Path, file_format: TableFormat, options: TableOptions = _PLAIN) -> list[Table]:
+    """Open a file as a table, or a workbook as one for each of its sheets that are read.
 
     Raises:
         DataError: It cannot be read, is empty, or not of this format; a quote is never closed or a
@@ -87,25 +91,55 @@ def open_table(path: Path, file_format: TableFormat, options: TableOptions = _PL
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     match file_format:
         case "jsonl":
-            return open_jsonl(path)
+            return [open_jsonl(path)]
         case "parquet":
-            return open_parquet(path)
+            return [open_parquet(path)]
         case "excel":
-            return open_sheet(path, options.sheet, options.names)
+            return open_sheets(path, options.sheet, options.names, options.needed)
         case _:
             cut, quoted = options.delimiter, options.quoted
-            return open_delimited(path, file_format, delimiter=cut, quoted=quoted, names=options.names)
+            return [open_delimited(path, file_format, delimiter=cut, quoted=quoted, names=options.names)]
 
 
-def open_tables(path: Path, *, quoted: bool = True) -> list[Table]:
+def open_tables(path: Path, *, quoted: bool = True, needed: Sequence[Collection[str]] = ()) -> list[Table]:
     """Open a table, ``workbook.xlsx#sheet``, or every table of a folder in the order of their names.
 
+    Args:
+        path: What is read; ``workbook.xlsx#*`` are all sheets of a workbook.
+        quoted: See ``TableOptions``.
+        needed: See ``TableOptions``.
+
     Raises:
-        DataError: As ``open_table``; nothing is there, or an ending is none of a table's.
+        DataError: As ``open_file``; nothing is there, or an ending is none of a table's.
     """
     whole, sheet = workbook_path(path)
-    options = TableOptions(sheet=sheet, quoted=quoted)
-    return [open_table(file, table_format(file), options) for file in data_files(whole, TABLE_ENDINGS)]
+    options = TableOptions(sheet=sheet, quoted=quoted, needed=needed)
+    files = data_files(whole, TABLE_ENDINGS)
+    return [table for file in files for table in open_file(file, table_format(file), options)]
+
+
+def reading_facts(tables: Sequence[Table]) -> dict[str, object]:
+    """What was decided when a file was opened and might have been otherwise: sheets, encoding."""
+    facts: dict[str, object] = {}
+    if titles := [table.sheet for table in tables if table.sheet]:
+        facts |= {"sheets": titles, "sheets_left_out": list(tables[0].sheets_left_out)}
+    if tables and tables[0].encoding:
+        facts["encoding"] = tables[0].encoding
+    return facts
+
+
+def shown_facts(path: Path | str, facts: Mapping[str, Any]) -> str:
+    """The same as a line for people, "" where there is nothing that they might have expected otherwise."""
+    said = []
+    if left_out := facts.get("sheets_left_out"):
+        read, name = ", ".join(facts["sheets"]), workbook_path(Path(path))[0].name
+        said.append(
+            f"read from sheet {read}; left out: {', '.join(left_out)} "
+            f"({name}#SHEET chooses one, {name}#{ALL_SHEETS} all that have the columns)"
+        )
+    if encoding := facts.get("encoding"):
+        said.append(f"not UTF-8, read as {encoding}")
+    return f"{path}: {'; '.join(said)}" if said else ""
 
 
 def data_files(path: Path, endings: Collection[str]) -> list[Path]:

@@ -7,14 +7,15 @@ here, their reviews there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from attar.errors import DataError
 from attar.io.tables.columns import Columns, check_names, read_pair, shown_columns
 from attar.io.tables.rows import Problem, Row, Table, TableFormat, as_label, as_text
-from attar.io.tables.table_files import TableOptions, open_table
+from attar.io.tables.table_files import TableOptions, open_file
 from attar.recipe.load import SourceRecipe
 from attar.records.record import Record, Rejection, reject_row
 from attar.records.understood import FileFacts
@@ -44,8 +45,9 @@ def read_table(
         source: ``columns``, ``empty`` and ``join`` say what the cells mean; a column that
             ``constants`` fills need not be there.
         joined: File and format of the table that ``source.join`` names.
-        sheet: Sheet of an Excel workbook, "" for the one that a reader sees first.
-        facts: Is told which columns are which.
+        sheet: Sheet of an Excel workbook, "" for the first visible one that has the columns, ``*`` for
+            all.
+        facts: Is told which columns are which, and what was decided when the file was opened.
 
     Yields:
         One Record or Rejection a row.
@@ -54,29 +56,40 @@ def read_table(
         DataError: A file cannot be read, a column is missing, or a key occurs twice in the joined
             table.
     """
-    options = TableOptions(sheet, source.names, source.delimiter, source.quoted)
-    table = open_table(path, file_format, options)
+    check_names(source.columns, _SETTING)
+    options = TableOptions(sheet, source.names, source.delimiter, source.quoted, _told_by(source))
+    tables = open_file(path, file_format, options)
     if joined is not None:
         # The names are those of the table without a header; a joined one has to name its key itself.
-        other = open_table(*joined, replace(options, sheet="", names=()))
-        table, rejections = _join(table, other, source)
+        on_key = replace(options, sheet="", names=(), needed=[{source.join.on}] if source.join else ())
+        others = open_file(*joined, on_key)
+        tables, rejections = _join(tables, others[0], source)
         yield from rejections
-    if not table.columns:
-        yield from (reject_row(row) for row in table.rows() if row.problem)
-        return
-    record = _row_reader(table, source, facts)
-    for row in table.rows():
-        yield reject_row(row) if row.problem else record(row)
+    for table in tables:
+        if not table.columns:
+            yield from (reject_row(row) for row in table.rows() if row.problem)
+            continue
+        record = _row_reader(table, source, facts)
+        for row in table.rows():
+            yield reject_row(row) if row.problem else record(row)
 
 
-def _join(table: Table, other: Table, source: SourceRecipe) -> tuple[Table, list[Rejection]]:
-    """The table with the columns of another one, which is held in memory; what is unreadable in that."""
+def _told_by(source: SourceRecipe) -> list[set[str]]:
+    """The columns by which a sheet of rows is told from another one."""
+    if source.join is not None:
+        return [{source.join.on}]
+    needed = [name for name in (*_NEEDED, *source.columns) if name not in source.constants]
+    names = [source.columns.get(name, name) for name in needed]
+    return [{name, name.split(".", maxsplit=1)[0]} for name in names]
+
+
+def _join(tables: Sequence[Table], other: Table, source: SourceRecipe) -> tuple[list[Table], list[Rejection]]:
+    """The tables with the columns of another one, which is held in memory; what is unreadable in that."""
     assert source.join is not None
     key, name = source.join.on, Path(source.join.path).name
     by_key, rejections = _by_key(other, key)
-    _check_key(table, key)
 
-    def rows() -> Iterator[Row]:
+    def rows(table: Table) -> Iterator[Row]:
         for row in table.rows():
             more = None if row.problem else by_key.get(as_text(row.values.get(key)))
             if row.problem:
@@ -87,8 +100,12 @@ def _join(table: Table, other: Table, source: SourceRecipe) -> tuple[Table, list
             else:
                 yield row._replace(values={**more, **row.values})
 
-    columns = tuple(dict.fromkeys([*table.columns, *other.columns]))
-    return replace(table, columns=columns, rows=rows), rejections
+    wide = []
+    for table in tables:
+        _check_key(table, key)
+        columns = tuple(dict.fromkeys([*table.columns, *other.columns]))
+        wide.append(replace(table, columns=columns, rows=partial(rows, table)))
+    return wide, rejections
 
 
 def _by_key(table: Table, key: str) -> tuple[dict[str, Mapping[str, object]], list[Rejection]]:
@@ -120,7 +137,6 @@ def _row_reader(
     table: Table, source: SourceRecipe, facts: FileFacts | None
 ) -> Callable[[Row], Record | Rejection]:
     """How a row of a table becomes a Record; DataError where a column is missing."""
-    check_names(source.columns, _SETTING)
     needed = [name for name in (*_NEEDED, *source.columns) if name not in source.constants]
     columns = Columns.of(table, source.columns, needed, _OR_OPTION)
     if facts is not None:

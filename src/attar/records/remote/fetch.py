@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from attar.errors import DataError
 from attar.io.files import file_hash
 from attar.io.mongo import shown_place
+from attar.io.tables.excel import workbook_path
 from attar.recipe.load import SourceRecipe
 from attar.records.readers.sources import read_source, source_files
 from attar.records.record import Record, Rejection
@@ -92,9 +93,9 @@ def source_inputs(source: SourceRecipe) -> dict[str, Any]:
     if source.is_remote:
         return settings | {"path": shown_place(source.path)}
     join = {"on": source.join.on, "file": fingerprint(Path(source.join.path))} if source.join else None
-    file, _, sheet = source.path.partition("#")
-    ending = Path(file).suffix.lower() if source.format is None else None
-    return settings | {"file": fingerprint(Path(file)), "ending": ending, "sheet": sheet, "join": join}
+    file, sheet = workbook_path(Path(source.path))
+    ending = file.suffix.lower() if source.format is None else None
+    return settings | {"file": fingerprint(file), "ending": ending, "sheet": sheet, "join": join}
 
 
 def fetched(source: SourceRecipe, folder: Path) -> LocalSource:
