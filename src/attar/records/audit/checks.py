@@ -12,6 +12,7 @@ from functools import lru_cache
 from attar.recipe.load import DataRecipe
 from attar.records.record import Accepted, Reason, Record, Rejection, reject
 from attar.task import Example, Task
+from attar.text.invisible import invisible_note, is_blank
 from attar.text.repair import Repair, repair
 
 __all__ = ["Checks"]
@@ -58,7 +59,7 @@ class Checks:
 
     def _text_problem(self, record: Record) -> tuple[Reason, str] | None:
         text, most = record.text, self._data.max_chars
-        if not text or text.isspace():
+        if is_blank(text):
             return "empty_text", "the text is empty"
         if not _is_unicode(record):
             message = "half of a surrogate pair (a broken \\ud83d escape) is in the row; write it whole"
@@ -80,7 +81,7 @@ class Checks:
     def _place(self, record: Record) -> tuple[int, int, Repair | None] | Rejection:
         """The place of the term, and how it was found if the row has it wrong."""
         text, term, start, end = record.text, record.term, record.start, record.end
-        if not term.strip():
+        if is_blank(term):
             message = "no term, and the task needs one; is it in a column that data.columns.term should name?"
             return reject("empty_term", message, record)
         if start is not None and end is not None:
@@ -93,7 +94,7 @@ class Checks:
             if at >= 0:
                 more = "the term occurs more than once and no offsets say which is meant"
                 return reject("term_ambiguous", f"{more}; give start and end", record)
-        fix = repair(text, term, start, end) if self._data.repair else None
+        fix = repair(text, term, start, end, is_marked=record.is_marked) if self._data.repair else None
         if isinstance(fix, Repair):
             return fix.start, fix.end, fix
         return _misplaced(record, fix)
@@ -108,13 +109,13 @@ def _misplaced(record: Record, why: str | None) -> Rejection:
             message = f"{why} and no offsets say which; give start and end"
             return reject("term_ambiguous", message, record)
         message = "the term does not occur in the text as it is written"
-        return reject("term_not_found", message, record)
+        return reject("term_not_found", message + invisible_note(record.text, record.term), record)
     if start is None or end is None:
         message = f"only one of start and end is given; give both or neither{more}"
         return reject("bad_offsets", message, record)
     message = (
         f"text[{start}:{end}] is not the term; expected half-open offsets in Unicode code points "
-        f"(not bytes, not UTF-16), or none{more}"
+        f"(not bytes, not UTF-16), or none{more}{invisible_note(record.text, record.term)}"
     )
     return reject("bad_offsets", message, record)
 

@@ -56,6 +56,9 @@ _REPAIRS: Mapping[str, str] = {
     "utf8": "Offsets in bytes of UTF-8.",
     "whitespace": "Offsets in the text with other whitespace, or blanks around the term.",
     "entities": "Offsets in the text without HTML entities, or a term that is written with others.",
+    "invisible": "The same with characters that nobody sees, such as U+200B (zero width space).",
+    "tags": "Offsets in the text without HTML tags, or a term that is written with others.",
+    "offsets": "The term is only a part of what the offsets mark, which is taken.",
     "occurrence": "Offsets that fit nowhere, but the term occurs in the text once.",
     "normal_form": "The term occurs in the text once, after full-width forms and entities are normalised.",
 }
