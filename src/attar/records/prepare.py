@@ -81,7 +81,7 @@ def prepare(
     problem: DataError | None = None
     with write_jsonl(out / "rejected.jsonl") as reject, write_jsonl(out / "repaired.jsonl") as repaired:
         found = _Found(Summary(task), reject)
-        found.read(LocalRecords(local, data.columns), task, data, repaired)
+        found.read(LocalRecords(local, data.columns, task), task, data, repaired)
         try:
             sides = found.split(data, seed, ", ".join(source.shown for source in local), out)
         except DataError as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from attar.io.tables.columns import Columns, Pair, read_pair
 from attar.io.tables.rows import Problem, Table
 from attar.task import Example, Task
+from attar.text.address import is_address
 from attar.text.invisible import is_blank
 from attar.text.repair import Repair, fitting_place, occurrences, repair
 
@@ -42,6 +43,8 @@ class ExampleReader:
             return pair.reason
         if is_blank(pair.text):
             return "empty_text"
+        if is_address(pair.text):
+            return "bad_row"
         if not (_encodable(pair.text) and _encodable(pair.term)):
             return "bad_text"
         if self.task.style == "single":

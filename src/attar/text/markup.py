@@ -21,9 +21,9 @@ _CRLF = re.compile(r"\r\n?")
 _NAME = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9:-]*)")
 _STEP = re.compile(r"([A-Za-z][\w:-]*|text\(\))(?:\[(\d+)\])?")
 # Elements that have no end, and those that a like one ends.
-_VOID = frozenset(
-    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
-)
+_VOID = frozenset([
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr",
+])  # fmt: skip
 _SELF_ENDING = frozenset(["p", "li", "dt", "dd", "tr", "td", "th", "option"])
 
 

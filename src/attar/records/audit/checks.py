@@ -12,6 +12,7 @@ from functools import lru_cache
 from attar.recipe.load import DataRecipe
 from attar.records.record import Accepted, Reason, Record, Rejection, reject
 from attar.task import Example, Task
+from attar.text.address import is_address
 from attar.text.invisible import invisible_note, is_blank
 from attar.text.repair import Repair, repair
 
@@ -61,6 +62,9 @@ class Checks:
         text, most = record.text, self._data.max_chars
         if is_blank(text):
             return "empty_text", "the text is empty"
+        if is_address(text):
+            message = "the text is the address of a text (a link or a path); put the text itself there"
+            return "bad_row", message
         if not _is_unicode(record):
             message = "half of a surrogate pair (a broken \\ud83d escape) is in the row; write it whole"
             return "bad_text", message

@@ -30,7 +30,7 @@ _HINT = f'set it in the source, as format = "...", one of {", ".join(get_args(So
 
 # An option that means nothing for a format would be a mistake that nobody notices.
 _FORMATS_WITH: Mapping[str, frozenset[SourceFormat]] = {
-    "columns": TABLES | {"mongodb"},
+    "columns": TABLES | {"mongodb", "label_studio"},
     "names": frozenset({"csv", "tsv", "excel"}),
     "delimiter": frozenset({"csv", "tsv"}),
     "quoted": frozenset({"csv", "tsv"}),

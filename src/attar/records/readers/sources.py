@@ -23,6 +23,7 @@ from attar.records.readers.label_studio import read_label_studio
 from attar.records.readers.tables import Joined, read_table
 from attar.records.readers.text_formats import read_bio, read_lines, read_markup, read_target, read_triplets
 from attar.records.record import Record, Rejection
+from attar.task import Task
 from attar.text.repair import occurrences
 
 __all__ = ["read_source", "source_files"]
@@ -31,7 +32,6 @@ _NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
 _FIELDS = ("text", "term", "label", "annotator")
 _FILE_READERS: Mapping[SourceFormat, Callable[[Path], Iterator[Record | Rejection]]] = {
     "bio": read_bio,
-    "label_studio": read_label_studio,
     "lines": read_lines,
     "markup": read_markup,
     "rows": read_rows,
@@ -41,7 +41,7 @@ _FILE_READERS: Mapping[SourceFormat, Callable[[Path], Iterator[Record | Rejectio
 
 
 def read_source(
-    source: SourceRecipe, columns: Mapping[str, str] = _NO_COLUMNS
+    source: SourceRecipe, columns: Mapping[str, str] = _NO_COLUMNS, task: Task | None = None
 ) -> Iterator[Record | Rejection]:
     """Read a source that is on disk.
 
@@ -49,6 +49,7 @@ def read_source(
         source: A file, or a folder whose files of a known ending are read in the order of their
             names (subfolders are not), and how to read it.
         columns: Our column names to those of a table, for a source without columns of its own.
+        task: Tells which of several answers in Label Studio is the label; None where it is not known.
 
     Yields:
         Records, and a Rejection for each row that no Record can be made of.
@@ -63,7 +64,7 @@ def read_source(
     meta = {name: value for name, value in source.constants.items() if name not in _FIELDS}
     for file in source_files(path):
         count = 0
-        for record in _read_file(file, sheet, source, columns):
+        for record in _read_file(file, sheet, source, columns, task):
             count += 1
             if isinstance(record, Rejection):
                 yield record
@@ -89,12 +90,15 @@ def source_files(path: Path) -> list[Path]:
 
 
 def _read_file(
-    file: Path, sheet: str, source: SourceRecipe, columns: Mapping[str, str]
+    file: Path, sheet: str, source: SourceRecipe, columns: Mapping[str, str], task: Task | None
 ) -> Iterator[Record | Rejection]:
     file_format = source.format or detect_format(file)
     check_options(source, file_format)
     if file_format in _FILE_READERS:
         return _FILE_READERS[file_format](file)
+    if file_format == "label_studio":
+        own_or_shared = source.columns or columns
+        return read_label_studio(file, own_or_shared, task, is_shared=not source.columns)
     if file_format == "mongodb":
         from attar.records.remote.mongodb import read_documents
 

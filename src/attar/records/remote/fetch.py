@@ -18,6 +18,7 @@ from attar.recipe.load import SourceRecipe
 from attar.records.readers.sources import read_source, source_files
 from attar.records.record import Record, Rejection
 from attar.stage_cache import fingerprint
+from attar.task import Task
 
 __all__ = ["LocalRecords", "LocalSource", "fetched", "source_inputs"]
 
@@ -55,10 +56,11 @@ class LocalRecords:
 
     sources: Sequence[LocalSource]
     columns: Mapping[str, str]
+    task: Task | None = None
 
     def __iter__(self) -> Iterator[Record | Rejection]:
         for local in self.sources:
-            for record in read_source(local.source, self.columns):
+            for record in read_source(local.source, self.columns, self.task):
                 if local.shown == local.source.path:
                     yield record
                 else:
