@@ -41,7 +41,7 @@ _FILE_READERS: Mapping[SourceFormat, Callable[[Path], Iterator[Record | Rejectio
 
 
 def read_source(
-    source: SourceRecipe, columns: Mapping[str, str] = _NO_COLUMNS, task: Task | None = None
+    source: SourceRecipe, columns: Mapping[str, str] = _NO_COLUMNS, *, task: Task | None = None
 ) -> Iterator[Record | Rejection]:
     """Read a source that is on disk.
 

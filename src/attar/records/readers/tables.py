@@ -16,6 +16,7 @@ from attar.io.tables.columns import Columns, check_names, read_pair, shown_colum
 from attar.io.tables.rows import Problem, Row, Table, TableFormat, as_label, as_text
 from attar.io.tables.table_files import TableOptions, open_table
 from attar.recipe.load import SourceRecipe
+from attar.records.readers.span_cells import label_column, span_records
 from attar.records.record import Record, Rejection, reject_row
 
 __all__ = ["Joined", "read_table"]
@@ -40,7 +41,7 @@ def read_table(
         sheet: Sheet of an Excel workbook, "" for the one that a reader sees first.
 
     Yields:
-        One Record or Rejection a row.
+        One Record or Rejection a row, or one for each span that its label lists.
 
     Raises:
         DataError: A file cannot be read, a column is missing, or a key occurs twice in the joined
@@ -58,7 +59,7 @@ def read_table(
         return
     record = _row_reader(table, source)
     for row in table.rows():
-        yield reject_row(row) if row.problem else record(row)
+        yield from span_records(reject_row(row) if row.problem else record(row))
 
 
 def _join(table: Table, other: Table, source: SourceRecipe) -> tuple[Table, list[Rejection]]:
@@ -112,7 +113,8 @@ def _row_reader(table: Table, source: SourceRecipe) -> Callable[[Row], Record | 
     """How a row of a table becomes a Record; DataError where a column is missing."""
     check_names(source.columns, _SETTING)
     needed = [name for name in (*_NEEDED, *source.columns) if name not in source.constants]
-    columns = Columns.of(table, source.columns, needed, _SETTING)
+    chosen = source.columns if "label" in source.constants else label_column(table.columns, source.columns)
+    columns = Columns.of(table, chosen, needed, _SETTING)
     taken, empty = columns.taken, frozenset(source.empty)
 
     def without_empty(cells: Mapping[str, object]) -> Mapping[str, object]:

@@ -60,7 +60,7 @@ class LocalRecords:
 
     def __iter__(self) -> Iterator[Record | Rejection]:
         for local in self.sources:
-            for record in read_source(local.source, self.columns, self.task):
+            for record in read_source(local.source, self.columns, task=self.task):
                 if local.shown == local.source.path:
                     yield record
                 else:
