@@ -120,8 +120,9 @@ def _text_format(start: list[str]) -> SourceFormat | None:
         return "target"
     if BEFORE_TRIPLETS in start[0]:
         return "triplets"
-    # A line may be cut short by the end of what was read, but never the first.
-    return "bio" if all(map(TAGGED.fullmatch, start[:-1] or start)) else None
+    # A line may be cut short by the end of what was read, but never the first; another may lack its tag.
+    lines = start[:-1] or start
+    return "bio" if sum(map(bool, map(TAGGED.fullmatch, lines))) > 0.8 * len(lines) else None
 
 
 def _is_object(line: str) -> bool:
