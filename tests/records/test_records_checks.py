@@ -3,7 +3,7 @@ import pytest
 from attar.recipe.load import DataRecipe
 from attar.records.audit.checks import Checks
 from attar.records.record import Accepted, Record, Rejection
-from attar.task import BUILT_IN_TASKS
+from attar.task import BUILT_IN_TASKS, Task
 
 CHECKS = Checks(BUILT_IN_TASKS["cosmetics"], DataRecipe())
 
@@ -34,6 +34,21 @@ def test_where_it_does_not_help_the_character_is_named(text, term, place, reason
     assert isinstance(found, Rejection)
     assert found.reason == reason
     assert message in found.message
+
+
+def test_what_nobody_sees_in_a_label_is_looked_past():
+    found = CHECKS.accept(Record("好泵头坏", "泵头", 1, 3, "\ufeff消极\u200b "))
+    assert isinstance(found, Accepted)
+    assert found.example.label == "消极"
+
+
+def test_an_address_is_no_review_of_a_term_but_may_be_a_text_of_its_own():
+    address = Record("https://example.org/1.txt", "", 8, 10, "积极")
+    found = CHECKS.accept(address)
+    assert isinstance(found, Rejection)
+    assert "address" in found.message
+    whole = Task("posts", ("积极", "消极"), style="single")
+    assert isinstance(Checks(whole, DataRecipe()).accept(address), Accepted)
 
 
 def test_a_mark_counts_for_more_than_a_table_does():

@@ -140,6 +140,7 @@ def test_an_address_is_no_text(read, address, region):
     bare = {**region, "value": {key: value for key, value in region["value"].items() if key != "text"}}
     records, (rejection,) = read(task(bare, text=address))
     assert records == []
+    assert rejection.reason == "empty_text"
     assert "the text is not in the export" in rejection.message
     assert "upload" not in rejection.message
 

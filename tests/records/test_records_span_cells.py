@@ -130,7 +130,7 @@ def test_rows_are_accepted_or_rejected_span_by_span(read):
     kept = [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
     assert [outcome.example.term for outcome in kept] == ["香味", "泵头", "香味"]
     reasons = [outcome.reason for outcome in outcomes if not isinstance(outcome, Accepted)]
-    assert reasons == ["unknown_label", "duplicate", "bad_row"]
+    assert reasons == ["unknown_label", "duplicate", "empty_text"]
 
 
 @pytest.mark.parametrize("names", [{"label": PAIRS}, {"entities": OBJECTS}])

@@ -26,6 +26,7 @@ def test_offsets_are_those_of_the_text_as_written(repair):
     [
         ({"text": "\u200b\ufeff ", "term": "泵头"}, "empty_text"),
         ({"text": "好泵头坏", "term": "\u200b"}, "empty_term"),
+        ({"text": "s3://reviews/1.txt", "start": 0, "end": 2}, "empty_text"),
         ({"text": "好泵头坏", "term": "瓶\u200b"}, "term_not_found"),
         ({"text": "好泵头坏", "term": "泵头", "start": 0, "end": 2}, "bad_offsets"),
     ],

@@ -41,10 +41,8 @@ class ExampleReader:
         pair = read_pair(cells)
         if isinstance(pair, Problem):
             return pair.reason
-        if is_blank(pair.text):
+        if is_blank(pair.text) or (self.task.has_term and is_address(pair.text)):
             return "empty_text"
-        if is_address(pair.text):
-            return "bad_row"
         if not (_encodable(pair.text) and _encodable(pair.term)):
             return "bad_text"
         if self.task.style == "single":

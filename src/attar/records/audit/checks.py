@@ -13,7 +13,7 @@ from attar.recipe.load import DataRecipe
 from attar.records.record import Accepted, Reason, Record, Rejection, reject
 from attar.task import Example, Task
 from attar.text.address import is_address
-from attar.text.invisible import invisible_note, is_blank
+from attar.text.invisible import invisible_note, is_blank, without_invisible
 from attar.text.repair import Repair, repair
 
 __all__ = ["Checks"]
@@ -39,7 +39,8 @@ class Checks:
 
     def accept(self, record: Record) -> Accepted | Rejection:
         """Make an example of a record, or say why none can be made."""
-        label = self._label_of(record.label or "")
+        spelling = record.label or ""
+        label = self._label_of(spelling) or self._label_of(without_invisible(spelling).text)
         problem = self._text_problem(record) or (None if label else _label_problem(record, self._task))
         if problem:
             return reject(*problem, record)
@@ -62,9 +63,9 @@ class Checks:
         text, most = record.text, self._data.max_chars
         if is_blank(text):
             return "empty_text", "the text is empty"
-        if is_address(text):
+        if self._task.has_term and is_address(text):
             message = "the text is the address of a text (a link or a path); put the text itself there"
-            return "bad_row", message
+            return "empty_text", message
         if not _is_unicode(record):
             message = "half of a surrogate pair (a broken \\ud83d escape) is in the row; write it whole"
             return "bad_text", message

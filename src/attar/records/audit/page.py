@@ -23,7 +23,10 @@ _REASONS: Mapping[str, tuple[str, str]] = {
     "bad_mark": ("A mark in the text is not closed or is inside another.", "Write [term|label]."),
     "no_mark": ("The line has no mark.", "Mark its terms, or take it out."),
     "bad_text": ("Half of a surrogate pair: a character was cut in two.", "Export the row again, whole."),
-    "empty_text": ("There is no text.", "See whether data.columns.text names the right column."),
+    "empty_text": (
+        "There is no text, or only its address.",
+        "See whether data.columns.text names the right column.",
+    ),
     "empty_term": ("There is no term.", "See whether data.columns.term names the right column."),
     "missing_label": ("There is no label.", "Label the row; rows still to be labelled are no harm."),
     "unknown_label": ("The label is none of the task's.", "Map the spelling in task.aliases, or correct it."),

@@ -54,6 +54,10 @@ class _BadTaskError(Exception):
     """Nothing can be read from a task; the message says why."""
 
 
+class _NoTextError(_BadTaskError):
+    """The text that was annotated is not in the export."""
+
+
 class _Work(NamedTuple):
     """What one person did with a task, once."""
 
@@ -249,7 +253,8 @@ def _read_work(data: _Json, work: _Work, where: str, reading: _Reading) -> Itera
         try:
             yield _record(data, region, work.annotator, where, reading)
         except _BadTaskError as problem:
-            yield _reject(data, where, "bad_row", str(problem))
+            reason: Reason = "empty_text" if isinstance(problem, _NoTextError) else "bad_row"
+            yield _reject(data, where, reason, str(problem))
         except ValueError as problem:
             yield _reject(data, where, "bad_offsets", str(problem))
 
@@ -267,7 +272,7 @@ def _record(data: _Json, region: ResultLabel, annotator: str, where: str, readin
     key = _text_key(data, region, reading)
     text, keyword_key = data[key], fields.get("term", "keyword")
     if is_address(text):
-        raise _BadTaskError(
+        raise _NoTextError(
             f"the text is not in the export, only its address is (in {key!r}); export it with the text, "
             'or import the texts themselves, without valueType="url"'
         )

@@ -251,8 +251,10 @@ def _chosen(answers: list[_Answer], choice: LabelChoice, *, is_region: bool) -> 
         return may_be[0]
     names = list(dict.fromkeys(answer.control for answer in may_be))
     if len(names) > 1:
-        how = f'name one in the source, as columns = {{ label = "{names[0]}" }}'
-        message = f"several answers may be the label, those to {_controls(may_be)}; {how}"
+        message = (
+            f"several answers may be the label, those to {_controls(may_be)}; name one in the source, as "
+            f'columns = {{ label = "{names[0]}" }}, or as --column label={names[0]}'
+        )
     else:
         message = f"several answers to {_controls(may_be)} share one region; expected one"
     return Unreadable("bad_row", message)
