@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from attar.errors import DataError
 from attar.records.readers.label_studio import read_label_studio
@@ -96,6 +98,14 @@ def test_a_region_without_the_named_answer_is_rejected_and_what_is_there_is_name
     assert (records, rejection.reason) == ([], "missing_label")
     assert "'sentiment'" in rejection.message
     assert "kind, strength" in rejection.message
+
+
+def test_a_task_without_the_named_answer_is_rejected_too(read):
+    records, (rejection,) = read(
+        task(answer("quality", "choices", ["清楚"], "w")), columns={"label": "sentiment"}
+    )
+    assert (records, rejection.reason) == ([], "missing_label")
+    assert "the task has no answer to 'sentiment'" in rejection.message
 
 
 def test_columns_that_other_sources_share_count_only_where_they_fit(read):
@@ -226,3 +236,35 @@ def test_json_min_is_read_where_one_control_may_be_the_label(read, row, columns,
     records, rejected = read(row, columns=columns)
     assert [(record.term, record.label) for record in records] == ([found] if found else [])
     assert [rejection.reason for rejection in rejected] == ([] if found else ["bad_row"])
+
+
+KEYS = [
+    "labels",
+    "choices",
+    "taxonomy",
+    "rating",
+    "text",
+    "start",
+    "end",
+    "startOffset",
+    "endOffset",
+    "globalOffsets",
+]
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 9)
+    | st.floats()
+    | st.sampled_from(["/p[1]/text()[1]", "积极", ""]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=150)
+@given(JSON, JSON, st.sampled_from([{}, {"label": "s"}, {"label": "s", "wordtype": "t"}]))
+def test_no_answers_raise_and_none_go_unmentioned(tmp_path_factory, first, second, columns):
+    result = [{"id": "r", "from_name": name, "value": value} for name, value in (("s", first), ("t", second))]
+    file = tmp_path_factory.mktemp("odd") / "export.json"
+    file.write_text(json.dumps([task(*result, text="<p>泵坏<br>了</p>")]), "utf-8")
+    assert list(read_label_studio(file, columns, TASK))

@@ -2,11 +2,15 @@ import csv
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from attar.io.tables.rows import as_label
 from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
 from attar.records.readers.mongodb_documents import document_records
 from attar.records.readers.sources import read_source
+from attar.records.readers.span_cells import span_records
 from attar.records.record import Accepted, Record
 from attar.task import BUILT_IN_TASKS
 
@@ -143,3 +147,27 @@ def test_spans_of_extended_json_are_read():
     cell = [[{"$numberInt": "0"}, {"$numberInt": "2"}, "积极"]]
     (record,) = document_records({"text": TEXT, "label": cell}, "d.c#1", SourceRecipe(path="mongodb://h/d/c"))
     assert spans([record]) == FOUND[:1]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 9) | st.floats() | st.text("香泵,'[", max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["start", "end", "label", "labels", "text", "value", "entities", "globalOffsets"]
+            ),
+            inner,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=150)
+@given(JSON)
+def test_whatever_a_label_is_nothing_is_lost_and_nothing_raises(cell):
+    label = as_label(cell)
+    found = list(span_records(Record(TEXT, "", None, None, label, where="a:1")))
+    assert found
+    assert all(row.where == "a:1" for row in found)

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from attar.text.markup import global_offset, has_tags, html_text
 
@@ -48,3 +50,18 @@ def test_a_text_without_tags_is_one_node():
 def test_a_smaller_sign_is_no_tag(text):
     assert not has_tags(text)
     assert html_text(text).text == text
+
+
+PIECES = st.sampled_from(
+    ["泵", "<p>", "</p>", "<b>", "</b>", "<br>", "<br/>", "<!-- -->", "&amp;", "&lt;", "<", ">", "\r\n", "😀"]
+)
+
+
+@given(st.lists(PIECES, max_size=12).map("".join), st.integers(0, 9))
+def test_every_text_node_is_where_its_path_leads(text, offset):
+    shown = html_text(text).text
+    for path in ("/text()[1]", "/p[1]/text()[1]", "/p[1]/b[1]/text()[2]"):
+        at = global_offset(text, path, offset)
+        assert at is None or 0 <= at <= len(shown)
+    whole = html_text(text).to_original(0, len(shown))
+    assert 0 <= whole[0] <= whole[1] <= len(text)

@@ -91,10 +91,10 @@ def labels_in(result: object, choice: LabelChoice) -> Iterator[ResultLabel | Unr
     groups = _groups(answers)
     of_regions = [group for group, is_region in groups if is_region]
     needs_choice = any(len({answer.is_choice for answer in group}) == 2 for group in of_regions)
-    for group, is_region in groups:
-        found = _label_of(group, choice, is_region=is_region, needs_choice=needs_choice)
-        if found is not None:
-            yield found
+    labels = [_label_of(group, choice, is_region=kind, needs_choice=needs_choice) for group, kind in groups]
+    yield from (label for label in labels if label is not None)
+    if answers and not any(labels):
+        yield _unanswered("task", answers, choice)
 
 
 def is_region_list(value: object) -> bool:
@@ -162,8 +162,8 @@ def _answer(item: object, named: str) -> _Answer | None:
     if key := _label_key(value):
         return _Answer(control, False, _strings(value[key]), item)
     if "taxonomy" in value:
-        paths = value["taxonomy"]
-        ends = [path[-1] if isinstance(path, list) and path else path for path in paths or ()]
+        paths = value["taxonomy"] if isinstance(value["taxonomy"], list) else [value["taxonomy"]]
+        ends = [path[-1] if isinstance(path, list) and path else path for path in paths]
         return _Answer(control, True, _strings(ends), item)
     for key in _IF_NAMED if named and control == named else ():
         if key in value:
@@ -237,11 +237,7 @@ def _chosen(answers: list[_Answer], choice: LabelChoice, *, is_region: bool) -> 
         if not may_be and not is_region:
             return None
         if not may_be:
-            there = _controls(answers)
-            message = (
-                f"the region has no answer to {choice.control!r}, which columns.label names, only to {there}"
-            )
-            return Unreadable("missing_label", message)
+            return _unanswered("region", answers, choice)
     elif len(answers) > 1:
         if choice.knows:
             may_be = [one for one in answers if any(map(choice.knows, one.values or ()))] or answers
@@ -258,6 +254,11 @@ def _chosen(answers: list[_Answer], choice: LabelChoice, *, is_region: bool) -> 
     else:
         message = f"several answers to {_controls(may_be)} share one region; expected one"
     return Unreadable("bad_row", message)
+
+
+def _unanswered(what: str, answers: Sequence[_Answer], choice: LabelChoice) -> Unreadable:
+    message = f"the {what} has no answer to {choice.control!r}, which columns.label names, only to "
+    return Unreadable("missing_label", message + _controls(answers))
 
 
 def _controls(answers: Sequence[_Answer]) -> str:
