@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "recipes"
 VERBS = (
     "run", "prepare", "pretrain", "train", "distill", "export", "evaluate",
-    "score", "compare", "bench", "serve", "verify", "convert",
+    "terms", "score", "compare", "bench", "serve", "verify", "convert",
 )  # fmt: skip
 
 

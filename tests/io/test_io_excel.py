@@ -97,12 +97,11 @@ def test_log_manifest_audit_and_score_name_the_sheets(predictor, months, tmp_pat
     caplog.set_level(logging.INFO)
     manifest, _ = prepared(months, predictor.task, tmp_path / "data")
     assert manifest["num_examples"] == 5
-    (source,) = manifest["sources"]
-    assert (source["sheets"], source["sheets_left_out"][2]) == (["三月"], "四月")
-    assert len([line for line in caplog.messages if "read from sheet 三月; left out: 说明" in line]) == 1
-    assert "sheet 三月; left out: 说明, 旧 (hidden), 四月, 空" in (tmp_path / "data/audit.html").read_text(
-        "utf-8"
-    )
+    (file,) = manifest["understood"]
+    assert file["details"] == {"sheet": "三月", "sheets_left_out": "说明, 旧 (hidden), 四月, 空"}
+    said = "sheet 三月, sheets left out 说明, 旧 (hidden), 四月, 空"
+    assert len([line for line in caplog.messages if said in line]) == 1
+    assert said in (tmp_path / "data/audit.html").read_text("utf-8")
     counts = score_file(predictor, f"{months}#*", tmp_path / "out.jsonl")
     assert (counts.rows, counts.predictions) == (10, 10)
     assert ["sheet 三月, 四月; left out: 说明, 旧 (hidden), 空" in note for note in counts.notes] == [True]

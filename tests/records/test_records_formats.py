@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from attar.recipe.load import SourceRecipe
 from attar.records.readers.sources import read_source
 from attar.records.record import Record, Rejection
+from attar.task import BUILT_IN_TASKS
 
 WORDS = st.text("面霜香味泵坏好aB1😀，", min_size=1, max_size=4)
 
@@ -84,7 +85,7 @@ def test_triplets_with_all_their_tokens_or_without_an_aspect(tmp_path):
         ("泵 坏####[{[]: 1}]", "not a list"),
         ("泵 坏####[((0, 0), (1, 1))]", "another form"),
         ("泵 坏####[(('0', 0), (1, 1), 'NEG')]", "another form"),
-        ("泵 坏####[((0, 0), (1, 1), 1)]", "another form"),
+        ("泵 坏####[((0, 0), (1, 1), None)]", "another form"),
         ("泵 坏####[1]", "another form"),
         ("泵 坏####[((0, 2), (1, 1), 'NEG')]", "tokens 0 to 2 of 2"),
         ("泵 坏####[((1, 0), (1, 1), 'NEG')]", "tokens 1 to 0 of 2"),
@@ -150,11 +151,72 @@ def test_bio_rejects_a_span_that_was_not_begun(tmp_path):
 
 
 def test_bio_rejects_a_text_with_a_line_that_is_not_tagged(tmp_path):
-    file = written(tmp_path, "泵\tB-COM\n坏 O\n\n香\tB-COM\n\n")
+    file = written(tmp_path, "泵\tB-COM\n坏\t\n\n香\tB-COM\n\n")
     bad, good = read(file, "bio")
-    assert (bad.reason, bad.where, bad.row) == ("bad_row", f"{file}:1", ["泵\tB-COM", "坏 O"])
+    assert (bad.reason, bad.where, bad.row) == ("bad_row", f"{file}:1", ["泵\tB-COM", "坏\t"])
     assert "line 2" in bad.message
     assert good.term == "香"
+
+
+@pytest.mark.parametrize(
+    ("tags", "found"),
+    [
+        ("B-P M-P E-P O S-N", ["粉底液", "坏"]),
+        ("B-P I-P E-P O S-N", ["粉底液", "坏"]),
+        ("B-P I-P L-P O U-N", ["粉底液", "坏"]),
+        ("B-P E-P W-P O B-N", ["粉底", "液", "坏"]),
+        ("S-P B-P E-P S-N O", ["粉", "底液", "，"]),
+        ("B-P I-P B-P I-P I-P", ["粉底", "液，坏"]),
+    ],
+)
+@pytest.mark.parametrize("tab", ["\t", " "])
+def test_bio_knows_the_letters_of_its_kin(tmp_path, tags, found, tab):
+    lines = [f"{char}{tab}{tag}" for char, tag in zip("粉底液，坏", tags.split(), strict=True)]
+    records = list(read_source(SourceRecipe(path=str(written(tmp_path, "\ufeff" + "\r\n".join(lines))))))
+    assert [record.term for record in records] == found
+    assert all(record.text[record.start : record.end] == record.term for record in records)
+
+
+@pytest.mark.parametrize(("tags", "slip"), [("B-P E-P I-P", "I"), ("O M-P E-P", "M"), ("S-P E-P O", "E")])
+def test_bio_rejects_a_span_whose_beginning_is_lost(tmp_path, tags, slip):
+    lines = [f"{char}\t{tag}" for char, tag in zip("粉底液", tags.split(), strict=True)]
+    *_, bad = read(written(tmp_path, "\n".join(lines)), "bio")
+    assert (bad.reason, f"{slip}-P; expected B-P" in bad.message) == ("bad_mark", True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " \tO\n泵\tB-P  \n坏\tO\t\n",
+        "\u3000\tO\n泵 \tB-P\n坏\tO\n",
+        "  O\n泵 B-P\n坏 O\n",
+        "\n\n \tO\r\n泵\tB-P\r\n坏\tO\r\n\r\n\r\n",
+    ],
+)
+def test_bio_with_blanks_as_characters_and_behind_tags_is_known(tmp_path, text):
+    (record,) = read_source(SourceRecipe(path=str(written(tmp_path, text))))
+    assert (record.text[1:], record.term, record.start) == ("泵坏", "泵", 1)
+
+
+def test_bio_is_known_though_a_line_lacks_its_tag(tmp_path):
+    lines = ["泵\tB-P", "坏", "", *["好\tO"] * 6, "", "香\tB-P"]
+    bad, good = read_source(SourceRecipe(path=str(written(tmp_path, "\n".join(lines)))))
+    assert (bad.reason, "line 2" in bad.message, good.term) == ("bad_row", True, "香")
+
+
+@pytest.mark.parametrize("label", ["-1", "0", "1", "POS", "neu", "NEG", "Positive", "正面", "1.0"])
+def test_polarities_of_every_spelling_reach_the_task(tmp_path, label):
+    task = BUILT_IN_TASKS["cosmetics"]
+    for name, text in {
+        "a": f"$T$坏\n泵\n {label} \r\n",
+        "b": f"[泵|{label}]坏\n",
+        "c": f"泵 坏####[((0, 0), (1, 1), {label if label in ('-1', '0', '1') else repr(label)})]\n",
+    }.items():
+        file = tmp_path / f"{name}.txt"
+        file.write_text(text, "utf-8", newline="")
+        (record,) = read_source(SourceRecipe(path=str(file)))
+        assert task.label_of(record.label) in task.labels
+        assert record.term == "泵"
 
 
 # Rows

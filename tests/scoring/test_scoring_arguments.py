@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import attar
 from attar.errors import AttarError, DataError, RecipeError
-from attar.task import Example
+from attar.scoring.arguments import examples_of_columns
+from attar.task import BUILT_IN_TASKS, Example
 
 TEXT, TERM = "眉笔很顺手，眉笔不晕", "眉笔"
 NAN = float("nan")
@@ -140,3 +141,17 @@ def test_nothing_else_is_ever_raised(predictor, texts, terms, spans):
             call()
         except AttarError as error:
             assert "顺手" not in str(error)
+
+
+@pytest.mark.parametrize("term", ["泵头\u200b", "\ufeff泵头", " 泵头 ", "泵\u00ad头"])
+@pytest.mark.parametrize("span", [None, (1, 3)])
+def test_a_term_with_what_nobody_sees_is_found(term, span):
+    (example,) = examples_of_columns(BUILT_IN_TASKS["cosmetics"], ["好泵头坏"], [term], [span])
+    assert (example.start, example.end) == (1, 3)
+
+
+def test_what_nobody_sees_is_named_where_a_term_is_not_found():
+    with pytest.raises(DataError, match=r"pair 0: its term .* U\+200B \(ZERO WIDTH SPACE\)"):
+        examples_of_columns(BUILT_IN_TASKS["cosmetics"], ["好泵头坏"], ["瓶\u200b"], None)
+    with pytest.raises(DataError, match=r"pair 0: its term"):
+        examples_of_columns(BUILT_IN_TASKS["cosmetics"], ["好泵头坏"], ["\u200b"], None)

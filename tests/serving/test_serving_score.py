@@ -57,6 +57,13 @@ def test_offsets_count_code_points(client):
     assert (mention["start"], mention["end"]) == (1, 3)
 
 
+@pytest.mark.parametrize("term", ["香味\u200b", "\ufeff香味", "香\u00ad味 "])
+@pytest.mark.parametrize("offsets", [{}, {"start": 4, "end": 6}])
+def test_what_nobody_sees_in_a_term_is_looked_past(client, term, offsets):
+    (mention,) = score(client, {"text": TEXT, "term": term, **offsets}).json()["rows"][0]["mentions"]
+    assert (mention["start"], mention["end"]) == (4, 6)
+
+
 def test_a_term_that_does_not_occur_has_no_mentions(client):
     reply = score(client, {"text": TEXT, "term": "粉底"}, {"text": TEXT, "term": "香味"})
     assert [len(row["mentions"]) for row in reply.json()["rows"]] == [0, 1]
@@ -111,6 +118,7 @@ WRONG = [
     (b'{"rows": [{"text": "a", "term": "a", "strat": 1}]}', 422, "invalid_request"),
     (b'{"rows": [{"text": "a"}]}', 422, "empty_term"),
     (b'{"rows": [{"text": " ", "term": "a"}]}', 422, "empty_text"),
+    (b'{"rows": [{"text": "s3://b/1.txt", "start": 0, "end": 2}]}', 422, "empty_text"),
     (b'{"rows": [{"text": "a", "term": ""}]}', 422, "empty_term"),
     (b'{"rows": [{"text": "a", "term": "a", "start": 0}]}', 422, "bad_offsets"),
     (b'{"rows": [{"text": "a", "term": "a", "start": 0, "end": 2}]}', 422, "bad_offsets"),

@@ -45,7 +45,7 @@ def dry_run(sources: Sequence[SourceRecipe], task: Task, data: DataRecipe) -> Dr
     understood, summary = Understood(task), Summary(task)
     try:
         with fetched_for_now(sources) as local:
-            records = LocalRecords(local, data.columns, understood.opened)
+            records = LocalRecords(local, data.columns, understood.opened, task)
             for outcome in audit(records, task, data, summary.agreement):
                 summary.add(outcome)
                 understood.add(outcome)

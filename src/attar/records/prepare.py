@@ -87,7 +87,7 @@ def prepare(
     problem: DataError | None = None
     with write_jsonl(out / "rejected.jsonl") as reject, write_jsonl(out / "repaired.jsonl") as repaired:
         found = _Found(Summary(task), Understood(task), reject)
-        found.read(LocalRecords(local, data.columns, found.understood.opened), task, data, repaired)
+        found.read(LocalRecords(local, data.columns, found.understood.opened, task), task, data, repaired)
         for line in short_lines(found.understood.to_json()):
             _LOG.info("%s", line)
         try:

@@ -56,6 +56,7 @@ class Record:
         annotator: Who gave the label, "" where the source does not say.
         split: The split that its source is meant for, "" where the project decides.
         weight: How much it counts in training; below 1 where annotators disagreed.
+        is_marked: Whether a person marked the offsets in the text, of which the term is a copy.
     """
 
     text: str
@@ -68,6 +69,7 @@ class Record:
     annotator: str = ""
     split: str = ""
     weight: float = 1.0
+    is_marked: bool = False
 
     def as_row(self) -> list[object]:
         """The seven columns: text, term, start, end, label, channel, wordtype."""

@@ -222,8 +222,10 @@ def _has(table: Table, theirs: str) -> bool:
 
 
 def _kind(file: Mapping[str, Any]) -> str:
-    details = {name.replace("_", " "): said for name, said in file["details"].items()}
-    return ", ".join([file["format"], *(f"{name} {said}" for name, said in details.items())])
+    details = [f"{name.replace('_', ' ')} {said}" for name, said in file["details"].items()]
+    if "sheets_left_out" in file["details"]:
+        details.append("(FILE#SHEET reads one, FILE#* all that have the columns)")
+    return ", ".join([file["format"], *details]).replace(", (", " (")
 
 
 def _columns(file: Mapping[str, Any]) -> str:

@@ -15,6 +15,8 @@ from typing import Any
 
 from attar.errors import DataError
 from attar.task import Example, Task
+from attar.text.invisible import invisible_note, is_blank
+from attar.text.repair import fitting_place, occurrences
 
 __all__ = ["checked_examples", "example_of_pair", "examples_of_columns", "pairs_of"]
 
@@ -124,10 +126,15 @@ def _example(task: Task, index: int, text: object, term: object, span: object) -
         return Example(text, 0, 0, second=term)
     given = None if span is None else _span(where, span)
     start, end = given or (text.find(term), text.find(term) + len(term))
-    if not term or start < 0 or text[start:end] != term:
+    if term and start >= 0 and text[start:end] == term:
+        return Example(text, start, end)
+    # As attar prepare and attar score read a term with a blank or an unseen character too many.
+    place = next(iter(occurrences(text, term)), None) if given is None else fitting_place(text, term, *given)
+    if place is None or is_blank(term):
         at = "does not occur in its text" if given is None else f"is not at {start}:{end}"
-        raise DataError(f"{where}: its term ({len(term)} characters) {at} ({len(text)} characters)")
-    return Example(text, start, end)
+        note = invisible_note(text, term)
+        raise DataError(f"{where}: its term ({len(term)} characters) {at} ({len(text)} characters){note}")
+    return Example(text, *place)
 
 
 def _text(what: str, value: object) -> str:

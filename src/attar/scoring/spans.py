@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from attar.io.tables.columns import Columns, Pair, read_pair
 from attar.io.tables.rows import Problem, Row, Table
 from attar.task import Example, Task
-from attar.text.repair import Repair, occurrences, repair
+from attar.text.address import is_address
+from attar.text.invisible import is_blank
+from attar.text.repair import Repair, fitting_place, occurrences, repair
 
 __all__ = ["ExampleReader", "columns_of", "kept_apart", "needed_columns"]
 
@@ -40,7 +42,7 @@ class ExampleReader:
         pair = read_pair(cells)
         if isinstance(pair, Problem):
             return pair.reason
-        if not pair.text.strip():
+        if is_blank(pair.text) or (self.task.has_term and is_address(pair.text)):
             return "empty_text"
         if not (_encodable(pair.text) and _encodable(pair.term)):
             return "bad_text"
@@ -51,7 +53,7 @@ class ExampleReader:
     def _about(self, pair: Pair) -> list[Example] | str:
         """The examples of a text and a term, or of a pair of sentences."""
         text, term, start, end = pair
-        if not term.strip():
+        if is_blank(term):
             return "empty_term"
         if self.task.style == "sentence_pair":
             return [Example(text, 0, 0, second=term)]
@@ -61,8 +63,11 @@ class ExampleReader:
             return found or "term_not_found"
         if start is not None and start >= 0 and end == start + len(term) and text[start:end] == term:
             return [Example(text, start, end)]
-        place = repair(text, term, start, end) if self.repair else ""
-        return [Example(text, place.start, place.end)] if isinstance(place, Repair) else "bad_offsets"
+        if self.repair:
+            place = repair(text, term, start, end)
+            return [Example(text, place.start, place.end)] if isinstance(place, Repair) else "bad_offsets"
+        fit = fitting_place(text, term, start, end) if start is not None and end is not None else None
+        return [Example(text, *fit)] if fit else "bad_offsets"
 
 
 def columns_of(

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 _REASONS = {
-    "empty_text": "its text is empty",
+    "empty_text": "its text is empty, or only the address of a text",
     "empty_term": "needs a term that is not empty, or start and end",
     "bad_offsets": "start and end must be half-open offsets within its text, in Unicode code points",
     "offsets_not_at_term": "text[start:end] is not its term; give offsets in Unicode code points",

@@ -12,6 +12,8 @@ from functools import lru_cache
 from attar.recipe.load import DataRecipe
 from attar.records.record import Accepted, Reason, Record, Rejection, reject
 from attar.task import Example, Task
+from attar.text.address import is_address
+from attar.text.invisible import invisible_note, is_blank, without_invisible
 from attar.text.repair import Repair, repair
 
 __all__ = ["Checks"]
@@ -37,7 +39,8 @@ class Checks:
 
     def accept(self, record: Record) -> Accepted | Rejection:
         """Make an example of a record, or say why none can be made."""
-        label = self._label_of(record.label or "")
+        spelling = record.label or ""
+        label = self._label_of(spelling) or self._label_of(without_invisible(spelling).text)
         problem = self._text_problem(record) or (None if label else _label_problem(record, self._task))
         if problem:
             return reject(*problem, record)
@@ -58,8 +61,11 @@ class Checks:
 
     def _text_problem(self, record: Record) -> tuple[Reason, str] | None:
         text, most = record.text, self._data.max_chars
-        if not text or text.isspace():
+        if is_blank(text):
             return "empty_text", "the text is empty"
+        if self._task.has_term and is_address(text):
+            message = "the text is the address of a text (a link or a path); put the text itself there"
+            return "empty_text", message
         if not _is_unicode(record):
             message = "half of a surrogate pair (a broken \\ud83d escape) is in the row; write it whole"
             return "bad_text", message
@@ -80,7 +86,7 @@ class Checks:
     def _place(self, record: Record) -> tuple[int, int, Repair | None] | Rejection:
         """The place of the term, and how it was found if the row has it wrong."""
         text, term, start, end = record.text, record.term, record.start, record.end
-        if not term.strip():
+        if is_blank(term):
             message = "no term, and the task needs one; is it in a column that data.columns.term should name?"
             return reject("empty_term", message, record)
         if start is not None and end is not None:
@@ -93,7 +99,7 @@ class Checks:
             if at >= 0:
                 more = "the term occurs more than once and no offsets say which is meant"
                 return reject("term_ambiguous", f"{more}; give start and end", record)
-        fix = repair(text, term, start, end) if self._data.repair else None
+        fix = repair(text, term, start, end, is_marked=record.is_marked) if self._data.repair else None
         if isinstance(fix, Repair):
             return fix.start, fix.end, fix
         return _misplaced(record, fix)
@@ -108,13 +114,13 @@ def _misplaced(record: Record, why: str | None) -> Rejection:
             message = f"{why} and no offsets say which; give start and end"
             return reject("term_ambiguous", message, record)
         message = "the term does not occur in the text as it is written"
-        return reject("term_not_found", message, record)
+        return reject("term_not_found", message + invisible_note(record.text, record.term), record)
     if start is None or end is None:
         message = f"only one of start and end is given; give both or neither{more}"
         return reject("bad_offsets", message, record)
     message = (
         f"text[{start}:{end}] is not the term; expected half-open offsets in Unicode code points "
-        f"(not bytes, not UTF-16), or none{more}"
+        f"(not bytes, not UTF-16), or none{more}{invisible_note(record.text, record.term)}"
     )
     return reject("bad_offsets", message, record)
 

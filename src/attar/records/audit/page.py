@@ -24,7 +24,10 @@ _REASONS: Mapping[str, tuple[str, str]] = {
     "bad_mark": ("A mark in the text is not closed or is inside another.", "Write [term|label]."),
     "no_mark": ("The line has no mark.", "Mark its terms, or take it out."),
     "bad_text": ("Half of a surrogate pair: a character was cut in two.", "Export the row again, whole."),
-    "empty_text": ("There is no text.", "See whether data.columns.text names the right column."),
+    "empty_text": (
+        "There is no text, or only its address.",
+        "See whether data.columns.text names the right column.",
+    ),
     "empty_term": ("There is no term.", "See whether data.columns.term names the right column."),
     "missing_label": ("There is no label.", "Label the row; rows still to be labelled are no harm."),
     "unknown_label": ("The label is none of the task's.", "Map the spelling in task.aliases, or correct it."),
@@ -57,6 +60,9 @@ _REPAIRS: Mapping[str, str] = {
     "utf8": "Offsets in bytes of UTF-8.",
     "whitespace": "Offsets in the text with other whitespace, or blanks around the term.",
     "entities": "Offsets in the text without HTML entities, or a term that is written with others.",
+    "invisible": "The same with characters that nobody sees, such as U+200B (zero width space).",
+    "tags": "Offsets in the text without HTML tags, or a term that is written with others.",
+    "offsets": "The term is only a part of what the offsets mark, which is taken.",
     "occurrence": "Offsets that fit nowhere, but the term occurs in the text once.",
     "normal_form": "The term occurs in the text once, after full-width forms and entities are normalised.",
 }

@@ -30,7 +30,7 @@ _HINT = f'set it in the source, as format = "...", one of {", ".join(get_args(So
 
 # An option that means nothing for a format would be a mistake that nobody notices.
 _FORMATS_WITH: Mapping[str, frozenset[SourceFormat]] = {
-    "columns": TABLES | {"mongodb"},
+    "columns": TABLES | {"mongodb", "label_studio"},
     "names": frozenset({"csv", "tsv", "excel"}),
     "delimiter": frozenset({"csv", "tsv"}),
     "quoted": frozenset({"csv", "tsv"}),
@@ -120,8 +120,9 @@ def _text_format(start: list[str]) -> SourceFormat | None:
         return "target"
     if BEFORE_TRIPLETS in start[0]:
         return "triplets"
-    # A line may be cut short by the end of what was read, but never the first.
-    return "bio" if all(map(TAGGED.fullmatch, start[:-1] or start)) else None
+    # A line may be cut short by the end of what was read, but never the first; another may lack its tag.
+    lines = start[:-1] or start
+    return "bio" if sum(map(bool, map(TAGGED.fullmatch, lines))) > 0.8 * len(lines) else None
 
 
 def _is_object(line: str) -> bool:

@@ -4,36 +4,46 @@ An export is a list of tasks: ``data`` holds the text, each annotation is one pe
 Tasks become records, and what nobody can learn from (skipped, empty, superseded, damaged) a
 Rejection. Drafts and predictions are nobody's labels and are not read.
 
-The ``result`` of an annotation is a flat list: a labelled region is one item, a choice made for that
-region is another with the same ``id``, and a choice about the whole task stands alone. Where a region
-has a choice of its own, the choice is the label and the region's label says what kind of term it is.
-
-Offsets are passed on as they came, for the audit to check. In Label Studio 1.23.2 a mouse drag in
-the browser gives code points of the text as it was imported (an emoji is one, ``&amp;`` is five, a
-newline is one), and the server keeps whatever the API is sent, unchecked. Older versions counted
-UTF-16 units, an emoji as two.
+A text that the export holds only the address of (``valueType="url"``) is rejected. Offsets are passed on
+as they came, for the audit to check, but those of hypertext, which count its text without tags. In
+Label Studio 1.23.2 a mouse drag in the browser gives code points of the text as it was imported (an
+emoji is one, ``&amp;`` is five, a newline is one), and the server keeps whatever the API is sent,
+unchecked. Older versions counted UTF-16 units, an emoji as two.
 
 JSON_MIN has one row an annotation and drops the ids that tie a choice to its region: rows with
-regions alone are read, others are rejected.
+regions alone are read, and the answers to the control that the source names; others are rejected.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeGuard
 
+from attar.errors import DataError
 from attar.io.tables.rows import as_meta, as_offset
 from attar.records.readers.json_list import list_items
+from attar.records.readers.label_studio_results import (
+    LabelChoice,
+    ResultLabel,
+    Unreadable,
+    is_region_list,
+    labels_in,
+    place_of_region,
+)
 from attar.records.record import Reason, Record, Rejection
+from attar.task import Task
+from attar.text.address import is_address
 
 __all__ = ["is_label_studio", "read_label_studio"]
 
 _EXPECTED = "expected an export of Label Studio as JSON"
 _WORKS = ("annotations", "completions")
 _ABOUT_THE_TERM = ("keyword", "start", "end")
+_COLUMNS = ("text", "term", "label", "channel", "wordtype")
 _NOT_THE_TEXT = (*_ABOUT_THE_TERM, "channel", "wordtype")
 _MIN_ONLY = ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement")
 
@@ -42,6 +52,10 @@ _Json = Mapping[str, Any]
 
 class _BadTaskError(Exception):
     """Nothing can be read from a task; the message says why."""
+
+
+class _NoTextError(_BadTaskError):
+    """The text that was annotated is not in the export."""
 
 
 class _Work(NamedTuple):
@@ -53,36 +67,35 @@ class _Work(NamedTuple):
     moment: tuple[float, int, int]
 
 
-class _Label(NamedTuple):
-    """One label that one annotator gave."""
-
-    label: str  # as the project spells it
-    wordtype: str  # the region's own label where ``label`` is a choice made for it, else ""
-    to_name: str  # the text object of the project's config that it is about
-    is_region: bool  # whether it is about a region; otherwise about the task
-    term: str | None  # the region's text, None where the export leaves it out
-    start: object  # first offset as it came; None where there is none
-    end: object  # offset one past the last as it came
-
-
-class _Unreadable(NamedTuple):
-    """A part of a result that gives no label, and why."""
-
-    reason: Reason
-    message: str
-
-
-_UNCLEAR = _Unreadable(
+_UNCLEAR = Unreadable(
     "bad_row",
     "JSON_MIN does not say here which label belongs to what; export the project as JSON, not JSON_MIN",
 )
+_NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
 
 
-def read_label_studio(path: Path) -> Iterator[Record | Rejection]:
+class _Reading(NamedTuple):
+    """How tasks are read: fields of ``data`` by our names, and which answer is the label."""
+
+    fields: Mapping[str, str]
+    choice: LabelChoice
+
+
+def read_label_studio(
+    path: Path,
+    columns: Mapping[str, str] = _NO_COLUMNS,
+    task: Task | None = None,
+    *,
+    is_shared: bool = False,
+) -> Iterator[Record | Rejection]:
     """Read an export of a Label Studio project.
 
     Args:
         path: A JSON or JSON_MIN export, UTF-8.
+        columns: ``label`` and ``wordtype`` name controls (``from_name``); ``text``, ``term`` and
+            ``channel`` name fields of a task.
+        task: Of several answers about a region, the one that is a label of it is taken.
+        is_shared: Whether other sources share the columns, so that what this export lacks is no mistake.
 
     Yields:
         A Record for each labelled region and each choice about a whole task; ``where`` is
@@ -91,8 +104,16 @@ def read_label_studio(path: Path) -> Iterator[Record | Rejection]:
         cannot be read.
 
     Raises:
-        DataError: The file cannot be read, is not UTF-8 or not a JSON list.
+        DataError: The file cannot be read, is not UTF-8 or not a JSON list, or columns has another name.
     """
+    for name in () if is_shared else sorted(columns.keys() - set(_COLUMNS)):
+        raise DataError(
+            f"{path}: columns.{name} means nothing for Label Studio; expected label or wordtype (a control's "
+            "name), text, term or channel (a field of the tasks)"
+        )
+    knows = None if task is None else lambda spelling: task.label_of(spelling) is not None
+    choice = LabelChoice(columns.get("label", ""), not is_shared, columns.get("wordtype", ""), knows)
+    reading = _Reading(columns, choice)
     numbered = list_items(path, "tasks", _EXPECTED)
     for _, same in itertools.groupby(numbered, key=_group_key):
         rows = list(same)
@@ -100,11 +121,11 @@ def read_label_studio(path: Path) -> Iterator[Record | Rejection]:
         task_id = first.get("id") if isinstance(first, dict) else None
         where = f"{path}#{task_id}" if _is_id(task_id) else f"{path}:{line}"
         try:
-            data, works = _open_task([item for _, item in rows])
+            data, works = _open_task([item for _, item in rows], choice)
         except _BadTaskError as problem:
             yield Rejection("bad_row", f"{problem}; {_EXPECTED}", where, [item for _, item in rows])
         else:
-            yield from _read_task(data, works, where)
+            yield from _read_task(data, works, where, reading)
 
 
 def is_label_studio(first_item: object) -> bool:
@@ -116,7 +137,7 @@ def _is_min(item: object) -> TypeGuard[_Json]:
     return (
         isinstance(item, dict)
         and not isinstance(item.get("data"), dict)
-        and ("annotation_id" in item or any(map(_is_region_list, item.values())))
+        and ("annotation_id" in item or any(map(is_region_list, item.values())))
     )
 
 
@@ -126,12 +147,12 @@ def _group_key(numbered: tuple[int, object]) -> object:
     return item["id"] if _is_min(item) and _is_id(item.get("id")) else object()
 
 
-def _open_task(items: Sequence[object]) -> tuple[_Json, list[_Work]]:
+def _open_task(items: Sequence[object], choice: LabelChoice) -> tuple[_Json, list[_Work]]:
     first = items[0]
     if not isinstance(first, dict):
         raise _BadTaskError(f"the task is a {type(first).__name__}")
     if _is_min(first):
-        return _open_min([item for item in items if isinstance(item, dict)])
+        return _open_min([item for item in items if isinstance(item, dict)], choice)
     data = first.get("data")
     if not isinstance(data, dict):
         raise _BadTaskError("the task has no object data")
@@ -141,23 +162,48 @@ def _open_task(items: Sequence[object]) -> tuple[_Json, list[_Work]]:
     return data, [_work(work, number, len(found)) for number, work in enumerate(found, 1)]
 
 
-def _open_min(rows: Sequence[_Json]) -> tuple[_Json, list[_Work]]:
+def _open_min(rows: Sequence[_Json], choice: LabelChoice) -> tuple[_Json, list[_Work]]:
     works: list[_Json] = []
     for row in rows:
-        nested = [value for value in row.values() if isinstance(value, dict | list)]
+        nested = {key: value for key, value in row.items() if isinstance(value, dict | list)}
         if row.get("annotation_id") is None and not nested:
             continue
-        # A choice looks like a field of data here, and of an empty annotation there is no trace.
-        is_clear = len(nested) == 1 and _is_region_list(nested[0])
-        result = [{"value": region} for region in nested[0]] if is_clear else _UNCLEAR
         who = {"id": row.get("annotation_id"), "completed_by": row.get("annotator")}
-        works.append({**row, **who, "result": result})
+        works.append({**row, **who, "result": _min_result(row, nested, choice)})
     data = {
         key: value
         for key, value in rows[0].items()
-        if key not in _MIN_ONLY and not isinstance(value, dict | list)
+        if key not in (*_MIN_ONLY, choice.control) and not isinstance(value, dict | list)
     }
     return data, [_work(work, number, len(works)) for number, work in enumerate(works, 1)]
+
+
+def _min_result(row: _Json, nested: _Json, choice: LabelChoice) -> object:
+    """The result of a row of JSON_MIN, whose controls look like fields of data."""
+    # A choice looks like a field of data here, and of an empty annotation there is no trace.
+    control = choice.control if choice.control in row else next(iter(nested), "")
+    if choice.control not in row and choice.knows:
+        may_be = [
+            key for key, value in row.items() if key not in _MIN_ONLY and _has_label(value, choice.knows)
+        ]
+        control = may_be[0] if len(may_be) == 1 else control
+        choice = choice._replace(control=control if len(may_be) == 1 else "")
+    value = row.get(control)
+    if is_region_list(value) and (control == choice.control or len(nested) == 1):
+        return [{"value": region, "from_name": control} for region in value or ()]
+    if control and control == choice.control:
+        said = value.get("choices") if isinstance(value, dict) else value
+        return [{"value": {"choices": said}, "from_name": control}] if said else []
+    return _UNCLEAR
+
+
+def _has_label(value: object, knows: Callable[[str], bool]) -> bool:
+    """Whether a field of JSON_MIN holds labels of the task, of regions or of the whole task."""
+    said = value if isinstance(value, list) else [value]
+    labels = labels_in(
+        [{"value": one if isinstance(one, dict) else {"choices": one}} for one in said], LabelChoice()
+    )
+    return any(isinstance(label, ResultLabel) and knows(label.label) for label in labels)
 
 
 def _work(work: _Json, number: int, num_works: int) -> _Work:
@@ -177,7 +223,9 @@ def _work(work: _Json, number: int, num_works: int) -> _Work:
     )
 
 
-def _read_task(data: _Json, works: Sequence[_Work], where: str) -> Iterator[Record | Rejection]:
+def _read_task(
+    data: _Json, works: Sequence[_Work], where: str, reading: _Reading
+) -> Iterator[Record | Rejection]:
     if not works:
         yield _reject(data, where, "missing_label", "nobody has annotated the task")
     latest: dict[str, _Work] = {}
@@ -191,21 +239,22 @@ def _read_task(data: _Json, works: Sequence[_Work], where: str) -> Iterator[Reco
             message = "the same annotator did the task again later; the latest is taken"
             yield _reject(data, where, "duplicate", message)
         else:
-            yield from _read_work(data, work, where)
+            yield from _read_work(data, work, where, reading)
 
 
-def _read_work(data: _Json, work: _Work, where: str) -> Iterator[Record | Rejection]:
-    found = list(_labels_in(work.result))
+def _read_work(data: _Json, work: _Work, where: str, reading: _Reading) -> Iterator[Record | Rejection]:
+    found = list(labels_in(work.result, reading.choice))
     if not found:
         yield _reject(data, where, "missing_label", "the annotation is empty")
     for region in found:
-        if isinstance(region, _Unreadable):
+        if isinstance(region, Unreadable):
             yield _reject(data, where, *region)
             continue
         try:
-            yield _record(data, region, work.annotator, where)
+            yield _record(data, region, work.annotator, where, reading)
         except _BadTaskError as problem:
-            yield _reject(data, where, "bad_row", str(problem))
+            reason: Reason = "empty_text" if isinstance(problem, _NoTextError) else "bad_row"
+            yield _reject(data, where, reason, str(problem))
         except ValueError as problem:
             yield _reject(data, where, "bad_offsets", str(problem))
 
@@ -217,14 +266,21 @@ def _reject(data: _Json, where: str, reason: Reason, message: str) -> Rejection:
     return Rejection(reason, message, where, [text, term, start, end, None, channel, wordtype])
 
 
-def _record(data: _Json, region: _Label, annotator: str, where: str) -> Record:
+def _record(data: _Json, region: ResultLabel, annotator: str, where: str, reading: _Reading) -> Record:
     """The record of a label; ValueError for an offset that is no whole number."""
-    key = _text_key(data, region)
-    text = data[key]
-    keyword = data["keyword"] if isinstance(data.get("keyword"), str) else ""
-    place: tuple[object, object] = (region.start, region.end)
-    if not region.is_region and keyword:
-        place = (data.get("start"), data.get("end"))
+    fields = reading.fields
+    key = _text_key(data, region, reading)
+    text, keyword_key = data[key], fields.get("term", "keyword")
+    if is_address(text):
+        raise _NoTextError(
+            f"the text is not in the export, only its address is (in {key!r}); export it with the text, "
+            'or import the texts themselves, without valueType="url"'
+        )
+    keyword = data[keyword_key] if isinstance(data.get(keyword_key), str) else ""
+    if region.is_region:
+        place = place_of_region(text, region)
+    else:
+        place = (data.get("start"), data.get("end")) if keyword else (None, None)
     start, end = map(as_offset, place)
     term = region.term if region.is_region and region.term is not None else keyword
     if not term and region.is_region and start is not None and end is not None:
@@ -232,25 +288,33 @@ def _record(data: _Json, region: _Label, annotator: str, where: str) -> Record:
     simple = {
         name: value
         for name, value in data.items()
-        if name not in (key, *_ABOUT_THE_TERM)
+        if name not in (key, keyword_key, *_ABOUT_THE_TERM)
         and isinstance(value, str | int | float)
         and not isinstance(value, bool)
     }
-    meta = as_meta(simple | ({"wordtype": region.wordtype} if region.wordtype else {}))
-    return Record(text, term, start, end, region.label, meta, where, annotator)
+    named = {"channel": data[fields["channel"]]} if fields.get("channel") in data else {}
+    meta = as_meta(simple | named | ({"wordtype": region.wordtype} if region.wordtype else {}))
+    is_marked = region.is_region and region.term is not None
+    return Record(text, term, start, end, region.label, meta, where, annotator, is_marked=is_marked)
 
 
-def _text_key(data: _Json, region: _Label) -> str:
+def _text_key(data: _Json, region: ResultLabel, reading: _Reading) -> str:
     """The field with the text: an export does not hold the config that says which it is."""
-    for key in ("text", region.to_name):
-        if isinstance(data.get(key), str):
+    named = reading.fields.get("text")
+    if named is not None and not isinstance(data.get(named), str) and reading.choice.is_needed:
+        raise _BadTaskError(f"data has no text {named!r}, which columns.text names")
+    for key in (named, "text", region.to_name):
+        if key is not None and isinstance(data.get(key), str):
             return key
     texts = {key: value for key, value in data.items() if isinstance(value, str) and key not in _NOT_THE_TEXT}
     with_term = [key for key, value in texts.items() if region.term and region.term in value]
     for keys in (with_term, list(texts)):
         if len(keys) == 1:
             return keys[0]
-    raise _BadTaskError("it cannot be told which field of data is the text; call it text in the tasks")
+    raise _BadTaskError(
+        "it cannot be told which field of data is the text; call it text in the tasks, or name it in the "
+        'source, as columns = { text = "..." }'
+    )
 
 
 def _is_id(value: object) -> bool:
@@ -266,82 +330,3 @@ def _seconds(moment: object) -> float:
     except ValueError:
         return 0.0
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-
-
-def _labels_in(result: object) -> Iterator[_Label | _Unreadable]:
-    """What a result says, in its order; nothing at all where it is empty."""
-    if not isinstance(result, list):
-        no_list = _Unreadable("bad_row", "the annotation has no list result")
-        yield result if isinstance(result, _Unreadable) else no_list
-        return
-    groups: dict[object, list[_Json]] = {}
-    for number, item in enumerate(result):
-        value = item.get("value") if isinstance(item, dict) else None
-        if isinstance(value, dict) and (_label_key(value) or "choices" in value):
-            shared = item.get("id")
-            key = shared if isinstance(shared, str | int) else (number,)
-            groups.setdefault(key, []).append(item)
-    needs_choice = any(len({_is_choice(item) for item in items}) == 2 for items in groups.values())
-    for items in groups.values():
-        yield _label_of(items, needs_choice=needs_choice)
-
-
-def _is_region_list(value: object) -> bool:
-    """Whether this is a list of labelled regions, as a row of JSON_MIN has them."""
-    return (
-        isinstance(value, list) and bool(value) and all(isinstance(v, dict) and _label_key(v) for v in value)
-    )
-
-
-def _label_of(items: list[_Json], *, needs_choice: bool) -> _Label | _Unreadable:
-    """The label of the items that share an id.
-
-    ``needs_choice``: other regions have choices, so the label of one without is only a word type.
-    """
-    regions = [item for item in items if not _is_choice(item)]
-    choices = [item for item in items if _is_choice(item)]
-    if len(regions) > 1 or len(choices) > 1:
-        return _Unreadable("bad_row", "several answers to several questions share one region; expected one")
-    place = (regions or items)[0]["value"]
-    is_region = bool(regions) or "start" in place
-    if is_region and needs_choice and not choices:
-        return _Unreadable("missing_label", "the region has no choice though others of the annotation have")
-    labels = _strings(choices[0]["value"]["choices"] if choices else place[_label_key(place)])
-    wordtypes = _strings(place[_label_key(place)]) if choices and regions else []
-    if labels is None or wordtypes is None:
-        return _Unreadable("bad_row", "a label is not a list of strings")
-    if len(labels) > 1:
-        return _Unreadable("bad_row", f"{len(labels)} labels on one region or task; expected one")
-    if not labels:
-        return _Unreadable("missing_label", "the region or task was given no label")
-    term = place.get("text") if isinstance(place.get("text"), str) else None
-    offsets = _offsets(place) if is_region else (None, None)
-    to_name = str(items[0].get("to_name") or "")
-    return _Label(labels[0], ", ".join(wordtypes), to_name, is_region, term, *offsets)
-
-
-def _label_key(value: _Json) -> str:
-    """Where a region keeps its labels: ``labels``, ``hypertextlabels`` and the like; "" for no region."""
-    return next((key for key in value if key.endswith("labels")), "")
-
-
-def _is_choice(item: _Json) -> bool:
-    return "choices" in item["value"]
-
-
-def _offsets(place: _Json) -> tuple[object, object]:
-    """Of hypertext the global ones; its start and end are paths, which say nothing here."""
-    whole = place.get("globalOffsets")
-    found = whole if isinstance(whole, dict) else place
-    start, end = found.get("start"), found.get("end")
-    if any(isinstance(offset, str) and not offset.isdecimal() for offset in (start, end)):
-        return None, None
-    return start, end
-
-
-def _strings(value: object) -> list[str] | None:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return value
-    return None

@@ -22,6 +22,7 @@ from attar.errors import DataError
 from attar.io.tables.columns import OURS, check_names
 from attar.io.tables.rows import as_label, as_meta, as_offset, as_text
 from attar.recipe.load import SourceRecipe
+from attar.records.readers.span_cells import label_column, span_records
 from attar.records.record import Record, Rejection
 from attar.task import BUILT_IN_TASKS
 
@@ -55,13 +56,13 @@ def document_records(document: object, where: str, source: SourceRecipe) -> Iter
     if not isinstance(document, Mapping):
         yield Rejection("bad_row", "not a JSON object; expected one document a line", where, [document])
     elif source.columns:
-        yield _mapped(document, where, source)
+        yield from span_records(_mapped(document, where, source))
     elif "content" in document and "aspect" in document:
         yield from _aspects(document, where)
     elif "content" in document and not _ONE_ASPECT.isdisjoint(document):
         yield _labelled(document, document, where)
     elif "text" in document:
-        yield _mapped(document, where, source)
+        yield from span_records(_mapped(document, where, source))
     else:
         yield Rejection("bad_row", f"the document has no known shape; {_EXPECTED}", where, [dict(document)])
 
@@ -92,6 +93,14 @@ def plain(value: object) -> object:
             break
         value = inner
     return value
+
+
+def _all_plain(value: object) -> object:
+    """A value of extended JSON without any types, those within it too."""
+    value = plain(value)
+    if isinstance(value, Mapping):
+        return {key: _all_plain(inner) for key, inner in value.items()}
+    return [_all_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _aspects(document: _Document, where: str) -> Iterator[Record | Rejection]:
@@ -136,7 +145,7 @@ def _labelled(document: _Document, aspect: _Document, where: str) -> Record | Re
 
 def _mapped(document: _Document, where: str, source: SourceRecipe) -> Record | Rejection:
     """The record of a document whose fields have names: those of ``columns``, else our own."""
-    names = {ours: ours for ours in OURS} | source.columns
+    names = {ours: ours for ours in OURS} | label_column(list(document), source.columns)
     if "term" not in source.columns and "term" not in document:
         names["term"] = "keyword"
     values = {ours: plain(_at(document, path)) for ours, path in names.items()}
@@ -146,7 +155,7 @@ def _mapped(document: _Document, where: str, source: SourceRecipe) -> Record | R
         message = "the text must be a string or a list of strings; name the right field in columns.text"
         return Rejection("bad_row", message, where, [dict(document)])
     text, starts = joined
-    term, label = as_text(values["term"]), as_label(values["label"])
+    term, label = as_text(values["term"]), as_label(_all_plain(values["label"]))
     span = _span(values["start"], values["end"], starts)
     if isinstance(span, str):
         return Rejection("bad_offsets", span, where, [text, term, values["start"], values["end"], label])

@@ -24,6 +24,7 @@ from attar.records.readers.tables import Joined, read_table
 from attar.records.readers.text_formats import read_bio, read_lines, read_markup, read_target, read_triplets
 from attar.records.record import Record, Rejection
 from attar.records.understood import FileFacts
+from attar.task import Task
 from attar.text.repair import occurrences
 
 __all__ = ["read_source", "source_files"]
@@ -32,7 +33,6 @@ _NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
 _FIELDS = ("text", "term", "label", "annotator")
 _FILE_READERS: Mapping[SourceFormat, Callable[[Path], Iterator[Record | Rejection]]] = {
     "bio": read_bio,
-    "label_studio": read_label_studio,
     "lines": read_lines,
     "markup": read_markup,
     "rows": read_rows,
@@ -45,6 +45,8 @@ def read_source(
     source: SourceRecipe,
     columns: Mapping[str, str] = _NO_COLUMNS,
     opened: Callable[[FileFacts], None] | None = None,
+    *,
+    task: Task | None = None,
 ) -> Iterator[Record | Rejection]:
     """Read a source that is on disk.
 
@@ -53,6 +55,7 @@ def read_source(
             names (subfolders are not), and how to read it.
         columns: Our column names to those of a table, for a source without columns of its own.
         opened: Called before the rows of each file, with what its reader fills as it opens it.
+        task: Tells which of several answers in Label Studio is the label; None where it is not known.
 
     Yields:
         Records, and a Rejection for each row that no Record can be made of.
@@ -69,7 +72,7 @@ def read_source(
         count, facts = 0, FileFacts(str(file))
         if opened is not None:
             opened(facts)
-        for record in _read_file(file, sheet, source, columns, facts):
+        for record in _read_file(file, sheet, source, columns, facts, task):
             count += 1
             if isinstance(record, Rejection):
                 yield record
@@ -95,12 +98,20 @@ def source_files(path: Path) -> list[Path]:
 
 
 def _read_file(
-    file: Path, sheet: str, source: SourceRecipe, columns: Mapping[str, str], facts: FileFacts
+    file: Path,
+    sheet: str,
+    source: SourceRecipe,
+    columns: Mapping[str, str],
+    facts: FileFacts,
+    task: Task | None,
 ) -> Iterator[Record | Rejection]:
     file_format = facts.format = source.format or detect_format(file)
     check_options(source, file_format)
     if file_format in _FILE_READERS:
         return _FILE_READERS[file_format](file)
+    if file_format == "label_studio":
+        own_or_shared = source.columns or columns
+        return read_label_studio(file, own_or_shared, task, is_shared=not source.columns)
     if file_format == "mongodb":
         from attar.records.remote.mongodb import read_documents
 

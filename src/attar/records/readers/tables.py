@@ -17,6 +17,7 @@ from attar.io.tables.columns import Columns, check_names, read_pair, shown_colum
 from attar.io.tables.rows import Problem, Row, Table, TableFormat, as_label, as_text
 from attar.io.tables.table_files import TableOptions, open_file
 from attar.recipe.load import SourceRecipe
+from attar.records.readers.span_cells import label_column, span_records
 from attar.records.record import Record, Rejection, reject_row
 from attar.records.understood import FileFacts
 
@@ -50,7 +51,7 @@ def read_table(
         facts: Is told which columns are which, and what was decided when the file was opened.
 
     Yields:
-        One Record or Rejection a row.
+        One Record or Rejection a row, or one for each span that its label lists.
 
     Raises:
         DataError: A file cannot be read, a column is missing, or a key occurs twice in the joined
@@ -71,7 +72,7 @@ def read_table(
             continue
         record = _row_reader(table, source, facts)
         for row in table.rows():
-            yield reject_row(row) if row.problem else record(row)
+            yield from span_records(reject_row(row) if row.problem else record(row))
 
 
 def _told_by(source: SourceRecipe) -> list[set[str]]:
@@ -138,7 +139,8 @@ def _row_reader(
 ) -> Callable[[Row], Record | Rejection]:
     """How a row of a table becomes a Record; DataError where a column is missing."""
     needed = [name for name in (*_NEEDED, *source.columns) if name not in source.constants]
-    columns = Columns.of(table, source.columns, needed, _OR_OPTION)
+    chosen = source.columns if "label" in source.constants else label_column(table.columns, source.columns)
+    columns = Columns.of(table, chosen, needed, _OR_OPTION)
     if facts is not None:
         facts.of_table(table, columns)
     taken, empty = columns.taken, frozenset(source.empty)

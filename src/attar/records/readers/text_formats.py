@@ -34,7 +34,9 @@ MARK = re.compile(r"\[([^\[\]|]*)\|([^\[\]|]*)(?:\|([^\[\]|]*))?\]")
 METADATA = re.compile(r"#\s*([A-Za-z_][\w-]*):\s*(.*)", re.ASCII)
 PLACE = "$T$"
 BEFORE_TRIPLETS = "####["
-TAGGED = re.compile(r"(\t|[^\t]*)\t(O|[BI]-\S+)\s*")
+# A blank may part character and tag too, and may be the character.
+TAGGED = re.compile(r"(\t|[^\t]*?)[\t ](O|[BIMESLUW]-\S+)\s*")
+_CONTINUE, _END, _SINGLE = "IMEL", "ELSUW", "SUW"
 _TRIPLETS = "expected tokens####[((first, last), (first, last), 'POS'), ...] with token numbers from 0"
 # What the sets write for an aspect that is not named in the text.
 _NOT_NAMED = (-1, -1)
@@ -49,7 +51,7 @@ class _Span(NamedTuple):
     end: int
     label: str
     line: int
-    is_begun: bool
+    slip: str = ""  # the letter that it starts with, where that begins no span
 
 
 def read_lines(path: Path) -> Iterator[Record]:
@@ -203,8 +205,8 @@ def _triplets(line: str, where: str) -> list[Record] | str:
     records = []
     for triplet in value:
         match triplet:
-            case ([int() as first, *more], _, str() as label) if all(isinstance(n, int) for n in more):
-                last = more[-1] if more else first
+            case ([int() as first, *more], _, str() | int() as said) if all(isinstance(n, int) for n in more):
+                last, label = more[-1] if more else first, str(said)
             case _:
                 return "a triplet in another format"
         if (first, last) == _NOT_NAMED:
@@ -220,14 +222,15 @@ def _triplets(line: str, where: str) -> list[Record] | str:
 def read_bio(path: Path) -> Iterator[Record | Rejection]:
     """Read the BIO format of named entities: ``character<TAB>tag`` a line, a blank line between texts.
 
-    Words may stand for the characters, they are joined without spaces. A span's type (``COM`` of
-    ``B-COM``) is its label. ``B-`` begins a span and ``I-`` continues it; one that begins with ``I-``
-    is likely a slip in the middle of another, and is rejected. A text without spans gives no Record:
-    nothing in it has a label.
+    Words may stand for the characters, they are joined without spaces; a blank may stand for the tab. A
+    span's type (``COM`` of ``B-COM``) is its label. ``B-`` begins a span and ``I-`` continues it; so do
+    the letters of BMES, BIOES and BILOU: ``M-`` continues, ``E-`` and ``L-`` continue and end, ``S-``,
+    ``U-`` and ``W-`` are a span of one. A span that begins otherwise is likely a slip in the middle of
+    another, and is rejected. A text without spans gives no Record: nothing in it has a label.
 
     Yields:
         One Record a span, in the order of the text (``where`` is its first line), a Rejection for
-        each that does not begin with ``B-`` and for each text with a line that is not tagged.
+        each that is not begun and for each text with a line that is not tagged.
 
     Raises:
         DataError: The file cannot be read or is not UTF-8.
@@ -248,22 +251,23 @@ def _tagged(path: Path, lines: Sequence[tuple[int, str]]) -> Iterator[Record | R
     for number, line in lines:
         tagged = TAGGED.fullmatch(line)
         if not tagged:
-            message = f"line {number} is not a character, a tab and a tag (O, B-TYPE or I-TYPE)"
+            message = f"line {number} is not a character, a tab and a tag (O, B-TYPE, I-TYPE, E-TYPE, S-TYPE)"
             yield Rejection("bad_row", message, f"{path}:{lines[0][0]}", [line for _, line in lines])
             return
-        start, end = len(text), len(text) + len(tagged[1])
+        written = tagged[1].strip() or tagged[1]
+        start, end = len(text), len(text) + len(written)
         place, _, label = tagged[2].partition("-")
-        if place == "I" and label == before:
+        if place in _CONTINUE and label == before:
             spans[-1] = spans[-1]._replace(end=end)
         elif label:
-            spans.append(_Span(start, end, label, number, place == "B"))
-        text += tagged[1]
-        before = label
+            spans.append(_Span(start, end, label, number, place if place in _CONTINUE else ""))
+        text += written
+        before = "" if place in _END else label
     for span in spans:
         term = text[span.start : span.end]
         record = Record(text, term, span.start, span.end, span.label, where=f"{path}:{span.line}")
-        if span.is_begun:
-            yield record
-        else:
-            message = f"the span starts with I-{span.label}; expected B-{span.label}, or I- after its like"
+        if span.slip:
+            message = f"the span starts with {span.slip}-{span.label}; expected B-{span.label} before it"
             yield reject("bad_mark", message, record)
+        else:
+            yield record

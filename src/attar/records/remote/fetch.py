@@ -21,6 +21,7 @@ from attar.records.readers.sources import read_source, source_files
 from attar.records.record import Record, Rejection
 from attar.records.understood import FileFacts
 from attar.stage_cache import fingerprint
+from attar.task import Task
 
 __all__ = ["LocalRecords", "LocalSource", "fetched", "source_inputs"]
 
@@ -60,15 +61,18 @@ class LocalRecords:
         sources: What is read, in this order.
         columns: Our column names to those of tables, for sources without columns of their own.
         opened: Called before the rows of each file.
+        task: Whose labels tell which of several answers is meant; see ``read_source``.
     """
 
     sources: Sequence[LocalSource]
     columns: Mapping[str, str]
     opened: Callable[[FileFacts], None] | None = None
+    task: Task | None = None
 
     def __iter__(self) -> Iterator[Record | Rejection]:
         for local in self.sources:
-            for record in read_source(local.source, self.columns, partial(self._begin, local)):
+            begin = partial(self._begin, local)
+            for record in read_source(local.source, self.columns, begin, task=self.task):
                 if local.shown == local.source.path:
                     yield record
                 else:
