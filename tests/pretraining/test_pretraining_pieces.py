@@ -99,3 +99,19 @@ def test_texts_of_any_source(tmp_path):
 def test_texts_that_say_the_same_are_one():
     texts = ["好用，推荐！", "好用 推荐", "ＡＢＣ", "abc", "很香", "不"]
     assert list(distinct(iter(texts), {text_key("很香。")})) == ["好用，推荐！", "ＡＢＣ", "不"]
+
+
+@pytest.mark.parametrize("name", ["pieces.json", "ids-00000.npy", "lengths-00000.npy"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "flip", "missing"])
+def test_damaged_pieces_are_made_again(encoder, make_examples, tmp_path, caplog, name, damage):
+    texts = [f"{e.text}，很香" for e in make_examples(40)]
+    wanted = [piece.ids.tolist() for piece in prepare_pieces(iter(texts), encoder, 0.2, tmp_path / "ids")]
+    path = tmp_path / "ids" / name
+    was = path.read_bytes()
+    changed = {"cut": was[: len(was) // 2], "empty": b"", "flip": was[:-3] + bytes([was[-3] ^ 1]) + was[-2:]}
+    path.unlink()
+    if damage != "missing":
+        path.write_bytes(changed[damage])
+    found = prepare_pieces(iter(texts), encoder, 0.2, tmp_path / "ids")
+    assert [piece.ids.tolist() for piece in found] == wanted
+    assert "made again" in caplog.text or (name, damage) == ("pieces.json", "missing")

@@ -53,3 +53,13 @@ def test_clear_leaves_no_folder(tmp_path):
     (states.folder / "draft.pt").write_bytes(b"half")
     states.clear()
     assert not states.folder.exists()
+
+
+def test_the_state_of_another_training_is_not_used(tmp_path, caplog):
+    TrainingStates(tmp_path).save(1, {"step": 1})  # of an older attar, which names no owner
+    TrainingStates(tmp_path, "theirs").save(2, {"step": 2})
+    assert TrainingStates(tmp_path, "theirs").latest() == {"step": 2}
+    assert TrainingStates(tmp_path).latest() == {"step": 2}
+    with caplog.at_level(logging.WARNING):
+        assert TrainingStates(tmp_path, "ours").latest() == {"step": 1}
+    assert "another training's" in caplog.text

@@ -2,8 +2,8 @@
 
 The texts are read in chunks, encoded, cut into pieces and written in shards of some million tokens,
 each a NumPy array of ids beside one of lengths. Held-out pieces are drawn by text, so that no
-text is on both sides, and stand last. ``pieces.json`` is written when all shards are whole; without
-it the folder is written again.
+text is on both sides, and stand last. ``pieces.json`` is written when all shards are whole, with their
+hashes; without it, or where a file is not what it says, the folder is written again.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import itertools
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attar.errors import DataError
-from attar.io.files import atomic_write, read_json, write_json
+from attar.io.files import atomic_write, folder_hashes, write_json
+from attar.io.sealed import SEAL, check_seal, read_card_file, sealed
 from attar.pretraining.texts import text_key
 from attar.progress import progress_bar
 from attar.stage_cache import is_first_process
@@ -92,6 +94,7 @@ class _Manifest(NamedTuple):
     num_train: int
     num_held_out: int
     num_tokens: int
+    files: Mapping[str, str] = MappingProxyType({})  # SHA-256 by name; an older attar noted none
 
 
 def prepare_pieces(texts: Iterator[str], encoder: TextEncoder, held_out: float, folder: Path) -> Pieces:
@@ -108,12 +111,11 @@ def prepare_pieces(texts: Iterator[str], encoder: TextEncoder, held_out: float, 
     Raises:
         DataError: Fewer than two pieces, or none on one of the two sides.
     """
-    if is_first_process() and not (folder / _MANIFEST).is_file():
+    if is_first_process() and _whole(folder) is None:
         shutil.rmtree(folder, ignore_errors=True)
         _write(texts, encoder, held_out, folder)
-    while not (folder / _MANIFEST).is_file():
+    while (found := _read_manifest(folder)) is None:
         time.sleep(_POLL_SECONDS)
-    found = _Manifest(**read_json(folder / _MANIFEST))
     shards = [np.load(folder / f"ids-{i:05d}.npy", mmap_mode="r") for i in range(found.num_shards)]
     lengths = [np.load(folder / f"lengths-{i:05d}.npy") for i in range(found.num_shards)]
     _LOG.info(
@@ -122,6 +124,26 @@ def prepare_pieces(texts: Iterator[str], encoder: TextEncoder, held_out: float, 
         f"{found.num_tokens:,}", sum(shard.nbytes for shard in shards) / 1e6, folder,
     )  # fmt: skip
     return Pieces(shards, np.concatenate(lengths), found.num_train)
+
+
+def _read_manifest(folder: Path) -> _Manifest | None:
+    """What the folder holds; None where that is not known."""
+    try:
+        card = read_card_file(folder / _MANIFEST)
+        check_seal(card)
+        return _Manifest(**{key: value for key, value in card.items() if key != SEAL})
+    except (OSError, TypeError, ValueError):
+        return None
+
+
+def _whole(folder: Path) -> _Manifest | None:
+    """What the folder holds; None where it is to be written again."""
+    found = _read_manifest(folder)
+    if found is not None and folder_hashes(folder, tuple(found.files)) == found.files:
+        return found
+    if (folder / _MANIFEST).exists():
+        _LOG.warning("%s is damaged; its pieces are made again", folder)
+    return None
 
 
 def _write(texts: Iterator[str], encoder: TextEncoder, held_out: float, folder: Path) -> None:
@@ -155,8 +177,10 @@ def _write(texts: Iterator[str], encoder: TextEncoder, held_out: float, folder: 
             f"pretrain.texts: {num_texts} distinct texts give {num_train} pieces to train on and "
             f"{len(held)} held out; expected some of both: name more texts or raise pretrain.held_out"
         )
-    manifest = _Manifest(num_texts, shards.num_shards, num_train, len(held), shards.num_tokens)
-    write_json(folder / _MANIFEST, manifest._asdict())
+    names = tuple(sorted(path.name for path in folder.glob("*.npy")))
+    counts = (num_texts, shards.num_shards, num_train, len(held), shards.num_tokens)
+    manifest = _Manifest(*counts, folder_hashes(folder, names))
+    write_json(folder / _MANIFEST, sealed(manifest._asdict()))
 
 
 class _Shards:

@@ -86,6 +86,9 @@ class Checks:
             Encoding(np.array(ids, np.int32), int(second), int(position))
             for ids, second, position in value["inputs"]
         ]
+        for ids, second, position in encodings:
+            if ids.ndim != 1 or not 0 <= second <= len(ids) or not 0 <= position < len(ids):
+                raise ValueError("an input whose parts do not fit")
         passes = [np.array(logits, np.float32) for logits in value["passes"]]
         if not passes or any(logits.shape != (len(encodings), passes[0].shape[1]) for logits in passes):
             raise ValueError("not as many logits as inputs")
@@ -161,7 +164,7 @@ def read_checks(artifact: Artifact) -> Checks | None:
         return None
     try:
         return Checks.from_json(read_json(path))
-    except (OSError, KeyError, TypeError, ValueError, IndexError) as error:
+    except (OSError, KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise ArtifactError(f"{path} cannot be read ({error}); copy the folder or export again") from error
 
 

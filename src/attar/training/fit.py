@@ -10,6 +10,7 @@ relates examples sees those of its part alone.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import math
 import time
@@ -37,6 +38,7 @@ from attar.training.state import TrainingStates
 __all__ = ["DevScore", "FitResult", "fit"]
 
 _LOG = logging.getLogger(__name__)
+_FINGERPRINTED = 256  # examples whose tokens tell one training's state from another's
 _METRICS_INTERVAL = 10  # steps
 _SAVED = ("step", "best", "best_score", "best_step", "best_collapsed", "history")
 _COLLAPSE_ADVICE = (
@@ -140,7 +142,8 @@ class _Fit:
         self.model = checkpoint.model
         self.objective = objective.to(self.accelerator.device)
         labels = None if recipe.sampling == "shuffled" else self.objective.row_labels()
-        self.plan = StepPlan([len(e.ids) for e in encodings], recipe, seed, labels)
+        self.lengths = [len(e.ids) for e in encodings]
+        self.plan = StepPlan(self.lengths, recipe, seed, labels)
         self.total_steps = self.plan.total_steps
         torch.manual_seed(seed)
         # With several processes a wrapper around the same parameters.
@@ -148,7 +151,7 @@ class _Fit:
         self.optimiser = self.accelerator.prepare_optimizer(
             build_optimiser(self.model, self.objective, recipe)
         )
-        self.states = TrainingStates(folder / "state")
+        self.states = TrainingStates(folder / "state", self._owner())
         self.log = MetricsLog(folder, enabled=self.accelerator.is_main_process)
         self.best: dict[str, torch.Tensor] = {}
         self.best_score, self.best_step, self.best_collapsed = -math.inf, 0, False
@@ -320,6 +323,14 @@ class _Fit:
                 "remove the folder to start from the beginning"
             ) from error
         _LOG.info("resuming after step %d of %d", self.step, self.total_steps)
+
+    def _owner(self) -> str:
+        """Tells this training from one on other examples, of another length or with another seed."""
+        digest = hashlib.sha256(f"{self.seed} {self.total_steps}".encode())
+        digest.update(repr(self.lengths).encode())
+        for encoding in self.encodings[:_FINGERPRINTED]:
+            digest.update(encoding.ids.tobytes())
+        return digest.hexdigest()
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["model"])

@@ -38,7 +38,7 @@ class MetricsLog:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "metrics.jsonl"
         with atomic_write(path) as draft:
-            draft.write_bytes(_until(path, after_step))
+            draft.write_text(_until(path, after_step), "utf-8")
         with path.open("a", encoding="utf-8") as self._lines:
             self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=after_step + 1)
             try:
@@ -56,16 +56,16 @@ class MetricsLog:
             self._board.add_scalar(key, value, step)
 
 
-def _until(path: Path, step: int) -> bytes:
+def _until(path: Path, step: int) -> str:
     """The whole lines of a log up to a step; a kill may have cut its last line short."""
     if not step or not path.is_file():
-        return b""
+        return ""
     *lines, _ = path.read_bytes().split(b"\n")
     steps = [_step_of(line) for line in lines]
     if damaged := steps.count(None):
         _LOG.warning("%s: %d damaged lines are left out", path, damaged)
     kept = [line + b"\n" for line, of in zip(lines, steps, strict=True) if of is not None and of <= step]
-    return b"".join(kept)
+    return str(b"".join(kept), "utf-8")
 
 
 def _step_of(line: bytes) -> int | None:

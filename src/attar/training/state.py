@@ -2,7 +2,7 @@
 
 The last two are kept, each in a file named by its step and the first half of its SHA-256, written to a
 draft and renamed: a kill at any moment leaves a whole one. One that does not match its name is
-skipped with a warning.
+skipped with a warning, and so is one of a training on other data.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from attar.io.files import file_hash
 __all__ = ["TrainingStates"]
 
 _LOG = logging.getLogger(__name__)
+_OWNER = "owner"
 
 
 class TrainingStates:
@@ -26,16 +27,18 @@ class TrainingStates:
 
     Args:
         folder: Created when the first is saved.
+        owner: Says whose they are; a state of another owner is not used, but one of an older attar,
+            which names none, is. None uses any.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, owner: str | None = None) -> None:
+        self.folder, self.owner = folder, owner
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write the state after ``step`` optimiser steps and drop all but the last two."""
         self.folder.mkdir(parents=True, exist_ok=True)
         draft = self.folder / "draft.pt"
-        torch.save(state, draft)
+        torch.save(state | {_OWNER: self.owner}, draft)
         draft.replace(self.folder / f"step-{step:08d}-{file_hash(draft)[:32]}.pt")
         for old in self._files()[:-2]:
             old.unlink()
@@ -51,7 +54,10 @@ class TrainingStates:
             except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
                 _LOG.warning("%s cannot be read (%s); falling back to the state before it", path, error)
                 continue
-            return state
+            owner = state.pop(_OWNER, None)
+            if None in (owner, self.owner) or owner == self.owner:
+                return state
+            _LOG.warning("%s is another training's; falling back to the state before it", path)
         return None
 
     def clear(self) -> None:
