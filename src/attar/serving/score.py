@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
-from attar.io.tables.rows import as_text
 from attar.scoring.predictor import Predictor
 from attar.scoring.spans import ExampleReader
 from attar.serving.limits import Limits, MentionCount, Problem, check_num_rows, text_problem
@@ -37,7 +36,8 @@ _REASONS = {
 
 
 def _number_as_text(value: Any) -> Any:  # noqa: ANN401 - JSON is any
-    return as_text(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    value = _whole_as_int(value)
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _whole_as_int(value: Any) -> Any:  # noqa: ANN401 - JSON is any
