@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attar.artifact import load_artifact
+from attar.io.tables.rows import as_text
 from attar.scoring.predictor import Predictor
 from attar.serving.app import create_app
 from attar.serving.limits import Limits
@@ -112,7 +113,13 @@ WRONG = [
     (b"{}", 422, "invalid_request"),
     (b'{"rows": {}}', 422, "invalid_request"),
     (b'{"rows": [1]}', 422, "invalid_request"),
-    (b'{"rows": [{"text": 1}]}', 422, "invalid_request"),
+    (b'{"rows": [{"text": ["a"], "term": "a"}]}', 422, "invalid_request"),
+    (b'{"rows": [{"text": "a", "term": {"a": 1}}]}', 422, "invalid_request"),
+    (b'{"rows": [{"text": true, "term": "a"}]}', 422, "invalid_request"),
+    (b'{"rows": [{"text": null, "term": "a"}]}', 422, "invalid_request"),
+    (b'{"rows": [{"text": 1}]}', 422, "empty_term"),
+    (b'{"rows": [], "rows": []}', 400, "invalid_json"),
+    (b'{"rows": [{"text": "a", "text": "b", "term": "a"}]}', 400, "invalid_json"),
     (b'{"rows": [{"text": "a", "term": "a", "start": 0.5, "end": 1}]}', 422, "invalid_request"),
     (b'{"rows": [{"text": "a", "term": "a", "start": true, "end": 1}]}', 422, "invalid_request"),
     (b'{"rows": [{"text": "a", "term": "a", "strat": 1}]}', 422, "invalid_request"),
@@ -137,6 +144,49 @@ def test_a_body_may_begin_with_a_byte_order_mark(client):
     plain, marked = (client.post("/v1/score", content=start + body) for start in (b"", b"\xef\xbb\xbf"))
     assert plain.status_code == marked.status_code == 200
     assert plain.json() == marked.json()
+
+
+def test_numbers_are_their_text_as_in_a_file(client):
+    wanted = score(client, {"text": "买了618的口红", "term": "618", "start": 2, "end": 5}).json()
+    for row in ({"term": 618}, {"term": 618.0, "start": 2.0, "end": 5.0}):
+        assert score(client, {"text": "买了618的口红"} | row).json() == wanted
+    mentions = score(client, {"text": 618, "term": 3.5}, {"text": 3.5, "term": 3.5}).json()["rows"]
+    assert [len(one["mentions"]) for one in mentions] == [0, 1]
+
+
+@pytest.mark.parametrize("term", ["H&M ", "H&amp;M", "\u3000H&M"])
+def test_a_term_is_found_as_in_a_file(client, term):
+    (mention,) = score(client, {"text": "在H&M买的", "term": term}).json()["rows"][0]["mentions"]
+    assert (mention["start"], mention["end"]) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"\xef\xbb\xbf", "is not JSON"),
+        ('{"rows": []}'.encode("utf-16"), "send UTF-8"),
+        ('{"rows": [{"text": "口红", "term": "口红"}]}'.encode("gbk"), "send UTF-8, not GBK"),
+        (b'{"rows": [{"text": "a", "term": NaN}]}', "holds NaN, which JSON does not have"),
+        (b'{"rows": [-Infinity]}', "holds -Infinity"),
+        (b"rows=%5B%5D&x=1", "looks like a form"),
+        (b'--x1\r\nContent-Disposition: form-data; name="rows"\r\n\r\n[]\r\n--x1--', "looks like a form"),
+        (b'{"rows": [{"text": "a", "te\\u0078t": "b"}]}', "same key twice"),
+    ],
+)
+def test_a_body_that_is_not_json_is_told_why(client, body, words):
+    reply = client.post("/v1/score", content=body, headers={"Content-Type": "application/json; charset=gbk"})
+    status, code, message = refusal(reply)
+    assert (status, code) == (400, "invalid_json")
+    assert words in message
+
+
+def test_json_is_taken_whatever_content_type_says(client):
+    wanted = score(client, {"text": "泵坏", "term": "泵"}).json()
+    for named in ("application/x-www-form-urlencoded", "text/plain; charset=gbk", "nonsense"):
+        body = '{"rows": [{"text": "泵坏", "term": "泵"}]}'.encode()
+        assert client.post("/v1/score", content=body, headers={"Content-Type": named}).json() == wanted
 
 
 def test_an_error_names_the_row_and_quotes_nothing(client):
@@ -247,7 +297,8 @@ def test_any_json_is_handled(client, value):
     if reply.status_code == 200:
         for row, answer in zip(value["rows"], reply.json()["rows"], strict=True):
             for mention in answer["mentions"]:
-                assert row["text"][mention["start"] : mention["end"]] == row["term"] or not row["term"]
+                text = as_text(row["text"])
+                assert text[mention["start"] : mention["end"]] == row["term"] or not row["term"]
 
 
 @settings(max_examples=60)

@@ -26,6 +26,7 @@ from attar.classic.files import (
 from attar.classic.weights import architecture_of, fill_model, read_weights, reorder_logits, write_weights
 from attar.errors import CheckpointError, RecipeError
 from attar.models.checkpoint import Checkpoint
+from attar.models.encoder_config import check_size
 from attar.task import Task
 from attar.text.encoding import InputSpec, TextEncoder
 
@@ -153,7 +154,10 @@ def _random_model(files: ClassicFiles, architecture: Architecture, num_labels: i
     kind = architecture.capitalize()
     try:
         config = getattr(transformers, f"{kind}Config")(**known, num_labels=num_labels)
+        check_size(config, str(files.config))
         return getattr(transformers, f"{kind}ForSequenceClassification")(config)
+    except CheckpointError:
+        raise
     except Exception as error:  # transformers raises several errors for a bad config
         first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise CheckpointError(f"{files.config}: not a config of {architecture}: {first_line}") from error

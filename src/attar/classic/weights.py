@@ -22,6 +22,7 @@ from attar.classic.files import Architecture
 from attar.classic.pickles import check_bounds
 from attar.errors import CheckpointError
 from attar.io.files import atomic_write
+from attar.models.weight_names import without_wrappers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -85,7 +86,7 @@ def write_weights(weights: Mapping[str, torch.Tensor], path: Path, *, zipped: bo
 
 
 def _modern(name: str) -> str:
-    name = name.removeprefix("module.")
+    name = without_wrappers(name)
     for old, new in ((".gamma", ".weight"), (".beta", ".bias")):
         if name.endswith(old):
             return name.removesuffix(old) + new

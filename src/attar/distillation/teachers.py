@@ -25,6 +25,7 @@ from attar.errors import RecipeError
 from attar.io.files import content_hash, file_hash, read_json
 from attar.metrics import scores
 from attar.models.checkpoint import CHECKPOINT_FILES, Checkpoint, load_checkpoint, predict_logits
+from attar.models.encoder_config import check_positions
 from attar.progress import progress_bar
 from attar.task import Example, Task
 
@@ -64,9 +65,11 @@ def load_teacher(folder: Path, task: Task) -> Teacher:
 
     Raises:
         CheckpointError: There is no whole checkpoint.
-        RecipeError: Its labels, or their order, are not the task's.
+        RecipeError: Its labels, or their order, are not the task's, or it reads more tokens than it has
+            positions.
     """
     checkpoint = load_checkpoint(folder)
+    check_positions(checkpoint.model, checkpoint.encoder.spec.max_tokens, where=f"the teacher {folder}")
     if checkpoint.task.labels != task.labels:
         raise RecipeError(
             f"{folder}: the teacher's labels are {list(checkpoint.task.labels)}, the recipe's task has "

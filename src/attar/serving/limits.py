@@ -26,9 +26,11 @@ __all__ = [
     "parse",
     "read_body",
     "text_problem",
+    "too_long",
 ]
 
 _MIB = 1 << 20
+_FORM = re.compile(rb"--[^\r\n]+\r?\nContent-Disposition|[A-Za-z_][\w.%-]*=", re.IGNORECASE)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _DISCARD_S = 2.0
 
@@ -96,13 +98,16 @@ async def read_body(request: Request, limits: Limits) -> bytes:
                 if num_bytes > limits.max_body_bytes:
                     chunks.clear()
                     await _discard(stream, limits.max_body_bytes)
-                    raise Problem(
-                        413, "body_too_large", f"the body is longer than {limits.max_body_bytes} bytes"
-                    )
+                    raise too_long(limits)
                 chunks.append(chunk)
     except TimeoutError:
         raise Problem(408, "body_timeout", f"the body did not arrive within {limits.timeout_s:g} s") from None
     return b"".join(chunks)
+
+
+def too_long(limits: Limits) -> Problem:
+    """The error for a body that is longer than the limit."""
+    return Problem(413, "body_too_large", f"the body is longer than {limits.max_body_bytes} bytes")
 
 
 def parse(body: bytes, *, any_text: bool = False) -> Any:  # noqa: ANN401 - JSON is any
@@ -111,19 +116,27 @@ def parse(body: bytes, *, any_text: bool = False) -> Any:  # noqa: ANN401 - JSON
     Unless ``any_text`` is set, every string in it must be valid Unicode.
 
     Raises:
-        Problem: 400, it is not JSON, or a string holds half of a surrogate pair.
+        Problem: 400, it is not JSON, an object has a key twice, or a string holds half of a surrogate
+            pair.
     """
     try:
-        value = json.loads(body.decode("utf-8-sig"), parse_constant=_finite, parse_float=_finite)
+        value = json.loads(
+            body.decode("utf-8-sig"),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+        )
         if not any_text and _SURROGATE.search(body):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         surrogate = "the body holds half of a surrogate pair (\\ud800-\\udfff)"
         raise Problem(400, "invalid_text", surrogate) from None
     except UnicodeDecodeError as error:
-        problem = f"is not UTF-8 (byte {error.start})"
+        problem = f"is not UTF-8 (byte {error.start}); send UTF-8, not GBK or another charset"
     except json.JSONDecodeError as error:
-        problem = f"is not JSON: {error.msg} (character {error.pos})"
+        problem = _not_json(body, error)
+    except _UnusableError as error:
+        problem = str(error)
     except ValueError:
         problem = "holds a number that is out of range"
     except RecursionError:
@@ -189,8 +202,30 @@ async def _discard(stream: AsyncIterator[bytes], most: int) -> None:
         return
 
 
+class _UnusableError(ValueError):
+    """JSON that Python would read, but other programs would not, or not as the same."""
+
+
 def _finite(number: str) -> float:
     value = float(number)
     if not math.isfinite(value):
         raise ValueError(number[:20])
     return value
+
+
+def _no_constant(name: str) -> float:
+    raise _UnusableError(f"holds {name}, which JSON does not have; send null or leave it out")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _UnusableError("has an object with the same key twice")
+    return found
+
+
+def _not_json(body: bytes, error: json.JSONDecodeError) -> str:
+    if not body.strip():
+        return "is empty; send JSON"
+    hint = "; it looks like a form: send the JSON itself as the body" if _FORM.match(body) else ""
+    return f"is not JSON: {error.msg} (character {error.pos}){hint}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from attar.scoring.predictor import Predictor
 from attar.scoring.spans import ExampleReader
@@ -35,20 +35,34 @@ _REASONS = {
 }
 
 
+def _number_as_text(value: Any) -> Any:  # noqa: ANN401 - JSON is any
+    value = _whole_as_int(value)
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _whole_as_int(value: Any) -> Any:  # noqa: ANN401 - JSON is any
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# As in a table: 618 is the text "618", and 2.0 the offset 2.
+_Text = Annotated[StrictStr, BeforeValidator(_number_as_text)]
+_Offset = Annotated[StrictInt, BeforeValidator(_whole_as_int)]
+
+
 class ScoreRow(BaseModel):
-    """A text, and the term whose sentiment is predicted."""
+    """A text, and the term whose sentiment is predicted; a number is read as its text."""
 
     model_config = ConfigDict(extra="forbid")
 
-    text: StrictStr
+    text: _Text
     term: Annotated[
-        StrictStr | None,
+        _Text | None,
         Field(description="The term, or the second sentence of a pair; every occurrence is scored."),
     ] = None
     start: Annotated[
-        StrictInt | None, Field(description="With end: only this occurrence; Unicode code points, half open.")
+        _Offset | None, Field(description="With end: only this occurrence; Unicode code points, half open.")
     ] = None
-    end: StrictInt | None = None
+    end: _Offset | None = None
 
 
 class ScoreRequest(BaseModel):

@@ -25,6 +25,8 @@ from starlette.responses import JSONResponse, Response
 from attar import __version__
 from attar.errors import AttarError, DataError
 from attar.serving.admission import AdmissionQueue
+from attar.serving.content_coding import ACCEPTED_CODINGS, content_codings, decompress
+from attar.serving.head import HeadAsGet
 from attar.serving.limits import Limits, Problem, parse, read_body
 
 __all__ = ["VERSION_HEADER", "Reply", "Service", "base_app", "make_reply"]
@@ -92,10 +94,14 @@ class Service:
         With ``any_text`` the work checks for halves of surrogate pairs itself.
 
         Raises:
-            Problem: The body is too long, late or not JSON, the queue is full, or the request timed out.
+            Problem: The body is too long, late, packed in another way or not JSON, the queue is full, or
+                the request timed out.
         """
+        codings = content_codings(request.headers.getlist("content-encoding"))
         body = await read_body(request, self.limits)
-        return await self._queue.run(lambda: work(parse(body, any_text=any_text)))
+        return await self._queue.run(
+            lambda: work(parse(decompress(body, codings, self.limits), any_text=any_text))
+        )
 
     async def answer(self, request: Request, reply: Callable[[], Awaitable[Reply]]) -> Response:
         """Check the key and respond to a request; whatever ``reply`` raises becomes an error response."""
@@ -121,6 +127,8 @@ class Service:
             headers["retry-after"] = str(problem.retry_after_s)
         if problem.status == 401:
             headers["www-authenticate"] = "Bearer"
+        if problem.status == 415:
+            headers["accept-encoding"] = ACCEPTED_CODINGS
         content = _to_json({"code": problem.code, "message": problem.message})
         return Response(content, problem.status, headers, "application/json")
 
@@ -157,6 +165,7 @@ def base_app(service: Service, warm: Callable[[], object]) -> FastAPI:
 
     # The interactive pages load their scripts from a CDN.
     app = FastAPI(title="attar", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(HeadAsGet)
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:

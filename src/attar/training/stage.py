@@ -14,6 +14,7 @@ import torch
 from attar.evaluation.thresholds import choose_thresholds
 from attar.metrics import scores
 from attar.models.checkpoint import Checkpoint, predict_logits, save_checkpoint
+from attar.models.encoder_config import check_positions
 from attar.models.encoders import Encoder, freeze_first, load_encoder, output_bias
 from attar.recipe.load import EncodeRecipe, FitRecipe
 from attar.records.prepared_folder import load_split
@@ -56,7 +57,12 @@ def train(settings: TrainSettings, data: Path, out: Path) -> Path:
 
 
 def text_encoder(encoder: Encoder, task: Task, encode: EncodeRecipe) -> TextEncoder:
-    """What makes an encoder's input for a task, as the recipe's ``[encode]`` says."""
+    """What makes an encoder's input for a task, as the recipe's ``[encode]`` says.
+
+    Raises:
+        RecipeError: The encoder has fewer than ``encode.max_tokens`` positions.
+    """
+    check_positions(encoder.model, encode.max_tokens)
     spec = InputSpec.for_task(
         task,
         encode.max_tokens,
