@@ -4,6 +4,7 @@ import json
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,20 +14,30 @@ import time
 import pytest
 
 from attar.errors import RecipeError, RunError
-from attar.stage_cache import fingerprint, is_first_process, locked, run_stage
+from attar.io.locks import locked
+from attar.stage_cache import fingerprint, is_first_process, run_stage
 
 
 class Work:
-    """Writes what it was told, and counts how often."""
+    """Writes what it was told into the draft that it is given, and counts how often."""
 
     def __init__(self, folder, content="done"):
         self.folder, self.content, self.times = folder, content, 0
 
-    def __call__(self):
+    def __call__(self, draft):
         self.times += 1
-        (self.folder / "sub").mkdir(exist_ok=True)
-        (self.folder / "result.txt").write_text(self.content)
-        (self.folder / "sub" / "more.txt").write_text("more")
+        (draft / "sub").mkdir(parents=True, exist_ok=True)
+        (draft / "result.txt").write_text(self.content)
+        (draft / "sub" / "more.txt").write_text("more")
+
+
+def listed(folder):
+    """Every file below a folder, the stamp aside."""
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())[1:]
+
+
+def draft_of(work):
+    return work.folder.with_name("stage.draft")
 
 
 @pytest.fixture
@@ -43,25 +54,37 @@ def test_an_unchanged_stage_is_kept(work):
     assert (work.folder / "result.txt").stat().st_mtime_ns == before
 
 
-def test_the_folder_holds_nothing_but_the_result(work, tmp_path):
-    run_stage(work.folder, "train", {}, work)
-    assert sorted(p.name for p in work.folder.iterdir()) == ["result.txt", "sub"]
-    stamp = json.loads((tmp_path / ".attar" / "stage.json").read_text())
-    assert stamp["stage"] == "train"
-    assert set(stamp["outputs"]) == {"result.txt", "sub/more.txt"}
-
-
-@pytest.mark.parametrize(
-    ("name", "inputs"), [("train", {"lr": 2}), ("train", {"lr": 1, "x": 0}), ("distill", {"lr": 1})]
-)
-def test_other_inputs_empty_the_folder_first(work, name, inputs):
+def test_the_folder_holds_the_result_and_its_stamp_and_nothing_is_left_beside_it(work, tmp_path):
     run_stage(work.folder, "train", {"lr": 1}, work)
-    (work.folder / "leftover.txt").write_text("of the first")
-    (work.folder / "state").mkdir()
-    (work.folder / "state" / "step.pt").write_text("of the first")
-    assert run_stage(work.folder, name, inputs, work)
-    assert sorted(p.name for p in work.folder.iterdir()) == ["result.txt", "sub"]
+    assert sorted(p.name for p in work.folder.iterdir()) == [".attar", "result.txt", "sub"]
+    assert [p.name for p in tmp_path.iterdir()] == ["stage"]
+    stamp = json.loads((work.folder / ".attar" / "stamp.json").read_text())
+    assert (stamp["stage"], stamp["inputs"]) == ("train", {"lr": 1})
+    assert set(stamp["outputs"]) == {"result.txt", "sub/more.txt"}
+    assert stamp["sizes"] == {"result.txt": 4, "sub/more.txt": 4}
+    assert set(stamp["versions"]) == {"attar", "python"}
+
+
+@pytest.mark.parametrize("inputs", [{"lr": 2}, {"lr": 1, "x": 0}])
+def test_other_inputs_begin_with_an_empty_draft(work, inputs):
+    run_stage(work.folder, "train", {"lr": 1}, lambda draft: (work(draft), (draft / "more").touch()))
+
+    def look(draft):
+        assert not (draft / "more").exists()
+        assert (work.folder / "more").exists()  # the earlier result stands
+        work(draft)
+
+    assert run_stage(work.folder, "train", inputs, look)
+    assert sorted(p.name for p in work.folder.iterdir()) == [".attar", "result.txt", "sub"]
     assert work.times == 2
+
+
+@pytest.mark.parametrize("name", ["distill", "prepare"])
+def test_what_another_stage_wrote_is_refused(work, name):
+    run_stage(work.folder, "train", {"lr": 1}, work)
+    with pytest.raises(RunError, match=f"written by the stage 'train', not by '{name}'.*--out"):
+        run_stage(work.folder, name, {"lr": 1}, work)
+    assert not run_stage(work.folder, "train", {"lr": 1}, work)
 
 
 def test_the_order_of_keys_is_no_change(work):
@@ -93,31 +116,37 @@ def test_what_only_accompanies_the_result_may_change(work):
     assert fingerprint(work.folder) == fingerprint(work.folder)
 
 
-def test_an_interrupted_stage_goes_on_with_what_is_there(work, caplog):
-    def half():
-        (work.folder / "state.txt").write_text("half")
+@pytest.mark.parametrize("lost", [None, ".attar", "unfinished.json"])
+def test_an_interrupted_stage_resumes_with_what_is_there(work, caplog, lost):
+    def half(draft):
+        (draft / "state.txt").write_text("half")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run_stage(work.folder, "train", {"lr": 1}, half)
+    assert not work.folder.exists()
     with pytest.raises(RunError, match="'train' did not finish"):
         fingerprint(work.folder)
+    if lost:
+        place = draft_of(work) / lost
+        shutil.rmtree(place) if place.is_dir() else place.unlink()
     seen = []
 
-    def rest():
-        seen.append((work.folder / "state.txt").read_text())
-        work()
+    def rest(draft):
+        seen.append((draft / "state.txt").read_text())
+        work(draft)
 
     with caplog.at_level(logging.INFO, "attar"):
         assert run_stage(work.folder, "train", {"lr": 1}, rest)
     assert seen == ["half"]
     assert "resuming" in caplog.text
+    assert not draft_of(work).exists()
     assert not run_stage(work.folder, "train", {"lr": 1}, work)
 
 
 def test_an_interrupted_stage_with_other_inputs_starts_over(work):
-    def half():
-        (work.folder / "state.txt").write_text("half")
+    def half(draft):
+        (draft / "state.txt").write_text("half")
         raise ValueError
 
     with pytest.raises(ValueError):
@@ -126,27 +155,31 @@ def test_an_interrupted_stage_with_other_inputs_starts_over(work):
     assert not (work.folder / "state.txt").exists()
 
 
-def test_work_in_place_that_fails_leaves_the_earlier_result_and_its_stamp(work):
+def test_another_stages_draft_is_not_thrown_away(work):
+    def half(draft):
+        (draft / "state.txt").write_text("half")
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        run_stage(work.folder, "train", {}, half)
+    with pytest.raises(RunError, match=r"stage.draft is an unfinished 'train'"):
+        run_stage(work.folder, "prepare", {}, work)
+    assert (draft_of(work) / "state.txt").exists()
+
+
+def test_a_stage_that_fails_leaves_the_earlier_result_and_no_empty_draft(work, tmp_path):
     run_stage(work.folder, "export", {"flips": 1}, work)
 
-    def fail():
-        (work.folder / "state").mkdir()
+    def fail(_draft):
         raise RecipeError("the gate refuses")
 
     with pytest.raises(RecipeError, match="refuses"):
-        run_stage(work.folder, "export", {"flips": 0}, fail, in_place=True)
-    assert (work.folder / "result.txt").read_text() == "done"
-    assert not run_stage(work.folder, "export", {"flips": 1}, fail, in_place=True)
+        run_stage(work.folder, "export", {"flips": 0}, fail)
+    assert [p.name for p in tmp_path.iterdir()] == ["stage"]
+    assert not run_stage(work.folder, "export", {"flips": 1}, fail)
     other = Work(work.folder, "other")
-    assert run_stage(work.folder, "export", {"flips": 2}, other, in_place=True)
+    assert run_stage(work.folder, "export", {"flips": 2}, other)
     assert (work.folder / "result.txt").read_text() == "other"
-
-
-def test_work_in_place_does_not_mix_with_another_stages_files(work):
-    run_stage(work.folder, "train", {"lr": 1}, work)
-    (work.folder / "weights").touch()
-    run_stage(work.folder, "export", {"flips": 0}, Work(work.folder, "other"), in_place=True)
-    assert not (work.folder / "weights").exists()
 
 
 def test_a_folder_of_somebody_elses_is_not_touched(work):
@@ -168,7 +201,7 @@ def test_a_file_in_the_folders_place(tmp_path, below):
     (tmp_path / "stage").write_text("a file")
     folder = tmp_path.joinpath("stage", *below)
     with pytest.raises(RunError, match="a file stands where the folder should go"):
-        run_stage(folder, "train", {}, lambda: None)
+        run_stage(folder, "train", {}, print)
 
 
 def test_stages_side_by_side_do_not_mix(tmp_path):
@@ -191,8 +224,7 @@ def test_fingerprint(tmp_path, work):
     run_stage(work.folder, "train", {}, work)
     before = fingerprint(work.folder)
     copy = tmp_path / "copied"  # without its stamp
-    copy.mkdir()
-    Work(copy)()
+    Work(copy)(copy)
     assert fingerprint(copy) == before
     (copy / "result.txt").write_text("other")
     assert fingerprint(copy) != before
@@ -216,21 +248,21 @@ def test_a_fingerprint_follows_what_stands_there_now(work):
 def test_a_second_process_is_locked_out(work):
     begun = []
 
-    def slow():
+    def slow(draft):
         begun.append(True)
         with pytest.raises(RunError, match="another attar process is at work there"):
-            run_stage(work.folder, "train", {}, lambda: None)
+            run_stage(work.folder, "train", {}, print)
         code = (
             "import sys, pathlib\nfrom attar.errors import RunError\n"
             "from attar.stage_cache import run_stage\n"
-            "try: run_stage(pathlib.Path(sys.argv[1]), 'train', {}, lambda: None)\n"
+            "try: run_stage(pathlib.Path(sys.argv[1]), 'train', {}, lambda draft: None)\n"
             "except RunError as error: print(error)"
         )
         done = subprocess.run(
             [sys.executable, "-c", code, work.folder], capture_output=True, text=True, check=True
         )
         assert "another attar process" in done.stdout
-        work()
+        work(draft)
 
     assert run_stage(work.folder, "train", {}, slow)
     assert begun == [True]
@@ -255,12 +287,20 @@ def test_a_killed_process_leaves_no_lock(work):
     assert run_stage(work.folder, "train", {}, work)
 
 
+def stop(draft):
+    """Leaves an unfinished draft."""
+    (draft / "half").touch()
+    raise RecipeError("stopped")
+
+
 def test_further_processes_of_a_launch_work_along_and_wait(work, monkeypatch):
     assert is_first_process()
     shared, done = [], []
+    with pytest.raises(RecipeError):
+        run_stage(work.folder, "train", {}, stop)
 
     def follow():
-        done.append(run_stage(work.folder, "train", {}, lambda: shared.append(True), shared=True))
+        done.append(run_stage(work.folder, "train", {}, shared.append, shared=True))
 
     monkeypatch.setenv("RANK", "1")
     assert not is_first_process()
@@ -268,6 +308,7 @@ def test_further_processes_of_a_launch_work_along_and_wait(work, monkeypatch):
     follower.start()
     while not shared:
         time.sleep(0.01)
+    assert shared == [draft_of(work)]
     assert done == []  # waits for the first one's stamp
     monkeypatch.setenv("RANK", "0")
     assert run_stage(work.folder, "train", {}, work, shared=True)

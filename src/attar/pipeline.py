@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attar.classic.files import ClassicFiles
 from attar.distillation.matches import check_names
-from attar.distillation.settings import StudentSettings, distill_inputs, finetune_inputs
+from attar.distillation.settings import LINEAR, StudentSettings, distill_inputs, finetune_inputs
 from attar.errors import AttarError
 from attar.evaluation.settings import EvaluateSettings
 from attar.evaluation.settings import inputs as evaluate_inputs
@@ -86,9 +86,10 @@ def prepare(recipe: Recipe, sources: Sequence[SourceRecipe | Path | str], out: P
 
     chosen = [SourceRecipe.model_validate(source) for source in sources]
     settings = (chosen, recipe.resolved_task(), recipe.data, recipe.seed)
-    inputs = stage.inputs(*settings)
-    work = partial(stage.prepare, *settings, out)
-    done = run_stage(out, "prepare", inputs, work, earlier=with_old_names(inputs))
+    again = partial(stage.inputs, *settings)
+    inputs = again()
+    work, earlier = partial(stage.prepare, *settings), with_old_names(inputs)
+    done = run_stage(out, "prepare", inputs, work, reads=_files_of(chosen), earlier=earlier, again=again)
     if not done and any(source.is_remote for source in chosen):
         _LOG.info("prepare: the server was not asked again; remove %s to fetch again", out)
     return out
@@ -100,16 +101,18 @@ def pretrain(recipe: Recipe, data: Sequence[Path], out: Path) -> Path:
     ``data`` are prepared folders of the tasks to come; see ``attar.pretraining.stage.pretrain``.
     """
     settings = PretrainSettings.of(recipe)
-    inputs = pretrain_inputs(settings, data)
+    again = partial(pretrain_inputs, settings, data)
+    inputs = again()
     whole = recipe.pretrain.model_dump(mode="json", exclude={"texts"})
     earlier = with_old_names(inputs | {"pretrain": whole}, without={"task"})
 
-    def work() -> None:
+    def work(draft: Path) -> None:
         from attar.pretraining import stage
 
-        stage.pretrain(settings, data, out)
+        stage.pretrain(settings, data, draft)
 
-    run_stage(out, "pretrain", inputs, work, earlier=earlier, shared=True)
+    reads = [*data, *_files_of(recipe.pretrain.texts), Path(settings.encoder)]
+    run_stage(out, "pretrain", inputs, work, reads=reads, earlier=earlier, again=again, shared=True)
     return out
 
 
@@ -117,15 +120,17 @@ def train(recipe: Recipe, data: Path, out: Path) -> Path:
     """A prepared folder -> the teacher's checkpoint."""
     settings = TrainSettings.of(recipe)
     check_labels(data, settings.task.labels)
-    inputs = train_inputs(settings, data)
+    again = partial(train_inputs, settings, data)
+    inputs = again()
     earlier = with_old_names(inputs | _whole_section(recipe, "train"))
 
-    def work() -> None:
+    def work(draft: Path) -> None:
         from attar.training import stage
 
-        stage.train(settings, data, out)
+        stage.train(settings, data, draft)
 
-    run_stage(out, "train", inputs, work, earlier=earlier, shared=True)
+    reads = [data, Path(recipe.train.encoder)]
+    run_stage(out, "train", inputs, work, reads=reads, earlier=earlier, again=again, shared=True)
     return out
 
 
@@ -134,18 +139,21 @@ def distill(recipe: Recipe, data: Path, teachers: Path | Sequence[Path | str], o
     named = [teachers] if isinstance(teachers, Path) else list(teachers)
     settings = StudentSettings.taught(recipe)
     check_labels(data, settings.task.labels)
-    inputs = distill_inputs(settings, data, named)
+    again = partial(distill_inputs, settings, data, named)
+    inputs = again()
     fit = _whole_section(recipe, "distill")["distill"] | inputs["distill"]
     del fit["more_teachers"], fit["cache_limit_gb"]
     encoder = _whole_section(recipe, "train") if "train" in inputs else {}
     earlier = with_old_names(inputs | encoder | {"distill": fit}, without={"transfer_set"})
 
-    def work() -> None:
+    def work(draft: Path) -> None:
         from attar.distillation import stage
 
-        stage.distill(settings, data, named, out)
+        stage.distill(settings, data, named, draft)
 
-    run_stage(out, "distill", inputs, work, earlier=earlier, shared=True)
+    teaching = [Path(entry) for entry in (*named, *settings.fit.more_teachers) if entry != LINEAR]
+    reads = [data, *teaching, *_student_reads(recipe)]
+    run_stage(out, "distill", inputs, work, reads=reads, earlier=earlier, again=again, shared=True)
     return out
 
 
@@ -153,15 +161,18 @@ def finetune(recipe: Recipe, data: Path, out: Path) -> Path:
     """A prepared folder -> the same student without a teacher, the baseline of the report."""
     settings = StudentSettings.alone(recipe)
     check_labels(data, settings.task.labels)
-    inputs = finetune_inputs(settings, data)
+    again = partial(finetune_inputs, settings, data)
+    inputs = again()
     whole = _whole_section(recipe, "train") | {"finetuning": settings.fit.model_dump(mode="json")}
+    earlier = with_old_names(inputs | whole)
 
-    def work() -> None:
+    def work(draft: Path) -> None:
         from attar.distillation import stage
 
-        stage.finetune_student(settings, data, out)
+        stage.finetune_student(settings, data, draft)
 
-    run_stage(out, "finetune", inputs, work, earlier=with_old_names(inputs | whole), shared=True)
+    reads = [data, *_student_reads(recipe)]
+    run_stage(out, "finetune", inputs, work, reads=reads, earlier=earlier, again=again, shared=True)
     return out
 
 
@@ -171,16 +182,20 @@ def export(recipe: Recipe, checkpoint: Path | ClassicFiles, data: Path, out: Pat
     if isinstance(checkpoint, ClassicFiles):
         checkpoint = checkpoint.resolved(task)
         check_labels(data, task.labels)
-        paths = {"weights": checkpoint.weights, "config": checkpoint.config, "vocab": checkpoint.vocab}
-        model = {name: fingerprint(path) for name, path in paths.items() if path is not None}
+        named = {"weights": checkpoint.weights, "config": checkpoint.config, "vocab": checkpoint.vocab}
         read_as = [checkpoint.architecture, checkpoint.lower_case, checkpoint.marks, *checkpoint.labels]
-        model = _whole_section(recipe, "encode") | model | {"classic": read_as}
+        settings = _whole_section(recipe, "encode") | {"classic": read_as}
     else:
-        model = {"checkpoint": fingerprint(checkpoint)}
-    inputs = {"task": task.to_json(), "seed": recipe.seed, "data": fingerprint(data), **model}
-    inputs |= _whole_section(recipe, "export")
-    work = partial(_export, recipe, checkpoint, data, out)
-    run_stage(out, "export", inputs, work, earlier=with_old_names(inputs), in_place=True)
+        named, settings = {"checkpoint": checkpoint}, {}
+    reads = {"data": data} | {name: path for name, path in named.items() if path is not None}
+    settings |= {"task": task.to_json(), "seed": recipe.seed} | _whole_section(recipe, "export")
+
+    def again() -> dict[str, Any]:
+        return settings | {name: fingerprint(path) for name, path in reads.items()}
+
+    inputs, work = again(), partial(_export, recipe, checkpoint, data)
+    earlier = with_old_names(inputs)
+    run_stage(out, "export", inputs, work, reads=[*reads.values()], earlier=earlier, again=again)
     return out
 
 
@@ -209,16 +224,33 @@ def evaluate(
     folders = {name: path for name, path in models._asdict().items() if path is not None}
     settings = EvaluateSettings.of(recipe)
     check_labels(data, settings.task.labels)
-    inputs = evaluate_inputs(settings, data, folders)
+    again = partial(evaluate_inputs, settings, data, folders)
+    inputs = again()
     earlier = with_old_names(inputs | _whole_section(recipe, "encode"))
 
-    def work() -> None:
+    def work(draft: Path) -> None:
         from attar.evaluation import stage
 
-        stage.evaluate_models(settings, data, folders, out, linear)
+        stage.evaluate_models(settings, data, folders, draft, linear)
 
-    run_stage(out, "evaluate", inputs, work, earlier=earlier)
+    reads = [data, *folders.values()]
+    run_stage(out, "evaluate", inputs, work, reads=reads, earlier=earlier, again=again)
     return out
+
+
+def _files_of(sources: Sequence[SourceRecipe]) -> list[Path]:
+    """Every file and folder that sources are read from; those on a server have none."""
+    local = [source for source in sources if not source.is_remote]
+    joined = [Path(source.join.path) for source in local if source.join is not None]
+    return [Path(source.path.partition("#")[0]) for source in local] + joined
+
+
+def _student_reads(recipe: Recipe) -> list[Path]:
+    """The files and folders that a student's training reads, data and teachers aside."""
+    found, start = recipe.distill.unlabelled, recipe.student.from_checkpoint
+    named = [recipe.train.encoder, start, found.terms if isinstance(found.terms, str) else None]
+    sources = _files_of([*recipe.distill.transfer, *found.sources])
+    return [Path(name) for name in named if name is not None] + sources
 
 
 def _whole_section(recipe: Recipe, name: str) -> dict[str, Any]:

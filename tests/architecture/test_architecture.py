@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "model_card": set(),
     "task": {"errors", "suggest"},
     "recipe": {"errors", "suggest", "task"},
-    "stage_cache": {"errors", "io"},
+    "stage_cache": {"attar", "errors", "io"},
     "artifact": BASE | {"model_card"},
     "text": {"errors", "task"},
     "records": BASE | {"attar", "recipe", "stage_cache", "text", "progress"},
