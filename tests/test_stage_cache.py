@@ -1,5 +1,7 @@
 """Run folders: what is kept, what is redone, who may work where."""
 
+import contextlib
+import errno
 import json
 import logging
 import multiprocessing
@@ -10,12 +12,14 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+from attar import stage_cache
 from attar.errors import RecipeError, RunError
 from attar.io.locks import locked
-from attar.stage_cache import fingerprint, is_first_process, run_stage
+from attar.stage_cache import fingerprint, is_finished, is_first_process, run_stage
 
 
 class Work:
@@ -321,3 +325,245 @@ def test_further_processes_of_a_launch_work_along_and_wait(work, monkeypatch):
     # What is not shared work they leave to the first process.
     assert not run_stage(work.folder, "train", {}, work)
     assert work.times == 1
+
+
+def rebuild(work, lr, **how):
+    return run_stage(work.folder, "train", {"lr": lr}, Work(work.folder, f"rate {lr}"), **how)
+
+
+def test_what_attar_did_not_write_moves_along_and_is_named(work, caplog):
+    rebuild(work, 1)
+    (work.folder / "notes.txt").write_text("mine")
+    (work.folder / "sub" / "more.txt").write_text("more, with remarks")
+    (work.folder / "tensorboard").mkdir()
+    (work.folder / "tensorboard" / "mine").write_text("mine")
+    with caplog.at_level(logging.INFO, "attar"):
+        assert rebuild(work, 2)
+    assert "kept what attar did not write: notes.txt, sub/more.kept.txt, tensorboard/mine" in caplog.text
+    assert (work.folder / "result.txt").read_text() == "rate 2"
+    assert (work.folder / "sub" / "more.txt").read_text() == "more"
+    assert (work.folder / "sub" / "more.kept.txt").read_text() == "more, with remarks"
+    assert (work.folder / "notes.txt").read_text() == "mine"
+    assert not rebuild(work, 2)
+    assert rebuild(work, 3)
+    assert (work.folder / "notes.txt").read_text() == "mine"
+    assert [p.name for p in work.folder.parent.iterdir()] == ["stage"]
+
+
+def test_what_accompanied_the_earlier_result_goes_with_it(work):
+    def with_more(draft):
+        work(draft)
+        (draft / "tensorboard").mkdir()
+        (draft / "tensorboard" / "events").write_text("x")
+
+    run_stage(work.folder, "train", {"lr": 1}, with_more)
+    rebuild(work, 2)
+    assert not (work.folder / "tensorboard").exists()
+
+
+def test_a_folder_behind_a_link_is_replaced_and_the_link_stays(tmp_path):
+    real = Work(tmp_path / "disk" / "stage")
+    (tmp_path / "link").symlink_to(real.folder)
+    for lr in (1, 2):
+        assert rebuild(Work(tmp_path / "link"), lr)
+    assert (tmp_path / "link").is_symlink()
+    assert (real.folder / "result.txt").read_text() == "rate 2"
+    assert [p.name for p in real.folder.parent.iterdir()] == ["stage"]
+
+
+def test_an_output_that_touches_an_input_is_refused_before_anything_is_done(work, tmp_path):
+    rebuild(work, 1)
+    for out in (work.folder, tmp_path, work.folder / "new"):
+        with pytest.raises(RunError, match="which this command reads"):
+            run_stage(out, "train", {"lr": 2}, work, reads=[work.folder])
+    assert work.times == 0
+    assert not rebuild(work, 1)
+
+
+STEPS = ("exchange", "rename", "sync_folder", "carry_over", "remove_folder")
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+@pytest.mark.parametrize("step", range(12))
+def test_a_kill_while_the_new_takes_the_place_of_the_old_is_mended(work, monkeypatch, step, atomic):
+    """The process ends before each change of the file system in turn; the next command mends it."""
+    rebuild(work, 1)
+    (work.folder / "notes.txt").write_text("mine")
+    left = [step]
+
+    def killing(real):
+        def call(*arguments, **more):
+            left[0] -= 1
+            if left[0] < 0:
+                raise SystemExit("killed")
+            return real(*arguments, **more)
+
+        return call
+
+    if not atomic:
+        monkeypatch.setattr(stage_cache, "exchange", lambda *_: False)
+    real = stage_cache._publish
+
+    def publish(*arguments):
+        with monkeypatch.context() as patch:
+            for name in STEPS:
+                if name != "rename":
+                    patch.setattr(stage_cache, name, killing(getattr(stage_cache, name)))
+            patch.setattr(Path, "rename", killing(Path.rename))
+            patch.setattr(Path, "unlink", killing(Path.unlink))
+            real(*arguments)
+
+    monkeypatch.setattr(stage_cache, "_publish", publish)
+    with contextlib.suppress(SystemExit):
+        rebuild(work, 2)
+    monkeypatch.setattr(stage_cache, "_publish", real)
+    there = work.folder if work.folder.exists() else work.folder.with_name("stage.replaced")
+    assert (there / "result.txt").read_text() in ("rate 1", "rate 2")
+    if atomic:
+        assert there == work.folder
+    again = Work(work.folder)
+    run_stage(work.folder, "train", {"lr": 2}, again)
+    assert again.times == 0  # the result was whole
+    assert listed(work.folder) == ["notes.txt", "result.txt", "sub/more.txt"]
+    assert (work.folder / "result.txt").read_text() == "rate 2"
+    assert [p.name for p in work.folder.parent.iterdir()] == ["stage"]
+
+
+def test_a_folder_that_is_in_the_way_is_named(work):
+    for kind in ("draft", "replaced"):
+        other = work.folder.with_name(f"stage.{kind}")
+        other.mkdir()
+        (other / "thesis.tex").write_text("years of work")
+        with pytest.raises(RunError, match=f"stage.{kind} is in the way"):
+            rebuild(work, 1)
+        assert (other / "thesis.tex").read_text() == "years of work"
+        (other / "thesis.tex").unlink()
+    assert rebuild(work, 1)
+
+
+def test_a_folder_that_was_filled_meanwhile_is_not_replaced(work):
+    def slow(draft):
+        work(draft)
+        work.folder.mkdir()
+        (work.folder / "thesis.tex").write_text("years of work")
+
+    with pytest.raises(RunError, match="was written to while the stage ran; its result is whole"):
+        run_stage(work.folder, "train", {}, slow)
+    shutil.rmtree(work.folder)
+    assert run_stage(work.folder, "train", {}, work)
+    assert work.times == 1  # by the first
+
+
+def test_an_input_that_changes_meanwhile_ends_in_an_error_and_the_draft_is_not_resumed(work, tmp_path):
+    data = tmp_path / "rows"
+    data.write_text("old")
+
+    def inputs():
+        return {"data": fingerprint(data)}
+
+    def slow(draft):
+        assert not (draft / "result.txt").exists()
+        work(draft)
+        if work.times == 1:
+            data.write_text("new")
+
+    rebuild(work, 1)
+    with pytest.raises(RunError, match="was changed while it ran"):
+        run_stage(work.folder, "train", inputs(), slow, again=inputs)
+    assert (work.folder / "result.txt").read_text() == "rate 1"
+    assert (draft_of(work) / "result.txt").read_text() == "done"
+    data.write_text("old")  # the same fingerprint as that of the draft
+    assert run_stage(work.folder, "train", inputs(), slow, again=inputs)
+    data.unlink()
+    with pytest.raises(RunError, match="was changed while it ran"):
+        run_stage(work.folder, "train", {"data": "x"}, slow, again=inputs)
+
+
+def test_an_error_of_the_system_is_one_of_ours_and_the_earlier_result_stands(work):
+    rebuild(work, 1)
+
+    def full(draft):
+        (draft / "half").touch()
+        raise OSError(errno.ENOSPC, "No space left on device", str(draft / "model.safetensors"))
+
+    with pytest.raises(RunError, match=r"train: .*model.safetensors: no space left; .*resumes"):
+        run_stage(work.folder, "train", {"lr": 2}, full)
+    assert (work.folder / "result.txt").read_text() == "rate 1"
+    with pytest.raises(ZeroDivisionError):
+        run_stage(work.folder, "train", {"lr": 2}, lambda _: 1 / 0)
+
+
+def test_files_follow_the_umask(work):
+    def private(draft):
+        work(draft)
+        (draft / "result.txt").chmod(0o600)
+
+    for mask in (0o022, 0o027, 0o077):
+        before = os.umask(mask)
+        try:
+            run_stage(work.folder, "train", {"mask": mask}, private)
+        finally:
+            os.umask(before)
+        modes = {p.stat().st_mode & 0o777 for p in work.folder.rglob("*") if p.is_file()}
+        assert modes == {0o666 & ~mask}
+
+
+def test_no_secret_is_in_a_stamp(work):
+    inputs = {"sources": [{"path": "MONGODB://user:SECRET@h/d/c"}, "http://h/projects/7?token=SECRET"]}
+    run_stage(work.folder, "prepare", inputs, work)
+    text = (work.folder / ".attar" / "stamp.json").read_text()
+    assert "SECRET" not in text
+    assert "MONGODB://...@h/d/c" in text
+    inputs["sources"][0]["path"] = "MONGODB://user:OTHER@h/d/c"
+    assert not run_stage(work.folder, "prepare", inputs, work)
+
+
+def as_before(work, outputs):
+    """Turn a folder into one of an earlier version: its stamp beside it, without sizes."""
+    stamp = json.loads((work.folder / ".attar" / "stamp.json").read_text())
+    shutil.rmtree(work.folder / ".attar")
+    beside = work.folder.parent / ".attar"
+    beside.mkdir()
+    kept = {key: stamp[key] for key in ("stage", "fingerprint", "inputs", "outputs")}
+    (beside / "stage.json").write_text(json.dumps(kept | outputs))
+    (beside / "stage.lock").touch()
+
+
+def test_a_stamp_beside_the_folder_is_read_and_taken_over(work):
+    rebuild(work, 1)
+    before = fingerprint(work.folder)
+    as_before(work, {})
+    assert is_finished(work.folder)
+    assert fingerprint(work.folder) == before
+    (work.folder / "tensorboard").mkdir()
+    (work.folder / "tensorboard" / "events").write_text("x")
+    assert not rebuild(work, 1)
+    assert [p.name for p in work.folder.parent.iterdir()] == ["stage"]
+    assert rebuild(work, 2)
+    assert listed(work.folder) == ["result.txt", "sub/more.txt"]
+
+
+def test_a_new_folder_of_an_old_name_is_not_taken_for_the_old_one(work):
+    rebuild(work, 1)
+    as_before(work, {})
+    shutil.rmtree(work.folder)
+    work.folder.mkdir()
+    (work.folder / "thesis.tex").write_text("years of work")
+    assert not is_finished(work.folder)
+    with pytest.raises(RunError, match="was not written by attar"):
+        rebuild(work, 1)
+    assert (work.folder / "thesis.tex").exists()
+
+
+def test_a_training_that_an_earlier_version_did_not_finish_resumes(work):
+    rebuild(work, 1)
+    as_before(work, {"outputs": None})
+    with pytest.raises(RunError, match="was not written by attar"):  # nothing there speaks of a stage
+        rebuild(work, 1)
+    (work.folder / "state").mkdir()
+    (work.folder / "state" / "step").write_text("half")
+    with pytest.raises(RunError, match="'train' did not finish"):
+        fingerprint(work.folder)
+    found = []
+    assert run_stage(work.folder, "train", {"lr": 1}, lambda draft: found.extend(listed(draft)))
+    assert "state/step" in found

@@ -76,12 +76,12 @@ def check_out(folder: Path, reads: Sequence[Path]) -> Path:
         raise RunError(f"{folder}: no name for a folder ({error}); choose another") from error
     if kind == "file":
         raise RunError(f"{folder}: a file stands where the folder should go; choose another name")
+    if not whole.name or any(len(os.fsencode(part)) > _LONGEST_NAME for part in whole.parts):
+        raise RunError(f"{folder}: a name must have 1 to {_LONGEST_NAME} bytes; choose another")
     touched = _overlap(whole, reads)
     if touched is not None:
         how, path = touched
         raise RunError(f"{folder} {how} {path}, which this command reads; name another folder with --out")
-    if len(os.fsencode(whole.name)) > _LONGEST_NAME or not whole.name:
-        raise RunError(f"{folder}: the name must have 1 to {_LONGEST_NAME} bytes; choose another")
     if os.path.ismount(whole) or here.is_relative_to(whole):
         what = "a mount point" if os.path.ismount(whole) else "the folder that you are in, or above it,"
         raise RunError(f"{folder} is {what} and cannot be replaced as a whole; name a folder in it")
@@ -136,12 +136,12 @@ def _overlap(out: Path, reads: Iterable[Path]) -> tuple[str, Path] | None:
     """
     above_out = list(_identities(out))
     for path in reads:
-        if not path.exists():
+        if not _exists(path):
             continue
         above_input = list(_identities(path))
-        if out.exists() and above_input[0] == above_out[0]:
+        if _exists(out) and above_input[0] == above_out[0]:
             return "is", path
-        if out.exists() and above_out[0] in above_input:
+        if _exists(out) and above_out[0] in above_input:
             return "holds", path
         if above_input[0] in above_out:
             return "lies in", path
@@ -152,9 +152,16 @@ def _identities(path: Path) -> Iterator[tuple[int, int]]:
     """Device and inode of a place and of all above it, as far as they exist, from the inside out."""
     whole = Path(os.path.realpath(path))
     for place in (whole, *whole.parents):
-        if place.exists():
+        if _exists(place):
             state = place.stat()
             yield state.st_dev, state.st_ino
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # no name that a file could have
+        return False
 
 
 def carry_over(old: Path, new: Path, is_own: Callable[[str], bool]) -> list[str]:
@@ -176,6 +183,7 @@ def carry_over(old: Path, new: Path, is_own: Callable[[str], bool]) -> list[str]
         within = Path(base).relative_to(old)
         if within == Path() and ".attar" in folders:
             folders.remove(".attar")
+        folders.sort()
         links = [name for name in folders if (Path(base) / name).is_symlink()]
         for name in sorted([*files, *links]):
             place = (within / name).as_posix()
