@@ -161,14 +161,17 @@ def test_an_interrupted_stage_with_other_inputs_starts_over(work):
 
 def test_another_stages_draft_is_not_thrown_away(work):
     def half(draft):
-        (draft / "state.txt").write_text("half")
+        (draft / "state").mkdir()
+        (draft / "state" / "step").write_text("half")
         raise ValueError
 
     with pytest.raises(ValueError):
         run_stage(work.folder, "train", {}, half)
     with pytest.raises(RunError, match=r"stage.draft is an unfinished 'train'"):
         run_stage(work.folder, "prepare", {}, work)
-    assert (draft_of(work) / "state.txt").exists()
+    assert (draft_of(work) / "state" / "step").exists()
+    shutil.rmtree(draft_of(work) / "state")  # what is left of it is computed again in no time
+    assert run_stage(work.folder, "prepare", {}, work)
 
 
 def test_a_stage_that_fails_leaves_the_earlier_result_and_no_empty_draft(work, tmp_path):
@@ -339,7 +342,9 @@ def test_what_attar_did_not_write_moves_along_and_is_named(work, caplog):
     (work.folder / "tensorboard" / "mine").write_text("mine")
     with caplog.at_level(logging.INFO, "attar"):
         assert rebuild(work, 2)
-    assert "kept what attar did not write: notes.txt, sub/more.kept.txt, tensorboard/mine" in caplog.text
+    assert (
+        "not written by attar, so moved along: notes.txt, sub/more.kept.txt, tensorboard/mine" in caplog.text
+    )
     assert (work.folder / "result.txt").read_text() == "rate 2"
     assert (work.folder / "sub" / "more.txt").read_text() == "more"
     assert (work.folder / "sub" / "more.kept.txt").read_text() == "more, with remarks"
@@ -375,7 +380,7 @@ def test_an_output_that_touches_an_input_is_refused_before_anything_is_done(work
     rebuild(work, 1)
     for out in (work.folder, tmp_path, work.folder / "new"):
         with pytest.raises(RunError, match="which this command reads"):
-            run_stage(out, "train", {"lr": 2}, work, reads=[work.folder])
+            run_stage(out, "train", {"lr": 2}, work, paths_read=[work.folder])
     assert work.times == 0
     assert not rebuild(work, 1)
 

@@ -66,11 +66,15 @@ _NEEDED_BY = {
 }
 
 
-# An address up to the last @ of its host; with or without a scheme, however that is spelt.
+# A scheme, however its colon and slashes are spelt; what stands before the @ of a host; options.
+_SCHEME = r"\b([A-Za-z][\w+.-]*)\s?(?:[:;]\s*[/\\]+|[/\\]{2,})"
+# No ] after the @: [USER:PASSWORD@] shows how an address is written.
 _WITH_USER = re.compile(
-    r"(?:\b([A-Za-z][\w+.-]*)[:;]?[/\\]+|\b(mongodb(?:\+srv)?):)?([^\s/@]*:)?[^\s]*@", re.I
+    rf"{_SCHEME}(?:\S{{0,400}}@|[^\s/@'\"]+:[^\n/@'\"]{{0,60}}@(?=\w))(?!\])"
+    r"|\b(mongodb(?:\+srv)?):\S{0,400}@(?!\])|(?:\w[^\s'\":]{0,200})?:\S{1,400}@(?!\])",
+    re.I,
 )
-_OPTIONS = re.compile(r"(\b[A-Za-z][\w+.-]*[:;]?//[^\s?#'\"]*[?#])[^\s'\"]+")
+_OPTIONS = re.compile(rf"({_SCHEME}[^\s?#'\"]*[?#])[^\s'\"]+")
 _SECRET_OPTION = re.compile(
     r"([?&;#][\w.-]*(?:token|key|secret|passw|pwd|auth|credential|signature)[\w.-]*=)[^\s&'\"]+", re.I
 )
@@ -166,8 +170,6 @@ def redacted(text: str) -> str:
 
     def without_user(match: re.Match[str]) -> str:
         scheme = match[1] or match[2]
-        if scheme is None and match[3] is None:
-            return match[0]  # an e-mail address, or a name with an @
         return f"{scheme}://...@" if scheme else "...@"
 
     if "@" in text:

@@ -89,7 +89,7 @@ def prepare(recipe: Recipe, sources: Sequence[SourceRecipe | Path | str], out: P
     again = partial(stage.inputs, *settings)
     inputs = again()
     work, earlier = partial(stage.prepare, *settings), with_old_names(inputs)
-    done = run_stage(out, "prepare", inputs, work, reads=_files_of(chosen), earlier=earlier, again=again)
+    done = run_stage(out, "prepare", inputs, work, paths_read=_files_of(chosen), earlier=earlier, again=again)
     if not done and any(source.is_remote for source in chosen):
         _LOG.info("prepare: the server was not asked again; remove %s to fetch again", out)
     return out
@@ -111,8 +111,8 @@ def pretrain(recipe: Recipe, data: Sequence[Path], out: Path) -> Path:
 
         stage.pretrain(settings, data, draft)
 
-    reads = [*data, *_files_of(recipe.pretrain.texts), Path(settings.encoder)]
-    run_stage(out, "pretrain", inputs, work, reads=reads, earlier=earlier, again=again, shared=True)
+    paths_read = [*data, *_files_of(recipe.pretrain.texts), Path(settings.encoder)]
+    run_stage(out, "pretrain", inputs, work, paths_read=paths_read, earlier=earlier, again=again, shared=True)
     return out
 
 
@@ -129,8 +129,8 @@ def train(recipe: Recipe, data: Path, out: Path) -> Path:
 
         stage.train(settings, data, draft)
 
-    reads = [data, Path(recipe.train.encoder)]
-    run_stage(out, "train", inputs, work, reads=reads, earlier=earlier, again=again, shared=True)
+    paths_read = [data, Path(recipe.train.encoder)]
+    run_stage(out, "train", inputs, work, paths_read=paths_read, earlier=earlier, again=again, shared=True)
     return out
 
 
@@ -152,8 +152,8 @@ def distill(recipe: Recipe, data: Path, teachers: Path | Sequence[Path | str], o
         stage.distill(settings, data, named, draft)
 
     teaching = [Path(entry) for entry in (*named, *settings.fit.more_teachers) if entry != LINEAR]
-    reads = [data, *teaching, *_student_reads(recipe)]
-    run_stage(out, "distill", inputs, work, reads=reads, earlier=earlier, again=again, shared=True)
+    paths_read = [data, *teaching, *_student_reads(recipe)]
+    run_stage(out, "distill", inputs, work, paths_read=paths_read, earlier=earlier, again=again, shared=True)
     return out
 
 
@@ -171,8 +171,8 @@ def finetune(recipe: Recipe, data: Path, out: Path) -> Path:
 
         stage.finetune_student(settings, data, draft)
 
-    reads = [data, *_student_reads(recipe)]
-    run_stage(out, "finetune", inputs, work, reads=reads, earlier=earlier, again=again, shared=True)
+    paths_read = [data, *_student_reads(recipe)]
+    run_stage(out, "finetune", inputs, work, paths_read=paths_read, earlier=earlier, again=again, shared=True)
     return out
 
 
@@ -187,15 +187,15 @@ def export(recipe: Recipe, checkpoint: Path | ClassicFiles, data: Path, out: Pat
         settings = _whole_section(recipe, "encode") | {"classic": read_as}
     else:
         named, settings = {"checkpoint": checkpoint}, {}
-    reads = {"data": data} | {name: path for name, path in named.items() if path is not None}
+    paths_read = {"data": data} | {name: path for name, path in named.items() if path is not None}
     settings |= {"task": task.to_json(), "seed": recipe.seed} | _whole_section(recipe, "export")
 
     def again() -> dict[str, Any]:
-        return settings | {name: fingerprint(path) for name, path in reads.items()}
+        return settings | {name: fingerprint(path) for name, path in paths_read.items()}
 
     inputs, work = again(), partial(_export, recipe, checkpoint, data)
     earlier = with_old_names(inputs)
-    run_stage(out, "export", inputs, work, reads=[*reads.values()], earlier=earlier, again=again)
+    run_stage(out, "export", inputs, work, paths_read=[*paths_read.values()], earlier=earlier, again=again)
     return out
 
 
@@ -233,8 +233,8 @@ def evaluate(
 
         stage.evaluate_models(settings, data, folders, draft, linear)
 
-    reads = [data, *folders.values()]
-    run_stage(out, "evaluate", inputs, work, reads=reads, earlier=earlier, again=again)
+    paths_read = [data, *folders.values()]
+    run_stage(out, "evaluate", inputs, work, paths_read=paths_read, earlier=earlier, again=again)
     return out
 
 

@@ -43,6 +43,7 @@ from attar.io.stamps import (
     earlier_stamp,
     has_results,
     is_own_file,
+    is_resumable,
     is_whole,
     output_hashes,
     read_stamp,
@@ -64,7 +65,7 @@ def run_stage(  # noqa: PLR0913 - a stage is one call
     inputs: Mapping[str, Any],
     work: Callable[[Path], object],
     *,
-    reads: Sequence[Path] = (),
+    paths_read: Sequence[Path] = (),
     earlier: Mapping[str, Any] | None = None,
     again: Callable[[], Mapping[str, Any]] | None = None,
     shared: bool = False,
@@ -78,7 +79,7 @@ def run_stage(  # noqa: PLR0913 - a stage is one call
         inputs: Everything that the result depends on, as JSON.
         work: Writes the result into the draft folder that it is given; that of an interrupted stage
             with the same inputs holds what was there.
-        reads: Files and folders that the stage reads; the folder must be apart from them.
+        paths_read: Files and folders that the stage reads; the folder must be apart from them.
         earlier: The same inputs as an earlier version of attar wrote them; a folder made from these is
             as good, and its stamp is brought up to date.
         again: Gives the inputs once more, at the end: they must not have changed meanwhile.
@@ -96,7 +97,7 @@ def run_stage(  # noqa: PLR0913 - a stage is one call
     same = {now, then}
     if not is_first_process():
         return _follow(folder.resolve(), same, work if shared else None)
-    folder = check_out(folder, reads)
+    folder = check_out(folder, paths_read)
     with locked(folder):
         mend(folder)
         before = _stamp_of_stage(folder, name)
@@ -146,6 +147,8 @@ def _run(
         with contextlib.suppress(OSError):
             if not has_results(draft):
                 remove_folder(draft)
+        if isinstance(error, KeyboardInterrupt) and draft.is_dir():
+            _LOG.warning("%s: not finished; what there is so far is in %s", stamp["stage"], draft)
         said = system_error(error)
         if said is None:
             raise
@@ -217,12 +220,12 @@ def _open_draft(folder: Path, stamp: Mapping[str, Any], same: Collection[str]) -
     found = read_stamp(draft)
     if found is None and has_files(draft):
         raise RunError(f"{draft} is in the way: the result is made there; move it, or name another --out")
-    if found is not None and found["stage"] != stamp["stage"]:
+    if found is not None and found["stage"] != stamp["stage"] and is_resumable(draft):
         raise RunError(
             f"{draft} is an unfinished {found['stage']!r}; finish that, remove it, or name another --out"
         )
     if found is not None:
-        if found["fingerprint"] in same and not found.get("changed"):
+        if found["stage"] == stamp["stage"] and found["fingerprint"] in same and not found.get("changed"):
             _LOG.info("%s: resuming in %s", stamp["stage"], draft)
             if found["outputs"] is None:
                 write_draft_stamp(draft, stamp)
@@ -284,7 +287,7 @@ def mend(folder: Path) -> None:
     moved = carry_over(replaced, folder, lambda name: is_own_file(replaced, name, stamp))
     remove_folder(replaced)
     if moved:
-        _LOG.info("%s: kept what attar did not write: %s", folder, ", ".join(moved))
+        _LOG.info("%s: not written by attar, so moved along: %s", folder, ", ".join(moved))
 
 
 def _replaces(new: Path, old: Path) -> bool:
@@ -321,7 +324,7 @@ def _follow(folder: Path, same: Collection[str], work: Callable[[Path], object] 
 
 
 def fingerprint(path: Path) -> str:
-    """Hash of what a stage reads: a file's bytes, a finished stage's outputs, or a folder's files.
+    """Hash of what a stage paths_read: a file's bytes, a finished stage's outputs, or a folder's files.
 
     Raises:
         RecipeError: There is nothing at ``path``.

@@ -103,6 +103,7 @@ MAY_IMPORT = {
         "records",
         "scoring",
         "serving",
+        "stage_cache",
     },
     "attar": {"errors", "scoring"},
 }

@@ -22,6 +22,7 @@ __all__ = [
     "earlier_stamp",
     "has_results",
     "is_own_file",
+    "is_resumable",
     "is_whole",
     "output_hashes",
     "read_stamp",
@@ -37,7 +38,8 @@ UNFINISHED = "unfinished.json"
 
 _STAMP = "stamp.json"
 # What only accompanies a result; earlier versions made folders of these names too.
-_NOT_HASHED = ("tensorboard", "teacher-answers", "state", "pieces", STAMP_FOLDER)
+_RESUMED = ("teacher-answers", "state", "pieces")
+_NOT_HASHED = (*_RESUMED, "tensorboard", STAMP_FOLDER)
 # What a stage of an earlier version, which worked in its folder itself, leaves when it is killed.
 _LEFT_UNFINISHED = {*_NOT_HASHED, "metrics.jsonl", "rejected.jsonl", "repaired.jsonl"}
 
@@ -96,6 +98,11 @@ def beside(folder: Path, kind: str) -> Path:
 def has_results(draft: Path) -> bool:
     """Whether a draft holds more than its stamps."""
     return any(path.name not in (STAMP_FOLDER, UNFINISHED) for path in draft.iterdir())
+
+
+def is_resumable(draft: Path) -> bool:
+    """Whether a draft holds what took long to compute: states of a training, cached logits, token ids."""
+    return any((draft / name).is_dir() for name in _RESUMED)
 
 
 def output_hashes(folder: Path) -> dict[str, str]:
