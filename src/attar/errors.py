@@ -74,7 +74,7 @@ _WITH_USER = re.compile(
     r"|\b(mongodb(?:\+srv)?):\S{0,400}@(?!\])|(?:\w[^\s'\":]{0,200})?:\S{1,400}@(?!\])",
     re.I,
 )
-_OPTIONS = re.compile(rf"({_SCHEME}[^\s?#'\"]*[?#])[^\s'\"]+")
+_OPTIONS = re.compile(rf"({_SCHEME}[^\s?#'\"]*[?#])(?!OPTIONS\])[^\s'\"]+")
 _SECRET_OPTION = re.compile(
     r"([?&;#][\w.-]*(?:token|key|secret|passw|pwd|auth|credential|signature)[\w.-]*=)[^\s&'\"]+", re.I
 )

@@ -30,6 +30,6 @@ def evaluate(
     from attar.records.prepared_folder import load_manifest
 
     task = None if recipe else load_manifest(data)["task"]
-    loaded = recipe_or_defaults(recipe, overrides, name=data.resolve().name, task=task)
+    loaded = recipe_or_defaults(recipe, overrides, name=data.name, task=task)
     pipeline.evaluate(loaded, data, pipeline.Models(teacher, student, finetuned, artifact), out)
     print_summary(out)

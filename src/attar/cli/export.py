@@ -59,9 +59,7 @@ def export(
     if (checkpoint is None) == (classic is None):
         raise RecipeError("attar export: name either a checkpoint folder or --classic gs*.pkl")
     if checkpoint is not None:
-        pipeline.export(
-            recipe_or_defaults(recipe, overrides, name=checkpoint.resolve().name), checkpoint, data, out
-        )
+        pipeline.export(recipe_or_defaults(recipe, overrides, name=checkpoint.name), checkpoint, data, out)
     elif classic is None or config is None or vocab is None:
         raise RecipeError("attar export --classic: a gs*.pkl holds weights alone; add --config and --vocab")
     elif task is not None and recipe is not None:
