@@ -76,9 +76,11 @@ def test_what_is_left_is_removed_and_nothing_else(runs, attar_main):
 
 
 def test_what_a_command_is_working_on_is_left_alone(runs, attar_main):
-    with locked(runs / "a" / "student"):
+    with locked(runs / "a" / "student"), atomic_write(runs / "more.csv") as draft:
         _, out, _ = attar_main("clean", "--yes", runs)
+        assert draft.exists()
     assert "an unfinished 'distill': in use" in out
+    assert out.count(": in use") == 2
     assert (runs / "a" / "student.draft" / "state" / "step").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,8 +64,10 @@ def _remove(one: Leftover) -> str:
             if one.path.is_dir():
                 remove_folder(one.path)
             else:
-                one.path.unlink()
-    except RunError:
+                with one.path.open("rb") as stream:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    one.path.unlink()
+    except (RunError, BlockingIOError):
         return "in use"
     return "removed"
 

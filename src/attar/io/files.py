@@ -7,6 +7,7 @@ A reader never sees half a file: text goes to a neighbour first, which then take
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -32,15 +33,18 @@ def atomic_write(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.stem}.attar-{secrets.token_hex(4)}{path.suffix}")
     # Not by tempfile, whose files nobody else may read: the umask decides, as for every file.
-    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     mode = draft.stat().st_mode & 0o777
     try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_SH)  # attar clean leaves what is being written
         yield draft
         draft.chmod(mode)
         with draft.open("rb") as stream:
             os.fsync(stream.fileno())
         draft.replace(path)
     finally:
+        os.close(handle)
         draft.unlink(missing_ok=True)
 
 
