@@ -109,16 +109,16 @@ def test_every_folder_holds_what_it_promises(experiment):
     _, folders = experiment
     assert folders == RunFolders.under(folders.data.parent)
     prepared = {"train.json", "dev.json", "test.json", "rejected.jsonl", "manifest.json"}
-    prepared |= {"repaired.jsonl", "audit.json", "audit.html"}
+    prepared |= {"repaired.jsonl", "audit.json", "audit.html", ".attar"}
     assert {p.name for p in folders.data.iterdir()} == prepared
     checkpoint = {"config.json", "model.safetensors", "tokenizer.json", "attar.json", "metrics.jsonl"}
     for folder in (folders.teacher, folders.student, folders.finetuned):
         assert {p.name for p in folder.iterdir() if p.is_file()} == checkpoint
     assert {p.name for p in folders.artifact.iterdir()} == {
-        "model.onnx", "tokenizer.json", "checks.json", "attar.json", "README.md"
+        "model.onnx", "tokenizer.json", "checks.json", "attar.json", "README.md", ".attar"
     }  # fmt: skip
     assert {"report.json", "report.html"} <= {p.name for p in folders.report.iterdir()}
-    assert {p.name for p in folders.data.parent.iterdir()} == {*folders._fields, ".attar"} - {
+    assert {p.name for p in folders.data.parent.iterdir()} == {*folders._fields} - {
         "pretrained"  # the recipe has no [pretrain]
     }
 

@@ -1,6 +1,7 @@
 """The error tree is the one drawn at its head; optional packages are asked for in one way."""
 
 import ast
+import errno
 import inspect
 import re
 import subprocess
@@ -11,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from attar import errors
-from attar.errors import AttarError, MissingPackageError, require, require_installed
+from attar.errors import (
+    AttarError,
+    MissingPackageError,
+    redacted,
+    require,
+    require_installed,
+    system_error,
+)
 
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src"
@@ -144,3 +152,101 @@ def test_a_verb_on_the_base_install_says_which_extra_before_any_work(verb, tmp_p
     assert line.endswith(f"; pip install 'attar[{extra}]'")
     assert done.returncode == 2
     assert not (tmp_path / "out").exists()
+
+
+SPELLINGS = (
+    "MONGODB://user:SECRET@h/d/c",
+    "Mongodb+SRV://user:SECRET@h/d/c",
+    "mongodb:/user:SECRET@h/d/c",
+    "mongodb//user:SECRET@h/d/c",
+    "mongodb:user:SECRET@h/d/c",
+    "mongodb;//user:SECRET@h/d/c",
+    "mongodb: //user:SECRET@h/d/c",
+    "mongodb ://user:SECRET@h/d/c",
+    r"mongodb:\\user:SECRET@h/d/c",
+    "mongo://user:SECRET@h/d/c",
+    "mongodb://user:S/E@C:SECRET@h/d/c",
+    "mongodb://user:SE CRET SECRET@h/d/c",
+    "mongodb://:SECRET@h/d/c",
+    "mongodb://user:SECRET@[::1]:27017/d/c?authSource=admin",
+    "user:SECRET@h/d/c",
+    "/folder/user:SECRET@h",
+    "http://user:SECRET@h/projects/7",
+    "https://SECRET@h/projects/7",
+    "http://h/projects/7?token=SECRET",
+    "http://h/projects/7?tokn=SECRET&page=SECRET",
+    "htp:/h/projects/7?token=SECRET",
+    "h/projects/7?api_key=SECRET",
+    "http://h/projects/7;token=SECRET",
+    "http://h/#access_token=SECRET",
+)
+
+
+@pytest.mark.parametrize("address", SPELLINGS)
+@pytest.mark.parametrize("around", ["{}", "cannot read '{}': no such file", '["{}"]', "{}: a, b@c"])
+def test_no_secret_of_an_address_is_in_a_message(address, around):
+    said = str(AttarError(around.format(address)))
+    assert "SECRET" not in said
+    assert "..." in said
+    assert redacted(said) == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data/rows@2024.csv:12: no term",
+        "/data/rows.csv: expected a@b",
+        "write @ as %40; expected mongodb://[USER:PASSWORD@]HOST[:PORT]/DATABASE/COLLECTION[?OPTIONS]",
+        "mongodb://h:27017/d/c: no answer in 6 tries; write to name@example.com",
+        "labels.xlsx#2024: no column 'text'",
+        "http://h/projects/7: no such project",
+        "评论：很好@某人",
+        "",
+    ],
+)
+def test_what_is_no_secret_stays(text):
+    assert redacted(text) == text
+
+
+def test_redacting_takes_no_time():
+    for text in ("a" * 100_000 + "@", "@" + "a:" * 50_000, "://" * 50_000, "x?" * 50_000 + "=@"):
+        redacted(text)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "", "/d/f"), "/d/f: no space left"),
+        (OSError(errno.ENAMETOOLONG, "", "f" * 300), "the name is too long"),
+        (NotADirectoryError(errno.ENOTDIR, "", Path("/d/f")), "/d/f: a file stands where a folder"),
+        (OSError(errno.EMFILE, ""), "too many open files"),
+        (OSError(errno.ECONNRESET, "reset by peer"), "ConnectionResetError: .*reset by peer"),
+        (OSError("a library's words"), "OSError: a library's words"),
+        (MemoryError(), "not enough memory"),
+        (RuntimeError("unexpected pos 57536 vs 57488"), "no space left"),
+        (ValueError('IoError(Os { code: 28, message: "No space left on device" })'), "no space left"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "not enough memory"),
+        (RuntimeError("Parent directory /d does not exist."), "no such file or folder"),
+    ],
+)
+def test_an_error_of_the_system_is_told_in_words(error, said):
+    assert re.search(said, str(system_error(error)))
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("3"), KeyError("No space left"), KeyboardInterrupt(), SystemExit(1), AttarError("x")]
+)
+def test_what_is_no_error_of_the_system_is_left_alone(error):
+    assert system_error(error) is None
+
+
+def test_the_reference_has_every_exit_code():
+    text = (ROOT / "docs" / "reference.md").read_text("utf-8")
+    table = text.split("| exit code | meaning |", 1)[1].split("\n\n", 1)[0]
+    codes = {int(row.split("|")[1]) for row in table.splitlines() if re.match(r"\| \d", row)}
+    assert codes == {
+        0,
+        130,
+        143,
+        *(getattr(errors, n).exit_code for n in errors.__all__ if n.endswith("Error")),
+    }

@@ -56,7 +56,7 @@ def done(monkeypatch):
     def work(name, place):
         def leave_a_file(*arguments):
             out = arguments[place]
-            found[name] = sorted(path.name for path in out.rglob("*") if path.is_file())
+            found[name] = sorted(p.name for p in out.rglob("*") if p.is_file() and ".json" not in p.suffix)
             (out / "result").write_text(name)
 
         return leave_a_file

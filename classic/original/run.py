@@ -103,18 +103,18 @@ def _train(
         write_row_format(weights, args, job.row_format, job.task)
         evaluation.write(step)
 
-    def work() -> None:
+    def work(draft: Path) -> None:
         if args.script == "trainer":
             objective = HardLabels(checkpoint.task, train, recipe.train)
             fit_and_save(
-                checkpoint, train, objective, recipe.train, dev, folder,
+                checkpoint, train, objective, recipe.train, dev, draft,
                 seed=recipe.seed, notes={"role": "teacher"},
                 evaluate=evaluation.score, after_evaluation=write,
             )  # fmt: skip
             return
         teachers = load_teachers(args, job.row_format)
         teach(
-            checkpoint, teachers, train, dev, recipe.distill, folder,
+            checkpoint, teachers, train, dev, recipe.distill, draft,
             seed=recipe.seed, notes={"role": "student"}, evaluate=evaluation.score, after_evaluation=write,
         )  # fmt: skip
 

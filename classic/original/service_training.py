@@ -20,7 +20,7 @@ from pathlib import Path
 
 from attar.classic.files import DEFAULT_MAX_TOKENS, Marks, marks_from
 from attar.errors import CheckpointError, DataError
-from attar.stage_cache import locked
+from attar.io.locks import locked
 from attar.task import Example
 from original.data import load_examples, source_of, write_short_or_whole
 from original.tasks import TASKS

@@ -10,14 +10,16 @@
     │   └── ParityError      an exported graph that does not compute what its checkpoint computes
     └── GateError            a model that a threshold of the recipe refuses
 
-A message says what and where, what was expected, and what to do next. The command line prints it
-on one line and exits with 2; anything else that escapes is a bug of ours. ``require`` is here too: it is
-how every optional package is imported.
+A message says what and where, what was expected, and what to do next; what may be secret in it is left
+out. The command line prints it on one line and exits with its ``exit_code``; anything else that escapes
+is a bug of ours. ``require`` is here too: it is how every optional package is imported.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib
+import re
 from collections.abc import Iterable
 from importlib.util import find_spec
 from types import ModuleType
@@ -33,8 +35,10 @@ __all__ = [
     "ParityError",
     "RecipeError",
     "RunError",
+    "redacted",
     "require",
     "require_installed",
+    "system_error",
 ]
 
 TRAINING_PACKAGES = (
@@ -62,8 +66,60 @@ _NEEDED_BY = {
 }
 
 
+# A scheme, however its colon and slashes are spelt; what stands before the @ of a host; options.
+_SCHEME = r"\b([A-Za-z][\w+.-]*)\s?(?:[:;]\s*[/\\]+|[/\\]{2,})"
+# No ] after the @: [USER:PASSWORD@] shows how an address is written.
+_WITH_USER = re.compile(
+    rf"{_SCHEME}(?:\S{{0,400}}@|[^\s/@'\"]+:[^\n/@'\"]{{0,60}}@(?=\w))(?!\])"
+    r"|\b(mongodb(?:\+srv)?):\S{0,400}@(?!\])|(?:\w[^\s'\":]{0,200})?:\S{1,400}@(?!\])",
+    re.I,
+)
+_OPTIONS = re.compile(rf"({_SCHEME}[^\s?#'\"]*[?#])(?!OPTIONS\])[^\s'\"]+")
+_SECRET_OPTION = re.compile(
+    r"([?&;#][\w.-]*(?:token|key|secret|passw|pwd|auth|credential|signature)[\w.-]*=)[^\s&'\"]+", re.I
+)
+
+_SYSTEM_ADVICE = {
+    errno.ENOSPC: "no space left; free some, or name a place on another disk",
+    errno.EDQUOT: "the disk quota is used up; free some, or name a place on another disk",
+    errno.EFBIG: "a file would grow beyond the largest size allowed here (ulimit -f, or the file system's)",
+    errno.EROFS: "the file system is read-only; name a place that can be written to",
+    errno.EACCES: "permission denied; check who may read and write there",
+    errno.EPERM: "not permitted; check who may read and write there",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.ENOTDIR: "a file stands where a folder is expected",
+    errno.EISDIR: "a folder stands where a file is expected",
+    errno.ENOENT: "no such file or folder; was it moved or removed meanwhile?",
+    errno.EMFILE: "too many open files; raise the limit (ulimit -n)",
+    errno.ENFILE: "too many open files on this machine",
+    errno.ENOMEM: "not enough memory; use a smaller batch, fewer workers, or a larger machine",
+    errno.EIO: "the disk gives input/output errors",
+    errno.ENOTEMPTY: "the folder was written to meanwhile",
+    errno.EEXIST: "something else has the name already",
+}
+# What libraries say of a full disk, or of memory, in errors of their own.
+_LIBRARY_ADVICE = (
+    (re.compile(r"unexpected pos \d+ vs|file write failed|No space left|os error 28"), errno.ENOSPC),
+    (re.compile(r"File too large|os error 27"), errno.EFBIG),
+    (re.compile(r"Read-only file system|os error 30"), errno.EROFS),
+    (re.compile(r"Permission denied|os error 13"), errno.EACCES),
+    (re.compile(r"can't allocate memory|out of memory|bad_alloc|Cannot allocate memory", re.I), errno.ENOMEM),
+    (re.compile(r"Too many open files"), errno.EMFILE),
+    (re.compile(r"cannot be opened\.?$|Parent directory .* does not exist"), errno.ENOENT),
+)  # fmt: skip
+
+
 class AttarError(Exception):
-    """Base of every error that attar raises on purpose."""
+    """Base of every error that attar raises on purpose.
+
+    Attributes:
+        exit_code: What the command line exits with.
+    """
+
+    exit_code = 2
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(redacted(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class DataError(AttarError):
@@ -100,6 +156,51 @@ class ParityError(ArtifactError):
 
 class GateError(AttarError):
     """A model does not pass a threshold of the recipe."""
+
+    exit_code = 3
+
+
+def redacted(text: str) -> str:
+    """A text without what may be secret in the addresses in it.
+
+    Whatever stands before an ``@`` in an address, misspelt or not (``MONGODB://``, ``mongodb:/``, no scheme
+    at all), all options of an address with a scheme, and elsewhere the values of options whose names
+    speak of a token, a key or a password.
+    """
+
+    def without_user(match: re.Match[str]) -> str:
+        scheme = match[1] or match[2]
+        return f"{scheme}://...@" if scheme else "...@"
+
+    if "@" in text:
+        text = _WITH_USER.sub(without_user, text)
+    if "?" in text or "#" in text:
+        text = _OPTIONS.sub(r"\1...", text)
+    return _SECRET_OPTION.sub(r"\1...", text) if "=" in text else text
+
+
+def system_error(error: BaseException) -> RunError | None:
+    """An error of the system (disk, memory, permissions), also from within a library, as one of ours.
+
+    Returns:
+        The error to raise instead; None if it is of another kind, a bug perhaps.
+    """
+    if isinstance(error, AttarError) or not isinstance(error, Exception):
+        return None
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, MemoryError):
+        number = errno.ENOMEM
+    if number not in _SYSTEM_ADVICE and not isinstance(error, KeyError | TypeError | AttributeError):
+        said = f"{error} {error.__context__ or ''}"
+        number = next((code for pattern, code in _LIBRARY_ADVICE if pattern.search(said)), number)
+    advice = _SYSTEM_ADVICE.get(number or 0)
+    if advice is None and not isinstance(error, OSError | EOFError):
+        return None
+    named = getattr(error, "filename", None)
+    where = f"{named!s}: " if isinstance(named, str | bytes) or hasattr(named, "__fspath__") else ""
+    if isinstance(error, EOFError):
+        advice = advice or "the input, or a file, ends too early; is it whole?"
+    return RunError(f"{where}{advice or f'{type(error).__name__}: {error}'}")
 
 
 def require(package: str, extra: str) -> ModuleType:

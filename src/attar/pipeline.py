@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attar.classic.files import ClassicFiles
 from attar.distillation.matches import check_names
-from attar.distillation.settings import StudentSettings, distill_inputs, finetune_inputs
+from attar.distillation.settings import LINEAR, StudentSettings, distill_inputs, finetune_inputs
 from attar.errors import AttarError
 from attar.evaluation.settings import EvaluateSettings
 from attar.evaluation.settings import inputs as evaluate_inputs
@@ -87,9 +87,10 @@ def prepare(recipe: Recipe, sources: Sequence[SourceRecipe | Path | str], out: P
 
     chosen = [SourceRecipe.model_validate(source) for source in sources]
     settings = (chosen, recipe.resolved_task(), recipe.data, recipe.seed)
-    inputs = stage.inputs(*settings)
-    work = partial(stage.prepare, *settings, out)
-    done = run_stage(out, "prepare", inputs, work, earlier=with_old_names(inputs))
+    again = partial(stage.inputs, *settings)
+    inputs = again()
+    work, earlier = partial(stage.prepare, *settings), with_old_names(inputs)
+    done = run_stage(out, "prepare", inputs, work, paths_read=_files_of(chosen), earlier=earlier, again=again)
     if not done and is_finished(out) and is_first_process():
         for line in short_lines(load_manifest(out).get("understood", [])):
             _LOG.info("%s", line)
@@ -104,16 +105,18 @@ def pretrain(recipe: Recipe, data: Sequence[Path], out: Path) -> Path:
     ``data`` are prepared folders of the tasks to come; see ``attar.pretraining.stage.pretrain``.
     """
     settings = PretrainSettings.of(recipe)
-    inputs = pretrain_inputs(settings, data)
+    again = partial(pretrain_inputs, settings, data)
+    inputs = again()
     whole = recipe.pretrain.model_dump(mode="json", exclude={"texts"})
     earlier = with_old_names(inputs | {"pretrain": whole}, without={"task"})
 
-    def work() -> None:
+    def work(draft: Path) -> None:
         from attar.pretraining import stage
 
-        stage.pretrain(settings, data, out)
+        stage.pretrain(settings, data, draft)
 
-    run_stage(out, "pretrain", inputs, work, earlier=earlier, shared=True)
+    paths_read = [*data, *_files_of(recipe.pretrain.texts), Path(settings.encoder)]
+    run_stage(out, "pretrain", inputs, work, paths_read=paths_read, earlier=earlier, again=again, shared=True)
     return out
 
 
@@ -122,15 +125,17 @@ def train(recipe: Recipe, data: Path, out: Path) -> Path:
     settings = TrainSettings.of(recipe)
     check_labels(data, settings.task.labels)
     check_trainable(data)
-    inputs = train_inputs(settings, data)
+    again = partial(train_inputs, settings, data)
+    inputs = again()
     earlier = with_old_names(inputs | _whole_section(recipe, "train"))
 
-    def work() -> None:
+    def work(draft: Path) -> None:
         from attar.training import stage
 
-        stage.train(settings, data, out)
+        stage.train(settings, data, draft)
 
-    run_stage(out, "train", inputs, work, earlier=earlier, shared=True)
+    paths_read = [data, Path(recipe.train.encoder)]
+    run_stage(out, "train", inputs, work, paths_read=paths_read, earlier=earlier, again=again, shared=True)
     return out
 
 
@@ -140,18 +145,21 @@ def distill(recipe: Recipe, data: Path, teachers: Path | Sequence[Path | str], o
     settings = StudentSettings.taught(recipe)
     check_labels(data, settings.task.labels)
     check_trainable(data)
-    inputs = distill_inputs(settings, data, named)
+    again = partial(distill_inputs, settings, data, named)
+    inputs = again()
     fit = _whole_section(recipe, "distill")["distill"] | inputs["distill"]
     del fit["more_teachers"], fit["cache_limit_gb"]
     encoder = _whole_section(recipe, "train") if "train" in inputs else {}
     earlier = with_old_names(inputs | encoder | {"distill": fit}, without={"transfer_set"})
 
-    def work() -> None:
+    def work(draft: Path) -> None:
         from attar.distillation import stage
 
-        stage.distill(settings, data, named, out)
+        stage.distill(settings, data, named, draft)
 
-    run_stage(out, "distill", inputs, work, earlier=earlier, shared=True)
+    teaching = [Path(entry) for entry in (*named, *settings.fit.more_teachers) if entry != LINEAR]
+    paths_read = [data, *teaching, *_student_reads(recipe)]
+    run_stage(out, "distill", inputs, work, paths_read=paths_read, earlier=earlier, again=again, shared=True)
     return out
 
 
@@ -160,15 +168,18 @@ def finetune(recipe: Recipe, data: Path, out: Path) -> Path:
     settings = StudentSettings.alone(recipe)
     check_labels(data, settings.task.labels)
     check_trainable(data)
-    inputs = finetune_inputs(settings, data)
+    again = partial(finetune_inputs, settings, data)
+    inputs = again()
     whole = _whole_section(recipe, "train") | {"finetuning": settings.fit.model_dump(mode="json")}
+    earlier = with_old_names(inputs | whole)
 
-    def work() -> None:
+    def work(draft: Path) -> None:
         from attar.distillation import stage
 
-        stage.finetune_student(settings, data, out)
+        stage.finetune_student(settings, data, draft)
 
-    run_stage(out, "finetune", inputs, work, earlier=with_old_names(inputs | whole), shared=True)
+    paths_read = [data, *_student_reads(recipe)]
+    run_stage(out, "finetune", inputs, work, paths_read=paths_read, earlier=earlier, again=again, shared=True)
     return out
 
 
@@ -178,16 +189,20 @@ def export(recipe: Recipe, checkpoint: Path | ClassicFiles, data: Path, out: Pat
     if isinstance(checkpoint, ClassicFiles):
         checkpoint = checkpoint.resolved(task)
         check_labels(data, task.labels)
-        paths = {"weights": checkpoint.weights, "config": checkpoint.config, "vocab": checkpoint.vocab}
-        model = {name: fingerprint(path) for name, path in paths.items() if path is not None}
+        named = {"weights": checkpoint.weights, "config": checkpoint.config, "vocab": checkpoint.vocab}
         read_as = [checkpoint.architecture, checkpoint.lower_case, checkpoint.marks, *checkpoint.labels]
-        model = _whole_section(recipe, "encode") | model | {"classic": read_as}
+        settings = _whole_section(recipe, "encode") | {"classic": read_as}
     else:
-        model = {"checkpoint": fingerprint(checkpoint)}
-    inputs = {"task": task.to_json(), "seed": recipe.seed, "data": fingerprint(data), **model}
-    inputs |= _whole_section(recipe, "export")
-    work = partial(_export, recipe, checkpoint, data, out)
-    run_stage(out, "export", inputs, work, earlier=with_old_names(inputs), in_place=True)
+        named, settings = {"checkpoint": checkpoint}, {}
+    paths_read = {"data": data} | {name: path for name, path in named.items() if path is not None}
+    settings |= {"task": task.to_json(), "seed": recipe.seed} | _whole_section(recipe, "export")
+
+    def again() -> dict[str, Any]:
+        return settings | {name: fingerprint(path) for name, path in paths_read.items()}
+
+    inputs, work = again(), partial(_export, recipe, checkpoint, data)
+    earlier = with_old_names(inputs)
+    run_stage(out, "export", inputs, work, paths_read=[*paths_read.values()], earlier=earlier, again=again)
     return out
 
 
@@ -216,16 +231,33 @@ def evaluate(
     folders = {name: path for name, path in models._asdict().items() if path is not None}
     settings = EvaluateSettings.of(recipe)
     check_labels(data, settings.task.labels)
-    inputs = evaluate_inputs(settings, data, folders)
+    again = partial(evaluate_inputs, settings, data, folders)
+    inputs = again()
     earlier = with_old_names(inputs | _whole_section(recipe, "encode"))
 
-    def work() -> None:
+    def work(draft: Path) -> None:
         from attar.evaluation import stage
 
-        stage.evaluate_models(settings, data, folders, out, linear)
+        stage.evaluate_models(settings, data, folders, draft, linear)
 
-    run_stage(out, "evaluate", inputs, work, earlier=earlier)
+    paths_read = [data, *folders.values()]
+    run_stage(out, "evaluate", inputs, work, paths_read=paths_read, earlier=earlier, again=again)
     return out
+
+
+def _files_of(sources: Sequence[SourceRecipe]) -> list[Path]:
+    """Every file and folder that sources are read from; those on a server have none."""
+    local = [source for source in sources if not source.is_remote]
+    joined = [Path(source.join.path) for source in local if source.join is not None]
+    return [Path(source.path.partition("#")[0]) for source in local] + joined
+
+
+def _student_reads(recipe: Recipe) -> list[Path]:
+    """The files and folders that a student's training reads, data and teachers aside."""
+    found, start = recipe.distill.unlabelled, recipe.student.from_checkpoint
+    named = [recipe.train.encoder, start, found.terms if isinstance(found.terms, str) else None]
+    sources = _files_of([*recipe.distill.transfer, *found.sources])
+    return [Path(name) for name in named if name is not None] + sources
 
 
 def _whole_section(recipe: Recipe, name: str) -> dict[str, Any]:

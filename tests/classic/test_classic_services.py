@@ -434,7 +434,7 @@ def test_a_service_that_cannot_start_says_why(models, files, tmp_path):
 
 
 def test_two_services_do_not_train_in_one_folder(service, make_examples, tmp_path):
-    from attar.stage_cache import locked
+    from attar.io.locks import locked
 
     examples = make_examples(12)
     with locked(tmp_path / "t"), pytest.raises(RunError, match="another attar process"):

@@ -1,10 +1,15 @@
 """The command line: help that answers at once, errors on one line."""
 
+import errno
 import importlib.metadata
 import json
+import logging
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -12,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from attar import __version__, cli, pipeline
-from attar.errors import RecipeError
+from attar.errors import GateError, RecipeError
 from attar.recipe.load import Recipe
 
 ATTAR = Path(sys.executable).with_name("attar")
@@ -20,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "recipes"
 VERBS = (
     "run", "prepare", "pretrain", "train", "distill", "export", "evaluate",
-    "terms", "score", "compare", "bench", "serve", "verify", "convert",
+    "terms", "score", "compare", "bench", "serve", "verify", "convert", "clean",
 )  # fmt: skip
 
 
@@ -116,6 +121,8 @@ def mistakes(folder):
         '{"text": "口红好", "term": "口红", "label": "很好"}\n' * 3, "utf-8"
     )
     (folder / "unprepared").mkdir(exist_ok=True)
+    (folder / "theirs").mkdir(exist_ok=True)
+    (folder / "theirs" / "thesis.tex").write_text("years of work", "utf-8")
     quick, rows, prepared = RECIPES / "quickstart.toml", folder / "rows.jsonl", folder / "data"
     out, nowhere = folder / "out", folder / "nowhere"
     return {
@@ -131,7 +138,9 @@ def mistakes(folder):
         ),
         "missing column": (["prepare", folder / "columns.csv", "--out", out], "columns.csv"),
         "no usable row": (["prepare", folder / "unknown.jsonl", "--out", out], "none of 3 rows can be used"),
-        "foreign folder": (["prepare", rows, "--out", folder], "was not written by attar"),
+        "foreign folder": (["prepare", rows, "--out", folder / "theirs"], "was not written by attar"),
+        "a folder of the source": (["prepare", rows, "--out", folder], "which this command reads"),
+        "a name that leads elsewhere": (["run", quick, "--set", "name=../x"], "the plain name of a folder"),
         "a file as folder": (["prepare", rows, "--out", rows], "a file stands where"),
         "unprepared data": (["train", quick, "--data", folder / "unprepared", "--out", out], "attar prepare"),
         "missing data": (["train", quick, "--data", nowhere, "--out", out], "nowhere: no such folder"),
@@ -160,6 +169,7 @@ def mistakes(folder):
 MISTAKES = (
     "missing recipe", "typo in a recipe", "typo in --set", "unknown task", "missing source", "empty file",
     "unset variable", "missing column", "no usable row", "foreign folder", "a file as folder",
+    "a folder of the source", "a name that leads elsewhere",
     "unprepared data", "missing data", "other labels", "no teacher", "data as teacher", "data as checkpoint",
     "no artifact",
     "missing artifact", "bench of no artifact", "a bad --set without recipe",
@@ -223,14 +233,110 @@ def test_ctrl_c_says_that_the_command_resumes(data, attar_main, monkeypatch):
     assert err.splitlines()[-1].startswith("attar: stopped; ")
 
 
-def test_our_own_bugs_keep_their_trace(data, monkeypatch):
-    def broken(*_):
-        raise ZeroDivisionError
+def broken(*_):
+    raise ZeroDivisionError("这是一条不该出现的评论")
 
+
+def test_a_bug_of_ours_is_one_line_without_its_words(data, attar_main, one_line, monkeypatch):
     monkeypatch.setattr(pipeline, "prepare", broken)
-    monkeypatch.setattr(sys, "argv", ["attar", "prepare", str(data / "rows.jsonl"), "--out", str(data / "b")])
+    code, _, err = attar_main("prepare", data / "rows.jsonl", "--out", data / "b")
+    said = one_line(code, err)
+    assert re.match(r"ZeroDivisionError in test_cli.py:\d+: a bug of attar; attar --debug", said)
+    assert "评论" not in said
+
+
+def test_debug_shows_the_trace_of_a_bug(data, monkeypatch):
+    monkeypatch.setattr(pipeline, "prepare", broken)
+    rows, out = str(data / "rows.jsonl"), str(data / "b")
+    monkeypatch.setattr(sys, "argv", ["attar", "--debug", "prepare", rows, "--out", out])
+    monkeypatch.setenv("ATTAR_DEBUG", "")
     with pytest.raises(ZeroDivisionError):
         cli.main()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (GateError("flips 5 %"), 3, "flips 5 %"),
+        (OSError(errno.ENOSPC, "No space left on device", "/d/model"), 2, "/d/model: no space left"),
+        (OSError(errno.EROFS, "Read-only file system", "/d"), 2, "/d: the file system is read-only"),
+        (PermissionError(errno.EACCES, "Permission denied", "/d"), 2, "/d: permission denied"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "/d"), 2, "a folder stands where a file"),
+        (OSError("4096 requested and 512 written"), 2, "4096 requested and 512 written"),
+        (EOFError(), 2, "ends too early"),
+        (MemoryError(), 2, "not enough memory"),
+        (
+            RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 57536 vs 57488"),
+            2,
+            "no space",
+        ),
+    ],
+)
+def test_an_error_of_the_system_is_one_line(data, attar_main, monkeypatch, error, code, said):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(pipeline, "prepare", fail)
+    left, out, err = attar_main("prepare", data / "rows.jsonl", "--out", data / "b")
+    assert left == code
+    assert out == ""
+    assert [said in line for line in err.splitlines() if line.startswith("attar: ")] == [True], err
+    assert "Traceback" not in err and "Aborted" not in err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_a_verb_and_says_how_to_resume(data, attar_main, monkeypatch, number, code):
+    def stop(*_):
+        os.kill(os.getpid(), number)
+        time.sleep(60)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(pipeline, "prepare", stop)
+    left, _, err = attar_main("prepare", data / "rows.jsonl", "--out", data / "b")
+    assert left == code
+    assert err.splitlines()[-1] == "attar: stopped; the same command resumes what it can"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)), resource.RLIM_INFINITY))
+from attar.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("size", [0, 100, 3000])
+def test_a_file_that_may_not_grow_is_one_line_and_the_earlier_result_stands(data, tmp_path, size):
+    out = tmp_path / "data"
+    pipeline.prepare(Recipe(name="prepare"), [data / "rows.jsonl"], out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    arguments = ["prepare", data / "rows.jsonl", "--out", out, "--set", "seed=3"]
+    command = [sys.executable, "-c", LIMITED, str(size), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "a file would grow beyond the largest size allowed here" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    hidden = [path for path in tmp_path.rglob(".*") if path.name != ".attar"]
+    assert hidden == []
+
+
+def test_a_secret_is_in_no_line_of_the_log():
+    from attar.cli.tables import set_up_logging
+
+    root = logging.getLogger()
+    before = root.handlers[:]
+    for handler in before:
+        root.removeHandler(handler)
+    try:
+        set_up_logging()
+        (handler,) = root.handlers
+        record = logging.LogRecord("attar", logging.INFO, "", 1, "at %s", ("MONGODB://u:SECRET@h/d",), None)
+        assert handler.filter(record)
+        assert record.getMessage() == "at MONGODB://...@h/d"
+    finally:
+        root.handlers[:] = before
 
 
 def test_verbs_pass_their_arguments_on(monkeypatch):

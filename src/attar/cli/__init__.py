@@ -1,38 +1,76 @@
 """The command line: ``app`` in app.py, a verb in a file of its name, and ``main``.
 
-``main`` is the entry point ``attar``: it sets up logging and turns errors into one line and an exit code.
+``main`` is the entry point ``attar``: it sets up logging and turns errors and signals into one line and an
+exit code. The codes are in a table of docs/reference.md.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from types import FrameType
 
 from attar.cli.app import app
 from attar.cli.tables import set_up_logging
 from attar.cores import limit_library_threads
-from attar.errors import AttarError
+from attar.errors import AttarError, system_error
 
-_INTERRUPTED = 130  # a shell's exit code for a program that Ctrl-C ended
+# A shell's exit codes for a program that Ctrl-C, or SIGTERM, ended.
+_INTERRUPTED, _TERMINATED = 130, 143
+_BUG = 2
 
 
 def main() -> None:
-    """Run the command line: one line on stderr and exit 2 for an error that the user can mend."""
+    """Run the command line: whatever goes wrong is one line on stderr and an exit code."""
     runs_a_verb = len(sys.argv) > 1 and not {"-h", "--help", "--version"} & set(sys.argv[1:])
     if runs_a_verb:
         set_up_logging()
+    received: list[int] = []
     try:
-        if runs_a_verb:
-            limit_library_threads()
-        app()
-    except AttarError as error:
-        if os.environ.get("ATTAR_DEBUG"):
-            raise
-        sys.stderr.write(f"attar: {error}\n")
-        raise SystemExit(2) from None
+        with _terminating_like_ctrl_c(received):
+            if runs_a_verb:
+                limit_library_threads()
+            app()
     except (KeyboardInterrupt, SystemExit) as stop:
         # typer turns Ctrl-C into exit code 130 and prints nothing.
         if isinstance(stop, SystemExit) and stop.code != _INTERRUPTED:
             raise
         sys.stderr.write("attar: stopped; the same command resumes what it can\n")
-        raise SystemExit(_INTERRUPTED) from None
+        raise SystemExit(_TERMINATED if received else _INTERRUPTED) from None
+    except Exception as error:
+        if os.environ.get("ATTAR_DEBUG"):
+            raise
+        known = error if isinstance(error, AttarError) else system_error(error)
+        sys.stderr.write(f"attar: {known or _bug(error)}\n")
+        raise SystemExit(known.exit_code if known else _BUG) from None
+
+
+@contextlib.contextmanager
+def _terminating_like_ctrl_c(received: list[int]) -> Iterator[None]:
+    """Let SIGTERM end a verb as Ctrl-C does, so that nothing half-written stays; it is noted in the list."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _bug(error: Exception) -> str:
+    """A line about an error that should not be possible; not its own words, which may quote a review."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{os.path.basename(place.filename)}:{place.lineno}"  # noqa: PTH119 - of a string
+    advice = "attar --debug VERB ... shows the trace, please report it"
+    return f"{type(error).__name__} in {where}: a bug of attar; {advice}"

@@ -6,6 +6,7 @@ Imports typer and attar's command line alone: each verb imports its work when it
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from typing import Annotated
@@ -14,6 +15,7 @@ import typer
 
 from attar import __version__
 from attar.cli.bench import bench
+from attar.cli.clean import clean
 from attar.cli.compare import compare
 from attar.cli.convert import convert
 from attar.cli.distill import distill
@@ -28,6 +30,7 @@ from attar.cli.serve import serve
 from attar.cli.terms import terms
 from attar.cli.train import train
 from attar.cli.verify import verify
+from attar.errors import system_error
 
 __all__ = ["app"]
 
@@ -69,6 +72,24 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     verify: "`attar verify artifact`",
     convert: "`attar convert old-artifact new-artifact`",
     bench: "`attar bench artifact --against teacher --data data --out bench`",
+    clean: "`attar clean runs`",
 }
+
+
+def _with_own_errors(verb: Callable[..., None]) -> Callable[..., None]:
+    """A verb whose errors of the system are attar's; else typer says "Aborted." of a stream that ends."""
+
+    @functools.wraps(verb)
+    def run(*arguments: object, **options: object) -> None:
+        try:
+            verb(*arguments, **options)
+        except BrokenPipeError:  # who read the output is gone: typer ends without a word
+            raise
+        except (OSError, EOFError) as error:
+            raise system_error(error) or error from error
+
+    return run
+
+
 for _verb, _example in _EXAMPLES.items():
-    app.command(cls=Once, epilog=f"Example: {_example}")(_verb)
+    app.command(cls=Once, epilog=f"Example: {_example}")(_with_own_errors(_verb))

@@ -61,11 +61,15 @@ Workers = Annotated[
 _EXAMPLES = {"--column": "--column label=情感", "--alias": "--alias 好评=积极"}
 
 
-def recipe_or_defaults(path: Path | None, overrides: list[str] | None, **keys: object) -> Recipe:
-    """The recipe at ``path``, or without one the defaults with these keys."""
+def recipe_or_defaults(
+    path: Path | None, overrides: list[str] | None, *, name: str = "", **keys: object
+) -> Recipe:
+    """The recipe at ``path``, or without one the defaults with these keys and the name of some folder."""
     from attar.recipe.load import load_recipe, make_recipe
 
-    return load_recipe(path, overrides or ()) if path is not None else make_recipe(keys, overrides or ())
+    if path is not None:
+        return load_recipe(path, overrides or ())
+    return make_recipe(keys | {"name": Path(name).resolve().name}, overrides or ())  # of "." and "..", too
 
 
 def pairs(option: str, given: list[str] | None) -> dict[str, str]:

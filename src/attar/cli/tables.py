@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from attar.errors import redacted
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -175,6 +177,14 @@ def _bench_column(model: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[
     }
 
 
+class _Redacted(logging.Filter):
+    """Takes out of every line what may be secret in the addresses in it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redacted(record.getMessage()), ()
+        return True
+
+
 def set_up_logging() -> None:
     """Send attar's log to stderr: with colours on a terminal, one dated line per message elsewhere."""
     from rich.console import Console
@@ -188,6 +198,7 @@ def set_up_logging() -> None:
         line_format = "%(message)s"
     else:  # a file or a pipe: one line a message, however long, so that it can be searched
         handler, line_format = logging.StreamHandler(), "%(asctime)s %(levelname)-7s %(message)s"
+    handler.addFilter(_Redacted())
     logging.basicConfig(
         level=logging.WARNING, format=line_format, datefmt="%Y-%m-%d %H:%M:%S", handlers=[handler]
     )

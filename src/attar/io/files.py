@@ -7,34 +7,58 @@ A reader never sees half a file: text goes to a neighbour first, which then take
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from attar.io.json_text import parse_json
 
-__all__ = ["atomic_write", "content_hash", "file_hash", "folder_hashes", "read_json", "write_json"]
+__all__ = [
+    "atomic_write",
+    "content_hash",
+    "file_hash",
+    "folder_hashes",
+    "follow_umask",
+    "read_json",
+    "write_json",
+]
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary neighbour of ``path`` that takes its name only if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    draft = Path(name)
+    draft = path.with_name(f".{path.stem}.attar-{secrets.token_hex(4)}{path.suffix}")
+    # Not by tempfile, whose files nobody else may read: the umask decides, as for every file.
+    handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    mode = draft.stat().st_mode & 0o777
     try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_SH)  # attar clean leaves what is being written
         yield draft
-        draft.chmod(0o644)
+        draft.chmod(mode)
         with draft.open("rb") as stream:
             os.fsync(stream.fileno())
         draft.replace(path)
     finally:
+        os.close(handle)
         draft.unlink(missing_ok=True)
+
+
+def follow_umask(folder: Path) -> None:
+    """Give every file of a folder the rights that a new file has there; some libraries write their own."""
+    probe = folder / f".attar-{secrets.token_hex(4)}"
+    os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    mode = probe.stat().st_mode & 0o777
+    probe.unlink()
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink() and path.stat().st_mode & 0o777 != mode:
+            path.chmod(mode)
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:  # noqa: ANN401 - JSON is any

@@ -13,6 +13,7 @@ from attar.errors import RecipeError
 
 __all__ = [
     "FilePath",
+    "FolderName",
     "Margin",
     "Positive",
     "Section",
@@ -21,6 +22,8 @@ __all__ = [
     "expand_variables",
     "meaning_of",
 ]
+
+_LONGEST_NAME = 200
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -37,8 +40,7 @@ def expand_variables(path: str) -> str:
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if name not in os.environ:
-            shown = re.sub("://.*@", "://...@", path)  # a password may stand there
-            raise RecipeError(f"{shown}: the environment variable {name} is not set")
+            raise RecipeError(f"{path}: the environment variable {name} is not set")
         return os.environ[name]
 
     return re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, path)
@@ -58,6 +60,21 @@ def _teacher_from_folder(name: str, info: ValidationInfo) -> str:
 
 FilePath = Annotated[str, AfterValidator(_from_folder)]
 TeacherName = Annotated[str, AfterValidator(_teacher_from_folder)]
+
+
+def _folder_name(name: str) -> str:
+    if (
+        name in ("", ".", "..")
+        or re.search(r"[/\\\x00-\x1f\x7f]", name)
+        or len(name.encode()) > _LONGEST_NAME
+    ):
+        raise ValueError(
+            f"must be the plain name of a folder: no /, no \\, not '..', at most {_LONGEST_NAME} bytes"
+        )
+    return name
+
+
+FolderName = Annotated[str, AfterValidator(_folder_name)]
 
 
 class Section(BaseModel):

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from attar.errors import RecipeError
-from attar.recipe.base import Positive, Section, Share, meaning_of
+from attar.recipe.base import FolderName, Positive, Section, Share, meaning_of
 from attar.recipe.data import DataRecipe, EncodeRecipe, JoinRecipe, SourceFormat, SourceRecipe, TaskRecipe
 from attar.recipe.fit import FitRecipe, Schedule
 from attar.recipe.renamed import new_name, with_new_names
@@ -104,7 +104,7 @@ class EvaluateRecipe(Section):
 class Recipe(Section):
     """A whole experiment, from sources to a scorer."""
 
-    name: str
+    name: FolderName
     """Names the run folder and the report. By default the file's name without its ending."""
     task: str | TaskRecipe = "cosmetics"
     """A built-in task's name, or a `[task]` table."""

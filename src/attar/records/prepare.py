@@ -82,7 +82,7 @@ def prepare(
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: a file stands where the prepared folder should go; choose another name")
     audit_template()
-    download_dir = out.parent / ".attar" / f"{out.name}.fetched"
+    download_dir = out.parent / ".attar" / f"{out.name.removesuffix('.draft')}.fetched"
     local = [fetched(source, download_dir / str(number)) for number, source in enumerate(sources, 1)]
     problem: DataError | None = None
     with write_jsonl(out / "rejected.jsonl") as reject, write_jsonl(out / "repaired.jsonl") as repaired:

@@ -1,0 +1,96 @@
+"""What killed processes left: drafts, results on their way out, and temporary files, all of attar's.
+
+Nothing is listed that attar did not write: a folder by its stamp or its name of attar's own, a file by
+the name that ``attar.io.files.atomic_write`` gives.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from attar.io.stamps import STAMP_FOLDER, read_stamp
+
+__all__ = ["Leftover", "leftovers"]
+
+_TEMPORARY = re.compile(r"\..*\.attar-[0-9a-f]{8}(\..*)?|\.attar-[0-9a-f]{8}")
+_INNER_DRAFT = re.compile(r"\..+\.draft")  # of a checkpoint or an artifact while it is written
+_INNER_FILES = {
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "attar.json",
+    "model.onnx",
+    "checks.json",
+}
+_INNER_FILES |= {"README.md", "generation_config.json"}
+_NOT_LOOKED_INTO = {".git", ".venv", "node_modules", "__pycache__"}
+
+
+class Leftover(NamedTuple):
+    """Something that a killed process left.
+
+    Attributes:
+        path: A file or a folder.
+        what: What it is, and whose.
+        belongs_to: The folder whose lock a process holds while it works on it.
+        num_bytes: Its size, with all that is in it.
+        age_s: Seconds since anything in it was written.
+    """
+
+    path: Path
+    what: str
+    belongs_to: Path
+    num_bytes: int
+    age_s: float
+
+
+def leftovers(folder: Path) -> Iterator[Leftover]:
+    """All that killed processes left in a folder, at whatever depth; links are not followed."""
+    for base, folders, files in os.walk(folder):
+        here = Path(base)
+        for name in sorted(folders):
+            found = _of_folder(here / name)
+            if found is not None:
+                yield found
+        folders[:] = sorted(
+            name for name in folders if name not in _NOT_LOOKED_INTO and _of_folder(here / name) is None
+        )
+        for name in sorted(files):
+            if _TEMPORARY.fullmatch(name) and not (here / name).is_symlink():
+                yield _leftover(here / name, "a file that was being written", here)
+
+
+def _of_folder(path: Path) -> Leftover | None:
+    """What a folder is if it is a leftover."""
+    name, parent = path.name, path.parent
+    if path.is_symlink():
+        return None
+    for ending, what in ((".draft", "an unfinished"), (".replaced", "the earlier result of")):
+        stamp = read_stamp(path) if name.endswith(ending) else None
+        if stamp is not None:
+            return _leftover(path, f"{what} {stamp['stage']!r}", parent / name.removesuffix(ending))
+    if name.endswith(".fetched") and parent.name == STAMP_FOLDER:
+        of = name.removesuffix(".fetched")
+        return _leftover(path, f"an unfinished fetch for {of}", parent.parent / of)
+    if _INNER_DRAFT.fullmatch(name) and {one.name for one in path.iterdir()} <= _INNER_FILES:
+        of = name.removeprefix(".").removesuffix(".draft").removesuffix(".draft")
+        return _leftover(path, "a model that was being written", parent / of)
+    return None
+
+
+def _leftover(path: Path, what: str, belongs_to: Path) -> Leftover:
+    size, newest = 0, 0.0
+    places = [path] if path.is_file() else [path, *path.rglob("*")]
+    for place in places:
+        try:
+            state = place.lstat()
+        except FileNotFoundError:  # a process is at work there
+            continue
+        size += 0 if place.is_dir() else state.st_size
+        newest = max(newest, state.st_mtime)
+    return Leftover(path, what, belongs_to, size, max(0.0, time.time() - newest))
