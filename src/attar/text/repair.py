@@ -286,6 +286,8 @@ def _places(text: str, term: str) -> dict[_Place, How]:
     if found:
         return found
     for how, form in _NORMAL_FORMS:
+        if how == "tags" and not has_tags(text) and not has_tags(bare):
+            break
         normal, wanted = form(text), form(bare).text.strip()
         for at in find_all(normal.text, wanted) if wanted else ():
             start, end = _trimmed(text, *normal.to_original(at, at + len(wanted)))
