@@ -68,6 +68,8 @@ def test_a_score_is_read_on_its_own_scale(tmp_path, score, label):
         ({"contentAspectTerm": "泵头", "aspectTerm": "泵"}, (4, 5), "泵", ""),
         ({"contentAspectTerm": "泵", "aspectTerm": "包装", "aspectCategory": "设计"}, (4, 5), "泵", "设计"),
         ({"aspectTerm": "泵"}, (4, 5), "泵", ""),
+        ({"contentAspectTerm": "泵\u200b", "aspectTerm": "香味"}, (4, 5), "泵\u200b", "香味"),
+        ({"contentAspectTerm": "\ufeff泵", "aspectTerm": "包装"}, (None, None), "\ufeff泵", "包装"),
         # Wrong or no offsets: the name that stands in the text at all.
         ({"contentAspectTerm": "泵", "aspectTerm": "包装"}, (0, 1), "泵", "包装"),
         ({"contentAspectTerm": "泵头", "aspectTerm": "泵"}, (None, None), "泵", ""),

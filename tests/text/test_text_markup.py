@@ -41,6 +41,12 @@ def test_a_path_that_leads_nowhere_is_none(path, offset):
     assert global_offset(PAGE, path, offset) is None
 
 
+def test_what_a_page_does_not_show_is_no_text():
+    page = "<style>p > b {}</style><p>好<SCRIPT>if (a < b) {}</SCRIPT>泵</p>"
+    assert html_text(page).text == "好泵"
+    assert global_offset(page, "/p[1]/text()[2]", 0) == 1
+
+
 def test_a_text_without_tags_is_one_node():
     assert global_offset("好用，泵坏", "/text()[1]", 3) == 3
     assert global_offset("好用，泵坏", "/div[1]/text()[1]", 3) == 3

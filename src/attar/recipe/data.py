@@ -76,7 +76,7 @@ class SourceRecipe(Section):
     format: SourceFormat | None = None
     """How it is written; left out, the ending and the start of the file tell."""
     columns: dict[str, str] = {}
-    """Our column names to theirs; dots go into nested fields."""
+    """Our column names to theirs; dots go into nested fields. In Label Studio `label` names a control."""
     names: tuple[str, ...] = ()
     """The columns of a table without a header line."""
     delimiter: str | None = None

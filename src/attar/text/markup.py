@@ -14,7 +14,8 @@ from attar.text.normalise import Normalised, normalise, substitute
 
 __all__ = ["TAG", "global_offset", "has_tags", "html_text"]
 
-TAG = r"""<!--.*?-->|<[/!]?[A-Za-z](?:[^<>"']|"[^"]*"|'[^']*')*>"""
+_UNSHOWN_ELEMENT = r"<(?i:script|style)\b[^<>]*>.*?</(?i:script|style)\s*>"
+TAG = rf"""<!--.*?-->|{_UNSHOWN_ELEMENT}|<[/!]?[A-Za-z](?:[^<>"']|"[^"]*"|'[^']*')*>"""
 _TAG = re.compile(TAG, re.DOTALL)
 _BREAK = re.compile(r"<br\b[^<>]*>", re.IGNORECASE)
 _CRLF = re.compile(r"\r\n?")
@@ -24,6 +25,7 @@ _STEP = re.compile(r"([A-Za-z][\w:-]*|text\(\))(?:\[(\d+)\])?")
 _VOID = frozenset([
     "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr",
 ])  # fmt: skip
+_UNSHOWN = frozenset(["script", "style"])
 _SELF_ENDING = frozenset(["p", "li", "dt", "dd", "tr", "td", "th", "option"])
 
 
@@ -91,6 +93,9 @@ def _text_nodes(text: str) -> dict[_Path, tuple[int, int]]:
             continue
         is_end, name = bool(named[1]), named[2].lower()
         length += name == "br"
+        if name in _UNSHOWN:
+            counts[-1][name] += 1
+            continue
         if is_end or (name in _SELF_ENDING and path and path[-1][0] == name):
             _close(name, path, counts)
         if not is_end:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import html
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
@@ -36,6 +36,8 @@ _LF = re.compile(r"(?<!\r)\n")
 # What stands around a place without being a part of it; a variation selector belongs to its emoji.
 _BEFORE = re.compile(rf"(?:[\s{INVISIBLE}]|{TAG})+", re.DOTALL)
 _AFTER = re.compile(rf"(?:(?![\ufe00-\ufe0f])[\s{INVISIBLE}]|{TAG})+\Z", re.DOTALL)
+# Without one of these a term can be written otherwise in its whitespace alone.
+_ODD = re.compile(f"[&<{INVISIBLE}]")
 _MORE = "the offsets mark more than the term"
 
 _Place = tuple[int, int]
@@ -88,13 +90,14 @@ def repair(
                 place, term_as = fit
                 found.setdefault(place, how or term_as or "whitespace")
         if not found:
-            disputed = _disputed(text, term, [_trimmed(text, *span) for _, span in readings], is_marked)
+            found = _places(text, term)
+            disputed = _disputed(text, found, [_trimmed(text, *span) for _, span in readings], is_marked)
             if disputed is not None:
                 return disputed
-    if not found:
+    else:
         found = _places(text, term)
-        if not found:
-            return "the term does not occur in the text"
+    if not found:
+        return "the term does not occur in the text"
     if len(found) > 1:
         return f"the term occurs at {len(found)} places that may be meant"
     ((place, how),) = found.items()
@@ -189,6 +192,10 @@ def _fit(text: str, term: str, start: int, end: int) -> tuple[_Place, How | None
     piece = text[low:high]
     if piece == term != "":
         return (low, high), None
+    if _joined(piece) == _joined(term) != "":
+        return (low, high), "whitespace"
+    if not _ODD.search(piece + term):
+        return None
     how = next((how for how, form in _FORMS if form(piece) == form(term) != ""), None)
     return ((low, high), how) if how else None
 
@@ -200,7 +207,6 @@ def _joined(text: str) -> str:
 
 # Ways to write a term that offsets are right for.
 _FORMS: tuple[tuple[How, Callable[[str], str]], ...] = (
-    ("whitespace", _joined),
     ("invisible", lambda text: _joined(without_invisible(text).text)),
     ("entities", lambda text: _joined(html.unescape(text))),
     ("tags", lambda text: _joined(without_invisible(html_text(text).text).text)),
@@ -222,13 +228,20 @@ def _trimmed(text: str, start: int, end: int) -> _Place:
     return start, start + after.start() if after else end
 
 
-def _disputed(text: str, term: str, spans: Iterable[_Place], is_marked: bool) -> Repair | str | None:
+def _disputed(
+    text: str, places: Mapping[_Place, How], spans: Iterable[_Place], is_marked: bool
+) -> Repair | str | None:
     """What is meant where the term is a part of what the offsets mark, or they a part of the term.
+
+    Args:
+        text: The review.
+        places: Where the term occurs.
+        spans: What the offsets may mark.
+        is_marked: Whether a person marked them.
 
     Returns:
         The place, or why it cannot be known; None where neither is the case.
     """
-    places = _places(text, term)
     marks = list(dict.fromkeys(spans))
     within = [(mark, place) for mark in marks for place in places if mark != place and _holds(mark, place)]
     if not within:
@@ -286,6 +299,8 @@ def _places(text: str, term: str) -> dict[_Place, How]:
     if found:
         return found
     for how, form in _NORMAL_FORMS:
+        if how == "tags" and not has_tags(text) and not has_tags(bare):
+            break
         normal, wanted = form(text), form(bare).text.strip()
         for at in find_all(normal.text, wanted) if wanted else ():
             start, end = _trimmed(text, *normal.to_original(at, at + len(wanted)))

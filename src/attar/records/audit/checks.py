@@ -64,7 +64,10 @@ class Checks:
         if is_blank(text):
             return "empty_text", "the text is empty"
         if self._task.has_term and is_address(text):
-            message = "the text is the address of a text (a link or a path); put the text itself there"
+            message = (
+                "the text is not in the file, only its address is (a link or a path); put the text itself "
+                "there, or export it with the text"
+            )
             return "empty_text", message
         if not _is_unicode(record):
             message = "half of a surrogate pair (a broken \\ud83d escape) is in the row; write it whole"

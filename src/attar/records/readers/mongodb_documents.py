@@ -25,6 +25,7 @@ from attar.recipe.load import SourceRecipe
 from attar.records.readers.span_cells import label_column, span_records
 from attar.records.record import Record, Rejection
 from attar.task import BUILT_IN_TASKS
+from attar.text.repair import fitting_place, occurrences
 
 __all__ = ["SHAPE_FIELDS", "check_columns", "document_records", "plain"]
 
@@ -187,9 +188,11 @@ def _span(start: object, end: object, starts: list[int] | None) -> tuple[int | N
 
 def _term(text: str, span: tuple[int | None, int | None], names: list[str]) -> str:
     start, end = span
-    there = text[start:end] if start is not None and end is not None and 0 <= start < end else ""
     given = [name for name in names if name]
-    best = [name for name in given if name == there] or [name for name in given if name in text] or given
+    there = []
+    if start is not None and end is not None:
+        there = [name for name in given if fitting_place(text, name, start, end)]
+    best = there or [name for name in given if occurrences(text, name)] or given
     return best[0] if best else ""
 
 
