@@ -96,6 +96,7 @@ MAY_IMPORT = {
         "classic",
         "compare",
         "cores",
+        "evaluation",
         "export",
         "pipeline",
         "progress",
