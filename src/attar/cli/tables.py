@@ -59,10 +59,10 @@ def print_summary(folder: Path) -> None:
             "" if latency is None else f"{latency:.1f} ms",
         )
     _print(table)
-    ratios = report["ratios"]
+    ratios, chosen = report["ratios"], shown_name(report, report["chosen"])
     if ratios["smaller"] and ratios["faster"]:
         typer.echo(
-            f"{shown_name(report, report['chosen'])} against {report['reference']}: {ratios['smaller']:.0f}x smaller, "
+            f"{chosen} against {report['reference']}: {ratios['smaller']:.0f}x smaller, "
             f"{ratios['faster']:.0f}x faster, same label for {report['agreement']:.1%}"
         )
     typer.echo(f"report:    {folder / 'report.html'}")
