@@ -109,6 +109,7 @@ MAY_IMPORT = {
         "classic",
         "compare",
         "cores",
+        "evaluation",
         "export",
         "pipeline",
         "progress",

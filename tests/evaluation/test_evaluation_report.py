@@ -3,12 +3,15 @@
 import html.parser
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
+import openpyxl
 import pytest
 
+from attar.cli.tables import print_summary
 from attar.errors import DataError
-from attar.evaluation.page import confident_mistakes
+from attar.evaluation.page import confident_mistakes, tradeoff_points
 from attar.evaluation.report import Candidate, evaluate
 from attar.recipe.load import EvaluateRecipe
 from attar.task import BUILT_IN_TASKS, Example
@@ -197,3 +200,22 @@ def test_mistakes_come_surest_first_and_keep_the_term():
     assert found[1]["right"] == "差" * 120 + "…"
     assert found[1]["channel"] == "JD"
     assert len(confident_mistakes(examples, TASK.labels, probs, probs, limit=1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("precision", "shown"),
+    [("int8", "student_int8"), ("fp32", "student_fp32"), ("mixed", "student_mixed"), (None, "student_int8")],
+)
+def test_an_artifact_is_called_by_its_precision(precision, shown, tmp_path, capsys):
+    small = replace(candidate("student_int8", 3, 10, list), precision=precision, description="")
+    models = (candidate("teacher", 2, 160, list), small)
+    report = evaluate(models, EXAMPLES, TASK, QUICK, title="t", out=tmp_path)
+    assert list(report["models"]) == ["teacher", "student_int8"]
+    assert report["chosen"] == "student_int8"
+    print_summary(tmp_path)
+    rows = openpyxl.load_workbook(tmp_path / "answers.xlsx")["summary"].iter_rows(values_only=True)
+    points = " ".join(point.label for point in tradeoff_points(report))
+    page = (tmp_path / "report.html").read_text("utf-8")
+    for said in (page, capsys.readouterr().out, points, " ".join(str(cell) for row in rows for cell in row)):
+        assert shown in said
+        assert (shown == "student_int8") == ("int8" in said)

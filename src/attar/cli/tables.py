@@ -59,6 +59,8 @@ def print_summary(folder: Path) -> None:
     """A report's main figures as a table, and where the report is."""
     from rich.table import Table
 
+    from attar.evaluation.names import shown_name
+
     report = json.loads((folder / "report.json").read_text("utf-8"))
     table = Table(title=f"{report['title']}: {report['num_test']} test examples")
     for heading in ("model", "macro-F1 (95 %)", "accuracy", "size", "examples/s", "one example"):
@@ -66,7 +68,7 @@ def print_summary(folder: Path) -> None:
     for name, model in report["models"].items():
         size, speed, latency = (model[k] for k in ("size_bytes", "examples_per_second", "latency_ms_p50"))
         table.add_row(
-            name,
+            shown_name(report, name),
             f"{model['macro_f1']:.3f} ({model['macro_f1_low']:.3f}-{model['macro_f1_high']:.3f})",
             f"{model['accuracy']:.3f}",
             "" if size is None else f"{size / 1e6:.1f} MB",
@@ -74,10 +76,10 @@ def print_summary(folder: Path) -> None:
             "" if latency is None else f"{latency:.1f} ms",
         )
     _print(table)
-    ratios = report["ratios"]
+    ratios, chosen = report["ratios"], shown_name(report, report["chosen"])
     if ratios["smaller"] and ratios["faster"]:
         typer.echo(
-            f"{report['chosen']} against {report['reference']}: {ratios['smaller']:.0f}x smaller, "
+            f"{chosen} against {report['reference']}: {ratios['smaller']:.0f}x smaller, "
             f"{ratios['faster']:.0f}x faster, same label for {report['agreement']:.1%}"
         )
     typer.echo(f"report:    {folder / 'report.html'}")

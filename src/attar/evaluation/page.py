@@ -7,6 +7,7 @@ inspect. Everything is text or inline SVG; nothing is fetched. The markup is ``p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jinja2
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.evaluation.calibration import ReliabilityBin
+from attar.evaluation.names import shown_name
 from attar.evaluation.pictures import Point, confusion_svg, reliability_svg, size_text, tradeoff_svg
 from attar.evaluation.verdict import verdict
 from attar.task import Example
@@ -40,6 +42,7 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {"named": partial(shown_name, report)}
     environment.filters |= {"points": _points, "count": _count, "size": _size, "times": _times}
     points, chosen = tradeoff_points(report), models[shown]
     confusion = np.array(chosen["confusion"])
@@ -63,7 +66,7 @@ def tradeoff_points(report: Mapping[str, Any]) -> list[Point]:
     """The timed models of a report, for ``tradeoff_svg``."""
     return [
         Point(
-            name,
+            shown_name(report, name),
             model["examples_per_second"],
             model["macro_f1"],
             model["macro_f1_low"],

@@ -2,7 +2,7 @@
 
 A candidate is a name and a callable. All are scored on the same examples and the same bootstrap
 draws, timed in one interleaved run, and compared with the reference (the teacher) and, pair by
-pair, with the chosen one (the int8 student).
+pair, with the chosen one (the artifact of the student).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from attar.compare.workbook import ANSWERS, write_answers
 from attar.errors import DataError
 from attar.evaluation.calibration import brier_score, expected_calibration_error, reliability
 from attar.evaluation.intervals import Resampled, paired_difference, resample
+from attar.evaluation.names import shown_name
 from attar.evaluation.page import render_page, shown_model
 from attar.io.files import atomic_write, write_json
 from attar.metrics import accuracy_of, confusion_counts, macro_f1_present, scores
@@ -47,6 +48,7 @@ class Candidate:
         size_bytes: Of what is deployed, or None where nothing is.
         timed: What is called to measure speed; None leaves the candidate out of that.
         description: One line for the reader.
+        precision: Of an artifact: int8, mixed or fp32; a model named ``..._int8`` is shown as what it is.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Candidate:
     size_bytes: int | None = None
     timed: Side | None = None
     description: str = ""
+    precision: str | None = None
 
 
 def evaluate(  # noqa: PLR0913 - one call is the whole stage
@@ -99,7 +102,8 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
         if report["answers"]:
             names = [shown_model(report)]
             names += [reference] if reference in probs and reference not in names else []
-            write_answers(out / ANSWERS, examples, task, {name: probs[name] for name in names})
+            shown = {shown_name(report, name): probs[name] for name in names}
+            write_answers(out / ANSWERS, examples, task, shown)
         write_json(out / "report.json", report)
     return report
 
@@ -127,6 +131,7 @@ def _measure(
     models = {
         c.name: {
             "description": c.description,
+            "precision": c.precision,
             **_quality_figures(task, gold, probs[c.name], resampled[c.name]),
             "size_bytes": c.size_bytes,
             **_speed_figures(speeds.get(c.name)),

@@ -54,8 +54,7 @@ def evaluate_models(
                 checkpoint_candidate(role, models[role], description, task, as_original=role == "teacher")
             )
     if "artifact" in models:
-        description = "the artifact: ONNX Runtime, int8"
-        candidates.append(artifact_candidate("student_int8", models["artifact"], description, task))
+        candidates.append(artifact_candidate("student_int8", models["artifact"], task))
     linear = linear or WindowedLinear(task, train, dev)
     window = f"{linear.window_chars} characters" if linear.window_chars else "the clause"
     description = f"TF-IDF of characters, {window} around the term, and a balanced linear model"
@@ -92,10 +91,12 @@ def checkpoint_candidate(
     return Candidate(name, predict, (folder / "model.safetensors").stat().st_size, timed, description)
 
 
-def artifact_candidate(name: str, folder: Path, description: str, task: Task) -> Candidate:
+def artifact_candidate(name: str, folder: Path, task: Task) -> Candidate:
     """An artifact as a candidate; see ``checkpoint_candidate``."""
     artifact = load_artifact(folder)
     _check_labels(folder, artifact.task.labels, task)
     # Repeated examples are computed again, so that timing is fair.
     predict = Predictor(artifact, deduplicate=False).predict_probs
-    return Candidate(name, predict, artifact.model_path.stat().st_size, predict, description)
+    size, precision = artifact.model_path.stat().st_size, artifact.precision
+    description = f"the artifact: ONNX Runtime, {precision}"
+    return Candidate(name, predict, size, predict, description, precision)
