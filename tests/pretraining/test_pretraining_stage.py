@@ -202,7 +202,8 @@ def test_the_command_line_takes_texts(attar_main, texts, tmp_path, encoder_folde
     (tmp_path / "recipe.toml").write_text(
         f'[train]\nencoder = "{encoder_folder}"\n[encode]\nmax_tokens = 24\n'
         "[student]\nlayers = 1\nhidden = 16\nheads = 2\nintermediate = 16\n"
-        '[pretrain]\nepochs = 0.1\nbatch_size = 4\nheld_out = 0.2\nprecision = "fp32"\nmatches = "auto"\n',
+        "[pretrain]\nmax_tokens = 80\n"
+        'epochs = 0.1\nbatch_size = 4\nheld_out = 0.2\nprecision = "fp32"\nmatches = "auto"\n',
         "utf-8",
     )
     code, out, err = attar_main(

@@ -186,7 +186,7 @@ def _check_complete(
         )
     if deeper := [key for key in loading["unexpected_keys"] if key.startswith(f"{prefix}encoder.layer.")]:
         _LOG.warning(
-            "encoder %r: its config.json has fewer layers than its weights; %d (%s, ...) are not used",
+            "encoder %r: config.json has fewer layers than its weights; %d of them (%s, ...) are not used",
             name,
             len(deeper),
             min(deeper),

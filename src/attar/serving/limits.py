@@ -62,6 +62,8 @@ class Limits:
         max_mentions: Occurrences of terms in one request; 422 above it.
         max_waiting: Requests that may wait in the queue; 503 above it.
         timeout_s: For the body to arrive (408), and for the response to be ready (503).
+        max_connections: Connections open at once; above it the longest idle one is closed, or 503.
+        header_timeout_s: For a request's head to arrive; then the connection is closed.
     """
 
     max_body_bytes: int = _MIB
@@ -70,6 +72,8 @@ class Limits:
     max_mentions: int = 1_024
     max_waiting: int = 64
     timeout_s: float = 30.0
+    max_connections: int = 512
+    header_timeout_s: float = 15.0
 
     def __post_init__(self) -> None:
         assert min(asdict(self).values()) > 0, "a limit of 0 refuses every request"

@@ -1,6 +1,6 @@
 """The process around an app: a socket, uvicorn, and a graceful shutdown.
 
-On SIGTERM or Ctrl-C it stops accepting connections, finishes open requests, and exits.
+On SIGTERM or Ctrl-C it stops accepting connections, finishes open requests, and exits with code 0.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ import contextlib
 import functools
 import os
 import re
+import signal
 import socket
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import uvicorn
@@ -20,6 +22,7 @@ from attar.artifact import load_artifact
 from attar.errors import RecipeError, RunError
 from attar.scoring.predictor import Predictor
 from attar.serving.app import create_app
+from attar.serving.connections import bounded_protocol
 from attar.serving.limits import DEFAULT_LIMITS, Limits
 from attar.serving.service import Service
 
@@ -73,10 +76,11 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: FastAPI, listener: socket.socket, *, grace_s: float) -> None:
+def serve(app: FastAPI, listener: socket.socket, *, grace_s: float, limits: Limits = DEFAULT_LIMITS) -> None:
     """Serve until SIGTERM or Ctrl-C, then close the listener; open requests have ``grace_s`` after that."""
     config = uvicorn.Config(
         app,
+        http=bounded_protocol(limits),
         log_config=None,
         access_log=False,  # it would log query strings; the service logs a line per request
         server_header=False,
@@ -84,8 +88,30 @@ def serve(app: FastAPI, listener: socket.socket, *, grace_s: float) -> None:
         ws="none",
         timeout_graceful_shutdown=max(1, round(grace_s)),
     )
-    with listener, contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+    with listener, _stopped_by_signals(server):
+        server.run(sockets=[listener])
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Let a signal stop a server and not the process.
+
+    uvicorn raises the signal once more when it has stopped, to the handler from before it started.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    before = {one: signal.signal(one, stop) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def serve_artifact(
@@ -115,5 +141,5 @@ def serve_artifact(
     listener = listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     say(f"serving:   http://{shown}:{listener.getsockname()[1]}{'' if key else ', without a key'}")
-    serve(app, listener, grace_s=limits.timeout_s)
+    serve(app, listener, grace_s=limits.timeout_s, limits=limits)
     predictor.close()
