@@ -491,7 +491,9 @@ def test_an_error_of_the_system_is_one_of_ours_and_the_earlier_result_stands(wor
         (draft / "half").touch()
         raise OSError(errno.ENOSPC, "No space left on device", str(draft / "model.safetensors"))
 
-    with pytest.raises(RunError, match=r"train: .*model.safetensors: no space left; .*resumes"):
+    with pytest.raises(
+        RunError, match=r"train in .*stage.draft: .*model.safetensors: no space left; .*resumes"
+    ):
         run_stage(work.folder, "train", {"lr": 2}, full)
     assert (work.folder / "result.txt").read_text() == "rate 1"
     with pytest.raises(ZeroDivisionError):

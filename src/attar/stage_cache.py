@@ -152,7 +152,9 @@ def _run(
         said = system_error(error)
         if said is None:
             raise
-        raise RunError(f"{stamp['stage']}: {said}; the same command resumes what it can") from error
+        raise RunError(
+            f"{stamp['stage']} in {draft}: {said}; the same command resumes what it can"
+        ) from error
 
 
 def _changed(again: Callable[[], Mapping[str, Any]], inputs: Mapping[str, Any]) -> bool:

@@ -31,7 +31,7 @@ __all__ = [
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary neighbour of ``path`` that takes its name only if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.stem}.attar-{secrets.token_hex(4)}{path.suffix}")
+    draft = path.with_name(f".{path.stem[:40]}.attar-{secrets.token_hex(4)}{path.suffix}")
     # Not by tempfile, whose files nobody else may read: the umask decides, as for every file.
     handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     mode = draft.stat().st_mode & 0o777
