@@ -23,6 +23,7 @@ __all__ = [
     "folder_hashes",
     "follow_umask",
     "read_json",
+    "write_beside",
     "write_json",
 ]
 
@@ -68,6 +69,19 @@ def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:  # no
 def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is any
     """Read UTF-8 JSON with or without a byte order mark; the caller explains ``OSError``, ``ValueError``."""
     return json.loads(path.read_text("utf-8-sig"))
+
+
+def write_beside(path: Path, text: str) -> Path:
+    """Write what accompanies a result, unless a file of somebody else's has its name.
+
+    Returns:
+        Where the text is: ``path``, or ``NAME.attar.ENDING`` beside it where ``path`` holds another text.
+    """
+    if path.exists() and path.read_bytes() != text.encode():
+        path = path.with_suffix(f".attar{path.suffix}")
+    with atomic_write(path) as draft:
+        draft.write_text(text, "utf-8")
+    return path
 
 
 def file_hash(path: Path) -> str:
