@@ -124,6 +124,7 @@ def test_what_only_accompanies_the_result_may_change(work):
 def test_an_interrupted_stage_resumes_with_what_is_there(work, caplog, lost):
     def half(draft):
         (draft / "state.txt").write_text("half")
+        (draft / ".weights.attar-0123abcd.json").touch()  # was being written
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -145,6 +146,7 @@ def test_an_interrupted_stage_resumes_with_what_is_there(work, caplog, lost):
     assert seen == ["half"]
     assert "resuming" in caplog.text
     assert not draft_of(work).exists()
+    assert listed(work.folder) == ["result.txt", "state.txt", "sub/more.txt"]
     assert not run_stage(work.folder, "train", {"lr": 1}, work)
 
 

@@ -25,7 +25,7 @@ from typing import Any
 
 from attar import __version__
 from attar.errors import AttarError, RecipeError, RunError, redacted, system_error
-from attar.io.files import content_hash, file_hash, follow_umask
+from attar.io.files import content_hash, file_hash, same_rights
 from attar.io.folders import (
     carry_over,
     check_out,
@@ -33,8 +33,10 @@ from attar.io.folders import (
     exchange,
     has_files,
     remove_folder,
+    sync_files,
     sync_folder,
 )
+from attar.io.leftovers import leftovers
 from attar.io.locks import locked
 from attar.io.stamps import (
     UNFINISHED,
@@ -137,7 +139,7 @@ def _run(
                 f"is in {draft}, not finished. Run the same command again when nothing else writes there"
             )
         (draft / UNFINISHED).unlink(missing_ok=True)
-        follow_umask(draft)
+        same_rights(draft, stamp_path(draft))  # which follows the umask
         outputs, sizes = output_hashes(draft), stamp_sizes(draft)
         versions = {"attar": __version__, "python": platform.python_version()}
         seconds = round(time.monotonic() - started, 1)
@@ -230,6 +232,8 @@ def _open_draft(folder: Path, stamp: Mapping[str, Any], same: Collection[str]) -
         if found["stage"] == stamp["stage"] and found["fingerprint"] in same and not found.get("changed"):
             _LOG.info("%s: resuming in %s", stamp["stage"], draft)
             if found["outputs"] is None:
+                for left in leftovers(draft):
+                    remove_folder(left.path) if left.path.is_dir() else left.path.unlink()
                 write_draft_stamp(draft, stamp)
             return draft
         _LOG.info("%s: inputs changed, starting over in %s", stamp["stage"], draft)
@@ -244,6 +248,7 @@ def _open_draft(folder: Path, stamp: Mapping[str, Any], same: Collection[str]) -
 def _publish(draft: Path, folder: Path) -> None:
     """Give a whole draft the folder's name; what was there before goes, but for others' files."""
     replaced = beside(folder, "replaced")
+    sync_files(draft)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
     if not folder.exists():

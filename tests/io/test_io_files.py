@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from attar.io.files import atomic_write, follow_umask, write_beside, write_json
+from attar.io.files import atomic_write, same_rights, write_beside, write_json
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
@@ -18,7 +18,7 @@ def test_a_file_has_the_rights_that_the_umask_gives(tmp_path, mask):
     before = os.umask(mask)
     try:
         write_json(tmp_path / "sub" / "a.json", {})
-        follow_umask(tmp_path)
+        same_rights(tmp_path, tmp_path / "sub" / "a.json")
     finally:
         os.umask(before)
     for path in (tmp_path / "sub" / "a.json", private):

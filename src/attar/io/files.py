@@ -21,8 +21,8 @@ __all__ = [
     "content_hash",
     "file_hash",
     "folder_hashes",
-    "follow_umask",
     "read_json",
+    "same_rights",
     "write_beside",
     "write_json",
 ]
@@ -49,12 +49,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def follow_umask(folder: Path) -> None:
-    """Give every file of a folder the rights that a new file has there; some libraries write their own."""
-    probe = folder / f".attar-{secrets.token_hex(4)}"
-    os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    mode = probe.stat().st_mode & 0o777
-    probe.unlink()
+def same_rights(folder: Path, as_those_of: Path) -> None:
+    """Give every file of a folder the rights of another; some libraries write theirs for one user alone."""
+    mode = as_those_of.stat().st_mode & 0o777
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink() and path.stat().st_mode & 0o777 != mode:
             path.chmod(mode)
