@@ -18,6 +18,7 @@ import pytest
 
 from attar import stage_cache
 from attar.errors import RecipeError, RunError
+from attar.io import publish as publishing
 from attar.io.locks import locked
 from attar.stage_cache import fingerprint, is_finished, is_first_process, run_stage
 
@@ -408,22 +409,22 @@ def test_a_kill_while_the_new_takes_the_place_of_the_old_is_mended(work, monkeyp
         return call
 
     if not atomic:
-        monkeypatch.setattr(stage_cache, "exchange", lambda *_: False)
-    real = stage_cache._publish
+        monkeypatch.setattr(publishing, "exchange", lambda *_: False)
+    real = stage_cache.publish
 
     def publish(*arguments):
         with monkeypatch.context() as patch:
             for name in STEPS:
                 if name != "rename":
-                    patch.setattr(stage_cache, name, killing(getattr(stage_cache, name)))
+                    patch.setattr(publishing, name, killing(getattr(publishing, name)))
             patch.setattr(Path, "rename", killing(Path.rename))
             patch.setattr(Path, "unlink", killing(Path.unlink))
             real(*arguments)
 
-    monkeypatch.setattr(stage_cache, "_publish", publish)
+    monkeypatch.setattr(stage_cache, "publish", publish)
     with contextlib.suppress(SystemExit):
         rebuild(work, 2)
-    monkeypatch.setattr(stage_cache, "_publish", real)
+    monkeypatch.setattr(stage_cache, "publish", real)
     there = work.folder if work.folder.exists() else work.folder.with_name("stage.replaced")
     assert (there / "result.txt").read_text() in ("rate 1", "rate 2")
     if atomic:

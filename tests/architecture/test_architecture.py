@@ -103,7 +103,6 @@ MAY_IMPORT = {
         "records",
         "scoring",
         "serving",
-        "stage_cache",
     },
     "attar": {"errors", "scoring"},
 }
