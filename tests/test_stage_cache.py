@@ -236,6 +236,10 @@ def test_fingerprint(tmp_path, work):
     copy = tmp_path / "copied"  # without its stamp
     Work(copy)(copy)
     assert fingerprint(copy) == before
+    for place in (copy, copy / "sub"):
+        (place / ".attar").mkdir()
+        (place / ".attar" / "stamp").write_text("of another version")
+    assert fingerprint(copy) == before
     (copy / "result.txt").write_text("other")
     assert fingerprint(copy) != before
     (tmp_path / "file").write_text("x")
@@ -495,7 +499,7 @@ def test_an_error_of_the_system_is_one_of_ours_and_the_earlier_result_stands(wor
         raise OSError(errno.ENOSPC, "No space left on device", str(draft / "model.safetensors"))
 
     with pytest.raises(
-        RunError, match=r"train in .*stage.draft: .*model.safetensors: no space left; .*resumes"
+        RunError, match=r"train -> .*stage: .*stage.draft/model.safetensors: no space left; .*resumes"
     ):
         run_stage(work.folder, "train", {"lr": 2}, full)
     assert (work.folder / "result.txt").read_text() == "rate 1"

@@ -19,7 +19,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ def run_stage(  # noqa: PLR0913 - a stage is one call
     if not is_first_process():
         return _follow(folder.resolve(), same, work if shared else None)
     folder = check_out(folder, paths_read)
-    with locked(folder):
+    with _own_errors(f"{name} -> {folder}"), locked(folder):
         mend(folder)
         before = _stamp_of_stage(folder, name)
         if before is not None and is_whole(folder, before, same):
@@ -111,6 +111,18 @@ def run_stage(  # noqa: PLR0913 - a stage is one call
         seconds = (read_stamp(folder) or {}).get("seconds", 0)
         _LOG.info("%s: done in %.0f s -> %s", name, seconds, folder)
         return True
+
+
+@contextlib.contextmanager
+def _own_errors(what: str) -> Iterator[None]:
+    """Turn an error of the system, a full disk or missing rights, into a RunError."""
+    try:
+        yield
+    except Exception as error:
+        said = system_error(error)
+        if said is None:
+            raise
+        raise RunError(f"{what}: {said}; the same command resumes what it can") from error
 
 
 def _run(
@@ -142,12 +154,7 @@ def _run(
                 remove_folder(draft)
         if isinstance(error, KeyboardInterrupt) and draft.is_dir():
             _LOG.warning("%s: not finished; what there is so far is in %s", stamp["stage"], draft)
-        said = system_error(error)
-        if said is None:
-            raise
-        raise RunError(
-            f"{stamp['stage']} in {draft}: {said}; the same command resumes what it can"
-        ) from error
+        raise
 
 
 def _changed(again: Callable[[], Mapping[str, Any]], inputs: Mapping[str, Any]) -> bool:
