@@ -18,6 +18,7 @@ import pytest
 
 from attar import stage_cache
 from attar.errors import RecipeError, RunError
+from attar.io import publish as publishing
 from attar.io.locks import locked
 from attar.stage_cache import fingerprint, is_finished, is_first_process, run_stage
 
@@ -124,6 +125,7 @@ def test_what_only_accompanies_the_result_may_change(work):
 def test_an_interrupted_stage_resumes_with_what_is_there(work, caplog, lost):
     def half(draft):
         (draft / "state.txt").write_text("half")
+        (draft / ".weights.attar-0123abcd.json").touch()  # was being written
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -145,6 +147,7 @@ def test_an_interrupted_stage_resumes_with_what_is_there(work, caplog, lost):
     assert seen == ["half"]
     assert "resuming" in caplog.text
     assert not draft_of(work).exists()
+    assert listed(work.folder) == ["result.txt", "state.txt", "sub/more.txt"]
     assert not run_stage(work.folder, "train", {"lr": 1}, work)
 
 
@@ -232,6 +235,10 @@ def test_fingerprint(tmp_path, work):
     before = fingerprint(work.folder)
     copy = tmp_path / "copied"  # without its stamp
     Work(copy)(copy)
+    assert fingerprint(copy) == before
+    for place in (copy, copy / "sub"):
+        (place / ".attar").mkdir()
+        (place / ".attar" / "stamp").write_text("of another version")
     assert fingerprint(copy) == before
     (copy / "result.txt").write_text("other")
     assert fingerprint(copy) != before
@@ -406,22 +413,22 @@ def test_a_kill_while_the_new_takes_the_place_of_the_old_is_mended(work, monkeyp
         return call
 
     if not atomic:
-        monkeypatch.setattr(stage_cache, "exchange", lambda *_: False)
-    real = stage_cache._publish
+        monkeypatch.setattr(publishing, "exchange", lambda *_: False)
+    real = stage_cache.publish
 
     def publish(*arguments):
         with monkeypatch.context() as patch:
             for name in STEPS:
                 if name != "rename":
-                    patch.setattr(stage_cache, name, killing(getattr(stage_cache, name)))
+                    patch.setattr(publishing, name, killing(getattr(publishing, name)))
             patch.setattr(Path, "rename", killing(Path.rename))
             patch.setattr(Path, "unlink", killing(Path.unlink))
             real(*arguments)
 
-    monkeypatch.setattr(stage_cache, "_publish", publish)
+    monkeypatch.setattr(stage_cache, "publish", publish)
     with contextlib.suppress(SystemExit):
         rebuild(work, 2)
-    monkeypatch.setattr(stage_cache, "_publish", real)
+    monkeypatch.setattr(stage_cache, "publish", real)
     there = work.folder if work.folder.exists() else work.folder.with_name("stage.replaced")
     assert (there / "result.txt").read_text() in ("rate 1", "rate 2")
     if atomic:
@@ -491,7 +498,9 @@ def test_an_error_of_the_system_is_one_of_ours_and_the_earlier_result_stands(wor
         (draft / "half").touch()
         raise OSError(errno.ENOSPC, "No space left on device", str(draft / "model.safetensors"))
 
-    with pytest.raises(RunError, match=r"train: .*model.safetensors: no space left; .*resumes"):
+    with pytest.raises(
+        RunError, match=r"train -> .*stage: .*stage.draft/model.safetensors: no space left; .*resumes"
+    ):
         run_stage(work.folder, "train", {"lr": 2}, full)
     assert (work.folder / "result.txt").read_text() == "rate 1"
     with pytest.raises(ZeroDivisionError):

@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from attar.errors import AttarError, DataError, RecipeError
+from attar.errors import AttarError, DataError, RecipeError, system_error
 from attar.recipe.load import SourceRecipe
 from attar.stage_cache import is_first_process
 from original.arguments import Script, parse_arguments
@@ -24,6 +24,7 @@ from original.tasks import TASKS, ClassicTask, Split
 
 __all__ = ["Job", "main"]
 
+_INTERRUPTED = 130  # a shell's exit code for a program that Ctrl-C ended
 _SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
@@ -54,7 +55,7 @@ def main(script: Script, argv: Sequence[str] | None = None) -> int:
         argv: Its flags; None takes those of this process.
 
     Returns:
-        The exit code: 0, or 2 for an error that the user can mend (logged in one line).
+        The exit code: 0, 2 for an error, or 130 for Ctrl-C (each logged in one line).
     """
     args = parse_arguments(script, argv)
     with logged(args.output_dir):
@@ -65,11 +66,15 @@ def main(script: Script, argv: Sequence[str] | None = None) -> int:
             from original.run import run
 
             run(args, job)
-        except AttarError as error:
-            if os.environ.get("ATTAR_DEBUG"):
+        except KeyboardInterrupt:
+            MAIN.error("stopped; the same command resumes the training")
+            return _INTERRUPTED
+        except Exception as error:
+            known = error if isinstance(error, AttarError) else system_error(error)
+            if known is None or os.environ.get("ATTAR_DEBUG"):
                 raise
-            MAIN.error("%s", error)
-            return 2
+            MAIN.error("%s", known)
+            return known.exit_code
     return 0
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from attar.cores import limit_library_threads
-from attar.errors import AttarError
+from attar.errors import AttarError, system_error
 from attar.progress import hide_library_bars
 
 __all__ = ["run_tool", "say"]
@@ -24,7 +24,7 @@ def run_tool(main: Callable[[Sequence[str] | None], object], argv: Sequence[str]
         argv: The flags; None takes those of this process.
 
     Returns:
-        The exit code: 0, 2 for an error that the user can mend (one line on stderr), 130 for Ctrl-C.
+        The exit code: 0, 2 for an error (one line on stderr), 3 for a gate that refuses, 130 for Ctrl-C.
     """
     logging.basicConfig(
         format="%(asctime)s - %(levelname)s - %(name)s -  %(message)s", datefmt="%Y/%m/%d %H:%M:%S"
@@ -35,13 +35,15 @@ def run_tool(main: Callable[[Sequence[str] | None], object], argv: Sequence[str]
     try:
         limit_library_threads()
         main(argv)
-    except AttarError as error:
-        if os.environ.get("ATTAR_DEBUG"):
-            raise
-        sys.stderr.write(f"{error}\n")
-        return 2
     except KeyboardInterrupt:
+        sys.stderr.write("stopped; the same command resumes what it can\n")
         return _INTERRUPTED
+    except Exception as error:
+        known = error if isinstance(error, AttarError) else system_error(error)
+        if known is None or os.environ.get("ATTAR_DEBUG"):
+            raise
+        sys.stderr.write(f"{known}\n")
+        return known.exit_code
     return 0
 
 

@@ -19,30 +19,23 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attar import __version__
 from attar.errors import AttarError, RecipeError, RunError, redacted, system_error
-from attar.io.files import content_hash, file_hash, follow_umask
-from attar.io.folders import (
-    carry_over,
-    check_out,
-    check_room,
-    exchange,
-    has_files,
-    remove_folder,
-    sync_folder,
-)
+from attar.io.files import content_hash, file_hash, same_rights
+from attar.io.folders import check_out, check_room, has_files, remove_folder
+from attar.io.leftovers import leftovers
 from attar.io.locks import locked
+from attar.io.publish import mend, publish
 from attar.io.stamps import (
     UNFINISHED,
     adopt_earlier_stamp,
     beside,
     earlier_stamp,
     has_results,
-    is_own_file,
     is_resumable,
     is_whole,
     output_hashes,
@@ -53,7 +46,7 @@ from attar.io.stamps import (
     write_stamp,
 )
 
-__all__ = ["fingerprint", "is_finished", "is_first_process", "mend", "run_stage"]
+__all__ = ["fingerprint", "is_finished", "is_first_process", "run_stage"]
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2
@@ -98,7 +91,7 @@ def run_stage(  # noqa: PLR0913 - a stage is one call
     if not is_first_process():
         return _follow(folder.resolve(), same, work if shared else None)
     folder = check_out(folder, paths_read)
-    with locked(folder):
+    with _own_errors(f"{name} -> {folder}"), locked(folder):
         mend(folder)
         before = _stamp_of_stage(folder, name)
         if before is not None and is_whole(folder, before, same):
@@ -114,10 +107,22 @@ def run_stage(  # noqa: PLR0913 - a stage is one call
         draft = _open_draft(folder, stamp, same)
         if not is_whole(draft, read_stamp(draft), same):
             _run(draft, work, stamp, again)
-        _publish(draft, folder)
+        publish(draft, folder)
         seconds = (read_stamp(folder) or {}).get("seconds", 0)
         _LOG.info("%s: done in %.0f s -> %s", name, seconds, folder)
         return True
+
+
+@contextlib.contextmanager
+def _own_errors(what: str) -> Iterator[None]:
+    """Turn an error of the system, a full disk or missing rights, into a RunError."""
+    try:
+        yield
+    except Exception as error:
+        said = system_error(error)
+        if said is None:
+            raise
+        raise RunError(f"{what}: {said}; the same command resumes what it can") from error
 
 
 def _run(
@@ -137,7 +142,7 @@ def _run(
                 f"is in {draft}, not finished. Run the same command again when nothing else writes there"
             )
         (draft / UNFINISHED).unlink(missing_ok=True)
-        follow_umask(draft)
+        same_rights(draft, stamp_path(draft))  # which follows the umask
         outputs, sizes = output_hashes(draft), stamp_sizes(draft)
         versions = {"attar": __version__, "python": platform.python_version()}
         seconds = round(time.monotonic() - started, 1)
@@ -149,10 +154,7 @@ def _run(
                 remove_folder(draft)
         if isinstance(error, KeyboardInterrupt) and draft.is_dir():
             _LOG.warning("%s: not finished; what there is so far is in %s", stamp["stage"], draft)
-        said = system_error(error)
-        if said is None:
-            raise
-        raise RunError(f"{stamp['stage']}: {said}; the same command resumes what it can") from error
+        raise
 
 
 def _changed(again: Callable[[], Mapping[str, Any]], inputs: Mapping[str, Any]) -> bool:
@@ -228,6 +230,8 @@ def _open_draft(folder: Path, stamp: Mapping[str, Any], same: Collection[str]) -
         if found["stage"] == stamp["stage"] and found["fingerprint"] in same and not found.get("changed"):
             _LOG.info("%s: resuming in %s", stamp["stage"], draft)
             if found["outputs"] is None:
+                for left in leftovers(draft):
+                    remove_folder(left.path) if left.path.is_dir() else left.path.unlink()
                 write_draft_stamp(draft, stamp)
             return draft
         _LOG.info("%s: inputs changed, starting over in %s", stamp["stage"], draft)
@@ -237,65 +241,6 @@ def _open_draft(folder: Path, stamp: Mapping[str, Any], same: Collection[str]) -
         shutil.copymode(folder, draft)
     write_draft_stamp(draft, stamp)
     return draft
-
-
-def _publish(draft: Path, folder: Path) -> None:
-    """Give a whole draft the folder's name; what was there before goes, but for others' files."""
-    replaced = beside(folder, "replaced")
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-    if not folder.exists():
-        draft.rename(folder)
-    else:
-        stamp = read_stamp(draft)
-        if stamp is None or not stamp_path(folder).is_file():
-            raise RunError(
-                f"{folder} was written to while the stage ran; its result is whole, in {draft}: move away "
-                "what is in the folder and run the same command again"
-            )
-        write_stamp(draft, stamp | {"replaces": file_hash(stamp_path(folder))})
-        if exchange(draft, folder):
-            draft.rename(replaced)
-        else:
-            folder.rename(replaced)
-            draft.rename(folder)
-    sync_folder(folder.parent)
-    mend(folder)
-
-
-def mend(folder: Path) -> None:
-    """Finish what a kill left of the moment in which a new result takes the place of the old one.
-
-    Raises:
-        RunError: ``NAME.replaced`` is there and is nothing that this folder replaced.
-    """
-    draft, replaced = beside(folder, "draft"), beside(folder, "replaced")
-    if _replaces(folder, draft):  # exchanged, but the old one has not got its new name
-        draft.rename(replaced)
-    if not has_files(replaced):
-        if replaced.is_dir():
-            remove_folder(replaced)
-        return
-    if not folder.exists() and read_stamp(replaced) is not None:
-        whole = _replaces(draft, replaced)
-        (draft if whole else replaced).rename(folder)
-        if not whole:
-            return
-    stamp = read_stamp(replaced)
-    if stamp is None or not _replaces(folder, replaced):
-        raise RunError(f"{replaced} is in the way: the earlier result goes there; move it")
-    moved = carry_over(replaced, folder, lambda name: is_own_file(replaced, name, stamp))
-    remove_folder(replaced)
-    if moved:
-        _LOG.info("%s: not written by attar, so moved along: %s", folder, ", ".join(moved))
-
-
-def _replaces(new: Path, old: Path) -> bool:
-    """Whether a result was made to take the place of another."""
-    stamp = read_stamp(new)
-    if stamp is None or not stamp.get("replaces") or not stamp_path(old).is_file():
-        return False
-    return bool(stamp["replaces"] == file_hash(stamp_path(old)))
 
 
 def is_finished(folder: Path) -> bool:

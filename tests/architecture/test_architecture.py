@@ -117,7 +117,6 @@ MAY_IMPORT = {
         "records",
         "scoring",
         "serving",
-        "stage_cache",
         "terms",
     },
     "attar": {"errors", "scoring"},

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from attar import stage_cache
 from attar.errors import RecipeError
+from attar.io import publish
 from attar.io.files import atomic_write
 from attar.io.locks import locked
 from attar.stage_cache import run_stage
@@ -89,8 +89,8 @@ def test_an_interrupted_replacement_is_finished_and_not_lost(runs, attar_main, m
         raise SystemExit
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(stage_cache, "exchange", lambda *_: False)
-        patch.setattr(stage_cache, "carry_over", killed)
+        patch.setattr(publish, "exchange", lambda *_: False)
+        patch.setattr(publish, "carry_over", killed)
         run_stage(runs / "a" / "teacher", "train", {"lr": 2}, whole)
     (runs / "a" / "teacher.replaced" / "notes.txt").write_text("mine")
     _, out, _ = attar_main("clean", "--yes", runs / "a")

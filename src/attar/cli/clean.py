@@ -54,7 +54,7 @@ def _remove(one: Leftover) -> str:
     """Remove a leftover unless a process is at work on it; an interrupted replacement is finished."""
     from attar.io.folders import remove_folder
     from attar.io.locks import locked
-    from attar.stage_cache import mend
+    from attar.io.publish import mend
 
     try:
         with locked(one.belongs_to):

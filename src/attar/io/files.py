@@ -23,8 +23,9 @@ __all__ = [
     "content_hash",
     "file_hash",
     "folder_hashes",
-    "follow_umask",
     "read_json",
+    "same_rights",
+    "write_beside",
     "write_json",
 ]
 
@@ -33,7 +34,7 @@ __all__ = [
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary neighbour of ``path`` that takes its name only if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.stem}.attar-{secrets.token_hex(4)}{path.suffix}")
+    draft = path.with_name(f".{path.stem[:40]}.attar-{secrets.token_hex(4)}{path.suffix}")
     # Not by tempfile, whose files nobody else may read: the umask decides, as for every file.
     handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     mode = draft.stat().st_mode & 0o777
@@ -50,12 +51,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def follow_umask(folder: Path) -> None:
-    """Give every file of a folder the rights that a new file has there; some libraries write their own."""
-    probe = folder / f".attar-{secrets.token_hex(4)}"
-    os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    mode = probe.stat().st_mode & 0o777
-    probe.unlink()
+def same_rights(folder: Path, as_those_of: Path) -> None:
+    """Give every file of a folder the rights of another; some libraries write theirs for one user alone."""
+    mode = as_those_of.stat().st_mode & 0o777
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink() and path.stat().st_mode & 0o777 != mode:
             path.chmod(mode)
@@ -70,6 +68,19 @@ def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:  # no
 def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is any
     """Read UTF-8 JSON with or without a byte order mark; the caller explains ``OSError``, ``ValueError``."""
     return parse_json(path.read_text("utf-8-sig"))
+
+
+def write_beside(path: Path, text: str) -> Path:
+    """Write what accompanies a result, unless a file of somebody else's has its name.
+
+    Returns:
+        Where the text is: ``path``, or ``NAME.attar.ENDING`` beside it where ``path`` holds another text.
+    """
+    if path.exists() and path.read_bytes() != text.encode():
+        path = path.with_suffix(f".attar{path.suffix}")
+    with atomic_write(path) as draft:
+        draft.write_text(text, "utf-8")
+    return path
 
 
 def file_hash(path: Path) -> str:

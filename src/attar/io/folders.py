@@ -22,6 +22,7 @@ __all__ = [
     "exchange",
     "has_files",
     "remove_folder",
+    "sync_files",
     "sync_folder",
 ]
 
@@ -44,8 +45,15 @@ def exchange(one: Path, other: Path) -> bool:
     return bool(renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)
 
 
+def sync_files(folder: Path) -> None:
+    """Put every file of a folder on disk: after a power cut a name must not lead to half a file."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            sync_folder(path)
+
+
 def sync_folder(folder: Path) -> None:
-    """Put what was renamed in a folder on disk."""
+    """Put what was renamed in a folder, or what a file holds, on disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

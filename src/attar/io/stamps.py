@@ -112,15 +112,14 @@ def output_hashes(folder: Path) -> dict[str, str]:
 
 
 def stamp_sizes(folder: Path) -> dict[str, int]:
-    """Bytes by name of every file of a folder, stamps aside."""
+    """Bytes by name of every file of a folder, stamps, also of folders in it, aside."""
     sizes = {}
     for base, folders, files in os.walk(folder):
         within = Path(base).relative_to(folder)
-        stamps = (STAMP_FOLDER, UNFINISHED) if within == Path() else ()
-        folders[:] = [name for name in folders if name not in stamps]
+        folders[:] = [name for name in folders if name != STAMP_FOLDER]
         for name in files:
             path = folder / within / name
-            if name not in stamps and path.is_file():
+            if path.is_file() and (within, name) != (Path(), UNFINISHED):
                 sizes[(within / name).as_posix()] = path.stat().st_size
     return dict(sorted(sizes.items()))
 

@@ -8,18 +8,20 @@ The regions carry offsets in Unicode code points, as Label Studio 1.23.2 shows a
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from attar.errors import DataError
-from attar.io.files import atomic_write
+from attar.io.files import atomic_write, write_beside
 from attar.io.tables.jsonl import finite, json_line
 from attar.scoring.scored import Scored, added_columns, kept_columns
 
 __all__ = ["labelling_config", "write_label_studio", "write_tasks"]
 
+_LOG = logging.getLogger(__name__)
 _CONTROL, _OBJECT = "label", "text"
 _COLOURS = ("#d6453d", "#8a8f98", "#2e9e5b", "#2f6fd0", "#c98a12", "#8757c9")
 
@@ -45,8 +47,10 @@ def write_label_studio(
     """
     rows = (_task_row(scored, taken) for chunk in chunks for scored in chunk)
     write_tasks(path, rows, labels=labels, model_version=model_version)
-    with atomic_write(path.with_suffix(".xml")) as draft:
-        draft.write_text(labelling_config(labels), "utf-8")
+    config = path.with_suffix(".xml")
+    written = write_beside(config, labelling_config(labels))
+    if written != config:
+        _LOG.warning("%s is another file and stays; the labelling config is in %s", config, written)
 
 
 def write_tasks(path: Path, rows: Iterable[_Row], *, labels: Sequence[str], model_version: str) -> int:

@@ -1,0 +1,53 @@
+"""Files written whole or not at all, with the rights of the umask, and none of somebody else's replaced."""
+
+import os
+
+import pytest
+
+from attar.io.files import atomic_write, same_rights, write_beside, write_json
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
+def test_a_file_has_the_rights_that_the_umask_gives(tmp_path, mask):
+    private = tmp_path / "sub" / "private"
+    private.parent.mkdir()
+    private.touch()
+    private.chmod(0o600)
+    link = tmp_path / "sub" / "link"
+    link.symlink_to("nowhere")
+    before = os.umask(mask)
+    try:
+        write_json(tmp_path / "sub" / "a.json", {})
+        same_rights(tmp_path, tmp_path / "sub" / "a.json")
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "sub" / "a.json", private):
+        assert path.stat().st_mode & 0o777 == 0o666 & ~mask
+    assert sorted(path.name for path in (tmp_path / "sub").iterdir()) == ["a.json", "link", "private"]
+
+
+def test_a_block_that_fails_leaves_the_earlier_file_and_nothing_else(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("before")
+    for error in (OSError, KeyboardInterrupt):
+        with pytest.raises(error), atomic_write(path) as draft:
+            draft.write_text("half")
+            raise error
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_long_name_is_written(tmp_path):
+    path = tmp_path / f"{'长' * 80}.json"
+    write_json(path, {})
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_accompanies_a_result_replaces_no_other_file(tmp_path):
+    path, other = tmp_path / "tasks.xml", tmp_path / "tasks.attar.xml"
+    assert write_beside(path, "ours") == path
+    assert write_beside(path, "ours") == path
+    path.write_text("mine")
+    assert write_beside(path, "ours") == other
+    assert write_beside(path, "ours, again") == other
+    assert (path.read_text(), other.read_text()) == ("mine", "ours, again")
