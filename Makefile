@@ -1,3 +1,4 @@
+# make torture: hours of attempts to break it.
 # make demo: all stages on the project's own reviews.  make test: the suite.  make check: lint, types, suite.
 # Python is the newest of these that runs (a name on the PATH may be an empty shim) and can make an
 # environment; uv installs where there is one. make PYTHON=..., make UV= (none) choose otherwise.
@@ -19,7 +20,7 @@ NEW_VENV = $(UV) venv --quiet --seed --python $(or $(PYTHON),3.13)
 INSTALL = $(UV) pip install --python $(BIN)/python
 endif
 
-.PHONY: demo test check lint clean
+.PHONY: demo test check lint clean torture
 
 # Created once: a Python found later must not replace it.
 $(BIN)/python:
@@ -34,6 +35,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+# Hours: tries to break what docs/reliability.md promises, and writes torture/torture.md.
+torture: $(STAMP)
+	$(BIN)/python benchmarks/torture.py --out torture
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -212,6 +212,7 @@ def check_kind(
     *,
     num_flips: int,
     rng: random.Random,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> tuple[Counter[str], list[str]]:
     """Damage every file of a folder in every way.
 
@@ -222,6 +223,7 @@ def check_kind(
         folder: Where copies are damaged.
         num_flips: Flipped bits a file; all where it has no more.
         rng: Draws them.
+        is_over: Whether to stop; asked before each copy.
 
     Returns:
         How often each outcome came, and a line for each failure.
@@ -239,6 +241,8 @@ def check_kind(
         restore()
         path = folder / name
         for way, damage in [*damages(path, other / name), *flips(path, num_flips, rng)]:
+            if is_over():
+                return counts, failures
             restore()
             damage()
             try:
