@@ -21,6 +21,16 @@ __all__ = ["artifacts", "damage", "pickles"]
 _FLIPS = 12_000
 """Flipped bits a file: all of an attar.json's."""
 _SECONDS = 120
+_READ = """
+import sys
+from pathlib import Path
+from attar.classic.weights import read_weights
+from attar.errors import AttarError
+try:
+    read_weights(Path(sys.argv[1]))
+except AttarError as error:
+    sys.exit(f"attar: {error}")
+"""
 _MEMORY_BYTES = 24 << 30  # of address space, most of which ONNX Runtime and torch only reserve
 
 
@@ -54,9 +64,8 @@ def artifacts(torture: Torture) -> Iterator[Row]:
         shutil.copytree(good, folder)
         change(folder)
         out = torture.folder / "scored.jsonl"
-        line = _refused(
-            [sys.executable, "-m", "attar", "score", str(folder), "--in", str(rows), "--out", str(out)]
-        )
+        score = [sys.executable, "-c", "from attar.cli import main; main()", "score"]
+        line = _refused([*score, str(folder), "--in", str(rows), "--out", str(out)])
         if out.exists():
             line = "rows were scored"
         row.add("refused in words") if not line else row.fail(f"{what}: {line}")
@@ -66,21 +75,15 @@ def artifacts(torture: Torture) -> Iterator[Row]:
 
 
 def pickles(torture: Torture) -> Iterator[Row]:
-    """Each hostile pickle in the place of a checkpoint, exported and converted, in a process of its own."""
+    """Each hostile pickle in the place of a checkpoint, read in a process of its own."""
     row = Row("hostile pickles, read as weights")
-    program = (
-        "import sys; from pathlib import Path; from attar.classic.weights import read_weights\n"
-        "from attar.errors import AttarError\n"
-        "try: read_weights(Path(sys.argv[1]))\n"
-        "except AttarError as error: sys.exit(f'attar: {error}' if len(str(error).splitlines()) == 1 else 3)\n"
-    )
     for what, content in hostile_pickles():
         if torture.is_over:
             break
         with tempfile.TemporaryDirectory(dir=torture.folder) as place:
             path = Path(place) / "gs1.pkl"
             path.write_bytes(content)
-            line = _refused([sys.executable, "-c", program, path.name], cwd=Path(place), code=1)
+            line = _refused([sys.executable, "-c", _READ, path.name], cwd=Path(place), code=1)
             if left := [one.name for one in Path(place).iterdir() if one != path]:
                 line = f"it ran: {left}"
         row.add("refused in words, nothing ran") if not line else row.fail(f"{what}: {line}")

@@ -1,4 +1,4 @@
-"""What a part of the torture is: a function that tries to break attar for a while and says what came of it."""
+"""What a part of the torture is: it tries to break attar for a while and says what came of it."""
 
 from __future__ import annotations
 
