@@ -35,6 +35,7 @@ __all__ = ["KINDS", "Kind", "Outcome", "check_kind", "damages", "flips", "outcom
 
 Outcome = Literal["named", "from before", "the same"]
 
+_SMALL = 16
 _HAN = "的一是不好差香贵油干润白粉底液唇膏妆持色服贴毛孔遮瑕味道喜欢买推荐"
 _TEXTS = [f"口红{_HAN[i % 31]}{_HAN[7 * i % 29]}，{_HAN[5 * i % 23]}" for i in range(40)]
 _EXAMPLES = [Example(text, 0, 2) for text in _TEXTS[:4]]
@@ -172,10 +173,10 @@ def _replace_by_folder(path: Path) -> None:
 
 
 def flips(path: Path, count: int, rng: random.Random) -> Iterator[tuple[str, Callable[[], object]]]:
-    """The file with one bit flipped, at ``count`` places; at all where it has no more."""
+    """The file with one bit flipped, at ``count`` places; at all of a small file."""
     content = path.read_bytes()
     bits = 8 * len(content)
-    for bit in range(bits) if bits <= count else sorted(rng.sample(range(bits), count)):
+    for bit in range(bits) if bits <= _SMALL * count else sorted(rng.sample(range(bits), count)):
 
         def flip(bit: int = bit) -> None:
             changed = bytearray(content)
@@ -221,7 +222,7 @@ def check_kind(
         pair: A whole folder, and another's.
         checkpoint: What the reader needs beside it.
         folder: Where copies are damaged.
-        num_flips: Flipped bits a file; all where it has no more.
+        num_flips: Flipped bits a file; all of a small one.
         rng: Draws them.
         is_over: Whether to stop; asked before each copy.
 

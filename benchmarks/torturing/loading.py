@@ -18,8 +18,8 @@ from torturing.tiny import tiny_artifact, tiny_checkpoint
 
 __all__ = ["artifacts", "damage", "pickles"]
 
-_FLIPS = 12_000
-"""Flipped bits a file: all of an attar.json's."""
+_FLIPS = 1_000
+"""Flipped bits a file, but all of a small one, such as attar.json."""
 _SECONDS = 120
 _READ = """
 import sys
