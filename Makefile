@@ -1,3 +1,4 @@
+# make torture: hours of attempts to break it.
 # make demo: all stages on the project's own reviews.  make test: the suite.  make check: lint, types, suite.
 # make general-student: train what src/attar/models/general_student carries again, in some hours.
 # Python is the newest of these that runs (a name on the PATH may be an empty shim) and can make an
@@ -20,7 +21,11 @@ NEW_VENV = $(UV) venv --quiet --seed --python $(or $(PYTHON),3.13)
 INSTALL = $(UV) pip install --python $(BIN)/python
 endif
 
+<<<<<<< HEAD
 .PHONY: demo general-student test check lint clean
+=======
+.PHONY: demo test check lint clean torture
+>>>>>>> l-trust
 
 # Created once: a Python found later must not replace it.
 $(BIN)/python:
@@ -51,6 +56,10 @@ general-student: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+# Hours: tries to break what docs/reliability.md promises, and writes torture/torture.md.
+torture: $(STAMP)
+	$(BIN)/python benchmarks/torture.py --out torture
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

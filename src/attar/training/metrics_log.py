@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+from attar.errors import RunError
 from attar.io.files import atomic_write
 from attar.io.json_text import parse_json
 
@@ -29,7 +30,11 @@ class MetricsLog:
 
     @contextlib.contextmanager
     def opened(self, after_step: int) -> Iterator[None]:
-        """Open the log for steps after ``after_step``, dropping what a killed run wrote beyond it."""
+        """Open the log for steps after ``after_step``, dropping what a killed run wrote beyond it.
+
+        Raises:
+            RunError: A folder stands in its place.
+        """
         if not self.enabled:
             yield
             return
@@ -37,6 +42,8 @@ class MetricsLog:
 
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "metrics.jsonl"
+        if path.is_dir():
+            raise RunError(f"{path}: a folder stands where the log goes; remove it, or name another --out")
         with atomic_write(path) as draft:
             draft.write_text(_until(path, after_step), "utf-8")
         with path.open("a", encoding="utf-8") as self._lines:
