@@ -21,11 +21,7 @@ NEW_VENV = $(UV) venv --quiet --seed --python $(or $(PYTHON),3.13)
 INSTALL = $(UV) pip install --python $(BIN)/python
 endif
 
-<<<<<<< HEAD
-.PHONY: demo general-student test check lint clean
-=======
-.PHONY: demo test check lint clean torture
->>>>>>> l-trust
+.PHONY: demo general-student test check lint clean torture
 
 # Created once: a Python found later must not replace it.
 $(BIN)/python:

@@ -92,8 +92,7 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
         checkpoint_candidate(name, folder, description, task, as_original=True)
         for name, folder in teachers.items()
     ]
-    description = "the artifact: ONNX Runtime, one worker a core"
-    candidates += [artifact_candidate(name, folder, description, task) for name, folder in artifacts.items()]
+    candidates += [artifact_candidate(name, folder, task) for name, folder in artifacts.items()]
     candidates += _static(task, train, dev)
     _LOG.info("scoring %d models on %d examples, then %d rounds", len(candidates), len(test), args.rounds)
     recipe = EvaluateRecipe(speed_examples=args.examples, speed_repeats=args.rounds)

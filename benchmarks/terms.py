@@ -36,7 +36,8 @@ def frequent_runs(texts: Iterable[str], count: int) -> list[str]:
         text[i : i + size] for text in texts for size in (2, 3, 4) for i in range(len(text) - size + 1)
     )
     runs = [run for run, _ in counts.most_common(60_000) if run.isalnum()]
-    return np.random.default_rng(0).permutation(runs)[:count].tolist()
+    order = np.random.default_rng(0).permutation(len(runs))[:count]
+    return [runs[place] for place in order]
 
 
 def matcher_speed(texts: list[str]) -> tuple[float, int]:

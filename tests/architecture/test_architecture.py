@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "artifact_card": {"io", "suggest", "task", "text"},
     "text": {"errors", "task"},
     "terms": {"errors", "io", "text"},
+    "insight": set(),
     "records": BASE | {"attar", "recipe", "stage_cache", "text", "progress"},
     "models": BASE | {"recipe", "text"},
     "scoring": BASE | {"artifact", "cores", "text", "progress", "workbook", "system_info"},

@@ -345,13 +345,13 @@ def test_components_without_a_usable_label_name_the_labels(tool, mongo, tmp_path
 
     flags = ("--task_name", "components", "--out", tmp_path / "o")
     with test_database(mongo) as (uri, database):
-        database["label_corpus"].insert_many(parts(["yes", "yes", "maybe", None, "好" * 30]))
+        database["label_corpus"].insert_many(parts(["有", "有", "maybe", None, "好" * 30]))
         none = tool("get_data_from_mongo", "--uri", uri("label_corpus"), *flags)
         database["more"].insert_many(parts(["T", "F"] * 30 + ["maybe"]))
         some = tool("get_data_from_mongo", "--uri", uri("more"), *flags)
     assert (none[0], len(none[2].strip().splitlines())) == (2, 1)
     assert "none of 5 rows can be used" in none[2]
-    assert "Labels of the rejected rows: yes 2, maybe 1, (none) 1, (something longer) 1" in none[2]
+    assert "Labels of the rejected rows: 有 2, maybe 1, (none) 1, (something longer) 1" in none[2]
     assert some[0] == 0
     assert "无法识别的标签: maybe 1" in some[1]
 

@@ -144,7 +144,7 @@ def test_both_students_of_a_run_start_from_it_and_match_the_teacher(carry, data,
         ours = encoder_layers(load_checkpoint(tmp_path / name).model).state_dict()
         assert all(torch.allclose(t, theirs[n], atol=1e-6) for n, t in ours.items()), name
     # Another one in the package makes the students again.
-    stamp = tmp_path / ".attar" / "student.json"
+    stamp = tmp_path / "student" / ".attar" / "stamp.json"
     before = stamp.read_text()
     pipeline.distill(recipe, data, tmp_path / "teacher", tmp_path / "student")
     assert stamp.read_text() == before

@@ -14,7 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Mentions", "Shares", "benjamini_hochberg", "count_shares", "interval", "p_value", "t_quantile"]
+__all__ = [
+    "Floats",
+    "Ints",
+    "Mentions",
+    "Shares",
+    "benjamini_hochberg",
+    "count_shares",
+    "interval",
+    "p_value",
+    "t_quantile",
+]
 
 _Z = 1.959963984540054  # of a two-sided interval of 95 %
 _FEW = 1e-12

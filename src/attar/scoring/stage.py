@@ -50,8 +50,7 @@ class ScoreOptions:
         first: Score only the first occurrence of a row that has no offsets.
         quoted: CSV and TSV: a quote at the start of a cell begins a quoted one; else quotes are text.
         offsets: Columns called start and end are offsets if they hold numbers; else they never are.
-        label: Excel: column with gold labels; None takes ``input_label`` or ``label`` if its
-            values are labels of the task.
+        label: Excel: column with gold labels; None takes ``input_label`` or ``label`` if it holds some.
         query: MongoDB: which documents, as a filter.
         into_source: MongoDB: write into the collection that is read, under one field.
         progress: Show a bar on a terminal.
