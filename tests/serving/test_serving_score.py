@@ -26,6 +26,11 @@ def score(client, *rows, **more):
     return client.post("/v1/score", json={"rows": list(rows)}, **more)
 
 
+def strict_score(client, *rows):
+    """As before rows had errors of their own."""
+    return client.post("/v1/score", json={"rows": list(rows), "strict": True})
+
+
 def refusal(reply):
     found = reply.json()
     assert set(found) == {"code", "message"}
@@ -122,7 +127,13 @@ WRONG = [
     (b'{"rows": [{"text": "a", "text": "b", "term": "a"}]}', 400, "invalid_json"),
     (b'{"rows": [{"text": "a", "term": "a", "start": 0.5, "end": 1}]}', 422, "invalid_request"),
     (b'{"rows": [{"text": "a", "term": "a", "start": true, "end": 1}]}', 422, "invalid_request"),
-    (b'{"rows": [{"text": "a", "term": "a", "strat": 1}]}', 422, "invalid_request"),
+    (b'{"rows": [], "strict": 1}', 422, "invalid_request"),
+    (b'{"rows": [], "strcit": true}', 422, "invalid_request"),
+    (b'{"rows": [{"text": "a", "terms": ["a"], "term": "a"}]}', 422, "invalid_request"),
+    (b'{"rows": [{"text": "a", "terms": []}]}', 422, "empty_term"),
+    (b'{"rows": [{"text": "a", "terms": ["a", " "]}]}', 422, "empty_term"),
+    (b'{"rows": [{"text": "a", "terms": "a"}]}', 422, "invalid_request"),
+    (b'{"rows": [{"text": "a", "term": "a", "mentions": []}]}', 422, "invalid_request"),
     (b'{"rows": [{"text": "a"}]}', 422, "empty_term"),
     (b'{"rows": [{"text": " ", "term": "a"}]}', 422, "empty_text"),
     (b'{"rows": [{"text": "s3://b/1.txt", "start": 0, "end": 2}]}', 422, "empty_text"),
@@ -136,7 +147,8 @@ WRONG = [
 
 @pytest.mark.parametrize(("body", "status", "code"), WRONG, ids=range(len(WRONG)))
 def test_what_cannot_be_used_is_refused_with_a_stable_code(client, body, status, code):
-    assert refusal(client.post("/v1/score", content=body))[:2] == (status, code)
+    strict = body.removesuffix(b"}") + b', "strict": true}' if body.endswith(b"]}") else body
+    assert refusal(client.post("/v1/score", content=strict))[:2] == (status, code)
 
 
 def test_a_body_may_begin_with_a_byte_order_mark(client):
@@ -195,9 +207,9 @@ def test_an_error_names_the_row_and_quotes_nothing(client):
     for row, place in (
         ({"text": private, "term": private, "start": 1, "end": 2}, "rows[1]: "),
         ({"text": [private], "term": "x"}, "rows[1].text: "),
-        ({"text": "x", private: private}, "rows[1].?: "),
+        ({"text": "x", "terms": [private, [private]]}, "rows[1].terms[1]: "),
     ):
-        _, _, message = refusal(score(client, good, row))
+        _, _, message = refusal(strict_score(client, good, row))
         assert message.startswith(place)
         assert private not in message
 
@@ -208,7 +220,7 @@ def test_limits_on_rows_characters_and_mentions(predictor):
         good = {"text": "好好好", "term": "好"}
         assert score(client, good).status_code == 200
         assert refusal(score(client, good, good, good))[:2] == (422, "too_many_rows")
-        assert refusal(score(client, {"text": "好" * 11, "term": "好"}))[:2] == (422, "text_too_long")
+        assert refusal(strict_score(client, {"text": "好" * 11, "term": "好"}))[:2] == (422, "text_too_long")
         assert refusal(score(client, good, good))[:2] == (422, "too_many_mentions")
 
 
@@ -249,7 +261,7 @@ def test_the_log_has_counts_and_no_text(predictor, monkeypatch, caplog):
     caplog.set_level(logging.DEBUG)
     with TestClient(create_app(predictor)) as client:
         score(client, {"text": TEXT, "term": "口红"})
-        score(client, {"text": TEXT, "term": "口红", "start": 1, "end": 2})
+        strict_score(client, {"text": TEXT, "term": "口红", "start": 1, "end": 2})
 
         def broken(_):
             raise KeyError(TEXT)
@@ -267,7 +279,7 @@ def test_openapi_describes_the_rows(client):
     paths = client.get("/openapi.json").json()["paths"]
     body = paths["/v1/score"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     row = body["properties"]["rows"]["items"]
-    assert set(row["properties"]) == {"text", "term", "start", "end"}
+    assert set(row["properties"]) == {"text", "term", "terms", "start", "end", "id"}
     assert "$ref" not in json.dumps(body)
     assert {"200", "401", "413", "422", "503"} <= set(paths["/v1/score"]["post"]["responses"])
 
@@ -296,6 +308,7 @@ def test_any_json_is_handled(client, value):
     assert reply.status_code in (200, 400, 422)
     if reply.status_code == 200:
         for row, answer in zip(value["rows"], reply.json()["rows"], strict=True):
+            assert bool(answer["mentions"]) != ("error" in answer)
             for mention in answer["mentions"]:
                 text = as_text(row["text"])
                 assert text[mention["start"] : mention["end"]] == row["term"] or not row["term"]

@@ -31,13 +31,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
+from numpy.typing import NDArray
 from starlette.responses import Response
 
 from attar.classic.rows import ClassicModel, Query, RowReader, replies
 from attar.errors import RecipeError
 from attar.scoring.predictor import Predictor
 from attar.serving.limits import Limits, Problem
-from attar.serving.service import Reply, Service, base_app, make_reply
+from attar.serving.service import Service, base_app
+from attar.serving.work import Reply, Work, make_reply
 from attar.task import Example, Task
 
 __all__ = ["ClassicModels", "Trainer", "artifact_routes", "classic_router", "create_classic_app", "model_of"]
@@ -121,11 +123,11 @@ def classic_router(models: ClassicModels, service: Service) -> APIRouter:
         router.add_api_route(path, endpoint, methods=["POST"], name=path.strip("/"))
 
     def predict(find: Callable[[], ClassicModel], read: Callable[[Any], list[Query]], name: str) -> None:
-        def work(value: Any) -> Reply:  # noqa: ANN401 - JSON is any
+        def work(value: Any) -> Work:  # noqa: ANN401 - JSON is any
             queries = read(value)
-            return _reply(find(), models.task, queries, name)
+            return _work(find(), models.task, queries, name)
 
-        route(f"/{name}", lambda request: service.process_body(request, work, any_text=True))
+        route(f"/{name}", lambda request: service.score_body(request, work, any_text=True))
 
     def named(name: str) -> Callable[[], ClassicModel]:
         find = models.named.get(name, lambda: None)
@@ -196,13 +198,19 @@ class _Training:
         await asyncio.wrap_future(finished)
 
 
-def _reply(model: ClassicModel, task: Task, queries: Sequence[Query], name: str) -> Reply:
-    rows, num_correct = replies(model, task, queries)
-    if num_labelled := sum(one.label is not None for one in queries):
-        _LOG.info("%s: accuracy %.4f of %d rows", name, num_correct / num_labelled, num_labelled)
-    if num_unusable := sum(one.problem is not None for one in queries):
-        _LOG.warning("%s: %d of %d rows cannot be used; the reply says why", name, num_unusable, len(queries))
-    return make_reply(rows, num_rows=len(queries), version=model.version)
+def _work(model: ClassicModel, task: Task, queries: Sequence[Query], name: str) -> Work:
+    examples = [one.example_for(model) for one in queries if one.problem is None]
+
+    def reply(probs: NDArray[Any]) -> Reply:
+        rows, num_correct = replies(model, task, queries, examples, probs.tolist())
+        num_rows = len(queries)
+        if num_labelled := sum(one.label is not None for one in queries):
+            _LOG.info("%s: accuracy %.4f of %d rows", name, num_correct / num_labelled, num_labelled)
+        if bad := ["bad_row" for one in queries if one.problem is not None]:
+            _LOG.warning("%s: %d of %d rows cannot be used; the reply says why", name, len(bad), num_rows)
+        return make_reply(rows, num_rows=num_rows, version=model.version, rejected=bad)
+
+    return Work(model.probs, examples, len(task.labels), reply)
 
 
 def _found(model: ClassicModel | None, missing: str) -> ClassicModel:

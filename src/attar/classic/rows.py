@@ -196,10 +196,23 @@ def _occurrences(query: Query) -> list[Query]:
     return [query._replace(span=found.span()) for found in re.finditer(re.escape(keyword), text)]
 
 
-def replies(model: ClassicModel, task: Task, queries: Sequence[Query]) -> tuple[list[list[Any]], int]:
-    """The reply to each query, in order, and how many labels equal the gold label of their row."""
-    examples = [one.example_for(model) for one in queries if one.problem is None]
-    pending = iter(zip(examples, model.probs(examples).tolist() if examples else (), strict=True))
+def replies(
+    model: ClassicModel,
+    task: Task,
+    queries: Sequence[Query],
+    examples: Sequence[Example],
+    probs: list[list[float]],
+) -> tuple[list[list[Any]], int]:
+    """The reply to each query, in order, and how many labels equal the gold label of their row.
+
+    Args:
+        model: What predicted.
+        task: Its labels.
+        queries: Of the request.
+        examples: ``example_for`` of each usable query.
+        probs: Of the examples, [N, C].
+    """
+    pending = iter(zip(examples, probs, strict=True))
     made: list[list[Any]] = []
     num_correct = 0
     for one in queries:

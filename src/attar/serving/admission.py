@@ -1,17 +1,18 @@
-"""The admission queue: bounds how many requests are computed at once and how many wait; rejects the rest.
+"""The admission queue: bounds how many requests are answered at once, and rejects the rest.
 
-The event loop only reads and writes; whatever takes time (parsing, encoding, the model) runs in the
-queue's threads.
+The event loop only reads and writes, and parses what is short; whatever takes time (long bodies, the model)
+runs in threads.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
+from attar.serving.batching import Batcher
 from attar.serving.limits import Limits, Problem
 
 __all__ = ["AdmissionQueue"]
@@ -22,32 +23,40 @@ _T = TypeVar("_T")
 
 
 class AdmissionQueue:
-    """A bounded queue in front of a pool of threads.
+    """A bounded queue in front of the threads.
 
     Args:
         workers: Requests computed at once.
         limits: How many may wait, and for how long.
+
+    Attributes:
+        batcher: Computes what admitted requests ask for.
+        num_admitted: Requests that are admitted now.
     """
 
-    def __init__(self, workers: int, limits: Limits) -> None:
+    def __init__(
+        self, workers: int, limits: Limits, observe_batch: Callable[[int], object] = lambda _: None
+    ) -> None:
         self._workers, self._limits = workers, limits
         self._lock = threading.Lock()
-        self._num_admitted = 0
         self._pool: ThreadPoolExecutor | None = None
+        self.batcher = Batcher(workers, observe_batch)
+        self.num_admitted = 0
 
-    async def run(self, work: Callable[[], _T]) -> _T:
-        """Run some work when its turn comes.
-
-        A thread cannot be stopped: work that times out keeps its slot until it has finished, so that
-        the bound always holds.
+    async def admit(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """Do some work if there is a place; it is cancelled when its time is up.
 
         Raises:
             Problem: 503, the queue is full or the request timed out; or what the work raised.
         """
-        future = self._enter(work)
+        if self.num_admitted >= self._workers + self._limits.max_waiting:
+            raise Problem(
+                503, "busy", "too many requests are waiting; try again later", retry_after_s=_RETRY_S
+            )
+        self.num_admitted += 1
         try:
             async with asyncio.timeout(self._limits.timeout_s):
-                return await asyncio.wrap_future(future)
+                return await work()
         except TimeoutError:
             raise Problem(
                 503,
@@ -55,6 +64,16 @@ class AdmissionQueue:
                 f"no answer within {self._limits.timeout_s:g} s; send fewer rows, or try again later",
                 retry_after_s=_RETRY_S,
             ) from None
+        finally:
+            self.num_admitted -= 1
+
+    async def run(self, work: Callable[[], _T]) -> _T:
+        """Run some work in a thread; cancelled before its turn, it never runs."""
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="attar-serving")
+            future = self._pool.submit(work)
+        return await asyncio.wrap_future(future)
 
     def close(self) -> None:
         """Wait for running work and end the threads; a later request starts them again."""
@@ -62,20 +81,4 @@ class AdmissionQueue:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown()
-
-    def _enter(self, work: Callable[[], _T]) -> Future[_T]:
-        with self._lock:
-            if self._num_admitted >= self._workers + self._limits.max_waiting:
-                raise Problem(
-                    503, "busy", "too many requests are waiting; try again later", retry_after_s=_RETRY_S
-                )
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="attar-serving")
-            future = self._pool.submit(work)
-            self._num_admitted += 1
-        future.add_done_callback(self._leave)
-        return future
-
-    def _leave(self, _: Future[Any]) -> None:
-        with self._lock:
-            self._num_admitted -= 1
+        self.batcher.close()

@@ -14,8 +14,10 @@ from starlette.responses import Response
 
 from attar.scoring.predictor import Predictor
 from attar.serving.limits import DEFAULT_LIMITS, Limits
+from attar.serving.rows import KnownTerms
 from attar.serving.score import ModelReply, ProblemReply, ScoreReply, ScoreRequest, score
-from attar.serving.service import Reply, Service, base_app, make_reply
+from attar.serving.service import Service, base_app
+from attar.serving.work import Reply, make_reply
 from attar.task import Example
 
 __all__ = ["create_app"]
@@ -36,6 +38,7 @@ def create_app(
     limits: Limits = DEFAULT_LIMITS,
     api_key: str | None = None,
     routes: Callable[[Service], APIRouter] | None = None,
+    terms: KnownTerms | None = None,
 ) -> FastAPI:
     """An app that serves one artifact.
 
@@ -44,17 +47,20 @@ def create_app(
         limits: Of one request.
         api_key: What clients must send as ``Authorization: Bearer KEY``; None serves anyone.
         routes: Makes further routes, which share the key, the limits and the queue.
+        terms: Found in rows that name none.
     """
     artifact = predictor.artifact
     service = Service(limits=limits, api_key=api_key, workers=predictor.workers, version=artifact.version)
     app = base_app(service, lambda: predictor.predict_probs([_first_example(predictor)]))
     card = ModelReply(
+        name="artifact",
         version=artifact.version,
         task=artifact.task.name,
         labels=list(artifact.task.labels),
         style=artifact.task.style,
         precision=artifact.precision,
         limits={"max_tokens": artifact.input["max_tokens"], **asdict(limits)},
+        terms=0 if terms is None else len(terms.finder.terms),
     ).model_dump()
 
     @app.post(
@@ -65,7 +71,7 @@ def create_app(
     )
     async def score_route(request: Request) -> Response:
         async def reply() -> Reply:
-            return await service.process_body(request, lambda value: score(value, predictor, limits))
+            return await service.score_body(request, lambda value: score(value, predictor, limits, terms))
 
         return await service.answer(request, reply)
 

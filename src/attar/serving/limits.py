@@ -60,6 +60,7 @@ class Limits:
         max_rows: Rows in one request; 422 above it.
         max_chars: Code points in one text; 422 above it.
         max_mentions: Occurrences of terms in one request; 422 above it.
+        max_terms: Terms of one row; above it the row has no answer.
         max_waiting: Requests that may wait in the queue; 503 above it.
         timeout_s: For the body to arrive (408), and for the response to be ready (503).
         max_connections: Connections open at once; above it the longest idle one is closed, or 503.
@@ -70,6 +71,7 @@ class Limits:
     max_rows: int = 512
     max_chars: int = 5_000
     max_mentions: int = 1_024
+    max_terms: int = 256
     max_waiting: int = 64
     timeout_s: float = 30.0
     max_connections: int = 512

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import logging
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -26,49 +25,22 @@ from attar import __version__
 from attar.errors import AttarError, DataError
 from attar.serving.admission import AdmissionQueue
 from attar.serving.content_coding import ACCEPTED_CODINGS, content_codings, decompress
+from attar.serving.gone import unless_gone
 from attar.serving.head import HeadAsGet
 from attar.serving.limits import Limits, Problem, parse, read_body
+from attar.serving.work import Reply, Work, to_json
 
-__all__ = ["VERSION_HEADER", "Reply", "Service", "base_app", "make_reply"]
+__all__ = ["VERSION_HEADER", "Service", "base_app"]
 
 VERSION_HEADER = "attar-model-version"
 
 _LOG = logging.getLogger(__name__)
+# What is shorter is handled in the event loop: a change of threads would cost more.
+_SHORT_BODY = 16 << 10  # bytes
+_SHORT_REPLY = 64  # mentions
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 _T = TypeVar("_T")
-
-
-class Reply(NamedTuple):
-    """What a route returns.
-
-    Attributes:
-        content: JSON.
-        num_rows: For the log.
-        version: Of the model that predicted; "" for the served one.
-    """
-
-    content: bytes
-    num_rows: int
-    version: str
-
-
-def make_reply(value: Any, *, num_rows: int = 0, version: str = "") -> Reply:  # noqa: ANN401 - JSON is any
-    """A reply; call it in the queue's threads, because serialising much JSON takes time too."""
-    return Reply(_to_json(value), num_rows, version)
-
-
-def _to_json(value: Any) -> bytes:  # noqa: ANN401 - JSON is any
-    """A response body: UTF-8, Chinese unescaped; NaN, which JSON does not have, is an error."""
-    try:
-        return _dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        # A row with half of a surrogate pair is returned as it was sent: as an escape.
-        return _dumps(value, ensure_ascii=True).encode("ascii")
-
-
-def _dumps(value: Any, *, ensure_ascii: bool) -> str:  # noqa: ANN401 - JSON is any
-    return json.dumps(value, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"))
 
 
 class Service:
@@ -86,22 +58,45 @@ class Service:
         self._queue = AdmissionQueue(workers, limits)
         self._key = None if api_key is None else api_key.encode("utf-8")
 
-    async def process_body(
-        self, request: Request, work: Callable[[Any], _T], *, any_text: bool = False
-    ) -> _T:
-        """Read a request's JSON and run some work on it in the admission queue.
+    async def score_body(
+        self, request: Request, read: Callable[[Any], Work], *, any_text: bool = False
+    ) -> Reply:
+        """Read a request's JSON, and answer what it asks of a model in a batch with others.
 
-        With ``any_text`` the work checks for halves of surrogate pairs itself.
+        With ``any_text`` ``read`` checks for halves of surrogate pairs itself.
 
         Raises:
             Problem: The body is too long, late, packed in another way or not JSON, the queue is full, or
                 the request timed out.
+            ClientDisconnect: The client has gone; nothing more is computed for it.
         """
+        parsed, is_short = await self._body(request, any_text=any_text)
+
+        async def work() -> Reply:
+            found = read(parsed()) if is_short else await self._queue.run(lambda: read(parsed()))
+            probs = await self._queue.batcher.probs(found)
+            if is_short and len(probs) <= _SHORT_REPLY:
+                return found.reply(probs)
+            return await self._queue.run(lambda: found.reply(probs))
+
+        return await self._queue.admit(lambda: unless_gone(request, work()))
+
+    async def process_body(
+        self, request: Request, work: Callable[[Any], _T], *, any_text: bool = False
+    ) -> _T:
+        """Read a request's JSON and run some work on it in a thread; otherwise as ``score_body``."""
+        parsed, _ = await self._body(request, any_text=any_text)
+        return await self._queue.admit(lambda: self._queue.run(lambda: work(parsed())))
+
+    async def _body(self, request: Request, *, any_text: bool) -> tuple[Callable[[], Any], bool]:
+        """What parses a request's body, and whether that takes next to no time."""
         codings = content_codings(request.headers.getlist("content-encoding"))
         body = await read_body(request, self.limits)
-        return await self._queue.run(
-            lambda: work(parse(decompress(body, codings, self.limits), any_text=any_text))
-        )
+
+        def parsed() -> Any:  # noqa: ANN401 - JSON is any
+            return parse(decompress(body, codings, self.limits), any_text=any_text)
+
+        return parsed, not codings and len(body) <= _SHORT_BODY
 
     async def answer(self, request: Request, reply: Callable[[], Awaitable[Reply]]) -> Response:
         """Check the key and respond to a request; whatever ``reply`` raises becomes an error response."""
@@ -109,7 +104,7 @@ class Service:
         num_rows = 0
         try:
             self._check_key(request)
-            content, num_rows, version = await reply()
+            content, num_rows, version, _ = await reply()
             headers = {VERSION_HEADER: version or self.version}
             response = Response(content, 200, headers, "application/json")
         except ClientDisconnect:
@@ -129,7 +124,7 @@ class Service:
             headers["www-authenticate"] = "Bearer"
         if problem.status == 415:
             headers["accept-encoding"] = ACCEPTED_CODINGS
-        content = _to_json({"code": problem.code, "message": problem.message})
+        content = to_json({"code": problem.code, "message": problem.message})
         return Response(content, problem.status, headers, "application/json")
 
     async def warm_up(self, work: Callable[[], object]) -> None:
