@@ -17,8 +17,9 @@ from attar.classic.routes import ClassicModels, create_classic_app
 from attar.classic.rows import ClassicModel
 from attar.classic.weights import architecture_of, read_weights
 from attar.errors import CheckpointError
+from attar.serving.keys import key_from_environment
 from attar.serving.limits import CLASSIC_LIMITS
-from attar.serving.server import key_from_environment, listen, serve
+from attar.serving.server import listen, serve
 from original import values
 from original.service_models import ModelReader, Newest, first_use
 from original.service_training import StartFiles, TrainingService, TrainSettings

@@ -33,7 +33,7 @@ class Model:
 
 
 def work(model, numbers):
-    return Work(model.probs, [Example(str(n), 0, 0) for n in numbers], 1, lambda _: None)
+    return Work(model.probs, [Example(str(n), 0, 0) for n in numbers], 1, "a", lambda _: None)
 
 
 def run(scenario, workers=1):

@@ -129,6 +129,32 @@ def test_no_room_where_every_connection_has_a_request(predictor, monkeypatch):
         assert json.loads(body)["code"] == "busy"
 
 
+def test_a_head_without_an_end_is_refused(predictor, monkeypatch):
+    with serving(predictor, monkeypatch) as address, connect(address) as endless:
+        endless.sendall(LIVE[:-2])
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                endless.sendall(b"a: " + b"b" * 2000 + b"\r\n")
+        with contextlib.suppress(ConnectionError):
+            assert endless.recv(65536).startswith(b"HTTP/1.1 431 ")
+        with connect(address) as other:
+            other.sendall(LIVE)
+            assert answer(other) == 200
+
+
+def test_trailers_without_an_end_are_refused(predictor, monkeypatch):
+    start = b"POST /v1/score HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    with (
+        serving(predictor, monkeypatch, max_body_bytes=1000) as address,
+        connect(address) as endless,
+        pytest.raises(ConnectionError),
+    ):
+        endless.sendall(start)
+        for _ in range(20 * HANG_S):
+            endless.sendall(b"a: " + b"b" * 2000 + b"\r\n")
+            time.sleep(0.001)
+
+
 def test_the_limits_are_the_protocols():
     limits = Limits(max_connections=7)
     assert bounded_protocol(limits).limits is limits

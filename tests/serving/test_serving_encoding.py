@@ -118,7 +118,7 @@ def test_head_is_get_without_a_body(predictor):
     with TestClient(app) as client:
         known = {"Authorization": "Bearer abc"}
         for route in ("/live", "/ready", "/v1/model", "/openapi.json", "/nowhere", "/v1/score"):
-            for headers in ({}, known):
+            for headers in ({"X-Request-ID": "1"}, known | {"X-Request-ID": "1"}):
                 got, head = client.get(route, headers=headers), client.head(route, headers=headers)
                 assert (head.status_code, head.content) == (got.status_code, b"")
                 assert head.headers == got.headers

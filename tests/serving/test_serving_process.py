@@ -19,8 +19,9 @@ from fastapi.testclient import TestClient
 import attar.serving.admission
 from attar.errors import RecipeError, RunError
 from attar.serving.app import create_app
+from attar.serving.keys import key_from_environment
 from attar.serving.limits import Limits
-from attar.serving.server import key_from_environment, listen
+from attar.serving.server import listen
 
 ROW = {"text": "口红好", "term": "口红"}
 HANG_S = 600  # a test that waits longer hangs; none is about speed

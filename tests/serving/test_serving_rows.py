@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fastapi.testclient import TestClient
 
-from attar.serving.app import create_app
+from attar.serving.app import AppOptions, create_app
 from attar.serving.limits import Limits
 from attar.serving.rows import KnownTerms
 from attar.terms.term_list import Term, TermList
@@ -28,7 +28,7 @@ def knowing(predictor):
     terms = TermList.of(
         [Term("口红", ("口红", "唇膏"), "彩妆", "a:1"), Term("气味", ("气味", "香味"), "感官", "a:2")]
     )
-    with TestClient(create_app(predictor, terms=KnownTerms.of(terms))) as client:
+    with TestClient(create_app(predictor, options=AppOptions(terms=KnownTerms.of(terms)))) as client:
         yield client
 
 

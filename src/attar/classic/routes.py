@@ -22,6 +22,7 @@ or that data is not a list. A request for the newest checkpoint does not change 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import threading
 from collections import Counter
@@ -37,12 +38,22 @@ from starlette.responses import Response
 from attar.classic.rows import ClassicModel, Query, RowReader, replies
 from attar.errors import RecipeError
 from attar.scoring.predictor import Predictor
+from attar.serving.keys import Keys
 from attar.serving.limits import Limits, Problem
+from attar.serving.models import Models
 from attar.serving.service import Service, base_app
 from attar.serving.work import Reply, Work, make_reply
 from attar.task import Example, Task
 
-__all__ = ["ClassicModels", "Trainer", "artifact_routes", "classic_router", "create_classic_app", "model_of"]
+__all__ = [
+    "ClassicModels",
+    "Trainer",
+    "artifact_routes",
+    "check_artifact",
+    "classic_router",
+    "create_classic_app",
+    "model_of",
+]
 
 _LOG = logging.getLogger(__name__)
 _TRAIN_SHARE = 0.9
@@ -81,13 +92,29 @@ class ClassicModels:
             )
 
 
-def artifact_routes(predictor: Predictor, service: Service) -> APIRouter:
-    """The /api routes over an artifact.
+def artifact_routes(models: Models, service: Service) -> APIRouter:
+    """The /api routes over the default artifact of a service.
 
     Raises:
         RecipeError: Its task has no term.
     """
-    return classic_router(ClassicModels(predictor.task, model_of(predictor)), service)
+
+    def current() -> ClassicModels:
+        served = models.default
+        model = model_of(served.predictor)._replace(name=served.name)
+        return ClassicModels(served.predictor.task, model)
+
+    current()
+    return classic_router(current, service)
+
+
+def check_artifact(predictor: Predictor) -> None:
+    """Refuse an artifact that the /api routes have no use for.
+
+    Raises:
+        RecipeError: Its task has no term.
+    """
+    ClassicModels(predictor.task, model_of(predictor))
 
 
 def model_of(predictor: Predictor) -> ClassicModel:
@@ -104,17 +131,22 @@ def create_classic_app(
     ``api_key`` is what clients must send as ``Authorization: Bearer KEY``; None serves anyone, as the
     original did. ``workers`` is 1 unless the models are thread-safe.
     """
-    service = Service(limits=limits, api_key=api_key, workers=workers, version=models.served.version)
+    service = Service(
+        limits=limits, keys=Keys.of(api_key), workers=workers, version=lambda: models.served.version
+    )
     app = base_app(service, lambda: models.served.probs([Example("好", 0, 1)]))
     app.include_router(classic_router(models, service))
     return app
 
 
-def classic_router(models: ClassicModels, service: Service) -> APIRouter:
-    """The /api routes; the service checks keys and limits, and holds the queue."""
+def classic_router(models: ClassicModels | Callable[[], ClassicModels], service: Service) -> APIRouter:
+    """The /api routes; the service checks keys and limits, and holds the queue.
+
+    ``models`` may be a function that gives those of the moment, as they are after a reload.
+    """
+    current = models if callable(models) else lambda: models
     router = APIRouter(prefix="/api", tags=["classic"])
-    reader = RowReader(models.task, service.limits)
-    training = _Training(models.train)
+    training = _Training(lambda: current().train)
 
     def route(path: str, reply: Callable[[Request], Any]) -> None:
         async def endpoint(request: Request) -> Response:
@@ -122,49 +154,60 @@ def classic_router(models: ClassicModels, service: Service) -> APIRouter:
 
         router.add_api_route(path, endpoint, methods=["POST"], name=path.strip("/"))
 
-    def predict(find: Callable[[], ClassicModel], read: Callable[[Any], list[Query]], name: str) -> None:
+    def predict(name: str, find: _Find, read: _Read) -> None:
         def work(value: Any) -> Work:  # noqa: ANN401 - JSON is any
-            queries = read(value)
-            return _work(find(), models.task, queries, name)
+            now = current()
+            queries = read(RowReader(now.task, service.limits), value)
+            return _work(find(now), now.task, queries, name)
 
         route(f"/{name}", lambda request: service.score_body(request, work, any_text=True))
 
-    def named(name: str) -> Callable[[], ClassicModel]:
-        find = models.named.get(name, lambda: None)
-        return lambda: _found(find(), f"this service has no {name} model")
-
-    def train(sizes: tuple[int, ...], name: str) -> None:
+    def train(name: str, sizes: tuple[int, ...]) -> None:
         async def reply(request: Request) -> Reply:
             queries = await service.process_body(
-                request, lambda value: reader.labelled(value, sizes), any_text=True
+                request,
+                lambda value: RowReader(current().task, service.limits).labelled(value, sizes),
+                any_text=True,
             )
             await training.run(queries, name)
             return make_reply("Done", num_rows=len(queries))
 
         route(f"/{name}", reply)
 
-    predict(lambda: models.served, reader.plain, "predict")
-    predict(lambda: models.served, reader.located, "predict_truncate")
-    predict(
-        lambda: _found(models.newest(), "/api/train has trained no model yet"),
-        reader.located,
-        "predict_truncate_model",
-    )
-    predict(named("macbert"), lambda value: reader.labelled(value, (3, 5, 7)), "predict_macbert")
-    predict(named("albert"), lambda value: reader.labelled(value, (3, 5, 7)), "predict_albert")
-    train((3,), "train")
-    train((5, 7), "train_truncate")
+    predict("predict", lambda now: now.served, RowReader.plain)
+    predict("predict_truncate", lambda now: now.served, RowReader.located)
+    predict("predict_truncate_model", _newest, RowReader.located)
+    for name in ("macbert", "albert"):
+        predict(f"predict_{name}", functools.partial(_named, name), _labelled)
+    train("train", (3,))
+    train("train_truncate", (5, 7))
     return router
+
+
+_Find = Callable[[ClassicModels], ClassicModel]
+_Read = Callable[[RowReader, Any], list[Query]]
+
+
+def _newest(models: ClassicModels) -> ClassicModel:
+    return _found(models.newest(), "/api/train has trained no model yet")
+
+
+def _named(name: str, models: ClassicModels) -> ClassicModel:
+    return _found(models.named.get(name, lambda: None)(), f"this service has no {name} model")
+
+
+def _labelled(reader: RowReader, value: Any) -> list[Query]:  # noqa: ANN401 - JSON is any
+    return reader.labelled(value, (3, 5, 7))
 
 
 class _Training:
     """One training at a time, in a daemon thread: a process that ends does not wait for it."""
 
-    def __init__(self, train: Trainer | None) -> None:
-        self._train, self._lock = train, threading.Lock()
+    def __init__(self, find: Callable[[], Trainer | None]) -> None:
+        self._find, self._lock = find, threading.Lock()
 
     async def run(self, queries: Sequence[Query], name: str) -> None:
-        train = self._train
+        train = self._find()
         if train is None:
             raise Problem(404, "no_training", "this service only predicts; it was started without training")
         examples = [one.example for one in queries if one.problem is None]
@@ -200,6 +243,7 @@ class _Training:
 
 def _work(model: ClassicModel, task: Task, queries: Sequence[Query], name: str) -> Work:
     examples = [one.example_for(model) for one in queries if one.problem is None]
+    model_name = model.name or model.version
 
     def reply(probs: NDArray[Any]) -> Reply:
         rows, num_correct = replies(model, task, queries, examples, probs.tolist())
@@ -208,9 +252,9 @@ def _work(model: ClassicModel, task: Task, queries: Sequence[Query], name: str) 
             _LOG.info("%s: accuracy %.4f of %d rows", name, num_correct / num_labelled, num_labelled)
         if bad := ["bad_row" for one in queries if one.problem is not None]:
             _LOG.warning("%s: %d of %d rows cannot be used; the reply says why", name, len(bad), num_rows)
-        return make_reply(rows, num_rows=num_rows, version=model.version, rejected=bad)
+        return make_reply(rows, num_rows=num_rows, version=model.version, model=model_name, rejected=bad)
 
-    return Work(model.probs, examples, len(task.labels), reply)
+    return Work(model.probs, examples, len(task.labels), model_name, reply)
 
 
 def _found(model: ClassicModel | None, missing: str) -> ClassicModel:

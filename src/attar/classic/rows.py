@@ -49,6 +49,7 @@ class ClassicModel(NamedTuple):
         marks: Whether it was trained with ``_`` around the keyword.
         finds_keyword: Whether a keyword without offsets is searched for in its text. If not, text and
             keyword are encoded as two sentences, as the original did with such rows.
+        name: In the metrics; "" for the version.
     """
 
     probs: Callable[[Sequence[Example]], NDArray[np.float32]]
@@ -56,6 +57,7 @@ class ClassicModel(NamedTuple):
     version: str
     marks: bool = True
     finds_keyword: bool = True
+    name: str = ""
 
 
 class Query(NamedTuple):
@@ -219,9 +221,9 @@ def replies(
         if one.problem is not None:
             made.append(_unusable(one))
             continue
-        example, probs = next(pending)
-        prob = max(probs)
-        label = task.labels[probs.index(prob)]
+        example, row = next(pending)
+        prob = max(row)
+        label = task.labels[row.index(prob)]
         num_correct += label == example.label
         made.append([label, prob, *([one.row] if one.is_plain else _truncated(model, example))])
     return made, num_correct

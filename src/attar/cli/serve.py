@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
-from attar.cli.options import ArtifactFolder, Workers
+from attar.cli.options import Workers
 from attar.errors import require_installed
 
 __all__ = ["serve"]
 
 
 def serve(
-    artifact: ArtifactFolder,
+    artifacts: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ARTIFACT...",
+            help="Artifact folders, NAME=FOLDER or names of ready models; the first is the default.",
+        ),
+    ],
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")
@@ -21,17 +30,37 @@ def serve(
     classic: Annotated[
         bool, typer.Option("--classic", help="Add the original system's /api routes, with its large limits.")
     ] = False,
+    terms: Annotated[
+        Path | None, typer.Option(help="A list of terms, which are found in rows that name none.")
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="A file with a key a line; `admin KEY` may reload. Read again on SIGHUP."),
+    ] = None,
+    cors: Annotated[
+        list[str] | None, typer.Option(metavar="ORIGIN", help="An origin whose pages may call the service.")
+    ] = None,
+    log_format: Annotated[
+        Literal["auto", "text", "json"],
+        typer.Option(help="Of the log on stderr; auto writes JSON lines unless it is a terminal."),
+    ] = "auto",
     workers: Workers = None,
 ) -> None:
-    """Serve an artifact over HTTP: POST /v1/score, GET /v1/model, /live, /ready, /openapi.json.
+    """Serve artifacts over HTTP: POST /v1/score, GET /v1/models, /live, /ready, /metrics, /docs.
 
-    Where ATTAR_API_KEY is set, clients must send it as `Authorization: Bearer KEY`. On SIGTERM open
+    Where ATTAR_API_KEY, ATTAR_API_KEYS or `--keys` has keys, clients must send one as `Authorization: Bearer
+    KEY`. On SIGHUP, or POST /admin/reload with ATTAR_ADMIN_KEY, artifacts are loaded again. On SIGTERM open
     requests are answered before the process ends.
     """
-    require_installed(("fastapi", "uvicorn"), "serve")
-    from attar.classic.routes import artifact_routes
-    from attar.serving.limits import CLASSIC_LIMITS, DEFAULT_LIMITS
-    from attar.serving.server import serve_artifact
+    require_installed(("fastapi", "uvicorn", "httptools", "prometheus_client"), "serve")
+    from attar.classic.routes import artifact_routes, check_artifact
+    from attar.serving.limits import CLASSIC_LIMITS
+    from attar.serving.request_log import log_as_json
+    from attar.serving.server import ServeOptions, serve_artifacts
 
-    limits, routes = (CLASSIC_LIMITS, artifact_routes) if classic else (DEFAULT_LIMITS, None)
-    serve_artifact(artifact, host, port, workers=workers, say=typer.echo, limits=limits, routes=routes)
+    if log_format == "json" or (log_format == "auto" and not sys.stderr.isatty()):
+        log_as_json()
+    options = ServeOptions(workers=workers, terms=terms, keys=keys, cors=cors or ())
+    if classic:
+        options = replace(options, limits=CLASSIC_LIMITS, routes=artifact_routes, check=check_artifact)
+    serve_artifacts(artifacts, host, port, say=typer.echo, options=options)

@@ -28,6 +28,7 @@ class AdmissionQueue:
     Args:
         workers: Requests computed at once.
         limits: How many may wait, and for how long.
+        observe_batch: Called with each batch's model, number of examples and seconds.
 
     Attributes:
         batcher: Computes what admitted requests ask for.
@@ -35,7 +36,10 @@ class AdmissionQueue:
     """
 
     def __init__(
-        self, workers: int, limits: Limits, observe_batch: Callable[[int], object] = lambda _: None
+        self,
+        workers: int,
+        limits: Limits,
+        observe_batch: Callable[[str, int, float], object] = lambda *_: None,
     ) -> None:
         self._workers, self._limits = workers, limits
         self._lock = threading.Lock()

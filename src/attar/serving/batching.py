@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -32,7 +33,7 @@ class _Job:
     """The examples of one request, and how far they are computed."""
 
     def __init__(self, work: Work) -> None:
-        self.probs, self.examples = work.probs, work.examples
+        self.work, self.examples = work, work.examples
         self.out = np.empty((len(work.examples), work.num_labels), np.float32)
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[NDArray[np.float32]] = self.loop.create_future()
@@ -70,10 +71,10 @@ class Batcher:
 
     Args:
         workers: Batches computed at once.
-        observe: Called with the number of examples of each batch.
+        observe: Called with each batch's model, number of examples and seconds.
     """
 
-    def __init__(self, workers: int, observe: Callable[[int], object] = lambda _: None) -> None:
+    def __init__(self, workers: int, observe: Callable[[str, int, float], object] = lambda *_: None) -> None:
         self._workers, self._observe = workers, observe
         self._waiting: deque[_Job] = deque()
         self._changed = threading.Condition()
@@ -136,7 +137,7 @@ class Batcher:
             job = self._waiting.popleft()
             if job.is_over:
                 continue
-            if parts and job.probs != parts[0].job.probs:
+            if parts and job.work.probs != parts[0].job.work.probs:
                 others.append(job)
                 continue
             begin = job.num_taken
@@ -152,9 +153,10 @@ class Batcher:
         return parts
 
     def _compute(self, parts: list[_Part]) -> None:
-        self._observe(sum(part.end - part.begin for part in parts))
+        examples = [one for part in parts for one in part.examples]
+        started = time.perf_counter()
         try:
-            found = _call(parts[0].job.probs, [one for part in parts for one in part.examples])
+            found = _call(parts[0].job.work.probs, examples)
         except BaseException as error:  # noqa: BLE001 - raised again in the request
             if len(parts) == 1:
                 self._finish([(parts[0].job, error)])
@@ -162,6 +164,7 @@ class Batcher:
                 for part in parts:
                     self._compute([part])
             return
+        self._observe(parts[0].job.work.model, len(examples), time.perf_counter() - started)
         over: list[tuple[_Job, BaseException | None]] = []
         at = 0
         for part in parts:

@@ -10,18 +10,24 @@ import asyncio
 import json
 from typing import Any
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from attar.serving.limits import DEFAULT_LIMITS, Limits
 
 __all__ = ["BoundedProtocol", "bounded_protocol"]
 
+_MAX_HEAD_BYTES = 64 << 10
+# Chunks of one byte take six; what is more is no body, but trailers without an end.
+_MAX_OVERHEAD = 8
 
-class BoundedProtocol(H11Protocol):
+
+class BoundedProtocol(HttpToolsProtocol):
     """A connection of uvicorn within the limits of its class."""
 
     limits = DEFAULT_LIMITS
     _timer: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+    _request_bytes = 0
     idle_since = 0.0
 
     @property
@@ -38,13 +44,28 @@ class BoundedProtocol(H11Protocol):
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        """Read on, within the time for a head."""
+        """Read on, within the time and the length of a head."""
+        if self.is_idle and not self._is_head_short(data):
+            self.transport.write(_HEAD_TOO_LONG)
+            self.transport.close()
+            return
+        self._request_bytes += len(data)
+        if self._request_bytes > _MAX_OVERHEAD * self.limits.max_body_bytes + _MAX_HEAD_BYTES:
+            self.transport.abort()
+            return
         super().data_received(data)
         self._watch()
+
+    def _is_head_short(self, data: bytes) -> bool:
+        """Count the bytes of a head that comes in pieces; the last piece may bring much of a body."""
+        if b"\r\n\r\n" not in data:
+            self._head_bytes += len(data)
+        return self._head_bytes <= _MAX_HEAD_BYTES
 
     def on_response_complete(self) -> None:
         """Begin to wait for the next request."""
         self.idle_since = self.loop.time()
+        self._head_bytes = self._request_bytes = 0
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -87,15 +108,19 @@ def bounded_protocol(limits: Limits) -> type[BoundedProtocol]:
     return type("LimitedProtocol", (BoundedProtocol,), {"limits": limits})
 
 
-def _reply(body: bytes) -> bytes:
+def _reply(status: str, code: str, message: str, *more: str) -> bytes:
+    body = json.dumps({"code": code, "message": message})
     head = (
-        "HTTP/1.1 503 Service Unavailable",
+        f"HTTP/1.1 {status}",
         "content-type: application/json",
         f"content-length: {len(body)}",
-        "retry-after: 1",
+        *more,
         "connection: close",
     )
-    return "\r\n".join((*head, "", "")).encode() + body
+    return "\r\n".join((*head, "", body)).encode()
 
 
-_BUSY = _reply(json.dumps({"code": "busy", "message": "too many connections; try again later"}).encode())
+_BUSY = _reply("503 Service Unavailable", "busy", "too many connections; try again later", "retry-after: 1")
+_HEAD_TOO_LONG = _reply(
+    "431 Request Header Fields Too Large", "head_too_long", f"the head is longer than {_MAX_HEAD_BYTES} bytes"
+)

@@ -176,8 +176,8 @@ class ScoreRowReader:
             return RowQuery(
                 error=_error("bad_row", f"{taken!r} is a field of the reply; choose another name")
             )
-        if error := self._problem(row):
-            return RowQuery(_echo(value), error=error)
+        if (problem := self._problem(row)) is not None:
+            return RowQuery(_echo(value), error=problem)
         if row.terms is not None:
             return self._several(row, row.terms, _echo(value))
         if self._terms is not None and row.term is None and row.start is None and row.end is None:

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
-from attar.scoring.predictor import Predictor
 from attar.serving.limits import Limits, Problem, check_num_rows
+from attar.serving.models import ServedModel
 from attar.serving.rows import Asked, KnownTerms, RowQuery, ScoreRow, ScoreRowReader
 from attar.serving.work import Reply, Work, make_reply
 
@@ -21,6 +21,7 @@ __all__ = [
     "ModelReply",
     "ModelsReply",
     "ProblemReply",
+    "ReloadReply",
     "RowReply",
     "ScoreReply",
     "ScoreRequest",
@@ -98,9 +99,16 @@ class ModelsReply(BaseModel):
     models: list[ModelReply]
 
 
+class ReloadReply(BaseModel):
+    """What a reload has changed."""
+
+    changed: list[str]
+    models: Annotated[dict[str, str], Field(description="Version by name, as served now.")]
+
+
 def score(
     value: Any,  # noqa: ANN401 - JSON is any
-    predictor: Predictor,
+    served: ServedModel,
     limits: Limits,
     terms: KnownTerms | None = None,
 ) -> Work:
@@ -110,9 +118,10 @@ def score(
         Problem: 422 with the code of the reason, and a message that names the row.
     """
     rows, strict = _rows(value, limits)
+    predictor, version = served.predictor, served.version
     reader = ScoreRowReader(predictor.task, limits, terms)
     queries = [reader.read(row, index, strict=strict) for index, row in enumerate(rows)]
-    labels, version = predictor.task.labels, predictor.artifact.version
+    labels = predictor.task.labels
 
     def reply(probs: NDArray[Any]) -> Reply:
         pending = iter(probs.tolist())
@@ -121,10 +130,10 @@ def score(
         ]
         reasons = [one.error.code for one in queries if one.error is not None]
         content = {"version": version, "rows": replies}
-        return make_reply(content, num_rows=len(rows), version=version, rejected=reasons)
+        return make_reply(content, num_rows=len(rows), version=version, model=served.name, rejected=reasons)
 
     examples = [asked.example for one in queries for asked in one.asked]
-    return Work(predictor.predict_probs, examples, len(labels), reply)
+    return Work(predictor.predict_probs, examples, len(labels), served.name, reply)
 
 
 def _rows(value: Any, limits: Limits) -> tuple[list[Any], bool]:  # noqa: ANN401 - JSON is any

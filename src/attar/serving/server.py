@@ -1,52 +1,41 @@
-"""The process around an app: a socket, uvicorn, and a graceful shutdown.
+"""The process around an app: a socket, uvicorn, reloads, and a graceful shutdown.
 
-On SIGTERM or Ctrl-C it stops accepting connections, finishes open requests, and exits with code 0.
+On SIGHUP it reads keys and artifacts again. On SIGTERM or Ctrl-C it stops accepting connections, finishes
+open requests, and exits with code 0.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
-import re
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
 
-from attar.artifact import load_artifact
-from attar.errors import RecipeError, RunError
+from attar.errors import AttarError, RunError
 from attar.scoring.predictor import Predictor
-from attar.serving.app import create_app
+from attar.serving.app import AppOptions, create_app, reload_service
 from attar.serving.connections import bounded_protocol
+from attar.serving.keys import Keys
 from attar.serving.limits import DEFAULT_LIMITS, Limits
+from attar.serving.models import Models, load_models, named_folders
+from attar.serving.rows import KnownTerms
 from attar.serving.service import Service
+from attar.terms.term_list import read_term_list
 
-__all__ = ["KEY_VARIABLE", "key_from_environment", "listen", "serve", "serve_artifact"]
+__all__ = ["ServeOptions", "listen", "serve", "serve_artifacts"]
 
-KEY_VARIABLE = "ATTAR_API_KEY"
+_LOG = logging.getLogger(__name__)
 
 _BACKLOG = 2048
-_KEY = re.compile(r"[\x21-\x7e]+")
-
-
-def key_from_environment(environment: Mapping[str, str]) -> str | None:
-    """The API key that clients must send, or None if the variable is not set.
-
-    Raises:
-        RecipeError: It is set to a value that no client could send; the message does not show it.
-    """
-    key = environment.get(KEY_VARIABLE)
-    if key is not None and not _KEY.fullmatch(key):
-        raise RecipeError(
-            f"{KEY_VARIABLE} is empty, or holds spaces or characters that are not ASCII; "
-            "set it to a key, or unset it to serve anyone"
-        )
-    return key
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -76,8 +65,18 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: FastAPI, listener: socket.socket, *, grace_s: float, limits: Limits = DEFAULT_LIMITS) -> None:
-    """Serve until SIGTERM or Ctrl-C, then close the listener; open requests have ``grace_s`` after that."""
+def serve(
+    app: FastAPI,
+    listener: socket.socket,
+    *,
+    grace_s: float,
+    limits: Limits = DEFAULT_LIMITS,
+    on_hangup: Callable[[], object] | None = None,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C, then close the listener; open requests have ``grace_s`` after that.
+
+    On SIGHUP ``on_hangup`` is called in a thread of its own; without it the signal has its usual effect.
+    """
     config = uvicorn.Config(
         app,
         http=bounded_protocol(limits),
@@ -89,13 +88,13 @@ def serve(app: FastAPI, listener: socket.socket, *, grace_s: float, limits: Limi
         timeout_graceful_shutdown=max(1, round(grace_s)),
     )
     server = uvicorn.Server(config)
-    with listener, _stopped_by_signals(server):
+    with listener, _signals(server, on_hangup):
         server.run(sockets=[listener])
 
 
 @contextlib.contextmanager
-def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
-    """Let a signal stop a server and not the process.
+def _signals(server: uvicorn.Server, on_hangup: Callable[[], object] | None) -> Iterator[None]:
+    """Let a signal stop a server and not the process, and SIGHUP do what it is for.
 
     uvicorn raises the signal once more when it has stopped, to the handler from before it started.
     """
@@ -106,7 +105,13 @@ def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
     def stop(*_: object) -> None:
         server.should_exit = True
 
-    before = {one: signal.signal(one, stop) for one in (signal.SIGTERM, signal.SIGINT)}
+    def hang_up(*_: object) -> None:
+        threading.Thread(target=on_hangup, name="attar-reload", daemon=True).start()
+
+    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop}
+    if on_hangup is not None:
+        handlers[signal.SIGHUP] = hang_up
+    before = {one: signal.signal(one, handler) for one, handler in handlers.items()}
     try:
         yield
     finally:
@@ -114,32 +119,78 @@ def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
             signal.signal(one, handler)
 
 
-def serve_artifact(
-    folder: Path,
-    host: str,
-    port: int,
-    *,
-    workers: int | None,
-    say: Callable[[str], object],
-    limits: Limits = DEFAULT_LIMITS,
-    routes: Callable[[Predictor, Service], APIRouter] | None = None,
-) -> None:
-    """Load an artifact and serve it until SIGTERM or Ctrl-C: the work of ``attar serve``.
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """What ``attar serve`` is told besides artifacts and an address.
 
-    The arguments are those of ``listen`` and ``create_app``; ``workers`` None takes
-    ``attar.cores.num_workers()``, and ``say`` prints the address once the service listens.
+    Attributes:
+        workers: Threads that compute; None takes ``attar.cores.num_workers()``.
+        limits: Of one request.
+        terms: A file of terms, found in rows that name none.
+        keys: A file of keys, besides those of the environment.
+        cors: Origins whose pages may call the service.
+        routes: Makes further routes.
+        check: Refuses an artifact that these routes have no use for.
+    """
+
+    workers: int | None = None
+    limits: Limits = DEFAULT_LIMITS
+    terms: Path | None = None
+    keys: Path | None = None
+    cors: Sequence[str] = ()
+    routes: Callable[[Models, Service], APIRouter] | None = None
+    check: Callable[[Predictor], object] = lambda _: None
+
+
+def serve_artifacts(
+    artifacts: Sequence[str], host: str, port: int, *, say: Callable[[str], object], options: ServeOptions
+) -> None:
+    """Load artifacts and serve them until SIGTERM or Ctrl-C: the work of ``attar serve``.
+
+    On SIGHUP the keys and the artifacts are read again.
+
+    Args:
+        artifacts: Folders, or NAME=FOLDER each.
+        host: As for ``listen``.
+        port: As for ``listen``.
+        say: Prints the address once the service listens.
+        options: The rest.
 
     Raises:
-        ArtifactError: The artifact is incomplete or damaged.
-        RecipeError: The key, the task or the number of workers is not valid.
+        ArtifactError: An artifact is incomplete or damaged.
+        DataError: The file of terms cannot be read.
+        RecipeError: A key, a name, the task or the number of workers is not valid.
         RunError: The address or the port cannot be listened on.
     """
-    key = key_from_environment(os.environ)
-    predictor = Predictor(load_artifact(folder), workers)
-    more_routes = None if routes is None else functools.partial(routes, predictor)
-    app = create_app(predictor, limits=limits, api_key=key, routes=more_routes)
+    keys = Keys(os.environ, options.keys)
+    terms = None if options.terms is None else KnownTerms.of(read_term_list(options.terms))
+    models = load_models(named_folders(artifacts), options.workers, options.check)
+    made: list[Service] = []
+
+    def routes(service: Service) -> APIRouter:
+        made.append(service)
+        return APIRouter() if options.routes is None else options.routes(models, service)
+
+    app = create_app(
+        models,
+        limits=options.limits,
+        routes=routes,
+        options=AppOptions(keys=keys, terms=terms, cors=options.cors),
+    )
     listener = listen(host, port)
     shown = f"[{host}]" if ":" in host else host
-    say(f"serving:   http://{shown}:{listener.getsockname()[1]}{'' if key else ', without a key'}")
-    serve(app, listener, grace_s=limits.timeout_s, limits=limits)
-    predictor.close()
+    open_to_all = ", without a key" if keys.is_open else ""
+    say(f"serving:   http://{shown}:{listener.getsockname()[1]}{open_to_all}")
+    limits = options.limits
+    reload = functools.partial(_reload_or_log, models, made[0])
+    serve(app, listener, grace_s=limits.timeout_s, limits=limits, on_hangup=reload)
+    models.close()
+
+
+def _reload_or_log(models: Models, service: Service) -> None:
+    try:
+        changed = reload_service(models, service)
+    except AttarError as error:
+        _LOG.error("not reloaded, what was served still is: %s", error)
+    else:
+        _LOG.info("reloaded: %s", ", ".join(changed) or "no model has changed")

@@ -7,7 +7,6 @@ the time, never their content.
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import time
 import traceback
@@ -25,9 +24,13 @@ from attar import __version__
 from attar.errors import AttarError, DataError
 from attar.serving.admission import AdmissionQueue
 from attar.serving.content_coding import ACCEPTED_CODINGS, content_codings, decompress
+from attar.serving.direct import DirectRoutes
 from attar.serving.gone import unless_gone
 from attar.serving.head import HeadAsGet
+from attar.serving.keys import ADMIN_VARIABLE, Keys
 from attar.serving.limits import Limits, Problem, parse, read_body
+from attar.serving.metrics import Metrics
+from attar.serving.request_log import RequestIds
 from attar.serving.work import Reply, Work, to_json
 
 __all__ = ["VERSION_HEADER", "Service", "base_app"]
@@ -48,15 +51,23 @@ class Service:
 
     Args:
         limits: Of one request.
-        api_key: Clients send it as ``Authorization: Bearer KEY``; None serves anyone.
+        keys: Clients send one as ``Authorization: Bearer KEY``.
         workers: Requests computed at once.
-        version: Of the served model.
+        version: Of the default model.
+
+    Attributes:
+        is_ready: Whether the models have answered once.
+        metrics: What is counted.
+        direct_routes: By method and path, those that FastAPI is not asked about.
     """
 
-    def __init__(self, *, limits: Limits, api_key: str | None, workers: int, version: str) -> None:
-        self.limits, self.version, self.is_ready = limits, version, False
-        self._queue = AdmissionQueue(workers, limits)
-        self._key = None if api_key is None else api_key.encode("utf-8")
+    def __init__(self, *, limits: Limits, keys: Keys, workers: int, version: Callable[[], str]) -> None:
+        self.limits, self.keys, self.is_ready = limits, keys, False
+        self.metrics = Metrics()
+        self.direct_routes: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {}
+        self._version = version
+        self._queue = AdmissionQueue(workers, limits, self.metrics.observe_batch)
+        self.metrics.watch(lambda: self._queue.num_admitted)
 
     async def score_body(
         self, request: Request, read: Callable[[Any], Work], *, any_text: bool = False
@@ -98,26 +109,42 @@ class Service:
 
         return parsed, not codings and len(body) <= _SHORT_BODY
 
-    async def answer(self, request: Request, reply: Callable[[], Awaitable[Reply]]) -> Response:
+    async def answer(
+        self, request: Request, reply: Callable[[], Awaitable[Reply]], *, admin: bool = False
+    ) -> Response:
         """Check the key and respond to a request; whatever ``reply`` raises becomes an error response."""
         started = time.perf_counter()
-        num_rows = 0
+        made: Reply | None = None
+        request_id = request.scope.get("state", {}).get("request_id", "")
         try:
-            self._check_key(request)
-            content, num_rows, version, _ = await reply()
-            headers = {VERSION_HEADER: version or self.version}
-            response = Response(content, 200, headers, "application/json")
+            self.check_key(request, admin=admin)
+            made = await reply()
+            headers = {VERSION_HEADER: made.version or self._version()}
+            response = Response(made.content, 200, headers, "application/json")
         except ClientDisconnect:
             response = Response(status_code=400)
         except Exception as error:  # noqa: BLE001 - a traceback could quote a review; _to_problem logs the rest
-            response = self.error(_to_problem(error))
-        took_ms = (time.perf_counter() - started) * 1000
-        _LOG.info("%s %d: %d rows, %.1f ms", request.url.path, response.status_code, num_rows, took_ms)
+            response = self.error(_to_problem(error, request_id))
+        self._note(request, response.status_code, time.perf_counter() - started, made, request_id)
         return response
+
+    def check_key(self, request: Request, *, admin: bool = False) -> None:
+        """Check that a request has the key of a client, or of an admin.
+
+        Raises:
+            Problem: 401; 404 where nobody is an admin.
+        """
+        authorization = request.headers.get("authorization", "")
+        if admin and not self.keys.has_admin:
+            raise Problem(404, "not_found", f"off: set {ADMIN_VARIABLE} to a key to use this route")
+        if admin and not self.keys.allow_admin(authorization):
+            raise Problem(401, "unauthorized", "send the key of an admin as 'Authorization: Bearer KEY'")
+        if not admin and not self.keys.allow(authorization):
+            raise Problem(401, "unauthorized", "send the key of this service as 'Authorization: Bearer KEY'")
 
     def error(self, problem: Problem) -> Response:
         """A problem as a response."""
-        headers = {VERSION_HEADER: self.version}
+        headers = {VERSION_HEADER: self._version()}
         if problem.retry_after_s is not None:
             headers["retry-after"] = str(problem.retry_after_s)
         if problem.status == 401:
@@ -126,6 +153,20 @@ class Service:
             headers["accept-encoding"] = ACCEPTED_CODINGS
         content = to_json({"code": problem.code, "message": problem.message})
         return Response(content, problem.status, headers, "application/json")
+
+    def _note(
+        self, request: Request, status: int, seconds: float, reply: Reply | None, request_id: str
+    ) -> None:
+        """Count a request, and log it."""
+        path = request.url.path
+        self.metrics.observe_request(path, status, seconds, reply)
+        num_rows = 0 if reply is None else reply.num_rows
+        took_ms = round(seconds * 1000, 1)
+        fields: dict[str, object] = {"request_id": request_id, "route": path, "status": status}
+        fields |= {"rows": num_rows, "ms": took_ms}
+        if reply is not None and reply.model:
+            fields |= {"model": reply.model, "version": reply.version}
+        _LOG.info("%s %d: %d rows, %.1f ms", path, status, num_rows, took_ms, extra={"fields": fields})
 
     async def warm_up(self, work: Callable[[], object]) -> None:
         """Run the model once before the first request."""
@@ -136,14 +177,6 @@ class Service:
         """Wait for running work."""
         self.is_ready = False
         self._queue.close()
-
-    def _check_key(self, request: Request) -> None:
-        if self._key is None:
-            return
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        is_known = hmac.compare_digest(given.strip().encode("utf-8"), self._key)
-        if scheme.lower() != "bearer" or not is_known:
-            raise Problem(401, "unauthorized", "send the key of this service as 'Authorization: Bearer KEY'")
 
 
 def base_app(service: Service, warm: Callable[[], object]) -> FastAPI:
@@ -160,7 +193,9 @@ def base_app(service: Service, warm: Callable[[], object]) -> FastAPI:
 
     # The interactive pages load their scripts from a CDN.
     app = FastAPI(title="attar", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(DirectRoutes, routes=service.direct_routes)
     app.add_middleware(HeadAsGet)
+    app.add_middleware(RequestIds)
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:
@@ -182,7 +217,7 @@ def base_app(service: Service, warm: Callable[[], object]) -> FastAPI:
     return app
 
 
-def _to_problem(error: Exception) -> Problem:
+def _to_problem(error: Exception, request_id: str) -> Problem:
     """The response to an exception; what a client must not see goes to the log, and reviews to neither."""
     match error:
         case Problem():
@@ -190,11 +225,14 @@ def _to_problem(error: Exception) -> Problem:
         case DataError():
             return Problem(400, "invalid_data", str(error))
         case AttarError():
-            _LOG.error("%s", error)
+            _LOG.error("%s", error, extra={"fields": {"request_id": request_id}})
             return Problem(
                 503, "model_unavailable", "the model cannot be used now; the log of the service says why"
             )
         case _:
             where = traceback.extract_tb(error.__traceback__)[-1]
-            _LOG.error("%s at %s:%s", type(error).__name__, Path(where.filename).name, where.lineno)
+            _LOG.error(
+                "%s at %s:%s", type(error).__name__, Path(where.filename).name, where.lineno,
+                extra={"fields": {"request_id": request_id}},
+            )  # fmt: skip
             return Problem(500, "internal", "an internal error; the log of the service says where")

@@ -25,12 +25,14 @@ class Reply(NamedTuple):
         content: JSON.
         num_rows: For the log.
         version: Of the model that predicted; "" for the default one.
+        model: Its name.
         rejected: A reason for each row without an answer, for the metrics.
     """
 
     content: bytes
     num_rows: int
     version: str
+    model: str = ""
     rejected: Sequence[str] = ()
 
 
@@ -41,12 +43,14 @@ class Work(NamedTuple):
         probs: The model; requests whose models are equal are computed together.
         examples: N of them.
         num_labels: C.
+        model: Its name.
         reply: Probs [N, C] -> the reply.
     """
 
     probs: Probs
     examples: Sequence[Example]
     num_labels: int
+    model: str
     reply: Callable[[NDArray[np.float32]], Reply]
 
 
@@ -55,10 +59,11 @@ def make_reply(
     *,
     num_rows: int = 0,
     version: str = "",
+    model: str = "",
     rejected: Sequence[str] = (),
 ) -> Reply:
     """A reply; of much JSON call it in a thread, because serialising takes time too."""
-    return Reply(to_json(value), num_rows, version, rejected)
+    return Reply(to_json(value), num_rows, version, model, rejected)
 
 
 def to_json(value: Any) -> bytes:  # noqa: ANN401 - JSON is any
