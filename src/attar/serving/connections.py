@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -38,7 +39,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvicorn's own type is narrower
         """Take the connection, or make room for it."""
         super().connection_made(transport)
-        self.idle_since = self.loop.time()
+        self.idle_since = time.monotonic()  # a loop may count in milliseconds
         self._watch()
         if len(self.connections) > self.limits.max_connections:
             self._make_room()
@@ -64,7 +65,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Begin to wait for the next request."""
-        self.idle_since = self.loop.time()
+        self.idle_since = time.monotonic()  # a loop may count in milliseconds
         self._head_bytes = self._request_bytes = 0
         super().on_response_complete()
 
