@@ -105,7 +105,7 @@ def _made(out: Path) -> Path:
 def _body(example: Example) -> bytes:
     row = {"text": example.text, "term": example.term, "start": example.start, "end": example.end}
     body = json.dumps({"rows": [row]}, ensure_ascii=False).encode()
-    head = f"POST /v1/score HTTP/1.1\r\nHost: x\r\n"
+    head = "POST /v1/score HTTP/1.1\r\nHost: x\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
