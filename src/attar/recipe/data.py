@@ -114,7 +114,8 @@ class DataRecipe(Section):
     """
 
     sources: tuple[SourceRecipe, ...] = ()
-    """What is read, in this order; relative paths start from the recipe's folder."""
+    """What is read, in this order; relative paths start from the recipe's folder, with
+    `--set` from the working folder."""
     columns: dict[str, str] = {}
     """Our column names (text, term, start, end, label, channel, wordtype, annotator) to theirs, for
     tables without columns of their own."""

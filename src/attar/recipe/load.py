@@ -1,8 +1,9 @@
 """Recipes: a TOML file, one frozen model a stage.
 
 ``load_recipe`` reads a file, applies ``--set stage.key=value`` overrides, names the nearest known
-key where one is misspelt, and resolves paths against the recipe's own folder. Whatever a stage
-does is in its section: two runs of one resolved recipe on the same data are the same run.
+key where one is misspelt, and resolves paths against the recipe's own folder; those of overrides start
+from the working folder. Whatever a stage does is in its section: two runs of one resolved recipe on the
+same data are the same run.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from attar.errors import RecipeError
 from attar.recipe.base import FolderName, Positive, Section, Share, meaning_of
 from attar.recipe.data import DataRecipe, EncodeRecipe, JoinRecipe, SourceFormat, SourceRecipe, TaskRecipe
 from attar.recipe.fit import FitRecipe, Schedule
+from attar.recipe.overrides import from_prompt, parse_override
 from attar.recipe.renamed import new_name, with_new_names
 from attar.recipe.training import (
     AttentionForm,
@@ -191,19 +193,8 @@ def _unknown(key: str) -> str:
     return f"unknown key {key!r}; did you mean {near!r}?{meaning}"
 
 
-def _parse_override(text: str) -> tuple[list[str], Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise RecipeError(f"--set {text!r}: expected stage.key=value, as in distill.temperature=4")
-    try:
-        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    return key.strip().split("."), parsed
-
-
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe in TOML; paths in it are relative to its folder.
+    """Read and check a recipe in TOML; paths in it are relative to its folder, those of overrides not.
 
     Raises:
         RecipeError: Not there, not TOML, or as ``make_recipe``.
@@ -241,7 +232,7 @@ def make_recipe(
         tree: As TOML gives them.
         overrides: ``stage.key=value``, the value as TOML or a bare word.
         where: What a message calls the recipe.
-        folder: What relative paths in it start from.
+        folder: What relative paths in it start from; those of overrides start from the working folder.
 
     Raises:
         RecipeError: A key that is unknown (the nearest one is named), or a bad value.
@@ -249,7 +240,7 @@ def make_recipe(
     known = dict(_known_keys(Recipe))
     keys_and_values, renamed = with_new_names(copy.deepcopy(dict(tree)), known)
     for override in overrides:
-        said, value = _parse_override(override)
+        said, value = parse_override(override)
         keys, value = new_name(said, value, known)
         if keys != said:
             renamed.append(f"{'.'.join(said)} is now {'.'.join(keys)}")
@@ -260,7 +251,7 @@ def make_recipe(
             node = node.setdefault(key, {})
             if not isinstance(node, dict):
                 raise RecipeError(f"--set {override!r}: {key!r} is a value, not a section")
-        node[keys[-1]] = value
+        node[keys[-1]] = from_prompt(".".join(keys), value, folder)
     if renamed:
         _LOG.warning("%s: %s; the old names are still read", where, "; ".join(renamed))
     try:
