@@ -279,3 +279,10 @@ def test_where_a_student_starts_if_the_recipe_does_not_say(tree, start):
     recipe = make_recipe({"name": "x"} | tree)
     assert recipe.student.start == start
     assert Recipe.model_validate(recipe.model_dump()) == recipe
+
+
+def test_where_the_students_of_the_recipes_start():
+    starts = {path.stem: load_recipe(path).student.start for path in RECIPES}
+    assert starts["quickstart"] == starts["cosmetics"] == starts["components"] == "layers"
+    assert starts["small"] == starts["zhijiang2019_makeup"] == "general"
+    assert starts["general"] == "layers"  # what it makes cannot be where it starts
