@@ -2,7 +2,7 @@
 
 ``model.onnx``, ``tokenizer.json``, ``checks.json`` (inputs with their logits), ``attar.json`` (task,
 input, precision, limits, scores, parity, calibration, hashes) and ``README.md``, the model card.
-Written by ``attar export``, read by scoring and serving. The package carries some, which are read by name.
+Written by ``attar export``, read by scoring and serving.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ CHECKS_FILE = "checks.json"
 ARTIFACT_FILES = ("model.onnx", "tokenizer.json", "README.md", CHECKS_FILE, "attar.json")
 _HASHED = ARTIFACT_FILES[:4]
 _NEEDED = ARTIFACT_FILES[:3]
-_READY = Path(__file__).with_name("ready")  # the models that the package carries, a folder each
 _FORMAT_NAME = "attar-artifact"
 _FORMAT_VERSION = 1
 
@@ -138,19 +137,12 @@ def write_artifact(
 def load_artifact(folder: Path) -> Artifact:
     """Read and verify an artifact.
 
-    Args:
-        folder: Its folder, or the name of one that the package carries, if no folder has that name.
-
     Raises:
         ArtifactError: No such folder, no artifact, a newer format, or a file that is missing,
             truncated or changed; the message says which and what to do.
     """
     if not folder.is_dir():
-        ready = {path.name: path for path in _READY.iterdir() if path.is_dir()} if _READY.is_dir() else {}
-        if str(folder) not in ready:
-            names = f", or the name of a ready model: {', '.join(sorted(ready))}" if ready else ""
-            raise ArtifactError(f"{folder}: no such folder; expected one that attar export wrote{names}")
-        folder = ready[str(folder)]
+        raise ArtifactError(f"{folder}: no such folder; expected one that attar export wrote")
     card = _read_card(folder)
     try:
         hashes = {name: card["files"][name] for name in _HASHED if name in {*_NEEDED, *card["files"]}}
