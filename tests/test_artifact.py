@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -50,20 +49,6 @@ def test_rewriting_replaces(folder):
 def test_no_such_folder(tmp_path):
     with pytest.raises(ArtifactError, match="no such folder"):
         load_artifact(tmp_path / "nowhere")
-
-
-def test_a_carried_artifact_is_found_by_its_name_alone(folder, monkeypatch):
-    monkeypatch.setattr("attar.artifact._READY", folder.parent)
-    monkeypatch.chdir(folder)
-    assert load_artifact(Path("a")).folder == folder
-    with pytest.raises(ArtifactError, match=r"no such folder.*ready model: a$"):
-        load_artifact(Path("b"))
-    with pytest.raises(ArtifactError, match="no such folder"):
-        load_artifact(Path("..") / "b" / "a")
-    # A folder of that name comes first.
-    (folder / "a").mkdir()
-    with pytest.raises(ArtifactError, match="no artifact"):
-        load_artifact(Path("a"))
 
 
 def test_a_folder_that_is_no_artifact_says_what_is_there(tmp_path):

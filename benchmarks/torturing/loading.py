@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+from attar.classic.weights import read_weights
+from attar.errors import AttarError
 from torturing.artifacts import HOSTILE_ARTIFACTS
 from torturing.damage import KINDS, check_kind
 from torturing.parts import Row, Torture
@@ -21,16 +27,7 @@ __all__ = ["artifacts", "damage", "pickles"]
 _FLIPS = 1_000
 """Flipped bits a file, but all of a small one, such as attar.json."""
 _SECONDS = 120
-_READ = """
-import sys
-from pathlib import Path
-from attar.classic.weights import read_weights
-from attar.errors import AttarError
-try:
-    read_weights(Path(sys.argv[1]))
-except AttarError as error:
-    sys.exit(f"attar: {error}")
-"""
+_REFUSED = 42
 _MEMORY_BYTES = 24 << 30  # of address space, most of which ONNX Runtime and torch only reserve
 
 
@@ -38,17 +35,22 @@ def damage(torture: Torture) -> Iterator[Row]:
     """Every file of every kind of folder, cut, emptied, flipped, missing, another's."""
     checkpoint = tiny_checkpoint()
     artifact = tiny_artifact(checkpoint, torture.folder / "artifact")
-    for name, kind in KINDS.items():
+    for done, (name, kind) in enumerate(KINDS.items()):
         pair = torture.folder / f"{name} 0", torture.folder / f"{name} 1"
         for number, folder in enumerate(pair):
             kind.make(folder, number, artifact, tiny_checkpoint())
-        row = Row(name)
+        row, begin = Row(name), time.monotonic()
+        until = begin + (torture.deadline - begin) / (len(KINDS) - done)
         row.outcomes, row.failures = check_kind(
             kind, pair, checkpoint, torture.folder / "damaged", num_flips=_FLIPS, rng=torture.rng,
-            is_over=lambda: torture.is_over,
+            is_over=partial(_is_over, until),
         )  # fmt: skip
         row.count = row.outcomes.total() + len(row.failures)
         yield row
+
+
+def _is_over(until: float) -> bool:
+    return time.monotonic() > until
 
 
 def artifacts(torture: Torture) -> Iterator[Row]:
@@ -75,7 +77,7 @@ def artifacts(torture: Torture) -> Iterator[Row]:
 
 
 def pickles(torture: Torture) -> Iterator[Row]:
-    """Each hostile pickle in the place of a checkpoint, read in a process of its own."""
+    """Each hostile pickle in the place of a checkpoint, read in a fork of its own."""
     row = Row("hostile pickles, read as weights")
     for what, content in hostile_pickles():
         if torture.is_over:
@@ -83,30 +85,46 @@ def pickles(torture: Torture) -> Iterator[Row]:
         with tempfile.TemporaryDirectory(dir=torture.folder) as place:
             path = Path(place) / "gs1.pkl"
             path.write_bytes(content)
-            line = _refused([sys.executable, "-c", _READ, path.name], cwd=Path(place), code=1)
+            process = multiprocessing.get_context("fork").Process(target=_read, args=(path,))
+            process.start()
+            process.join(_SECONDS)
+            line = "" if process.exitcode == _REFUSED else f"exit code {process.exitcode}"
+            if process.is_alive():
+                process.kill()
+                process.join()
+                line = f"it took more than {_SECONDS} s"
             if left := [one.name for one in Path(place).iterdir() if one != path]:
                 line = f"it ran: {left}"
         row.add("refused in words, nothing ran") if not line else row.fail(f"{what}: {line}")
     yield row
 
 
-def _refused(command: list[str], cwd: Path | None = None, code: int = 2) -> str:
+def _read(path: Path) -> None:
+    """Read weights in the folder where they lie, and end as they were refused."""
+    os.chdir(path.parent)
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    try:
+        read_weights(path)
+    except AttarError as error:
+        # Not sys.exit, which a pickle could have called too.
+        os._exit(_REFUSED if len(str(error).splitlines()) == 1 else 1)
+
+
+def _refused(command: list[str]) -> str:
     """Run a command that must refuse in one line; "" if it does, else what it did."""
 
     def bounded() -> None:
-        import resource
-
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
 
     paths = os.pathsep.join(one for one in sys.path if one)
     try:
         done = subprocess.run(  # noqa: S603 - our own command
-            command, cwd=cwd, capture_output=True, text=True, timeout=_SECONDS, check=False,
+            command, capture_output=True, text=True, timeout=_SECONDS, check=False,
             preexec_fn=bounded, env=os.environ | {"PYTHONPATH": paths},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return f"it took more than {_SECONDS} s"
     said = [line for line in done.stderr.splitlines() if line.startswith("attar: ")]
-    if done.returncode == code and len(said) == 1 and "Traceback" not in done.stderr:
+    if done.returncode == 2 and len(said) == 1 and "Traceback" not in done.stderr:
         return ""
     return f"exit code {done.returncode}, said {done.stderr[-300:]!r}"

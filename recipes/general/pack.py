@@ -11,6 +11,9 @@ import attar
 from attar.io.files import file_hash
 from attar.models.checkpoint import CHECKPOINT_FILES, load_checkpoint, save_checkpoint
 
+# The other notes name the maker's own folders.
+_KEPT = ("role", "kind", "matches", "num_train", "num_pieces", "total_steps", "dev_score", "held_out_loss")
+
 
 def main() -> None:
     """Write the folder."""
@@ -27,11 +30,12 @@ def main() -> None:
     given = parser.parse_args()
     steps = {name: load_checkpoint(getattr(given, name)) for name in ("teacher", "pretrained", "student")}
     student = steps["student"]
-    notes = {name: one.notes for name, one in steps.items()}
+    notes = {name: {key: one.notes[key] for key in _KEPT if key in one.notes} for name, one in steps.items()}
     student.model.half()
     save_checkpoint(
         replace(student, notes={"role": "general", "attar": attar.__version__, **notes}), given.out
     )
+    (given.out / "model.safetensors").chmod(0o644)
     (given.out / "README.md").write_text(_card(given, notes, student.model), "utf-8")
 
 

@@ -2,7 +2,7 @@
 
 ``model.onnx``, ``tokenizer.json``, ``checks.json`` (inputs with their logits), ``attar.json`` (task,
 input, precision, limits, scores, parity, calibration, hashes) and ``README.md``, the model card.
-Written by ``attar export``, read by scoring and serving. The package carries some, which are read by name.
+Written by ``attar export``, read by scoring and serving.
 
 Whoever made it is not trusted: attar.json is checked key by key, and no link is followed. What the model
 and the tokenizer hold is checked before they run, by ``attar.scoring.trust``.
@@ -31,7 +31,6 @@ CHECKS_FILE = "checks.json"
 ARTIFACT_FILES = (*HASHED_FILES, "attar.json")
 _MAX_BYTES = {"model.onnx": 2 << 30, "tokenizer.json": 64 << 20, "README.md": 16 << 20, CHECKS_FILE: 64 << 20}
 """Of each file; protobuf ends at 2 GiB."""
-_READY = Path(__file__).with_name("ready")  # the models that the package carries, a folder each
 _FORMAT_NAME = "attar-artifact"
 _FORMAT_VERSION = 1
 
@@ -145,19 +144,12 @@ def write_artifact(
 def load_artifact(folder: Path) -> Artifact:
     """Read and verify an artifact.
 
-    Args:
-        folder: Its folder, or the name of one that the package carries, if no folder has that name.
-
     Raises:
         ArtifactError: No such folder, no artifact, a newer format, a key or value that attar does not
             write, or a file that is missing, truncated or changed; the message says which and what to do.
     """
     if not folder.is_dir():
-        ready = {path.name: path for path in _READY.iterdir() if path.is_dir()} if _READY.is_dir() else {}
-        if str(folder) not in ready:
-            names = f", or the name of a ready model: {', '.join(sorted(ready))}" if ready else ""
-            raise ArtifactError(f"{folder}: no such folder; expected one that attar export wrote{names}")
-        folder = ready[str(folder)]
+        raise ArtifactError(f"{folder}: no such folder; expected one that attar export wrote")
     card = _read_card(folder)
     try:
         check_seal(card)

@@ -225,10 +225,8 @@ def test_the_recipe_that_is_shown_is_the_recipe(original, recipe_of, script, fla
 def test_any_text_goes_through_toml(original, recipe_of):
     recipe = recipe_of(TRAINER)
     train = recipe.train.model_copy(update={"encoder": 'a"b\\c\n\x7f\x01中'})
-    shown = make_recipe(
-        tomllib.loads(original("toml").recipe_toml(recipe.model_copy(update={"train": train})))
-    )
-    assert shown.train.encoder == train.encoder
+    shown = original("toml").recipe_toml(recipe.model_copy(update={"train": train}))
+    assert make_recipe(tomllib.loads(shown)).train == train
 
 
 def test_fp16_without_a_gpu_is_bf16_where_that_is_native(original, recipe_of, monkeypatch):

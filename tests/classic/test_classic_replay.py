@@ -328,7 +328,7 @@ def test_an_interrupted_training_resumes_and_a_finished_one_is_up_to_date(run, h
         calls.append(path)
         save(checkpoint, path)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(SystemExit, match="130"):
         patch.setattr(running, "save_classic", killed)
         patch.setattr(sys, "argv", [*shlex.split(command.format("killed"))])
         runpy.run_path(str(CLASSIC / "main.trainer.py"), run_name="__main__")

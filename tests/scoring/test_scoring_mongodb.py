@@ -208,3 +208,9 @@ def test_credentials_are_not_shown(attar_main, one_line, artifact_folder, shop, 
     code, said, err = attar_main(*arguments, "--out", "mongodb://me:secret@h/d/c", "--into-source")
     assert "mongodb://h/d/c is another" in one_line(code, err)
     assert "secret" not in said + err
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"a":' * 100_000 + "1" + "}" * 100_000])
+def test_a_query_that_is_none_is_named(text):
+    with pytest.raises(DataError, match="--query is n"):
+        parse_query(text)

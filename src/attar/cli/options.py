@@ -26,9 +26,7 @@ __all__ = [
     "recipe_or_defaults",
 ]
 
-ArtifactFolder = Annotated[
-    Path, typer.Argument(help="An artifact folder, or the name of a ready model: zh-reviews.")
-]
+ArtifactFolder = Annotated[Path, typer.Argument(help="An artifact folder.")]
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML recipe.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe.")

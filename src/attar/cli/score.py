@@ -34,6 +34,10 @@ def score(
     offsets: Annotated[
         bool, typer.Option("--offsets/--no-offsets", help="Whether columns start and end may be offsets.")
     ] = True,
+    split_terms: Annotated[
+        str | None,
+        typer.Option("--split-terms", help="What parts several terms in one cell, such as 、."),
+    ] = None,
     workers: Workers = None,
 ) -> None:
     """Score rows: every occurrence of the term, or the one at start and end if the row has them.
@@ -57,6 +61,7 @@ def score(
         into_source=into_source,
         quoted=quotes,
         offsets=offsets,
+        split_terms=split_terms or None,
     )
     predictor = Predictor(load_artifact(artifact), workers=workers)
     counts = score_file(predictor, [expanded(source) for source in sources], out, options)

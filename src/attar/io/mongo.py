@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
-from attar.errors import DataError, require
+from attar.errors import DataError, redacted, require
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection
@@ -112,7 +112,7 @@ def is_mongodb(place: object) -> bool:
 
 def shown_place(place: str | Path) -> str:
     """A path or an address as people may see it: without user, password and options."""
-    return mongo_address(str(place)).shown if is_mongodb(place) else str(place)
+    return mongo_address(str(place)).shown if is_mongodb(place) else redacted(str(place))
 
 
 def documents(

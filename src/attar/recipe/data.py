@@ -93,6 +93,9 @@ class SourceRecipe(Section):
     """Which occurrence of a term without offsets is meant; `only` allows just one."""
     query: dict[str, Any] = {}
     """A MongoDB filter; values may be extended JSON."""
+    explode: Annotated[str, Field(min_length=1)] | None = None
+    """Tables: what parts several terms in one cell, such as 、; a JSON list of them is read too. Each becomes
+    a row, with the one label of all or its own; offsets count in rows of one term."""
     split: Literal["train", "dev", "test"] | None = None
     """Sends every row of the source there."""
 
@@ -114,7 +117,8 @@ class DataRecipe(Section):
     """
 
     sources: tuple[SourceRecipe, ...] = ()
-    """What is read, in this order; relative paths start from the recipe's folder."""
+    """What is read, in this order; relative paths start from the recipe's folder, with
+    `--set` from the working folder."""
     columns: dict[str, str] = {}
     """Our column names (text, term, start, end, label, channel, wordtype, annotator) to theirs, for
     tables without columns of their own."""

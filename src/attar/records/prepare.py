@@ -23,6 +23,7 @@ from attar.errors import DataError
 from attar.io.files import atomic_write, folder_hashes, write_json
 from attar.io.sealed import sealed
 from attar.io.tables.jsonl import write_jsonl
+from attar.io.tables.term_cells import likely_separator
 from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
 from attar.records.audit.labels import check_scale, label_warnings
@@ -38,6 +39,7 @@ from attar.task import Example, Task
 __all__ = ["inputs", "prepare"]
 
 _LOG = logging.getLogger(__name__)
+_MANY = 0.1  # of the rows
 _WriteLine = Callable[[Mapping[str, object]], None]
 _TEXTS = ("rejected.jsonl", "repaired.jsonl", "audit.json", "audit.html")
 
@@ -90,6 +92,8 @@ def prepare(
         found.read(LocalRecords(local, data.columns, found.understood.opened, task), task, data, repaired)
         for line in short_lines(found.understood.to_json()):
             _LOG.info("%s", line)
+        if said := found.hint():
+            _LOG.warning("%s", said)
         try:
             check_scale(task, found.summary.labels_as_read)
             sides = found.split(data, seed, ", ".join(source.shown for source in local), out)
@@ -154,6 +158,7 @@ class _Found:
     examples: list[Example] = field(default_factory=list)
     fixed: defaultdict[str, list[Example]] = field(default_factory=lambda: defaultdict(list))
     first: dict[str, Rejection] = field(default_factory=dict)
+    separators: Counter[str] = field(default_factory=Counter)
 
     def read(self, records: LocalRecords, task: Task, data: DataRecipe, repaired: _WriteLine) -> None:
         for outcome in audit(records, task, data, self.summary.agreement):
@@ -166,6 +171,17 @@ class _Found:
                     repaired(outcome.repair_to_json())
                 side = self.fixed[outcome.record.split] if outcome.record.split else self.examples
                 side.append(outcome.example)
+
+    def hint(self) -> str:
+        """What to say where many cells seem to hold several terms."""
+        count, rows = self.separators.total(), self.summary.to_json()["num_read"]
+        if count <= _MANY * rows:
+            return ""
+        likely = self.separators.most_common(1)[0][0]
+        return (
+            f"{count:,} of {rows:,} rows seem to name several terms in one cell; explode = {likely!r} in "
+            "their source makes a row of each"
+        )
 
     def split(self, data: DataRecipe, seed: int, names: str, out: Path) -> dict[str, list[Example]]:
         """Examples by side; what no side can use is rejected too.
@@ -193,6 +209,8 @@ class _Found:
 
     def _reject(self, rejection: Rejection) -> None:
         self.first.setdefault(rejection.reason, rejection)
+        if rejection.reason == "term_not_found" and (several := likely_separator(rejection.row[1])):
+            self.separators[several] += 1
         self.reject({name: getattr(rejection, name) for name in ("reason", "message", "where", "row")})
 
 

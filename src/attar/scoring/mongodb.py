@@ -13,13 +13,13 @@ Two ways out, and both can be repeated: whatever was written before is replaced 
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from attar.errors import DataError
 from attar.io.files import content_hash
+from attar.io.json_text import parse_json
 from attar.io.mongo import MongoAddress, count, documents, mongo_address, set_field, upsert
 from attar.io.tables.jsonl import column_names
 from attar.io.tables.rows import Row, Table
@@ -42,7 +42,7 @@ def parse_query(text: str) -> dict[str, Any]:
         DataError: It is not JSON, or not an object.
     """
     try:
-        query = json.loads(text)
+        query = parse_json(text)
     except ValueError as error:
         raise DataError(f"--query is not JSON ({error}); expected such as {_QUERY}") from None
     if not isinstance(query, dict):

@@ -20,13 +20,14 @@ from attar.errors import DataError
 from attar.io.mongo import is_mongodb, mongo_address, shown_place
 from attar.io.outputs import check_output
 from attar.io.tables.columns import Columns
-from attar.io.tables.jsonl import write_jsonl
 from attar.io.tables.rows import Row, Table, TableFormat
 from attar.io.tables.table_files import open_tables, reading_facts, shown_facts, table_format, write_table
+from attar.io.tables.term_cells import split_terms
 from attar.progress import progress_bar
 from attar.scoring.excel import check_size, gold_column, write_excel
 from attar.scoring.mongodb import check_target, open_documents, write_documents, write_into_source
 from attar.scoring.predictor import Predictor
+from attar.scoring.rejections import Rejections
 from attar.scoring.scored import Scored, scored_types, table_row
 from attar.scoring.spans import ExampleReader, columns_of, needed_columns
 from attar.task import Example, Task
@@ -48,6 +49,7 @@ class ScoreOptions:
         text: Name of the column with the text; in nested rows with dots.
         term: Name of the column with the term; None takes ``term`` or ``keyword``.
         first: Score only the first occurrence of a row that has no offsets.
+        split_terms: What parts several terms in one cell; None takes a cell for one term.
         quoted: CSV and TSV: a quote at the start of a cell begins a quoted one; else quotes are text.
         offsets: Columns called start and end are offsets if they hold numbers; else they never are.
         label: Excel: column with gold labels; None takes ``input_label`` or ``label`` if it holds some.
@@ -64,6 +66,7 @@ class ScoreOptions:
     into_source: bool = False
     progress: bool = True
     quoted: bool = True
+    split_terms: str | None = None
     offsets: bool = True
 
 
@@ -120,7 +123,9 @@ def score_file(
         if options.progress:
             advance = stack.enter_context(progress_bar("score", job.num_rows()))
         try:
-            job.write(_chunks(job, _Rejections(rejected, stack), advance))
+            job.write(
+                _chunks(job, Rejections(rejected, stack, is_split=options.split_terms is not None), advance)
+            )
         except OSError as error:
             raise DataError(f"{shown_place(out)}: cannot be written ({error.strerror or error})") from error
     if job.counts.rejected:
@@ -214,6 +219,8 @@ def _prepare(predictor: Predictor, source: Sources, out: str | Path, options: Sc
     tables = _opened(sources, predictor.task, options)
     asked = options.text, options.term
     read = [columns_of(table, predictor.task, *asked, offsets=options.offsets) for table in tables]
+    if options.split_terms is not None:
+        read = [(split_terms(table, columns, options.split_terms), columns) for table, columns in read]
     gold = ""
     if out_format == "excel":
         check_size(tables)
@@ -282,25 +289,7 @@ def _rejected_path(out: str | Path) -> Path:
     return Path(out).with_name(f"{Path(out).name}.rejected.jsonl")
 
 
-@dataclass(slots=True)
-class _Rejections:
-    """The rejected file, made at the first rejection."""
-
-    path: Path
-    stack: contextlib.ExitStack
-    first: str = ""
-    write: Callable[[Mapping[str, object]], None] | None = None
-
-    def add(self, row: Row, reason: str) -> None:
-        if self.write is None:
-            self.write = self.stack.enter_context(write_jsonl(self.path))
-            self.first = f"{row.where}: {reason}"
-        self.write({"line": row.line, "where": row.where, "reason": reason, "row": row.values})
-
-
-def _chunks(
-    job: _Job, rejections: _Rejections, advance: Callable[..., None] | None
-) -> Iterator[list[Scored]]:
+def _chunks(job: _Job, rejections: Rejections, advance: Callable[..., None] | None) -> Iterator[list[Scored]]:
     """Scored rows, a chunk of whole rows at a time."""
     counts, num_shown = job.counts, 0
     for chunk in _examples(job, rejections):
@@ -311,18 +300,22 @@ def _chunks(
             advance(counts.rows - num_shown)
             num_shown = counts.rows
     if counts.predictions == 0:
-        raise DataError(_nothing_usable(job.source, counts, rejections.first))
+        raise DataError(rejections.nothing_usable(job.source, counts.rows, counts.rejected))
+    if said := rejections.hint(counts.rows):
+        counts.notes.append(said)
 
 
-def _examples(job: _Job, rejections: _Rejections) -> Iterator[list[tuple[Row, Example]]]:
+def _examples(job: _Job, rejections: Rejections) -> Iterator[list[tuple[Row, Example]]]:
     reader = ExampleReader(job.predictor.task, job.options.first)
     chunk: list[tuple[Row, Example]] = []
+    before = ("", 0)
     for row, columns in ((row, columns) for table, columns in job.tables for row in table.rows()):
-        job.counts.rows += 1
+        job.counts.rows += (row.source, row.line) != before
+        before = row.source, row.line
         examples = row.problem.reason if row.problem else reader.examples(columns.cells(row.values))
         if isinstance(examples, str):
             job.counts.rejected[examples] += 1
-            rejections.add(row, examples)
+            rejections.add(row, examples, columns.cells(row.values).get("term"))
             continue
         chunk += [(row, example) for example in examples]
         if len(chunk) >= _CHUNK:
@@ -341,10 +334,3 @@ def _scored(
         rounded = {label: round(prob, 6) for label, prob in zip(labels, each, strict=True)}
         scored.append(Scored(row, example, best, rounded))
     return scored
-
-
-def _nothing_usable(source: str, counts: Counts, first: str) -> str:
-    if not first:
-        return f"{source} has no rows; expected rows with a text column"
-    reasons = ", ".join(f"{reason} {count}" for reason, count in counts.rejected.most_common())
-    return f"{source}: none of its {counts.rows} rows can be used ({reasons}); the first, {first}"

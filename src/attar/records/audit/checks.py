@@ -9,6 +9,7 @@ import difflib
 import re
 from functools import lru_cache
 
+from attar.io.tables.term_cells import likely_separator
 from attar.recipe.load import DataRecipe
 from attar.records.record import Accepted, Reason, Record, Rejection, reject
 from attar.task import Example, Task
@@ -117,6 +118,8 @@ def _misplaced(record: Record, why: str | None) -> Rejection:
             message = f"{why} and no offsets say which; give start and end"
             return reject("term_ambiguous", message, record)
         message = "the term does not occur in the text as it is written"
+        if several := likely_separator(record.term):
+            message += f"; if the cell names several terms, set explode = {several!r} in its source"
         return reject("term_not_found", message + invisible_note(record.text, record.term), record)
     if start is None or end is None:
         message = f"only one of start and end is given; give both or neither{more}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import codecs
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
 from attar.errors import DataError
+from attar.io.json_text import parse_json
 from attar.io.lines import read_text
 from attar.io.tables.table_files import TABLE_ENDINGS
 from attar.recipe.load import SourceFormat, SourceRecipe
@@ -127,6 +127,6 @@ def _text_format(start: list[str]) -> SourceFormat | None:
 
 def _is_object(line: str) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
+        return isinstance(parse_json(line), dict)
     except ValueError:
         return False

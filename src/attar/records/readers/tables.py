@@ -16,6 +16,7 @@ from attar.errors import DataError
 from attar.io.tables.columns import Columns, check_names, read_pair, shown_columns
 from attar.io.tables.rows import Problem, Row, Table, TableFormat, as_label, as_text
 from attar.io.tables.table_files import TableOptions, open_file
+from attar.io.tables.term_cells import cell_parts
 from attar.recipe.load import SourceRecipe
 from attar.records.readers.span_cells import label_column, span_records
 from attar.records.record import Record, Rejection, reject_row
@@ -72,7 +73,8 @@ def read_table(
             continue
         record = _row_reader(table, source, facts)
         for row in table.rows():
-            yield from span_records(reject_row(row) if row.problem else record(row))
+            for found in [reject_row(row)] if row.problem else record(row):
+                yield from span_records(found)
 
 
 def _told_by(source: SourceRecipe) -> list[set[str]]:
@@ -136,8 +138,8 @@ def _check_key(table: Table, key: str) -> None:
 
 def _row_reader(
     table: Table, source: SourceRecipe, facts: FileFacts | None
-) -> Callable[[Row], Record | Rejection]:
-    """How a row of a table becomes a Record; DataError where a column is missing."""
+) -> Callable[[Row], Iterator[Record | Rejection]]:
+    """How a row of a table becomes Records; DataError where a column is missing."""
     needed = [name for name in (*_NEEDED, *source.columns) if name not in source.constants]
     chosen = source.columns if "label" in source.constants else label_column(table.columns, source.columns)
     columns = Columns.of(table, chosen, needed, _OR_OPTION)
@@ -151,7 +153,7 @@ def _row_reader(
             for name, value in cells.items()
         }
 
-    def record(row: Row) -> Record | Rejection:
+    def records(row: Row) -> Iterator[Record | Rejection]:
         values = without_empty(row.values) if empty else row.values
         ours: Mapping[str, object] = columns.cells(values)
         if empty and columns.nested:
@@ -162,9 +164,34 @@ def _row_reader(
         for name in ("channel", "wordtype"):
             if value := as_text(ours.get(name)):
                 meta[name] = value
-        pair, label = read_pair(ours), as_label(ours.get("label"))
-        if isinstance(pair, Problem):
-            return reject_row(row, pair._replace(cells=[*pair.cells, label]))
-        return Record(*pair, label, meta, row.where, as_text(ours.get("annotator")))
+        asked = _exploded(ours, source.explode) if source.explode else [ours]
+        if isinstance(asked, Problem):
+            yield reject_row(row, asked)
+            return
+        for one in asked:
+            pair, label = read_pair(one), as_label(one.get("label"))
+            if isinstance(pair, Problem):
+                yield reject_row(row, pair._replace(cells=[*pair.cells, label]))
+            else:
+                yield Record(*pair, label, meta, row.where, as_text(ours.get("annotator")))
 
-    return record
+    return records
+
+
+def _exploded(ours: Mapping[str, object], separator: str) -> list[Mapping[str, object]] | Problem:
+    """Our cells for each of several terms, with the label of all or its own; or why they do not fit."""
+    cells = [ours.get(name) for name in ("text", "term", "start", "end", "label")]
+    try:
+        terms, labels = (cell_parts(ours.get(name), separator) for name in ("term", "label"))
+    except ValueError as error:
+        return Problem("bad_row", f"a term or label of the cell is {error}; write strings", cells)
+    if len(terms) < 2:
+        return [{**ours, "term": terms[0]} if terms else ours]
+    if len(labels) not in (0, 1, len(terms)):
+        message = f"{len(terms)} terms and {len(labels)} labels; give one label for all, or one for each"
+        return Problem("bad_row", message, cells)
+    each = labels if len(labels) > 1 else [ours.get("label") if not labels else labels[0]] * len(terms)
+    return [
+        {**ours, "term": term, "label": label, "start": None, "end": None}
+        for term, label in zip(terms, each, strict=True)
+    ]

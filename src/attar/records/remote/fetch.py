@@ -93,7 +93,9 @@ def source_inputs(source: SourceRecipe) -> dict[str, Any]:
     Raises:
         RecipeError: A file is not there.
     """
-    settings = source.model_dump(mode="json", exclude={"path", "join"})
+    # What an earlier attar did not know is left out where it is not used: its folders stay up to date.
+    later = {name for name in ("explode",) if getattr(source, name) is None}
+    settings = source.model_dump(mode="json", exclude={"path", "join", *later})
     if source.is_remote:
         return settings | {"path": shown_place(source.path)}
     join = {"on": source.join.on, "file": fingerprint(Path(source.join.path))} if source.join else None

@@ -1,0 +1,234 @@
+"""Files as people have them, made by a script: each kind of oddity in each format that can hold it.
+
+Of every file it is known what is right. ``attar prepare`` and ``attar score`` both read it: neither
+crashes, and no row is lost; it is used, or in rejected.jsonl with its reason.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from attar.errors import DataError
+from attar.recipe.load import DataRecipe, SourceRecipe
+from attar.records.prepare import prepare
+from attar.records.prepared_folder import load_split
+from attar.scoring.stage import ScoreOptions, score_file
+from attar.task import BUILT_IN_TASKS
+
+Rows = list[dict[str, object]]
+TEXT_TABLES = ("csv", "tsv", "jsonl")
+TABLES = (*TEXT_TABLES, "xlsx", "parquet")
+NUM_ROWS, NUM_ODD = 24, 3
+LABELS = ("消极", "中性", "积极")
+
+
+def plain(count: int = NUM_ROWS) -> Rows:
+    """Reviews that are unlike one another, each with its term once."""
+    return [
+        {
+            "id": i,
+            "text": f"{chr(0x5000 + 97 * i) * 5}的瓶盖{chr(0x7000 + 89 * i) * 4}",
+            "term": "瓶盖",
+            "label": LABELS[i % 3],
+        }
+        for i in range(count)
+    ]
+
+
+def write(path: Path, rows: Rows, encoding: str = "utf-8") -> Path:
+    """Write rows with what each format's own library writes."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    match path.suffix:
+        case ".jsonl":
+            lines = [json.dumps(row, ensure_ascii=True) for row in rows]
+            path.write_text("\n".join(lines) + "\n", encoding)
+        case ".csv" | ".tsv" as ending:
+            stream = io.StringIO(newline="")
+            table = csv.DictWriter(stream, columns, delimiter="," if ending == ".csv" else "\t")
+            table.writeheader()
+            table.writerows(rows)
+            path.write_bytes(stream.getvalue().encode(encoding))
+        case ".xlsx":
+            book = openpyxl.Workbook()
+            for row in [columns, *([row.get(name) for name in columns] for row in rows)]:
+                book.active.append(row)
+            book.save(path)
+        case ".parquet":
+            cells = {name: [row.get(name) for row in rows] for name in columns}
+            # Arrow takes every whole number for a signed one.
+            types = {name: pa.uint64() for name, values in cells.items() if 2**64 - 1 in values}
+            pq.write_table(pa.table({n: pa.array(v, types.get(n)) for n, v in cells.items()}), path)
+    return path
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is odd about some rows, and what is right.
+
+    Attributes:
+        change: Makes the rows odd, in place.
+        formats: Those that can hold it.
+        rejected: By ``attar prepare``, by reason.
+        unscored: Rows that ``attar score`` rejects, by their number.
+        error: What both say of the whole file, as a pattern; "" where it is read.
+        source: Further keys of the source.
+        task: The task.
+        encoding: Of a text file.
+        num_rows: Before the change.
+    """
+
+    change: Callable[[Rows], object]
+    formats: Sequence[str] = TABLES
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    unscored: Sequence[int] = ()
+    error: str = ""
+    source: Mapping[str, object] = field(default_factory=dict)
+    task: str = "cosmetics"
+    encoding: str = "utf-8"
+    num_rows: int = NUM_ROWS
+
+
+def odd(**cells: object) -> Callable[[Rows], None]:
+    """Put cells into the first rows; of a text ``{}`` is what stood there."""
+
+    def change(rows: Rows) -> None:
+        for row in rows[:NUM_ODD]:
+            row |= {
+                k: v.replace("{}", str(row.get(k))) if isinstance(v, str) else v for k, v in cells.items()
+            }
+
+    return change
+
+
+def every(**cells: Callable[[int], object]) -> Callable[[Rows], None]:
+    """Put a cell into every row, by its number."""
+
+    def change(rows: Rows) -> None:
+        for i, row in enumerate(rows):
+            row |= {name: cell(i) for name, cell in cells.items()}
+
+    return change
+
+
+def repeat(rows: Rows) -> None:
+    rows += [{**row, "id": len(rows) + i} for i, row in enumerate(rows[:NUM_ODD])]
+
+
+def late_offsets(rows: Rows) -> None:
+    for row in rows[-2:]:
+        row |= {"text": f"瓶盖好，{row['text']}", "start": 0, "end": 2}
+
+
+ODD = range(NUM_ODD)
+KINDS = {
+    "plain": Kind(lambda rows: None),
+    "line-breaks": Kind(odd(text="头\r\n\r\n{}\n尾")),
+    "quotes": Kind(odd(text='"好"{}说"')),
+    "term-between-blanks": Kind(odd(term="\u3000{} ")),
+    "full-width-term": Kind(odd(text="Ａｂｃ，{}", term="abc")),
+    "entities": Kind(odd(text="H&amp;M的{}", term="H&M")),
+    "zero-width-in-term": Kind(odd(term="\u200b瓶\ufeff盖\u200d")),
+    "zero-width-in-text": Kind(odd(text="瓶\u200b\u2060盖好", term="瓶盖")),
+    "soft-hyphen-in-text": Kind(odd(text="瓶\u00ad盖差", term="瓶盖")),
+    "number-as-term": Kind(every(text=lambda i: f"618第{chr(0x6000 + 71 * i) * 6}天", term=lambda i: 618)),
+    "offsets-as-floats": Kind(every(start=lambda i: 6.0, end=lambda i: 8.0)),
+    "offsets-as-text": Kind(every(start=lambda i: "6.0", end=lambda i: " 8 ")),
+    "late-offsets": Kind(late_offsets, ("jsonl",), num_rows=130),
+    "campaign-days": Kind(every(start=lambda i: f"2026-11-{i + 1:02}", end=lambda i: "2026-12-31")),
+    "missing-label": Kind(odd(label=None), rejected={"missing_label": 3}),
+    "blank-label": Kind(odd(label="  "), rejected={"missing_label": 3}),
+    "unknown-label": Kind(odd(label="还行吧"), rejected={"unknown_label": 3}),
+    "english-labels": Kind(every(label=lambda i: ("Negative", "NEUTRAL", "pos")[i % 3])),
+    "shop-labels": Kind(every(label=lambda i: ("差评", "中评", "好评")[i % 3])),
+    "number-labels": Kind(every(label=lambda i: i % 3 - 1)),
+    "float-labels": Kind(every(label=lambda i: f"{i % 3 - 1}.0")),
+    "scale-0-1": Kind(every(label=lambda i: i % 2), error="0 .*1 .*scale"),
+    "scale-0-1-as-text": Kind(every(label=lambda i: f"{i % 2}.0"), TEXT_TABLES, error="0 .*1 .*scale"),
+    "scale-1-5": Kind(every(label=lambda i: i % 5 + 1), error="scale"),
+    "booleans": Kind(every(label=lambda i: i % 2 == 0), task="components"),
+    "booleans-as-text": Kind(every(label=lambda i: ("TRUE", "false")[i % 2]), TEXT_TABLES, task="components"),
+    "empty-text": Kind(odd(text=None), rejected={"empty_text": 3}, unscored=ODD),
+    "blank-text": Kind(odd(text=" \u3000"), rejected={"empty_text": 3}, unscored=ODD),
+    "empty-term": Kind(odd(term=None), rejected={"empty_term": 3}, unscored=ODD),
+    "absent-term": Kind(odd(term="口红"), rejected={"term_not_found": 3}, unscored=ODD),
+    "term-twice": Kind(odd(text="瓶盖，{}"), rejected={"term_ambiguous": 3}),
+    "wrong-offsets": Kind(every(start=lambda i: 6 if i > 2 else 400, end=lambda i: 8 if i > 2 else 402)),
+    "row-twice": Kind(repeat, rejected={"duplicate": 3}),
+    "too-long": Kind(odd(text="{}" + "好" * 6000), rejected={"too_long": 3}),
+    "huge-other-cell": Kind(odd(page="<p>" * 70_000), ("csv", "tsv", "jsonl", "parquet")),
+    "nan-in-other-cell": Kind(odd(stars=float("nan")), ("jsonl", "parquet")),
+    "half-emoji": Kind(odd(text="{}\ud83d"), ("jsonl",), {"bad_text": 3}, ODD),
+    "half-emoji-in-other-cell": Kind(odd(nick="小\ud83d"), ("jsonl",), {"bad_text": 3}),
+    "control-character": Kind(
+        odd(text="{}\x02"), ("csv", "tsv", "jsonl", "parquet"), {"control_characters": 3}
+    ),
+    "list-as-other-cell": Kind(every(tags=lambda i: ["新", None]), ("jsonl", "parquet")),
+    "object-as-text": Kind(odd(text={"zh": "瓶盖"}), ("jsonl",), {"bad_row": 3}, ODD),
+    "object-as-term": Kind(odd(term={"zh": "瓶盖"}), ("jsonl",), {"bad_row": 3}, ODD),
+    "object-as-label": Kind(odd(label={"zh": "积极"}), ("jsonl",), {"unknown_label": 3}),
+    "large-numbers": Kind(every(hash=lambda i: 2**64 - 1 - i), ("csv", "tsv", "jsonl", "parquet")),
+    "decimals": Kind(every(price=lambda i: Decimal("9.90")), ("csv", "tsv", "xlsx", "parquet")),
+    "days": Kind(every(day=lambda i: datetime.date(2026, 2, 1 + i)), ("csv", "tsv", "xlsx", "parquet")),
+    "times": Kind(every(at=lambda i: datetime.time(8, i)), ("csv", "tsv", "xlsx", "parquet")),
+    "spans-of-time": Kind(every(took=lambda i: datetime.timedelta(seconds=i)), ("csv", "tsv", "parquet")),
+    "byte-order-mark": Kind(lambda rows: None, TEXT_TABLES, encoding="utf-8-sig"),
+    "utf-16": Kind(lambda rows: None, TEXT_TABLES, encoding="utf-16"),
+    "gb18030": Kind(lambda rows: None, TEXT_TABLES, encoding="gb18030"),
+}
+CASES = [(name, file_format) for name, kind in KINDS.items() for file_format in kind.formats]
+
+
+@pytest.mark.parametrize(("name", "file_format"), CASES)
+def test_every_row_of_a_made_file_counts(name, file_format, predictor, tmp_path):
+    kind, rows = KINDS[name], plain(KINDS[name].num_rows)
+    kind.change(rows)
+    path = write(tmp_path / f"labels.{file_format}", rows, kind.encoding)
+    check_prepare(kind, path, rows, tmp_path / "data")
+    check_score(kind, path, rows, predictor, tmp_path / "scored.jsonl")
+
+
+def check_prepare(kind: Kind, path: Path, rows: Rows, out: Path) -> None:
+    source = SourceRecipe.model_validate({"path": str(path), **kind.source})
+    arguments = ([source], BUILT_IN_TASKS[kind.task], DataRecipe(), 1, out)
+    if kind.error:
+        with pytest.raises(DataError, match=kind.error):
+            prepare(*arguments)
+        return
+    manifest = prepare(*arguments)
+    reasons = Counter(row["reason"] for row in lines_of(out / "rejected.jsonl"))
+    assert reasons == kind.rejected == manifest["reasons"]
+    assert manifest["num_examples"] + manifest["num_rejected"] == len(rows)
+    examples = [example for name in ("train", "dev", "test") for example in load_split(out, name)]
+    assert len(examples) == manifest["num_examples"]
+
+
+def check_score(kind: Kind, path: Path, rows: Rows, predictor: object, out: Path) -> None:
+    counts = score_file(predictor, path, out, ScoreOptions(progress=False))
+    answered = {int(row["id"]) for row in lines_of(out)}
+    refused = [int(line["row"]["id"]) for line in lines_of(out.with_name(f"{out.name}.rejected.jsonl"))]
+    assert sorted(refused) == list(kind.unscored)
+    assert sorted([*answered, *refused]) == [row["id"] for row in rows]
+    assert counts.rows == len(rows)
+
+
+def lines_of(path: Path) -> list[dict]:
+    """The rows of a JSONL file as other languages read them, without NaN; none where it is not there."""
+
+    def refuse(word: str) -> object:
+        raise AssertionError(f"{word} is no JSON")
+
+    text = path.read_text("utf-8") if path.exists() else ""
+    return [json.loads(line, parse_constant=refuse) for line in text.split("\n") if line]
