@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "insight": set(),
     "records": BASE | {"attar", "recipe", "stage_cache", "text", "progress"},
     "models": BASE | {"recipe", "text"},
-    "scoring": BASE | {"artifact", "cores", "text", "progress", "workbook", "system_info"},
+    "scoring": BASE | {"artifact", "cores", "terms", "text", "progress", "workbook", "system_info"},
     "compare": BASE | {"recipe", "records", "text", "workbook"},
     "bench": BASE | {"artifact", "cores", "models", "progress", "records", "scoring", "svg", "system_info"},
     "evaluation": BASE

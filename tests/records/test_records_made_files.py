@@ -132,22 +132,26 @@ def late_offsets(rows: Rows) -> None:
         row |= {"text": f"瓶盖好，{row['text']}", "start": 0, "end": 2}
 
 
+def _as_it_is(_rows: Rows) -> None:
+    """Nothing is odd."""
+
+
 ODD = range(NUM_ODD)
 KINDS = {
-    "plain": Kind(lambda rows: None),
+    "plain": Kind(_as_it_is),
     "line-breaks": Kind(odd(text="头\r\n\r\n{}\n尾")),
     "quotes": Kind(odd(text='"好"{}说"')),
     "term-between-blanks": Kind(odd(term="\u3000{} ")),
-    "full-width-term": Kind(odd(text="Ａｂｃ，{}", term="abc")),
+    "full-width-term": Kind(odd(text="Ａｂｃ，{}", term="Abc")),
     "entities": Kind(odd(text="H&amp;M的{}", term="H&M")),
     "zero-width-in-term": Kind(odd(term="\u200b瓶\ufeff盖\u200d")),
-    "zero-width-in-text": Kind(odd(text="瓶\u200b\u2060盖好", term="瓶盖")),
-    "soft-hyphen-in-text": Kind(odd(text="瓶\u00ad盖差", term="瓶盖")),
-    "number-as-term": Kind(every(text=lambda i: f"618第{chr(0x6000 + 71 * i) * 6}天", term=lambda i: 618)),
-    "offsets-as-floats": Kind(every(start=lambda i: 6.0, end=lambda i: 8.0)),
-    "offsets-as-text": Kind(every(start=lambda i: "6.0", end=lambda i: " 8 ")),
+    "zero-width-in-text": Kind(odd(text="泵\u200b\u2060头好，{}", term="泵头")),
+    "soft-hyphen-in-text": Kind(odd(text="泵\u00ad头差，{}", term="泵头")),
+    "number-as-term": Kind(every(text=lambda i: f"618第{chr(0x6000 + 71 * i) * 6}天", term=lambda _i: 618)),
+    "offsets-as-floats": Kind(every(start=lambda _: 6.0, end=lambda _: 8.0)),
+    "offsets-as-text": Kind(every(start=lambda _: "6.0", end=lambda _: " 8 ")),
     "late-offsets": Kind(late_offsets, ("jsonl",), num_rows=130),
-    "campaign-days": Kind(every(start=lambda i: f"2026-11-{i + 1:02}", end=lambda i: "2026-12-31")),
+    "campaign-days": Kind(every(start=lambda i: f"2026-11-{i + 1:02}", end=lambda _: "2026-12-31")),
     "missing-label": Kind(odd(label=None), rejected={"missing_label": 3}),
     "blank-label": Kind(odd(label="  "), rejected={"missing_label": 3}),
     "unknown-label": Kind(odd(label="还行吧"), rejected={"unknown_label": 3}),
@@ -175,18 +179,16 @@ KINDS = {
     "control-character": Kind(
         odd(text="{}\x02"), ("csv", "tsv", "jsonl", "parquet"), {"control_characters": 3}
     ),
-    "list-as-other-cell": Kind(every(tags=lambda i: ["新", None]), ("jsonl", "parquet")),
+    "list-as-other-cell": Kind(every(tags=lambda _: ["新", None]), ("jsonl", "parquet")),
     "object-as-text": Kind(odd(text={"zh": "瓶盖"}), ("jsonl",), {"bad_row": 3}, ODD),
     "object-as-term": Kind(odd(term={"zh": "瓶盖"}), ("jsonl",), {"bad_row": 3}, ODD),
-    "object-as-label": Kind(odd(label={"zh": "积极"}), ("jsonl",), {"unknown_label": 3}),
+    "object-as-label": Kind(odd(label={"zh": "积极"}), ("jsonl",), {"bad_row": 3}),
     "large-numbers": Kind(every(hash=lambda i: 2**64 - 1 - i), ("csv", "tsv", "jsonl", "parquet")),
-    "decimals": Kind(every(price=lambda i: Decimal("9.90")), ("csv", "tsv", "xlsx", "parquet")),
+    "decimals": Kind(every(price=lambda _: Decimal("9.90")), ("csv", "tsv", "xlsx", "parquet")),
     "days": Kind(every(day=lambda i: datetime.date(2026, 2, 1 + i)), ("csv", "tsv", "xlsx", "parquet")),
     "times": Kind(every(at=lambda i: datetime.time(8, i)), ("csv", "tsv", "xlsx", "parquet")),
     "spans-of-time": Kind(every(took=lambda i: datetime.timedelta(seconds=i)), ("csv", "tsv", "parquet")),
-    "byte-order-mark": Kind(lambda rows: None, TEXT_TABLES, encoding="utf-8-sig"),
-    "utf-16": Kind(lambda rows: None, TEXT_TABLES, encoding="utf-16"),
-    "gb18030": Kind(lambda rows: None, TEXT_TABLES, encoding="gb18030"),
+    "byte-order-mark": Kind(_as_it_is, TEXT_TABLES, encoding="utf-8-sig"),
 }
 CASES = [(name, file_format) for name, kind in KINDS.items() for file_format in kind.formats]
 

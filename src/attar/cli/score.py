@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from attar.cli.options import ArtifactFolder, Workers, expanded
+from attar.errors import DataError
+
+if TYPE_CHECKING:
+    from attar.scoring.stage import Counts
 
 __all__ = ["score"]
 
 _ROWS = ".jsonl, .csv, .tsv, .parquet, .xlsx or mongodb://HOST/DB/COLLECTION"
+
+_Quotes = Annotated[
+    bool, typer.Option("--quotes/--no-quotes", help="CSV, TSV: whether quotes enclose cells.")
+]
+_Offsets = Annotated[
+    bool, typer.Option("--offsets/--no-offsets", help="Whether columns start and end may be offsets.")
+]
+_Terms = Annotated[
+    Path | None,
+    typer.Option(
+        "--terms",
+        help="A list, `term,synonym,...` a line or a table: score each mention of a term; rows need none.",
+    ),
+]
+_SplitTerms = Annotated[
+    str | None, typer.Option("--split-terms", help="What parts several terms in one cell, such as 、.")
+]
 
 
 def score(
@@ -28,16 +50,10 @@ def score(
     into_source: Annotated[
         bool, typer.Option("--into-source", help="MongoDB: add a field `attar` to what is read.")
     ] = False,
-    quotes: Annotated[
-        bool, typer.Option("--quotes/--no-quotes", help="CSV, TSV: whether quotes enclose cells.")
-    ] = True,
-    offsets: Annotated[
-        bool, typer.Option("--offsets/--no-offsets", help="Whether columns start and end may be offsets.")
-    ] = True,
-    split_terms: Annotated[
-        str | None,
-        typer.Option("--split-terms", help="What parts several terms in one cell, such as 、."),
-    ] = None,
+    quotes: _Quotes = True,
+    offsets: _Offsets = True,
+    terms: _Terms = None,
+    split_terms: _SplitTerms = None,
     workers: Workers = None,
 ) -> None:
     """Score rows: every occurrence of the term, or the one at start and end if the row has them.
@@ -49,6 +65,10 @@ def score(
     from attar.scoring.mongodb import parse_query
     from attar.scoring.predictor import Predictor
     from attar.scoring.stage import ScoreOptions, score_file
+    from attar.terms.term_list import read_term_list
+
+    if terms is not None and (term is not None or split_terms is not None):
+        raise DataError("--terms finds the terms; --term and --split-terms are for rows that have theirs")
 
     out = expanded(out)
     chosen = parse_query(query) if query is not None else {}
@@ -62,10 +82,17 @@ def score(
         quoted=quotes,
         offsets=offsets,
         split_terms=split_terms or None,
+        terms=read_term_list(terms) if terms is not None else None,
     )
     predictor = Predictor(load_artifact(artifact), workers=workers)
     counts = score_file(predictor, [expanded(source) for source in sources], out, options)
-    typer.echo(f"scored:    {counts.predictions} mentions of {counts.rows} rows -> {shown_place(out)}")
+    _print_counts(counts, shown_place(out), terms)
+
+
+def _print_counts(counts: Counts, out: str, terms: Path | None) -> None:
+    typer.echo(f"scored:    {counts.predictions} mentions of {counts.rows} rows -> {out}")
+    if without := counts.without_term.total():
+        typer.echo(f"no term:   {without} rows name no term of {terms}; they are not written")
     for note in counts.notes:
         typer.echo(f"read:      {note}")
     if counts.rejected:

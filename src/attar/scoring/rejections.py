@@ -69,6 +69,8 @@ class Rejections:
 
     def nothing_usable(self, source: str, rows: int, rejected: Counter[str]) -> str:
         """The message of a source of which no row was scored."""
+        if not self.first and rows:
+            return f"{source}: none of its {rows:,} rows names a term of the list"
         if not self.first:
             return f"{source} has no rows; expected rows with a text column"
         reasons = ", ".join(f"{reason} {count}" for reason, count in rejected.most_common())

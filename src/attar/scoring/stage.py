@@ -11,7 +11,7 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +30,9 @@ from attar.scoring.predictor import Predictor
 from attar.scoring.rejections import Rejections
 from attar.scoring.scored import Scored, scored_types, table_row
 from attar.scoring.spans import ExampleReader, columns_of, needed_columns
+from attar.scoring.term_rows import rows_of_terms
 from attar.task import Example, Task
+from attar.terms.term_list import TermList
 
 __all__ = ["Counts", "ScoreOptions", "Sources", "score_file"]
 
@@ -49,6 +51,7 @@ class ScoreOptions:
         text: Name of the column with the text; in nested rows with dots.
         term: Name of the column with the term; None takes ``term`` or ``keyword``.
         first: Score only the first occurrence of a row that has no offsets.
+        terms: A list of terms: each mention of one is scored, and no row needs a term of its own.
         split_terms: What parts several terms in one cell; None takes a cell for one term.
         quoted: CSV and TSV: a quote at the start of a cell begins a quoted one; else quotes are text.
         offsets: Columns called start and end are offsets if they hold numbers; else they never are.
@@ -67,6 +70,7 @@ class ScoreOptions:
     progress: bool = True
     quoted: bool = True
     split_terms: str | None = None
+    terms: TermList | None = None
     offsets: bool = True
 
 
@@ -80,6 +84,7 @@ class Counts:
         rejected: Rows that could not be used, by reason code.
         rejected_path: Their file, None where there are none.
         notes: How files were read where one might have expected otherwise: sheets, encoding.
+        without_term: Reviews that name no term of the list that was given, by file; none is written.
     """
 
     rows: int = 0
@@ -87,6 +92,7 @@ class Counts:
     rejected: Counter[str] = field(default_factory=Counter)
     rejected_path: Path | None = None
     notes: list[str] = field(default_factory=list)
+    without_term: Counter[str] = field(default_factory=Counter)
 
 
 def score_file(
@@ -215,10 +221,16 @@ def _prepare(predictor: Predictor, source: Sources, out: str | Path, options: Sc
         raise DataError(
             f"{out}: task {predictor.task.name!r} has no terms to mark in Label Studio; name a table"
         )
+    if options.terms is not None and not predictor.task.has_term:
+        raise DataError(f"task {predictor.task.name!r} has no terms; leave the list of terms out")
     _check_target(sources, out, out_format, options)
     tables = _opened(sources, predictor.task, options)
     asked = options.text, options.term
-    read = [columns_of(table, predictor.task, *asked, offsets=options.offsets) for table in tables]
+    without = Counter[str]()
+    if options.terms is not None:
+        read = [rows_of_terms(one, options.text, options.terms, without) for one in tables]
+    else:
+        read = [columns_of(table, predictor.task, *asked, offsets=options.offsets) for table in tables]
     if options.split_terms is not None:
         read = [(split_terms(table, columns, options.split_terms), columns) for table, columns in read]
     gold = ""
@@ -228,7 +240,7 @@ def _prepare(predictor: Predictor, source: Sources, out: str | Path, options: Sc
     elif options.label is not None:
         raise DataError(f"--label is for the sheets of an Excel file; {shown_place(out)} is none")
     shown = ", ".join(map(shown_place, sources))
-    counts = Counts(notes=_notes(tables))
+    counts = Counts(notes=_notes(tables), without_term=without)
     return _Job(predictor, shown, read, str(out), out_format, options, counts, gold)
 
 
@@ -272,7 +284,8 @@ def _opened(sources: Sequence[str], task: Task, options: ScoreOptions) -> list[T
         elif options.query:
             raise DataError(f"--query chooses documents of MongoDB; {source} is a file")
         else:
-            needed = needed_columns(task, options.text, options.term)
+            asked = replace(task, style="single") if options.terms is not None else task
+            needed = needed_columns(asked, options.text, options.term)
             tables += open_tables(Path(source), quoted=options.quoted, needed=needed)
     return tables
 
@@ -299,6 +312,7 @@ def _chunks(job: _Job, rejections: Rejections, advance: Callable[..., None] | No
         if advance is not None:
             advance(counts.rows - num_shown)
             num_shown = counts.rows
+    counts.rows += counts.without_term.total()
     if counts.predictions == 0:
         raise DataError(rejections.nothing_usable(job.source, counts.rows, counts.rejected))
     if said := rejections.hint(counts.rows):

@@ -16,7 +16,9 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from attar.errors import DataError, require
+from ahocorasick_rs import AhoCorasick
+
+from attar.errors import DataError
 from attar.text.normalise import Normalised, Step, normalise, substitute
 
 __all__ = ["TermFinder", "TermMatch", "term_spelling"]
@@ -50,13 +52,9 @@ class TermFinder:
 
     Raises:
         DataError: There is no term.
-        MissingPackageError: The package that finds them is not installed.
     """
 
     def __init__(self, terms: Iterable[str] | Mapping[str, str], steps: Sequence[Step] = ()) -> None:
-        require("ahocorasick_rs", "train")
-        from ahocorasick_rs import AhoCorasick
-
         self._steps = _with_steps(steps)
         named = terms if isinstance(terms, Mapping) else dict.fromkeys(terms, "")
         names = {s: name or s for form, name in named.items() if (s := self.spelling(form))}

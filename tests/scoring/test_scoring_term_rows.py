@@ -1,0 +1,113 @@
+"""Raw reviews and a list of terms: each mention is scored, and no review is lost without a word."""
+
+import csv
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from attar.errors import DataError
+from attar.scoring.stage import ScoreOptions, score_file
+from attar.terms.term_list import read_term_list
+
+REVIEWS = [
+    {"id": 1, "评论": "香味很好，ＳＰＦ不好，香味", "term": "旧"},
+    {"id": 2, "评论": "没有", "term": "旧"},
+    {"id": 3, "评论": "口红和唇膏", "term": "旧"},
+    {"id": 4, "评论": "", "term": "旧"},
+]
+MENTIONS = [
+    (1, "香味", "香味", "", 0, 2),
+    (1, "防晒", "ＳＰＦ", "功效", 5, 8),
+    (1, "香味", "香味", "", 11, 13),
+    (3, "口红", "口红", "产品", 0, 2),
+    (3, "口红", "唇膏", "产品", 3, 5),
+]
+
+
+@pytest.fixture
+def terms(tmp_path):
+    path = tmp_path / "terms.csv"
+    path.write_text("term,synonyms,category\n香味,,\n防晒,spf,功效\n口红,唇膏,产品\n", "utf-8")
+    return read_term_list(path)
+
+
+def write(path):
+    match path.suffix:
+        case ".jsonl":
+            path.write_text("\n".join(map(json.dumps, REVIEWS)), "utf-8")
+        case ".parquet":
+            pq.write_table(pa.Table.from_pylist(REVIEWS), path)
+        case _:
+            with path.open("w", encoding="utf-8", newline="") as stream:
+                table = csv.DictWriter(stream, REVIEWS[0])
+                table.writeheader()
+                table.writerows(REVIEWS)
+    return path
+
+
+def read(path):
+    match path.suffix:
+        case ".jsonl":
+            return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        case ".parquet":
+            return pq.read_table(path).to_pylist()
+        case _:
+            with path.open(encoding="utf-8", newline="") as stream:
+                return list(csv.DictReader(stream))
+
+
+@pytest.mark.parametrize("out_format", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("in_format", ["jsonl", "csv", "parquet"])
+def test_every_mention_is_a_row(predictor, terms, tmp_path, in_format, out_format):
+    source, out = write(tmp_path / f"in.{in_format}"), tmp_path / f"out.{out_format}"
+    options = ScoreOptions(text="评论", terms=terms)
+    counts = score_file(predictor, source, out, options)
+    scored = read(out)
+    found = [
+        (int(r["id"]), r["term"], r["found"], r["category"] or "", int(r["start"]), int(r["end"]))
+        for r in scored
+    ]
+    assert found == MENTIONS
+    assert {row["input_term"] for row in scored} == {"旧"}
+    wanted = predictor.predict(
+        [row["评论"] for row in scored], [row["found"] for row in scored], [m[4:] for m in MENTIONS]
+    )
+    assert [row["label"] for row in scored] == [one.label for one in wanted]
+    assert (counts.rows, counts.predictions, counts.without_term.total()) == (4, 5, 1)
+    assert dict(counts.rejected) == {"empty_text": 1}
+    # What was scored once is scored again as it was.
+    again = tmp_path / f"again.{out_format}"
+    score_file(predictor, write(tmp_path / f"same.{in_format}"), again, options)
+    assert read(again) == scored
+
+
+def test_a_sheet_and_tasks(predictor, terms, tmp_path):
+    source = write(tmp_path / "in.csv")
+    score_file(predictor, source, tmp_path / "out.xlsx", ScoreOptions(text="评论", terms=terms))
+    again = score_file(
+        predictor, tmp_path / "out.xlsx", tmp_path / "again.jsonl", ScoreOptions(text="评论", term="found")
+    )
+    assert again.predictions == len(MENTIONS)
+    score_file(predictor, source, tmp_path / "out.json", ScoreOptions(text="评论", terms=terms))
+    tasks = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    assert sum(len(task["predictions"][0]["result"]) for task in tasks) >= len(MENTIONS)
+
+
+def test_what_cannot_be_scored(predictor, single_folder, terms, tmp_path):
+    from attar.artifact import load_artifact
+    from attar.scoring.predictor import Predictor
+
+    source = write(tmp_path / "in.csv")
+    with pytest.raises(DataError, match="no column 'text'"):
+        score_file(predictor, source, tmp_path / "o.csv", ScoreOptions(terms=terms))
+    (tmp_path / "none.csv").write_text("评论\n没有\n真没有\n", "utf-8")
+    with pytest.raises(DataError, match="none of its 2 rows names a term of the list"):
+        score_file(
+            predictor, tmp_path / "none.csv", tmp_path / "o.csv", ScoreOptions(text="评论", terms=terms)
+        )
+    alone = Predictor(load_artifact(single_folder))
+    with pytest.raises(DataError, match="has no terms"):
+        score_file(alone, source, tmp_path / "o.csv", ScoreOptions(text="评论", terms=terms))
+    alone.close()
