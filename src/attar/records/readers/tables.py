@@ -71,10 +71,17 @@ def read_table(
         if not table.columns:
             yield from (reject_row(row) for row in table.rows() if row.problem)
             continue
-        record = _row_reader(table, source, facts)
+        records = _row_reader(table, source, facts)
         for row in table.rows():
-            for found in [reject_row(row)] if row.problem else record(row):
-                yield from span_records(found)
+            if row.problem:
+                yield reject_row(row)
+                continue
+            for found in records(row):
+                # Nearly every label is a word, which is quicker to see.
+                if isinstance(found, Record) and found.label and found.label.lstrip()[:1] in ("[", "{"):
+                    yield from span_records(found)
+                else:
+                    yield found
 
 
 def _told_by(source: SourceRecipe) -> list[set[str]]:
@@ -138,7 +145,7 @@ def _check_key(table: Table, key: str) -> None:
 
 def _row_reader(
     table: Table, source: SourceRecipe, facts: FileFacts | None
-) -> Callable[[Row], Iterator[Record | Rejection]]:
+) -> Callable[[Row], list[Record | Rejection]]:
     """How a row of a table becomes Records; DataError where a column is missing."""
     needed = [name for name in (*_NEEDED, *source.columns) if name not in source.constants]
     chosen = source.columns if "label" in source.constants else label_column(table.columns, source.columns)
@@ -153,7 +160,7 @@ def _row_reader(
             for name, value in cells.items()
         }
 
-    def records(row: Row) -> Iterator[Record | Rejection]:
+    def records(row: Row) -> list[Record | Rejection]:
         values = without_empty(row.values) if empty else row.values
         ours: Mapping[str, object] = columns.cells(values)
         if empty and columns.nested:
@@ -164,16 +171,20 @@ def _row_reader(
         for name in ("channel", "wordtype"):
             if value := as_text(ours.get(name)):
                 meta[name] = value
-        asked = _exploded(ours, source.explode) if source.explode else [ours]
-        if isinstance(asked, Problem):
-            yield reject_row(row, asked)
-            return
-        for one in asked:
-            pair, label = read_pair(one), as_label(one.get("label"))
-            if isinstance(pair, Problem):
-                yield reject_row(row, pair._replace(cells=[*pair.cells, label]))
-            else:
-                yield Record(*pair, label, meta, row.where, as_text(ours.get("annotator")))
+        if not source.explode:
+            return [record(row, ours, meta)]
+        asked = _exploded(ours, source.explode)
+        return (
+            [reject_row(row, asked)]
+            if isinstance(asked, Problem)
+            else [record(row, one, meta) for one in asked]
+        )
+
+    def record(row: Row, ours: Mapping[str, object], meta: dict[str, str]) -> Record | Rejection:
+        pair, label = read_pair(ours), as_label(ours.get("label"))
+        if isinstance(pair, Problem):
+            return reject_row(row, pair._replace(cells=[*pair.cells, label]))
+        return Record(*pair, label, meta, row.where, as_text(ours.get("annotator")))
 
     return records
 
