@@ -187,3 +187,34 @@ def test_batches_of_roberta_count_positions_from_its_padding(make_checkpoint, ma
     roberta = batch_to(make_checkpoint("roberta"), encodings)["position_ids"]
     assert torch.equal(roberta, bert + 1)
     assert batch_to(make_checkpoint(), encodings, length=24)["input_ids"].shape == (3, 24)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", '{"model_type": "evil"}'),
+        (
+            "config.json",
+            '{"model_type": "bert", "auto_map": {"AutoConfig": "e.C"}, "hidden_size": -1}',
+        ),
+        ("config.json", "[" * 100_000),
+        ("tokenizer.json", "[]"),
+        ("model.safetensors", "x"),
+    ],
+)
+def test_a_card_that_vouches_for_a_file_that_cannot_be_loaded(folder, name, content):
+    (folder / name).write_text(content)
+    card = json.loads((folder / "attar.json").read_text("utf-8"))
+    card["files"][name] = file_hash(folder / name)
+    (folder / "attar.json").write_text(json.dumps(sealed(card)))
+    assert "cannot be loaded" in refused(folder)
+
+
+def test_a_flipped_bit_of_the_card_is_named(folder):
+    path = folder / "attar.json"
+    was = path.read_bytes()
+    for bit in range(0, 8 * len(was), 31):
+        changed = bytearray(was)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        assert "attar.json" in refused(folder)

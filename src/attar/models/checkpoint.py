@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 
 from attar.errors import CheckpointError, RecipeError
 from attar.io.files import folder_hashes, write_json
-from attar.io.sealed import check_seal, read_card_file, sealed
+from attar.io.sealed import SEAL, check_seal, read_card_file, sealed
 from attar.models.precision import bf16_inference
 from attar.task import Example, Task
 from attar.text.buckets import sorted_batches
@@ -42,6 +42,7 @@ __all__ = [
 
 CHECKPOINT_FILES = ("config.json", "model.safetensors", "tokenizer.json", "attar.json")
 _FORMAT = "attar-checkpoint-1"
+_KEYS = frozenset({"format", "task", "input", "notes", "files", SEAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,8 @@ def _read_card(folder: Path) -> tuple[InputSpec, Task, dict[str, Any]]:
             raise CheckpointError(
                 f"{folder}: attar.json says format {str(card.get('format'))[:60]!r}, expected {_FORMAT!r}"
             )
+        if unknown := sorted(card.keys() - _KEYS):
+            raise ValueError(f"unknown key {unknown[0][:60]!r}")
         check_seal(card)
         damaged = [n for n, h in folder_hashes(folder, CHECKPOINT_FILES[:3]).items() if card["files"][n] != h]
         if damaged:
