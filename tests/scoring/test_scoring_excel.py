@@ -119,6 +119,15 @@ def test_the_same_rows_make_the_same_bytes(scored, predictor, tmp_path):
     assert rewritten == out.read_bytes()
 
 
+def test_what_an_earlier_model_said_is_not_gold(predictor, tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_text("text,term,label,prob\n香味很好,香味,好,0.9\n口红不好,口红,坏,0.8\n", "utf-8")
+    score_file(predictor, source, tmp_path / "out.xlsx")
+    assert "wrong" not in openpyxl.load_workbook(tmp_path / "out.xlsx").sheetnames
+    score_file(predictor, source, tmp_path / "asked.xlsx", ScoreOptions(label="label"))
+    assert "wrong" in openpyxl.load_workbook(tmp_path / "asked.xlsx").sheetnames
+
+
 def test_without_gold_labels_there_is_no_wrong(predictor, tmp_path):
     rows = [{"text": "香味", "term": "香味", "label": "别的", "is_it": "好"}]
     source = workbook(tmp_path / "in.xlsx", rows)

@@ -34,7 +34,7 @@ def check_size(tables: Sequence[Table]) -> None:
 
 
 def gold_column(tables: Sequence[Table], named: str | None) -> str:
-    """The column that may hold gold labels, or "".
+    """The column that may hold gold labels, or "": an earlier model's labels are none.
 
     Raises:
         DataError: The named one is not there.
@@ -45,6 +45,8 @@ def gold_column(tables: Sequence[Table], named: str | None) -> str:
                 raise missing_column(table, "label", named, "--{}")
         return named
     there = {name for table in tables for name in table.columns}
+    if "prob" in there:  # beside it, label is what an earlier model said
+        there.discard("label")
     return next((name for name in _GOLD_COLUMNS if name in there), "")
 
 
