@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from attar.serving.limits import Limits, MentionCount, Problem, check_num_rows, text_problem
 from attar.task import Example, Task
+from attar.text.normalise import is_unicode
 
 __all__ = ["ClassicModel", "Query", "RowReader", "replies"]
 
@@ -164,7 +165,7 @@ class RowReader:
             return "text and keyword must be strings"
         if not text.strip() or not keyword.strip():
             return "text and keyword must not be empty"
-        if not _is_unicode(text + keyword):
+        if not is_unicode(text + keyword):
             return "it holds half of a surrogate pair (\\ud800-\\udfff)"
         return text_problem(text, self._limits) or (_span_problem(row) if len(row) > 3 else None)
 
@@ -174,14 +175,6 @@ class RowReader:
         if label is None:
             return query._replace(problem=f"its label is none of {', '.join(self._task.labels)}")
         return query._replace(label=label)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _span_problem(row: list[Any]) -> str | None:

@@ -10,9 +10,10 @@ from attar.io.tables.rows import Problem, Row, Table
 from attar.task import Example, Task
 from attar.text.address import is_address
 from attar.text.invisible import is_blank
+from attar.text.normalise import is_unicode
 from attar.text.repair import Repair, fitting_place, occurrences, repair
 
-__all__ = ["ExampleReader", "columns_of", "kept_apart", "needed_columns"]
+__all__ = ["ExampleReader", "columns_of", "kept_apart", "needed_columns", "set_aside"]
 
 _SETTING = "--{}"
 _OFFSETS = ("start", "end")
@@ -44,7 +45,7 @@ class ExampleReader:
             return pair.reason
         if is_blank(pair.text) or (self.task.has_term and is_address(pair.text)):
             return "empty_text"
-        if not (_encodable(pair.text) and _encodable(pair.term)):
+        if not is_unicode(pair.text + pair.term):
             return "bad_text"
         if self.task.style == "single":
             return [Example(pair.text, 0, 0)]
@@ -107,8 +108,11 @@ def kept_apart(table: Table, columns: Columns) -> Table:
     names = {
         name: f"input_{name}" for name in _OFFSETS if name in table.columns and name not in columns.taken
     }
-    if not names:
-        return table
+    return set_aside(table, names) if names else table
+
+
+def set_aside(table: Table, names: Mapping[str, str]) -> Table:
+    """The table with columns renamed, old name to new; what has the new name already stays as it is."""
 
     def rows() -> Iterator[Row]:
         for row in table.rows():
@@ -133,11 +137,3 @@ def needed_columns(task: Task, text: str, term: str | None) -> list[set[str]]:
         return [outer]
     terms = {"term", "keyword"} | ({"start"} if task.has_term else set())
     return [outer, terms if term is None else {term, term.split(".", maxsplit=1)[0]}]
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -8,8 +8,10 @@ from dataclasses import replace
 
 from attar.io.tables.columns import Columns, read_pair
 from attar.io.tables.rows import Problem, Row, Table
+from attar.scoring.spans import set_aside
 from attar.terms.term_list import TermList
 from attar.text.invisible import is_blank
+from attar.text.normalise import is_unicode
 
 __all__ = ["rows_of_terms"]
 
@@ -33,43 +35,29 @@ def rows_of_terms(table: Table, text: str, terms: TermList, without: Counter[str
         DataError: There is no such column.
     """
     finder = terms.finder()
-    text_at = Columns.of(table, {"text": text}, ("text",), "--{}").only(("text",))
     names = {name: f"input_{name}" for name in _ADDED if name in table.columns}
+    apart = set_aside(table, names)
+    found_text = Columns.of(apart, {"text": names.get(text, text)}, ("text",), "--{}").only(("text",))
 
     def rows() -> Iterator[Row]:
         without[table.name] = 0
-        for row in table.rows():
-            # A file that was scored before has the moved ones already.
-            kept = {names.get(k, k): v for k, v in row.values.items() if names.get(k) not in row.values}
-            moved = row._replace(values=kept)
-            pair = Problem("", "", []) if row.problem else read_pair(text_at.cells(row.values))
-            if isinstance(pair, Problem) or is_blank(pair.text) or not _encodable(pair.text):
-                yield moved
+        for row in apart.rows():
+            pair = row.problem or read_pair(found_text.cells(row.values))
+            if isinstance(pair, Problem) or is_blank(pair.text) or not is_unicode(pair.text):
+                yield row
                 continue
             found = finder.find(pair.text)
             without[table.name] += not found
             for start, end, term in found:
                 mention = {"term": term, "found": pair.text[start:end], "category": terms.categories[term]}
-                yield moved._replace(values={**kept, **mention, "start": start, "end": end})
+                yield row._replace(values={**row.values, **mention, "start": start, "end": end})
 
-    schema = table.schema
+    schema = apart.schema
     if schema is not None:
         import pyarrow as pa
 
-        kept = [one for one in schema if names.get(one.name) not in schema.names]
-        ours = [pa.field(name, pa.int64() if name in ("start", "end") else pa.string()) for name in _ADDED]
-        schema = pa.schema([*(one.with_name(names.get(one.name, one.name)) for one in kept), *ours])
-    there = tuple(dict.fromkeys([*(names.get(name, name) for name in table.columns), *_ADDED]))
-    flat = {"text": text_at.flat["text"]} if "text" in text_at.flat else {}
-    # A text that is nested, or called like one of ours, keeps its way there.
-    flat = {ours: names.get(theirs, theirs) for ours, theirs in flat.items()}
-    placed = Columns({**flat, "term": "found", "start": "start", "end": "end"}, text_at.nested)
-    return replace(table, columns=there, rows=rows, schema=schema), placed
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        for name in _ADDED:
+            schema = schema.append(pa.field(name, pa.int64() if name in ("start", "end") else pa.string()))
+    placed = {**found_text.flat, "term": "found", "start": "start", "end": "end"}
+    made = replace(apart, columns=(*apart.columns, *_ADDED), rows=rows, schema=schema)
+    return made, Columns(placed, found_text.nested)

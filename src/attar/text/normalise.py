@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple
 
 from attar.errors import require
 
-__all__ = ["Normalised", "Step", "normalise", "substitute"]
+__all__ = ["Normalised", "Step", "is_unicode", "normalise", "substitute"]
 
 Step = Literal["entities", "nfkc", "t2s"]
 
@@ -102,6 +102,15 @@ def normalise(text: str, steps: Sequence[Step]) -> Normalised:
     for step in steps:
         result = result.then(_STEPS[step])
     return result
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written at all: half of a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def substitute(text: str, pattern: re.Pattern[str], replacement: str) -> Normalised:

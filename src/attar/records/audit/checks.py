@@ -15,6 +15,7 @@ from attar.records.record import Accepted, Reason, Record, Rejection, reject
 from attar.task import Example, Task
 from attar.text.address import is_address
 from attar.text.invisible import invisible_note, is_blank, without_invisible
+from attar.text.normalise import is_unicode
 from attar.text.repair import Repair, repair
 
 __all__ = ["Checks"]
@@ -70,7 +71,8 @@ class Checks:
                 "there, or export it with the text"
             )
             return "empty_text", message
-        if not _is_unicode(record):
+        # Metadata too: it is written to the prepared files.
+        if not is_unicode("".join((text, record.term, record.annotator, *record.meta.values()))):
             message = "half of a surrogate pair (a broken \\ud83d escape) is in the row; write it whole"
             return "bad_text", message
         if len(text) > most or len(record.term) > most:
@@ -146,12 +148,3 @@ def _label_problem(record: Record, task: Task) -> tuple[Reason, str]:
         stands_for = f" ({task.aliases[name]})" if name in task.aliases else ""
         hint = f"; did you mean {name!r}{stands_for}?"
     return "unknown_label", f"label{shown} is none of {labels}{hint}"
-
-
-def _is_unicode(record: Record) -> bool:
-    try:
-        # Metadata too: it is written to the prepared files.
-        "".join((record.text, record.term, record.annotator, *record.meta.values())).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
