@@ -17,6 +17,7 @@ __all__ = [
     "ArtifactFolder",
     "Columns",
     "DataFolder",
+    "InEncoding",
     "OutFolder",
     "Overrides",
     "RecipePath",
@@ -45,6 +46,14 @@ Aliases = Annotated[
     list[str] | None,
     typer.Option(
         "--alias", metavar="SPELLING=LABEL", help="What a label in your files stands for, as 推荐=积极."
+    ),
+]
+InEncoding = Annotated[
+    str | None,
+    typer.Option(
+        "--in-encoding",
+        help="Of text files: utf-8, gb18030, utf-16, big5, euc_kr, shift_jis, euc_jp, cp1252. "
+        "[default: told from the file]",
     ),
 ]
 Workers = Annotated[

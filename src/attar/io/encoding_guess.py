@@ -1,9 +1,9 @@
 """What a text that is not UTF-8 seems to be, told from a few lines of it.
 
-Strict decoding tells little: nearly every run of bytes is something in each of the East Asian encodings. Right
-and wrong differ in what the characters are. Of a Chinese text two thirds or more are common characters,
-whoever wrote it; of the same bytes in a wrong encoding a tenth. So with Korean syllables and Japanese kana;
-Western letters stand alone among ASCII ones.
+Strict decoding tells little: nearly every run of bytes is something in each of the East Asian encodings.
+Right and wrong differ in what the characters are. Of a Chinese text two thirds or more are common
+characters, whoever wrote it; of the same bytes in a wrong encoding a tenth. So with Korean syllables and
+Japanese kana; Western letters stand alone among ASCII ones.
 """
 
 from __future__ import annotations
@@ -38,17 +38,14 @@ _CANDIDATES: tuple[tuple[str, str, frozenset[str]], ...] = (
     ("shift_jis", "cp932", _JAPANESE),
     ("euc_jp", "euc_jp", _JAPANESE),
 )
-_WESTERN = frozenset(
-    "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøùúûüŒœŠšŽž"  # noqa: RUF001
-    "‘’“”–—…•€£©®™°«»¿¡·\u00a0"  # noqa: RUF001
-)
+_WESTERN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøùúûüŒœŠšŽž‘’“”–—…•€£©®™°«»¿¡·\u00a0")
 _WESTERN_BYTES = bytes(sorted(char.encode("cp1252")[0] for char in _WESTERN))
 _ALONE = re.compile(rb"(?<![\x80-\xff])[%s](?![\x80-\xff])" % re.escape(_WESTERN_BYTES))
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 # Of Han characters and emojis; a text in another encoding holds such bytes in this order by chance alone.
 _UTF8_LONG = re.compile(rb"[\xe1-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 
-_MOST_BAD = 0.02  # of the characters: a damaged line here and there
+_MOST_BAD = 0.02  # of the characters, or one of many: a damaged line is named when it is read
 _ENOUGH = 0.5  # share of common letters, of a few letters
 _ENOUGH_OF_MANY = 0.3  # of many: lists of names and of chemicals have fewer
 _MANY = 30
@@ -134,9 +131,11 @@ def _letters(raw: bytes, codec: str, *, is_cut: bool) -> Counter[str] | None:
     text = codecs.getincrementaldecoder(codec)("replace").decode(raw, final=not is_cut)
     counts = Counter(char for char in text if char > "\x7f")
     bad = counts.pop("\ufffd", 0)
-    if bad > _MOST_BAD * (counts.total() + bad):
+    if bad > max(_MOST_BAD * counts.total(), counts.total() > _MANY):
         return None
-    return Counter({char: count for char, count in counts.items() if unicodedata.category(char)[0] not in "PSZ"})
+    return Counter(
+        {char: count for char, count in counts.items() if unicodedata.category(char)[0] not in "PSZ"}
+    )
 
 
 def _share(counts: Counter[str], wanted: Collection[str]) -> float:

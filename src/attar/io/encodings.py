@@ -19,7 +19,7 @@ from attar.suggest import did_you_mean
 
 __all__ = ["ENCODINGS", "UTF8", "Encoding", "bad_line", "encoding_name", "find_encoding", "line_decoder"]
 
-# What can be asked for, and Python's codec: where several share a name, the one that has the others' characters.
+# What can be asked for, and the codec of Python that has the characters of all that go by the name.
 _CODECS: Mapping[str, str] = {
     "utf-8": "utf-8",
     "gb18030": "gb18030",
@@ -153,8 +153,8 @@ def bad_line(error: UnicodeDecodeError, encoding: Encoding) -> str:
         return f"{place} {encoding.name}, as the file is; mend the line, or save the file as UTF-8"
     doubt = f" ({' or '.join(encoding.doubt)}? it is too little to tell)" if encoding.doubt else ""
     return (
-        f"{place} UTF-8{doubt}; save the file as UTF-8 (iconv -f gb18030 -t utf-8 for most Chinese files), or "
-        "say what it is: encoding in its source, --in-encoding at the prompt"
+        f"{place} UTF-8{doubt}; save the file as UTF-8 (iconv -f gb18030 -t utf-8 for most Chinese files), "
+        "or say what it is: encoding in its source, --in-encoding at the prompt"
     )
 
 

@@ -94,7 +94,7 @@ def source_inputs(source: SourceRecipe) -> dict[str, Any]:
         RecipeError: A file is not there.
     """
     # What an earlier attar did not know is left out where it is not used: its folders stay up to date.
-    later = {name for name in ("explode",) if getattr(source, name) is None}
+    later = {name for name in ("explode", "encoding") if getattr(source, name) is None}
     settings = source.model_dump(mode="json", exclude={"path", "join", *later})
     if source.is_remote:
         return settings | {"path": shown_place(source.path)}
@@ -116,6 +116,8 @@ def fetched(source: SourceRecipe, folder: Path) -> LocalSource:
     """
     if not source.is_remote:
         return LocalSource(source, source.path)
+    if source.encoding is not None:
+        raise DataError(f"{shown_place(source.path)}: encoding is for files; leave it out")
     match source.path.partition("://")[0]:
         case "mongodb" | "mongodb+srv":
             from attar.records.remote.mongodb import fetch_documents
