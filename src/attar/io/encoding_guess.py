@@ -40,7 +40,10 @@ _CANDIDATES: tuple[tuple[str, str, frozenset[str]], ...] = (
 )
 _WESTERN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøùúûüŒœŠšŽž‘’“”–—…•€£©®™°«»¿¡·\u00a0")
 _WESTERN_BYTES = bytes(sorted(char.encode("cp1252")[0] for char in _WESTERN))
-_ALONE = re.compile(rb"(?<![\x80-\xff])[%s](?![\x80-\xff])" % re.escape(_WESTERN_BYTES))
+# One that stands alone, or two in the midst of a word.
+_ALONE = re.compile(
+    rb"(?<![\x80-\xff])[%s](?![\x80-\xff])|(?<=[a-z])[\xc0-\xff]{2}(?=[a-z])" % re.escape(_WESTERN_BYTES)
+)
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 # Of Han characters and emojis; a text in another encoding holds such bytes in this order by chance alone.
 _UTF8_LONG = re.compile(rb"[\xe1-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
@@ -81,7 +84,7 @@ def guess_encoding(lines: Sequence[bytes], *, is_cut: bool) -> Guess:
     long = sum(map(len, _UTF8_LONG.findall(raw)))
     if 2 * long >= num_bytes or any(map(is_chinese_utf8, lines)):
         return Guess("utf-8")
-    shares = {"cp1252": len(_ALONE.findall(raw)) / num_bytes}
+    shares = {"cp1252": sum(map(len, _ALONE.findall(raw))) / num_bytes}
     plausible = []
     num_letters = num_bytes
     for name, codec, common in _CANDIDATES:

@@ -151,7 +151,7 @@ def bad_line(error: UnicodeDecodeError, encoding: Encoding) -> str:
         return f"the line is UTF-8, though the file is {encoding.name}; save all of it as UTF-8"
     if encoding.codec != "utf-8":
         return f"{place} {encoding.name}, as the file is; mend the line, or save the file as UTF-8"
-    doubt = f" ({' or '.join(encoding.doubt)}? it is too little to tell)" if encoding.doubt else ""
+    doubt = f" ({', '.join(encoding.doubt)}? it is too little to tell)" if encoding.doubt else ""
     return (
         f"{place} UTF-8{doubt}; save the file as UTF-8 (iconv -f gb18030 -t utf-8 for most Chinese files), "
         "or say what it is: encoding in its source, --in-encoding at the prompt"
@@ -159,10 +159,9 @@ def bad_line(error: UnicodeDecodeError, encoding: Encoding) -> str:
 
 
 def _decoded(codec: str, line: bytes) -> str:
-    text = line.decode(codec)
     if is_chinese_utf8(line):
         raise UnicodeDecodeError(codec, line, 0, 1, _UTF8_LINE)
-    return text
+    return line.decode(codec)
 
 
 def _marked(path: Path, start: bytes, asked: str | None) -> Encoding | None:
@@ -182,7 +181,8 @@ def _marked(path: Path, start: bytes, asked: str | None) -> Encoding | None:
 
 def _check_asked(path: Path, start: bytes, asked: str) -> None:
     """Check that a file is not UTF-8 after all: most bytes are something in every other encoding."""
-    if _is_utf8(start) and (_CODECS[asked] in _UTF16 or is_chinese(start.decode("utf-8", "ignore"))):
+    is_wide = _CODECS[asked] in _UTF16
+    if _is_utf8(start) and (b"\0" not in start if is_wide else is_chinese(start.decode("utf-8", "ignore"))):
         raise DataError(f"{path}: is UTF-8, but encoding says {asked}; leave encoding out")
 
 
