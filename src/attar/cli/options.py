@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 from attar.errors import RecipeError
 
 if TYPE_CHECKING:
-    from attar.recipe.load import Recipe
+    from attar.recipe.load import Recipe, SourceRecipe
 
 __all__ = [
     "Aliases",
@@ -25,6 +26,7 @@ __all__ = [
     "expanded",
     "pairs",
     "recipe_or_defaults",
+    "with_encoding",
 ]
 
 ArtifactFolder = Annotated[Path, typer.Argument(help="An artifact folder.")]
@@ -65,6 +67,7 @@ Workers = Annotated[
     ),
 ]
 
+_NO_TEXT = (".xlsx", ".xlsm", ".parquet")
 _EXAMPLES = {"--column": "--column label=情感", "--alias": "--alias 好评=积极"}
 
 
@@ -100,3 +103,22 @@ def expanded(place: str) -> str:
     from attar.recipe.base import expand_variables
 
     return expand_variables(place) if "://" in place else place
+
+
+def with_encoding(named: Sequence[SourceRecipe | str], encoding: str) -> list[SourceRecipe]:
+    """The sources with an encoding, where it means something and they have none of their own.
+
+    Raises:
+        DataError: It is none that attar knows.
+    """
+    from attar.io.encodings import encoding_name
+    from attar.io.tables.excel import workbook_path
+    from attar.recipe.load import SourceRecipe
+
+    name, sources = encoding_name(encoding), []
+    for source in map(SourceRecipe.model_validate, named):
+        is_text = not source.is_remote and source.format not in ("excel", "parquet", "mongodb")
+        is_text = is_text and workbook_path(Path(source.path))[0].suffix.lower() not in _NO_TEXT
+        more = {"encoding": name} if is_text and source.encoding is None else {}
+        sources.append(source.model_copy(update=more))
+    return sources

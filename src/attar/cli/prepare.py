@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attar.cli.options import Aliases, Columns, InEncoding, Overrides, expanded, pairs, recipe_or_defaults
+from attar.cli.options import (
+    Aliases,
+    Columns,
+    InEncoding,
+    Overrides,
+    expanded,
+    pairs,
+    recipe_or_defaults,
+    with_encoding,
+)
 from attar.cli.tables import print_prepared, print_understood
 from attar.errors import RecipeError, require
 
@@ -16,8 +25,6 @@ if TYPE_CHECKING:
     from attar.recipe.load import Recipe, SourceRecipe
 
 __all__ = ["prepare"]
-
-_NO_TEXT = (".xlsx", ".xlsm", ".parquet")
 
 
 def prepare(
@@ -60,7 +67,7 @@ def prepare(
     if not named:
         raise RecipeError("attar prepare: name at least one SOURCE, or a --recipe with data.sources")
     if encoding is not None:
-        named = _with_encoding(named, encoding)
+        named = with_encoding(named, encoding)
     if is_dry_run:
         _dry_run(loaded, named)
         return
@@ -72,20 +79,6 @@ def prepare(
 
     pipeline.prepare(loaded, named, out)
     print_prepared(load_manifest(out), out)
-
-
-def _with_encoding(named: Sequence[SourceRecipe | str], encoding: str) -> list[SourceRecipe]:
-    """The sources with an encoding, where it means something and they have none of their own."""
-    from attar.io.encodings import encoding_name
-    from attar.recipe.load import SourceRecipe
-
-    name, sources = encoding_name(encoding), []
-    for source in map(SourceRecipe.model_validate, named):
-        is_text = not source.is_remote and source.format not in ("excel", "parquet", "mongodb")
-        if is_text and source.encoding is None and not source.path.lower().endswith(_NO_TEXT):
-            source = source.model_copy(update={"encoding": name})  # noqa: PLW2901 - the same with one more key
-        sources.append(source)
-    return sources
 
 
 def _dry_run(recipe: Recipe, named: Sequence[SourceRecipe | str]) -> None:

@@ -71,7 +71,7 @@ class LocalRecords:
 
     def __iter__(self) -> Iterator[Record | Rejection]:
         for local in self.sources:
-            begin = partial(self._begin, local)
+            begin = None if self.opened is None else partial(self._begin, local)
             for record in read_source(local.source, self.columns, begin, task=self.task):
                 if local.shown == local.source.path:
                     yield record
@@ -81,8 +81,8 @@ class LocalRecords:
     def _begin(self, local: LocalSource, facts: FileFacts) -> None:
         if local.shown != local.source.path:
             facts.path = local.shown
-        if self.opened is not None:
-            self.opened(facts)
+        assert self.opened is not None
+        self.opened(facts)
 
 
 def source_inputs(source: SourceRecipe) -> dict[str, Any]:
