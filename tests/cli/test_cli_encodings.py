@@ -65,6 +65,18 @@ def test_prepare_is_told_at_the_prompt(attar_main, big5, one_line):
     assert "did you mean 'gbk'" in one_line(code, err)
 
 
+def test_the_option_is_for_what_is_not_utf8(attar_main, big5, tmp_path):
+    own = table(tmp_path / "own.csv", SIMPLIFIED, "瓶盖", "utf-8")
+    marked = table(tmp_path / "marked.csv", SIMPLIFIED, "瓶盖", "utf-16")
+    files = (big5, own, marked)
+    code, out, _ = attar_main("prepare", *files, "--in-encoding", "big5", "--alias", "good=积极", "--dry-run")
+    assert code == 0
+    kinds = [
+        line.removeprefix(f"{file}: ") for file in files for line in out.splitlines() if f"{file}: " in line
+    ]
+    assert kinds == ["csv, encoding big5", "csv", "csv, encoding utf-16"]
+
+
 def test_the_option_leaves_workbooks_alone(attar_main, big5, tmp_path):
     book = openpyxl.Workbook()
     for row in [["text", "term", "label"], ["瓶盖好", "瓶盖", "积极"]]:
@@ -103,8 +115,9 @@ def test_score_and_compare(attar_main, artifact_folder, big5, gb18030, tmp_path,
     caplog.clear()
     assert attar_main(*arguments)[0] == 0
     assert f"{gb18030}: not UTF-8, read as gb18030" in caplog.text
-    code, _, err = attar_main(*arguments, "--in-encoding", "gb18030")
-    assert "is UTF-8, but encoding says gb18030" in one_line(code, err), "score writes UTF-8"
+    caplog.clear()
+    assert attar_main(*arguments, "--in-encoding", "gb18030")[0] == 0, "what score writes is UTF-8"
+    assert f"{gb18030}: not UTF-8, read as gb18030" in caplog.text
 
 
 def test_annotations_as_json(tmp_path, caplog):

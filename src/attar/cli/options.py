@@ -54,7 +54,7 @@ InEncoding = Annotated[
     str | None,
     typer.Option(
         "--in-encoding",
-        help="Of text files: utf-8, gb18030, utf-16, big5, euc_kr, shift_jis, euc_jp, cp1252. "
+        help="Of text files that are not UTF-8: gb18030, utf-16, big5, euc_kr, shift_jis, euc_jp, cp1252. "
         "[default: told from the file]",
     ),
 ]
@@ -108,10 +108,12 @@ def expanded(place: str) -> str:
 def with_encoding(named: Sequence[SourceRecipe | str], encoding: str) -> list[SourceRecipe]:
     """The sources with an encoding, where it means something and they have none of their own.
 
+    A file that is UTF-8, or has another byte order mark, stays what it is.
+
     Raises:
         DataError: It is none that attar knows.
     """
-    from attar.io.encodings import encoding_name
+    from attar.io.encodings import encoding_name, of_several_files
     from attar.io.tables.excel import workbook_path
     from attar.recipe.load import SourceRecipe
 
@@ -119,6 +121,8 @@ def with_encoding(named: Sequence[SourceRecipe | str], encoding: str) -> list[So
     for source in map(SourceRecipe.model_validate, named):
         is_text = not source.is_remote and source.format not in ("excel", "parquet", "mongodb")
         is_text = is_text and workbook_path(Path(source.path))[0].suffix.lower() not in _NO_TEXT
+        if is_text and Path(source.path).is_file():
+            is_text = of_several_files(Path(source.path), name).name == name
         more = {"encoding": name} if is_text and source.encoding is None else {}
         sources.append(source.model_copy(update=more))
     return sources

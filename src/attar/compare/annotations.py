@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from attar.compare.join import Annotation
 from attar.errors import DataError
-from attar.io.encodings import encoding_name
+from attar.io.encodings import of_several_files
 from attar.io.tables.columns import Columns, Pair, missing_column, read_pair
 from attar.io.tables.rows import Problem, Table, as_label, as_offset, as_text
 from attar.io.tables.table_files import open_tables, reading_notes
@@ -59,7 +59,7 @@ class AnnotationOptions:
         gold: Column of the gold label; None takes ``gold`` or ``gold_label``.
         quoted: CSV and TSV: a quote at the start of a cell begins a quoted one; else quotes are text.
         offsets: Columns called start and end are offsets if they hold numbers; else they never are.
-        encoding: Of files of text, one of ``attar.io.encodings.ENCODINGS``; None finds that of each.
+        encoding: Of files of text that are not UTF-8, as in ``attar.io.encodings``; None finds it.
     """
 
     text: str | None = None
@@ -157,9 +157,8 @@ def gold_name(tables: Iterable[Table], options: AnnotationOptions) -> str:
 
 
 def _from_json(path: Path, encoding: str | None) -> Iterator[Annotation | str]:
-    source = SourceRecipe.model_validate(
-        {"path": str(path), "encoding": encoding and encoding_name(encoding)}
-    )
+    name = None if encoding is None else of_several_files(path, encoding).name
+    source = SourceRecipe.model_validate({"path": str(path), "encoding": name})
     for record in read_source(source):
         if not isinstance(record, Record):
             yield record.reason

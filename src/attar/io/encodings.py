@@ -17,7 +17,16 @@ from attar.errors import DataError
 from attar.io.encoding_guess import Guess, guess_encoding, is_chinese, is_chinese_utf8
 from attar.suggest import did_you_mean
 
-__all__ = ["ENCODINGS", "UTF8", "Encoding", "bad_line", "encoding_name", "find_encoding", "line_decoder"]
+__all__ = [
+    "ENCODINGS",
+    "UTF8",
+    "Encoding",
+    "bad_line",
+    "encoding_name",
+    "find_encoding",
+    "line_decoder",
+    "of_several_files",
+]
 
 # What can be asked for, and the codec of Python that has the characters of all that go by the name.
 _CODECS: Mapping[str, str] = {
@@ -82,6 +91,10 @@ class Encoding(NamedTuple):
 UTF8 = Encoding("utf-8", "utf-8")
 
 
+class _ContradictedError(DataError):
+    """A file is not what it is said to be."""
+
+
 def encoding_name(said: str) -> str:
     """The name of an encoding as ``ENCODINGS`` has it, whatever its case.
 
@@ -132,6 +145,21 @@ def find_encoding(path: Path, asked: str | Encoding | None = None) -> Encoding:
     return _as_guessed(path, lines, guess_encoding(lines, is_cut=is_cut))
 
 
+def of_several_files(path: Path, asked: str | None) -> Encoding:
+    """The encoding of one of several files, of which the user says one encoding for all.
+
+    Those that are UTF-8, or have another byte order mark, stay what they are: what ``attar score`` wrote is
+    compared with gold labels in Big5.
+
+    Raises:
+        DataError: As ``find_encoding``.
+    """
+    try:
+        return find_encoding(path, asked)
+    except _ContradictedError:
+        return find_encoding(path)
+
+
 def line_decoder(encoding: Encoding) -> Callable[[bytes], str]:
     """What makes text of a line, or raises UnicodeDecodeError; ``bad_line`` says what that means.
 
@@ -171,7 +199,7 @@ def _marked(path: Path, start: bytes, asked: str | None) -> Encoding | None:
             if not codec:
                 raise DataError(f"{path}: is {name.upper()}, which is not read; save it as UTF-8")
             if asked is not None and codec != _CODECS[asked] and name != asked:
-                raise DataError(
+                raise _ContradictedError(
                     f"{path}: begins with the byte order mark of {name}, but encoding says {asked}; "
                     "leave encoding out"
                 )
@@ -183,7 +211,7 @@ def _check_asked(path: Path, start: bytes, asked: str) -> None:
     """Check that a file is not UTF-8 after all: most bytes are something in every other encoding."""
     is_wide = _CODECS[asked] in _UTF16
     if _is_utf8(start) and (b"\0" not in start if is_wide else is_chinese(start.decode("utf-8", "ignore"))):
-        raise DataError(f"{path}: is UTF-8, but encoding says {asked}; leave encoding out")
+        raise _ContradictedError(f"{path}: is UTF-8, but encoding says {asked}; leave encoding out")
 
 
 def _check_utf16(path: Path, start: bytes) -> None:

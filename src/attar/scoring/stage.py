@@ -54,7 +54,7 @@ class ScoreOptions:
         split_terms: What parts several terms in one cell; None takes a cell for one term.
         quoted: CSV and TSV: a quote at the start of a cell begins a quoted one; else quotes are text.
         offsets: Columns called start and end are offsets if they hold numbers; else they never are.
-        encoding: Of files of text, one of ``attar.io.encodings.ENCODINGS``; None finds that of each.
+        encoding: Of files of text that are not UTF-8, as in ``attar.io.encodings``; None finds it.
         label: Excel: column with gold labels; None takes ``input_label`` or ``label`` if it holds some.
         query: MongoDB: which documents, as a filter.
         into_source: MongoDB: write into the collection that is read, under one field.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from attar.errors import DataError
-from attar.io.encodings import find_encoding
+from attar.io.encodings import of_several_files
 from attar.io.lines import numbered_lines
 from attar.io.tables.columns import Columns
 from attar.io.tables.rows import as_string
@@ -72,7 +72,7 @@ def propose_term_list(
 
 def _texts(source: Path, text: str, encoding: str | None) -> Iterator[str]:
     if source.suffix.lower() == ".txt":
-        found = find_encoding(source, encoding)
+        found = of_several_files(source, encoding)
         if found.shown:
             _LOG.info("%s", shown_facts(source, {"encoding": found.shown}))
         yield from (line.strip() for _, line in numbered_lines(source, found))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from attar.errors import DataError
-from attar.io.encodings import Encoding
+from attar.io.encodings import Encoding, of_several_files
 from attar.io.files import atomic_write
 from attar.io.tables.delimited import open_delimited, write_delimited
 from attar.io.tables.excel import ALL_SHEETS, open_sheets, workbook_path
@@ -41,6 +41,7 @@ TABLE_ENDINGS: dict[str, TableFormat] = {
     ".xlsm": "excel",
     ".parquet": "parquet",
 }
+_TEXT_FORMATS: tuple[TableFormat, ...] = ("jsonl", "csv", "tsv")
 _INT64 = range(-(2**63), 2**63)
 _NOT_DATA = (".", "~$")  # hidden files, and the locks of open Office files
 
@@ -126,15 +127,19 @@ def open_tables(
         path: What is read; ``workbook.xlsx#*`` are all sheets of a workbook.
         quoted: See ``TableOptions``.
         needed: See ``TableOptions``.
-        encoding: Of the files of text among them; None finds that of each.
+        encoding: Of the files of text among them that are not UTF-8; None finds that of each.
 
     Raises:
         DataError: As ``open_file``; nothing is there, or an ending is none of a table's.
     """
     whole, sheet = workbook_path(path)
-    options = TableOptions(sheet=sheet, quoted=quoted, needed=needed, encoding=encoding)
-    files = data_files(whole, TABLE_ENDINGS)
-    return [table for file in files for table in open_file(file, table_format(file), options)]
+    options, tables = TableOptions(sheet=sheet, quoted=quoted, needed=needed), list[Table]()
+    for file in data_files(whole, TABLE_ENDINGS):
+        file_format = table_format(file)
+        is_asked = encoding is not None and file_format in _TEXT_FORMATS
+        own = replace(options, encoding=of_several_files(file, encoding)) if is_asked else options
+        tables += open_file(file, file_format, own)
+    return tables
 
 
 def reading_facts(tables: Sequence[Table]) -> dict[str, object]:
