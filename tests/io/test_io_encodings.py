@@ -107,7 +107,9 @@ def test_what_is_too_little_to_tell_is_an_error_at_its_line(text, codec, doubt, 
     path = written(tmp_path, table(["ok", text]).encode(codec))
     assert find_encoding(path).codec == "utf-8"
     said = (
-        rf"a\.csv:3: byte \d of the line is not UTF-8 .*{doubt}" if doubt else r"a\.csv:3: byte 2 of the line"
+        rf"a\.csv:3: byte \d of the line is not UTF-8; .*{doubt}"
+        if doubt
+        else r"a\.csv:3: byte 2 of the line"
     )
     with pytest.raises(DataError, match=said):
         list(next(iter(open_tables(path))).rows())

@@ -179,10 +179,10 @@ def bad_line(error: UnicodeDecodeError, encoding: Encoding) -> str:
         return f"the line is UTF-8, though the file is {encoding.name}; save all of it as UTF-8"
     if encoding.codec != "utf-8":
         return f"{place} {encoding.name}, as the file is; mend the line, or save the file as UTF-8"
-    doubt = f" ({', '.join(encoding.doubt)}? it is too little to tell)" if encoding.doubt else ""
+    doubt = f" ({', '.join(encoding.doubt)}? there is too little to tell)" if encoding.doubt else ""
     return (
-        f"{place} UTF-8{doubt}; save the file as UTF-8 (iconv -f gb18030 -t utf-8 for most Chinese files), "
-        "or say what it is: encoding in its source, --in-encoding at the prompt"
+        f"{place} UTF-8; save the file as UTF-8 (iconv -f gb18030 -t utf-8 for most Chinese files), "
+        f"or say what it is{doubt}: encoding in its source, --in-encoding at the prompt"
     )
 
 

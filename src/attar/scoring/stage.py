@@ -277,6 +277,7 @@ def _check_target(
 
 def _opened(sources: Sequence[str], task: Task, options: ScoreOptions) -> list[Table]:
     tables: list[Table] = []
+    quoted, encoding = options.quoted, options.encoding
     for source in sources:
         if is_mongodb(source):
             tables.append(open_documents(source, options.query))
@@ -285,9 +286,7 @@ def _opened(sources: Sequence[str], task: Task, options: ScoreOptions) -> list[T
         else:
             asked = replace(task, style="single") if options.terms is not None else task
             needed = needed_columns(asked, options.text, options.term)
-            tables += open_tables(
-                Path(source), quoted=options.quoted, needed=needed, encoding=options.encoding
-            )
+            tables += open_tables(Path(source), quoted=quoted, needed=needed, encoding=encoding)
     return tables
 
 

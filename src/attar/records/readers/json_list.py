@@ -84,7 +84,7 @@ class _Buffer:
         line: The line that it begins on.
     """
 
-    def __init__(self, read: Callable[[int], bytes], codec: str) -> None:
+    def __init__(self, read: Callable[[int], bytes], codec: str = "utf-8") -> None:
         self.item: object = None
         self.line = 1
         self._read = read
