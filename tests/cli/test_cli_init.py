@@ -158,7 +158,7 @@ def test_labels_of_ones_own_are_in_the_order_of_their_number_and_a_stray_one_is_
     recipe, out = init("stray.csv")
     assert recipe.resolved_task().labels == ("消极", "积极")
     assert recipe.num_accepted == recipe.num_read - 1
-    assert '# "积及" = ""  # seen 1 times' in Path("recipe.toml").read_text("utf-8")
+    assert '# "积及" = ""  # seen once' in Path("recipe.toml").read_text("utf-8")
 
 
 def test_yes_and_no_about_a_term_are_components(init, tmp_path):

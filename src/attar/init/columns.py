@@ -22,6 +22,7 @@ _MOST_LABELS = 100
 _FEW_LABELS = 20
 _MOST_LABEL_CHARS = 20
 _LEAST_TEXT_CHARS = 6  # of a column that only its cells tell, on average
+_MUCH_LONGER = 1.5  # times the other sentence of a pair
 _MOST = 0.5  # of the rows
 _WORDS = (
     Task("sentiment", ("消极", "中性", "积极"), aliases={"-1": "消极", "0": "中性", "1": "积极"}),
@@ -127,7 +128,11 @@ def _guess_text(profile: TableProfile, found: ColumnGuess) -> None:
     if longest is None or longest.mean_chars < _LEAST_TEXT_CHARS:
         found.lacking["text"] = "no column holds texts of some length, most of them different"
         return
-    found.take("text", longest.name, f"the longest texts, {longest.mean_chars:.0f} characters on average")
+    found.take("text", longest.name, _by_length(longest))
+
+
+def _by_length(column: ColumnProfile) -> str:
+    return f"the longest texts, {column.mean_chars:.0f} characters on average"
 
 
 def _guess_label(profile: TableProfile, found: ColumnGuess) -> None:
@@ -143,12 +148,12 @@ def _guess_label(profile: TableProfile, found: ColumnGuess) -> None:
         column
         for column in profile.columns.values()
         if found.is_free(column.name)
-        and column.kind in ("text", "numbers")
+        and column.kind in ("text", "numbers", "codes")
         and _few(column, _FEW_LABELS)
         and len(column.values) > 1
         and 2 * column.num_filled > profile.num_rows
     ]
-    for tests in ((_all_known,), (_is_scale,), (lambda column: column.kind == "text",)):
+    for tests in ((_all_known,), (_is_scale,), (lambda column: column.kind != "numbers",)):
         fitting = [column for column in free if all(test(column) for test in tests)]
         if len(fitting) == 1:
             found.take("label", fitting[0].name, f"{len(fitting[0].values)} different values")
@@ -202,7 +207,7 @@ def _guess_term(profile: TableProfile, found: ColumnGuess) -> None:
         for column in profile.columns.values()
         if found.is_free(column.name)
         and column.name not in names
-        and column.kind == "text"
+        and column.kind in ("text", "codes")
         and column.mean_chars < profile.columns[text].mean_chars
         and len(column.values) != 1
         for share, separator in [_share_in_text(profile, text, column.name)]
@@ -214,6 +219,30 @@ def _guess_term(profile: TableProfile, found: ColumnGuess) -> None:
     elif names and (theirs := profile.columns[names[0]]).name in OURS and theirs.kind == "text":
         # prepare would take it without a word; then at least its rejections say what is wrong with it.
         found.take("term", names[0], "its name alone: most of its cells do not stand in the text")
+    else:
+        _guess_pair(profile, found)
+
+
+def _guess_pair(profile: TableProfile, found: ColumnGuess) -> None:
+    """See whether another column, whose name says nothing either, is a second sentence."""
+    text = profile.columns[found.columns["text"]]
+    if found.why["text"] != _by_length(text) or "label" not in found.columns:
+        return
+    like_it = [
+        column
+        for column in profile.columns.values()
+        if found.is_free(column.name)
+        and column.kind == "text"
+        and column.is_various
+        and _LEAST_TEXT_CHARS <= column.mean_chars
+        and text.mean_chars <= _MUCH_LONGER * column.mean_chars
+        and not any(named(role, [column.name]) for role in OURS)
+    ]
+    if len(like_it) == 1:
+        both = [column.name for column in profile.columns.values() if column is text or column is like_it[0]]
+        found.take("text", both[0], "the first of two columns of texts of a like length")
+        found.take("term", both[1], "the second of them: a pair of sentences")
+        found.is_pair = True
 
 
 def _share_in_text(profile: TableProfile, text: str, term: str) -> tuple[float, str]:

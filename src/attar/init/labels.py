@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -36,6 +36,8 @@ _MOST_LABELS = 100
 _MOST_CHARS = 20  # of a label that may be shown; a longer one may be a review in a wrong column
 _STRAY = 0.005  # of the rows
 _LEAST_ROWS = 3
+_SOME_TERMS = 0.1  # of the rows; others are about no term, and are rejected where a task has terms
+_MOST_SEEN = 8
 _BAD_NAME = re.compile(r"[^\w-]+")
 
 
@@ -92,16 +94,20 @@ def guess_task(facts: RowFacts, name: str, chosen: Mapping[str, str], *, is_pair
     if not facts.num_rows:
         raise DataError("no row has both a text and a label; name the columns with --column text=NAME")
     style: InputStyle = "sentence_pair" if is_pair else "single"
-    if not is_pair and 2 * facts.num_terms > facts.num_rows:
+    if not is_pair and facts.num_terms > _SOME_TERMS * facts.num_rows:
         style = "marked_pair"
     found = TaskGuess(_BAD_NAME.sub("_", name).strip("_") or "mine", style)
     found.why["style"] = (
-        f"{facts.num_terms:,} of {facts.num_rows:,} rows have a term"
+        f"{facts.num_terms:,} of {facts.num_rows:,} rows have a term" + _others_said(facts, style)
         if style != "sentence_pair"
         else "each row has two sentences"
     )
     _read_labels(facts.labels, chosen, found)
     return found
+
+
+def _others_said(facts: RowFacts, style: InputStyle) -> str:
+    return "; the others are rejected" if style == "marked_pair" and facts.num_terms < facts.num_rows else ""
 
 
 def _read_labels(spellings: Counter[str], chosen: Mapping[str, str], found: TaskGuess) -> None:
@@ -118,9 +124,10 @@ def _read_labels(spellings: Counter[str], chosen: Mapping[str, str], found: Task
     is_sentence_pair = found.style == "sentence_pair"
     numbers = {word: number for word in short if (number := number_of(word)) is not None}
     words = [word for word in short if word not in numbers]
-    if numbers and not is_sentence_pair:
-        meanings |= _of_numbers(numbers, short, found)
     meanings |= _of_words(words, short, found)
+    if numbers and not is_sentence_pair:
+        labels = _YES_NO if {label for label, _ in meanings.values()} & set(_YES_NO) else _SENTIMENT
+        meanings |= _of_numbers(numbers, short, found, labels)
     rest = Counter({word: short[word] for word in short if word not in meanings})
     known = {label for label, _ in meanings.values()}
     order = _order_of(known)
@@ -171,23 +178,26 @@ def _of_words(words: list[str], counts: Mapping[str, int], found: TaskGuess) -> 
 
 
 def _of_numbers(
-    numbers: Mapping[str, float], counts: Mapping[str, int], found: TaskGuess
+    numbers: Mapping[str, float], counts: Mapping[str, int], found: TaskGuess, labels: Sequence[str]
 ) -> dict[str, tuple[str, str]]:
     """What numbers stand for where they are a scale; nothing where they may as well be names of classes."""
     there = sorted(set(numbers.values()))
     shown = ", ".join(f"{number:g}" for number in there)
     scale: dict[float, str] = {}
-    if there[0] == -1 and set(there) <= {-1.0, 0.0, 1.0}:
+    if len(labels) == len(_YES_NO):
+        scale = dict(zip((0.0, 1.0), labels, strict=True)) if set(there) <= {0.0, 1.0} else {}
+    elif there[0] == -1 and set(there) <= {-1.0, 0.0, 1.0}:
         scale = {-1.0: _SENTIMENT[0], 0.0: _SENTIMENT[1], 1.0: _SENTIMENT[2]}
     elif there[0] >= 0 and _STARS - 1 <= there[-1] <= _STARS and not (there[0] == 0 and there[-1] == _STARS):
         # Of 0 to 4 the middle is 2, of 1 to 4 there is none.
         middle = 3.0 if there[-1] == _STARS else 2.0 if 0 in there else 2.5
         scale = {number: _SENTIMENT[1 + (number > middle) - (number < middle)] for number in there}
     elif 1 < len(there) <= 3 and there in ([0, 1], [0, 1, 2], [1, 2, 3], [1, 2], [0, 2]):  # noqa: PLR6201
-        scale = dict(zip(there, spread_labels(len(there), _SENTIMENT), strict=True))
+        scale = dict(zip(there, spread_labels(len(there), labels), strict=True))
     if not scale:
         return {}
-    found.why["labels"] = f"a scale of {shown} from negative to positive: check it"
+    check = "" if there[0] == -1 else ": check it"
+    found.why["labels"] = f"a scale of {shown} from negative to positive{check}"
     return {word: (scale[number], f"a scale of {shown}") for word, number in numbers.items() if counts[word]}
 
 

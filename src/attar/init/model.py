@@ -46,11 +46,12 @@ def model_sections(facts: RowFacts, task: TaskGuess) -> dict[str, list[Setting]]
         facts: What was counted of the rows.
         task: What they are trained for.
     """
+    num_rows = facts.num_terms if task.style == "marked_pair" else facts.num_rows
     return {
         "encode": [_length(facts, task)],
-        "train": _teacher(facts.num_rows),
+        "train": _teacher(num_rows),
         "student": _student(),
-        "distill": _distillation(facts.num_rows, task),
+        "distill": _distillation(num_rows, task),
     }
 
 

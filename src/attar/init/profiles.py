@@ -7,6 +7,7 @@ with a fixed start) is kept to look at what several cells of a row have to do wi
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -26,6 +27,7 @@ _MOST_VALUES = 200
 _SAMPLE_ROWS = 2000
 _LONGEST_VALUE = 40  # characters; a longer one is no label
 _DEPTH = 3
+_CODE = re.compile(r"[!-~]*[0-9][!-~]*")
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class ColumnProfile:
         num_numbers: Those that are numbers.
         num_lists: Those that are lists or objects, as JSON or Python writes them.
         num_addresses: Those that are links or paths.
+        num_codes: Those that are Latin letters, digits and signs without a blank: ids, dates, names of files.
         values: Cells by what they say, while there are few kinds of them; empty otherwise.
         is_various: Whether there were more kinds than could be counted.
         placeholders: Cells that are placeholders, by how they are written.
@@ -50,6 +53,7 @@ class ColumnProfile:
     num_numbers: int = 0
     num_lists: int = 0
     num_addresses: int = 0
+    num_codes: int = 0
     values: Counter[str] = field(default_factory=Counter)
     is_various: bool = False
     placeholders: Counter[str] = field(default_factory=Counter)
@@ -66,6 +70,7 @@ class ColumnProfile:
         self.num_numbers += number_of(said) is not None
         self.num_lists += isinstance(cell, list | dict) or (said[0] in "[{" and said[-1] in "]}")
         self.num_addresses += is_address(said)
+        self.num_codes += bool(_CODE.fullmatch(said))
         if self.is_various:
             return
         if len(said) > _LONGEST_VALUE or (said not in self.values and len(self.values) >= _MOST_VALUES):
@@ -81,11 +86,12 @@ class ColumnProfile:
 
     @property
     def kind(self) -> str:
-        """What most of its cells are: one of nothing, lists, numbers, addresses, text."""
+        """What most of its cells are: one of nothing, lists, numbers, addresses, codes, text."""
         for name, num in (
             ("lists", self.num_lists),
             ("numbers", self.num_numbers),
             ("addresses", self.num_addresses),
+            ("codes", self.num_codes),
         ):
             if self.num_filled and num > 0.9 * self.num_filled:
                 return name

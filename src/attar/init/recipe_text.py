@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ __all__ = ["recipe_text", "toml_value"]
 
 _WIDEST = 120
 _MOST_UNKNOWN = 20
-_PATHS = ("path", "join")
-_SETTINGS = ("format", "join", "names", "delimiter", "quoted", "empty", "occurrence", "explode", "split")
+_MOST_SEEN = 8
+_INDENT = 12
+_A_ROW = 6  # labels
+_SETTINGS = ("format", "join", "names", "delimiter", "quoted", "empty", "constants", "explode", "split")
 
 
 def recipe_text(
@@ -39,7 +42,7 @@ def recipe_text(
         f"name = {toml_value(name)}",
         "seed = 20",
     ]
-    lines = [*_task_lines(task), "", *_data_lines(sources, facts, folder)]
+    lines = [*_task_lines(task), "", *_data_lines(sources, task, facts, folder)]
     if not lines[0].startswith(("[", "#")):
         top, lines = [*top[:3], lines[0], *top[3:]], lines[1:]
     for section, settings in model_sections(facts, task).items():
@@ -84,29 +87,40 @@ def _setting(setting: Setting) -> tuple[str, str]:
 
 def _guessed(line: str, why: str, num: int | None = None) -> tuple[str, str]:
     """A line, and the comment that says what it was guessed from."""
-    seen = "" if num is None else f"; seen {num:,} times" if num != 1 else "; seen once"
+    seen = "" if num is None else f"; seen {_times(num)}"
     said = why if why.startswith("given ") else f"guessed: {why}"
     return line, f"{said}{seen}" if why else ""
+
+
+def _times(num: int) -> str:
+    return "once" if num == 1 else f"{num:,} times"
 
 
 def _aligned(lines: Iterator[tuple[str, str]]) -> list[str]:
     """Lines with their comments one below the other, or above the line where they do not fit beside it."""
     pairs = list(lines)
-    widths = [len(line) for line, why in pairs if why and len(line) + len(why) + 4 <= _WIDEST]
+    fits = [(line, why) for line, why in pairs if why and "\n" not in line]
+    widths = [_width(line) for line, why in fits if _width(line) + _width(why) + 4 <= _WIDEST]
     widest = max(widths, default=0)
     done = []
     for line, why in pairs:
         if not why:
             done.append(line)
-        elif len(line) <= widest and widest + len(why) + 4 <= _WIDEST:
-            done.append(f"{line:{widest}}  # {why}")
+        elif "\n" not in line and _width(line) <= widest and widest + _width(why) + 4 <= _WIDEST:
+            done.append(f"{line}{' ' * (widest - _width(line))}  # {why}")
         else:
             done += [f"# {why}", line]
     return done
 
 
+def _width(text: str) -> int:
+    """Columns that a text takes on a terminal, where a Chinese character takes two."""
+    return sum(1 + (unicodedata.east_asian_width(char) in "WF") for char in text)
+
+
 def _task_lines(task: TaskGuess) -> list[str]:
-    counted = ", ".join(f"{label} {num:,}" for label, num in task.counts.most_common())
+    counted = ", ".join(f"{label} {num:,}" for label, num in task.counts.most_common(_MOST_SEEN))
+    counted += ", …" if len(task.counts) > _MOST_SEEN else ""
     why = task.why.get("labels", "")
     unknown = _unknown_lines(task.unknown)
     name_why = task.why.get("name", "")
@@ -118,7 +132,7 @@ def _task_lines(task: TaskGuess) -> list[str]:
         lines += _aligned(
             iter(
                 [
-                    _guessed(f"labels = {toml_value(task.labels)}", why and f"{why}; seen {counted}"),
+                    _guessed(f"labels = {_list_of(task.labels)}", why and f"{why}; seen {counted}"),
                     _guessed(f"style = {toml_value(task.style)}", task.why["style"]),
                 ]
             )
@@ -130,6 +144,15 @@ def _task_lines(task: TaskGuess) -> list[str]:
     return lines
 
 
+def _list_of(words: Sequence[str]) -> str:
+    """A list, over several lines where it is long."""
+    line = toml_value(words)
+    if len(line) <= _WIDEST - _INDENT:
+        return line
+    rows = [words[place : place + _A_ROW] for place in range(0, len(words), _A_ROW)]
+    return "\n".join(["[", *(f"    {toml_value(row)[1:-1]}," for row in rows), "]"])
+
+
 def _alias(word: str, guess: AliasGuess) -> tuple[str, str]:
     return _guessed(f"{toml_value(word)} = {toml_value(guess.label)}", guess.why, guess.num_rows)
 
@@ -138,7 +161,7 @@ def _unknown_lines(unknown: Mapping[str, int]) -> list[str]:
     """Spellings that stand for no label: to be filled in, for their rows are rejected."""
     shown = [(word, num) for word, num in unknown.items() if word][:_MOST_UNKNOWN]
     lines = [
-        f'# {toml_value(word)} = ""  # seen {num:,} times; say what it stands for, else its rows are rejected'
+        f'# {toml_value(word)} = ""  # seen {_times(num)}; say what it stands for, else its rows are rejected'
         for word, num in shown
     ]
     if rest := sum(unknown.values()) - sum(num for _, num in shown):
@@ -146,43 +169,46 @@ def _unknown_lines(unknown: Mapping[str, int]) -> list[str]:
     return lines
 
 
-def _data_lines(sources: Sequence[SourceGuess], facts: RowFacts, folder: Path) -> list[str]:
+def _data_lines(sources: Sequence[SourceGuess], task: TaskGuess, facts: RowFacts, folder: Path) -> list[str]:
     read = [source for source in sources if not source.left_out]
     parts = {source.settings.get("split") for source in read}
-    shares = []
+    shares = list[tuple[str, str]]()
     for part, share in (("dev", 0.1), ("test", 0.2)):
         has_own = part in parts
-        shares.append(
-            f"{part} = {0 if has_own else share}{f'    # {part} has a file of its own' if has_own else ''}"
-        )
+        shares.append((f"{part} = {0 if has_own else share}", "it has files of its own" if has_own else ""))
     lines = ["[data]"]
     simple = all(not source.keys() for source in read)
     if simple:
         paths = ", ".join(toml_value(_relative(source.path, folder)) for source in read)
         formats = ", ".join(dict.fromkeys(source.format for source in read))
         lines += [*_aligned(iter([_guessed(f"sources = [{paths}]", f"the format is {formats}")]))]
-    lines += shares
+    lines += _aligned(iter(shares))
+    if task.style == "marked_pair":
+        lines += _repeated_lines(facts)
     for source in sources:
         if source.left_out:
-            lines += ["", f"# Not read: {source.left_out}"]
+            lines += ["", f"# Not read: {_relative(source.path, folder)}: {source.left_out}"]
     if parts & {"dev", "test"}:
         read.sort(key=lambda source: ("test", "dev", None).index(source.settings.get("split")))
         lines += ["", "# Held-out files first: of equal rows the first is kept."]
     for source in () if simple else read:
         lines += ["", "[[data.sources]]", *_source_lines(source, folder)]
-    if facts.num_repeated:
-        lines += [
-            "",
-            f"# Of {facts.num_repeated:,} rows the term stands in the text more than once and no offsets say where:",
-            '# they are rejected, unless their source says occurrence = "first" (or "all").',
-        ]
     return lines
+
+
+def _repeated_lines(facts: RowFacts) -> list[str]:
+    if not facts.num_repeated:
+        return []
+    return [
+        f"# Terms that stand in their text more than once, without offsets that say where: {facts.num_repeated:,}.",
+        '# Their rows are rejected, unless the source says occurrence = "first" (or "all").',
+    ]
 
 
 def _source_lines(source: SourceGuess, folder: Path) -> list[str]:
     first = _guessed(
         f"path = {toml_value(_relative(source.path, folder))}",
-        source.why.get("path", f"a {source.format} file"),
+        source.why.get("path", f"read as {source.format}"),
     )
     pairs = [first]
     for key in _SETTINGS:

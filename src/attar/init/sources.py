@@ -6,11 +6,12 @@ joined to the first. Files called train, dev and test keep their parts.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from attar.errors import DataError
 from attar.init.columns import column_facts, guess_columns
@@ -21,6 +22,7 @@ from attar.io.tables.rows import TableFormat, as_text
 from attar.io.tables.table_files import data_files
 from attar.recipe.load import SourceFormat
 from attar.records.readers.formats import KNOWN_ENDINGS, TABLES, detect_format
+from attar.task import BUILT_IN_TASKS, Task
 
 __all__ = ["SourceGuess", "guess_sources", "is_part_name"]
 
@@ -30,6 +32,7 @@ _SPLIT_NAMES = (
     ("train", re.compile(r"(?:^|[^a-z])train(?:ing|set)?(?:[^a-z]|$)|训练")),
 )
 _SHORT_NAME = 8
+_SENTIMENT = Task("sentiment", BUILT_IN_TASKS["cosmetics"].labels)
 _IN_OTHER = 0.9  # of the sampled keys
 
 
@@ -83,18 +86,26 @@ def guess_sources(places: Sequence[str], chosen: Mapping[str, str]) -> list[Sour
         else:
             folder_of |= dict.fromkeys(map(str, files), place)
         for file in files:
-            file_format, named_so = _format(file)
+            try:
+                file_format, named_so = _format(file)
+            except DataError as error:
+                if path.is_file():
+                    raise
+                found.append(SourceGuess(str(file), "lines", left_out=_reason(file, error)))
+                continue
             if file_format in TABLES:
                 tables.append(
                     understand_table(file, cast("TableFormat", file_format), chosen, sheet, named_so=named_so)
                 )
                 if sheet:
                     tables[-1].sheet = sheet
+            elif file_format == "lines":
+                found.append(_of_lines(file))
             else:
                 found.append(SourceGuess(str(file), file_format))
     found += _of_tables(tables, chosen, named)
     if not any(not source.left_out for source in found):
-        raise DataError(found[0].left_out)
+        raise DataError(f"{found[0].path}: {found[0].left_out}")
     for source in found:
         source.folder = folder_of.get(source.path, "")
     _keep_parts(found)
@@ -119,9 +130,20 @@ def _format(file: Path) -> tuple[SourceFormat, bool]:
     try:
         return detect_format(file), True
     except DataError:
-        if file.suffix.lower() != ".txt" or not delimiter_of(head_lines(file)):
+        if file.suffix.lower() != ".txt":
+            raise
+        if _SENTIMENT.label_of(file.stem):
+            return "lines", False
+        if not delimiter_of(head_lines(file)):
             raise
     return ("tsv" if delimiter_of(head_lines(file)) == "\t" else "csv"), False
+
+
+def _of_lines(file: Path) -> SourceGuess:
+    """A file of one text a line, whose name is the label of all of them."""
+    constants = {"label": file.stem}
+    why = {"format": "one text a line", "constants": "its name is a label"}
+    return SourceGuess(str(file), "lines", settings={"format": "lines", "constants": constants}, why=why)
 
 
 def _of_tables(
@@ -137,28 +159,37 @@ def _of_tables(
             continue
         if "label" in table.guess.lacking:
             continue
-        other = next((pair for pair in (_joined(table, one, chosen) for one in texts) if pair), None)
-        if other is not None:
-            source, by = other
-            joined.append(source)
-            used |= {table.path, by}
+        pairs = [pair for one in texts if (pair := _joined(table, one, chosen))]
+        if pairs:
+            # Ids of two files may be the same by chance; then the terms are not in the texts.
+            best = max(pairs, key=lambda pair: (pair.num_columns, _likeness(table.path, pair.texts)))
+            joined.append(best.source)
+            used |= {table.path, best.texts}
     for table in tables:
         if table in whole or table.path in used:
             continue
         problem = _problem(table)
         if table.path in named or not joined:
             raise DataError(problem)
-        joined.append(SourceGuess(str(table.path), table.format, left_out=problem))
+        joined.append(SourceGuess(str(table.path), table.format, left_out=_lacking(table)))
     return joined
 
 
 def _problem(table: TableGuess) -> str:
-    lacking = "; ".join(f"no {ours}: {why}" for ours, why in table.guess.lacking.items())
     advice = " and ".join(f"--column {ours}=NAME" for ours in table.guess.lacking)
     return (
-        f"{table.path}: it cannot be told which column is what ({lacking}). Its columns: "
+        f"{table.path}: it cannot be told which column is what ({_lacking(table)}). Its columns: "
         f"{column_facts(table.profile)}. Say which with {advice}"
     )
+
+
+def _reason(file: Path, error: DataError) -> str:
+    """Why a file is not read, without the advice for those who want it read."""
+    return str(error).removeprefix(f"{file}: ").partition("; ")[0]
+
+
+def _lacking(table: TableGuess) -> str:
+    return "; ".join(f"no {ours}: {why}" for ours, why in table.guess.lacking.items())
 
 
 def _source_of(table: TableGuess) -> SourceGuess:
@@ -175,10 +206,20 @@ def _source_of(table: TableGuess) -> SourceGuess:
     return SourceGuess(path, table.format, table.columns, settings, why, guess.is_pair)
 
 
-def _joined(
-    labels: TableGuess, texts: TableGuess, chosen: Mapping[str, str]
-) -> tuple[SourceGuess, Path] | None:
-    """A table of labels with the texts of another one, if they have a key in common; and the other's path."""
+class _Join(NamedTuple):
+    """A table of labels with the texts of another one."""
+
+    source: SourceGuess
+    texts: Path
+    num_columns: int  # of ours, that were told of both together
+
+
+def _likeness(one: Path, other: Path) -> float:
+    return difflib.SequenceMatcher(None, one.stem, other.stem).ratio()
+
+
+def _joined(labels: TableGuess, texts: TableGuess, chosen: Mapping[str, str]) -> _Join | None:
+    """A table of labels with the texts of another one, if they have a key in common."""
     # A source has one set of options for both.
     if not labels.reads_like(texts) and (labels.settings or texts.settings):
         return None
@@ -210,7 +251,7 @@ def _joined(
         source.why["join"] = (
             f"the texts are there; {key} of {len(together):,} of {len(sample):,} rows is, too"
         )
-        return source, texts.path
+        return _Join(source, texts.path, len(guess.columns))
     return None
 
 

@@ -42,7 +42,7 @@ class NewRecipe(NamedTuple):
         name: Of the run.
         text: The recipe.
         found: What ``prepare`` makes of its sources; with a problem where nothing was written.
-        left_out: Why files of a folder are not read.
+        left_out: The files of a folder that are not read, each with the reason.
     """
 
     name: str
@@ -94,7 +94,8 @@ def initialise(
                 file.facts.path = file.facts.path.replace(path, place)
     if found.problem is None:
         write_new(out, text)
-    return NewRecipe(name, text, found, [source.left_out for source in sources if source.left_out])
+    left_out = [f"{source.path}: {source.left_out}" for source in sources if source.left_out]
+    return NewRecipe(name, text, found, left_out)
 
 
 def _check(places: Sequence[str], out: Path, columns: Mapping[str, str]) -> None:
