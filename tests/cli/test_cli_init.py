@@ -155,7 +155,7 @@ def test_labels_of_ones_own_are_in_the_order_of_their_number_and_a_stray_one_is_
         ("瓶盖还行吧，一般", "积及")
     ]
     write_csv(tmp_path / "stray.csv", ("text", "label"), rows)
-    recipe, out = init("stray.csv")
+    recipe, _ = init("stray.csv")
     assert recipe.resolved_task().labels == ("消极", "积极")
     assert recipe.num_accepted == recipe.num_read - 1
     assert '# "积及" = ""  # seen once' in Path("recipe.toml").read_text("utf-8")
@@ -268,6 +268,50 @@ def test_marked_text_and_label_studio_need_no_columns(init, tmp_path):
     assert recipe.num_accepted == 40
 
 
+def test_a_folder_of_files_named_after_their_label_and_one_that_is_none(init, tmp_path):
+    (tmp_path / "shop").mkdir()
+    for label, name in (("积极", "pos"), ("消极", "neg")):
+        lines = [row[0] for row in reviews(80) if row[4] == label]
+        (tmp_path / "shop" / f"{name}.txt").write_text("\n".join(lines), "utf-8")
+    (tmp_path / "shop" / "LICENSE.txt").write_text("Do with it what you like.\nNo warranty.", "utf-8")
+    recipe, out = init("shop")
+    assert [(source.format, source.constants) for source in recipe.data.sources] == [
+        ("lines", {"label": "neg"}), ("lines", {"label": "pos"})
+    ]  # fmt: skip
+    assert recipe.resolved_task().labels == ("消极", "积极")
+    assert "not read:  shop/LICENSE.txt: its start looks like no known format" in out
+    assert "# Not read: shop/LICENSE.txt" in Path("recipe.toml").read_text("utf-8")
+
+
+def test_of_two_tables_with_the_same_ids_the_right_one_is_joined(init, tmp_path):
+    rows = reviews(60)
+    write_csv(
+        tmp_path / "labels.csv", ("id", "aspect", "polarity"), [(i, r[1], r[4]) for i, r in enumerate(rows)]
+    )
+    write_csv(tmp_path / "texts.csv", ("id", "content"), [(i, r[0]) for i, r in enumerate(rows)])
+    write_csv(
+        tmp_path / "other_labels.csv",
+        ("id", "content"),
+        [(i, f"{chr(0x5000 + i)}只是别的文字") for i in range(60)],
+    )
+    recipe, out = init(".")
+    (source,) = recipe.data.sources
+    assert Path(source.join.path).name == "texts.csv"
+    assert recipe.num_accepted == 60
+    assert "not read:  other_labels.csv: no label" in out
+
+
+def test_pairs_without_a_header(init, tmp_path):
+    lines = [
+        f"{one[0]}\t{other[0]}\t{i % 2}"
+        for i, (one, other) in enumerate(zip(reviews(60), reviews(300)[240:], strict=True))
+    ]
+    (tmp_path / "dev.txt").write_text("\n".join(lines), "utf-8")
+    recipe, _ = init("dev.txt")
+    assert recipe.data.sources[0].names == ("text", "term", "label")
+    assert recipe.resolved_task().style == "sentence_pair"
+
+
 def test_spans_in_a_cell_as_doccano_writes_them(init, tmp_path):
     lines = [
         json.dumps({"id": i, "text": text, "label": [[start, end, label]]}, ensure_ascii=False)
@@ -288,6 +332,12 @@ def test_what_the_user_says_is_taken(init, tmp_path):
     text = Path("recipe.toml").read_text("utf-8")
     assert '"荐" = "积极"    # given at the prompt; seen 20 times' in text or '"荐" = "积极"  # given' in text
     assert recipe.num_accepted == 40
+
+
+def test_a_column_that_is_not_there_is_no_reason_to_guess(init, tmp_path):
+    write_csv(tmp_path / "labels.csv", ("text", "label"), [(row[0], row[4]) for row in reviews(40)])
+    init("labels.csv", "--column", "label=lable", problem="no column 'lable' is there; did you mean 'label'?")
+    init("labels.csv", "--column", "term=thema", problem="no term: no column 'thema' is there")
 
 
 def test_what_cannot_be_told_is_an_error_with_facts_and_without_any_review(init, tmp_path):
@@ -319,7 +369,8 @@ def test_a_recipe_that_is_there_stays(init, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["labels.csv", "mine.toml"]
 
 
-def test_paths_are_those_of_the_recipes_folder(init, tmp_path, attar_main):
+def test_paths_are_those_of_the_recipes_folder(tmp_path, attar_main, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
     (tmp_path / "recipes").mkdir()
     write_csv(tmp_path / "data" / 'a "b".csv', ("text", "label"), [(row[0], row[4]) for row in reviews(40)])
@@ -336,9 +387,31 @@ def test_prepare_takes_the_recipe_and_every_row(init, tmp_path, attar_main):
     rows = [(text, term, label) for text, term, *_, label in reviews(80)]
     write_csv(tmp_path / "labels.csv", ("评论", "词", "倾向"), rows)
     init("labels.csv")
-    code, out, err = attar_main("prepare", "--recipe", "recipe.toml", "--out", "data")
+    code, _, err = attar_main("prepare", "--recipe", "recipe.toml", "--out", "data")
     assert code == 0, err
     said = ("--column", "text=评论", "--column", "term=词", "--column", "label=倾向")
     assert attar_main("prepare", "labels.csv", *said, "--out", "same")[0] == 0
     for name in ("train.json", "dev.json", "test.json"):
         assert Path("data", name).read_bytes() == Path("same", name).read_bytes()
+
+
+TINY = (
+    "student.layers=1", "student.hidden=24", "student.heads=4", "student.intermediate=48",
+    "student.start=layers",
+    "train.freeze=0", "train.epochs=1", "train.learning_rate=5e-3", "train.precision=fp32",
+    "distill.epochs=1", "distill.learning_rate=5e-3", "distill.precision=fp32",
+    "distill.allow_collapsed=true", "export.max_flips=1", "export.max_f1_loss=1",
+    "evaluate.bootstrap=20", "evaluate.speed_examples=8", "evaluate.speed_repeats=2",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("moments", "narrow_search")
+def test_the_recipe_runs_to_its_report(init, tmp_path, attar_main, make_rows, encoder_folder):
+    make_rows(tmp_path / "rows.jsonl", 120)
+    init("rows.jsonl")
+    tiny = [part for one in (*TINY, f"train.encoder={encoder_folder}") for part in ("--set", one)]
+    code, out, err = attar_main("run", "recipe.toml", *tiny)
+    assert code == 0, err
+    assert "score with: attar score runs/rows/artifact" in out
+    assert Path("runs/rows/report/report.json").exists()

@@ -14,9 +14,13 @@ from attar.init.profiles import PLACEHOLDERS, ColumnProfile, TableProfile
 from attar.io.tables.columns import OURS
 from attar.io.tables.rows import as_offset, as_text
 from attar.io.tables.term_cells import cell_parts, likely_separator
+from attar.suggest import did_you_mean
 from attar.task import Task
 
-__all__ = ["ColumnGuess", "column_facts", "guess_columns"]
+__all__ = ["GIVEN", "ColumnGuess", "column_facts", "guess_columns"]
+
+GIVEN = "given at the prompt"
+"""Why a column is ours that the user names."""
 
 _MOST_LABELS = 100
 _FEW_LABELS = 20
@@ -29,7 +33,6 @@ _WORDS = (
     Task("yes or no", ("否", "是")),
 )
 _SCALES = ({0, 1}, {0, 1, 2}, {1, 2, 3}, {1, 2, 3, 4, 5}, {0, 1, 2, 3, 4})
-_GIVEN = "given at the prompt"
 
 
 @dataclass(slots=True)
@@ -42,7 +45,7 @@ class ColumnGuess:
         is_pair: Whether the term is the second of two sentences.
         separator: What parts several terms in one cell, "" for nothing.
         placeholders: Cells of ours that mean nothing.
-        lacking: Which of text and label could not be told, and why.
+        lacking: What could not be told, text, label or what the user names, and why.
     """
 
     columns: dict[str, str] = field(default_factory=dict)
@@ -75,13 +78,15 @@ def guess_columns(profile: TableProfile, chosen: Mapping[str, str]) -> ColumnGue
     found = ColumnGuess()
     for ours, theirs in chosen.items():
         if not theirs or theirs in profile.columns:
-            found.take(ours, theirs, _GIVEN)
+            found.take(ours, theirs, GIVEN)
+        else:
+            found.lacking[ours] = f"no column {theirs!r} is there{did_you_mean(theirs, profile.columns)}"
     _guess_text(profile, found)
     _guess_label(profile, found)
     _guess_term(profile, found)
     _guess_offsets(profile, found)
     for ours in ("channel", "wordtype", "annotator"):
-        if ours not in found.columns and (names := _free(profile, found, ours)):
+        if ours not in found.columns and ours not in found.lacking and (names := _free(profile, found, ours)):
             found.take(ours, names[0], "its name")
     found.placeholders = [
         said
@@ -107,7 +112,7 @@ def _free(profile: TableProfile, found: ColumnGuess, role: str) -> list[str]:
 
 
 def _guess_text(profile: TableProfile, found: ColumnGuess) -> None:
-    if "text" in found.columns:
+    if "text" in found.columns or "text" in found.lacking:
         return
     if names := [name for name in _free(profile, found, "text") if profile.columns[name].kind == "text"]:
         found.take("text", names[0], "its name")
@@ -122,7 +127,7 @@ def _guess_text(profile: TableProfile, found: ColumnGuess) -> None:
         if column.kind == "text"
         and found.is_free(column.name)
         and not set(named("label", [column.name]) + named("term", [column.name]))
-        and 2 * len(column.values) > column.num_filled
+        and column.is_mostly_different
     ]
     longest = max(texts, key=lambda column: column.mean_chars, default=None)
     if longest is None or longest.mean_chars < _LEAST_TEXT_CHARS:
@@ -136,7 +141,7 @@ def _by_length(column: ColumnProfile) -> str:
 
 
 def _guess_label(profile: TableProfile, found: ColumnGuess) -> None:
-    if "label" in found.columns:
+    if "label" in found.columns or "label" in found.lacking:
         return
     for name in _free(profile, found, "label"):
         column = profile.columns[name]
@@ -189,7 +194,12 @@ def _is_scale(column: ColumnProfile) -> bool:
 def _guess_term(profile: TableProfile, found: ColumnGuess) -> None:
     text = found.columns.get("text")
     label = found.columns.get("label")
-    if "term" in found.columns or not text or (label and profile.columns[label].kind == "lists"):
+    if (
+        "term" in found.columns
+        or "term" in found.lacking
+        or not text
+        or (label and profile.columns[label].kind == "lists")
+    ):
         return
     if seconds := _free(profile, found, SECOND):
         found.take("term", seconds[0], "its name: the second sentence of a pair")
@@ -233,8 +243,8 @@ def _guess_pair(profile: TableProfile, found: ColumnGuess) -> None:
         for column in profile.columns.values()
         if found.is_free(column.name)
         and column.kind == "text"
-        and column.is_various
-        and _LEAST_TEXT_CHARS <= column.mean_chars
+        and column.is_mostly_different
+        and column.mean_chars >= _LEAST_TEXT_CHARS
         and text.mean_chars <= _MUCH_LONGER * column.mean_chars
         and not any(named(role, [column.name]) for role in OURS)
     ]
@@ -298,7 +308,7 @@ def _guess_offsets(profile: TableProfile, found: ColumnGuess) -> None:
 
 
 def _share_of_places(rows: Sequence[Mapping[str, Any]], columns: tuple[str, str, str, str]) -> float:
-    """The share of rows with two numbers that are places in the text, and as far apart as the term is long."""
+    """The share of rows with two numbers that are a place in the text, as long as the term."""
     fitting = num = 0
     for row in rows:
         text, term, first, last = map(row.get, columns)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from attar.errors import DataError, RecipeError
+from attar.init.columns import GIVEN
 from attar.init.facts import RowFacts
 from attar.task import BUILT_IN_TASKS, InputStyle, Task, number_of, spread_labels
 
@@ -118,8 +119,8 @@ def _read_labels(spellings: Counter[str], chosen: Mapping[str, str], found: Task
     long = left.total() - short.total()
     if len(short) > _MOST_LABELS:
         raise DataError(
-            f"the labels are {len(short):,} different ones, more than a task has ({_MOST_LABELS}); is another "
-            "column the label? name it with --column label=NAME"
+            f"the labels are {len(short):,} different ones, more than a task has ({_MOST_LABELS}); is "
+            "another column the label? name it with --column label=NAME"
         )
     is_sentence_pair = found.style == "sentence_pair"
     numbers = {word: number for word in short if (number := number_of(word)) is not None}
@@ -154,7 +155,7 @@ def _given(spellings: Mapping[str, int], chosen: Mapping[str, str]) -> dict[str,
     known = {word: sentiment.label_of(word) or word for word in chosen.values()}
     plain = {word.casefold(): label for word, label in chosen.items()}
     return {
-        word: (known[plain[word.casefold()]], "given at the prompt")
+        word: (known[plain[word.casefold()]], GIVEN)
         for word in (*spellings, *chosen)
         if word.casefold() in plain
     }
@@ -192,7 +193,7 @@ def _of_numbers(
         # Of 0 to 4 the middle is 2, of 1 to 4 there is none.
         middle = 3.0 if there[-1] == _STARS else 2.0 if 0 in there else 2.5
         scale = {number: _SENTIMENT[1 + (number > middle) - (number < middle)] for number in there}
-    elif 1 < len(there) <= 3 and there in ([0, 1], [0, 1, 2], [1, 2, 3], [1, 2], [0, 2]):  # noqa: PLR6201
+    elif 1 < len(there) <= 3 and there in ([0, 1], [0, 1, 2], [1, 2, 3], [1, 2], [0, 2]):
         scale = dict(zip(there, spread_labels(len(there), labels), strict=True))
     if not scale:
         return {}

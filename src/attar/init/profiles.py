@@ -85,6 +85,11 @@ class ColumnProfile:
         return self.num_chars / self.num_filled if self.num_filled else 0.0
 
     @property
+    def is_mostly_different(self) -> bool:
+        """Whether more than half of its cells say something of their own, as far as they were counted."""
+        return self.is_various or 2 * len(self.values) > self.num_filled
+
+    @property
     def kind(self) -> str:
         """What most of its cells are: one of nothing, lists, numbers, addresses, codes, text."""
         for name, num in (

@@ -37,8 +37,8 @@ def recipe_text(
         folder: Where the recipe will be; paths are relative to it.
     """
     top = [
-        "# Written by `attar init` from the files named below. What it guessed is marked; change what is wrong.",
-        "# Check the rows without training: attar prepare --recipe THIS --dry-run. Every key: docs/reference.md.",
+        "# Written by `attar init`, which looked at the files named below. Its guesses are marked.",
+        "# To see the rows without training: attar prepare --recipe THIS --dry-run. Keys: docs/reference.md.",
         f"name = {toml_value(name)}",
         "seed = 20",
     ]
@@ -200,7 +200,7 @@ def _repeated_lines(facts: RowFacts) -> list[str]:
     if not facts.num_repeated:
         return []
     return [
-        f"# Terms that stand in their text more than once, without offsets that say where: {facts.num_repeated:,}.",
+        f"# Terms that stand in their text more than once and have no offsets: {facts.num_repeated:,}.",
         '# Their rows are rejected, unless the source says occurrence = "first" (or "all").',
     ]
 
@@ -233,5 +233,4 @@ def _relative(path: str, folder: Path) -> str:
     if "://" in path or Path(path).is_absolute():
         return path
     whole, start = Path.cwd() / path, folder.resolve()
-    written = os.path.relpath(whole.parent.resolve() / whole.name, start)
-    return written
+    return os.path.relpath(whole.parent.resolve() / whole.name, start)

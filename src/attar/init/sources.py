@@ -7,6 +7,7 @@ joined to the first. Files called train, dev and test keep their parts.
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from attar.errors import DataError
-from attar.init.columns import column_facts, guess_columns
+from attar.init.columns import GIVEN, column_facts, guess_columns
 from attar.init.profiles import TableProfile
 from attar.init.tables import TableGuess, delimiter_of, head_lines, understand_table
 from attar.io.tables.excel import workbook_path
@@ -31,6 +32,7 @@ _SPLIT_NAMES = (
     ("dev", re.compile(r"(?:^|[^a-z])(?:dev|valid|validation|val|eval)(?:set)?(?:[^a-z]|$)|验证|开发集")),
     ("train", re.compile(r"(?:^|[^a-z])train(?:ing|set)?(?:[^a-z]|$)|训练")),
 )
+_LOG = logging.getLogger(__name__)
 _SHORT_NAME = 8
 _SENTIMENT = Task("sentiment", BUILT_IN_TASKS["cosmetics"].labels)
 _IN_OTHER = 0.9  # of the sampled keys
@@ -86,23 +88,11 @@ def guess_sources(places: Sequence[str], chosen: Mapping[str, str]) -> list[Sour
         else:
             folder_of |= dict.fromkeys(map(str, files), place)
         for file in files:
-            try:
-                file_format, named_so = _format(file)
-            except DataError as error:
-                if path.is_file():
-                    raise
-                found.append(SourceGuess(str(file), "lines", left_out=_reason(file, error)))
-                continue
-            if file_format in TABLES:
-                tables.append(
-                    understand_table(file, cast("TableFormat", file_format), chosen, sheet, named_so=named_so)
-                )
-                if sheet:
-                    tables[-1].sheet = sheet
-            elif file_format == "lines":
-                found.append(_of_lines(file))
+            one = _of_file(file, sheet, chosen, is_named=path.is_file())
+            if isinstance(one, TableGuess):
+                tables.append(one)
             else:
-                found.append(SourceGuess(str(file), file_format))
+                found.append(one)
     found += _of_tables(tables, chosen, named)
     if not any(not source.left_out for source in found):
         raise DataError(f"{found[0].path}: {found[0].left_out}")
@@ -125,6 +115,24 @@ def _whole_folders(found: Sequence[SourceGuess], folder_of: Mapping[str, str]) -
     return kept
 
 
+def _of_file(
+    file: Path, sheet: str, chosen: Mapping[str, str], *, is_named: bool
+) -> TableGuess | SourceGuess:
+    """A file by itself; one of a folder whose format cannot be told is left out."""
+    try:
+        file_format, named_so = _format(file)
+    except DataError as error:
+        if is_named:
+            raise
+        return SourceGuess(str(file), "lines", left_out=_reason(file, error))
+    if file_format not in TABLES:
+        return _of_lines(file) if file_format == "lines" else _of_format(file, file_format, chosen)
+    _LOG.info("%s: looking at what is in its columns", file)
+    table = understand_table(file, cast("TableFormat", file_format), chosen, sheet, named_so=named_so)
+    table.sheet = sheet or table.sheet
+    return table
+
+
 def _format(file: Path) -> tuple[SourceFormat, bool]:
     """The format of a file, and whether that is what its reader takes it for without a word."""
     try:
@@ -139,6 +147,12 @@ def _format(file: Path) -> tuple[SourceFormat, bool]:
     return ("tsv" if delimiter_of(head_lines(file)) == "\t" else "csv"), False
 
 
+def _of_format(file: Path, file_format: SourceFormat, chosen: Mapping[str, str]) -> SourceGuess:
+    """A file whose format says what is what, but for the controls of Label Studio that the user names."""
+    columns = dict(chosen) if file_format == "label_studio" else {}
+    return SourceGuess(str(file), file_format, columns, why=dict.fromkeys(columns, GIVEN))
+
+
 def _of_lines(file: Path) -> SourceGuess:
     """A file of one text a line, whose name is the label of all of them."""
     constants = {"label": file.stem}
@@ -151,7 +165,7 @@ def _of_tables(
 ) -> list[SourceGuess]:
     """The sources that tables make, those joined that belong together."""
     whole = [table for table in tables if table.is_whole]
-    texts = [table for table in tables if set(table.guess.lacking) == {"label"}]
+    texts = [table for table in tables if "label" in table.guess.lacking and "text" in table.guess.columns]
     joined, used = list[SourceGuess](), set[Path]()
     for table in tables:
         if table.is_whole:

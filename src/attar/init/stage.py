@@ -17,6 +17,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from attar.errors import RecipeError
+from attar.init.columns import GIVEN
 from attar.init.facts import facts_of
 from attar.init.labels import guess_task
 from attar.init.recipe_text import recipe_text
@@ -120,7 +121,7 @@ def _check(places: Sequence[str], out: Path, columns: Mapping[str, str]) -> None
 def _of_server(place: str, fetched: SourceRecipe, columns: Mapping[str, str]) -> SourceGuess:
     """The source of an address; its rows are recognised by their fields, but for what the user names."""
     assert fetched.format is not None, "what was fetched says its format"
-    why = dict.fromkeys(columns, "given at the prompt")
+    why = dict.fromkeys(columns, GIVEN)
     return SourceGuess(place, fetched.format, columns=dict(columns), why=why)
 
 
