@@ -37,7 +37,7 @@ def init(attar_main, tmp_path, monkeypatch):
     """``init(*arguments)``: the recipe that is written in the working folder, and what was said."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments, problem=None):
+    def run(*arguments, problem=None, is_remote=False):
         code, out, err = attar_main("init", *arguments)
         if problem is not None:
             (line,) = [line for line in err.splitlines() if line.startswith("attar: ")]
@@ -46,6 +46,8 @@ def init(attar_main, tmp_path, monkeypatch):
             return None, line
         assert code == 0, err
         recipe = load_recipe(Path("recipe.toml"))
+        if is_remote:
+            return recipe, out
         found = dry_run(recipe.data.sources, recipe.resolved_task(), recipe.data)
         assert found.problem is None
         recipe.__dict__["num_accepted"] = sum(file.num_accepted for file in found.understood.files.values())
@@ -310,6 +312,36 @@ def test_pairs_without_a_header(init, tmp_path):
     recipe, _ = init("dev.txt")
     assert recipe.data.sources[0].names == ("text", "term", "label")
     assert recipe.resolved_task().style == "sentence_pair"
+
+
+def test_names_that_would_break_out_of_a_comment_do_not(init, tmp_path):
+    (tmp_path / "shop").mkdir()
+    write_csv(
+        tmp_path / "shop" / "rows.csv", ("text", "la\nbel = 1", "x"), [(r[0], r[4], "y") for r in reviews(40)]
+    )
+    (tmp_path / "shop" / "no\nseed = 3.txt").write_text("nothing that is known\n", "utf-8")
+    recipe, _ = init("shop")
+    assert recipe.seed == 20
+    assert columns_of(recipe) == [{"label": "la\nbel = 1"}]
+
+
+def test_a_collection_is_a_source_and_its_address_stays_as_it_was_given(init, tmp_path, monkeypatch):
+    pytest.importorskip("pymongo")
+    from mongo_server import running_server, test_database
+
+    with running_server(tmp_path / "server") as server, test_database(server) as (address, database):
+        rows = [
+            {"text": text, "keyword": term, "start": start, "end": end, "label": label}
+            for text, term, start, end, label in reviews(40, ("好评", "差评"))
+        ]
+        database["labels"].insert_many(rows)
+        monkeypatch.setenv("ATTAR_TEST_PLACE", address("labels").removeprefix("mongodb://"))
+        place = "mongodb://$ATTAR_TEST_PLACE"
+        _, out = init(place, is_remote=True)
+    tree = tomllib.loads(Path("recipe.toml").read_text("utf-8"))
+    assert tree["data"]["sources"] == [place]
+    assert tree["task"]["labels"] == ["消极", "积极"]
+    assert f"{place}: mongodb" in out and "40 accepted" in out
 
 
 def test_spans_in_a_cell_as_doccano_writes_them(init, tmp_path):

@@ -53,7 +53,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "annotation", "labelname", "labeldesc",
             "情感", "情感倾向", "情感极性", "情感标签", "情感类别", "情绪", "极性", "倾向", "态度",
             "标签", "标注", "标注结果", "类别",
-            "class", "category", "rating", "stars", "star", "score", "grade", "评分", "星级", 
+            "class", "category", "rating", "stars", "star", "score", "grade", "评分", "星级",
             "分数", "好差评", "y",
         ),
         "channel": ("channel", "platform", "渠道", "平台", "电商平台"),

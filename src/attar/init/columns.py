@@ -85,16 +85,11 @@ def guess_columns(profile: TableProfile, chosen: Mapping[str, str]) -> ColumnGue
     _guess_label(profile, found)
     _guess_term(profile, found)
     _guess_offsets(profile, found)
-    for ours in ("channel", "wordtype", "annotator"):
-        if ours not in found.columns and ours not in found.lacking and (names := _free(profile, found, ours)):
-            found.take(ours, names[0], "its name")
-    found.placeholders = [
-        said
-        for ours in ("term", "start", "end", "label")
-        if (theirs := found.columns.get(ours))
-        for said in profile.columns[theirs].placeholders
-    ]
-    found.placeholders = sorted(set(found.placeholders))
+    for role in ("channel", "wordtype", "annotator"):
+        if role not in found.columns and role not in found.lacking and (names := _free(profile, found, role)):
+            found.take(role, names[0], "its name")
+    taken = [found.columns[name] for name in ("term", "start", "end", "label") if found.columns.get(name)]
+    found.placeholders = sorted({said for name in taken for said in profile.columns[name].placeholders})
     return found
 
 
@@ -145,7 +140,7 @@ def _guess_label(profile: TableProfile, found: ColumnGuess) -> None:
         return
     for name in _free(profile, found, "label"):
         column = profile.columns[name]
-        if column.kind == "lists" or _few(column, _MOST_LABELS):
+        if column.kind == "lists" or _few(column, _FEW_LABELS) or _few(column, _MOST_LABELS, is_half=True):
             spans = ", whose cells list spans" if column.kind == "lists" else ""
             found.take("label", name, f"its name{spans}")
             return
@@ -154,7 +149,7 @@ def _guess_label(profile: TableProfile, found: ColumnGuess) -> None:
         for column in profile.columns.values()
         if found.is_free(column.name)
         and column.kind in ("text", "numbers", "codes")
-        and _few(column, _FEW_LABELS)
+        and _few(column, _FEW_LABELS, is_half=True)
         and len(column.values) > 1
         and 2 * column.num_filled > profile.num_rows
     ]
@@ -170,10 +165,11 @@ def _guess_label(profile: TableProfile, found: ColumnGuess) -> None:
     found.lacking["label"] = f"no column has between 2 and {_FEW_LABELS} different values"
 
 
-def _few(column: ColumnProfile, most: int) -> bool:
-    """Whether a column has few different cells that are short enough for labels."""
+def _few(column: ColumnProfile, most: int, *, is_half: bool = False) -> bool:
+    """Whether a column has few different cells, at most half of all, that are short enough for labels."""
     is_short = all(len(value) <= _MOST_LABEL_CHARS for value in column.values)
-    return 0 < len(column.values) <= min(most, max(2, column.num_filled // 2)) and is_short
+    most = min(most, max(2, column.num_filled // 2)) if is_half else most
+    return 0 < len(column.values) <= most and is_short
 
 
 def _all_known(column: ColumnProfile) -> bool:

@@ -96,9 +96,14 @@ def _times(num: int) -> str:
     return "once" if num == 1 else f"{num:,} times"
 
 
+def _comment(text: str) -> str:
+    """A text as a comment may hold it: on one line, without what TOML forbids there."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
 def _aligned(lines: Iterator[tuple[str, str]]) -> list[str]:
     """Lines with their comments one below the other, or above the line where they do not fit beside it."""
-    pairs = list(lines)
+    pairs = [(line, _comment(why)) for line, why in lines]
     fits = [(line, why) for line, why in pairs if why and "\n" not in line]
     widths = [_width(line) for line, why in fits if _width(line) + _width(why) + 4 <= _WIDEST]
     widest = max(widths, default=0)
@@ -187,7 +192,10 @@ def _data_lines(sources: Sequence[SourceGuess], task: TaskGuess, facts: RowFacts
         lines += _repeated_lines(facts)
     for source in sources:
         if source.left_out:
-            lines += ["", f"# Not read: {_relative(source.path, folder)}: {source.left_out}"]
+            lines += [
+                "",
+                f"# Not read: {_comment(_relative(source.path, folder))}: {_comment(source.left_out)}",
+            ]
     if parts & {"dev", "test"}:
         read.sort(key=lambda source: ("test", "dev", None).index(source.settings.get("split")))
         lines += ["", "# Held-out files first: of equal rows the first is kept."]

@@ -88,6 +88,7 @@ def initialise(
         is_pair = any(source.is_pair for source in sources)
         task = guess_task(facts, name, aliases, is_pair=is_pair)
         text = recipe_text(name, sources, task, facts, out.parent)
+        _check_encoding(text, out)
         recipe = make_recipe(tomllib.loads(text), where=str(out), folder=out.parent)
         found = dry_run(here, recipe.resolved_task(), recipe.data)
         for place, path in local.items():
@@ -116,6 +117,16 @@ def _check(places: Sequence[str], out: Path, columns: Mapping[str, str]) -> None
             )
         if "://" not in place and "$" in place:
             raise RecipeError(f"{place}: in a recipe a $ begins the name of a variable; rename the file")
+
+
+def _check_encoding(text: str, out: Path) -> None:
+    """A name that is no Unicode can be in no TOML."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise RecipeError(
+            f"{out}: the name of a file or a column holds what is no Unicode character; rename it"
+        ) from error
 
 
 def _of_server(place: str, fetched: SourceRecipe, columns: Mapping[str, str]) -> SourceGuess:
