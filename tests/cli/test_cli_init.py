@@ -366,6 +366,27 @@ def test_what_the_user_says_is_taken(init, tmp_path):
     assert recipe.num_accepted == 40
 
 
+def test_a_spelling_may_stand_for_a_label_that_only_the_user_knows(init, tmp_path):
+    rows = [(text, ("荐", "推荐", "不推荐")[i % 3]) for i, (text, *_) in enumerate(reviews(60))]
+    write_csv(tmp_path / "own.csv", ("text", "label"), rows)
+    recipe, _ = init("own.csv", "--alias", "荐=推荐")
+    task = recipe.resolved_task()
+    assert (set(task.labels), task.label_of("荐")) == ({"推荐", "不推荐"}, "推荐")
+    assert recipe.num_accepted == 60
+
+
+def test_a_file_with_one_label_and_one_with_too_many(init, tmp_path):
+    write_csv(tmp_path / "one.csv", ("text", "label"), [(row[0], "物流") for row in reviews(40)])
+    init("one.csv", problem="all 40 rows have one label")
+    write_csv(
+        tmp_path / "many.csv",
+        ("text", "label"),
+        [(row[0], f"类{i % 150}") for i, row in enumerate(reviews(300))],
+    )
+    _, said = init("many.csv", "--column", "label=label", problem="the labels are 150 different ones")
+    assert "--column label=NAME" in said
+
+
 def test_a_column_that_is_not_there_is_no_reason_to_guess(init, tmp_path):
     write_csv(tmp_path / "labels.csv", ("text", "label"), [(row[0], row[4]) for row in reviews(40)])
     init("labels.csv", "--column", "label=lable", problem="no column 'lable' is there; did you mean 'label'?")

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from attar.errors import DataError, RecipeError
+from attar.errors import DataError
 from attar.init.columns import GIVEN
 from attar.init.facts import RowFacts
 from attar.task import BUILT_IN_TASKS, InputStyle, Task, number_of, spread_labels
@@ -89,8 +89,7 @@ def guess_task(facts: RowFacts, name: str, chosen: Mapping[str, str], *, is_pair
         is_pair: Whether the terms are second sentences.
 
     Raises:
-        DataError: There is no labelled row, or more labels than any task has.
-        RecipeError: A spelling stands for two labels.
+        DataError: There is no labelled row, only one label, or more labels than any task has.
     """
     if not facts.num_rows:
         raise DataError("no row has both a text and a label; name the columns with --column text=NAME")
@@ -138,7 +137,7 @@ def _read_labels(spellings: Counter[str], chosen: Mapping[str, str], found: Task
         own = _own_labels(rest, numbers, found)
         plain = {word.casefold(): word for word in own}
         meanings |= {word: (plain[word.casefold()], "another case of it") for word in rest}
-        order = [*order, *own]
+        order = list(dict.fromkeys([*order, *own]))
         if rest:
             found.why["labels"] = _said_of(own, known, numbers)
     if long:
@@ -237,16 +236,16 @@ def _said_of(own: list[str], known: set[str], numbers: Mapping[str, float]) -> s
 def _name_task(order: list[str], found: TaskGuess) -> None:
     """A built-in task where it has just these labels, else the user's own."""
     if len(order) < 2 and not found.labels:
-        only = ", ".join(order) or "none that is known"
         if set(order) <= set(_SENTIMENT) and order:
             order = list(_SENTIMENT)
         else:
-            raise DataError(f"the rows have one label ({only}); a model needs two to tell apart")
+            raise DataError(
+                f"all {found.counts.total():,} rows have one label, and a model needs two to tell apart; is "
+                "another column the label? name it with --column label=NAME"
+            )
     for name, labels in (("cosmetics", _SENTIMENT), ("components", _YES_NO)):
         if found.style == "marked_pair" and tuple(order) == labels:
             found.name = name
             found.why["name"] = "the labels are those of the built-in task"
             return
     found.labels = tuple(order)
-    if len(set(order)) < len(order):
-        raise RecipeError(f"a label stands for itself and for another one: {', '.join(order)}")
