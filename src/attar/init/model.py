@@ -6,6 +6,7 @@ between them the number of rows decides.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,7 +36,7 @@ class Setting(NamedTuple):
     """
 
     key: str
-    value: str | float | list[str] | list[float]
+    value: str | float | Sequence[str] | Sequence[float]
     why: str = ""
 
 

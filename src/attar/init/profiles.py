@@ -67,13 +67,14 @@ class ColumnProfile:
             return
         self.num_filled += 1
         self.num_chars += len(said)
-        self.num_numbers += number_of(said) is not None
+        is_short = len(said) <= _LONGEST_VALUE
+        self.num_numbers += is_short and number_of(said) is not None
         self.num_lists += isinstance(cell, list | dict) or (said[0] in "[{" and said[-1] in "]}")
         self.num_addresses += is_address(said)
         self.num_codes += bool(_CODE.fullmatch(said))
         if self.is_various:
             return
-        if len(said) > _LONGEST_VALUE or (said not in self.values and len(self.values) >= _MOST_VALUES):
+        if not is_short or (said not in self.values and len(self.values) >= _MOST_VALUES):
             self.is_various = True
             self.values.clear()
         else:

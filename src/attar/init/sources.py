@@ -247,7 +247,7 @@ def _joined(labels: TableGuess, texts: TableGuess, chosen: Mapping[str, str]) ->
                 num += 1
                 rows[as_text(row.values.get(key))] = row.values
         sample = [(row, rows.get(as_text(row.get(key)))) for row in labels.profile.rows]
-        together = [{**other, **row} for row, other in sample if other is not None]
+        together: list[Mapping[str, Any]] = [{**other, **row} for row, other in sample if other is not None]
         if len(rows) != num or len(together) < _IN_OTHER * len(sample):
             continue
         profile = TableProfile(
