@@ -140,7 +140,12 @@ REFUSED = {
     "status": "refuse",
     "headline": "The small model keeps 80.0 % of the teacher's macro-F1.",
     "conditions": [
-        {"name": "max_loss_to_teacher", "status": "refuse", "said": "It loses 9 points.", "advice": "Deploy x."},
+        {
+            "name": "max_loss_to_teacher",
+            "status": "refuse",
+            "said": "It loses 9 points.",
+            "advice": "Deploy x.",
+        },
         {"name": "labels", "status": "pass", "said": "Every label has examples."},
     ],
 }

@@ -106,7 +106,7 @@ def test_each_kind_has_files_and_input_of_its_own(card, changes):
             if key in changes:
                 with pytest.raises(ValueError, match=key):
                     check_card(card | changes | {key: other})
-    with pytest.raises(ValueError, match="files|cascade"):
+    with pytest.raises(ValueError, match=r"files|cascade"):
         check_card(card | changes | {"kind": "onnx", "input": card["input"]})
 
 

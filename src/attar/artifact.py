@@ -260,7 +260,8 @@ def load_artifact(folder: Path) -> Artifact:
     return artifact if artifact.kind != "cascade" else replace(artifact, members=_load_members(artifact))
 
 
-_PLAIN = ("input", "precision", "temperature", "scores", "parity", "calibration", "notes", "versions", "files")
+_MEASURED = ("scores", "parity", "calibration")
+_PLAIN = ("input", "precision", "temperature", *_MEASURED, "notes", "versions", "files")
 _OPTIONAL = ("kind", "layers", "products", "verdict", "cascade")
 
 

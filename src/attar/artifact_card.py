@@ -186,7 +186,11 @@ _VERDICT: Mapping[str, _Check] = {
     "headline": _text,
     "conditions": _list(_object(_CONDITION, optional=("advice", "figures")), 0, 100),
 }
-_CASCADE: Mapping[str, _Check] = {"thresholds": _list(_number(0, 1), 1, 2), "bound": _text, "figures": _map(_any)}
+_CASCADE: Mapping[str, _Check] = {
+    "thresholds": _list(_number(0, 1), 1, 2),
+    "bound": _text,
+    "figures": _map(_any),
+}
 _CARD: Mapping[str, _Check] = {
     "format": _text,
     "kind": _one_of(get_args(Kind)),

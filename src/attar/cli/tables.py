@@ -125,7 +125,7 @@ def print_verification(found: Verification) -> None:
     verdict = "the same as where it was exported" if compared.passed else "not as where it was exported"
     table = Table(show_header=False)
     table.add_row("processor", found.processor)
-    table.add_row("ONNX Runtime", found.runtime)
+    table.add_row("computed by", found.runtime)
     table.add_row("precision", found.precision)
     table.add_row("stored inputs", f"{compared.num}")
     table.add_row("largest difference", f"{here.largest:.2g} ({allowed.largest:.2g} allowed)")
@@ -152,9 +152,8 @@ def print_bench(figures: Mapping[str, Any]) -> None:
     typer.echo(
         f"machine:   {machine['cpu']}, {machine['cores']} cores{flags}, onnxruntime {machine['onnxruntime']}"
     )
-    typer.echo(
-        f"data:      {data['source']}, {data['examples']:,} examples of {data['mean_tokens']:.0f} tokens"
-    )
+    tokens = "" if data["mean_tokens"] is None else f" of {data['mean_tokens']:.0f} tokens"
+    typer.echo(f"data:      {data['source']}, {data['examples']:,} examples{tokens}")
 
 
 def _bench_column(model: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, str]:

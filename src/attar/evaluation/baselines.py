@@ -20,6 +20,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from attar.errors import DataError
 from attar.metrics import accuracy_of, confusion_counts, macro_f1_of
 from attar.progress import track
+from attar.scoring.linear import LinearModel
 from attar.task import Example, Task
 from attar.text.ngrams import ngrams
 
@@ -92,6 +93,7 @@ class WindowedLinear:
                     best, self.dev_macro_f1 = score, macro_f1
                     self._features, self._model = features, model
                     self.window_chars, self.strength = window, strength
+        self._style = task.style
         weights = sum(4 * (part.coef_.size + part.intercept_.size) for part in self._model.estimators_)
         grams = sum(len(gram.encode("utf-8", "surrogatepass")) for gram in self._features.vocabulary_)
         self.size_bytes = int(weights + grams + 4 * len(self._features.idf_))
@@ -102,6 +104,20 @@ class WindowedLinear:
         if examples:
             probs[:, self._model.classes_] = self._model.predict_proba(self._features.transform(examples))
         return probs
+
+    def to_model(self) -> LinearModel:
+        """The same model as arrays that NumPy scores with: its labels are those of ``__call__``."""
+        parts = self._model.estimators_
+        return LinearModel(
+            ngrams=self._features.get_feature_names_out().tolist(),
+            idf=np.asarray(self._features.idf_, np.float32),
+            weights=np.concatenate([part.coef_ for part in parts]).astype(np.float32),
+            bias=np.concatenate([part.intercept_ for part in parts]).astype(np.float64),
+            labels=np.asarray(self._model.classes_, np.int64),
+            num_labels=self._num_labels,
+            style=self._style,
+            window_chars=self.window_chars,
+        )
 
 
 def _logistic(strength: float) -> OneVsRestClassifier:

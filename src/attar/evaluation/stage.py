@@ -97,6 +97,6 @@ def artifact_candidate(name: str, folder: Path, task: Task) -> Candidate:
     _check_labels(folder, artifact.task.labels, task)
     # Repeated examples are computed again, so that timing is fair.
     predict = Predictor(artifact, deduplicate=False).predict_probs
-    size, precision = artifact.model_path.stat().st_size, artifact.precision
+    size, precision = artifact.model_bytes, artifact.precision
     description = f"the artifact: ONNX Runtime, {precision}"
     return Candidate(name, predict, size, predict, description, precision)
