@@ -275,8 +275,8 @@ def _load_members(artifact: Artifact) -> tuple[Artifact, ...]:
         asked = (member.task.labels, member.task.style)
         if member.kind == "cascade" or asked != (artifact.task.labels, artifact.task.style):
             raise ArtifactError(
-                f"{artifact.folder}: its member {name} is a cascade itself, or of another task; make it again "
-                "with attar cascade"
+                f"{artifact.folder}: its member {name} is a cascade itself, or of another task; make it "
+                "again with attar cascade"
             )
         members.append(member)
     return tuple(members)

@@ -39,11 +39,13 @@ MAY_IMPORT = {
     "scoring": BASE | {"artifact", "cores", "terms", "text", "progress", "workbook", "system_info"},
     "compare": BASE | {"recipe", "records", "text", "workbook"},
     "bench": BASE | {"artifact", "cores", "models", "progress", "records", "scoring", "svg", "system_info"},
+    "gate": BASE | {"artifact", "recipe", "stage_cache"},
     "evaluation": BASE
     | {
         "artifact",
         "bench",
         "compare",
+        "gate",
         "metrics",
         "models",
         "progress",
@@ -87,9 +89,11 @@ MAY_IMPORT = {
     },
     "serving": BASE - {"io"} | {"attar", "artifact", "scoring", "terms", "text"},
     "classic": BASE | {"models", "scoring", "serving", "text"},
-    "estimate": BASE | {"recipe", "models", "training", "progress"},
+    "estimate": BASE | {"recipe", "records", "models", "training", "progress"},
     "pipeline": BASE
     | {
+        "artifact",
+        "gate",
         "recipe",
         "stage_cache",
         "records",
@@ -112,6 +116,7 @@ MAY_IMPORT = {
         "cores",
         "evaluation",
         "export",
+        "gate",
         "pipeline",
         "progress",
         "recipe",

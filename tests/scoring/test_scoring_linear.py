@@ -71,10 +71,7 @@ def test_probs_are_scikit_learns_in_every_style(task, unseen, tmp_path, narrow_s
         made = []
         for _ in range(count):
             label = int(rng.integers(0, len(task.labels)))
-            text = (
-                f"{rng.choice(list('红白香粉'))}口红{words[label]}。{rng.choice(list('色服贴毛'))}，\udc80🙂"
-            )
-            text = text.replace("\udc80", "")
+            text = f"{rng.choice(list('红白香粉'))}口红{words[label]}。{rng.choice(list('色服贴毛'))}，🙂"
             span = (1, 3) if task.has_term else (0, 0)
             second = f"{words[label]}呢" if task.style == "sentence_pair" else ""
             made.append(Example(text, *span, task.labels[label], second=second))

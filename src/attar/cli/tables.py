@@ -15,6 +15,7 @@ from attar.errors import redacted
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from attar.gate.conditions import Gate
     from attar.records.understood import Understood
     from attar.scoring.verify import Verification
 
@@ -24,6 +25,7 @@ __all__ = [
     "print_prepared",
     "print_summary",
     "print_understood",
+    "print_verdict",
     "print_verification",
     "set_up_logging",
 ]
@@ -60,9 +62,12 @@ def print_summary(folder: Path) -> None:
     from rich.table import Table
 
     from attar.evaluation.names import shown_name
+    from attar.gate.words import smallest_class
 
     report = json.loads((folder / "report.json").read_text("utf-8"))
-    table = Table(title=f"{report['title']}: {report['num_test']} test examples")
+    found = smallest_class(report)
+    smallest = f", {found[1]} of {found[0]}" if found is not None else ""
+    table = Table(title=f"{report['title']}: {report['num_test']} test examples{smallest}")
     for heading in ("model", "macro-F1 (95 %)", "accuracy", "size", "examples/s", "one example"):
         table.add_column(heading, justify="left" if heading == "model" else "right")
     for name, model in report["models"].items():
@@ -83,6 +88,18 @@ def print_summary(folder: Path) -> None:
             f"{ratios['faster']:.0f}x faster, same label for {report['agreement']:.1%}"
         )
     typer.echo(f"report:    {folder / 'report.html'}")
+
+
+def print_verdict(folder: Path, gate: Gate) -> dict[str, Any]:
+    """What the gate says in a report, a line for each condition; returned as report.json has it."""
+    from attar.gate.verdict import verdict_of
+
+    verdict = verdict_of(json.loads((folder / "report.json").read_text("utf-8")), gate)
+    if verdict["status"] is not None:
+        typer.echo(f"verdict:   {verdict['status']}: {verdict['headline']}")
+    for one in verdict["conditions"]:
+        typer.echo(f"  {one['status']:<8} {one['said']} {one.get('advice', '')}".rstrip())
+    return verdict
 
 
 def _print(table: Table) -> None:
