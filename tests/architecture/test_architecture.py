@@ -57,6 +57,8 @@ MAY_IMPORT = {
         "system_info",
         "text",
     },
+    "cascade": BASE
+    | {"artifact", "artifact_card", "bench", "metrics", "records", "scoring", "stage_cache", "system_info"},
     "training": BASE
     | {"cores", "recipe", "stage_cache", "records", "text", "metrics", "models", "progress", "evaluation"},
     "distillation": BASE
@@ -111,6 +113,7 @@ MAY_IMPORT = {
         "attar",
         "artifact",
         "bench",
+        "cascade",
         "classic",
         "compare",
         "cores",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "print_bench",
+    "print_cascade",
     "print_comparison",
     "print_prepared",
     "print_summary",
@@ -100,6 +101,29 @@ def print_verdict(folder: Path, gate: Gate) -> dict[str, Any]:
     for one in verdict["conditions"]:
         typer.echo(f"  {one['status']:<8} {one['said']} {one.get('advice', '')}".rstrip())
     return verdict
+
+
+def print_cascade(cascade: Mapping[str, Any], members: Sequence[Path]) -> None:
+    """What a cascade and its members do with the test split, and how sure each must be."""
+    from rich.table import Table
+
+    figures = cascade["figures"]["test"]
+    names = {"cascade": "cascade"} | {str(number): str(one) for number, one in enumerate(members, 1)}
+    answered = dict(zip(list(names)[1:], figures["cascade"]["answered"], strict=True))
+    table = Table(title="on the test split", title_justify="left")
+    for heading in ("", "macro-F1", "accuracy", "agrees with the last", "answers", "examples/s", "size"):
+        table.add_column(heading, justify="right" if heading else "left", overflow="fold")
+    for key, name in names.items():
+        one = figures[key]
+        share = "" if key == "cascade" else f"{answered[key]:.1%}"
+        table.add_row(
+            name, f"{one['macro_f1']:.3f}", f"{one['accuracy']:.3f}", f"{one['agreement']:.1%}", share,
+            f"{one['examples_per_second']:,.0f}", f"{one['size_bytes'] / 1e6:.1f} MB",
+        )  # fmt: skip
+    _print(table)
+    for number, threshold in enumerate(cascade["thresholds"], 1):
+        typer.echo(f"answers:   {members[number - 1]} where its label has a prob of {threshold:.4f} or more")
+    typer.echo(f"bound:     {cascade['bound']}")
 
 
 def _print(table: Table) -> None:
