@@ -305,12 +305,9 @@ def _pretrained(recipe: Recipe, at: RunFolders, say: Callable[[str], None]) -> R
 
 
 def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFolders:
-    """Every verb of a recipe in turn; what is up to date is kept.
+    """Every verb of a recipe in turn; what is up to date is kept. The verdict is in the report.
 
     ``say`` is called with a line for each stage that begins, and for what is known before it.
-
-    Returns:
-        The folders; the verdict is in the report.
     """
     at = RunFolders.under(out)
     before = "prepare, pretrain" if recipe.pretrain.texts else "prepare"

@@ -87,7 +87,7 @@ def make_cascade(members: Sequence[Path], data: Path, out: Path, settings: Casca
 
 
 def _content(artifact: Artifact) -> dict[str, str]:
-    """The hashes of what is scored with; a model card may be written anew."""
+    """The hashes of what is scored with; a model card's words do not count."""
     return {name: was for name, was in artifact.files.items() if name != "README.md"}
 
 
@@ -99,8 +99,8 @@ def _check_members(members: Sequence[Artifact], settings: CascadeSettings) -> No
         if (one.task.labels, one.task.style) != (first.task.labels, first.task.style):
             raise DataError(
                 f"{one.folder} has the labels {', '.join(one.task.labels)} and reads {one.task.style}, "
-                f"{first.folder} has {', '.join(first.task.labels)} and reads {first.task.style}; the members "
-                "of a cascade answer one question"
+                f"{first.folder} has {', '.join(first.task.labels)} and reads {first.task.style}; expected "
+                "artifacts of one task"
             )
         said = refusal(one)
         if said is not None and not settings.accept_refused:

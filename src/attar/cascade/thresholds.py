@@ -111,8 +111,8 @@ def _most_disagreeing(num: int, allowed: float, doubt: float) -> tuple[Method, i
     if most < 0:
         needed = math.ceil(1 / allowed) - 1 if allowed else math.inf
         raise DataError(
-            f"dev has {num:,} examples, too few to show that {1 - allowed:.1%} of them keep their label: that "
-            f"takes {needed:,} or more; ask for a lower --agreement, or prepare with a larger dev split"
+            f"dev has {num:,} examples, too few to show that {1 - allowed:.1%} keep their label: that takes "
+            f"{needed:,} or more; ask for a lower --agreement, or prepare with a larger dev split"
         )
     return "conformal", most
 
