@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from attar.artifact_card import MEMBERS, Kind, check_card, hashed_files
-from attar.errors import ArtifactError, RecipeError
+from attar.errors import ArtifactError, GateError, RecipeError
 from attar.io.files import content_hash, file_hash, folder_hashes, write_json
 from attar.io.sealed import check_seal, read_card_file, sealed
 from attar.model_card import model_card
@@ -31,6 +31,7 @@ __all__ = [
     "CHECKS_FILE",
     "Artifact",
     "Precision",
+    "check_not_refused",
     "load_artifact",
     "publish_artifact",
     "refusal",
@@ -159,6 +160,16 @@ def refusal(artifact: Artifact) -> str | None:
         return None
     failed = [one for one in artifact.verdict["conditions"] if one["status"] == "refuse"]
     return " ".join(one["said"] for one in failed)
+
+
+def check_not_refused(artifact: Artifact) -> None:
+    """Stop before an artifact is used that the gate refused; ``--accept-refused`` leaves this out.
+
+    Raises:
+        GateError: It was refused; the message says why.
+    """
+    if said := refusal(artifact):
+        raise GateError(f"the gate refused {artifact.folder}: {said} --accept-refused takes it all the same")
 
 
 def write_artifact(

@@ -55,7 +55,7 @@ def check_card(card: Mapping[str, Any]) -> None:
     kind = card.get("kind", "onnx")
     _one_of(get_args(Kind))("kind", kind)
     optional = ("kind", "layers", "products", "limits", "verdict", SEAL)
-    _object(_CARD | _OF_KIND[kind], optional)("", card)
+    _object({**_CARD, **_OF_KIND[kind]}, optional)("", card)
     labels, aliases = card["task"]["labels"], card["task"].get("aliases", {})
     if len(set(labels)) < len(labels):
         raise ValueError("task.labels: the same label twice")

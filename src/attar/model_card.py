@@ -44,11 +44,11 @@ def _input_and_model(card: Mapping[str, Any], size_bytes: int) -> str:
     style = _STYLES[spec["style"]]
     match card.get("kind", "onnx"):
         case "linear":
-            read = {"single": "The whole text is read.", "sentence_pair": "Both are read whole."}
+            whole = {"single": "The whole text is read.", "sentence_pair": "Both are read whole."}
             chars = spec["window_chars"]
             around = f"Read are {chars} characters on either side of the term."
             clause = "The clause around the term is read."
-            window = read.get(spec["style"], around if chars else clause)
+            window = whole.get(spec["style"], around if chars else clause)
             made = f"linear, TF-IDF of character n-grams, {size}. It needs NumPy alone."
             return f"Input: {style}. {window}\n\nModel: {made}\n"
         case "cascade":

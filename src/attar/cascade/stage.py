@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.artifact import Artifact, load_artifact, refusal, write_files
+from attar.artifact import Artifact, check_not_refused, load_artifact, write_files
 from attar.artifact_card import MEMBERS
 from attar.bench.timing import interleaved
 from attar.cascade.thresholds import Bound, choose_thresholds
-from attar.errors import DataError, GateError
+from attar.errors import DataError
 from attar.metrics import Scores, scores
 from attar.records.prepared_folder import check_labels, load_split
 from attar.scoring.cascade import CascadeScorer
@@ -102,9 +102,8 @@ def _check_members(members: Sequence[Artifact], settings: CascadeSettings) -> No
                 f"{first.folder} has {', '.join(first.task.labels)} and reads {first.task.style}; expected "
                 "artifacts of one task"
             )
-        said = refusal(one)
-        if said is not None and not settings.accept_refused:
-            raise GateError(f"the gate refused {one.folder}: {said} --accept-refused takes it all the same")
+        if not settings.accept_refused:
+            check_not_refused(one)
 
 
 def _write(members: Sequence[Artifact], data: Path, settings: CascadeSettings, draft: Path) -> None:

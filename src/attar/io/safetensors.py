@@ -18,7 +18,7 @@ from attar.io.json_text import parse_json
 
 __all__ = ["arrays_from_bytes", "arrays_to_bytes"]
 
-_DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "I64": np.dtype("<i8")}
+_DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "I64": np.dtype("<i8")}
 _MAX_HEADER = 1 << 20
 _MAX_ARRAYS = 1_000
 _MAX_DIMS = 8
