@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from attar.io.files import atomic_write
+from attar.io.json_text import TOO_DEEP, is_too_deep
 from attar.io.lines import count_lines, not_utf8, raw_lines
 from attar.io.tables.rows import Problem, Row, Table, as_text
 
@@ -19,6 +20,7 @@ __all__ = ["column_names", "finite", "json_line", "json_rows", "open_jsonl", "wr
 
 _HEAD = 100
 _NO_OBJECT = "the line is not a JSON object; expected one row a line"
+_DEEP = f"the line is {TOO_DEEP}; expected one row a line, with plain values"
 
 
 def open_jsonl(path: Path) -> Table:
@@ -48,15 +50,20 @@ def json_rows(path: Path) -> Iterator[Row]:
             continue
         if not line:
             continue
+        message = _NO_OBJECT
         try:
             # Faster than json.loads, which looks for blanks on both sides of the object.
             values, end = decode(line)
-        except (ValueError, RecursionError):
+        except ValueError:
             values, end = None, 0
-        if isinstance(values, dict) and end == len(line):
-            yield Row(source, number, values)
+        except RecursionError:
+            values, end, message = None, 0, _DEEP
+        if not isinstance(values, dict) or end != len(line):
+            yield Row(source, number, {}, Problem("bad_row", message, [line]))
+        elif is_too_deep(values, line):
+            yield Row(source, number, {}, Problem("bad_row", _DEEP, [line]))
         else:
-            yield Row(source, number, {}, Problem("bad_row", _NO_OBJECT, [line]))
+            yield Row(source, number, values)
 
 
 @contextlib.contextmanager

@@ -9,11 +9,11 @@ from typing import Any
 
 from attar.errors import DataError, require
 from attar.io.tables.delimited import cell_of
+from attar.io.tables.parquet_pages import DamagedPageError, batch_rows
 from attar.io.tables.rows import Row, Table
 
 __all__ = ["open_parquet", "write_parquet"]
 
-_BATCH_ROWS = 2048
 _UNREADABLE = "not a Parquet file that can be read; write it again"
 
 
@@ -21,15 +21,18 @@ def open_parquet(path: Path) -> Table:
     """Open a Parquet file.
 
     Raises:
-        DataError: It is none, or the package pyarrow is not installed; while the rows are read, too.
+        DataError: It is none, or unfolds to more than is taken, or the package pyarrow is not installed;
+            while the rows are read, too.
+        RecipeError: ATTAR_MAX_TABLE_GB is no number above 0.
     """
     pa = _arrow()
     try:
         with pa.parquet.ParquetFile(path) as file:
             schema, count = file.schema_arrow, file.metadata.num_rows
-    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+            read = partial(_rows, path, batch_rows(path, file.metadata, schema))
+    except (pa.ArrowException, UnicodeDecodeError, OSError, DamagedPageError) as error:
         raise DataError(f"{path}: {_UNREADABLE}") from error
-    return Table(str(path), "parquet", tuple(schema.names), partial(_rows, path), lambda: count, schema)
+    return Table(str(path), "parquet", tuple(schema.names), read, lambda: count, schema)
 
 
 def write_parquet(
@@ -67,12 +70,12 @@ def _column(pa: Any, rows: Sequence[Mapping[str, object]], field: Any) -> list[o
     return [text and text.encode("utf-8", "backslashreplace").decode() for text in texts]
 
 
-def _rows(path: Path) -> Iterator[Row]:
+def _rows(path: Path, at_once: int) -> Iterator[Row]:
     pa = _arrow()
     source, number = str(path), 0
     try:
         with pa.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(_BATCH_ROWS):
+            for batch in file.iter_batches(at_once):
                 for values in _to_microseconds(pa, batch).to_pylist():
                     number += 1
                     yield Row(source, number, values)

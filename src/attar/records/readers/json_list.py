@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from attar.errors import DataError
+from attar.io.json_text import TOO_DEEP, is_too_deep
 from attar.io.lines import numbered_lines
 
 __all__ = ["list_items"]
@@ -50,7 +51,7 @@ def list_items(path: Path, of: str, expected: str) -> Iterator[tuple[int, object
             except _WrongError as error:
                 line, reason = error.line, error.reason
             except RecursionError:
-                line, reason = buffer.line, "nested too deeply"
+                line, reason = buffer.line, TOO_DEEP
             except UnicodeDecodeError:
                 for _ in numbered_lines(path):
                     pass  # until the DataError that names the line and the byte
@@ -128,6 +129,8 @@ class _Buffer:
             else:
                 # A number near the end may go on in the next block ("1e-" is read as 1).
                 if end < len(self._text) - _LONGEST_TOKEN or self._at_end:
+                    if is_too_deep(item, self._text, self._position, end):
+                        raise _WrongError(self._line_at(self._position), TOO_DEEP)
                     self._position, self._block_bytes = end, block_bytes
                     return item
             self._more()
