@@ -12,9 +12,6 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-TEXT_TABLES = (".csv", ".tsv", ".jsonl")
-TABLES = (*TEXT_TABLES, ".xlsx", ".parquet")
-
 
 def write_rows(
     path: Path,
@@ -22,7 +19,7 @@ def write_rows(
     header: Sequence[str] | None = None,
     encoding: str = "utf-8",
 ) -> Path:
-    """Write rows as the ending says; ``header`` names the columns otherwise, in a format that has a header."""
+    """Write rows as the ending says; in a format with a header ``header`` names the columns otherwise."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     cells = [[row.get(name) for name in names] for row in rows]
     match path.suffix:

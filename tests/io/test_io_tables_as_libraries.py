@@ -18,11 +18,15 @@ from written_tables import write_sheets
 from attar.errors import DataError
 from attar.io.tables.table_files import TableOptions, open_file, open_tables, write_table
 
-few = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(
+    max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
+# fmt: off
 ODD = ["\r", "\n", "\r\n", "\t", '"', '""', "'", ",", ";", "|", "\\", " ", "\u3000", "\u200b", "\ufeff", "\u2028",
-       "\x85", "\x0b", "\x0c", "\x1c", "😀", "👩‍👧", "e\u0301", "_x000D_", "_x005F_", "#N/A", "=1", "NaN", "null", "[", "{",
-       "0", "-1.0", "香味", "\ue000", "\U0010ffff"]  # fmt: skip
+       "\x85", "\x0b", "\x0c", "\x1c", "😀", "👩‍👧", "e\u0301", "_x000D_", "_x005F_", "#N/A", "=1", "NaN",
+       "null", "[", "{", "0", "-1.0", "香味", "\ue000", "\U0010ffff"]
+# fmt: on
 TEXT = st.lists(st.sampled_from(ODD) | st.characters(exclude_categories=("Cs",)), max_size=5).map("".join)
 
 
@@ -44,6 +48,9 @@ def dialects(draw):
 @given(st.lists(st.lists(TEXT, min_size=3, max_size=3), max_size=5), dialects(), st.booleans())
 def test_csv(tmp_path, cells, dialect, has_mark):
     path = tmp_path / "a.csv"
+    if dialect["quoting"] != csv.QUOTE_ALL:
+        # Before Python 3.13 csv writes one without quotes, and reads it as the end of a row.
+        cells = [[cell.replace("\r", "") for cell in row] for row in cells]
     with path.open("w", encoding="utf-8-sig" if has_mark else "utf-8", newline="") as stream:
         csv.writer(stream, **dialect).writerows([["a", "b", "c"], *cells])
     with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -53,7 +60,7 @@ def test_csv(tmp_path, cells, dialect, has_mark):
 
 
 @few
-@given(st.text(alphabet='ab"\r\n, ', max_size=30))
+@given(st.text(alphabet='ab"\n, ', max_size=30).map(lambda text: text.replace("\n", "\r\n", 1)))
 def test_any_text_is_read_as_csv_reads_it_or_refused(tmp_path, text):
     path = tmp_path / "a.csv"
     path.write_bytes(f"x,y\n{text}".encode())
@@ -72,7 +79,7 @@ def test_any_text_is_read_as_csv_reads_it_or_refused(tmp_path, text):
 
 
 @few
-@given(st.text(alphabet="ab\"\r\n' ;", max_size=30), st.sampled_from([";", "; ", "ab"]))
+@given(st.text(alphabet="ab\"\n' ;", max_size=30), st.sampled_from([";", "; ", "ab"]))
 def test_without_quotes_a_table_is_its_lines_cut(tmp_path, text, delimiter):
     path = tmp_path / "a.csv"
     path.write_bytes(text.encode() or b"\n")
@@ -80,6 +87,25 @@ def test_without_quotes_a_table_is_its_lines_cut(tmp_path, text, delimiter):
     (table,) = open_file(path, "csv", TableOptions(names=("x", "y"), delimiter=delimiter, quoted=False))
     read = [row if isinstance(row, list) else row.cells for row in rows_of(table)]
     assert read == [line.split(delimiter) for line in lines if line]
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (b"x,y\na\rb,c\nd,e\r\n", [["a\rb", "c"], ["d", "e"]]),
+        (b"x,y\r\n\ra,b\rc\r\nd,e", [["\ra", "b\rc"], ["d", "e"]]),
+        (b"x,y\r\r\na,b\r\r\n", [["a", "b"]]),  # as text mode writes \r\n on Windows
+        (b"x,y\ra,b\rc,d\r", [["a", "b"], ["c", "d"]]),
+        (b"x,y\ra,b\r\rc,d", [["a", "b"], ["c", "d"]]),
+    ],
+)
+def test_a_carriage_return_without_quotes_belongs_to_its_cell(tmp_path, content, rows, quoted):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    (table,) = open_file(path, "csv", TableOptions(quoted=quoted))
+    for _ in range(2):
+        assert rows_of(table) == rows
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | TEXT
@@ -131,13 +157,16 @@ def test_each_line_is_an_object_or_a_problem(tmp_path, lines):
 DAYS = st.dates(datetime.date(1, 1, 1))
 MOMENTS = st.datetimes(datetime.datetime(1, 1, 2), datetime.datetime(9999, 12, 30))
 SPANS = st.timedeltas(datetime.timedelta(days=-(10**6)), datetime.timedelta(days=10**6))
+WHOLE_SECONDS = MOMENTS.map(lambda at: at.replace(microsecond=0))
+WITH_ZONE = MOMENTS.map(lambda at: at.replace(year=2000 + at.year % 30, day=1, tzinfo=datetime.UTC))
 PLAIN = [
     (pa.string(), TEXT), (pa.large_string(), TEXT), (pa.dictionary(pa.int32(), pa.string()), TEXT),
-    (pa.bool_(), st.booleans()), (pa.int8(), st.integers(-128, 127)), (pa.int64(), st.integers(-2**63, 2**63 - 1)),
+    (pa.bool_(), st.booleans()), (pa.int8(), st.integers(-128, 127)),
+    (pa.int64(), st.integers(-(2**63), 2**63 - 1)),
     (pa.uint64(), st.integers(0, 2**64 - 1)), (pa.float32(), st.floats(width=32)), (pa.float64(), st.floats()),
     (pa.decimal128(12, 3), st.decimals(-10**8, 10**8, places=3)), (pa.binary(), st.binary(max_size=5)),
-    (pa.date32(), DAYS), (pa.timestamp("us"), MOMENTS), (pa.timestamp("ms"), MOMENTS.map(lambda at: at.replace(microsecond=0))),
-    (pa.timestamp("us", "Asia/Shanghai"), MOMENTS.map(lambda at: at.replace(year=2000 + at.year % 30, tzinfo=datetime.UTC))),
+    (pa.date32(), DAYS), (pa.timestamp("us"), MOMENTS), (pa.timestamp("ms"), WHOLE_SECONDS),
+    (pa.timestamp("us", "Asia/Shanghai"), WITH_ZONE),
     (pa.time64("us"), st.times()), (pa.duration("us"), SPANS),
 ]  # fmt: skip
 
@@ -163,7 +192,8 @@ def arrow_columns(draw):
 @given(
     st.dictionaries(TEXT, arrow_columns(), min_size=1, max_size=4),
     st.fixed_dictionaries({
-        "use_dictionary": st.booleans(), "compression": st.sampled_from(["none", "snappy", "zstd", "gzip", "lz4"]),
+        "use_dictionary": st.booleans(),
+        "compression": st.sampled_from(["none", "snappy", "zstd", "gzip", "lz4"]),
         "data_page_version": st.sampled_from(["1.0", "2.0"]), "row_group_size": st.sampled_from([1, 4, 100]),
         "write_page_index": st.booleans(), "write_statistics": st.booleans(),
     }),
@@ -180,7 +210,7 @@ def test_parquet(tmp_path, columns, options):
 XML_TEXT = TEXT.map(lambda text: "".join(char for char in text if char in "\t\n" or " " <= char < "\ufffe"))
 EXCEL = (
     st.none() | st.booleans() | st.integers(-2**53, 2**53) | st.floats(-1e300, 1e300) | XML_TEXT
-    | st.datetimes(datetime.datetime(1900, 3, 1), datetime.datetime(9999, 12, 30)).map(lambda at: at.replace(microsecond=0))
+    | WHOLE_SECONDS.filter(lambda at: at >= datetime.datetime(1900, 3, 1))
     | st.dates(datetime.date(1900, 3, 1)) | st.times().map(lambda at: at.replace(microsecond=0))
 )  # fmt: skip
 

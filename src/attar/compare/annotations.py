@@ -22,10 +22,11 @@ from attar.io.tables.columns import Columns, missing_column, read_pair
 from attar.io.tables.rows import Problem, Row, Table, as_label, as_offset, as_text
 from attar.io.tables.table_files import open_tables
 from attar.recipe.load import SourceRecipe
-from attar.records.readers.span_cells import label_column, may_hold_spans, span_records
 from attar.records.readers.sources import read_source
+from attar.records.readers.span_cells import label_column, may_hold_spans, span_records
 from attar.records.record import Record
 from attar.task import Task
+from attar.text.invisible import is_blank
 from attar.text.repair import Repair, occurrences, repair
 from attar.workbook.sheets import cell_text
 from attar.workbook.tally import GROUPS
@@ -130,7 +131,9 @@ def read_annotations(
     found = _from_tables(tables, options, is_gold=is_gold) if tables else _from_json(path, task)
     annotations, left_out = list[Annotation](), Counter[str]()
     for each in found:
-        if isinstance(each, Annotation):
+        if isinstance(each, Annotation) and is_blank(each.text):
+            left_out["empty_text"] += 1
+        elif isinstance(each, Annotation):
             annotations.append(_spelled(each, task) if task else each)
         else:
             left_out[each] += 1

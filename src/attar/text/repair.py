@@ -183,7 +183,7 @@ def _of_characters(text: str, offset: int) -> int | None:
 def _of_utf16(text: str, offset: int) -> int | None:
     """The character before which there are so many UTF-16 units; None within one, or beyond the text."""
     before = 0
-    for before, pair in enumerate(_TWO_UNITS.finditer(text), 1):  # noqa: B007 - those before the offset
+    for before, pair in enumerate(_TWO_UNITS.finditer(text), 1):
         first = pair.start() + before - 1
         if offset <= first:
             return _of_characters(text, offset - before + 1)

@@ -18,7 +18,16 @@ from attar.errors import DataError
 from attar.io.tables.rows import Problem, Table, as_offset, as_string, as_text
 from attar.suggest import did_you_mean
 
-__all__ = ["OURS", "Columns", "Pair", "check_names", "missing_column", "pair_of", "read_pair", "shown_columns"]
+__all__ = [
+    "OURS",
+    "Columns",
+    "Pair",
+    "check_names",
+    "missing_column",
+    "pair_of",
+    "read_pair",
+    "shown_columns",
+]
 
 OURS = ("text", "term", "start", "end", "label", "channel", "wordtype", "annotator")
 
@@ -107,7 +116,7 @@ class Columns(NamedTuple):
 
     @property
     def cells_of(self) -> Callable[[Mapping[Any, Any]], Sequence[object]]:
-        """What gives our cells of a row, in the order of ``OURS``: made once, and quick where none is nested."""
+        """What gives our cells of a row, in the order of ``OURS``; to be taken once for a table."""
         names = [self.flat.get(ours) for ours in OURS]  # None is the name of no column
         nested = [self.nested.get(ours) for ours in OURS]
 

@@ -82,9 +82,7 @@ class Checks:
             longest = max(len(text), len(record.term))
             message = f"{longest} characters, data.max_chars is {most}; cut the text or raise it"
             return "too_long", message
-        if is_plain:
-            return None
-        control = _CONTROL.search(text) or _CONTROL.search(record.term)
+        control = None if is_plain else _CONTROL.search(text) or _CONTROL.search(record.term)
         if control:
             spot = "text" if control.string is text else "term"
             message = (
