@@ -75,20 +75,66 @@ def _rows(path: Path, at_once: int) -> Iterator[Row]:
     source, number = str(path), 0
     try:
         with pa.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(at_once):
-                for values in _to_microseconds(pa, batch).to_pylist():
-                    number += 1
-                    yield Row(source, number, values)
+            for group in range(file.num_row_groups):
+                # One at a time: over several, Arrow cannot put dictionaries within objects together.
+                for batch in file.iter_batches(at_once, row_groups=[group]):
+                    for values in _values(pa, batch):
+                        number += 1
+                        yield Row(source, number, values)
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise DataError(f"{path}: {_UNREADABLE}") from error
 
 
-def _to_microseconds(pa: Any, batch: Any) -> Any:  # noqa: ANN401 - Arrow's
-    """The batch with its nanoseconds cut off: Python's own times do not hold them."""
-    columns = [
-        column.cast(pa.timestamp("us", column.type.tz), safe=False)
-        if pa.types.is_timestamp(column.type) and column.type.unit == "ns"
-        else column
-        for column in batch.columns
-    ]
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+def _values(pa: Any, batch: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - Arrow's
+    """The rows of a batch; what Python has no value for (the year 0, nanoseconds) is as near as it gets."""
+    columns = [_cut(pa, column) for column in batch.columns]
+    try:
+        rows: list[dict[str, Any]] = pa.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
+    except UnicodeDecodeError:
+        raise
+    except (ValueError, OverflowError, pa.ArrowException):
+        values = [[_value(pa, one) for one in column] for column in columns]
+        return [dict(zip(batch.schema.names, cells, strict=True)) for cells in zip(*values, strict=True)]
+    return rows
+
+
+def _cut(pa: Any, value: Any) -> Any:  # noqa: ANN401 - Arrow's column or scalar
+    """The same with its nanoseconds cut off: Python's own times do not hold them."""
+    kind = value.type
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        return value.cast(pa.timestamp("us", kind.tz), safe=False)
+    if pa.types.is_time64(kind) and kind.unit == "ns":
+        return value.cast(pa.time64("us"), safe=False)
+    if pa.types.is_duration(kind) and kind.unit == "ns":
+        return value.cast(pa.duration("us"), safe=False)
+    return value
+
+
+def _value(pa: Any, scalar: Any) -> Any:  # noqa: ANN401 - a scalar of Arrow's, any value
+    """A value without nanoseconds, or, where Python has none for it, its text."""
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        raise
+    except (ValueError, OverflowError, pa.ArrowException):
+        kind = scalar.type
+    return _of_parts(pa, scalar) if pa.types.is_nested(kind) else _of_time(pa, scalar)
+
+
+def _of_parts(pa: Any, scalar: Any) -> Any:  # noqa: ANN401 - a struct, a map or a list
+    kind = scalar.type
+    if pa.types.is_struct(kind):
+        return {name: _value(pa, inner) for name, inner in scalar.items()}
+    if pa.types.is_map(kind):
+        return [(pair["key"].as_py(), _value(pa, pair["value"])) for pair in scalar.values]
+    return [_value(pa, inner) for inner in scalar.values]
+
+
+def _of_time(pa: Any, scalar: Any) -> Any:  # noqa: ANN401 - a day, a moment or a span of time
+    cut = _cut(pa, scalar)
+    if cut is not scalar:
+        return _value(pa, cut)
+    try:
+        return str(scalar.cast(pa.string()).as_py())
+    except (ValueError, pa.ArrowException):
+        return str(scalar.value)  # a moment in a time zone that nobody knows

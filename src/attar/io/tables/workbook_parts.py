@@ -119,8 +119,8 @@ def _check_sizes(path: Path) -> None:
         if part.file_size > most or is_bomb:
             raise DataError(
                 f"{path}: {part.filename} unfolds from {part.compress_size:,} to {part.file_size:,} bytes, "
-                "more than a workbook of reviews does; save it as .xlsx again, in parts, or as .csv; if it is "
-                f"to be trusted, set {LIMIT_VARIABLE} (1 where it is not set)"
+                "more than a workbook of reviews does; save it as .xlsx again, in parts, or as .csv; if it "
+                f"is to be trusted, set {LIMIT_VARIABLE} (1 where it is not set)"
             )
 
 
