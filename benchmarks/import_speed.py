@@ -100,11 +100,11 @@ def measured(path: Path, source: Path = ROOT / "src") -> Measured:
     return Measured(*json.loads(done.stdout))
 
 
-def one_by_one(folder: Path, count: int) -> None:
+def one_by_one(folder: Path, formats: list[str], count: int) -> None:
     """Measure every format and print a table."""
     print("| format | records/s | peak MiB | bytes a record | accepted | repaired |")
     print("|---|---:|---:|---:|---:|---:|")
-    for kind in FORMATS:
+    for kind in formats:
         results = []
         for number in (count // 2, count):
             path = folder / f"{number}.{kind}"
@@ -116,11 +116,11 @@ def one_by_one(folder: Path, count: int) -> None:
         print(f"| {kind} | {speed} | {whole.accepted:,} | {whole.repaired:,} |", flush=True)
 
 
-def in_turns(folder: Path, count: int, other: Path, rounds: int) -> None:
+def in_turns(folder: Path, formats: list[str], count: int, other: Path, rounds: int) -> None:
     """Measure every format by this code and by another's, in turns, and print a table of ratios."""
     print("| format | records/s | before | speed ratio | lowest | highest | peak MiB | before |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
-    for kind in FORMATS:
+    for kind in formats:
         path = folder / f"{count}.{kind}"
         write(path, synthetic_rows(count))
         now, before = list[Measured](), list[Measured]()
@@ -144,6 +144,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--against", type=Path, metavar="SRC", help="the folder src of another commit")
     parser.add_argument("--rounds", type=int, default=9, help="turns of each, with --against")
+    parser.add_argument("--formats", default=FORMATS, nargs="+", choices=FORMATS)
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -151,9 +152,10 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         if options.against:
-            in_turns(Path(folder), options.records, options.against.resolve(), options.rounds)
+            other = options.against.resolve()
+            in_turns(Path(folder), options.formats, options.records, other, options.rounds)
         else:
-            one_by_one(Path(folder), options.records)
+            one_by_one(Path(folder), options.formats, options.records)
 
 
 if __name__ == "__main__":

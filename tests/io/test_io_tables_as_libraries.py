@@ -23,9 +23,9 @@ few = settings(
 )
 
 # fmt: off
-ODD = ["\r", "\n", "\r\n", "\t", '"', '""', "'", ",", ";", "|", "\\", " ", "\u3000", "\u200b", "\ufeff", "\u2028",
-       "\x85", "\x0b", "\x0c", "\x1c", "😀", "👩‍👧", "e\u0301", "_x000D_", "_x005F_", "#N/A", "=1", "NaN",
-       "null", "[", "{", "0", "-1.0", "香味", "\ue000", "\U0010ffff"]
+ODD = ["\r", "\n", "\r\n", "\t", '"', '""', "'", ",", ";", "|", "\\", " ", "\u3000", "\u200b", "\ufeff",
+       "\u2028", "\x85", "\x0b", "\x0c", "\x1c", "😀", "👩‍👧", "e\u0301", "_x000D_", "_x005F_", "#N/A", "=1",
+       "NaN", "null", "[", "{", "0", "-1.0", "香味", "\ue000", "\U0010ffff"]
 # fmt: on
 TEXT = st.lists(st.sampled_from(ODD) | st.characters(exclude_categories=("Cs",)), max_size=5).map("".join)
 
@@ -163,7 +163,8 @@ PLAIN = [
     (pa.string(), TEXT), (pa.large_string(), TEXT), (pa.dictionary(pa.int32(), pa.string()), TEXT),
     (pa.bool_(), st.booleans()), (pa.int8(), st.integers(-128, 127)),
     (pa.int64(), st.integers(-(2**63), 2**63 - 1)),
-    (pa.uint64(), st.integers(0, 2**64 - 1)), (pa.float32(), st.floats(width=32)), (pa.float64(), st.floats()),
+    (pa.uint64(), st.integers(0, 2**64 - 1)), (pa.float32(), st.floats(width=32)),
+    (pa.float64(), st.floats()),
     (pa.decimal128(12, 3), st.decimals(-10**8, 10**8, places=3)), (pa.binary(), st.binary(max_size=5)),
     (pa.date32(), DAYS), (pa.timestamp("us"), MOMENTS), (pa.timestamp("ms"), WHOLE_SECONDS),
     (pa.timestamp("us", "Asia/Shanghai"), WITH_ZONE),

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from attar.io.tables.table_files import open_tables
+from attar.errors import DataError
+from attar.io.tables.table_files import column_types, open_tables, write_table
 from attar.recipe.load import SourceRecipe
 from attar.records.readers.sources import read_source
 from attar.records.record import Record
@@ -23,7 +24,7 @@ NANO = datetime.datetime(1970, 1, 1, 0, 0, 0, 1)
     [
         ([YEAR_0, 1], pa.timestamp("us"), ["-0001-01-01 00:00:00.000000", NANO]),
         ([YEAR_10000, 1], pa.timestamp("us"), ["10000-01-01 00:00:00.000000", NANO]),
-        ([YEAR_10000 - 1, None], pa.timestamp("us", "Asia/Shanghai"), ["10000-01-01 07:59:59.999999+0800", None]),
+        ([YEAR_10000 - 1, None], pa.timestamp("us", "Asia/Tokyo"), ["10000-01-01 08:59:59.999999+0900", None]),
         ([7, None], pa.timestamp("us", "Not/AZone"), ["7", None]),
         ([1999, None], pa.timestamp("ns"), [NANO, None]),
         ([[1999], None], pa.list_(pa.timestamp("ns")), [[NANO], None]),
@@ -60,3 +61,15 @@ def test_objects_with_dictionaries_in_several_row_groups(tmp_path):
     pq.write_table(pa.table({"x": rows}), path, row_group_size=2)
     (table,) = open_tables(path)
     assert [row.values["x"] for row in table.rows()] == rows.to_pylist()
+
+
+def test_a_value_that_its_type_cannot_hold_is_named_when_it_is_written(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"x": pa.array([YEAR_0, 1], pa.timestamp("us"))}), path)
+    (table,) = open_tables(path)
+    chunks, types = [[row.values for row in table.rows()]], column_types([table])
+    with pytest.raises(DataError, match=r"the column 'x' .*timestamp.*write \.jsonl or \.csv"):
+        write_table(tmp_path / "b.parquet", chunks, types)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+    write_table(tmp_path / "b.csv", chunks, types)
+    assert (tmp_path / "b.csv").read_text("utf-8").split("\n")[1] == "-0001-01-01 00:00:00.000000"

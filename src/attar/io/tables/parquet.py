@@ -45,13 +45,16 @@ def write_parquet(
         chunks: The rows; a chunk is a row group.
         types: Arrow type, or its name, of every column, in order. What is no text in a column of
             strings is written as in CSV.
+
+    Raises:
+        DataError: A column holds a value that is not of its type.
     """
     pa = _arrow()
     named = {name: pa.type_for_alias(t) if isinstance(t, str) else t for name, t in types.items()}
     schema = pa.schema(list(named.items()))
     with pa.parquet.ParquetWriter(path, schema) as writer:
         for rows in chunks:
-            columns = [pa.array(_column(pa, rows, field), field.type) for field in schema]
+            columns = [_array(pa, rows, field) for field in schema]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
 
@@ -59,6 +62,16 @@ def _arrow() -> Any:  # noqa: ANN401 - a module of an optional package
     """Pyarrow with its Parquet part; the base install does without."""
     require("pyarrow.parquet", "parquet")
     return require("pyarrow", "parquet")
+
+
+def _array(pa: Any, rows: Sequence[Mapping[str, object]], field: Any) -> Any:  # noqa: ANN401 - Arrow's
+    try:
+        return pa.array(_column(pa, rows, field), field.type)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+        raise DataError(
+            f"the column {field.name[:40]!r} holds a value that {field.type} of Parquet does not; "
+            "write .jsonl or .csv instead"
+        ) from error
 
 
 def _column(pa: Any, rows: Sequence[Mapping[str, object]], field: Any) -> list[object]:  # noqa: ANN401
