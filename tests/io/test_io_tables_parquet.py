@@ -24,7 +24,7 @@ NANO = datetime.datetime(1970, 1, 1, 0, 0, 0, 1)
     [
         ([YEAR_0, 1], pa.timestamp("us"), ["-0001-01-01 00:00:00.000000", NANO]),
         ([YEAR_10000, 1], pa.timestamp("us"), ["10000-01-01 00:00:00.000000", NANO]),
-        ([YEAR_10000 - 1, None], pa.timestamp("us", "Asia/Tokyo"), ["10000-01-01 08:59:59.999999+0900", None]),
+        ([YEAR_10000], pa.timestamp("us", "Asia/Tokyo"), ["10000-01-01 09:00:00.000000+0900"]),
         ([7, None], pa.timestamp("us", "Not/AZone"), ["7", None]),
         ([1999, None], pa.timestamp("ns"), [NANO, None]),
         ([[1999], None], pa.list_(pa.timestamp("ns")), [[NANO], None]),
@@ -42,13 +42,14 @@ NANO = datetime.datetime(1970, 1, 1, 0, 0, 0, 1)
 )  # fmt: skip
 def test_what_python_cannot_hold_is_read_as_near_as_it_gets(tmp_path, cells, kind, read):
     path = tmp_path / "a.parquet"
+    cells = [*cells, None][:2]
     columns = {"text": ["泵坏", "香味好"], "label": ["消极", "积极"], "x": pa.array(cells, kind)}
     pq.write_table(pa.table(columns), path, row_group_size=1)
     (table,) = open_tables(path)
     values = [row.values["x"] for row in table.rows()]
     assert len(values) == 2
     if read is not None:
-        assert values == read
+        assert values == [*read, None][:2]
     records = list(read_source(SourceRecipe(path=str(path))))
     assert [isinstance(record, Record) for record in records] == [True, True]
     assert ("x" in records[0].meta) is (values[0] is not None)

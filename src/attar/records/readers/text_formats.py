@@ -186,6 +186,8 @@ def read_triplets(path: Path) -> Iterator[Record | Rejection]:
         found = _triplets(line, where)
         if isinstance(found, str):
             yield Rejection("bad_row", f"{found}; {_TRIPLETS}", where, [line])
+        elif not found:
+            yield Rejection("missing_label", f"the list of triplets is empty; {_TRIPLETS}", where, [line])
         else:
             yield from found
 
