@@ -169,6 +169,31 @@ def test_the_limit_is_a_number(tmp_path, monkeypatch, said):
         open_tables(path)
 
 
+def varint(number):
+    """Zigzag and seven bits a byte, as Thrift's compact protocol writes a number."""
+    number, raw = number << 1 ^ number >> 63, []
+    while number > 127:
+        raw.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*raw, number])
+
+
+def test_a_page_is_what_its_own_header_says(tmp_path):
+    """The footer knows nothing of it: 2 GB of a folded page, after a text that is skipped."""
+    data_page = b"\x15" + varint(7) + b"\x15\x00\x00"
+    header = b"\x15\x00\x15" + varint(2**31 - 1) + b"\x15" + varint(40) + b"\x2c" + data_page
+    page = header + b"\x58\x03abc" + b"\x19\x25" + varint(1) * 2 + b"\x11\x00"
+    path = tmp_path / "page"
+    path.write_bytes(b"PAR1" + page + b"x" * 40)
+    with path.open("rb") as stream:
+        found = parquet_pages._page_at(stream, 4)
+    assert found == (2**31 - 1, 7, False, len(page) + 40)
+    for cut in range(len(page)):
+        path.write_bytes(page[:cut])
+        with path.open("rb") as stream, pytest.raises(parquet_pages.DamagedPageError):
+            parquet_pages._page_at(stream, 0)
+
+
 def test_any_damage_to_the_headers_of_pages_is_an_error_of_ours_or_none(tmp_path):
     path = tmp_path / "a.parquet"
     write_rows(path, [GOOD | {"n": n} for n in range(40)])
