@@ -74,7 +74,8 @@ def check(found, places):
 @few
 @given(data=st.data())
 def test_each_line_has_an_outcome(tmp_path, file_format, data):
-    lines = data.draw(st.lists(st.sampled_from(LINES[file_format]), min_size=1, max_size=8))
+    drawn = data.draw(st.lists(st.sampled_from(LINES[file_format]), max_size=8))
+    lines = [LINES[file_format][0], *drawn]  # which has the columns
     head = {"csv": "text,term,label\n", "tsv": "text\tterm\tlabel\n"}.get(file_format, "")
     path = tmp_path / "a.txt"
     path.write_text(head + "".join(f"{line}\n" for line in lines), "utf-8", newline="")
@@ -86,6 +87,12 @@ def test_each_line_has_an_outcome(tmp_path, file_format, data):
         assert len(outcomes(path, file_format)) >= len(lines)
     else:
         check(outcomes(path, file_format), places)
+
+
+def test_objects_without_any_column_are_rejected_too(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("{}\nx\n{}\n", "utf-8")
+    check(outcomes(path, None), [f"{path}:{number}" for number in (1, 2, 3)])
 
 
 @few

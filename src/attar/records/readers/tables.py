@@ -69,7 +69,7 @@ def read_table(
         yield from rejections
     for table in tables:
         if not table.columns:
-            yield from (reject_row(row) for row in table.rows() if row.problem)
+            yield from (reject_row(row, row.problem or _no_columns(row)) for row in table.rows())
             continue
         records = _row_reader(table, source, facts)
         for row in table.rows():
@@ -82,6 +82,10 @@ def read_table(
                     yield from span_records(found)
                 else:
                     yield found
+
+
+def _no_columns(row: Row) -> Problem:
+    return Problem("bad_row", "no columns; expected text and label", list(row.values.values()))
 
 
 def _told_by(source: SourceRecipe) -> list[set[str]]:
