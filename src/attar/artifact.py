@@ -11,7 +11,6 @@ and the tokenizer hold is checked before they run, by ``attar.scoring.trust``.
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, Literal
 from attar.artifact_card import HASHED_FILES, check_card
 from attar.errors import ArtifactError, RecipeError
 from attar.io.files import file_hash, folder_hashes, write_json
+from attar.io.folders import replacing_files
 from attar.io.sealed import check_seal, read_card_file, sealed
 from attar.model_card import model_card
 from attar.task import Task
@@ -117,11 +117,7 @@ def write_artifact(
         tokenizer: The tokenizer as JSON.
         checks: The content of ``checks.json``; None leaves it out.
     """
-    folder = artifact.folder
-    draft = folder.with_name(f".{folder.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
+    with replacing_files(artifact.folder, ARTIFACT_FILES, seal="attar.json") as draft:
         (draft / "model.onnx").write_bytes(model)
         (draft / "tokenizer.json").write_text(tokenizer, "utf-8")
         if checks is not None:
@@ -129,15 +125,6 @@ def write_artifact(
         (draft / "README.md").write_text(model_card(artifact.to_json(), len(model) + len(tokenizer)), "utf-8")
         written = replace(artifact, files=folder_hashes(draft, HASHED_FILES))
         write_json(draft / "attar.json", written.to_json())
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "attar.json").unlink(missing_ok=True)  # without it the folder is no artifact
-        for name in ARTIFACT_FILES:
-            if (draft / name).exists():
-                (draft / name).replace(folder / name)
-            else:
-                (folder / name).unlink(missing_ok=True)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return written
 
 

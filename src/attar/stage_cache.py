@@ -26,7 +26,14 @@ from typing import Any
 from attar import __version__
 from attar.errors import AttarError, RecipeError, RunError, redacted, system_error
 from attar.io.files import content_hash, file_hash, same_rights
-from attar.io.folders import check_out, check_room, has_files, remove_folder
+from attar.io.folders import (
+    check_out,
+    check_room,
+    check_writable,
+    has_files,
+    is_writable,
+    remove_folder,
+)
 from attar.io.leftovers import leftovers
 from attar.io.locks import locked
 from attar.io.publish import mend, publish
@@ -34,6 +41,7 @@ from attar.io.stamps import (
     UNFINISHED,
     adopt_earlier_stamp,
     beside,
+    drop_state,
     earlier_stamp,
     has_results,
     is_resumable,
@@ -91,6 +99,10 @@ def run_stage(  # noqa: PLR0913 - a stage is one call
     if not is_first_process():
         return _follow(folder.resolve(), same, work if shared else None)
     folder = check_out(folder, paths_read)
+    if not is_writable(folder) and is_whole(folder, read_stamp(folder) or earlier_stamp(folder), same):
+        _LOG.info("%s: up to date: %s", name, folder)  # reading is enough
+        return False
+    check_writable(folder)
     with _own_errors(f"{name} -> {folder}"), locked(folder):
         mend(folder)
         before = _stamp_of_stage(folder, name)
@@ -107,6 +119,7 @@ def run_stage(  # noqa: PLR0913 - a stage is one call
         draft = _open_draft(folder, stamp, same)
         if not is_whole(draft, read_stamp(draft), same):
             _run(draft, work, stamp, again)
+        drop_state(draft)
         publish(draft, folder)
         seconds = (read_stamp(folder) or {}).get("seconds", 0)
         _LOG.info("%s: done in %.0f s -> %s", name, seconds, folder)

@@ -6,7 +6,15 @@ import pytest
 
 from attar.errors import RunError
 from attar.io import folders
-from attar.io.folders import carry_over, check_out, check_room, exchange, has_files, remove_folder
+from attar.io.folders import (
+    carry_over,
+    check_out,
+    check_room,
+    check_writable,
+    exchange,
+    has_files,
+    remove_folder,
+)
 
 
 @pytest.fixture
@@ -130,7 +138,7 @@ def test_a_mount_point_and_a_parent_that_cannot_be_written_to(inputs, monkeypatc
         check_out(inputs / "data", [])
     monkeypatch.setattr(os, "access", lambda path, _: path != inputs)
     with pytest.raises(RunError, match="cannot be written to"):
-        check_out(inputs / "new" / "deeper", [])
+        check_writable(check_out(inputs / "new" / "deeper", []))
 
 
 def test_too_little_room(inputs):

@@ -25,7 +25,6 @@ from attar.recipe.load import DistillRecipe
 from attar.task import Example
 from attar.training.fit import DevScore, FitResult, fit
 from attar.training.objectives import Objective
-from attar.training.state import TrainingStates
 
 __all__ = ["FakeQuantLinear", "fake_quantised", "train_fake_quantised"]
 
@@ -167,5 +166,4 @@ def train_fake_quantised(
             seed=0,
             name="int8",
         )
-    TrainingStates(folder / "state").clear()
     return result

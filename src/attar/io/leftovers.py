@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from attar.io.folders import INCOMING
 from attar.io.stamps import STAMP_FOLDER, read_stamp
 
 __all__ = ["Leftover", "leftovers"]
 
 _TEMPORARY = re.compile(r"\..*\.attar-[0-9a-f]{8}(\..*)?|\.attar-[0-9a-f]{8}")
-_INNER_DRAFT = re.compile(r"\..+\.draft")  # of a checkpoint or an artifact while it is written
+_INNER_DRAFT = re.compile(r"\..+\.draft")  # the same as INCOMING, as earlier versions called it
 _INNER_FILES = {
     "config.json",
     "model.safetensors",
@@ -77,10 +78,16 @@ def _of_folder(path: Path) -> Leftover | None:
     if name.endswith(".fetched") and parent.name == STAMP_FOLDER:
         of = name.removesuffix(".fetched")
         return _leftover(path, f"an unfinished fetch for {of}", parent.parent / of)
-    if _INNER_DRAFT.fullmatch(name) and {one.name for one in path.iterdir()} <= _INNER_FILES:
+    if (name == INCOMING or _INNER_DRAFT.fullmatch(name)) and _holds_model_alone(path):
         of = name.removeprefix(".").removesuffix(".draft").removesuffix(".draft")
-        return _leftover(path, "a model that was being written", parent / of)
+        belongs_to = parent if name == INCOMING else parent / of
+        return _leftover(path, "a model that was being written", belongs_to)
     return None
+
+
+def _holds_model_alone(folder: Path) -> bool:
+    """Whether all of a folder's files are those of a checkpoint or an artifact, whole or half-written."""
+    return all(one.name in _INNER_FILES or _TEMPORARY.fullmatch(one.name) for one in folder.iterdir())
 
 
 def _leftover(path: Path, what: str, belongs_to: Path) -> Leftover:
