@@ -55,6 +55,7 @@ def run_part(name: str, seed: int, minutes: float, *, is_short: bool = False) ->
                 row.seconds, last = now - last, now
                 rows.append(row)
                 print(f"{name}: {row.what}: {row.count}, {len(row.failures)} failed", flush=True)
+                print("\n".join(row.failures), file=sys.stderr, end="\n" if row.failures else "", flush=True)
         except Exception:  # noqa: BLE001 - a part that breaks must not end the night
             broken = Row("the part itself")
             broken.fail(traceback.format_exc(limit=-3))
@@ -68,7 +69,8 @@ def table(rows: Mapping[str, Sequence[Row]]) -> str:
     for part, of_part in rows.items():
         for row in of_part:
             outcome = ", ".join(f"{name} {count:,}" for name, count in row.outcomes.most_common())
-            lines.append(f"| {part} | {row.what} | {row.count:,} | {outcome} | {len(row.failures)} |")
+            what = f"{row.what} (cut off by time)" if row.is_cut else row.what
+            lines.append(f"| {part} | {what} | {row.count:,} | {outcome} | {len(row.failures)} |")
     return "\n".join(lines) + "\n"
 
 

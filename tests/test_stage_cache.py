@@ -419,6 +419,31 @@ def test_a_kill_once_the_work_is_done_costs_no_training(work, monkeypatch, step)
     assert set(stamp["sizes"]) == {"result.txt", "sub/more.txt"}
 
 
+@pytest.mark.parametrize("step", range(8))
+def test_a_kill_while_a_draft_gets_its_first_stamps_is_in_nobodys_way(work, step):
+    """Before each change of the file system in turn, in a process of its own."""
+    command = [sys.executable, "-c", KILLED_AT_FIRST, str(work.folder), str(step)]
+    done = subprocess.run(command, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert run_stage(work.folder, "train", {}, work)
+    assert [path.name for path in work.folder.parent.iterdir()] == ["stage"]
+
+
+KILLED_AT_FIRST = """
+import os, signal, sys
+from pathlib import Path
+from attar.stage_cache import run_stage
+left = [int(sys.argv[2])]
+def count(name, arguments):
+    if name in ("open", "os.mkdir", "os.rename") and f"{sys.argv[1]}.draft" in str(arguments[0]):
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left[0] -= 1
+sys.addaudithook(count)
+run_stage(Path(sys.argv[1]), "train", {}, lambda draft: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
 def test_a_training_outside_a_stage_leaves_no_state(tmp_path):
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "step").touch()

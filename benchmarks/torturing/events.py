@@ -41,15 +41,10 @@ class Events:
 
     def start(self) -> None:
         """Count from now on; of a process that is for this alone, for nothing undoes it."""
-        import torch
-        import transformers.modeling_utils
-
-        import attar.io.publish
-
         sys.addaudithook(self._audited)
-        self._wrap(torch, "save", 1)
-        self._wrap(transformers.modeling_utils, "safe_save_file", 1)
-        self._wrap(attar.io.publish, "exchange", 0, is_file=False)
+        self._wrap("torch", "save", 1)
+        self._wrap("transformers.modeling_utils", "safe_save_file", 1)
+        self._wrap("attar.io.publish", "exchange", 0, is_file=False)
         self._on = True
 
     def stop(self) -> None:
@@ -81,8 +76,12 @@ class Events:
             _kill()
         return is_the_one
 
-    def _wrap(self, module: Any, name: str, at: int, *, is_file: bool = True) -> None:  # noqa: ANN401
-        real: Callable[..., Any] = getattr(module, name)
+    def _wrap(self, module: str, name: str, at: int, *, is_file: bool = True) -> None:
+        """Count the calls of a function, if its module was imported."""
+        found = sys.modules.get(module)
+        if found is None:
+            return
+        real: Callable[..., Any] = getattr(found, name)
 
         def call(*arguments: Any, **more: Any) -> Any:  # noqa: ANN401
             path = str(arguments[at])
@@ -92,7 +91,7 @@ class Events:
                 _kill()
             return real(*arguments, **more)
 
-        setattr(module, name, call)
+        setattr(found, name, call)
 
 
 def _kill() -> NoReturn:

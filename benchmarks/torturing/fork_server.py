@@ -21,12 +21,14 @@ from torturing.events import Events
 
 __all__ = ["serve"]
 
-_PRELOADED = (
-    "attar.cli", "attar.pipeline", "attar.training.stage", "attar.distillation.stage",
-    "attar.pretraining.stage", "attar.export.stage", "attar.export.convert", "attar.evaluation.stage",
-    "attar.scoring.stage", "attar.scoring.excel", "attar.compare.stage", "attar.terms.stage",
-    "attar.bench.stage", "transformers.models.bert.modeling_bert", "torch.utils.tensorboard",
-    "openpyxl.writer.excel", "jinja2", "pyarrow.parquet",
+_OF_ROWS = (
+    "attar.cli", "attar.pipeline", "attar.records.prepare", "attar.scoring.stage", "attar.scoring.excel",
+    "attar.compare.stage", "attar.terms.stage", "openpyxl.writer.excel", "jinja2",
+)  # fmt: skip
+_OF_MODELS = (
+    "attar.training.stage", "attar.distillation.stage", "attar.pretraining.stage", "attar.export.stage",
+    "attar.export.convert", "attar.evaluation.stage", "attar.bench.stage",
+    "transformers.models.bert.modeling_bert", "torch.utils.tensorboard",
 )  # fmt: skip
 _POLL_S = 0.001
 _ESCAPED = 70  # no exit code of attar's
@@ -37,9 +39,11 @@ def serve() -> None:
     requests, replies = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    for name in _PRELOADED:
+    with_models = "--models" in sys.argv
+    for name in (*_OF_ROWS, *(_OF_MODELS if with_models else ())):
         importlib.import_module(name)
-    _measure_moments()
+    if with_models:
+        _measure_moments()
     replies.write("{}\n")
     replies.flush()
     for line in requests:

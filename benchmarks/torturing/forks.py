@@ -62,27 +62,36 @@ class Done:
     def fault(self, *codes: int) -> str:
         """What is wrong with the end of a command that should give one of some codes; "" for nothing.
 
-        An error is one line, and never a trace or a bug.
+        An error is one line, and never a trace or a bug; but what the command line cannot even read is told
+        with its usage.
         """
         lines = [line for line in self.said.splitlines() if line.startswith("attar: ")]
         if self.code is None:
             return f"it did not end in {_LIMIT_S} s"
         if self.code not in codes or "Traceback" in self.said or "a bug of attar" in self.said:
             return f"exit code {self.code}, said {self.said[-400:]!r}"
-        if self.code and len(lines) != 1:
+        if self.code and len(lines) != 1 and not self.said.startswith("Usage: "):
             return f"it said {len(lines)} lines of error: {self.said[-400:]!r}"
         return ""
 
 
 class Forks:
-    """A server of forks; a context manager."""
+    """A server of forks; a context manager.
+
+    Args:
+        with_models: Whether commands that train and export are among those to come: what they import takes
+            seconds.
+    """
+
+    def __init__(self, *, with_models: bool = True) -> None:
+        self.with_models = with_models
 
     def __enter__(self) -> Forks:
         self._folder = tempfile.TemporaryDirectory(prefix="attar-forks-")
         paths = os.pathsep.join([str(_FOLDER), *(str(Path(one).resolve()) for one in sys.path if one)])
         quiet = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
         self._server = subprocess.Popen(  # noqa: S603 - our own command
-            [sys.executable, "-m", "torturing.fork_server"],
+            [sys.executable, "-m", "torturing.fork_server", *(["--models"] if self.with_models else [])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=os.environ | quiet | {"PYTHONPATH": paths},
         )  # fmt: skip

@@ -57,7 +57,9 @@ def kill_verb(
             row.add("the bytes of the uninterrupted run") if not faults else row.fail(faults[0])
         row.failures += faults[1:] if before > len(plan) else faults
         number += 1
+    row.is_cut = bool(plan)
     shutil.rmtree(trial.folder)
+    shutil.rmtree(trial.older)
     return row
 
 
@@ -78,7 +80,6 @@ class _Trial:
     def of(cls, place: Place, verb: Verb) -> _Trial:
         """Run the verb without a kill: from nothing, and where an older result is."""
         made = cls(place, verb, place.at("killed"), place.at("older-result"))
-        shutil.rmtree(made.older, ignore_errors=True)
         made.older.mkdir()
         _expect(place.forks.attar(verb.command(place, made.older / verb.result, other=True), place.folder))
         for has_older in (False, True):

@@ -44,6 +44,7 @@ def verb_with_wrong_outs(
     before = snapshot(place.folder, whole=True)
     for what, out in list(wrong_outs(place, verb))[::every]:
         if is_over():
+            row.is_cut = True
             break
         done = place.forks.attar(verb.command(place, out), place.folder)
         now = snapshot(place.folder, whole=True)

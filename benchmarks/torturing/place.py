@@ -63,23 +63,28 @@ speed_repeats = 1
 """
 
 
-def write_sources(folder: str, num_rows: int, num_more_tokens: int) -> None:
-    """Write the files that nothing is made of yet: rows, reviews, a list of terms, an encoder, a recipe.
-
-    Args:
-        folder: An empty one.
-        num_rows: Labelled rows.
-        num_more_tokens: Tokens that no review has: they make a model's files large.
-    """
-    import torch
-    from transformers import BertConfig, BertForMaskedLM
-
-    place, rng = Path(folder), random.Random(0)  # noqa: S311 - no secrets
+def _write_sources(place: Path, num_rows: int) -> None:
+    """Write rows, reviews, a list of terms and a recipe."""
+    rng = random.Random(0)  # noqa: S311 - no secrets
     for name, count in (("rows", num_rows), ("older", num_rows // 2)):
         _write_lines(place / f"{name}.jsonl", [json.dumps(_row(rng), ensure_ascii=False) for _ in range(count)])
     reviews = [_row(rng)["text"] for _ in range(num_rows)]
     _write_lines(place / "reviews.txt", [str(review) for review in reviews])
     _write_lines(place / "terms.csv", ["口红", "遮瑕"])
+    (place / "recipe.toml").write_text(_RECIPE, "utf-8")
+
+
+def write_encoder(folder: str, num_more_tokens: int) -> None:
+    """Write an encoder as it would be downloaded.
+
+    Args:
+        folder: Of the place.
+        num_more_tokens: Tokens that no review has: they make a model's files large.
+    """
+    import torch
+    from transformers import BertConfig, BertForMaskedLM
+
+    place = Path(folder)
     tokens = [*_TOKENS, *(f"[unused{i}]" for i in range(num_more_tokens))]
     torch.manual_seed(0)
     config = BertConfig(
@@ -88,7 +93,6 @@ def write_sources(folder: str, num_rows: int, num_more_tokens: int) -> None:
     )  # fmt: skip
     BertForMaskedLM(config).save_pretrained(place / "encoder")
     _write_lines(place / "encoder" / "vocab.txt", tokens)
-    (place / "recipe.toml").write_text(_RECIPE, "utf-8")
 
 
 def _write_lines(path: Path, lines: list[str]) -> None:
@@ -210,16 +214,30 @@ VERBS: Mapping[str, Verb] = {
 """By the name in the table."""
 
 
-def make_place(folder: Path, forks: Forks, *, num_rows: int = 90, num_more_tokens: int = 0) -> Place:
+def make_place(
+    folder: Path, forks: Forks, *, num_rows: int = 90, num_more_tokens: int = 0, artifact: Path | None = None
+) -> Place:
     """Make the folder with every verb's inputs, by the verbs themselves.
+
+    Args:
+        folder: To be made.
+        forks: Of commands.
+        num_rows: Labelled rows.
+        num_more_tokens: Of the encoder.
+        artifact: One to take; then there is no other model.
 
     Raises:
         RuntimeError: A command failed.
     """
     folder.mkdir(parents=True)
     place = Place(folder, forks)
-    forks.call("torturing.place:write_sources", folder, num_rows, num_more_tokens, cwd=folder)
-    steps = (("prepare", "data"), ("train", "teacher"), ("distill", "student"), ("export", "artifact"))
+    _write_sources(folder, num_rows)
+    steps = [("prepare", "data"), ("train", "teacher"), ("distill", "student"), ("export", "artifact")]
+    if artifact is None:
+        forks.call("torturing.place:write_encoder", folder, num_more_tokens, cwd=folder)
+    else:
+        shutil.copytree(artifact, place.at("artifact"))
+        steps = steps[:1]
     for verb, name in (*steps, ("score", "scored.jsonl")):
         done = forks.attar(VERBS[verb].command(place, place.at(name)), folder)
         if fault := done.fault(0):

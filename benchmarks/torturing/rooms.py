@@ -78,6 +78,7 @@ def verb_in_rooms(
     trial = _Trial.of(place, VERBS[name])
     for number, share in enumerate(shares):
         if is_over():
+            row.is_cut = True
             break
         with mounted(trial.disk, trial.old_size + int(share * trial.new_size)):
             shutil.copytree(trial.older, trial.disk, dirs_exist_ok=True)

@@ -233,6 +233,8 @@ def _open_draft(folder: Path, stamp: Mapping[str, Any], same: Collection[str]) -
     """The draft to work in: an unfinished one of the same inputs, or a new one."""
     draft = beside(folder, "draft")
     found = read_stamp(draft)
+    if found is None and draft.is_dir() and not draft.is_symlink():
+        _remove_leftovers(draft)  # of a kill before the first stamp was whole
     if found is None and has_files(draft):
         raise RunError(f"{draft} is in the way: the result is made there; move it, or name another --out")
     if found is not None and found["stage"] != stamp["stage"] and is_resumable(draft):
@@ -243,8 +245,7 @@ def _open_draft(folder: Path, stamp: Mapping[str, Any], same: Collection[str]) -
         if found["stage"] == stamp["stage"] and found["fingerprint"] in same and not found.get("changed"):
             _LOG.info("%s: resuming in %s", stamp["stage"], draft)
             if found["outputs"] is None:
-                for left in leftovers(draft):
-                    remove_folder(left.path) if left.path.is_dir() else left.path.unlink()
+                _remove_leftovers(draft)
                 write_draft_stamp(draft, stamp)
             return draft
         _LOG.info("%s: inputs changed, starting over in %s", stamp["stage"], draft)
@@ -254,6 +255,11 @@ def _open_draft(folder: Path, stamp: Mapping[str, Any], same: Collection[str]) -
         shutil.copymode(folder, draft)
     write_draft_stamp(draft, stamp)
     return draft
+
+
+def _remove_leftovers(draft: Path) -> None:
+    for left in leftovers(draft):
+        remove_folder(left.path) if left.path.is_dir() else left.path.unlink()
 
 
 def is_finished(folder: Path) -> bool:

@@ -81,6 +81,7 @@ def inputs(tmp_path):
     (tmp_path / "data" / "deep").mkdir(parents=True)
     (tmp_path / "data" / "rows.csv").write_text("x")
     (tmp_path / "link").symlink_to(tmp_path / "data")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
     return tmp_path
 
 
@@ -118,6 +119,8 @@ def test_a_folder_apart_from_the_inputs_is_taken(inputs, out):
         ("长" * 100, "must have 1 to 240 bytes"),
         ("x" * 300, "must have 1 to 240 bytes"),
         ("a\0b", "no name for a folder"),
+        ("loop", "no name for a folder|a file stands"),
+        ("loop/deeper", "no name for a folder|a file"),
     ],
 )
 def test_names_that_cannot_be_folders(inputs, out, said):

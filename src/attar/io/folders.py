@@ -90,7 +90,7 @@ def check_out(folder: Path, reads: Sequence[Path]) -> Path:
         there = _existing_parent(whole)
         kind = "folder" if there.is_dir() else "file"
         here = Path.cwd()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # Python 3.11 and 3.12: RuntimeError for a loop
         raise RunError(f"{folder}: no name for a folder ({error}); choose another") from error
     if kind == "file":
         raise RunError(f"{folder}: a file stands where the folder should go; choose another name")

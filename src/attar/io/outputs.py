@@ -6,6 +6,7 @@ is too long. Nothing is left behind.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Iterable
@@ -51,6 +52,8 @@ def _check_place(path: Path) -> None:
         raise DataError(f"{path}: this is a folder, not a file; {_OTHER}")
     if os.path.lexists(path) and path.exists() and not path.is_file():
         raise DataError(f"{path}: this is a device or a pipe, not a file; {_OTHER}")
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        path.lstat()  # a path that is too long as a whole, or a loop of links
     folder = path.parent
     missing = [path.name]
     while not os.path.lexists(folder):
