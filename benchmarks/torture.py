@@ -28,8 +28,8 @@ from pathlib import Path
 from torturing.kills import kills
 from torturing.loading import artifacts, damage, pickles
 from torturing.outs import outs
-from torturing.rooms import rooms
 from torturing.parts import Part, Row, Torture
+from torturing.rooms import rooms
 
 from attar.system_info import package_versions, system_info
 
@@ -80,7 +80,9 @@ def main() -> None:
     parser.add_argument("--part", action="append", choices=sorted(PARTS), help="only this; may be repeated")
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     parser.add_argument("--minutes", type=float, default=60, help="at most, for each part")
-    parser.add_argument("--share", action="store_true", help="a share of each part, in minutes: what the docs show")
+    parser.add_argument(
+        "--share", action="store_true", help="a share of each part, in minutes: what the docs show"
+    )
     parser.add_argument("--out", type=Path, default=Path("torture"), help="folder for the table")
     arguments = parser.parse_args()
     rows = {

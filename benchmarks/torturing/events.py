@@ -18,8 +18,12 @@ __all__ = ["Events"]
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 # Where in an event's arguments the path is, and where the handle of the folder that it is relative to.
 _AUDITED = {
-    "os.rename": (0, 2), "os.remove": (0, 1), "os.mkdir": (0, 2), "os.rmdir": (0, 1), "os.truncate": (0, None),
-}  # fmt: skip
+    "os.rename": (0, 2),
+    "os.remove": (0, 1),
+    "os.mkdir": (0, 2),
+    "os.rmdir": (0, 1),
+    "os.truncate": (0, None),
+}
 
 
 class Events:
@@ -70,7 +74,7 @@ class Events:
         """Note a change; kill where it is the one. Whether a file was to be saved then, its writer kills."""
         if not path.startswith(self._prefix):
             return False
-        self.seen.append(f"{name.split(' ')[0]} {path.removeprefix(self._prefix)}")
+        self.seen.append(f"{name.partition(' ')[0]} {path.removeprefix(self._prefix)}")
         is_the_one = len(self.seen) == self._kill_at
         if is_the_one and not name.startswith("save"):
             _kill()

@@ -61,8 +61,8 @@ def _measure_moments() -> None:
     short = partial(interleaved, single_examples=20, turn_seconds=0.02)
     attar.evaluation.report.interleaved = short  # type: ignore[attr-defined]
     attar.bench.stage.interleaved = short  # type: ignore[attr-defined]
-    baselines._WINDOWS = (8, None)  # noqa: SLF001
-    baselines._STRENGTHS = (4.0, 16.0)  # noqa: SLF001
+    baselines._WINDOWS = (8, None)
+    baselines._STRENGTHS = (4.0, 16.0)
 
 
 def _check_no_room() -> None:

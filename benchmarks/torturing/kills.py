@@ -123,9 +123,7 @@ class _Trial:
                 for path in hidden(self.folder):
                     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
                 history.append("hidden files removed")
-        if fault := self.run(None).fault(0):
-            faults.append(fault)
-        elif fault := difference(snapshot(self.folder), self.new):
+        if fault := self.run(None).fault(0) or difference(snapshot(self.folder), self.new):
             faults.append(fault)
         return [f"{self.verb.name}, {'; '.join(history)}: {fault}" for fault in faults]
 

@@ -67,7 +67,9 @@ def _write_sources(place: Path, num_rows: int) -> None:
     """Write rows, reviews, a list of terms and a recipe."""
     rng = random.Random(0)  # noqa: S311 - no secrets
     for name, count in (("rows", num_rows), ("older", num_rows // 2)):
-        _write_lines(place / f"{name}.jsonl", [json.dumps(_row(rng), ensure_ascii=False) for _ in range(count)])
+        _write_lines(
+            place / f"{name}.jsonl", [json.dumps(_row(rng), ensure_ascii=False) for _ in range(count)]
+        )
     reviews = [_row(rng)["text"] for _ in range(num_rows)]
     _write_lines(place / "reviews.txt", [str(review) for review in reviews])
     _write_lines(place / "terms.csv", ["口红", "遮瑕"])
@@ -208,7 +210,8 @@ VERBS: Mapping[str, Verb] = {
     ),
     "convert": _verb("convert", "@old-artifact RESULT", kind="folder", replaces=False),
     "bench": _verb(
-        "bench", "@artifact --repeats 1 --data @data", kind="folder", other=("", "", "", "", ""), is_exact=False
+        "bench", "@artifact --repeats 1 --data @data",
+        kind="folder", other=("", "", "", "", ""), is_exact=False,
     ),
 }  # fmt: skip
 """By the name in the table."""

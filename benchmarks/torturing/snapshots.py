@@ -27,7 +27,7 @@ def snapshot(place: Path, *, whole: bool = False) -> Snapshot:
     return dict(_entries(place, Path(), whole))
 
 
-def _entries(place: Path, within: Path, whole: bool) -> Iterator[tuple[str, str]]:  # noqa: FBT001
+def _entries(place: Path, within: Path, whole: bool) -> Iterator[tuple[str, str]]:
     path = place / within
     try:
         state = path.lstat()
@@ -41,13 +41,13 @@ def _entries(place: Path, within: Path, whole: bool) -> Iterator[tuple[str, str]
     elif stat.S_ISDIR(state.st_mode):
         yield name, "folder"
         if whole or path.name not in _TIMES:
-            for inner in sorted(os.listdir(path)):
+            for inner in sorted(one.name for one in path.iterdir()):
                 yield from _entries(place, within / inner, whole)
     else:
         yield name, f"special {stat.S_IFMT(state.st_mode)}"
 
 
-def _content(path: Path, whole: bool) -> str:  # noqa: FBT001
+def _content(path: Path, whole: bool) -> str:
     content = path.read_bytes()
     if not whole and path.parent.name == ".attar":
         return "a stamp"

@@ -60,7 +60,6 @@ def test_files_take_turns_and_what_was_cut_off_is_said(damage, tmp_path):
     def read_all(folder, _):
         found = {path.name: path.read_bytes() if path.is_file() else b"" for path in folder.iterdir()}
         read.append([name for name in ("a", "b") if found.get(name) != f"one {name}".encode()])
-        return None
 
     left = [5]
 

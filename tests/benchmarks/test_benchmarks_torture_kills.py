@@ -56,5 +56,10 @@ def test_what_is_broken_is_told(bench, tmp_path):
     assert snapshots.difference(snapshots.snapshot(tmp_path), before) == "a/file differs"
     assert snapshots.difference({}, before) == ". is missing, a is missing, a/file is missing"
     assert done(2, "attar: no room\n", 1.0).fault(2) == ""
-    for wrong in (done(2, "", 1.0), done(0, "", 1.0), done(2, "Traceback\nattar: x\n", 1.0), done(None, "", 1.0)):
+    for wrong in (
+        done(2, "", 1.0),
+        done(0, "", 1.0),
+        done(2, "Traceback\nattar: x\n", 1.0),
+        done(None, "", 1.0),
+    ):
         assert wrong.fault(2)

@@ -1,7 +1,7 @@
-"""Verbs that write files: an ``--out`` that is among their inputs is refused, and the inputs stay as they are.
+"""Verbs that write files: an ``--out`` that is among their inputs is refused, and these stay as they are.
 
-The verbs that write a stage's folder are in ``tests/test_pipeline_out.py``; ``benchmarks/torture.py --part out``
-tries them all with every wrong output.
+The verbs that write a stage's folder are in ``tests/test_pipeline_out.py``; the torture's part ``out`` tries
+them all with every wrong output.
 """
 
 import json

@@ -156,7 +156,7 @@ def train_fake_quantised(
 
     set_dropout(student.model, 0.0)
     with fake_quantised(student.model.get_input_embeddings(), layers):
-        result = fit(
+        return fit(
             student,
             student.encoder.encode(train),
             SelfDistillation(teacher.model),
@@ -166,4 +166,3 @@ def train_fake_quantised(
             seed=0,
             name="int8",
         )
-    return result
