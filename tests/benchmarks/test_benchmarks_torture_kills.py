@@ -17,9 +17,9 @@ def place(bench, tmp_path_factory, artifact_folder):
 
 @pytest.mark.parametrize("name", ["prepare", "score"])
 def test_a_killed_command_resumes_to_the_same_bytes(bench, place, name):
-    row = bench("torturing.kills").kill_verb(place, name, 4, random.Random(0))  # noqa: S311
+    row = bench("torturing.kills").kill_verb(place, name, 3, random.Random(0))  # noqa: S311
     assert row.failures == []
-    assert row.count == 4
+    assert row.count == 3
 
 
 @pytest.mark.parametrize("name", ["prepare", "score", "compare"])
@@ -33,14 +33,14 @@ def test_no_room_costs_no_earlier_result(bench, place, name):
     assert row.outcomes["refused where it is read-only"] > 0
 
 
-@pytest.mark.parametrize(("name", "every"), [("prepare", 3), ("score", 4), ("terms", 5), ("compare", 5)])
+@pytest.mark.parametrize(("name", "every"), [("prepare", 4), ("score", 5), ("terms", 4), ("compare", 4)])
 def test_a_wrong_output_is_refused_before_anything_is_touched(bench, place, name, every):
     outs = bench("torturing.outs")
     if not place.at("wrong").exists():
         outs.make_wrong_things(place)
     row = outs.verb_with_wrong_outs(place, name, every=every)
     assert row.failures == []
-    assert row.count > 3
+    assert row.count >= 3
 
 
 def test_what_is_broken_is_told(bench, tmp_path):

@@ -54,13 +54,9 @@ def leftovers(folder: Path) -> Iterator[Leftover]:
     """All that killed processes left in a folder, at whatever depth; links are not followed."""
     for base, folders, files in os.walk(folder):
         here = Path(base)
-        for name in sorted(folders):
-            found = _of_folder(here / name)
-            if found is not None:
-                yield found
-        folders[:] = sorted(
-            name for name in folders if name not in _NOT_LOOKED_INTO and _of_folder(here / name) is None
-        )
+        found = {name: _of_folder(here / name) for name in sorted(folders)}
+        folders[:] = [name for name in found if found[name] is None and name not in _NOT_LOOKED_INTO]
+        yield from filter(None, found.values())
         for name in sorted(files):
             if _TEMPORARY.fullmatch(name) and not (here / name).is_symlink():
                 yield _leftover(here / name, "a file that was being written", here)
