@@ -34,7 +34,7 @@ _NUM_SHORT = 4
 _SEED = 0
 _TOLERANCE_FACTOR = 5
 _LEAST_TOLERANCE = 1e-3
-_NUM_PERTURBED = 2
+_NUM_PERTURBED = 4
 _LAST_BITS = 2.0**-23
 
 
@@ -45,6 +45,11 @@ def make_checks(proto: onnx.ModelProto, fp32: onnx.ModelProto | None, encoder: T
     inputs are spread over all lengths.
     """
     drawn = random_encodings(encoder, _NUM_DRAWN)
+    if fp32 is None:
+        stored = np.linspace(0, len(drawn) - 1, _NUM_STORED).astype(int).tolist()
+    else:
+        stored = _extreme_rows(Observers(fp32, Calibration(drawn, encoder.pad, encoder.spec)), drawn)
+    inputs = [drawn[i] for i in stored]
     model, *others = (
         OnnxModel(graph.SerializeToString(), pad=encoder.pad, spec=encoder.spec)
         for graph in (proto, *(_perturb_last_bits(proto, seed) for seed in range(_NUM_PERTURBED)))
@@ -52,7 +57,7 @@ def make_checks(proto: onnx.ModelProto, fp32: onnx.ModelProto | None, encoder: T
     passes, changes = [], np.zeros(0, np.float32)
     for high_precision in (False, True)[: 1 + model.has_high_precision_pass]:
         logits, *perturbed = (
-            batched_logits(partial(one.run_pass, high_precision=high_precision), drawn)
+            batched_logits(partial(one.run_pass, high_precision=high_precision), inputs)
             for one in (model, *others)
         )
         passes.append(logits)
@@ -62,11 +67,7 @@ def make_checks(proto: onnx.ModelProto, fp32: onnx.ModelProto | None, encoder: T
         largest=max(_TOLERANCE_FACTOR * float(changes.max()), _LEAST_TOLERANCE),
         median=max(_TOLERANCE_FACTOR * float(np.percentile(changes, 75)), _LEAST_TOLERANCE / 10),
     )
-    if fp32 is None:
-        stored = np.linspace(0, len(drawn) - 1, _NUM_STORED).astype(int).tolist()
-    else:
-        stored = _extreme_rows(Observers(fp32, Calibration(drawn, encoder.pad, encoder.spec)), drawn)
-    return Checks([drawn[i] for i in stored], [logits[stored] for logits in passes], tolerance)
+    return Checks(inputs, passes, tolerance)
 
 
 def random_encodings(encoder: TextEncoder, count: int) -> list[Encoding]:
