@@ -95,7 +95,8 @@ def verb_in_rooms(
         if is_over():
             row.is_cut = True
             break
-        with mounted(trial.disk, trial.old_size + int(share * trial.new_size)):
+        free = int(share * trial.new_size / _PAGE) * _PAGE
+        with mounted(trial.disk, max(_PAGE, trial.old_size + free)):
             shutil.copytree(trial.older, trial.disk, dirs_exist_ok=True)
             trial.full(row, f"{share:.0%} of the room", is_room_checked=not number)
             if not number % every:

@@ -17,6 +17,8 @@ Snapshot = Mapping[str, str]
 _TIMES = ("tensorboard",)
 """Folders whose files tell of a training's course, a new one after each resume."""
 
+_OF_TIME = ("seconds", "crc32")  # keys of a line of metrics.jsonl; the second is a checksum of the others
+
 
 def snapshot(place: Path, *, whole: bool = False) -> Snapshot:
     """What is at a place: nothing, a file, or a folder with all that is in it.
@@ -53,7 +55,7 @@ def _content(path: Path, whole: bool) -> str:
         return "a stamp"
     if not whole and path.name == "metrics.jsonl":
         lines = [json.loads(line) for line in content.splitlines()]
-        content = json.dumps([{k: v for k, v in line.items() if k != "seconds"} for line in lines]).encode()
+        content = json.dumps([{k: v for k, v in line.items() if k not in _OF_TIME} for line in lines]).encode()
     return hashlib.sha256(content).hexdigest()
 
 
