@@ -1,14 +1,23 @@
 """Files written whole or not at all, with the rights of the umask, and none of somebody else's replaced."""
 
+import errno
 import fcntl
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from attar.io.files import atomic_write, remove_unused, same_rights, write_beside, write_json
+from attar.io.files import (
+    atomic_write,
+    remove_unused,
+    same_rights,
+    write_beside,
+    write_json,
+    write_new,
+)
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
@@ -109,3 +118,18 @@ def test_without_locks_nothing_is_taken_for_a_leftover(tmp_path, monkeypatch):
     with atomic_write(tmp_path / "scored.csv") as draft:
         draft.write_text("whole")
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_new_file_never_takes_the_place_of_another(tmp_path, monkeypatch, has_links):
+    if not has_links:
+
+        def refuse(*_):
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    write_new(tmp_path / "mine.toml", "first\n")
+    with pytest.raises(FileExistsError):
+        write_new(tmp_path / "mine.toml", "second\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
+    assert (tmp_path / "mine.toml").read_text("utf-8") == "first\n"

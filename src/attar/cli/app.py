@@ -21,6 +21,7 @@ from attar.cli.convert import convert
 from attar.cli.distill import distill
 from attar.cli.evaluate import evaluate
 from attar.cli.export import export
+from attar.cli.init import init
 from attar.cli.once import Once
 from attar.cli.prepare import prepare
 from attar.cli.pretrain import pretrain
@@ -58,6 +59,7 @@ def _options(
 
 
 _EXAMPLES: dict[Callable[..., None], str] = {
+    init: "`attar init reviews.csv`",
     run: "`attar run recipes/quickstart.toml --set distill.temperature=4`",
     prepare: "`attar prepare corpus/cosmetics --task cosmetics --out data`",
     pretrain: "`attar pretrain recipes/quickstart.toml --texts reviews.txt --out pretrained`",
