@@ -208,6 +208,7 @@ VERBS: Mapping[str, Verb] = {
         "terms", "@reviews.txt --min-count 2",
         kind="file", result="result.csv", other=("@rows.jsonl", "", ""),
     ),
+    "init": _verb("init", "@rows.jsonl", kind="file", result="result.toml", replaces=False),
     "convert": _verb("convert", "@old-artifact RESULT", kind="folder", replaces=False),
     "bench": _verb(
         "bench", "@artifact --repeats 1 --data @data",
