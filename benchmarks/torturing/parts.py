@@ -60,11 +60,13 @@ class Torture:
         folder: Its own, empty.
         seed: Of everything random.
         deadline: When to stop, as ``time.monotonic`` counts; a part that has more to do stops there.
+        is_short: Whether to do a share of it: fewer kills, fewer inputs.
     """
 
     folder: Path
     seed: int
     deadline: float
+    is_short: bool = False
 
     @property
     def rng(self) -> random.Random:
