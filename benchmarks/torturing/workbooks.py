@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["HOSTILE_WORKBOOKS", "Hostile", "plain_parts", "write_parts"]
+__all__ = ["HEAVY", "HOSTILE_WORKBOOKS", "Hostile", "plain_parts", "write_parts"]
 
 Content = str | bytes | Callable[[], Iterable[bytes]]
 Parts = dict[str, Content]
@@ -30,7 +30,7 @@ _BOOK, _SHEET, _STRINGS = "xl/workbook.xml", "xl/worksheets/sheet1.xml", "xl/sha
 _BOOK_LINKS = "xl/_rels/workbook.xml.rels"
 _ROWS = [
     ("text", "term", "label"),
-    *((f"{a}瓶的香味{b}，喜欢", "香味", ("消极", "积极")[i % 2])
+    *((f"{a}瓶的香味很{b}，喜欢", "香味", ("消极", "积极")[i % 2])
       for i, (a, b) in enumerate(zip("一二三四五六七八九十", "浓淡甜冲苦柔烈妙怪清", strict=True))),
 ]  # fmt: skip
 _MB = 1 << 20
@@ -350,3 +350,13 @@ HOSTILE_WORKBOOKS: Mapping[str, Hostile] = {
     "media of 200 MB that are zeros": _more(is_refused=True, xl__media__image1=lambda: [bytes(_MB)] * 200),
 }  # fmt: skip
 """What is odd about each, by name."""
+
+HEAVY = frozenset({
+    "a part of 300 MB that is empty rows", "a cell of 512 MB in a file of 0.5", "a cell of 512 MB among noise",
+    "a comment of 100 MB", "an attribute of 100 MB", "a string of 300 MB", "strings of 1.2 GB", "20,000,000 strings",
+    "a text of 5,100,000 characters in 100,000 cells", "styles of 300 MB", "1,000,000 sheets",
+    "16,384 columns merged over 100,000 rows", "1,100,000 merged ranges", "400,000 defined names",
+    "2,000,000 empty rows", "1,100,000 rows without a number", "media of 200 MB that are zeros",
+    "styles of 600,000 formats",
+})  # fmt: skip
+"""Those that take seconds to write or to refuse."""
