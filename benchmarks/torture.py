@@ -79,7 +79,9 @@ def main() -> None:
     parser.add_argument("--part", action="append", choices=sorted(PARTS), help="only this; may be repeated")
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     parser.add_argument("--minutes", type=float, default=60, help="at most, for each part")
-    parser.add_argument("--share", action="store_true", help="a share of each part, in minutes: what the docs show")
+    parser.add_argument(
+        "--share", action="store_true", help="a share of each part, in minutes: what the docs show"
+    )
     parser.add_argument("--out", type=Path, default=Path("torture"), help="folder for the table")
     arguments = parser.parse_args()
     rows = {

@@ -57,7 +57,11 @@ def test_times_are_left_out_and_nothing_else(runs):
     [
         ("model.safetensors", "weighty", "teacher/model.safetensors: other bytes, SHA-256 "),
         ("model.safetensors", "weights+", "teacher/model.safetensors: 7 bytes, now 8"),
-        ("metrics.jsonl", LOG.format(loss=0.6, seconds=1.25, sum="01234567"), "teacher/metrics.jsonl: other bytes"),
+        (
+            "metrics.jsonl",
+            LOG.format(loss=0.6, seconds=1.25, sum="01234567"),
+            "teacher/metrics.jsonl: other bytes",
+        ),
         ("report.json", '{"f1": 0.9}', "teacher/report.json: "),
         ("report.json", "{", "teacher/report.json: "),
         ("more.txt", "x", "teacher/more.txt: not in "),
@@ -73,7 +77,10 @@ def test_other_versions_and_threads_are_named_first(runs):
     stamp = read_stamp(second / "teacher")
     assert {"attar", "python", "numpy", "torch"} <= stamp["versions"].keys()
     assert {"processor", "threads"} <= stamp["machine"].keys()
-    changed = {"versions": stamp["versions"] | {"torch": "1.0"}, "machine": stamp["machine"] | {"threads": "7"}}
+    changed = {
+        "versions": stamp["versions"] | {"torch": "1.0"},
+        "machine": stamp["machine"] | {"threads": "7"},
+    }
     write_stamp(second / "teacher", stamp | changed)
     found = compare_runs(first, second)
     assert found.differences == []

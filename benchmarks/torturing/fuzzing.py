@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-import json
 import random
 import signal
 import zipfile
@@ -36,7 +35,16 @@ from torturing.mutations import (
     with_tree_changed,
 )
 from torturing.parts import Row
-from torturing.seeds import ALL_OF_THEM, LABEL_STUDIO, REQUEST, ROWS, SPAN_ROWS, TEXTS, excel_parts, parquet_of
+from torturing.seeds import (
+    ALL_OF_THEM,
+    LABEL_STUDIO,
+    REQUEST,
+    ROWS,
+    SPAN_ROWS,
+    TEXTS,
+    excel_parts,
+    parquet_of,
+)
 
 __all__ = ["TARGETS", "Target", "fuzz", "services"]
 
@@ -183,7 +191,9 @@ def _api(rng: random.Random, services: Services) -> bool:
     if rng.random() < 0.1:
         spans = [odd_object(rng), (rng.randint(-9, 99), odd_value(rng))]
     if rng.random() < 0.2:
-        pairs = odd_object(rng) if rng.random() < 0.1 else list(zip(_listed(texts), _listed(terms), strict=False))
+        pairs = (
+            odd_object(rng) if rng.random() < 0.1 else list(zip(_listed(texts), _listed(terms), strict=False))
+        )
         return bool(list(services.predictor.predict_stream(pairs, rng.choice((1, 4096)))))
     return bool(services.predictor.predict(texts, terms, spans))
 
@@ -198,8 +208,8 @@ def _http(path: str, tree: Any) -> Target:  # noqa: ANN401 - any JSON
 
     def run(rng: random.Random, services: Services) -> bool:
         status = services.ask(path, make(rng))
-        assert status < 500, f"status {status}"  # noqa: PLR2004 - of HTTP
-        return status == 200  # noqa: PLR2004
+        assert status < 500, f"status {status}"
+        return status == 200
 
     return Target(120, run)
 
@@ -212,7 +222,9 @@ _CSV = "text,term,label,start\n" + "".join(f'"{row["text"]}",{row["term"]},{row[
 
 TARGETS: Mapping[str, Target] = {
     "readers: markup": _read_file("a.txt", "markup", _bytes_of(_MARKS)),
-    "readers: rows": _read_file("b.json", "rows", _tree_of([[r["text"], r["term"], r["label"]] for r in ROWS])),
+    "readers: rows": _read_file(
+        "b.json", "rows", _tree_of([[r["text"], r["term"], r["label"]] for r in ROWS])
+    ),
     "readers: JSONL": _read_file("c.jsonl", None, _lines_of(ROWS)),
     "readers: JSONL, spans in cells": _read_file("d.jsonl", None, _lines_of(SPAN_ROWS)),
     "readers: CSV": _read_file("e.csv", None, _bytes_of(_CSV)),
@@ -256,7 +268,8 @@ async def _post(app: Any, path: str, body: bytes) -> int:  # noqa: ANN401 - of A
     messages = [{"type": "http.request", "body": body, "more_body": False}]
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
-        "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "client": ("127.0.0.1", 1),
+        "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
+        "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80), "headers": [(b"content-type", b"application/json")],
     }  # fmt: skip
 

@@ -19,7 +19,7 @@ _MORE_BYTES = 6 << 30  # of address space; most of it is only reserved by ONNX R
 _MOST_PEAK_BYTES = 2 << 30
 _SECONDS = 300
 _INPUTS = {True: 50_000, False: 1_000_000}
-_GOLD = {"text": "一瓶的香味很浓，喜欢", "term": "香味", "label": "消极"}
+_GOLD = {"text": "一号，香味很浓，喜欢", "term": "香味", "label": "消极"}
 
 
 def verbs_that_read(source: Path | str, artifact: Path, gold: Path) -> dict[str, list[str | Path]]:

@@ -18,12 +18,14 @@ _ODD_CHARS = (
     "ﬁ½Ａ．İßǅ\u0301\u0345क्ष가각👨‍👩‍👧🇨🇳𠮷\U000e0001\U0010ffff"
 )
 _ODD_TEXTS = (
-    "", " ", "\u3000", "null", "NaN", "-1", "1e309", "_x000D_", "=1+1", "[香味|积极]", "$T$", "####[", "&lt;b&gt;",
-    "<br>", "\\u", "\\ud83d", '"', "'", ",", ";", "|", "{}", "[]", "9" * 400, "香味" * 300, "http://a/b", "% 00", "# a: b",
+    "", " ", "\u3000", "null", "NaN", "-1", "1e309", "_x000D_", "=1+1", "[香味|积极]", "$T$", "####[",
+    "&lt;b&gt;", "<br>", "\\u", "\\ud83d", '"', "'", ",", ";", "|", "{}", "[]", "9" * 400, "香味" * 300,
+    "http://a/b", "% 00", "# a: b",
 )  # fmt: skip
 _ODD_BYTES = (
-    b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\xf0\x9f\x98", b"\r", b"\n\n", b"\t", b'"', b"'", b",", b"[", b"]",
-    b"{", b"}", b"|", b"\\", b"\x1a", b"NaN", b"1e999", b"-0", b"\\ud800", b"<!--", b"&a;", b"[[[[[[", b"]]]", b'"' * 3,
+    b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\xf0\x9f\x98", b"\r", b"\n\n", b"\t", b'"',
+    b"'", b",", b"[", b"]", b"{", b"}", b"|", b"\\", b"\x1a", b"NaN", b"1e999", b"-0", b"\\ud800",
+    b"<!--", b"&a;", b"[[[[[[", b"]]]", b'"""',
 )  # fmt: skip
 
 
@@ -83,9 +85,10 @@ def odd_text(rng: random.Random) -> str:
 def odd_value(rng: random.Random) -> Any:  # noqa: ANN401 - any
     """What JSON, or a data frame, may hold where a text or a number is expected."""
     makes: Sequence[Callable[[], Any]] = (
-        lambda: None, lambda: True, lambda: rng.randint(-5, 50), lambda: rng.choice((2**63, -(2**70), 10**400)),
-        lambda: rng.choice((math.nan, math.inf, -0.0, 1e308, 2.5, 3.0)), lambda: odd_text(rng), lambda: [],
-        lambda: {}, lambda: [odd_text(rng)], lambda: {"a": None}, lambda: _nested(rng.choice((3, 70, 2000))),
+        lambda: None, lambda: True, lambda: rng.randint(-5, 50),
+        lambda: rng.choice((2**63, -(2**70), 10**400)),
+        lambda: rng.choice((math.nan, math.inf, -0.0, 1e308, 2.5, 3.0)), lambda: odd_text(rng), list,
+        dict, lambda: [odd_text(rng)], lambda: {"a": None}, lambda: _nested(rng.choice((3, 70, 2000))),
         lambda: rng.choice(_ODD_TEXTS), lambda: "\ud83d", lambda: ["\udc00"],
     )  # fmt: skip
     return rng.choice(makes)()
@@ -144,8 +147,11 @@ def odd_object(rng: random.Random) -> Any:  # noqa: ANN401 - any
     import numpy as np
 
     makes: Sequence[Callable[[], Any]] = (
-        lambda: odd_value(rng), lambda: b"bytes", lambda: np.float32(math.nan), lambda: np.int64(3), lambda: Decimal("1.5"),
-        lambda: np.array(["香味"]), lambda: np.str_("香味"), lambda: {1, 2}, lambda: (x for x in "ab"), lambda: object(),
-        lambda: range(3), lambda: np.array([[1, 2]]), lambda: "香味", lambda: (0, 2), lambda: slice(0, 2), lambda: 1j,
+        lambda: odd_value(rng), lambda: b"bytes", lambda: np.float32(math.nan), lambda: np.int64(3),
+        lambda: Decimal("1.5"),
+        lambda: np.array(["香味"]), lambda: np.str_("香味"), lambda: {1, 2}, lambda: (x for x in "ab"),
+        object,
+        lambda: range(3), lambda: np.array([[1, 2]]), lambda: "香味", lambda: (0, 2), lambda: slice(0, 2),
+        lambda: 1j,
     )  # fmt: skip
     return rng.choice(makes)()

@@ -26,7 +26,10 @@ _MOST_POWER = 1.35
 _FLAT_BYTES = 48 << 20
 """More memory than this at ten times the rows is not flat."""
 _LEAST_S, _LEAST_BYTES = 0.2, 16 << 20  # below these a power says nothing
-_CLAUSES = "香味很好 持妆太差了 肤色推荐 粉底液不好 口红的色好 但是一般 太香了 不推荐 很不好 味太差 好推荐 底色好".split()
+_CLAUSES = [
+    "香味很好", "持妆太差了", "肤色推荐", "粉底液不好", "口红的色好", "但是一般",
+    "太香了", "不推荐", "很不好", "味太差", "好推荐", "底色好",
+]  # fmt: skip
 _RECIPE = f"""[task]
 name = "{TINY_TASK.name}"
 labels = {json.dumps(TINY_TASK.labels, ensure_ascii=False)}
@@ -92,7 +95,13 @@ def write_rows(path: Path, count: int, seed: int) -> None:
             if path.suffix == ".csv":
                 stream.write(f"{text},香味,{label}\n")
             else:
-                row = {"text": text, "term": "香味", "label": label, "start": len(text) - 4, "end": len(text) - 2}
+                row = {
+                    "text": text,
+                    "term": "香味",
+                    "label": label,
+                    "start": len(text) - 4,
+                    "end": len(text) - 2,
+                }
                 stream.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
@@ -147,7 +156,9 @@ def growth(values: Sequence[float], sizes: Sequence[int], least: float) -> float
     first, second, third = values
     if third - first < least:
         return 0.0
-    return math.log(max(third - first, 1e-9) / max(second - first, least / 10)) / math.log(sizes[2] / sizes[1])
+    return math.log(max(third - first, 1e-9) / max(second - first, least / 10)) / math.log(
+        sizes[2] / sizes[1]
+    )
 
 
 def _make_inputs(folder: Path, size: int, arguments: Sequence[str]) -> None:
@@ -170,9 +181,7 @@ def _many_mentions(folder: Path) -> Row:
         limit = ["--first"] if count > 100_000 else []
         score = ["score", "artifact", "--in", path.name, "--out", "out.jsonl", *limit]
         ended = new_process(score, folder, seconds=600)
-        wrong = ended.broken or (
-            f"took {ended.peak_bytes / 1e6:.0f} MB" if ended.peak_bytes > most else ""
-        )
+        wrong = ended.broken or (f"took {ended.peak_bytes / 1e6:.0f} MB" if ended.peak_bytes > most else "")
         row.fail(f"{count} mentions: {wrong}") if wrong else row.add("done")
         (folder / "out.jsonl").unlink(missing_ok=True)
     return row

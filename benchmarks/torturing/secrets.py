@@ -9,15 +9,26 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from torturing.children import Ended, forked_verb
+from torturing.children import Ended, forked_verb, import_verbs
 from torturing.parts import Row, Torture
 from torturing.tiny import tiny_artifact, tiny_checkpoint
 
-__all__ = ["ADDRESSES", "PLACES", "SECRET", "Attempt", "attempts", "leak", "make_place", "secrets", "try_once"]
+__all__ = [
+    "ADDRESSES",
+    "PLACES",
+    "SECRET",
+    "Attempt",
+    "attempts",
+    "leak",
+    "make_place",
+    "secrets",
+    "try_once",
+]
 
 SECRET = "Zq7S3cret"  # noqa: S105 - the one that is looked for
 _AT = "127.0.0.1:9"
@@ -88,7 +99,9 @@ PLACES: Mapping[str, list[str]] = {
     "score --out": ["score", "artifact", "--in", "rows.jsonl", "--out", "ADDRESS"],
     "score --out.jsonl": ["score", "artifact", "--in", "rows.jsonl", "--out", "ADDRESS.jsonl"],
     "score --terms": ["score", "artifact", "--in", "rows.jsonl", "--terms", "ADDRESS", "--out", "o.jsonl"],
-    "score --query": ["score", "artifact", "--in", f"mongodb://{_AT}/d/c", "--query", "ADDRESS", "--out", "o.csv"],
+    "score --query": [
+        "score", "artifact", "--in", f"mongodb://{_AT}/d/c", "--query", "ADDRESS", "--out", "o.csv"
+    ],
     "compare A": ["compare", "ADDRESS", "rows.jsonl", "--out", "compared.xlsx"],
     "compare --gold": ["compare", "rows.jsonl", "--gold", "ADDRESS", "--out", "compared.xlsx"],
     "compare --out": ["compare", "rows.jsonl", "rows.jsonl", "--out", "ADDRESS.xlsx"],
@@ -100,7 +113,9 @@ PLACES: Mapping[str, list[str]] = {
     "serve --terms": ["serve", "artifact", "--terms", "ADDRESS"],
     "serve --keys": ["serve", "artifact", "--keys", "ADDRESS"],
     "serve --host": ["serve", "artifact", "--host", "ADDRESS"],
-    "train, an encoder": ["train", "recipe.toml", "--data", "data0", "--out", "t", "--set", "train.encoder=ADDRESS"],
+    "train, an encoder": [
+        "train", "recipe.toml", "--data", "data0", "--out", "t", "--set", "train.encoder=ADDRESS"
+    ],
     "train --data": ["train", "recipe.toml", "--data", "ADDRESS", "--out", "teacher"],
     "distill --teacher": ["distill", "recipe.toml", "--data", "data0", "--teacher", "ADDRESS", "--out", "s"],
     "export": ["export", "ADDRESS", "--data", "data0", "--out", "artifact2"],
@@ -112,7 +127,15 @@ PLACES: Mapping[str, list[str]] = {
 
 _LABEL_STUDIO = ["prepare", f"http://{_AT}/projects/7", "--task", "cosmetics", "--out", "data"]
 _SERVE = ["serve", "artifact", "--port", "PORT"]
-_TOKENS = (SECRET, f" {SECRET}", f"{SECRET}\n", f"Token {SECRET}", f"Bearer {SECRET}", f"{SECRET}é", f'"{SECRET}"')
+_TOKENS = (
+    SECRET,
+    f" {SECRET}",
+    f"{SECRET}\n",
+    f"Token {SECRET}",
+    f"Bearer {SECRET}",
+    f"{SECRET}é",
+    f'"{SECRET}"',
+)
 _VARIABLES: Mapping[str, list[str]] = {
     "LABEL_STUDIO_API_KEY": _LABEL_STUDIO,
     "ATTAR_API_KEY": _SERVE,
@@ -120,7 +143,16 @@ _VARIABLES: Mapping[str, list[str]] = {
     "ATTAR_ADMIN_KEY": _SERVE,
     "ATTAR_WORKERS": ["score", "artifact", "--in", "rows.jsonl", "--out", "scored.jsonl"],
     "ATTAR_MAX_WORKBOOK_GB": ["prepare", "rows.xlsx", "--task", "cosmetics", "--out", "data"],
-    "HF_TOKEN": ["train", "recipe.toml", "--data", "data0", "--out", "t", "--set", "train.encoder=some/encoder"],
+    "HF_TOKEN": [
+        "train",
+        "recipe.toml",
+        "--data",
+        "data0",
+        "--out",
+        "t",
+        "--set",
+        "train.encoder=some/encoder",
+    ],
 }
 _WITH_VARIABLES = {
     "a variable": f"mongodb://bob:$PW@{_AT}/db/c",
@@ -221,10 +253,9 @@ def leak(folder: Path, ended: Ended) -> str:
 
 def secrets(torture: Torture) -> Iterator[Row]:
     """Every attempt, in a working folder of its own."""
-    import socket
-
     artifact = tiny_artifact(tiny_checkpoint(), torture.folder / "artifact")
     rows: dict[str, Row] = {}
+    import_verbs()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -240,5 +271,7 @@ def secrets(torture: Torture) -> Iterator[Row]:
             ended = try_once(attempt, folder, taken.getsockname()[1])
             wrong = leak(folder, ended) or ended.broken
             shutil.rmtree(folder)
-            row.fail(f"{attempt.place}, {attempt.spelling}: {wrong}") if wrong else row.add("nowhere to be seen")
+            row.fail(f"{attempt.place}, {attempt.spelling}: {wrong}") if wrong else row.add(
+                "nowhere to be seen"
+            )
     yield from rows.values()

@@ -10,7 +10,16 @@ from typing import Any
 
 from torturing.workbooks import plain_parts
 
-__all__ = ["ALL_OF_THEM", "LABEL_STUDIO", "REQUEST", "ROWS", "SPAN_ROWS", "TEXTS", "excel_parts", "parquet_of"]
+__all__ = [
+    "ALL_OF_THEM",
+    "LABEL_STUDIO",
+    "REQUEST",
+    "ROWS",
+    "SPAN_ROWS",
+    "TEXTS",
+    "excel_parts",
+    "parquet_of",
+]
 
 TEXTS = ("香味很好，但是持妆太差了", "这款粉底液的香味太浓，不推荐", "口红的一点香味都没有，持妆很好😀")
 ROWS: list[dict[str, Any]] = [

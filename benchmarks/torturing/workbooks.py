@@ -28,10 +28,11 @@ _KIND = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _BOOK, _SHEET, _STRINGS = "xl/workbook.xml", "xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"
 _BOOK_LINKS = "xl/_rels/workbook.xml.rels"
+_SAID = ["很浓", "太淡", "不甜", "真冲", "挺苦", "蛮柔", "超烈", "还妙", "都怪", "也清"]
 _ROWS = [
     ("text", "term", "label"),
-    *((f"{a}瓶的香味很{b}，喜欢", "香味", ("消极", "积极")[i % 2])
-      for i, (a, b) in enumerate(zip("一二三四五六七八九十", "浓淡甜冲苦柔烈妙怪清", strict=True))),
+    *((f"{a}号，香味{b}，喜欢", "香味", ("消极", "积极")[i % 2])
+      for i, (a, b) in enumerate(zip("一二三四五六七八九十", _SAID, strict=True))),
 ]  # fmt: skip
 _MB = 1 << 20
 
@@ -119,7 +120,6 @@ def _row(number: int | str, strings: Iterable[int]) -> str:
         for column, index in zip("ABCDEFGH", strings, strict=False)
     )
     return f'<row r="{number}">{cells}</row>'
-
 
 
 def _part(name: str, content: Content, *, is_refused: bool = True) -> Hostile:
@@ -234,7 +234,9 @@ _SHEET_END = "</sheetData></worksheet>"
 
 def _long_text(path: Path) -> None:
     """One text of 15 MB in 100,000 cells."""
-    rows = "".join(f'<row r="{n}"><c t="s"><v>5</v></c><c t="s"><v>1</v></c></row>' for n in range(20, 100_020))
+    rows = "".join(
+        f'<row r="{n}"><c t="s"><v>5</v></c><c t="s"><v>1</v></c></row>' for n in range(20, 100_020)
+    )
     parts, text = plain_parts(), "香味浓" * 1_700_000
     strings = str(parts[_STRINGS]).replace("</sst>", f"<si><t>{text}</t></si></sst>")
     index = strings.count("<si>") - 1
@@ -249,7 +251,9 @@ def _merged(path: Path) -> None:
 
     letters = [get_column_letter(n) for n in range(1, 16_385)]
     top = "".join(f'<c r="{one}1" t="inlineStr"><is><t>{one}</t></is></c>' for one in letters)
-    rows = f'<row r="1">{top}</row>' + "".join(f'<row r="{n}"><c><v>1</v></c></row>' for n in range(2, 100_002))
+    rows = f'<row r="1">{top}</row>' + "".join(
+        f'<row r="{n}"><c><v>1</v></c></row>' for n in range(2, 100_002)
+    )
     ranges = "".join(f'<mergeCell ref="{one}1:{one}100001"/>' for one in letters)
     write_parts(path, plain_parts() | {_SHEET: _sheet(rows, after=f"<mergeCells>{ranges}</mergeCells>")})
 
@@ -287,7 +291,9 @@ HOSTILE_WORKBOOKS: Mapping[str, Hostile] = {
     "a text of 5,100,000 characters in 100,000 cells": Hostile(_long_text),
     "a row of 400,000 cells": _rows('<row r="900">' + "<c><v>1</v></c>" * 400_000 + "</row>"),
     "elements 1,000,000 deep": _rows("<a>" * 1_000_000 + "</a>" * 1_000_000),
-    "entities that grow tenfold ten times": _changed(_SHEET, _HEAD, _HEAD + _LAUGHS),
+    "entities that grow tenfold ten times": _part(
+        _SHEET, _sheet(_INLINE.format("&j;"), prolog=_LAUGHS)
+    ),
     "the same among the strings": _part(
         _STRINGS, f'{_HEAD}{_LAUGHS}<sst xmlns="{_MAIN}"><si><t>&j;</t></si></sst>'
     ),
@@ -324,10 +330,13 @@ HOSTILE_WORKBOOKS: Mapping[str, Hostile] = {
     "a sheet that is cut short": _changed(_SHEET, "</sheetData></worksheet>", ""),
     "two sheets of one name": _part(_BOOK, _book(_TWO)),
     "relations in a circle": _part(
-        _BOOK_LINKS, _links(("rId1", "worksheet", "workbook.xml"), ("rId2", "worksheet", "_rels/workbook.xml.rels"))
+        _BOOK_LINKS,
+        _links(("rId1", "worksheet", "workbook.xml"), ("rId2", "worksheet", "_rels/workbook.xml.rels")),
     ),
-    "a sheet outside of the file": _part(_BOOK_LINKS, _links(("rId1", "worksheet", "../../../../etc/passwd"))),
-    "an entity that is /etc/passwd": _changed(_SHEET, _HEAD, _HEAD + _OUTSIDE),
+    "a sheet outside of the file": _part(
+        _BOOK_LINKS, _links(("rId1", "worksheet", "../../../../etc/passwd"))
+    ),
+    "an entity that is /etc/passwd": _part(_SHEET, _sheet(_INLINE.format("&a;"), prolog=_OUTSIDE)),
     "strict, in namespaces of ISO": _changed(_SHEET, _MAIN, "http://purl.oclc.org/ooxml/spreadsheetml/main"),
     # what Excel opens too
     "without styles": _without("xl/styles.xml", is_refused=False),
@@ -351,8 +360,10 @@ HOSTILE_WORKBOOKS: Mapping[str, Hostile] = {
 """What is odd about each, by name."""
 
 HEAVY = frozenset({
-    "a part of 300 MB that is empty rows", "a cell of 512 MB in a file of 0.5", "a cell of 512 MB among noise",
-    "a comment of 100 MB", "an attribute of 100 MB", "a string of 300 MB", "strings of 1.2 GB", "20,000,000 strings",
+    "a part of 300 MB that is empty rows", "a cell of 512 MB in a file of 0.5",
+    "a cell of 512 MB among noise",
+    "a comment of 100 MB", "an attribute of 100 MB", "a string of 300 MB", "strings of 1.2 GB",
+    "20,000,000 strings",
     "a text of 5,100,000 characters in 100,000 cells", "styles of 300 MB", "1,000,000 sheets",
     "16,384 columns merged over 100,000 rows", "1,100,000 merged ranges", "400,000 defined names",
     "1,100,000 rows without a number", "media of 200 MB that are zeros",

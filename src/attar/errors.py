@@ -35,6 +35,7 @@ __all__ = [
     "ParityError",
     "RecipeError",
     "RunError",
+    "may_hold_secret",
     "redacted",
     "require",
     "require_installed",
@@ -177,6 +178,14 @@ def redacted(text: str) -> str:
     if "?" in text or "#" in text:
         text = _OPTIONS.sub(r"\1...", text)
     return _SECRET_OPTION.sub(r"\1...", text) if "=" in text else text
+
+
+def may_hold_secret(place: object) -> bool:
+    """Whether what is named as a path reads like an address with something secret in it.
+
+    A file or folder of that name would show the secret to whoever sees the folder.
+    """
+    return redacted(str(place)) != str(place)
 
 
 def system_error(error: BaseException) -> RunError | None:

@@ -79,7 +79,9 @@ def kept_recipe(run: Path) -> tuple[Recipe, Path]:
             "date stays"
         ) from error
     except (ValueError, TypeError, LookupError, ValidationError) as error:
-        raise RunError(f"{path} cannot be read; give the recipe once more: `attar run RECIPE --out {run}`") from error
+        raise RunError(
+            f"{path} cannot be read; give the recipe once more: `attar run RECIPE --out {run}`"
+        ) from error
 
 
 def repeat_run(
@@ -108,7 +110,9 @@ def repeat_run(
         raise RunError(f"{run}: no stage of it is finished; run its recipe first")
     target = (out or beside(run, "repeat")).resolve()
     if target == run or run in target.parents:
-        raise RunError(f"{target}: the repeat goes beside the run, not into it; name another folder with --out")
+        raise RunError(
+            f"{target}: the repeat goes beside the run, not into it; name another folder with --out"
+        )
     if any(source.is_remote for source in recipe.data.sources) and not (target / "data").exists():
         say(f"prepare: its sources are on a server, so {run / 'data'} is taken as it is")
         shutil.copytree(run / "data", target / "data")
@@ -125,7 +129,9 @@ def _within(folder: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         if folder.is_dir():
             raise
-        raise RunError(f"{folder}: the folder that the run's paths start from is gone; put it back") from error
+        raise RunError(
+            f"{folder}: the folder that the run's paths start from is gone; put it back"
+        ) from error
 
 
 def compare_runs(first: Path, second: Path) -> Comparison:
@@ -139,7 +145,9 @@ def compare_runs(first: Path, second: Path) -> Comparison:
         hashes = [output_hashes(run / name) for run in (first, second)]
         for file in sorted({*hashes[0], *hashes[1]}):
             place = f"{name}/{file}"
-            if missing := [run for run, found in zip((first, second), hashes, strict=True) if file not in found]:
+            if missing := [
+                run for run, found in zip((first, second), hashes, strict=True) if file not in found
+            ]:
                 differences.append(f"{place}: not in {missing[0]}")
                 continue
             if Path(file).name in _SHOWS_TIMES:

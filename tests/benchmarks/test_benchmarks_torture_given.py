@@ -75,7 +75,8 @@ def secrets(bench):
     return bench("torturing.secrets")
 
 
-def test_secrets_are_nowhere_to_be_seen(secrets, artifact_folder, tmp_path):
+def test_secrets_are_nowhere_to_be_seen(secrets, bench, artifact_folder, tmp_path):
+    bench("torturing.children").import_verbs()
     rng = random.Random(SEED)  # noqa: S311
     places = itertools.groupby(secrets.attempts(), key=lambda attempt: attempt.place)
     chosen = [rng.choice(list(several)) for _, several in places]

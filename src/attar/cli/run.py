@@ -36,7 +36,9 @@ def run(
     """
     require_installed(TRAINING_PACKAGES, "train")
     if (recipe is None) == (repeat is None) or (repeat is not None and overrides):
-        raise RecipeError("attar run: name either a RECIPE, with --set, or --repeat RUN, which has its own recipe")
+        raise RecipeError(
+            "attar run: name either a RECIPE, with --set, or --repeat RUN, which has its own recipe"
+        )
     if repeat is not None:
         _repeat(repeat, out)
         return

@@ -185,8 +185,8 @@ def _predict(candidate: Candidate, examples: Sequence[Example], task: Task) -> P
         )
     if not np.isfinite(probs).all():
         raise DataError(
-            f"evaluate: {candidate.name!r} gave probs that are not finite; expected finite numbers: its weights "
-            "are damaged, or its training went astray"
+            f"evaluate: {candidate.name!r} gave probs that are not finite; expected finite numbers: its "
+            "weights are damaged, or its training went astray"
         )
     return probs
 

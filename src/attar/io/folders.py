@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from attar.errors import RunError
+from attar.errors import RunError, may_hold_secret
 
 __all__ = [
     "carry_over",
@@ -75,6 +75,8 @@ def check_out(folder: Path, reads: Sequence[Path]) -> Path:
         RunError: It may not: a file is in its place, it is, holds or lies in an input, it cannot be replaced
             as a whole, or its parent cannot be written to.
     """
+    if may_hold_secret(folder):
+        raise RunError(f"{folder}: an address with something secret in it, not a folder; choose another name")
     try:
         whole = folder.resolve()
         there = _existing_parent(whole)

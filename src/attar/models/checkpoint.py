@@ -199,8 +199,8 @@ def finite_logits(logits: NDArray[np.float32], whose: str) -> NDArray[np.float32
     if not np.isfinite(logits).all():
         num_bad = int((~np.isfinite(logits)).any(-1).sum())
         raise CheckpointError(
-            f"{whose} gives logits that are not finite for {num_bad} of {len(logits)} examples: its weights are "
-            "damaged, or its training went astray; train it again, with a lower learning_rate or precision = "
-            "'fp32'"
+            f"{whose} gives logits that are not finite for {num_bad} of {len(logits)} examples: its weights "
+            "are damaged, or its training went astray; train it again, with a lower learning_rate or "
+            "precision = 'fp32'"
         )
     return logits

@@ -52,8 +52,8 @@ def check_training_room(
     free = shutil.disk_usage(place).free + there
     if free < needed:
         raise RunError(
-            f"{folder}: this training needs up to {needed / 1e6:,.0f} MB there, {checkpoint / 1e6:,.0f} for its "
-            f"checkpoint and {count} x {state / 1e6:,.0f} for what a killed one resumes from, and "
+            f"{folder}: this training needs up to {needed / 1e6:,.0f} MB there, {checkpoint / 1e6:,.0f} for "
+            f"its checkpoint and {count} x {state / 1e6:,.0f} for what a killed one resumes from, and "
             f"{free / 1e6:,.0f} MB are free; free some, name an --out on another disk, or do without states: "
             f"checkpoint_minutes = {_NEVER_MINUTES:.0f}"
         )

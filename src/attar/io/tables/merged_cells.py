@@ -57,8 +57,8 @@ class MergedCells:
         self._num_filled += len(self._open)
         if self._num_filled > _MAX_FILLED:
             raise DataError(
-                f"{self._path}: merged ranges cover more than {_MAX_FILLED:,} cells; take the merging back, or "
-                "save it as .csv"
+                f"{self._path}: merged ranges cover more than {_MAX_FILLED:,} cells; take the merging "
+                "back, or save it as .csv"
             )
         for column, (last, value) in list(self._open.items()):
             if last < number:

@@ -177,7 +177,7 @@ def _opened(path: Path) -> list[Sheet]:
     return [
         Sheet(sheet.name, sheet.state == "visible", relation.target, book)
         for sheet, relation in found
-        if relation.target in there and "chartsheet" not in relation.Type
+        if relation.target in there and relation.Type.endswith("/worksheet")
     ]
 
 
@@ -222,6 +222,17 @@ def _check_sizes(path: Path, archive: ZipFile) -> None:
             )
 
 
+class _Strings(list[str]):
+    """Strings by their number; -1 is none, and not the last."""
+
+    __slots__ = ()
+
+    def __getitem__(self, number: Any) -> Any:  # noqa: ANN401 - as of a list
+        if number < 0:
+            raise IndexError(number)
+        return super().__getitem__(number)
+
+
 class _StringTable:
     """The shared strings, in their order; guides to pronunciation beside them are left out.
 
@@ -230,7 +241,7 @@ class _StringTable:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._strings: list[str] = []
+        self._strings = _Strings()
         self._parts: list[str] = []
         self._is_text = False
         self._num_phonetic = 0

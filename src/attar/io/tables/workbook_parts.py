@@ -107,9 +107,14 @@ def _parsed(path: Path, sheet: Sheet, part: Any) -> Iterator[tuple[int, list[dic
         if num_tags > 2 * _MAX_ROW_PARTS or num_bytes > _MAX_ROW_BYTES:
             raise DataError(
                 f"{path}: the row after {row_parser.row_counter} has more than {_MAX_ROW_PARTS:,} parts or "
-                f"{_MAX_ROW_BYTES:,} bytes; it is no table of reviews, or it is damaged; save it as .xlsx again"
+                f"{_MAX_ROW_BYTES:,} bytes; it is no table of reviews, or it is damaged; save it as .xlsx "
+                "again"
             )
     xml.close()
+    raise DataError(
+        f"{path}: the sheet {sheet.title!r} has no rows where a sheet has them; if it was saved as Strict "
+        "Open XML, save it as an ordinary .xlsx"
+    )
 
 
 def _row(path: Path, number: int, cells: list[dict[str, Any]], merged: MergedCells) -> list[object]:
