@@ -11,7 +11,8 @@ from torturing.children import forked_verb, import_verbs
 from torturing.fuzzing import TARGETS, fuzz, services
 from torturing.parts import Row, Torture
 from torturing.tiny import tiny_artifact, tiny_checkpoint
-from torturing.workbooks import HOSTILE_WORKBOOKS, Hostile, plain_parts, write_parts
+from torturing.workbook_writing import plain_parts, write_parts
+from torturing.workbooks import HOSTILE_WORKBOOKS, Hostile
 
 __all__ = ["fuzzed", "verbs_that_read", "workbooks"]
 

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from torturing.workbooks import plain_parts
+from torturing.workbook_writing import plain_parts
 
 __all__ = [
     "ALL_OF_THEM",

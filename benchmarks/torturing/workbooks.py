@@ -12,28 +12,29 @@ import os
 import random
 import struct
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["HEAVY", "HOSTILE_WORKBOOKS", "Hostile", "plain_parts", "write_parts"]
+from torturing.workbook_writing import (
+    BOOK,
+    BOOK_LINKS,
+    HEAD,
+    MAIN,
+    SHEET,
+    STRINGS,
+    Content,
+    as_bytes,
+    book_xml,
+    links_xml,
+    plain_parts,
+    sheet_xml,
+    styles_xml,
+    write_parts,
+)
 
-Content = str | bytes | Callable[[], Iterable[bytes]]
-Parts = dict[str, Content]
+__all__ = ["HEAVY", "HOSTILE_WORKBOOKS", "Hostile"]
 
-_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-_RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
-_KIND = "application/vnd.openxmlformats-officedocument.spreadsheetml"
-_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
-_BOOK, _SHEET, _STRINGS = "xl/workbook.xml", "xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"
-_BOOK_LINKS = "xl/_rels/workbook.xml.rels"
-_SAID = ["很浓", "太淡", "不甜", "真冲", "挺苦", "蛮柔", "超烈", "还妙", "都怪", "也清"]
-_ROWS = [
-    ("text", "term", "label"),
-    *((f"{a}号，香味{b}，喜欢", "香味", ("消极", "积极")[i % 2])
-      for i, (a, b) in enumerate(zip("一二三四五六七八九十", _SAID, strict=True))),
-]  # fmt: skip
 _MB = 1 << 20
 
 
@@ -49,79 +50,6 @@ class Hostile(NamedTuple):
     is_refused: bool = True
 
 
-def plain_parts() -> Parts:
-    """The parts of a good workbook of ten labelled reviews."""
-    strings = list(dict.fromkeys(cell for row in _ROWS for cell in row))
-    rows = "".join(_row(n, [strings.index(cell) for cell in row]) for n, row in enumerate(_ROWS, 1))
-    override = '<Override PartName="/{}" ContentType="' + _KIND + '.{}+xml"/>'
-    kinds = {_BOOK: "sheet.main", _SHEET: "worksheet", _STRINGS: "sharedStrings", "xl/styles.xml": "styles"}
-    table = "".join(f"<si><t>{text}</t></si>" for text in strings)
-    return {
-        "[Content_Types].xml": f'{_HEAD}<Types xmlns="{_PACKAGE}/content-types">'
-        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-        '<Default Extension="xml" ContentType="application/xml"/>'
-        + "".join(override.format(name, kind) for name, kind in kinds.items())
-        + "</Types>",
-        "_rels/.rels": _links(("rId1", "officeDocument", _BOOK)),
-        _BOOK: _book('<sheet name="a" sheetId="1" r:id="rId1"/>'),
-        _BOOK_LINKS: _links(
-            ("rId1", "worksheet", "worksheets/sheet1.xml"),
-            ("rId2", "sharedStrings", "sharedStrings.xml"),
-            ("rId3", "styles", "styles.xml"),
-        ),
-        _SHEET: _sheet(rows),
-        _STRINGS: f'{_HEAD}<sst xmlns="{_MAIN}">{table}</sst>',
-        "xl/styles.xml": _styles('<xf numFmtId="0"/><xf numFmtId="14"/>'),
-    }
-
-
-def write_parts(path: Path, parts: Mapping[str, Content]) -> None:
-    """Write a workbook; contents that are made while they are written may be of any size."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in parts.items():
-            blocks = content() if callable(content) else [_bytes(content)]
-            with archive.open(name, "w", force_zip64=True) as stream:
-                for block in blocks:
-                    stream.write(block)
-
-
-def _bytes(content: str | bytes) -> bytes:
-    return content.encode() if isinstance(content, str) else content
-
-
-def _book(sheets: str, more: str = "") -> str:
-    names = f'xmlns="{_MAIN}" xmlns:r="{_RELATIONS}"'
-    return f"{_HEAD}<workbook {names}>{more}<sheets>{sheets}</sheets></workbook>"
-
-
-def _links(*links: tuple[str, str, str]) -> str:
-    each = "".join(
-        f'<Relationship Id="{name}" Type="{_RELATIONS}/{kind}" Target="{target}"/>'
-        for name, kind, target in links
-    )
-    return f'{_HEAD}<Relationships xmlns="{_PACKAGE}/relationships">{each}</Relationships>'
-
-
-def _styles(formats: str) -> str:
-    return (
-        f'{_HEAD}<styleSheet xmlns="{_MAIN}"><fonts><font/></fonts><fills><fill/></fills><borders><border/>'
-        f"</borders><cellStyleXfs><xf/></cellStyleXfs><cellXfs>{formats}</cellXfs></styleSheet>"
-    )
-
-
-def _sheet(rows: str, before: str = "", after: str = "", prolog: str = "") -> str:
-    inner = f"{before}<sheetData>{rows}</sheetData>{after}"
-    return f'{_HEAD}{prolog}<worksheet xmlns="{_MAIN}">{inner}</worksheet>'
-
-
-def _row(number: int | str, strings: Iterable[int]) -> str:
-    cells = "".join(
-        f'<c r="{column}{number}" t="s"><v>{index}</v></c>'
-        for column, index in zip("ABCDEFGH", strings, strict=False)
-    )
-    return f'<row r="{number}">{cells}</row>'
-
-
 def _part(name: str, content: Content, *, is_refused: bool = True) -> Hostile:
     """The good workbook with another content of a part."""
     return Hostile(lambda path: write_parts(path, plain_parts() | {name: content}), is_refused)
@@ -132,8 +60,8 @@ def _rows(rows: str, before: str = "", after: str = "", *, is_refused: bool = Tr
 
     def write(path: Path) -> None:
         parts = plain_parts()
-        sheet = str(parts[_SHEET]).replace("<sheetData>", f"{before}<sheetData>")
-        parts[_SHEET] = sheet.replace("</sheetData>", f"{rows}</sheetData>{after}")
+        sheet = str(parts[SHEET]).replace("<sheetData>", f"{before}<sheetData>")
+        parts[SHEET] = sheet.replace("</sheetData>", f"{rows}</sheetData>{after}")
         write_parts(path, parts)
 
     return Hostile(write, is_refused)
@@ -196,7 +124,7 @@ def _damaged(change: Callable[[bytes], bytes]) -> Hostile:
         stream = io.BytesIO()
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in plain_parts().items():
-                archive.writestr(name, _bytes(content) if not callable(content) else b"")
+                archive.writestr(name, as_bytes(content) if not callable(content) else b"")
         path.write_bytes(change(stream.getvalue()))
 
     return Hostile(write)
@@ -205,7 +133,7 @@ def _damaged(change: Callable[[bytes], bytes]) -> Hostile:
 def _lies(content: bytes) -> bytes:
     """The sheet's unfolded size is said to be less than it is."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        size = archive.getinfo(_SHEET).file_size
+        size = archive.getinfo(SHEET).file_size
     return content.replace(struct.pack("<I", size), struct.pack("<I", size // 2))
 
 
@@ -226,9 +154,9 @@ _LAUGHS = (
     + "]>"
 )
 _OUTSIDE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
-_SI = f'{_HEAD}<sst xmlns="{_MAIN}">'
+_SI = f'{HEAD}<sst xmlns="{MAIN}">'
 _INLINE = '<row r="900"><c r="A900" t="inlineStr"><is><t>{}</t></is></c><c r="B900" t="s"><v>1</v></c></row>'
-_SHEET_HEAD = _sheet("").partition("</sheetData>")[0]
+_SHEET_HEAD = sheet_xml("").partition("</sheetData>")[0]
 _SHEET_END = "</sheetData></worksheet>"
 
 
@@ -238,11 +166,11 @@ def _long_text(path: Path) -> None:
         f'<row r="{n}"><c t="s"><v>5</v></c><c t="s"><v>1</v></c></row>' for n in range(20, 100_020)
     )
     parts, text = plain_parts(), "香味浓" * 1_700_000
-    strings = str(parts[_STRINGS]).replace("</sst>", f"<si><t>{text}</t></si></sst>")
+    strings = str(parts[STRINGS]).replace("</sst>", f"<si><t>{text}</t></si></sst>")
     index = strings.count("<si>") - 1
     rows = rows.replace("<v>5</v>", f"<v>{index}</v>")
-    sheet = str(parts[_SHEET]).replace("</sheetData>", f"{rows}</sheetData>")
-    write_parts(path, parts | {_SHEET: sheet, _STRINGS: strings})
+    sheet = str(parts[SHEET]).replace("</sheetData>", f"{rows}</sheetData>")
+    write_parts(path, parts | {SHEET: sheet, STRINGS: strings})
 
 
 def _merged(path: Path) -> None:
@@ -255,12 +183,12 @@ def _merged(path: Path) -> None:
         f'<row r="{n}"><c><v>1</v></c></row>' for n in range(2, 100_002)
     )
     ranges = "".join(f'<mergeCell ref="{one}1:{one}100001"/>' for one in letters)
-    write_parts(path, plain_parts() | {_SHEET: _sheet(rows, after=f"<mergeCells>{ranges}</mergeCells>")})
+    write_parts(path, plain_parts() | {SHEET: sheet_xml(rows, after=f"<mergeCells>{ranges}</mergeCells>")})
 
 
 def _many_sheets(path: Path) -> None:
     sheets = "".join(f'<sheet name="s{n}" sheetId="{n + 1}" r:id="rId1"/>' for n in range(1_000_000))
-    write_parts(path, plain_parts() | {_BOOK: _book(sheets)})
+    write_parts(path, plain_parts() | {BOOK: book_xml(sheets)})
 
 
 _TWO = '<sheet name="a" sheetId="1" r:id="rId1"/><sheet name="a" sheetId="2" r:id="rId1"/>'
@@ -275,36 +203,36 @@ HOSTILE_WORKBOOKS: Mapping[str, Hostile] = {
     "column ZZZZZZ": _rows('<row r="20"><c r="ZZZZZZ20"><v>1</v></c></row>'),
     "column XFE": _rows('<row r="20"><c r="XFE20"><v>1</v></c></row>'),
     "1,100,000 rows without a number": _rows("<row><c><v>1</v></c></row>" * 1_100_000),
-    "a part of 300 MB that is empty rows": _streamed(_SHEET, _SHEET_HEAD, b"<row/>", 300 * _MB, _SHEET_END),
+    "a part of 300 MB that is empty rows": _streamed(SHEET, _SHEET_HEAD, b"<row/>", 300 * _MB, _SHEET_END),
     # bombs
     "a cell of 512 MB in a file of 0.5": _part(
-        _SHEET, lambda: [_SHEET_HEAD.encode(), *(["香".encode() * _MB] * 170), _SHEET_END.encode()]
+        SHEET, lambda: [_SHEET_HEAD.encode(), *(["香".encode() * _MB] * 170), _SHEET_END.encode()]
     ),
     "a cell of 512 MB among noise": _in_text(
-        _SHEET, _SHEET_HEAD + _INLINE.partition("{}")[0], 512 * _MB, _INLINE.partition("{}")[2] + _SHEET_END
+        SHEET, _SHEET_HEAD + _INLINE.partition("{}")[0], 512 * _MB, _INLINE.partition("{}")[2] + _SHEET_END
     ),
-    "a comment of 100 MB": _in_text(_SHEET, f"{_SHEET_HEAD}<!--", 100 * _MB, f"-->{_SHEET_END}"),
-    "an attribute of 100 MB": _in_text(_SHEET, f'{_SHEET_HEAD}<row r="', 100 * _MB, f'"/>{_SHEET_END}'),
-    "a string of 300 MB": _part(_STRINGS, lambda: [_SI.encode(), *(["香".encode() * _MB] * 100), b"</sst>"]),
-    "strings of 1.2 GB": _streamed(_STRINGS, _SI, b"<si><t>ab</t></si>", 1200 * _MB, "</sst>"),
-    "20,000,000 strings": _streamed(_STRINGS, _SI, b"<si><t>ab</t></si>", 360 * _MB, "</sst>"),
+    "a comment of 100 MB": _in_text(SHEET, f"{_SHEET_HEAD}<!--", 100 * _MB, f"-->{_SHEET_END}"),
+    "an attribute of 100 MB": _in_text(SHEET, f'{_SHEET_HEAD}<row r="', 100 * _MB, f'"/>{_SHEET_END}'),
+    "a string of 300 MB": _part(STRINGS, lambda: [_SI.encode(), *(["香".encode() * _MB] * 100), b"</sst>"]),
+    "strings of 1.2 GB": _streamed(STRINGS, _SI, b"<si><t>ab</t></si>", 1200 * _MB, "</sst>"),
+    "20,000,000 strings": _streamed(STRINGS, _SI, b"<si><t>ab</t></si>", 360 * _MB, "</sst>"),
     "a text of 5,100,000 characters in 100,000 cells": Hostile(_long_text),
     "a row of 400,000 cells": _rows('<row r="900">' + "<c><v>1</v></c>" * 400_000 + "</row>"),
     "elements 1,000,000 deep": _rows("<a>" * 1_000_000 + "</a>" * 1_000_000),
     "entities that grow tenfold ten times": _part(
-        _SHEET, _sheet(_INLINE.format("&j;"), prolog=_LAUGHS)
+        SHEET, sheet_xml(_INLINE.format("&j;"), prolog=_LAUGHS)
     ),
     "the same among the strings": _part(
-        _STRINGS, f'{_HEAD}{_LAUGHS}<sst xmlns="{_MAIN}"><si><t>&j;</t></si></sst>'
+        STRINGS, f'{HEAD}{_LAUGHS}<sst xmlns="{MAIN}"><si><t>&j;</t></si></sst>'
     ),
-    "styles of 600,000 formats": _part("xl/styles.xml", lambda: [_styles("<xf/>" * 600_000).encode()]),
+    "styles of 600,000 formats": _part("xl/styles.xml", lambda: [styles_xml("<xf/>" * 600_000).encode()]),
     "styles of 300 MB": _streamed(
-        "xl/styles.xml", _styles("").partition("</cellXfs>")[0], b'<xf numFmtId="14"/>', 300 * _MB,
+        "xl/styles.xml", styles_xml("").partition("</cellXfs>")[0], b'<xf numFmtId="14"/>', 300 * _MB,
         "</cellXfs></styleSheet>",
     ),
     "1,000,000 sheets": Hostile(_many_sheets),
     "400,000 defined names": _part(
-        _BOOK, _book('<sheet name="a" sheetId="1" r:id="rId1"/>').replace(
+        BOOK, book_xml('<sheet name="a" sheetId="1" r:id="rId1"/>').replace(
             "</workbook>",
             "<definedNames>" + "".join(map(_NAMES.format, range(400_000))) + "</definedNames></workbook>",
         ),
@@ -322,22 +250,22 @@ HOSTILE_WORKBOOKS: Mapping[str, Hostile] = {
     "one byte short": _damaged(lambda content: content[:-1]),
     "a part longer than it says": _damaged(_lies),
     "without [Content_Types].xml": _without("[Content_Types].xml"),
-    "without workbook.xml": _without(_BOOK),
-    "without its sheet": _without(_SHEET),
-    "without the strings that it refers to": _without(_STRINGS),
+    "without workbook.xml": _without(BOOK),
+    "without its sheet": _without(SHEET),
+    "without the strings that it refers to": _without(STRINGS),
     "a string that is not there": _rows('<row r="20"><c r="A20" t="s"><v>999999</v></c></row>'),
     "a string numbered -1": _rows('<row r="20"><c r="A20" t="s"><v>-1</v></c></row>'),
-    "a sheet that is cut short": _changed(_SHEET, "</sheetData></worksheet>", ""),
-    "two sheets of one name": _part(_BOOK, _book(_TWO)),
+    "a sheet that is cut short": _changed(SHEET, "</sheetData></worksheet>", ""),
+    "two sheets of one name": _part(BOOK, book_xml(_TWO)),
     "relations in a circle": _part(
-        _BOOK_LINKS,
-        _links(("rId1", "worksheet", "workbook.xml"), ("rId2", "worksheet", "_rels/workbook.xml.rels")),
+        BOOK_LINKS,
+        links_xml(("rId1", "worksheet", "workbook.xml"), ("rId2", "worksheet", "_rels/workbook.xml.rels")),
     ),
     "a sheet outside of the file": _part(
-        _BOOK_LINKS, _links(("rId1", "worksheet", "../../../../etc/passwd"))
+        BOOK_LINKS, links_xml(("rId1", "worksheet", "../../../../etc/passwd"))
     ),
-    "an entity that is /etc/passwd": _part(_SHEET, _sheet(_INLINE.format("&a;"), prolog=_OUTSIDE)),
-    "strict, in namespaces of ISO": _changed(_SHEET, _MAIN, "http://purl.oclc.org/ooxml/spreadsheetml/main"),
+    "an entity that is /etc/passwd": _part(SHEET, sheet_xml(_INLINE.format("&a;"), prolog=_OUTSIDE)),
+    "strict, in namespaces of ISO": _changed(SHEET, MAIN, "http://purl.oclc.org/ooxml/spreadsheetml/main"),
     # what Excel opens too
     "without styles": _without("xl/styles.xml", is_refused=False),
     "a number that is a date of the year 10^300": _rows(
@@ -352,7 +280,7 @@ HOSTILE_WORKBOOKS: Mapping[str, Hostile] = {
         is_refused=False,
     ),
     "links to other workbooks": _more(
-        is_refused=False, xl__externalLinks__externalLink1_xml=f'<externalLink xmlns="{_MAIN}"/>'
+        is_refused=False, xl__externalLinks__externalLink1_xml=f'<externalLink xmlns="{MAIN}"/>'
     ),
     "macros": _more(is_refused=False, xl__vbaProject=os.urandom(4096)),
     "media of 200 MB that are zeros": _more(is_refused=True, xl__media__image1=lambda: [bytes(_MB)] * 200),
