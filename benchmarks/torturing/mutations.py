@@ -25,7 +25,7 @@ _ODD_TEXTS = (
 _ODD_BYTES = (
     b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\xf0\x9f\x98", b"\r", b"\n\n", b"\t", b'"',
     b"'", b",", b"[", b"]", b"{", b"}", b"|", b"\\", b"\x1a", b"NaN", b"1e999", b"-0", b"\\ud800",
-    b"<!--", b"&a;", b"[[[[[[", b"]]]", b'"""',
+    b"<!--", b"&a;", b"[" * 3000, b"[[[[[[", b"]]]", b'"""',
 )  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def odd_value(rng: random.Random) -> Any:  # noqa: ANN401 - any
         lambda: None, lambda: True, lambda: rng.randint(-5, 50),
         lambda: rng.choice((2**63, -(2**70), 10**400)),
         lambda: rng.choice((math.nan, math.inf, -0.0, 1e308, 2.5, 3.0)), lambda: odd_text(rng), list,
-        dict, lambda: [odd_text(rng)], lambda: {"a": None}, lambda: _nested(rng.choice((3, 70, 2000))),
+        dict, lambda: [odd_text(rng)], lambda: {"a": None}, lambda: _nested(rng.choice((3, 70, 200))),
         lambda: rng.choice(_ODD_TEXTS), lambda: "\ud83d", lambda: ["\udc00"],
     )  # fmt: skip
     return rng.choice(makes)()
