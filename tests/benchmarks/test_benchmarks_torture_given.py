@@ -77,7 +77,7 @@ def secrets(bench):
 
 
 SAID = (
-    "{}", "{} does not exist", "/tmp/a/{}: no such file", "{}.jsonl", "--set 'data.sources:{}'", "[{{path='{}'}}]",
+    "{}", "{} does not exist", "a/{}: no such file", "{}.jsonl", "--set 'data.sources:{}'", "[{{path='{}'}}]",
 )  # fmt: skip
 
 
