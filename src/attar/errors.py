@@ -72,7 +72,7 @@ _SCHEME = r"\b([A-Za-z][\w+.-]*)\s?(?:[:;]\s*[/\\]+|[/\\]{2,})"
 # No ] after the @: [USER:PASSWORD@] shows how an address is written.
 _AT = r"(?:@|%40)"
 _WITH_USER = re.compile(
-    rf"{_SCHEME}(?:\S{{0,400}}{_AT}|[^\s/@'\"]+:[^/@'\"]{{0,60}}{_AT}(?=\s?\w))(?!\])"
+    rf"{_SCHEME}(?:\S{{0,400}}{_AT}|(?!\.\.\.)[^\s/@'\"]+:[^/@'\"]{{0,60}}{_AT}(?=\s?\w))(?!\])"
     rf"|\b(mongodb(?:\+srv)?):\S{{0,400}}{_AT}(?!\])|(?:\w[^\s'\":]{{0,200}})?:\S{{1,400}}@(?!\])",
     re.I,
 )
