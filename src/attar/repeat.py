@@ -31,7 +31,7 @@ RECIPE_FILE = "recipe.json"
 """What a run was made from, as it was understood; addresses in it are without user and options."""
 
 # Of report.json and metrics.jsonl: names of what a clock gives.
-_TIMED = re.compile(r"seconds|latency|per_second|_ms\b|_ms_|faster|speed|crc32|memory|system|created")
+_TIMED = re.compile(r"seconds|latency|per_second|_ms\b|_ms_|faster|speed|crc32")
 _JSON_FILES = ("report.json", "metrics.jsonl")
 _SHOWS_TIMES = ("report.html",)  # what report.json holds, for people
 
