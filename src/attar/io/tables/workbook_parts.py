@@ -86,7 +86,7 @@ def _parsed(path: Path, sheet: Sheet, part: Any) -> Iterator[tuple[int, list[dic
         date_formats=book.date_formats,
         timedelta_formats=book.timedelta_formats,
     )
-    xml = XMLPullParser(("end",))
+    xml: Any = XMLPullParser(("end",))  # whose types do not know which events were asked for
     num_rows = num_tags = num_bytes = 0
     while block := part.read(_BLOCK_BYTES):
         num_tags += block.count(b"<")
