@@ -132,3 +132,25 @@ def test_what_is_no_run(tmp_path):
     keep_recipe(Recipe(name="r"), tmp_path)
     with pytest.raises(RunError, match="no stage of it is finished"):
         repeat_run(tmp_path, None, print, print)
+
+
+def test_exit_codes_of_the_command(tmp_path, monkeypatch, attar_main, one_line):
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "run"
+    keep_recipe(Recipe(name="r"), run)
+    stage(run, "teacher", {"weights": "1"})
+    content = ["1"]
+    monkeypatch.setattr(
+        "attar.pipeline.run_recipe", lambda _, out, __: stage(out, "teacher", {"weights": content[0]})
+    )
+    code, out, _ = attar_main("run", "--repeat", "run")
+    assert (code, out) == (0, f"the same:  1 of 1 files -> {tmp_path / 'run.repeat'}\n")
+    shutil.rmtree(tmp_path / "run.repeat")
+    content[0] = "2"
+    code, out, _ = attar_main("run", "--repeat", "run", "--out", "other")
+    assert code == 3
+    assert out.startswith("differs:   teacher/weights: other bytes, SHA-256 ")
+    assert out.endswith(f"the same:  0 of 1 files -> {tmp_path / 'other'}\n")
+    for wrong in ([], ["r.toml", "--repeat", "run"], ["--repeat", "run", "--set", "seed=1"]):
+        code, _, err = attar_main("run", *wrong)
+        assert "either a RECIPE, with --set, or --repeat RUN" in one_line(code, err)
