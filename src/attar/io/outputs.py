@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-from attar.errors import DataError
+from attar.errors import DataError, may_hold_secret
 from attar.io.tables.excel import workbook_path
 
 __all__ = ["check_output"]
@@ -31,6 +31,8 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
     Raises:
         DataError: It cannot be written, or it is read.
     """
+    if may_hold_secret(path):
+        raise DataError(f"{path}: an address with something secret in it, and misspelt, or no file; {_OTHER}")
     if "\0" in str(path):
         raise DataError(f"{str(path)!r}: a name holds no NUL character; {_OTHER}")
     try:
