@@ -24,7 +24,7 @@ def write_rows(
     cells = [[row.get(name) for name in names] for row in rows]
     match path.suffix:
         case ".jsonl":
-            lines = [json.dumps(row, ensure_ascii=True, default=str) for row in rows]
+            lines = [json.dumps(row, ensure_ascii=encoding == "utf-8", default=str) for row in rows]
             path.write_bytes("".join(f"{line}\n" for line in lines).encode(encoding))
         case ".csv" | ".tsv" as ending:
             stream = io.StringIO(newline="")

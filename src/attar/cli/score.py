@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attar.cli.options import ArtifactFolder, Workers, expanded
+from attar.cli.options import ArtifactFolder, InEncoding, Workers, expanded
 from attar.errors import DataError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def score(
     offsets: _Offsets = True,
     terms: _Terms = None,
     split_terms: _SplitTerms = None,
+    encoding: InEncoding = None,
     workers: Workers = None,
 ) -> None:
     """Score rows: every occurrence of the term, or the one at start and end if the row has them.
@@ -61,7 +62,8 @@ def score(
     `.xlsx` is a workbook for analysts; `.json` are Label Studio tasks with pre-annotations.
     """
     from attar.artifact import load_artifact
-    from attar.io.mongo import shown_place
+    from attar.io.mongo import is_mongodb, shown_place
+    from attar.io.outputs import check_output
     from attar.scoring.mongodb import parse_query
     from attar.scoring.predictor import Predictor
     from attar.scoring.stage import ScoreOptions, score_file
@@ -71,6 +73,8 @@ def score(
         raise DataError("--terms finds the terms; --term and --split-terms are for rows that have theirs")
 
     out = expanded(out)
+    if not is_mongodb(out):
+        check_output(Path(out), [artifact, *([terms] if terms is not None else [])])
     chosen = parse_query(query) if query is not None else {}
     options = ScoreOptions(
         text=text,
@@ -82,6 +86,7 @@ def score(
         quoted=quotes,
         offsets=offsets,
         split_terms=split_terms or None,
+        encoding=encoding,
         terms=read_term_list(terms) if terms is not None else None,
     )
     predictor = Predictor(load_artifact(artifact), workers=workers)
