@@ -62,7 +62,8 @@ def score(
     `.xlsx` is a workbook for analysts; `.json` are Label Studio tasks with pre-annotations.
     """
     from attar.artifact import load_artifact
-    from attar.io.mongo import shown_place
+    from attar.io.mongo import is_mongodb, shown_place
+    from attar.io.outputs import check_output
     from attar.scoring.mongodb import parse_query
     from attar.scoring.predictor import Predictor
     from attar.scoring.stage import ScoreOptions, score_file
@@ -72,6 +73,8 @@ def score(
         raise DataError("--terms finds the terms; --term and --split-terms are for rows that have theirs")
 
     out = expanded(out)
+    if not is_mongodb(out):
+        check_output(Path(out), [artifact, *([terms] if terms is not None else [])])
     chosen = parse_query(query) if query is not None else {}
     options = ScoreOptions(
         text=text,
