@@ -55,7 +55,9 @@ def _content(path: Path, whole: bool) -> str:
         return "a stamp"
     if not whole and path.name == "metrics.jsonl":
         lines = [json.loads(line) for line in content.splitlines()]
-        content = json.dumps([{k: v for k, v in line.items() if k not in _OF_TIME} for line in lines]).encode()
+        content = json.dumps(
+            [{k: v for k, v in line.items() if k not in _OF_TIME} for line in lines]
+        ).encode()
     return hashlib.sha256(content).hexdigest()
 
 
