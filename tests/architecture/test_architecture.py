@@ -40,11 +40,13 @@ MAY_IMPORT = {
     "scoring": BASE | {"artifact", "cores", "terms", "text", "progress", "workbook", "system_info"},
     "compare": BASE | {"recipe", "records", "text", "workbook"},
     "bench": BASE | {"artifact", "cores", "models", "progress", "records", "scoring", "svg", "system_info"},
+    "gate": BASE | {"artifact", "recipe", "stage_cache"},
     "evaluation": BASE
     | {
         "artifact",
         "bench",
         "compare",
+        "gate",
         "metrics",
         "models",
         "progress",
@@ -56,6 +58,8 @@ MAY_IMPORT = {
         "system_info",
         "text",
     },
+    "cascade": BASE
+    | {"artifact", "artifact_card", "bench", "metrics", "records", "scoring", "stage_cache", "system_info"},
     "training": BASE
     | {"cores", "recipe", "stage_cache", "records", "text", "metrics", "models", "progress", "evaluation"},
     "distillation": BASE
@@ -88,9 +92,11 @@ MAY_IMPORT = {
     },
     "serving": BASE - {"io"} | {"attar", "artifact", "scoring", "terms", "text"},
     "classic": BASE | {"models", "scoring", "serving", "text"},
-    "estimate": BASE | {"recipe", "models", "training", "progress"},
+    "estimate": BASE | {"recipe", "records", "models", "training", "progress"},
     "pipeline": BASE
     | {
+        "artifact",
+        "gate",
         "recipe",
         "stage_cache",
         "records",
@@ -108,11 +114,13 @@ MAY_IMPORT = {
         "attar",
         "artifact",
         "bench",
+        "cascade",
         "classic",
         "compare",
         "cores",
         "evaluation",
         "export",
+        "gate",
         "init",
         "pipeline",
         "progress",
