@@ -118,6 +118,15 @@ def test_nothing_that_is_read_is_overwritten(before_the_first_row, source, tmp_p
             compare_files(source.parent, source, source.parent / "out.xlsx", gold=gold)
 
 
+@pytest.mark.parametrize("stem", ["out", "n" * 200])
+def test_what_a_kill_left_when_it_was_asked_is_removed(tmp_path, stem):
+    (tmp_path / f".{stem}.attar-0123abcd.csv").touch()  # of a name
+    (tmp_path / ".new.attar-0123abcd").touch()  # of a folder that was to be made
+    check_output(tmp_path / f"{stem}.csv")
+    check_output(tmp_path / "new" / "out.csv")
+    assert files(tmp_path) == []
+
+
 def test_a_place_is_left_as_it_was(tmp_path):
     check_output(tmp_path / "a" / "b" / "out.csv")
     (tmp_path / "out.csv").write_text("old", "utf-8")
