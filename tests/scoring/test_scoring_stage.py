@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import attar
 from attar.errors import DataError
-from attar.scoring import stage as module
+from attar.scoring import chunks as module
 from attar.scoring.stage import ScoreOptions, score_file
 
 ADDED = ["start", "end", "label", "prob", "prob_坏", "prob_中", "prob_好"]
@@ -46,7 +46,7 @@ def _read(path):
         case ".parquet":
             return pq.read_table(path).to_pylist()
         case suffix:
-            with path.open(encoding="utf-8", newline="") as stream:
+            with path.open(encoding="utf-8-sig", newline="") as stream:
                 return list(csv.DictReader(stream, delimiter="," if suffix == ".csv" else "\t"))
 
 
@@ -250,7 +250,7 @@ def test_an_interrupted_run_leaves_the_earlier_file(predictor, tmp_path, monkeyp
     source = _write(tmp_path / "in.jsonl", [*ROWS, {"text": "x", "term": "y"}])
     out = tmp_path / "out.jsonl"
     out.write_text("earlier", "utf-8")
-    monkeypatch.setattr(module, "_CHUNK", 1)
+    monkeypatch.setattr(module, "CHUNK_EXAMPLES", 1)
     calls = []
 
     def broken(examples):
@@ -285,6 +285,6 @@ def test_any_text_is_scored_or_rejected_and_small_chunks_change_nothing(predicto
     assert all(stands_for(row["text"][row["start"] : row["end"]], row["term"]) for row in scored)
     assert len({row["n"] for row in scored}) + sum(counts.rejected.values()) == len(rows)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_CHUNK", 2)
+        patch.setattr(module, "CHUNK_EXAMPLES", 2)
         score_file(predictor, source, tmp_path / "again.jsonl")
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "out.jsonl").read_bytes()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from attar.errors import DataError
+from attar.io.compressed import open_bytes
 
 __all__ = ["count_lines", "not_utf8", "numbered_lines", "raw_lines", "read_text"]
 
@@ -22,10 +23,10 @@ def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         DataError: The file cannot be opened.
     """
     try:
-        with path.open("rb") as stream:
-            if stream.read(len(BOM_UTF8)) != BOM_UTF8:
-                stream.seek(0)
-            yield from enumerate(stream, 1)
+        with open_bytes(path) as stream:
+            if first := stream.readline().removeprefix(BOM_UTF8):
+                yield 1, first
+            yield from enumerate(stream, 2)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
 
@@ -62,5 +63,5 @@ def read_text(path: Path) -> str:
 
 def count_lines(path: Path) -> int:
     """How many lines a file has."""
-    with path.open("rb") as stream:
+    with open_bytes(path) as stream:
         return sum(block.count(b"\n") for block in iter(lambda: stream.read(_BLOCK_BYTES), b""))
