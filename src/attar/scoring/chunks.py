@@ -15,7 +15,6 @@ from attar.io.tables.columns import Columns
 from attar.io.tables.rows import Row
 from attar.scoring.cached_probs import CachedProbs, Probs
 from attar.scoring.options import Counts
-from attar.scoring.rejections import Rejections
 from attar.scoring.scored import Scored
 from attar.scoring.spans import ExampleReader
 from attar.task import Example
@@ -41,7 +40,10 @@ class Chunk(NamedTuple):
 
 
 def chunks_of(
-    rows: Iterable[tuple[Row, Columns]], reader: ExampleReader, counts: Counts, rejections: Rejections
+    rows: Iterable[tuple[Row, Columns]],
+    reader: ExampleReader,
+    counts: Counts,
+    reject: Callable[[Row, str, object], None],
 ) -> Iterator[Chunk]:
     """Cut a stream of rows into chunks.
 
@@ -49,7 +51,7 @@ def chunks_of(
         rows: With what their columns mean.
         reader: Makes their examples.
         counts: Gets the numbers of rows and of rejections.
-        rejections: Gets the rows without examples.
+        reject: Gets the rows without examples, with a reason code and the cell of the term.
     """
     chunk, num_chars = Chunk([], [], []), 0
     before = ("", 0)
@@ -61,7 +63,7 @@ def chunks_of(
         examples = row.problem.reason if row.problem else reader.examples(cells)
         if isinstance(examples, str):
             counts.rejected[examples] += 1
-            rejections.add(row, examples, cells.get("term"))
+            reject(row, examples, cells.get("term"))
             continue
         num_read = counts.rows + counts.without_term.total()
         for example in examples:

@@ -11,7 +11,7 @@ from attar.errors import DataError, require
 from attar.io.tables.delimited import cell_of
 from attar.io.tables.rows import Row, Table
 
-__all__ = ["open_parquet", "write_parquet"]
+__all__ = ["arrow_columns", "arrow_rows", "arrow_schema", "open_parquet", "write_parquet"]
 
 _BATCH_ROWS = 2048
 _UNREADABLE = "not a Parquet file that can be read; write it again"
@@ -43,13 +43,31 @@ def write_parquet(
         types: Arrow type, or its name, of every column, in order. What is no text in a column of
             strings is written as in CSV.
     """
-    pa = _arrow()
-    named = {name: pa.type_for_alias(t) if isinstance(t, str) else t for name, t in types.items()}
-    schema = pa.schema(list(named.items()))
+    pa, schema = _arrow(), arrow_schema(types)
     with pa.parquet.ParquetWriter(path, schema) as writer:
         for rows in chunks:
-            columns = [pa.array(_column(pa, rows, field), field.type) for field in schema]
-            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+            writer.write_table(pa.Table.from_arrays(arrow_columns(rows, schema), schema=schema))
+
+
+def arrow_schema(types: Mapping[str, Any]) -> Any:  # noqa: ANN401 - Arrow's
+    """The Arrow schema of columns by their types or the names of these."""
+    pa = _arrow()
+    return pa.schema([(n, pa.type_for_alias(t) if isinstance(t, str) else t) for n, t in types.items()])
+
+
+def arrow_columns(rows: Sequence[Mapping[str, object]], schema: Any) -> list[Any]:  # noqa: ANN401 - Arrow's
+    """Rows as Arrow arrays of a schema; what is no text in a column of strings is written as in CSV."""
+    pa = _arrow()
+    return [pa.array(_column(pa, rows, field), field.type) for field in schema]
+
+
+def arrow_rows(source: str, batches: Iterable[Any]) -> Iterator[Row]:
+    """The rows of record batches, numbered from 1."""
+    pa, number = _arrow(), 0
+    for batch in batches:
+        for values in _to_microseconds(pa, batch).to_pylist():
+            number += 1
+            yield Row(source, number, values)
 
 
 def _arrow() -> Any:  # noqa: ANN401 - a module of an optional package
@@ -69,13 +87,9 @@ def _column(pa: Any, rows: Sequence[Mapping[str, object]], field: Any) -> list[o
 
 def _rows(path: Path) -> Iterator[Row]:
     pa = _arrow()
-    source, number = str(path), 0
     try:
         with pa.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(_BATCH_ROWS):
-                for values in _to_microseconds(pa, batch).to_pylist():
-                    number += 1
-                    yield Row(source, number, values)
+            yield from arrow_rows(str(path), file.iter_batches(_BATCH_ROWS))
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise DataError(f"{path}: {_UNREADABLE}") from error
 
