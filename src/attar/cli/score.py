@@ -11,7 +11,7 @@ from attar.cli.options import ArtifactFolder, Workers, expanded
 from attar.errors import DataError
 
 if TYPE_CHECKING:
-    from attar.scoring.options import Counts
+    from attar.scoring.options import Counts, ScoreOptions
 
 __all__ = ["score"]
 
@@ -43,7 +43,7 @@ _Encoding = Annotated[
     typer.Option(help="CSV, TSV out: utf-8, utf-8-sig, gb18030 or utf-16. [default: CSV utf-8-sig]"),
 ]
 _Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace what is at --out; begin anew where parts do not fit.")
+    bool, typer.Option("--overwrite", help="Replace what is at --out, or the parts of another job.")
 ]
 _Rejected = Annotated[
     Path | None, typer.Option(help="File for rows that cannot be used. [default: OUT.rejected.jsonl]")
@@ -90,53 +90,58 @@ def score(
     `.xlsx` is a workbook for analysts; `.json` are Label Studio tasks with pre-annotations. An interrupted
     job resumes when the same command is given again.
     """
-    from attar.artifact import load_artifact
-    from attar.io.mongo import shown_place
     from attar.scoring.mongodb import parse_query
-    from attar.scoring.options import check_share, check_strict, stream_format_of
-    from attar.scoring.predictor import Predictor
-    from attar.scoring.stage import ScoreOptions, score_file
+    from attar.scoring.options import ScoreOptions, check_share, stream_format_of
     from attar.terms.term_list import read_term_list
 
     if terms is not None and (term is not None or split_terms is not None):
         raise DataError("--terms finds the terms; --term and --split-terms are for rows that have theirs")
     if strict is not None:
         check_share(strict)
-    out = expanded(out)
-    chosen = parse_query(query) if query is not None else {}
     options = ScoreOptions(
-        text=text,
-        term=term,
-        first=first,
-        label=label,
-        query=chosen,
-        into_source=into_source,
-        quoted=quotes,
-        offsets=offsets,
-        split_terms=split_terms or None,
+        text=text, term=term, first=first, label=label, into_source=into_source, quoted=quotes,
+        query=parse_query(query) if query is not None else {},
+        offsets=offsets, split_terms=split_terms or None, encoding=encoding, overwrite=overwrite,
         terms=read_term_list(terms) if terms is not None else None,
         columns=None if columns is None else [name.strip() for name in columns.split(",") if name.strip()],
-        encoding=encoding,
-        overwrite=overwrite,
-        rejected=rejected,
-        stream_format=stream_format_of(stream_format),
-        accept_refused=accept_refused,
-    )
+        rejected=rejected, stream_format=stream_format_of(stream_format), accept_refused=accept_refused,
+    )  # fmt: skip
+    counts = _scored(artifact, sources, expanded(out), options, workers)
+    _print_counts(counts, expanded(out), terms)
+    _check(counts, strict)
+
+
+def _scored(
+    artifact: Path, sources: list[str], out: str, options: ScoreOptions, workers: int | None
+) -> Counts:
+    from attar.artifact import load_artifact
+    from attar.scoring.predictor import Predictor
+    from attar.scoring.stage import score_file
+
     predictor = Predictor(load_artifact(artifact), workers=workers)
-    counts = score_file(predictor, [expanded(source) for source in sources], out, options)
-    _print_counts(counts, shown_place(out), terms)
+    return score_file(predictor, [expanded(source) for source in sources], out, options)
+
+
+def _check(counts: Counts, strict: float | None) -> None:
+    """What a finished job ends with: 2 if a file could not be read, 3 if too many rows were rejected."""
+    from attar.scoring.options import check_strict
+
     if counts.damaged:
-        names = "; ".join(counts.damaged.values())
-        raise DataError(f"{len(counts.damaged)} of the files could not be read whole, the others are scored: {names}")
+        raise DataError(
+            f"{len(counts.damaged)} of the files could not be read whole; the others are scored: "
+            + "; ".join(counts.damaged.values())
+        )
     if strict is not None:
         check_strict(counts, strict)
 
 
 def _print_counts(counts: Counts, out: str, terms: Path | None) -> None:
+    from attar.io.mongo import shown_place
+
     def say(line: str) -> None:
         typer.echo(line, err=out == "-")
 
-    say(f"scored:    {counts.predictions} mentions of {counts.rows} rows -> {out}")
+    say(f"scored:    {counts.predictions} mentions of {counts.rows} rows -> {shown_place(out)}")
     if counts.reused:
         say(f"resumed:   {counts.reused} of them were scored before the interruption")
     if without := counts.without_term.total():

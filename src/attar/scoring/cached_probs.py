@@ -22,7 +22,7 @@ from attar.errors import DataError
 from attar.scoring.job_folder import write_whole
 from attar.task import Example
 
-__all__ = ["CachedProbs"]
+__all__ = ["CachedProbs", "Probs"]
 
 _LOG = logging.getLogger(__name__)
 _SECONDS_PER_PART = 10.0
@@ -149,7 +149,7 @@ class CachedProbs:
         if self._next == part.first + part.count:
             if self._hash.hexdigest() != part.questions:
                 raise DataError(
-                    f"{self._folder}: the rows are not those that this job began with; to start anew add "
+                    f"{self._folder}: the rows are not those that this job began with; to start over add "
                     f"--overwrite, or remove {self._folder}"
                 )
             self._known.pop(0)

@@ -14,10 +14,10 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from attar import __version__
 from attar.errors import DataError, RunError
 from attar.io.files import read_json
 from attar.io.folders import sync_folder
@@ -45,14 +45,14 @@ class JobFolder:
     @classmethod
     @contextlib.contextmanager
     def opened(
-        cls, path: Path, identity: Mapping[str, Any] | None, *, anew: bool
+        cls, path: Path, identity: Mapping[str, Any] | None, *, restart: bool
     ) -> Iterator[JobFolder]:
         """Make the folder, or take up the one that the same job left.
 
         Args:
             path: Its place.
             identity: What the job is made from, as JSON; None for one that cannot be resumed.
-            anew: Whether the folder of another job may be emptied.
+            restart: Whether the folder of another job may be emptied.
 
         Raises:
             DataError: Something that attar did not write is there.
@@ -68,10 +68,14 @@ class JobFolder:
                 raise RunError(
                     f"{path}: another attar score is at work there; wait for it, or name another --out"
                 ) from error
-            folder._take_up(anew=anew)
+            try:
+                folder._take_up(restart=restart)
+            except OSError:  # a full disk: what would be left is empty
+                folder.remove()
+                raise
             yield folder
 
-    def _take_up(self, *, anew: bool) -> None:
+    def _take_up(self, *, restart: bool) -> None:
         was = self.manifest()
         if was is not None and was.get("job") is not None:
             is_stream = self._identity is None
@@ -79,10 +83,10 @@ class JobFolder:
             if not changed:
                 self.resumes = True
                 return
-            if not anew:
+            if not restart:
                 raise RunError(
                     f"{self.path} holds an unfinished job, and {', '.join(changed)} changed since it began; "
-                    f"to start anew add --overwrite, or remove {self.path}"
+                    f"to start over add --overwrite, or remove {self.path}"
                 )
         self._empty(but=(_LOCK,))
         job = None if self._identity is None else self.whole_identity()
@@ -90,7 +94,7 @@ class JobFolder:
 
     def whole_identity(self) -> dict[str, Any]:
         """What the job is made from, with the version of attar, as JSON reads it."""
-        whole: dict[str, Any] = json.loads(json.dumps({"attar": __version__, **(self._identity or {})}))
+        whole: dict[str, Any] = json.loads(json.dumps({"attar": _version(), **(self._identity or {})}))
         return whole
 
     def manifest(self) -> dict[str, Any] | None:
@@ -117,7 +121,8 @@ class JobFolder:
             OSError: The disk.
         """
         for draft in drafts:
-            sync_folder(draft)
+            with draft.open("rb") as stream:
+                os.fsync(stream.fileno())
         marks = {str(place): _mark(draft) for draft, place in drafts.items()}
         self.write_manifest({**(self.manifest() or {}), "published": marks, "facts": facts})
         for draft, place in drafts.items():
@@ -166,6 +171,13 @@ def write_whole(path: Path, content: bytes) -> None:
     draft.replace(path)
 
 
+def _version() -> str:
+    try:
+        return version("attar")
+    except PackageNotFoundError:  # run from its source alone
+        return ""
+
+
 def _check_own(path: Path) -> None:
     if not os.path.lexists(path):
         return
@@ -206,7 +218,7 @@ def _changed(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def _mark(path: Path) -> list[int] | None:
-    """What a file keeps when it is renamed, and loses when it is written anew."""
+    """What a file keeps when it is renamed, and loses when it is written again."""
     try:
         state = path.stat()
     except OSError:

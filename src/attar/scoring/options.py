@@ -60,8 +60,7 @@ class ScoreOptions:
         columns: Columns of the input that are kept; None keeps all.
         encoding: Of CSV and TSV files that are written, one of ``ENCODINGS``; None writes UTF-8, CSV
             with a byte order mark, by which Excel knows it.
-        overwrite: Replace what stands in the place of the output, and begin anew where an unfinished
-            job of another kind does.
+        overwrite: Replace what stands in the place of the output, and the parts of another, unfinished job.
         rejected: File for the rows that cannot be used; None takes ``OUT.rejected.jsonl``.
         stream_format: Of standard input and output.
         accept_refused: Score with an artifact that its gate refused.

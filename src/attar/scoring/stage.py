@@ -98,7 +98,8 @@ def score_file(
             _score_to_stream(job, stack)
             return job.counts
         identity = None if job.inputs.is_stream else _identity(job)
-        folder = stack.enter_context(JobFolder.opened(parts, identity, anew=options.overwrite))
+        stack.enter_context(_write_errors(place))
+        folder = stack.enter_context(JobFolder.opened(parts, identity, restart=options.overwrite))
         return _score_in(folder, job)
 
 
@@ -250,16 +251,11 @@ def _write(job: _Job, rejections: Rejections, draft: Path | None, kept_in: Path 
         watched = _counted(progress.watched(chunks, probs), counts)
         scored = scored_chunks(watched, probs, task.labels, progress.done)
         try:
-            with contextlib.closing(scored):
+            with contextlib.closing(scored), _write_errors(job.output.place):
                 job.output.write(_or_refused(scored, job, rejections), draft)
         except KeyboardInterrupt:
             probs.keep()
             raise
-        except OSError as error:
-            if isinstance(error, BrokenPipeError):
-                raise
-            place = shown_place(job.output.place)
-            raise DataError(f"{place}: cannot be written ({error.strerror or error})") from error
 
 
 def _counted(chunks: Iterator[Chunk], counts: Counts) -> Iterator[Chunk]:
@@ -301,6 +297,17 @@ class _Progress:
         if self._advance is not None and num_rows > self._shown:
             self._advance(num_rows - self._shown)
             self._shown = num_rows
+
+
+@contextlib.contextmanager
+def _write_errors(place: str) -> Iterator[None]:
+    """Say of which output an error of the disk is; who no longer reads a pipe has reasons of his own."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise DataError(f"{shown_place(place)}: cannot be written ({error.strerror or error})") from error
 
 
 @contextlib.contextmanager

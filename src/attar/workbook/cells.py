@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from attar.io.tables.jsonl import json_line
 from attar.io.tables.rows import as_text
 
-__all__ = ["Cell", "Marked", "cell_text", "date_format", "plain_cell", "waiting_cells", "cells_that_waited"]
+__all__ = ["Cell", "Marked", "cell_text", "cells_that_waited", "date_format", "plain_cell", "waiting_cells"]
 
 _MAX_CELL_UNITS = 32_767  # UTF-16, as Excel counts
 _MAX_EXACT = 2**53  # an Excel number is a double
