@@ -15,7 +15,7 @@ from attar.errors import require
 from attar.io.tables.columns import Columns
 from attar.io.tables.parquet import arrow_columns, arrow_rows, arrow_schema
 from attar.io.tables.rows import Row, Table
-from attar.scoring.chunks import Chunk, chunks_of, scored_rows
+from attar.scoring.chunks import CHUNK_CHARS, Chunk, chunks_of, scored_rows
 from attar.scoring.inputs import shape_for
 from attar.scoring.options import Counts, ScoreOptions
 from attar.scoring.outputs import kept_names
@@ -83,7 +83,7 @@ class ArrowScorer:
             held.append(batch)  # not before: its columns are found without reading a row
             reader = ExampleReader(self._predictor.task, self._options.first)
             rows = ((row, columns) for row in table.rows())
-            for chunk in chunks_of(rows, reader, counts, partial(self._refuse, refused)):
+            for chunk in chunks_of(rows, reader, counts, partial(self._refuse, refused), CHUNK_CHARS):
                 counts.predictions += len(chunk.examples)
                 yield self._batch(self._scored(chunk))
             if refused:

@@ -63,6 +63,7 @@ class CachedProbs:
         self._open = np.empty((0, num_labels), np.float32)  # of the part that is being read
         self._next = 0  # number of the next example
         self._hash = hashlib.blake2b(digest_size=16)
+        self._text, self._text_hash = "", _hash_of("")
         self._fresh: list[Probs] = []
         self._part_first = self.num_reused
         self._part_began = time.monotonic()
@@ -125,10 +126,16 @@ class CachedProbs:
         if self._folder is None:
             return
         self._fresh.append(probs)
-        _update(self._hash, examples)
+        self._hash_questions(examples)
         is_due = time.monotonic() - self._part_began >= _SECONDS_PER_PART
         if is_due or self._next - self._part_first >= _MAX_PART:
             self.keep()
+
+    def _hash_questions(self, examples: Sequence[Example]) -> None:
+        for text, start, end, second in (example.question for example in examples):
+            if text is not self._text:  # a long text of many mentions is hashed once
+                self._text, self._text_hash = text, _hash_of(text)
+            self._hash.update(f"{self._text_hash}:{start}:{end}:{second}".encode("utf-8", "surrogatepass"))
 
     def _known_left(self, count: int) -> Iterator[int]:
         """How many of so many examples the known parts have, part by part."""
@@ -144,7 +151,7 @@ class CachedProbs:
         begin = self._next - part.first
         if not begin:
             self._open = _content(part.path, self._num_labels)[1]
-        _update(self._hash, examples)
+        self._hash_questions(examples)
         self._next += len(examples)
         if self._next == part.first + part.count:
             if self._hash.hexdigest() != part.questions:
@@ -157,16 +164,15 @@ class CachedProbs:
         return self._open[begin : begin + len(examples)]
 
 
+def _hash_of(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
 def _cut(examples: Sequence[Example], sizes: Iterator[int]) -> Iterator[Sequence[Example]]:
     begin = 0
     for size in list(sizes):
         yield examples[begin : begin + size]
         begin += size
-
-
-def _update(hashed: hashlib._Hash, examples: Sequence[Example]) -> None:
-    for text, start, end, second in (example.question for example in examples):
-        hashed.update(f"{len(text)}:{start}:{end}:{len(second)}:{text}{second}".encode("utf-8", "surrogatepass"))
 
 
 def _parts(folder: Path, num_labels: int) -> Iterator[_Part]:

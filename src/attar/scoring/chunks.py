@@ -19,10 +19,10 @@ from attar.scoring.scored import Scored
 from attar.scoring.spans import ExampleReader
 from attar.task import Example
 
-__all__ = ["Chunk", "chunks_of", "scored_chunks", "scored_rows"]
+__all__ = ["CHUNK_CHARS", "Chunk", "chunks_of", "scored_chunks", "scored_rows"]
 
 CHUNK_EXAMPLES = 4096
-_CHUNK_CHARS = 1 << 24  # of the texts of its rows, each of which is written as often as it has mentions
+CHUNK_CHARS = 1 << 24
 
 
 class Chunk(NamedTuple):
@@ -44,6 +44,7 @@ def chunks_of(
     reader: ExampleReader,
     counts: Counts,
     reject: Callable[[Row, str, object], None],
+    max_chars: int | None = None,
 ) -> Iterator[Chunk]:
     """Cut a stream of rows into chunks.
 
@@ -52,6 +53,7 @@ def chunks_of(
         reader: Makes their examples.
         counts: Gets the numbers of rows and of rejections.
         reject: Gets the rows without examples, with a reason code and the cell of the term.
+        max_chars: Of the texts of a chunk, where it is copied as a whole: each as often as it has mentions.
     """
     chunk, num_chars = Chunk([], [], []), 0
     before = ("", 0)
@@ -60,7 +62,7 @@ def chunks_of(
         counts.rows += (row.source, row.line) != before
         before = row.source, row.line
         cells = columns.cells(row.values)
-        examples = row.problem.reason if row.problem else reader.examples(cells)
+        examples = row.problem.reason if row.problem else reader.each(cells)
         if isinstance(examples, str):
             counts.rejected[examples] += 1
             reject(row, examples, cells.get("term"))
@@ -71,7 +73,7 @@ def chunks_of(
             chunk.examples.append(example)
             chunk.num_read.append(num_read)
             num_chars += len(example.text)
-            if len(chunk.rows) >= CHUNK_EXAMPLES or num_chars >= _CHUNK_CHARS:
+            if len(chunk.rows) >= CHUNK_EXAMPLES or (max_chars is not None and num_chars >= max_chars):
                 yield chunk
                 chunk, num_chars = Chunk([], [], []), 0
     counts.rows += counts.without_term.total()

@@ -28,6 +28,7 @@ from attar.io.tables.jsonl import json_line
 from attar.io.tables.parquet import write_parquet
 from attar.io.tables.rows import Table
 from attar.io.tables.table_files import table_format
+from attar.scoring.chunks import CHUNK_CHARS
 from attar.scoring.excel import write_excel
 from attar.scoring.mongodb import check_target, write_documents, write_into_source
 from attar.scoring.options import ENCODINGS, STREAM, OutFormat, ScoreOptions
@@ -110,6 +111,13 @@ class Output:
                 with _text_stream(draft, self._encoding(), packing_of(Path(self.place))) as stream:
                     each = (table_row(scored, keep) for chunk in chunks for scored in chunk)
                     write_delimited_rows(stream, each, types, "\t" if self.format == "tsv" else ",")
+
+    @property
+    def max_chars(self) -> int | None:
+        """How much text a chunk may hold, where a chunk is copied as a whole and the text is kept."""
+        keep = kept_names(self.tables, self.options)
+        is_kept = keep is None or any(columns.name("text") in keep for _, columns in self.tables)
+        return CHUNK_CHARS if self.format == "parquet" and is_kept else None
 
     def _encoding(self) -> str:
         if self.options.encoding is not None:

@@ -245,7 +245,7 @@ def _write(job: _Job, rejections: Rejections, draft: Path | None, kept_in: Path 
     probs = CachedProbs(job.predictor.predict_probs, len(task.labels), kept_in)
     counts.reused = probs.num_reused
     reader = ExampleReader(task, job.options.first)
-    chunks = chunks_of(job.inputs.rows(), reader, counts, rejections.add)
+    chunks = chunks_of(job.inputs.rows(), reader, counts, rejections.add, job.output.max_chars)
     with contextlib.ExitStack() as stack:
         progress = _Progress(job, stack)
         watched = _counted(progress.watched(chunks, probs), counts)
