@@ -4,8 +4,8 @@
     python benchmarks/jobs.py --out runs/jobs --rows 50000 --results docs/results.md
     python benchmarks/jobs.py --out runs/jobs --only ratio --rounds 9
 
-Rows are clauses of the project's own reviews, recombined, each different, each with the place of its term. The
-models have random weights: 2x128 for the job, 4x312 (T4-tiny) for the ratio. The job runs through once; then
+Rows are clauses of the project's own reviews, recombined, each different, each with the place of its term.
+The models have random weights: 2x128 for the job, 4x312 (T4-tiny) for the ratio. The job runs through once; then
 it is killed ten times with SIGKILL, eight times at random and twice within a write: once while a part is
 written, once while a line of the output is. The SHA-256 of both outputs must be equal. In the ratio the
 predictor alone, with all examples in memory, and the whole job take turns on the same rows.
@@ -93,7 +93,7 @@ def _make_models(out: Path) -> None:
 
 def different_rows(count: int, seed: int = 0) -> Iterator[dict[str, object]]:
     """Rows of one to four clauses, one of which has the term at ``start`` to ``end``; no text comes twice."""
-    draw, seen = random.Random(seed), set[bytes]()
+    draw, seen = random.Random(seed), set[bytes]()  # noqa: S311 - nobody is to be kept from guessing it
     corpus = corpus_examples()
     clauses = [match[0] for example in corpus for match in _CLAUSE.finditer(example.text)]
     marked = [one for example in corpus if (one := _clause_of(example)) is not None]
@@ -130,7 +130,9 @@ def _job(chosen: argparse.Namespace) -> list[str]:
         say(f"making {chosen.rows:,} rows")
         draft = rows.with_suffix(".draft")
         with draft.open("w", encoding="utf-8") as stream:
-            stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in different_rows(chosen.rows))
+            stream.writelines(
+                json.dumps(row, ensure_ascii=False) + "\n" for row in different_rows(chosen.rows)
+            )
         draft.replace(rows)
     for left in itertools.chain(out.glob("whole.jsonl*"), out.glob("killed.jsonl*")):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
@@ -138,7 +140,9 @@ def _job(chosen: argparse.Namespace) -> list[str]:
     whole = _run(out / "2x128", rows, out / "whole.jsonl")
     if whole.returncode:
         raise SystemExit(f"attar score ended with {whole.returncode}")
-    say(f"{chosen.rows / whole.seconds:,.0f} rows/s, {whole.peak_bytes / 1e6:,.0f} MB; now the one that is killed")
+    say(
+        f"{chosen.rows / whole.seconds:,.0f} rows/s, {whole.peak_bytes / 1e6:,.0f} MB; now the one that is killed"
+    )
     kills, peak = _killed(out / "2x128", rows, out / "killed.jsonl", whole.seconds)
     same = file_hash(out / "whole.jsonl") == file_hash(out / "killed.jsonl")
     left = [path.name for path in out.iterdir() if path.name.startswith(".") or path.name.endswith(".parts")]
@@ -176,12 +180,12 @@ def _peak_bytes(pid: int) -> int:
 def _start(artifact: Path, rows: Path, out: Path) -> subprocess.Popen[bytes]:
     command = [*_SCORE, str(artifact), "--in", str(rows), "--out", str(out)]
     with out.with_suffix(".log").open("ab") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log)
+        return subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - its own command
 
 
 def _killed(artifact: Path, rows: Path, out: Path, seconds: float) -> tuple[list[str], int]:
     """Kill a job ten times, let it end, and say how each kill came and what memory it took."""
-    draw, kills, peak = random.Random(1), list[str](), 0
+    draw, kills, peak = random.Random(1), list[str](), 0  # noqa: S311 - as above
     wanted = ["part", "line"] + ["random"] * _RANDOM_KILLS
     draw.shuffle(wanted)
     for kind in wanted:
@@ -213,7 +217,7 @@ def _wait_to_kill(process: subprocess.Popen[bytes], out: Path, kind: str, second
     limit = time.monotonic() + 120
     while kind == "part" and process.poll() is None and time.monotonic() < limit:
         with contextlib.suppress(OSError):
-            if any(name.endswith(".probs.tmp") for name in os.listdir(_parts(out))):
+            if any(one.name.endswith(".probs.tmp") for one in os.scandir(_parts(out))):
                 return
 
 

@@ -114,7 +114,8 @@ import attar
 from attar.scoring import cached_probs, chunks
 from attar.scoring.options import ScoreOptions
 from attar.scoring.stage import score_file
-chunks.CHUNK_EXAMPLES, cached_probs._MAX_PART, cached_probs._FIRST_BATCH, cached_probs._MAX_BATCH = 64, 64, 32, 32
+chunks.CHUNK_EXAMPLES, cached_probs._MAX_PART = 64, 64
+cached_probs._FIRST_BATCH, cached_probs._MAX_BATCH = 32, 32
 artifact, source, out, workers = sys.argv[1:]
 score_file(attar.load(artifact, workers=int(workers)), source, out)
 """
@@ -156,7 +157,7 @@ def test_a_kill_while_the_output_takes_its_place(loaded, tmp_path, monkeypatch, 
             done.append(path)
         return replace(path, place)
 
-    def removal(self):
+    def removal(_):
         raise Killed
 
     with monkeypatch.context() as patch:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attar.cli.options import ArtifactFolder, Workers, expanded
+from attar.cli.options import ArtifactFolder, InEncoding, Workers, expanded
 from attar.errors import DataError
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def score(
     offsets: _Offsets = True,
     terms: _Terms = None,
     split_terms: _SplitTerms = None,
+    in_encoding: InEncoding = None,
     columns: _Columns = None,
     encoding: _Encoding = None,
     stream_format: _Format = "jsonl",
@@ -101,7 +102,8 @@ def score(
     options = ScoreOptions(
         text=text, term=term, first=first, label=label, into_source=into_source, quoted=quotes,
         query=parse_query(query) if query is not None else {},
-        offsets=offsets, split_terms=split_terms or None, encoding=encoding, overwrite=overwrite,
+        offsets=offsets, split_terms=split_terms or None, in_encoding=in_encoding, encoding=encoding,
+        overwrite=overwrite,
         terms=read_term_list(terms) if terms is not None else None,
         columns=None if columns is None else [name.strip() for name in columns.split(",") if name.strip()],
         rejected=rejected, stream_format=stream_format_of(stream_format), accept_refused=accept_refused,

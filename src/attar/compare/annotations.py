@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 
 from attar.compare.join import Annotation
 from attar.errors import DataError
+from attar.io.encodings import of_several_files
 from attar.io.tables.columns import Columns, Pair, missing_column, read_pair
 from attar.io.tables.rows import Problem, Table, as_label, as_offset, as_text
-from attar.io.tables.table_files import open_tables
+from attar.io.tables.table_files import open_tables, reading_notes
 from attar.recipe.load import SourceRecipe
 from attar.records.readers.sources import read_source
 from attar.records.record import Record
@@ -58,6 +59,7 @@ class AnnotationOptions:
         gold: Column of the gold label; None takes ``gold`` or ``gold_label``.
         quoted: CSV and TSV: a quote at the start of a cell begins a quoted one; else quotes are text.
         offsets: Columns called start and end are offsets if they hold numbers; else they never are.
+        encoding: Of files of text that are not UTF-8, as in ``attar.io.encodings``; None finds it.
     """
 
     text: str | None = None
@@ -66,6 +68,7 @@ class AnnotationOptions:
     gold: str | None = None
     quoted: bool = True
     offsets: bool = True
+    encoding: str | None = None
 
     @property
     def named(self) -> dict[str, str]:
@@ -95,11 +98,13 @@ def open_annotations(path: Path, options: AnnotationOptions = _PLAIN) -> list[Ta
     Raises:
         DataError: It cannot be read.
     """
-    return (
-        []
-        if path.suffix.lower() == ".json"
-        else open_tables(path, quoted=options.quoted, needed=[{options.named.get("text", "text")}])
-    )
+    if path.suffix.lower() == ".json":
+        return []
+    needed = [{options.named.get("text", "text")}]
+    tables = open_tables(path, quoted=options.quoted, needed=needed, encoding=options.encoding)
+    for line in reading_notes(tables):
+        _LOG.info("%s", line)
+    return tables
 
 
 def read_annotations(
@@ -125,7 +130,7 @@ def read_annotations(
         DataError: It cannot be read, a column is missing, or no row has an annotation.
     """
     tables = open_annotations(path, options) if tables is None else tables
-    found = _from_tables(tables, options, is_gold=is_gold) if tables else _from_json(path)
+    found = _from_tables(tables, options, is_gold=is_gold) if tables else _from_json(path, options.encoding)
     annotations, left_out = list[Annotation](), Counter[str]()
     for each in found:
         if isinstance(each, Annotation):
@@ -151,8 +156,10 @@ def gold_name(tables: Iterable[Table], options: AnnotationOptions) -> str:
     return next((name for name in wanted if name in there), "")
 
 
-def _from_json(path: Path) -> Iterator[Annotation | str]:
-    for record in read_source(SourceRecipe(path=str(path))):
+def _from_json(path: Path, encoding: str | None) -> Iterator[Annotation | str]:
+    name = None if encoding is None else of_several_files(path, encoding).name
+    source = SourceRecipe.model_validate({"path": str(path), "encoding": name})
+    for record in read_source(source):
         if not isinstance(record, Record):
             yield record.reason
             continue

@@ -101,7 +101,10 @@ class _Unpacked(io.RawIOBase):
             block = self._unpacked.read(len(buffer))
         except Exception as error:
             # zlib's, gzip's and zstandard's own errors share no class; a bug of ours would show as well.
-            if not isinstance(error, OSError | EOFError | zlib.error) and "zst" not in str(type(error)).lower():
+            if (
+                not isinstance(error, OSError | EOFError | zlib.error)
+                and "zst" not in str(type(error)).lower()
+            ):
                 raise
             raise DataError(
                 f"{self._path}: damaged, or it ends too early; pack it again ({type(error).__name__})"

@@ -119,4 +119,6 @@ class ArrowScorer:
 def _has_numeric_offsets(schema: Any) -> bool:  # noqa: ANN401 - Arrow's
     """Whether the columns start and end are there and both are of whole numbers."""
     types = require("pyarrow.types", "parquet")
-    return all(name in schema.names and types.is_integer(schema.field(name).type) for name in ("start", "end"))
+    return all(
+        name in schema.names and types.is_integer(schema.field(name).type) for name in ("start", "end")
+    )

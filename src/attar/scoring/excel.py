@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from attar.errors import DataError
@@ -59,19 +59,17 @@ def write_excel(
     task: Task,
     gold: str,
     facts: Callable[[], Mapping[str, Cell]],
-    keep: Collection[str] | None = None,
 ) -> None:
     """Write the workbook.
 
     Args:
         draft: Where to; half a file is left if this fails.
         chunks: The rows.
-        types: Columns in order.
+        types: Columns in order; others of the rows are left out.
         text: Name of the column with the text.
         task: Its labels, and their other spellings in the gold column.
         gold: Column with gold labels, "" for none; a value that is no label counts as none.
         facts: Asked at the end for what the summary says first.
-        keep: Columns of the input that are kept; None keeps all.
 
     Raises:
         MissingPackageError: Openpyxl is not installed.
@@ -85,7 +83,7 @@ def write_excel(
             groups = {name: str(values[name]) for name in GROUPS if values.get(name) not in (None, "")}
             said = as_label(values.get(gold))
             right = None if said is None else task.label_of(said)
-            row, example = table_row(scored, keep), scored.example
+            row, example = table_row(scored), scored.example
             if example.end > example.start and isinstance(row.get(text), str):
                 row[text] = Marked(example.text, example.start, example.end)
             cells = [row.get(name) for name in types]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import itertools
 import logging
 import re
 import shutil
@@ -32,8 +31,8 @@ from attar.io.tables.table_files import (
     TableOptions,
     is_data,
     open_file,
-    reading_facts,
-    shown_facts,
+    open_one_of,
+    reading_notes,
     table_ending,
     table_files,
     table_format,
@@ -98,10 +97,7 @@ class Inputs:
 
     def notes(self) -> list[str]:
         """A line for each file that might have been read otherwise; logged before the first row is."""
-        tables = [table for table, _ in self.tables]
-        files = itertools.groupby(tables, key=lambda table: table.path)
-        lines = [line for path, parts in files if (line := shown_facts(path, reading_facts(list(parts))))]
-        for line in lines:
+        for line in (lines := reading_notes(table for table, _ in self.tables)):
             _LOG.info("%s", line)
         return lines
 
@@ -137,7 +133,7 @@ def files_of(source: str) -> tuple[list[Path], bool]:
     whole, sheet = workbook_path(path)
     if whole.exists() or not _PATTERN.search(str(whole)):
         return ([path], False) if whole.is_file() else (table_files(whole), True)
-    found = sorted(Path(name) for name in glob.glob(str(whole), recursive=True))
+    found = sorted(Path(name) for name in glob.glob(str(whole), recursive=True))  # noqa: PTH207 - may be absolute
     files = [one for one in found if one.is_file() and is_data(one) and table_ending(one) in TABLE_ENDINGS]
     if not files:
         known = ", ".join(TABLE_ENDINGS)
@@ -176,13 +172,13 @@ def open_inputs(
             found.is_stream = True
             found.tables += [shape(table) for table in _standard_input(options, read, stack)]
         else:
-            _add_files(found, source, read, shape)
+            _add_files(found, source, read, shape, options.in_encoding)
     if not found.tables and found.damaged:
         raise DataError(next(iter(found.damaged.values())))
     return found
 
 
-def _add_files(found: Inputs, source: str, read: TableOptions, shape: Shape) -> None:
+def _add_files(found: Inputs, source: str, read: TableOptions, shape: Shape, in_encoding: str | None) -> None:
     files, is_any = files_of(source)
     already = {(workbook_path(path)[0].resolve(), workbook_path(path)[1]) for path in found.files}
     for path in files:
@@ -190,7 +186,7 @@ def _add_files(found: Inputs, source: str, read: TableOptions, shape: Shape) -> 
         if (whole.resolve(), sheet) in already:
             raise DataError(f"{path} is named twice; leave one out")
         try:
-            tables = open_file(whole, table_format(whole), replace(read, sheet=sheet))
+            tables = open_one_of(whole, table_format(whole), replace(read, sheet=sheet), in_encoding)
             shaped = [shape(_lenient(table, found.damaged) if is_any else table) for table in tables]
         except DataError as error:
             if not is_any:
@@ -225,12 +221,13 @@ def _lenient(table: Table, damaged: dict[str, str]) -> Table:
 def _standard_input(options: ScoreOptions, read: TableOptions, stack: contextlib.ExitStack) -> list[Table]:
     """Standard input as tables: kept in a nameless file, because a table may be read more than once."""
     _LOG.info("reading standard input to its end; it comes once, so this job cannot be resumed")
-    spooled = stack.enter_context(tempfile.TemporaryFile())
+    spooled = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
     shutil.copyfileobj(sys.stdin.buffer, spooled, 1 << 20)
     spooled.flush()
     path = Path(f"/proc/self/fd/{spooled.fileno()}")
+    asked = replace(read, encoding=options.in_encoding)
     with _named_stdin(path):
-        return [_from_stdin(path, table) for table in open_file(path, options.stream_format, read)]
+        return [_from_stdin(path, table) for table in open_file(path, options.stream_format, asked)]
 
 
 @contextlib.contextmanager

@@ -44,9 +44,7 @@ class JobFolder:
 
     @classmethod
     @contextlib.contextmanager
-    def opened(
-        cls, path: Path, identity: Mapping[str, Any] | None, *, restart: bool
-    ) -> Iterator[JobFolder]:
+    def opened(cls, path: Path, identity: Mapping[str, Any] | None, *, restart: bool) -> Iterator[JobFolder]:
         """Make the folder, or take up the one that the same job left.
 
         Args:

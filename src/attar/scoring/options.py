@@ -57,6 +57,7 @@ class ScoreOptions:
         split_terms: What parts several terms in one cell; None takes a cell for one term.
         terms: A list of terms: each mention of one is scored, and no row needs a term of its own.
         offsets: Columns called start and end are offsets if they hold numbers; else they never are.
+        in_encoding: Of files of text that are not UTF-8, as in ``attar.io.encodings``; None finds it.
         columns: Columns of the input that are kept; None keeps all.
         encoding: Of CSV and TSV files that are written, one of ``ENCODINGS``; None writes UTF-8, CSV
             with a byte order mark, by which Excel knows it.
@@ -77,6 +78,7 @@ class ScoreOptions:
     split_terms: str | None = None
     terms: TermList | None = None
     offsets: bool = True
+    in_encoding: str | None = None
     columns: Sequence[str] | None = None
     encoding: str | None = None
     overwrite: bool = False
@@ -87,7 +89,7 @@ class ScoreOptions:
     def fingerprint(self) -> dict[str, Any]:
         """All of them that decide what is written, as JSON; the list of terms by its hash."""
         names = ("text", "term", "first", "label", "into_source", "quoted", "split_terms", "offsets")
-        more = ("encoding", "stream_format", "accept_refused")
+        more = ("in_encoding", "encoding", "stream_format", "accept_refused")
         terms = None
         if self.terms is not None:
             terms = content_hash([list(self.terms.names.items()), list(self.terms.categories.items())])

@@ -36,7 +36,16 @@ from attar.scoring.scored import Scored, scored_types, table_row
 from attar.suggest import did_you_mean
 from attar.task import Task
 
-__all__ = ["Output", "check_encoding", "check_free", "check_place", "kept_names", "out_format", "parts_path", "rejected_path"]
+__all__ = [
+    "Output",
+    "check_encoding",
+    "check_free",
+    "check_place",
+    "kept_names",
+    "out_format",
+    "parts_path",
+    "rejected_path",
+]
 
 _ADDED_BY_TERMS = ("term", "found", "category")
 
@@ -96,7 +105,6 @@ class Output:
                     task=self.task,
                     gold=self.gold,
                     facts=self.facts,
-                    keep=keep,
                 )
             case "parquet":
                 assert draft is not None, "standard output takes no Parquet"
@@ -176,7 +184,11 @@ def _collection_name(place: str | Path) -> str:
 
 
 def check_place(
-    sources: Sequence[str], files: Sequence[Path], place: str | Path, format_: OutFormat, options: ScoreOptions
+    sources: Sequence[str],
+    files: Sequence[Path],
+    place: str | Path,
+    format_: OutFormat,
+    options: ScoreOptions,
 ) -> None:
     """Refuse a target that cannot be written, or that is read.
 
@@ -270,7 +282,8 @@ def kept_names(tables: Sequence[tuple[Table, Columns]], options: ScoreOptions) -
             found -= {name}  # the one of the list is kept anyway; this is the input's
         if not found:
             raise DataError(
-                f"--columns {name}: no such column; there are {shown_columns(there)}{did_you_mean(name, there)}"
+                f"--columns {name}: no such column; there are {shown_columns(there)}"
+                f"{did_you_mean(name, there)}"
             )
         kept |= found
     return kept

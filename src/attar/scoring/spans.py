@@ -50,17 +50,20 @@ class ExampleReader:
         pair = read_pair(cells)
         if isinstance(pair, Problem):
             return pair.reason
-        if pair.text is not self._checked:
-            if is_blank(pair.text) or (self.task.has_term and is_address(pair.text)):
-                return "empty_text"
-            if not is_unicode(pair.text):
-                return "bad_text"
-            self._checked = pair.text
+        if pair.text is not self._checked and (reason := self._refused(pair.text)):
+            return reason
+        self._checked = pair.text
         if not is_unicode(pair.term):
             return "bad_text"
         if self.task.style == "single":
             return [Example(pair.text, 0, 0)]
         return self._about(pair)
+
+    def _refused(self, text: str) -> str:
+        """Why a text cannot be used, "" where it can."""
+        if is_blank(text) or (self.task.has_term and is_address(text)):
+            return "empty_text"
+        return "" if is_unicode(text) else "bad_text"
 
     def _about(self, pair: Pair) -> Iterable[Example] | str:
         """The examples of a text and a term, or of a pair of sentences."""

@@ -21,8 +21,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from attar.artifact import Artifact
-from attar.errors import ArtifactError, DataError
+from attar.artifact import Artifact, check_not_refused, refusal
+from attar.errors import DataError
 from attar.io.files import content_hash
 from attar.io.mongo import is_mongodb, shown_place
 from attar.io.tables.jsonl import write_jsonl, write_jsonl_draft
@@ -30,7 +30,7 @@ from attar.progress import progress_bar
 from attar.scoring.cached_probs import CachedProbs
 from attar.scoring.chunks import Chunk, chunks_of, scored_chunks
 from attar.scoring.excel import check_size, gold_column
-from attar.scoring.inputs import Inputs, files_of, open_inputs, shape_for
+from attar.scoring.inputs import Inputs, open_inputs, shape_for
 from attar.scoring.job_folder import JobFolder
 from attar.scoring.options import STREAM, Counts, OutFormat, ScoreOptions, Sources, check_strict
 from attar.scoring.outputs import (
@@ -85,7 +85,7 @@ def score_file(
             row can be used, the target is not one to write to, or something is there already; that is known
             before the first row, but for a disk that is full.
         RunError: Another job is at work there, or left its parts.
-        ArtifactError: The artifact was refused by its gate.
+        GateError: The gate refused the artifact.
     """
     options = options or ScoreOptions()
     _check_refused(predictor.artifact, accepted=options.accept_refused)
@@ -95,7 +95,7 @@ def score_file(
         job = _prepared(predictor, sources, place, format_, options, stack)
         parts = parts_path(place)
         if parts is None:
-            _score_to_stream(job, stack)
+            _score_to_stream(job)
             return job.counts
         identity = None if job.inputs.is_stream else _identity(job)
         stack.enter_context(_write_errors(place))
@@ -126,15 +126,10 @@ def _checked_places(source: Sources, out: str | Path) -> tuple[list[str], str]:
 
 def _check_refused(artifact: Artifact, *, accepted: bool) -> None:
     """Refuse an artifact that its gate refused, unless somebody says that it is to be used all the same."""
-    verdict = getattr(artifact, "verdict", None) or {}
-    is_refused = verdict.get("status") == "refuse" or artifact.folder.name == "artifact-refused"
-    if is_refused and not accepted:
-        raise ArtifactError(
-            f"{artifact.folder} was refused by its gate: see the verdict in its README.md; to use it all the "
-            "same add --accept-refused"
-        )
-    if is_refused:
-        _LOG.warning("%s was refused by its gate and is used all the same", artifact.folder)
+    if not accepted:
+        check_not_refused(artifact)
+    elif said := refusal(artifact):
+        _LOG.warning("the gate refused %s, it is used all the same: %s", artifact.folder, said)
 
 
 def _prepared(
@@ -148,9 +143,7 @@ def _prepared(
     """Check everything that can be checked before the first row."""
     task = predictor.task
     if format_ == "label_studio" and not task.has_term:
-        raise DataError(
-            f"{place}: task {task.name!r} has no terms to mark in Label Studio; name a table"
-        )
+        raise DataError(f"{place}: task {task.name!r} has no terms to mark in Label Studio; name a table")
     if options.terms is not None and not task.has_term:
         raise DataError(f"task {task.name!r} has no terms; leave the list of terms out")
     check_encoding(place, format_, options.encoding)
@@ -174,7 +167,7 @@ def _prepared(
     kept_names(inputs.tables, options)
     shown = ", ".join(map(shown_place, sources))
     artifact = predictor.artifact
-    model = {"task": task.name, "version": artifact.version, "sha256": artifact.files["model.onnx"]}
+    model = {"task": task.name, "version": artifact.version, "sha256": artifact.sha256}
     facts = partial(_facts, shown, model, counts)
     output = Output(place, format_, options, task, model, inputs.tables, gold, facts)
     return _Job(predictor, shown, inputs, output, rejected_path(place, options), options, counts)
@@ -202,7 +195,7 @@ def _identity(job: _Job) -> dict[str, Any]:
     }
 
 
-def _score_to_stream(job: _Job, stack: contextlib.ExitStack) -> None:
+def _score_to_stream(job: _Job) -> None:
     """Score to standard output."""
     _LOG.info("writing to standard output, so this job cannot be resumed")
     opened = None if job.rejected is None else partial(write_jsonl, job.rejected)

@@ -103,6 +103,4 @@ def plain_cell(value: object) -> str | int | float | bool | date | time | None:
         return int(value) if abs(value) <= _MAX_EXACT else str(int(value))
     if isinstance(value, float):
         return None if math.isnan(value) else float(value) if math.isfinite(value) else str(value)
-    if isinstance(value, dict | list | tuple):
-        return cell_text(json_line(value))
-    return cell_text(as_text(value))
+    return cell_text(json_line(value) if isinstance(value, dict | list | tuple) else as_text(value))

@@ -10,12 +10,14 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Literal, TextIO
 
 from attar.errors import DataError
+from attar.io.encodings import Encoding, find_encoding
 from attar.io.lines import count_lines, numbered_lines
 from attar.io.tables.jsonl import json_line
 from attar.io.tables.rows import Cells, Table, as_text, table_with_header
@@ -32,23 +34,27 @@ def open_delimited(
     delimiter: str | None = None,
     quoted: bool = True,
     names: Sequence[str] = (),
+    encoding: str | Encoding | None = None,
 ) -> Table:
     """Open a table with a delimiter.
 
     Args:
-        path: A UTF-8 file.
+        path: A file.
         file_format: Decides the delimiter if none is given.
         delimiter: What separates two cells; of several characters, quotes are text.
         quoted: Whether a quote at the start of a cell begins a quoted one.
         names: Names of the columns of a table without a header.
+        encoding: See ``find_encoding``.
 
     Raises:
-        DataError: The file is not UTF-8, a quote is not as above, or a column name occurs twice;
+        DataError: The file is not of its encoding, a quote is not as above, or a column name occurs twice;
             while the rows are read, too.
     """
     delimiter = delimiter or ("\t" if file_format == "tsv" else ",")
-    read = partial(_quoted if quoted and len(delimiter) == 1 else _plain, path, delimiter)
-    return table_with_header(path, file_format, read, names, partial(count_lines, path))
+    found = find_encoding(path, encoding)
+    read = partial(_quoted if quoted and len(delimiter) == 1 else _plain, path, delimiter, found)
+    table = table_with_header(path, file_format, read, names, partial(count_lines, path, found))
+    return replace(table, encoding=found.shown) if found.shown else table
 
 
 def delimited_cells(path: Path, file_format: Literal["csv", "tsv"]) -> Iterator[Cells]:
@@ -60,7 +66,7 @@ def delimited_cells(path: Path, file_format: Literal["csv", "tsv"]) -> Iterator[
     Raises:
         DataError: As ``open_delimited``.
     """
-    return _quoted(path, "\t" if file_format == "tsv" else ",")
+    return _quoted(path, "\t" if file_format == "tsv" else ",", find_encoding(path))
 
 
 def write_delimited(
@@ -101,9 +107,9 @@ def cell_of(value: object) -> str | None:
     return str(value) if isinstance(value, int | float) else as_text(value)
 
 
-def _quoted(path: Path, delimiter: str) -> Iterator[Cells]:
+def _quoted(path: Path, delimiter: str, encoding: Encoding) -> Iterator[Cells]:
     csv.field_size_limit(_MOST_CHARS)
-    lines = map(itemgetter(1), numbered_lines(path))
+    lines = map(itemgetter(1), numbered_lines(path, encoding))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     first = 1
     try:
@@ -117,8 +123,8 @@ def _quoted(path: Path, delimiter: str) -> Iterator[Cells]:
         ) from error
 
 
-def _plain(path: Path, delimiter: str) -> Iterator[Cells]:
-    for number, line in numbered_lines(path):
+def _plain(path: Path, delimiter: str, encoding: Encoding) -> Iterator[Cells]:
+    for number, line in numbered_lines(path, encoding):
         whole = line.rstrip("\r\n")
         if whole:
             yield number, whole.split(delimiter)

@@ -59,7 +59,9 @@ def read_table(
             table.
     """
     check_names(source.columns, _SETTING)
-    options = TableOptions(sheet, source.names, source.delimiter, source.quoted, _told_by(source))
+    options = TableOptions(
+        sheet, source.names, source.delimiter, source.quoted, _told_by(source), source.encoding
+    )
     tables = open_file(path, file_format, options)
     if joined is not None:
         # The names are those of the table without a header; a joined one has to name its key itself.
