@@ -4,9 +4,8 @@
     python benchmarks/jobs.py --out runs/jobs --rows 50000 --results docs/results.md
     python benchmarks/jobs.py --out runs/jobs --only ratio --rounds 9
 
-Rows are clauses of the project's own reviews, recombined, each different, each with the place of its term.
-The models have random weights: 2x128 for the job, 4x312 (T4-tiny) for the ratio. The job runs through once; then
-it is killed ten times with SIGKILL, eight times at random and twice within a write: once while a part is
+Rows are clauses of the project's own reviews, recombined, all different, with the place of the term. The
+models have random weights: 2x128 for the job, 4x312 (T4-tiny) for the ratio. The job runs through once; then it is killed ten times with SIGKILL, eight times at random and twice within a write: once while a part is
 written, once while a line of the output is. The SHA-256 of both outputs must be equal. In the ratio the
 predictor alone, with all examples in memory, and the whole job take turns on the same rows.
 """
@@ -93,7 +92,7 @@ def _make_models(out: Path) -> None:
 
 def different_rows(count: int, seed: int = 0) -> Iterator[dict[str, object]]:
     """Rows of one to four clauses, one of which has the term at ``start`` to ``end``; no text comes twice."""
-    draw, seen = random.Random(seed), set[bytes]()  # noqa: S311 - nobody is to be kept from guessing it
+    draw, seen = random.Random(seed), set[bytes]()  # noqa: S311 - of a benchmark
     corpus = corpus_examples()
     clauses = [match[0] for example in corpus for match in _CLAUSE.finditer(example.text)]
     marked = [one for example in corpus if (one := _clause_of(example)) is not None]
@@ -185,7 +184,7 @@ def _start(artifact: Path, rows: Path, out: Path) -> subprocess.Popen[bytes]:
 
 def _killed(artifact: Path, rows: Path, out: Path, seconds: float) -> tuple[list[str], int]:
     """Kill a job ten times, let it end, and say how each kill came and what memory it took."""
-    draw, kills, peak = random.Random(1), list[str](), 0  # noqa: S311 - as above
+    draw, kills, peak = random.Random(1), list[str](), 0  # noqa: S311 - of a benchmark
     wanted = ["part", "line"] + ["random"] * _RANDOM_KILLS
     draw.shuffle(wanted)
     for kind in wanted:

@@ -122,15 +122,10 @@ class Artifact:
 
     @property
     def version(self) -> str:
-        """Twelve hex digits of ``sha256``."""
-        return self.sha256[:12]
-
-    @property
-    def sha256(self) -> str:
-        """The model's hash, of a cascade that of its thresholds and members."""
+        """Twelve hex digits of the model's hash, of a cascade those of its thresholds and members."""
         if self.kind == "cascade":
-            return content_hash([self.cascade.get("thresholds"), dict(self.files)])
-        return self.files[_WEIGHTS[self.kind]]
+            return content_hash([self.cascade.get("thresholds"), dict(self.files)])[:12]
+        return self.files[_WEIGHTS[self.kind]][:12]
 
     @property
     def size_bytes(self) -> int:

@@ -50,20 +50,15 @@ class ExampleReader:
         pair = read_pair(cells)
         if isinstance(pair, Problem):
             return pair.reason
-        if pair.text is not self._checked and (reason := self._refused(pair.text)):
-            return reason
-        self._checked = pair.text
-        if not is_unicode(pair.term):
+        is_new = pair.text is not self._checked
+        if is_new and (is_blank(pair.text) or (self.task.has_term and is_address(pair.text))):
+            return "empty_text"
+        if (is_new and not is_unicode(pair.text)) or not is_unicode(pair.term):
             return "bad_text"
+        self._checked = pair.text
         if self.task.style == "single":
             return [Example(pair.text, 0, 0)]
         return self._about(pair)
-
-    def _refused(self, text: str) -> str:
-        """Why a text cannot be used, "" where it can."""
-        if is_blank(text) or (self.task.has_term and is_address(text)):
-            return "empty_text"
-        return "" if is_unicode(text) else "bad_text"
 
     def _about(self, pair: Pair) -> Iterable[Example] | str:
         """The examples of a text and a term, or of a pair of sentences."""
@@ -74,10 +69,9 @@ class ExampleReader:
             return [Example(text, 0, 0, second=term)]
         if start is None and end is None:
             spans = each_occurrence(text, term)
-            one = next(spans, None)
-            if one is None:
-                return "term_not_found"
-            return (Example(text, *span) for span in itertools.chain([one], () if self.first else spans))
+            found = list(itertools.islice(spans, 1))
+            every = itertools.chain(found, () if self.first else spans)
+            return (Example(text, *span) for span in every) if found else "term_not_found"
         if start is not None and start >= 0 and end == start + len(term) and text[start:end] == term:
             return [Example(text, start, end)]
         if self.repair:

@@ -167,7 +167,8 @@ def _prepared(
     kept_names(inputs.tables, options)
     shown = ", ".join(map(shown_place, sources))
     artifact = predictor.artifact
-    model = {"task": task.name, "version": artifact.version, "sha256": artifact.sha256}
+    sha256 = artifact.files.get("model.onnx") or content_hash(artifact.to_json())
+    model = {"task": task.name, "version": artifact.version, "sha256": sha256}
     facts = partial(_facts, shown, model, counts)
     output = Output(place, format_, options, task, model, inputs.tables, gold, facts)
     return _Job(predictor, shown, inputs, output, rejected_path(place, options), options, counts)
