@@ -19,6 +19,7 @@ from attar.errors import DataError, require
 __all__ = ["PACKINGS", "open_bytes", "packed", "packing_of", "unpacked_name"]
 
 PACKINGS = (".gz", ".zst")
+_ZSTD_BLOCK_BYTES = 4096  # packed; they may unfold to some 70 MB at once
 _MAX_LINE_BYTES = 256 << 20  # a packed kilobyte may stand for a gigabyte without one end of a line
 
 
@@ -49,7 +50,7 @@ def open_bytes(path: Path) -> BinaryIO:
         if packing == ".gz":
             unpacked = cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="rb"))
         else:
-            unpacked = _zstandard().ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+            unpacked = cast("IO[bytes]", _Frames(raw))
     except BaseException:
         raw.close()
         raise
@@ -84,6 +85,45 @@ def _zstandard() -> Any:  # noqa: ANN401 - a module of an optional package
     return require("zstandard", "zstd")
 
 
+class _Frames:
+    """The bytes of a ``.zst``; zstandard's own reader takes the end of the file for that of its frame."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw, self._decompressor = raw, _zstandard().ZstdDecompressor()
+        self._frame: Any = None
+        self._ready = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """Up to so many bytes, none at the end.
+
+        Raises:
+            EOFError: The file ends within a frame.
+        """
+        while not self._ready:
+            block = self._raw.read(_ZSTD_BLOCK_BYTES)
+            if not block:
+                if self._frame is not None:
+                    raise EOFError
+                return b""
+            self._ready = memoryview(self._unpacked(block))
+        given, self._ready = bytes(self._ready[:size]), self._ready[size:]
+        return given
+
+    def _unpacked(self, block: bytes) -> bytes:
+        found = []
+        while block:
+            if self._frame is None:
+                self._frame = self._decompressor.decompressobj()
+            found.append(self._frame.decompress(block))
+            block = b""
+            if self._frame.eof:
+                block, self._frame = self._frame.unused_data, None
+        return b"".join(found)
+
+    def close(self) -> None:
+        """Nothing: the file is closed by who opened it."""
+
+
 class _Unpacked(io.RawIOBase):
     """The bytes of a packed file; what its packing says of damage becomes an error of ours."""
 
@@ -113,7 +153,7 @@ class _Unpacked(io.RawIOBase):
         self._since_line = self._since_line + len(block) if cut < 0 else len(block) - cut
         if self._since_line > _MAX_LINE_BYTES:
             raise DataError(
-                f"{self._path}: unfolds to over {_MAX_LINE_BYTES >> 20} MB without an end of a line; it has no rows"
+                f"{self._path}: unfolds to over {_MAX_LINE_BYTES >> 20} MB without an end of a line: it has no rows"
             )
         buffer[: len(block)] = block
         return len(block)
