@@ -7,8 +7,8 @@
 Rows are clauses of the project's own reviews, recombined, all different, with the place of the term. The
 models have random weights: 2x128 for the job, 4x312 (T4-tiny) for the ratio. The job runs through once; then
 it is killed ten times with SIGKILL, eight times at random and twice while a part is being written, of which
-half is found afterwards. The SHA-256 of both outputs must be equal. In the ratio the predictor alone, with all
-examples in memory, and the whole job take turns on the same rows.
+half is found afterwards. The SHA-256 of both outputs must be equal. In the ratio the predictor alone, with
+all examples in memory, and the whole job take turns on the same rows.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ ARTIFACT = Path(__file__).with_name("fixtures") / "artifact"
 ROWS = [{"text": f"第{n}瓶香味很好，香味", "term": "香味", "n": n} for n in range(5)]
 WANTED = [(n, start) for n in range(5) for start in (3, 8)]
 IN = (
-    "jsonl", "csv", "tsv", "parquet", "xlsx", "jsonl.gz", "csv.gz", "csv.zst", "tsv.zst", "gb18030.csv", "utf-16.tsv",
-    "folder", "pattern", "several", "-", "mongodb",
+    "jsonl", "csv", "tsv", "parquet", "xlsx", "jsonl.gz", "csv.gz", "csv.zst", "tsv.zst", "gb18030.csv",
+    "utf-16.tsv", "folder", "pattern", "several", "-", "mongodb",
 )  # fmt: skip
 OUT = ("jsonl", "csv", "tsv", "parquet", "xlsx", "json", "jsonl.gz", "csv.gz", "tsv.zst", "-", "mongodb")
 
@@ -181,7 +181,7 @@ def test_columns_that_are_kept(loaded, tmp_path, ending):
     head = list(read(tmp_path / f"out.{ending}", ending)[0])
     assert head[:4] == ["n", "input_label", "start", "end"]
     assert not {"text", "term", "other"} & set(head)
-    with pytest.raises(DataError, match="--columns othr: no such column.*did you mean 'other'"):
+    with pytest.raises(DataError, match=r"--columns othr: no such column.*did you mean 'other'"):
         score_file(loaded, source, tmp_path / "no.csv", ScoreOptions(columns=("othr",)))
 
 
@@ -194,7 +194,7 @@ def test_a_packed_file_that_ends_early_is_named(loaded, tmp_path, packing):
     assert [path.name for path in tmp_path.iterdir()] == [whole.name]
 
 
-def test_one_damaged_file_of_five(loaded, tmp_path, attar_main, one_line):
+def test_one_damaged_file_of_five(tmp_path, attar_main, one_line):
     folder = tmp_path / "rows"
     folder.mkdir()
     for number, ending in enumerate(("csv", "jsonl.gz", "xlsx", "tsv")):

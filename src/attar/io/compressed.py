@@ -153,7 +153,7 @@ class _Unpacked(io.RawIOBase):
         self._since_line = self._since_line + len(block) if cut < 0 else len(block) - cut
         if self._since_line > _MAX_LINE_BYTES:
             raise DataError(
-                f"{self._path}: unfolds to over {_MAX_LINE_BYTES >> 20} MB without an end of a line: it has no rows"
+                f"{self._path}: unfolds to over {_MAX_LINE_BYTES >> 20} MB without an end of a line: no rows"
             )
         buffer[: len(block)] = block
         return len(block)
