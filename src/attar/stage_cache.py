@@ -26,7 +26,14 @@ from typing import Any
 from attar import __version__
 from attar.errors import AttarError, RecipeError, RunError, redacted, system_error
 from attar.io.files import content_hash, file_hash, same_rights
-from attar.io.folders import check_out, check_room, has_files, remove_folder
+from attar.io.folders import (
+    check_out,
+    check_room,
+    check_writable,
+    has_files,
+    is_writable,
+    remove_folder,
+)
 from attar.io.leftovers import leftovers
 from attar.io.locks import locked
 from attar.io.publish import mend, publish
@@ -34,6 +41,7 @@ from attar.io.stamps import (
     UNFINISHED,
     adopt_earlier_stamp,
     beside,
+    drop_state,
     earlier_stamp,
     has_results,
     is_resumable,
@@ -91,6 +99,10 @@ def run_stage(  # noqa: PLR0913 - a stage is one call
     if not is_first_process():
         return _follow(folder.resolve(), same, work if shared else None)
     folder = check_out(folder, paths_read)
+    if not is_writable(folder) and is_whole(folder, read_stamp(folder) or earlier_stamp(folder), same):
+        _LOG.info("%s: up to date: %s", name, folder)  # reading is enough
+        return False
+    check_writable(folder)
     with _own_errors(f"{name} -> {folder}"), locked(folder):
         mend(folder)
         before = _stamp_of_stage(folder, name)
@@ -107,6 +119,7 @@ def run_stage(  # noqa: PLR0913 - a stage is one call
         draft = _open_draft(folder, stamp, same)
         if not is_whole(draft, read_stamp(draft), same):
             _run(draft, work, stamp, again)
+        drop_state(draft)
         publish(draft, folder)
         seconds = (read_stamp(folder) or {}).get("seconds", 0)
         _LOG.info("%s: done in %.0f s -> %s", name, seconds, folder)
@@ -220,6 +233,8 @@ def _open_draft(folder: Path, stamp: Mapping[str, Any], same: Collection[str]) -
     """The draft to work in: an unfinished one of the same inputs, or a new one."""
     draft = beside(folder, "draft")
     found = read_stamp(draft)
+    if found is None and draft.is_dir() and not draft.is_symlink():
+        _remove_leftovers(draft)  # of a kill before the first stamp was whole
     if found is None and has_files(draft):
         raise RunError(f"{draft} is in the way: the result is made there; move it, or name another --out")
     if found is not None and found["stage"] != stamp["stage"] and is_resumable(draft):
@@ -230,8 +245,7 @@ def _open_draft(folder: Path, stamp: Mapping[str, Any], same: Collection[str]) -
         if found["stage"] == stamp["stage"] and found["fingerprint"] in same and not found.get("changed"):
             _LOG.info("%s: resuming in %s", stamp["stage"], draft)
             if found["outputs"] is None:
-                for left in leftovers(draft):
-                    remove_folder(left.path) if left.path.is_dir() else left.path.unlink()
+                _remove_leftovers(draft)
                 write_draft_stamp(draft, stamp)
             return draft
         _LOG.info("%s: inputs changed, starting over in %s", stamp["stage"], draft)
@@ -241,6 +255,11 @@ def _open_draft(folder: Path, stamp: Mapping[str, Any], same: Collection[str]) -
         shutil.copymode(folder, draft)
     write_draft_stamp(draft, stamp)
     return draft
+
+
+def _remove_leftovers(draft: Path) -> None:
+    for left in leftovers(draft):
+        remove_folder(left.path) if left.path.is_dir() else left.path.unlink()
 
 
 def is_finished(folder: Path) -> bool:

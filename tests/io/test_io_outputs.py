@@ -55,8 +55,10 @@ def test_places_that_no_file_can_take(before_the_first_row, source, tmp_path, en
         (f"stop/more/out.{ending}", "is a file, where a folder is needed"),
         (f"{'长' * 90}.{ending}", "cannot be written"),
         (f"{'n' * 300}/out.{ending}", "cannot be written"),
+        (f"{'deep/' * 1000}out.{ending}", "cannot be written"),
         (f"nul\0.{ending}", "NUL"),
         (f"in/out.{ending}", "in the folder that is read"),
+        (f"in/more/out.{ending}", "in the folder that is read"),
     ):
         with pytest.raises(DataError, match=said) as caught:
             score_file(before_the_first_row, source.parent, tmp_path / name)

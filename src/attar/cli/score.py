@@ -35,6 +35,9 @@ _SplitTerms = Annotated[
 ]
 
 
+_IntoSource = Annotated[
+    bool, typer.Option("--into-source", help="MongoDB: add a field `attar` to what is read.")
+]
 _Columns = Annotated[
     str | None, typer.Option("--columns", help="Columns to keep, as id,brand. [default: all]")
 ]
@@ -69,9 +72,7 @@ def score(
     first: Annotated[bool, typer.Option("--first", help="Only the first occurrence of a term.")] = False,
     label: Annotated[str | None, typer.Option(help="Excel: the gold labels. [default: label]")] = None,
     query: Annotated[str | None, typer.Option(help="MongoDB: which documents, a filter as JSON.")] = None,
-    into_source: Annotated[
-        bool, typer.Option("--into-source", help="MongoDB: add a field `attar` to what is read.")
-    ] = False,
+    into_source: _IntoSource = False,
     quotes: _Quotes = True,
     offsets: _Offsets = True,
     terms: _Terms = None,
@@ -88,9 +89,10 @@ def score(
 ) -> None:
     """Score rows: every occurrence of the term, or the one at start and end if the row has them.
 
-    `.xlsx` is a workbook for analysts; `.json` are Label Studio tasks with pre-annotations. An interrupted
-    job resumes when the same command is given again.
+    `.xlsx` is for analysts, `.json` for Label Studio. The same command resumes an interrupted job.
     """
+    from attar.io.mongo import is_mongodb
+    from attar.io.outputs import check_output
     from attar.scoring.mongodb import parse_query
     from attar.scoring.options import ScoreOptions, check_share, stream_format_of
     from attar.terms.term_list import read_term_list
@@ -99,17 +101,20 @@ def score(
         raise DataError("--terms finds the terms; --term and --split-terms are for rows that have theirs")
     if strict is not None:
         check_share(strict)
+    out = expanded(out)
+    if out != "-" and not is_mongodb(out):
+        check_output(Path(out), [artifact, *([terms] if terms is not None else [])])
     options = ScoreOptions(
         text=text, term=term, first=first, label=label, into_source=into_source, quoted=quotes,
         query=parse_query(query) if query is not None else {},
-        offsets=offsets, split_terms=split_terms or None, in_encoding=in_encoding, encoding=encoding,
-        overwrite=overwrite,
+        offsets=offsets, split_terms=split_terms or None, overwrite=overwrite,
+        in_encoding=in_encoding, encoding=encoding, rejected=rejected, accept_refused=accept_refused,
         terms=read_term_list(terms) if terms is not None else None,
         columns=None if columns is None else [name.strip() for name in columns.split(",") if name.strip()],
-        rejected=rejected, stream_format=stream_format_of(stream_format), accept_refused=accept_refused,
+        stream_format=stream_format_of(stream_format),
     )  # fmt: skip
-    counts = _scored(artifact, sources, expanded(out), options, workers)
-    _print_counts(counts, expanded(out), terms)
+    counts = _scored(artifact, sources, out, options, workers)
+    _print_counts(counts, out, terms)
     _check(counts, strict)
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "file_hash",
     "folder_hashes",
     "read_json",
+    "remove_unused",
     "same_rights",
     "write_beside",
     "write_json",
@@ -34,15 +35,16 @@ __all__ = [
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary neighbour of ``path`` that takes its name only if the block succeeds."""
+    """Yield a temporary neighbour of ``path`` that takes its name only if the block succeeds.
+
+    Neighbours that killed processes left when they wrote the same file are removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.stem[:40]}.attar-{secrets.token_hex(4)}{path.suffix}")
-    # Not by tempfile, whose files nobody else may read: the umask decides, as for every file.
-    handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    for left in _temporaries_of(path):
+        remove_unused(left)
+    draft, handle = _open_temporary(path)
     mode = draft.stat().st_mode & 0o777
     try:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_SH)  # attar clean leaves what is being written
         yield draft
         draft.chmod(mode)
         with draft.open("rb") as stream:
@@ -51,6 +53,56 @@ def atomic_write(path: Path) -> Iterator[Path]:
     finally:
         os.close(handle)
         draft.unlink(missing_ok=True)
+
+
+def _open_temporary(path: Path) -> tuple[Path, int]:
+    """Make a temporary neighbour, and lock it for as long as the handle is open."""
+    while True:
+        draft = path.with_name(f"{_temporary_prefix(path)}{secrets.token_hex(4)}{path.suffix}")
+        # Not by tempfile, whose files nobody else may read: the umask decides, as for every file.
+        handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        if os.fstat(handle).st_nlink:
+            return draft, handle
+        os.close(handle)  # taken for a leftover before it was locked
+
+
+def _temporary_prefix(path: Path) -> str:
+    return f".{path.stem[:40]}.attar-"
+
+
+def _temporaries_of(path: Path) -> list[Path]:
+    """The temporary neighbours of a file, of this process or another."""
+    prefix, suffix = _temporary_prefix(path), path.suffix
+    length = len(prefix) + 8 + len(suffix)
+    with os.scandir(path.parent) as entries:
+        names = [entry.name for entry in entries]
+    return [
+        path.with_name(name)
+        for name in names
+        if len(name) == length and name.startswith(prefix) and name.endswith(suffix)
+    ]
+
+
+def remove_unused(path: Path) -> bool:
+    """Remove a temporary file unless a process is writing it.
+
+    Returns:
+        Whether it was removed; False too where the file system has no locks to tell by.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
 
 
 def same_rights(folder: Path, as_those_of: Path) -> None:

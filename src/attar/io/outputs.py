@@ -6,6 +6,7 @@ is too long. Nothing is left behind.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Iterable
@@ -24,7 +25,8 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
 
     Args:
         path: The file; its folders may still be missing.
-        inputs: Files and folders that are read; a file in a folder would be read the next time.
+        inputs: Files and folders that are read; a file in a folder would be read the next time, or spoil
+            what a stage wrote there.
 
     Raises:
         DataError: It cannot be written, or it is read.
@@ -40,7 +42,7 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
         source = workbook_path(read)[0].resolve()
         if written == source or (written.exists() and source.exists() and written.samefile(source)):
             raise DataError(f"{path} is one of the files that are read; {_OTHER}")
-        if source.is_dir() and written.parent == source:
+        if source.is_dir() and source in written.parents:
             raise DataError(f"{path} is in the folder that is read; {_OTHER} elsewhere")
 
 
@@ -50,6 +52,8 @@ def _check_place(path: Path) -> None:
         raise DataError(f"{path}: this is a folder, not a file; {_OTHER}")
     if os.path.lexists(path) and path.exists() and not path.is_file():
         raise DataError(f"{path}: this is a device or a pipe, not a file; {_OTHER}")
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        path.lstat()  # a path that is too long as a whole, or a loop of links
     folder = path.parent
     missing = [path.name]
     while not os.path.lexists(folder):
@@ -61,4 +65,4 @@ def _check_place(path: Path) -> None:
         # As long as the longest name that will be made there.
         probe = folder / f".{Path(name).stem}.attar-{secrets.token_hex(4)}{Path(name).suffix}"
         os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another process may take it for a leftover

@@ -13,6 +13,7 @@ from typing import Any
 
 from attar.io.encodings import Encoding, bad_line, find_encoding, line_decoder
 from attar.io.files import atomic_write
+from attar.io.json_text import MAX_DEPTH, TOO_DEEP, is_too_deep
 from attar.io.lines import count_lines, raw_lines
 from attar.io.tables.rows import Problem, Row, Table, as_text
 
@@ -30,6 +31,7 @@ _HEAD = 100
 # One for all: json.dumps would make a new one for each row.
 _ENCODE = json.JSONEncoder(ensure_ascii=False, default=as_text, allow_nan=False).encode
 _NO_OBJECT = "the line is not a JSON object; expected one row a line"
+_DEEP = f"the line is {TOO_DEEP}; expected one row a line, with plain values"
 
 
 def open_jsonl(path: Path, encoding: str | Encoding | None = None) -> Table:
@@ -73,15 +75,20 @@ def json_rows(path: Path, encoding: Encoding | None = None) -> Iterator[Row]:
             continue
         if not line:
             continue
+        message = _NO_OBJECT
         try:
             # Faster than json.loads, which looks for blanks on both sides of the object.
             values, end = decode(line)
-        except (ValueError, RecursionError):
+        except ValueError:
             values, end = None, 0
-        if isinstance(values, dict) and end == len(line):
-            yield Row(source, number, values)
+        except RecursionError:
+            values, end, message = None, 0, _DEEP
+        if not isinstance(values, dict) or end != len(line):
+            yield Row(source, number, {}, Problem("bad_row", message, [line]))
+        elif line.count("[") + line.count("{") > MAX_DEPTH and is_too_deep(values, line):
+            yield Row(source, number, {}, Problem("bad_row", _DEEP, [line]))
         else:
-            yield Row(source, number, {}, Problem("bad_row", _NO_OBJECT, [line]))
+            yield Row(source, number, values)
 
 
 @contextlib.contextmanager
