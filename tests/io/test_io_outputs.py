@@ -87,7 +87,7 @@ def test_a_disk_that_fills_up_is_an_error_and_leaves_nothing(predictor, source, 
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("attar.io.files.os.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DataError, match=r"out\.csv: cannot be written \(No space left on device\)"):
         score_file(predictor, source, tmp_path / "out.csv")
     with pytest.raises(DataError, match=r"out\.xlsx: cannot be written \(No space left on device\)"):
