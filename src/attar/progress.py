@@ -19,13 +19,15 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["Advance", "hide_library_bars", "progress_bar", "spoken_time", "track"]
+__all__ = ["Advance", "hide_library_bars", "progress_bar", "progress_to", "spoken_time", "track"]
 
 _LOG = logging.getLogger(__name__)
 _SECONDS_PER_LINE = 15.0
 _T = TypeVar("_T")
 # Two bars of rich on one terminal overwrite each other.
 _BAR_SHOWN: ContextVar[bool] = ContextVar("bar shown", default=False)
+
+_LISTENER: ContextVar[Callable[[int, int | None], object] | None] = ContextVar("listener", default=None)
 
 Advance = Callable[..., None]
 """``advance(count=1, note=None)``: adds to what is done; a note replaces the previous one."""
@@ -49,6 +51,9 @@ def progress_bar(
     Yields:
         ``advance(count=1, note=None)``.
     """
+    if (listener := _LISTENER.get()) is not None:
+        yield _Heard(listener, total, done)
+        return
     console = Console(file=sys.stderr)
     if not console.is_terminal:
         yield _LogLines(description, total, done, unit)
@@ -77,6 +82,20 @@ def progress_bar(
                 bar.refresh()
 
         yield advance
+
+
+@contextlib.contextmanager
+def progress_to(listener: Callable[[int, int | None], object]) -> Iterator[None]:
+    """Let progress in the block, and in its thread, be told to a function instead of being shown.
+
+    Args:
+        listener: Called with the amount done and the total, None where that is not known.
+    """
+    token = _LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
 
 
 def track(items: Iterable[_T], description: str, total: int | None = None, *, unit: str = "") -> Iterator[_T]:
@@ -112,6 +131,18 @@ def spoken_time(seconds: float) -> str:
         return f"{minutes} min"
     hours, rest = divmod(5 * round(minutes / 5), 60)
     return f"{hours} h {rest} min" if rest else f"{hours} h"
+
+
+class _Heard:
+    """An ``advance`` that tells a listener."""
+
+    def __init__(self, listener: Callable[[int, int | None], object], total: int | None, done: int) -> None:
+        self._listener, self._total, self._done = listener, total, done
+        listener(done, total)
+
+    def __call__(self, count: int = 1, note: str | None = None) -> None:  # noqa: ARG002 - as the others
+        self._done += count
+        self._listener(self._done, self._total)
 
 
 class _LogLines:
