@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.errors import AttarError, DataError
-from attar.io.tables.table_files import TABLE_ENDINGS, open_tables
+from attar.io.tables.jsonl import json_rows, write_jsonl
+from attar.io.tables.table_files import open_tables
 from attar.progress import progress_to
 from attar.scoring.predictor import Predictor
 from attar.scoring.spans import needed_columns
@@ -95,7 +96,7 @@ def score_held(held: HeldFile, work: FileWork, limits: FileLimits, observe: Call
         observe("failed")
     else:
         held.facts = _facts(held, counts, work.model)
-        held.result, held.rejected = out, counts.rejected_path
+        held.result, held.rejected = out, _with_shown_places(held, counts.rejected_path)
         held.path.unlink(missing_ok=True)
         held.num_done = held.num_rows = counts.rows
         held.state = "done"
@@ -215,12 +216,21 @@ def _facts(held: HeldFile, counts: Counts, model: ServedModel) -> dict[str, obje
     }
 
 
+def _with_shown_places(held: HeldFile, rejected: Path | None) -> Path | None:
+    """The rejected rows, in whose places the file is called as the client calls it."""
+    if rejected is None:
+        return None
+    shown = rejected.with_name("rejected.jsonl")
+    with write_jsonl(shown) as write:
+        for row in json_rows(rejected):
+            write({**row.values, "where": _shown(held, str(row.values.get("where", "")))})
+    rejected.unlink()
+    return shown
+
+
 def _shown(held: HeldFile, message: str) -> str:
     """A message in which the file is called as the client calls it."""
-    shown = message.replace(str(held.path), held.name)
-    for ending in TABLE_ENDINGS:
-        shown = shown.replace(str(held.folder / "scored" / f"scored{ending}"), f"the scored {ending[1:]}")
-    return shown.replace(f"{held.folder}/", "")
+    return message.replace(f"{held.folder}/", "")
 
 
 def _said(error: OSError) -> str:

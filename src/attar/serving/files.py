@@ -39,8 +39,8 @@ _WRITTEN = {".jsonl": "jsonl", ".csv": "csv", ".tsv": "tsv", ".xlsx": "xlsx", ".
 _SAME = {".ndjson": ".jsonl", ".xlsm": ".xlsx"}
 _PACKAGES = {".xlsx": "openpyxl", ".xlsm": "openpyxl", ".parquet": "pyarrow"}
 _CHUNK = 1 << 20
-_MAX_NAME = 120
-_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f"\\/#*?<>|:]')
+_MAX_NAME = 60  # characters, which are up to four bytes each
+_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f"\\/#*?<>|:\[\]\ud800-\udfff]')
 
 
 class ScoreFileRequest(BaseModel):
@@ -122,7 +122,7 @@ class FileRoutes:
     async def _upload(self, request: Request) -> Response:
         if content_codings(request.headers.getlist("content-encoding")):
             raise Problem(415, "unsupported_encoding", "send the file as it is, without a Content-Encoding")
-        name = _NOT_IN_NAMES.sub("_", request.query_params.get("name", ""))[-_MAX_NAME:]
+        name = _NOT_IN_NAMES.sub("_", request.query_params.get("name", ""))[-_MAX_NAME:].lstrip(".~$ ")
         ending = Path(name).suffix.lower()
         if ending not in TABLE_ENDINGS:
             raise Problem(
@@ -203,6 +203,7 @@ class FileRoutes:
         held = self._held(request)
         if held.result is None:
             raise Problem(409, "not_scored", f"this file is {held.state}; ask again when it is done")
+        self._store.set_state(held, held.state)  # its time begins again
         return _file(held.result, f"{Path(held.name).stem}.scored{held.result.suffix}")
 
     async def _rejected(self, request: Request) -> Response:

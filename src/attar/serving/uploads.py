@@ -69,9 +69,9 @@ class HeldFile:
 
     Attributes:
         id: Names it in requests.
-        name: What the client calls it.
+        name: What the client calls it, as a file may be called.
         folder: Holds nothing else.
-        ending: Of its format, ``.csv``.
+        ending: Of its format, ``.csv``; the name ends with it.
         columns: Names of its columns.
         state: How far it is.
         num_done: Rows scored so far.
@@ -99,7 +99,7 @@ class HeldFile:
     @property
     def path(self) -> Path:
         """The file as it was uploaded."""
-        return self.folder / f"upload{self.ending}"
+        return self.folder / self.name
 
 
 class FileStore:
@@ -188,7 +188,9 @@ class FileStore:
     def place_of(self, held: HeldFile) -> int:
         """How many files are before this one."""
         with self._changed:
-            return next((i for i, (one, _) in enumerate(self._waiting) if one is held), -1) + 1
+            waiting = [one for one, _ in self._waiting]
+            running = sum(one.state == "running" for one in self._held.values())
+            return waiting.index(held) + running if held in waiting else 0
 
     def remove(self, held: HeldFile) -> None:
         """Forget a file; what is at work on it stops."""

@@ -81,7 +81,7 @@ export class Panel {
     if (!parts.length) return "";
     const differ = this.others ? this.mentions.filter((one) => this.differs(one)).length : 0;
     const more = this.others ? " " + (differ ? tn("{n} differs from the other model.", "{n} differ from the other model.", differ) : t("Both models agree.")) : "";
-    return t("{labels}.", { labels: parts.join(", ") }) + more;
+    return t("{labels}.", { labels: parts.join(t(", ")) }) + more;
   }
 
   differs(mention) {
@@ -90,7 +90,8 @@ export class Panel {
   }
 
   drawText() {
-    const window = this.mentions[this.chosen]?.window;
+    const chosen = this.mentions[this.chosen];
+    const window = chosen?.window;
     const place = this.find(".text");
     place.replaceChildren();
     let at = 0;
@@ -117,6 +118,10 @@ export class Panel {
       at = one.end;
     }
     add(this.points.length);
+    const legend = this.find(".legend");
+    legend.replaceChildren();
+    if (place.querySelector(".unread"))
+      legend.append(make("span", "unread", t("hatched")), " ", t("was not read for {term}", { term: this.points.slice(chosen.start, chosen.end).join("") || t("the whole text") }));
   }
 
   drawTable() {
@@ -148,7 +153,8 @@ export class Panel {
     label.append(make("span", `label l-${colour(one.label, this.card.labels)}`, named(one.label)));
     if (this.differs(one)) label.append(make("span", "differs", t("differs")));
     const probs = make("td");
-    probs.append(this.bar(one), make("span", "probs", this.card.labels.map((each) => `${each} ${percent(one.probs[each])}`).join(" · ")));
+    probs.append(this.bar(one), make("span", "probs"));
+    probs.lastChild.append(...this.card.labels.map((each) => make("span", "", `${each} ${percent(one.probs[each])}`)));
     row.append(head, label, probs, make("td", "read", this.read(one)));
     for (const cell of row.querySelectorAll("td")) cell.role = "cell";
     return row;

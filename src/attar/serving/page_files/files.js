@@ -46,13 +46,18 @@ function reset() {
   turn += 1;
   held = null;
   problem("");
-  for (const id of ["file-form", "file-progress", "file-done"]) $(id).hidden = true;
+  for (const id of ["file-form", "file-progress", "file-done", "file-forget-row"]) $(id).hidden = true;
 }
 
 function forget(keepalive = false) {
   if (held) ask("v1/files/" + held.id, { method: "DELETE", keepalive }).catch(() => {});
   held = null;
 }
+
+const named = (reason) => {
+  const said = t("reason " + reason);
+  return said === "reason " + reason ? reason : said;
+};
 
 const problem = (said) => { $("file-problem").textContent = said; };
 
@@ -68,6 +73,7 @@ async function take(file) {
     if (mine !== turn) return ask("v1/files/" + reply.id, { method: "DELETE" });
     held = reply;
     fillForm();
+    draw();
     $("file-text").focus();
   } catch (error) {
     if (mine === turn) problem(words(error));
@@ -132,10 +138,13 @@ async function start() {
 function draw() {
   const { limits } = about;
   $("file-limits").textContent = t("{formats}; at most {size}, {rows} rows, {mentions} mentions. Kept for {minutes} minutes.", {
-    formats: about.formats.join(" "), size: size(limits.max_file_bytes), rows: number(limits.max_file_rows),
+    formats: Object.keys(FORMATS).filter((one) => about.formats.includes("." + one)).map((one) => FORMATS[one]).join(t(", ")), size: size(limits.max_file_bytes), rows: number(limits.max_file_rows),
     mentions: number(limits.max_file_mentions), minutes: number(Math.round(limits.kept_s / 60)),
   });
+  $("file-pick").textContent = about.formats.includes(".xlsx") ? t("Choose a CSV or Excel file") : t("Choose a CSV file");
   const state = held?.state;
+  $("file-forget-row").hidden = !held;
+  $("file-forget").textContent = state === "waiting" || state === "running" ? t("Stop and remove the file") : t("Remove the file");
   $("file-progress").hidden = state !== "waiting" && state !== "running";
   $("file-done").hidden = state !== "done";
   if (!held) return;
@@ -152,7 +161,7 @@ function drawDone() {
   const { facts } = held;
   const said = tn("{n} mention of {rows} rows scored by {model}.", "{n} mentions of {rows} rows scored by {model}.", facts.mentions, { rows: number(facts.rows), model: facts.model });
   $("file-result").textContent = `${held.name}: ${said}`;
-  const notes = Object.entries(facts.rejected).map(([reason, count]) => tn("{n} row rejected: {reason}", "{n} rows rejected: {reason}", count, { reason }));
+  const notes = Object.entries(facts.rejected).map(([reason, count]) => tn("{n} row rejected: {reason}", "{n} rows rejected: {reason}", count, { reason: named(reason) }));
   if (facts.without_term) notes.unshift(tn("{n} row names no known term and is not written", "{n} rows name no known term and are not written", facts.without_term));
   $("file-notes").replaceChildren(...[...notes, ...facts.notes].map((one) => {
     const item = document.createElement("li");
