@@ -51,7 +51,9 @@ def test_every_reason_has_its_words(name):
     reference = Path(__file__).parents[2] / "docs/reference.md"
     table = reference.read_text("utf-8").split("| reason in score |", 1)[1].split("\n\n", 1)[0]
     reasons = {row.split("`")[1] for row in table.splitlines() if row.startswith("| `")}
-    assert {f"reason {one}" for one in reasons} == {one for one in CATALOGS[name] if one.startswith("reason ")}
+    assert {f"reason {one}" for one in reasons} == {
+        one for one in CATALOGS[name] if one.startswith("reason ")
+    }
     assert ExampleReader.__module__ == "attar.scoring.spans"  # where most of them come from
 
 
@@ -99,7 +101,9 @@ def test_no_file_of_the_page_names_another_place():
         text = path.read_text("utf-8")
         for other in re.findall(r'from "\./([^"]+)"', text):
             assert (FOLDER / other).is_file()
-        ids = set(re.findall(r'\$\("([^"]+)"\)', text)) | set(re.findall(r'getElementById\("([^"]+)"\)', text))
+        ids = set(re.findall(r'\$\("([^"]+)"\)', text)) | set(
+            re.findall(r'getElementById\("([^"]+)"\)', text)
+        )
         assert ids <= set(re.findall(r'id="([^"]+)"', HTML)), path
 
 
@@ -112,7 +116,7 @@ def test_the_page_and_uploads_can_be_off(predictor):
 
 
 def test_the_window_is_what_the_model_reads(predictor):
-    text = "香味很好但是持妆太差了肤色粉底液不推荐，口红好"
+    text = "香味很好但是持妆太差了，" * 6 + "口红好"
     rows = [{"text": text, "term": "口红"}, {"text": "口红好", "term": "口红"}]
     with TestClient(create_app(predictor)) as client:
         reply = client.post("/v1/score", json={"rows": rows, "window": True}).json()
