@@ -39,6 +39,14 @@ _WRITTEN = {".jsonl": "jsonl", ".csv": "csv", ".tsv": "tsv", ".xlsx": "xlsx", ".
 _SAME = {".ndjson": ".jsonl", ".xlsm": ".xlsx"}
 _PACKAGES = {".xlsx": "openpyxl", ".xlsm": "openpyxl", ".parquet": "pyarrow"}
 _CHUNK = 1 << 20
+_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+_NAME = {"name": "name", "in": "query", "required": True, "schema": {"type": "string"}}
+# By whether the path has an id, and method.
+_PARAMETERS: dict[tuple[bool, str], list[dict[str, Any]]] = {
+    (False, "GET"): [],
+    (False, "POST"): [{**_NAME, "description": "What the file is called; its ending is its format."}],
+    **{(True, method): [_ID] for method in ("GET", "POST", "DELETE")},
+}
 _MAX_NAME = 60  # characters, which are up to four bytes each
 _NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f"\\/#*?<>|:\[\]\ud800-\udfff]')
 
@@ -111,7 +119,12 @@ class FileRoutes:
         async def endpoint(request: Request) -> Response:
             return await self._service.answer(request, lambda: respond(request))
 
-        router.add_api_route(path, endpoint, methods=[method], summary=summary, name=summary)
+        extra: dict[str, Any] = {"parameters": _PARAMETERS["{id}" in path, method]}
+        if method == "POST":
+            schema = ScoreFileRequest.model_json_schema() if path else {"type": "string", "format": "binary"}
+            kind = "application/json" if path else "application/octet-stream"
+            extra["requestBody"] = {"required": True, "content": {kind: {"schema": schema}}}
+        router.add_api_route(path, endpoint, methods=[method], summary=summary, openapi_extra=extra)
 
     async def _limits(self, _: Request) -> Response:
         there = [ending for ending in TABLE_ENDINGS if find_spec(_PACKAGES.get(ending, "json"))]
