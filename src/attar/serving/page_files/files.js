@@ -27,14 +27,18 @@ export async function startFiles(models) {
   if (isStarted) return;
   isStarted = true;
   $("file").accept = about.formats.join(",");
-  $("file").addEventListener("change", () => { if ($("file").files[0]) take($("file").files[0]); });
+  $("file").addEventListener("change", () => {
+    const [file] = $("file").files;
+    $("file").value = ""; // so that the same file, once mended, can be chosen again
+    if (file) take(file);
+  });
   const zone = $("drop");
   for (const name of ["dragenter", "dragover"]) zone.addEventListener(name, (event) => { event.preventDefault(); zone.classList.add("over"); });
   for (const name of ["dragleave", "drop"]) zone.addEventListener(name, (event) => { event.preventDefault(); zone.classList.remove("over"); });
   zone.addEventListener("drop", (event) => { if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]); });
   $("file-form").addEventListener("submit", (event) => { event.preventDefault(); start(); });
   $("file-model").addEventListener("change", drawForm);
-  $("file-forget").addEventListener("click", () => { forget(); reset(); $("file").value = ""; $("file").focus(); });
+  $("file-forget").addEventListener("click", () => { forget(); reset(); $("file").focus(); });
   $("file-save").addEventListener("click", () => save("scored"));
   $("file-save-rejected").addEventListener("click", () => save("rejected"));
   document.addEventListener("language", draw);
