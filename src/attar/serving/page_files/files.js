@@ -21,10 +21,10 @@ export async function startFiles(models) {
   try {
     about = await json("v1/files");
   } catch {
-    $("files").hidden = true;
     return;
   }
-  if (isStarted) return;
+  $("files").hidden = false;
+  if (isStarted) return draw();
   isStarted = true;
   $("file").accept = about.formats.join(",");
   $("file").addEventListener("change", () => {

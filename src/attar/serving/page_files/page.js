@@ -170,12 +170,12 @@ async function connect() {
     cards = (await json("v1/models")).models;
   } catch (error) {
     $("main").hidden = false;
-    if (error.status === 401) askForKey();
-    else say(words(error));
-    return;
+    if (error.status === 401) return askForKey();
+    $("review-card").hidden = false;
+    return say(words(error));
   }
   $("key-form").hidden = true;
-  $("main").hidden = false;
+  for (const id of ["main", "review-card", "answer-card"]) $(id).hidden = false;
   readLink();
   startFiles(cards);
 }
