@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from attar.artifact import Artifact, load_artifact, write_artifact
+from attar.artifact import Artifact, load_artifact, publish_artifact, refusal, write_artifact
 from attar.errors import ArtifactError
 from attar.task import task_by_name
 
@@ -64,7 +64,7 @@ def test_a_checkpoint_is_no_artifact(folder):
 
 
 def test_newer_format(folder):
-    _edit(folder, format="attar-artifact-2")
+    _edit(folder, format="attar-artifact-3")
     with pytest.raises(ArtifactError, match="update attar"):
         load_artifact(folder)
 
@@ -134,3 +134,34 @@ def test_a_card_without_a_seal_is_read_as_before(folder):
     del card["seal"], card["layers"], card["products"], card["files"]["checks.json"]
     (folder / "attar.json").write_text(json.dumps(card), "utf-8")
     assert load_artifact(folder).task == task_by_name("components")
+
+
+REFUSED = {
+    "status": "refuse",
+    "headline": "The small model keeps 80.0 % of the teacher's macro-F1.",
+    "conditions": [
+        {
+            "name": "max_loss_to_teacher",
+            "status": "refuse",
+            "said": "It loses 9 points.",
+            "advice": "Deploy x.",
+        },
+        {"name": "labels", "status": "pass", "said": "Every label has examples."},
+    ],
+}
+
+
+def test_a_verdict_is_published_in_a_copy(folder, tmp_path):
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    assert refusal(load_artifact(folder)) is None
+    publish_artifact(load_artifact(folder), REFUSED, tmp_path / "judged")
+    judged = load_artifact(tmp_path / "judged")
+    assert judged.verdict == REFUSED
+    assert refusal(judged) == "It loses 9 points."
+    assert "refuse: It loses 9 points." in (judged.folder / "README.md").read_text("utf-8")
+    assert json.loads((judged.folder / "attar.json").read_text("utf-8"))["format"] == "attar-artifact-2"
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    assert (judged.version, judged.model_bytes) == (load_artifact(folder).version, 5)
+    passed = {**REFUSED, "status": "warn"}
+    publish_artifact(load_artifact(folder), passed, tmp_path / "passed")
+    assert refusal(load_artifact(tmp_path / "passed")) is None

@@ -26,6 +26,7 @@ __all__ = [
     "Task",
     "number_of",
     "scale_problem",
+    "spread_labels",
     "task_by_name",
 ]
 
@@ -265,7 +266,7 @@ def scale_problem(task: Task, counts: Mapping[str, int]) -> ScaleProblem | None:
     shown = ", ".join(f"{number:g} ({found[number]:,})" for number in numbers[:_MOST_NUMBERS])
     more = f" and {len(numbers) - _MOST_NUMBERS} others" if len(numbers) > _MOST_NUMBERS else ""
     assumed = ", ".join(f"{number:g} as {label}" for number, label in sorted(scale.items()))
-    labels = _spread(len(numbers), task.labels) if len(numbers) > 1 else ["LABEL"]
+    labels = spread_labels(len(numbers), task.labels) if len(numbers) > 1 else ["LABEL"]
     spread = [(f"{number:g}", label) for number, label in zip(numbers[:_MOST_NUMBERS], labels, strict=False)]
     at_prompt = " ".join(f"--alias {number}={label}" for number, label in spread)
     in_recipe = ", ".join(f'"{number}" = "{label}"' for number, label in spread)
@@ -279,17 +280,22 @@ def scale_problem(task: Task, counts: Mapping[str, int]) -> ScaleProblem | None:
     )
 
 
+def spread_labels(count: int, labels: Sequence[str]) -> list[str]:
+    """A label for each of two or more numbers in order: the ends at the ends, the middle in the middle.
+
+    Args:
+        count: How many numbers, two or more.
+        labels: From the lowest number to the highest.
+    """
+    last, middle = len(labels) - 1, (len(labels) - 1) / 2
+    places = [last * i / (count - 1) for i in range(count)]
+    return [labels[int(place) if place <= middle else -int(-place // 1)] for place in places]
+
+
 def _numbers(aliases: Mapping[str, str]) -> dict[float, str]:
     """What each number among the spellings stands for."""
     numbers = ((number_of(name), label) for name, label in aliases.items())
     return {number: label for number, label in numbers if number is not None}
-
-
-def _spread(count: int, labels: Sequence[str]) -> list[str]:
-    """A label for each of two or more numbers in order: the ends at the ends, the middle in the middle."""
-    last, middle = len(labels) - 1, (len(labels) - 1) / 2
-    places = [last * i / (count - 1) for i in range(count)]
-    return [labels[int(place) if place <= middle else -int(-place // 1)] for place in places]
 
 
 def _plain(spelling: str) -> str:

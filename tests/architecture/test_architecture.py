@@ -36,14 +36,17 @@ MAY_IMPORT = {
     "insight": set(),
     "records": BASE | {"attar", "recipe", "stage_cache", "text", "progress"},
     "models": BASE | {"recipe", "text"},
+    "init": BASE | {"models", "recipe", "records", "text"},
     "scoring": BASE | {"artifact", "cores", "terms", "text", "progress", "workbook", "system_info"},
     "compare": BASE | {"recipe", "records", "text", "workbook"},
     "bench": BASE | {"artifact", "cores", "models", "progress", "records", "scoring", "svg", "system_info"},
+    "gate": BASE | {"artifact", "recipe", "stage_cache"},
     "evaluation": BASE
     | {
         "artifact",
         "bench",
         "compare",
+        "gate",
         "metrics",
         "models",
         "progress",
@@ -55,6 +58,8 @@ MAY_IMPORT = {
         "system_info",
         "text",
     },
+    "cascade": BASE
+    | {"artifact", "artifact_card", "bench", "metrics", "records", "scoring", "stage_cache", "system_info"},
     "training": BASE
     | {"cores", "recipe", "stage_cache", "records", "text", "metrics", "models", "progress", "evaluation"},
     "distillation": BASE
@@ -87,9 +92,11 @@ MAY_IMPORT = {
     },
     "serving": BASE | {"attar", "artifact", "progress", "scoring", "terms", "text"},
     "classic": BASE | {"models", "scoring", "serving", "text"},
-    "estimate": BASE | {"recipe", "models", "training", "progress"},
+    "estimate": BASE | {"recipe", "records", "models", "training", "progress"},
     "pipeline": BASE
     | {
+        "artifact",
+        "gate",
         "recipe",
         "stage_cache",
         "records",
@@ -107,11 +114,14 @@ MAY_IMPORT = {
         "attar",
         "artifact",
         "bench",
+        "cascade",
         "classic",
         "compare",
         "cores",
         "evaluation",
         "export",
+        "gate",
+        "init",
         "pipeline",
         "progress",
         "recipe",

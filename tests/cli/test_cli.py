@@ -24,8 +24,8 @@ ATTAR = Path(sys.executable).with_name("attar")
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "recipes"
 VERBS = (
-    "run", "prepare", "pretrain", "train", "distill", "export", "evaluate",
-    "terms", "score", "compare", "bench", "serve", "verify", "convert", "clean",
+    "init", "run", "prepare", "pretrain", "train", "distill", "export", "evaluate",
+    "cascade", "terms", "score", "compare", "bench", "serve", "verify", "convert", "clean",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+from written_tables import write_sheets
 
 from attar.errors import DataError
 from attar.io.tables.excel import open_sheets
@@ -21,19 +22,6 @@ from attar.scoring.stage import ScoreOptions, score_file
 HEAD = ["text", "term", "label"]
 NEEDED = [{"text"}, {"term", "keyword"}]
 DATA = DataRecipe(dev=0.3, test=0.3, near_duplicate=1)
-
-
-def workbook(path, sheets, hidden=()):
-    """Write sheets: title to rows."""
-    book = openpyxl.Workbook()
-    book.remove(book.active)
-    for title, rows in sheets.items():
-        page = book.create_sheet(title)
-        page.sheet_state = "hidden" if title in hidden else "visible"
-        for row in rows:
-            page.append(row)
-    book.save(path)
-    return path
 
 
 def month(name, count=5):
@@ -52,7 +40,7 @@ MONTHS = {
 
 @pytest.fixture
 def months(tmp_path):
-    return workbook(tmp_path / "book.xlsx", MONTHS, hidden=["旧"])
+    return write_sheets(tmp_path / "book.xlsx", MONTHS, hidden=["旧"])
 
 
 @pytest.mark.parametrize(
@@ -83,7 +71,7 @@ def test_without_a_sheet_of_rows_the_message_names_the_first(months):
     for sheet in ("", "*"):
         with pytest.raises(DataError, match="a column name occurs twice"):
             open_sheets(months, sheet, needed=[{"review"}])
-    alone = workbook(months.with_name("alone.xlsx"), {"x": month("一月")})
+    alone = write_sheets(months.with_name("alone.xlsx"), {"x": month("一月")})
     assert shown_facts(alone, reading_facts(open_tables(alone))) == ""
 
 
@@ -114,7 +102,7 @@ def merged(path):
     rows = [HEAD]
     for n in range(5):
         rows += [[f"第{n}瓶香味浓,泵头坏", "香味", "好"], [None, "泵头", None]]
-    workbook(
+    write_sheets(
         path, {"a": [*rows, ["单独的香味", "香味", "坏"], [None, None, None], ["另外的香味", "香味", "坏"]]}
     )
     book = openpyxl.load_workbook(path)
@@ -149,7 +137,7 @@ def with_sheet(source, target, change):
 
 
 def test_an_absurd_range_takes_nothing(tmp_path):
-    plain = workbook(tmp_path / "a.xlsx", {"a": month("五月")})
+    plain = write_sheets(tmp_path / "a.xlsx", {"a": month("五月")})
     ranges = "".join(f'<mergeCell ref="A{n}:$XFD$1048576"/>' for n in range(2, 40_000))
     made = with_sheet(
         plain,
@@ -192,7 +180,7 @@ def with_shared_strings(source, target):
 @pytest.mark.parametrize("is_shared", [False, True])
 def test_escapes_are_undone_once(tmp_path, is_shared):
     cells = ["a_x000D_\nb", "_x005F_x000D_", "_xD83D__xDE00_", "_x4E2D_文", "_x00_", "x005F_"]
-    source = workbook(tmp_path / "a.xlsx", {"a": [["te_x0078_t"], *([cell] for cell in cells)]})
+    source = write_sheets(tmp_path / "a.xlsx", {"a": [["te_x0078_t"], *([cell] for cell in cells)]})
     (table,) = open_sheets(with_shared_strings(source, tmp_path / "b.xlsx") if is_shared else source)
     assert table.columns == ("text",)
     assert [row.values["text"] for row in table.rows()] == [
@@ -202,7 +190,7 @@ def test_escapes_are_undone_once(tmp_path, is_shared):
 
 def test_an_error_of_a_formula_is_no_text(predictor, tmp_path):
     rows = [*month("六月"), ["#N/A", "香味", "好"], ["香味#N/A", "#N/A", "好"]]
-    source = workbook(tmp_path / "a.xlsx", {"a": rows})
+    source = write_sheets(tmp_path / "a.xlsx", {"a": rows})
     _, rejected = prepared(source, predictor.task, tmp_path / "data")
     assert [(row["where"], row["reason"]) for row in rejected] == [
         (f"{source}:7", "bad_row"),
@@ -227,7 +215,7 @@ ROW = b'<row r="6"'
     ],
 )  # fmt: skip
 def test_beyond_the_limits_of_a_sheet(tmp_path, change, said):
-    plain = workbook(tmp_path / "a.xlsx", {"a": month("七月")})
+    plain = write_sheets(tmp_path / "a.xlsx", {"a": month("七月")})
     made = with_sheet(plain, tmp_path / "b.xlsx", change)
     with pytest.raises(DataError, match=re.escape("b.xlsx") + f".*({said})"):
         list(open_sheets(made)[0].rows())

@@ -1,10 +1,12 @@
 """Files written whole or not at all, with the rights of the umask, and none of somebody else's replaced."""
 
+import errno
 import os
+from pathlib import Path
 
 import pytest
 
-from attar.io.files import atomic_write, same_rights, write_beside, write_json
+from attar.io.files import atomic_write, same_rights, write_beside, write_json, write_new
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
@@ -51,3 +53,18 @@ def test_what_accompanies_a_result_replaces_no_other_file(tmp_path):
     assert write_beside(path, "ours") == other
     assert write_beside(path, "ours, again") == other
     assert (path.read_text(), other.read_text()) == ("mine", "ours, again")
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_new_file_never_takes_the_place_of_another(tmp_path, monkeypatch, has_links):
+    if not has_links:
+
+        def refuse(*_):
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    write_new(tmp_path / "mine.toml", "first\n")
+    with pytest.raises(FileExistsError):
+        write_new(tmp_path / "mine.toml", "second\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
+    assert (tmp_path / "mine.toml").read_text("utf-8") == "first\n"

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 import openpyxl
 import pytest
+from written_tables import write_rows
 
 import attar
 from attar.errors import DataError
@@ -25,18 +26,6 @@ ROWS = [
 ADDED = ["start", "end", "label", "prob", "prob_坏", "prob_中", "prob_好"]
 
 
-def workbook(path, rows):
-    book = openpyxl.Workbook()
-    book.active.append(list(rows[0]))
-    for row in rows:
-        book.active.append(list(row.values()))
-    for row in book.active.iter_rows():
-        for cell in row:
-            cell.data_type = "s" if isinstance(cell.value, str) else cell.data_type
-    book.save(path)
-    return path
-
-
 def sheet(path, title):
     head, *rows = openpyxl.load_workbook(path)[title].iter_rows(values_only=True)
     return [dict(zip(head, row, strict=True)) for row in rows]
@@ -45,7 +34,7 @@ def sheet(path, title):
 @pytest.fixture(scope="module")
 def scored(predictor, tmp_path_factory):
     folder = tmp_path_factory.mktemp("excel")
-    counts = score_file(predictor, workbook(folder / "in.xlsx", ROWS), folder / "out.xlsx")
+    counts = score_file(predictor, write_rows(folder / "in.xlsx", ROWS), folder / "out.xlsx")
     return counts, folder / "out.xlsx"
 
 
@@ -130,7 +119,7 @@ def test_what_an_earlier_model_said_is_not_gold(predictor, tmp_path):
 
 def test_without_gold_labels_there_is_no_wrong(predictor, tmp_path):
     rows = [{"text": "香味", "term": "香味", "label": "别的", "is_it": "好"}]
-    source = workbook(tmp_path / "in.xlsx", rows)
+    source = write_rows(tmp_path / "in.xlsx", rows)
     score_file(predictor, source, tmp_path / "out.xlsx")
     assert openpyxl.load_workbook(tmp_path / "out.xlsx").sheetnames == ["summary", "result"]
     score_file(predictor, source, tmp_path / "named.xlsx", ScoreOptions(label="is_it"))
@@ -154,7 +143,7 @@ def test_a_file_that_is_no_workbook(predictor, tmp_path, content, said):
 
 
 def test_a_broken_run_leaves_the_earlier_workbook(predictor, tmp_path, monkeypatch):
-    source = workbook(tmp_path / "in.xlsx", ROWS)
+    source = write_rows(tmp_path / "in.xlsx", ROWS)
     out = tmp_path / "out.xlsx"
     out.write_text("earlier", "utf-8")
 

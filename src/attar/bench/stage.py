@@ -18,6 +18,7 @@ from attar.cores import num_workers
 from attar.errors import DataError
 from attar.io.files import atomic_write, write_json
 from attar.records.prepared_folder import load_split
+from attar.scoring.onnx_scorer import OnnxScorer
 from attar.scoring.predictor import Predictor
 from attar.system_info import system_info
 from attar.task import Example, Task
@@ -85,7 +86,7 @@ def bench(
         "data": {
             "source": "synthetic" if data is None else str(data),
             "examples": len(examples),
-            "mean_tokens": float(np.mean([len(one.ids) for one in models[first].encode(examples)])),
+            "mean_tokens": _mean_tokens(models, examples),
         },
         "rounds": repeats,
         "price_per_core_hour": price_per_core_hour,
@@ -100,6 +101,12 @@ def bench(
             for name, model in models.items()
         },
     }
+
+
+def _mean_tokens(models: Mapping[str, _Model], examples: Sequence[Example]) -> float | None:
+    """As the first model counts them that reads tokens; None where none does."""
+    encode = next((model.encode for model in models.values() if model.encode is not None), None)
+    return None if encode is None else float(np.mean([len(one.ids) for one in encode(examples)]))
 
 
 def _price(price_per_hour: float, speed: Speed) -> float:
@@ -127,7 +134,7 @@ class _Model:
     kind: Literal["artifact", "checkpoint"]
     task: Task
     size_bytes: int  # of its file of weights
-    encode: Callable[[Sequence[Example]], Sequence[Any]]
+    encode: Callable[[Sequence[Example]], Sequence[Any]] | None
     sides: Mapping[str, Side]  # with all workers and with one, by ``all`` and ``one``
     program: str  # starts it in a process of its own; see ``attar.bench.cold_start``
     num_cold: int  # examples that such a process answers
@@ -146,8 +153,8 @@ def _load(folder: Path, workers: int) -> _Model:
     return _Model(
         "artifact",
         loaded.task,
-        loaded.model_path.stat().st_size,
-        every.encoder.encode,
+        loaded.model_bytes,
+        every.scorer.encoder.encode if isinstance(every.scorer, OnnxScorer) else None,
         {"all": every.predict_probs, "one": one.predict_probs},
         _ARTIFACT_PROGRAM.format(folder=str(folder), workers=workers),
         2000,

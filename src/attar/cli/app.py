@@ -15,12 +15,14 @@ import typer
 
 from attar import __version__
 from attar.cli.bench import bench
+from attar.cli.cascade import cascade
 from attar.cli.clean import clean
 from attar.cli.compare import compare
 from attar.cli.convert import convert
 from attar.cli.distill import distill
 from attar.cli.evaluate import evaluate
 from attar.cli.export import export
+from attar.cli.init import init
 from attar.cli.once import Once
 from attar.cli.prepare import prepare
 from attar.cli.pretrain import pretrain
@@ -58,6 +60,7 @@ def _options(
 
 
 _EXAMPLES: dict[Callable[..., None], str] = {
+    init: "`attar init reviews.csv`",
     run: "`attar run recipes/quickstart.toml --set distill.temperature=4`",
     prepare: "`attar prepare corpus/cosmetics --task cosmetics --out data`",
     pretrain: "`attar pretrain recipes/quickstart.toml --texts reviews.txt --out pretrained`",
@@ -65,6 +68,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     distill: "`attar distill recipes/quickstart.toml --data data --teacher teacher --out student`",
     export: "`attar export student --data data --out artifact`",
     evaluate: "`attar evaluate --data data --teacher teacher --artifact artifact --out report`",
+    cascade: "`attar cascade --first linear --second artifact --data data --out cascade`",
     terms: "`attar terms reviews.csv --out terms.csv`",
     score: "`attar score artifact --in reviews.csv --out scored.csv`",
     serve: "`attar serve artifact --port 8000`",

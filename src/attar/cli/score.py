@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attar.cli.options import ArtifactFolder, Workers, expanded
+from attar.cli.options import ArtifactFolder, InEncoding, Workers, expanded
 from attar.errors import DataError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def score(
     offsets: _Offsets = True,
     terms: _Terms = None,
     split_terms: _SplitTerms = None,
+    encoding: InEncoding = None,
     workers: Workers = None,
 ) -> None:
     """Score rows: every occurrence of the term, or the one at start and end if the row has them.
@@ -82,6 +83,7 @@ def score(
         quoted=quotes,
         offsets=offsets,
         split_terms=split_terms or None,
+        encoding=encoding,
         terms=read_term_list(terms) if terms is not None else None,
     )
     predictor = Predictor(load_artifact(artifact), workers=workers)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from attar.cli.options import Workers
 from attar.errors import require_installed
+
+if TYPE_CHECKING:
+    from attar.scoring.predictor import Predictor
 
 __all__ = ["serve"]
 
@@ -47,6 +50,9 @@ def serve(
         Literal["auto", "text", "json"],
         typer.Option(help="Of the log on stderr; auto writes JSON lines unless it is a terminal."),
     ] = "auto",
+    accept_refused: Annotated[
+        bool, typer.Option("--accept-refused", help="Serve an artifact that the gate refused.")
+    ] = False,
     workers: Workers = None,
 ) -> None:
     """Serve artifacts over HTTP: POST /v1/score, GET /v1/models, /live, /metrics, /docs; a page at /.
@@ -56,6 +62,7 @@ def serve(
     requests are answered before the process ends.
     """
     require_installed(("fastapi", "uvicorn", "httptools", "prometheus_client"), "serve")
+    from attar.artifact import check_not_refused
     from attar.classic.routes import artifact_routes, check_artifact
     from attar.serving.limits import CLASSIC_LIMITS
     from attar.serving.request_log import log_as_json
@@ -65,5 +72,13 @@ def serve(
         log_as_json()
     options = ServeOptions(workers=workers, terms=terms, keys=keys, cors=cors or (), page=page)
     if classic:
-        options = replace(options, limits=CLASSIC_LIMITS, routes=artifact_routes, check=check_artifact)
+        options = replace(options, limits=CLASSIC_LIMITS, routes=artifact_routes)
+
+    def check(predictor: Predictor) -> None:
+        if not accept_refused:
+            check_not_refused(predictor.artifact)
+        if classic:
+            check_artifact(predictor)
+
+    options = replace(options, check=check)
     serve_artifacts(artifacts, host, port, say=typer.echo, options=options)

@@ -15,15 +15,18 @@ from attar.errors import redacted
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from attar.gate.conditions import Gate
     from attar.records.understood import Understood
     from attar.scoring.verify import Verification
 
 __all__ = [
     "print_bench",
+    "print_cascade",
     "print_comparison",
     "print_prepared",
     "print_summary",
     "print_understood",
+    "print_verdict",
     "print_verification",
     "set_up_logging",
 ]
@@ -60,9 +63,12 @@ def print_summary(folder: Path) -> None:
     from rich.table import Table
 
     from attar.evaluation.names import shown_name
+    from attar.gate.words import smallest_class
 
     report = json.loads((folder / "report.json").read_text("utf-8"))
-    table = Table(title=f"{report['title']}: {report['num_test']} test examples")
+    found = smallest_class(report)
+    smallest = f", {found[1]} of {found[0]}" if found is not None else ""
+    table = Table(title=f"{report['title']}: {report['num_test']} test examples{smallest}")
     for heading in ("model", "macro-F1 (95 %)", "accuracy", "size", "examples/s", "one example"):
         table.add_column(heading, justify="left" if heading == "model" else "right")
     for name, model in report["models"].items():
@@ -83,6 +89,41 @@ def print_summary(folder: Path) -> None:
             f"{ratios['faster']:.0f}x faster, same label for {report['agreement']:.1%}"
         )
     typer.echo(f"report:    {folder / 'report.html'}")
+
+
+def print_verdict(folder: Path, gate: Gate) -> dict[str, Any]:
+    """What the gate says in a report, a line for each condition; returned as report.json has it."""
+    from attar.gate.verdict import verdict_of
+
+    verdict = verdict_of(json.loads((folder / "report.json").read_text("utf-8")), gate)
+    if verdict["status"] is not None:
+        typer.echo(f"verdict:   {verdict['status']}: {verdict['headline']}")
+    for one in verdict["conditions"]:
+        typer.echo(f"  {one['status']:<8} {one['said']} {one.get('advice', '')}".rstrip())
+    return verdict
+
+
+def print_cascade(cascade: Mapping[str, Any], members: Sequence[Path]) -> None:
+    """What a cascade and its members do with the test split, and how sure each must be."""
+    from rich.table import Table
+
+    figures = cascade["figures"]["test"]
+    names = {"cascade": "cascade"} | {str(number): str(one) for number, one in enumerate(members, 1)}
+    answered = dict(zip(list(names)[1:], figures["cascade"]["answered"], strict=True))
+    table = Table(title="on the test split", title_justify="left")
+    for heading in ("", "macro-F1", "accuracy", "agrees with the last", "answers", "examples/s", "size"):
+        table.add_column(heading, justify="right" if heading else "left", overflow="fold")
+    for key, name in names.items():
+        one = figures[key]
+        share = "" if key == "cascade" else f"{answered[key]:.1%}"
+        table.add_row(
+            name, f"{one['macro_f1']:.3f}", f"{one['accuracy']:.3f}", f"{one['agreement']:.1%}", share,
+            f"{one['examples_per_second']:,.0f}", f"{one['size_bytes'] / 1e6:.1f} MB",
+        )  # fmt: skip
+    _print(table)
+    for number, threshold in enumerate(cascade["thresholds"], 1):
+        typer.echo(f"answers:   {members[number - 1]} where its label has a prob of {threshold:.4f} or more")
+    typer.echo(f"bound:     {cascade['bound']}")
 
 
 def _print(table: Table) -> None:
@@ -125,7 +166,7 @@ def print_verification(found: Verification) -> None:
     verdict = "the same as where it was exported" if compared.passed else "not as where it was exported"
     table = Table(show_header=False)
     table.add_row("processor", found.processor)
-    table.add_row("ONNX Runtime", found.runtime)
+    table.add_row("computed by", found.runtime)
     table.add_row("precision", found.precision)
     table.add_row("stored inputs", f"{compared.num}")
     table.add_row("largest difference", f"{here.largest:.2g} ({allowed.largest:.2g} allowed)")
@@ -152,9 +193,8 @@ def print_bench(figures: Mapping[str, Any]) -> None:
     typer.echo(
         f"machine:   {machine['cpu']}, {machine['cores']} cores{flags}, onnxruntime {machine['onnxruntime']}"
     )
-    typer.echo(
-        f"data:      {data['source']}, {data['examples']:,} examples of {data['mean_tokens']:.0f} tokens"
-    )
+    tokens = "" if data["mean_tokens"] is None else f" of {data['mean_tokens']:.0f} tokens"
+    typer.echo(f"data:      {data['source']}, {data['examples']:,} examples{tokens}")
 
 
 def _bench_column(model: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, str]:

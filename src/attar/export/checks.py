@@ -21,8 +21,8 @@ from onnx import numpy_helper
 
 from attar.export.observers import Calibration, Observers
 from attar.export.parity import batched_logits
+from attar.scoring.checks import Checks, Tolerance
 from attar.scoring.session import OnnxModel
-from attar.scoring.verify import Checks, Tolerance
 from attar.text.encoding import Encoding, TextEncoder
 
 __all__ = ["make_checks", "random_encodings"]
@@ -34,17 +34,24 @@ _NUM_SHORT = 4
 _SEED = 0
 _TOLERANCE_FACTOR = 5
 _LEAST_TOLERANCE = 1e-3
-_NUM_PERTURBED = 2
+_NUM_PERTURBED = 4
 _LAST_BITS = 2.0**-23
 
 
-def make_checks(proto: onnx.ModelProto, fp32: onnx.ModelProto | None, encoder: TextEncoder) -> Checks:
+def make_checks(
+    proto: onnx.ModelProto, fp32: onnx.ModelProto | None, encoder: TextEncoder
+) -> Checks[Encoding]:
     """Choose an artifact's inputs and compute what it gives for them.
 
     ``fp32`` is the same classifier in fp32, which shows what enters its linear layers; without it the
     inputs are spread over all lengths.
     """
     drawn = random_encodings(encoder, _NUM_DRAWN)
+    if fp32 is None:
+        stored = np.linspace(0, len(drawn) - 1, _NUM_STORED).astype(int).tolist()
+    else:
+        stored = _extreme_rows(Observers(fp32, Calibration(drawn, encoder.pad, encoder.spec)), drawn)
+    inputs = [drawn[i] for i in stored]
     model, *others = (
         OnnxModel(graph.SerializeToString(), pad=encoder.pad, spec=encoder.spec)
         for graph in (proto, *(_perturb_last_bits(proto, seed) for seed in range(_NUM_PERTURBED)))
@@ -52,7 +59,7 @@ def make_checks(proto: onnx.ModelProto, fp32: onnx.ModelProto | None, encoder: T
     passes, changes = [], np.zeros(0, np.float32)
     for high_precision in (False, True)[: 1 + model.has_high_precision_pass]:
         logits, *perturbed = (
-            batched_logits(partial(one.run_pass, high_precision=high_precision), drawn)
+            batched_logits(partial(one.run_pass, high_precision=high_precision), inputs)
             for one in (model, *others)
         )
         passes.append(logits)
@@ -62,11 +69,7 @@ def make_checks(proto: onnx.ModelProto, fp32: onnx.ModelProto | None, encoder: T
         largest=max(_TOLERANCE_FACTOR * float(changes.max()), _LEAST_TOLERANCE),
         median=max(_TOLERANCE_FACTOR * float(np.percentile(changes, 75)), _LEAST_TOLERANCE / 10),
     )
-    if fp32 is None:
-        stored = np.linspace(0, len(drawn) - 1, _NUM_STORED).astype(int).tolist()
-    else:
-        stored = _extreme_rows(Observers(fp32, Calibration(drawn, encoder.pad, encoder.spec)), drawn)
-    return Checks([drawn[i] for i in stored], [logits[stored] for logits in passes], tolerance)
+    return Checks(inputs, passes, tolerance)
 
 
 def random_encodings(encoder: TextEncoder, count: int) -> list[Encoding]:

@@ -7,6 +7,7 @@ A reader never sees half a file: text goes to a neighbour first, which then take
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -27,6 +28,7 @@ __all__ = [
     "same_rights",
     "write_beside",
     "write_json",
+    "write_new",
 ]
 
 
@@ -68,6 +70,30 @@ def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:  # no
 def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is any
     """Read UTF-8 JSON with or without a byte order mark; the caller explains ``OSError``, ``ValueError``."""
     return parse_json(path.read_text("utf-8-sig"))
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that is not there yet, whole or not at all.
+
+    Raises:
+        FileExistsError: Something has the name; it stays as it is.
+    """
+    draft = path.with_name(f".{path.stem[:40]}.attar-{secrets.token_hex(4)}{path.suffix}")
+    try:
+        with draft.open("x", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        try:
+            path.hardlink_to(draft)  # unlike a rename it never replaces
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            if path.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+            draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def write_beside(path: Path, text: str) -> Path:

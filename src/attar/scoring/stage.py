@@ -7,7 +7,6 @@ a source of any size fits. A row gets one scored row for each occurrence of its 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from attar.io.mongo import is_mongodb, mongo_address, shown_place
 from attar.io.outputs import check_output
 from attar.io.tables.columns import Columns
 from attar.io.tables.rows import Row, Table, TableFormat
-from attar.io.tables.table_files import open_tables, reading_facts, shown_facts, table_format, write_table
+from attar.io.tables.table_files import open_tables, reading_notes, table_format, write_table
 from attar.io.tables.term_cells import split_terms
 from attar.progress import progress_bar
 from attar.scoring.excel import check_size, gold_column, write_excel
@@ -55,6 +54,7 @@ class ScoreOptions:
         split_terms: What parts several terms in one cell; None takes a cell for one term.
         quoted: CSV and TSV: a quote at the start of a cell begins a quoted one; else quotes are text.
         offsets: Columns called start and end are offsets if they hold numbers; else they never are.
+        encoding: Of files of text that are not UTF-8, as in ``attar.io.encodings``; None finds it.
         label: Excel: column with gold labels; None takes ``input_label`` or ``label`` if it holds some.
         query: MongoDB: which documents, as a filter.
         into_source: MongoDB: write into the collection that is read, under one field.
@@ -72,6 +72,7 @@ class ScoreOptions:
     split_terms: str | None = None
     terms: TermList | None = None
     offsets: bool = True
+    encoding: str | None = None
 
 
 @dataclass(slots=True)
@@ -246,9 +247,7 @@ def _prepare(predictor: Predictor, source: Sources, out: str | Path, options: Sc
 
 def _notes(tables: Sequence[Table]) -> list[str]:
     """A line for each file that might have been read otherwise; logged before the first row is."""
-    files = itertools.groupby(tables, key=lambda table: table.path)
-    lines = [line for path, parts in files if (line := shown_facts(path, reading_facts(list(parts))))]
-    for line in lines:
+    for line in (lines := reading_notes(tables)):
         _LOG.info("%s", line)
     return lines
 
@@ -278,6 +277,7 @@ def _check_target(
 
 def _opened(sources: Sequence[str], task: Task, options: ScoreOptions) -> list[Table]:
     tables: list[Table] = []
+    quoted, encoding = options.quoted, options.encoding
     for source in sources:
         if is_mongodb(source):
             tables.append(open_documents(source, options.query))
@@ -286,7 +286,7 @@ def _opened(sources: Sequence[str], task: Task, options: ScoreOptions) -> list[T
         else:
             asked = replace(task, style="single") if options.terms is not None else task
             needed = needed_columns(asked, options.text, options.term)
-            tables += open_tables(Path(source), quoted=options.quoted, needed=needed)
+            tables += open_tables(Path(source), quoted=quoted, needed=needed, encoding=encoding)
     return tables
 
 

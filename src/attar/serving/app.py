@@ -15,6 +15,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
+from attar.artifact import Artifact
 from attar.errors import AttarError
 from attar.scoring.predictor import Predictor
 from attar.serving.docs import docs_router
@@ -175,6 +176,11 @@ def _add_score(app: FastAPI, service: Service, models: Models, terms: KnownTerms
     service.direct_routes["POST", "/v1/score"] = score_route
 
 
+def _max_tokens(artifact: Artifact) -> dict[str, int]:
+    """A linear model reads characters, and members of a cascade each what they do."""
+    return {"max_tokens": artifact.input["max_tokens"]} if "max_tokens" in artifact.input else {}
+
+
 def _add_models(app: FastAPI, service: Service, models: Models, terms: KnownTerms | None) -> None:
     def card(one: ServedModel) -> dict[str, Any]:
         artifact = one.predictor.artifact
@@ -185,7 +191,7 @@ def _add_models(app: FastAPI, service: Service, models: Models, terms: KnownTerm
             labels=list(artifact.task.labels),
             style=artifact.task.style,
             precision=artifact.precision,
-            limits={"max_tokens": artifact.input["max_tokens"], **asdict(service.limits)},
+            limits={**_max_tokens(artifact), **asdict(service.limits)},
             terms=0 if terms is None else len(terms.finder.terms),
         ).model_dump()
 

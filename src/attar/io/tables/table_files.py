@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from attar.errors import DataError
+from attar.io.encodings import Encoding, of_several_files
 from attar.io.files import atomic_write
 from attar.io.tables.delimited import open_delimited, write_delimited
 from attar.io.tables.excel import ALL_SHEETS, open_sheets, workbook_path
@@ -24,6 +26,7 @@ __all__ = [
     "open_file",
     "open_tables",
     "reading_facts",
+    "reading_notes",
     "shown_facts",
     "table_format",
     "write_table",
@@ -38,6 +41,7 @@ TABLE_ENDINGS: dict[str, TableFormat] = {
     ".xlsm": "excel",
     ".parquet": "parquet",
 }
+_TEXT_FORMATS: tuple[TableFormat, ...] = ("jsonl", "csv", "tsv")
 _INT64 = range(-(2**63), 2**63)
 _NOT_DATA = (".", "~$")  # hidden files, and the locks of open Office files
 
@@ -52,6 +56,7 @@ class TableOptions:
         delimiter: What separates two cells; None decides by the format.
         quoted: Whether a quote at the start of a cell begins a quoted one; else quotes are text.
         needed: The columns that tell a sheet of rows from another: of each collection at least one.
+        encoding: Of a file of text; None finds it.
     """
 
     sheet: str = ""
@@ -59,6 +64,7 @@ class TableOptions:
     delimiter: str | None = None
     quoted: bool = True
     needed: Sequence[Collection[str]] = ()
+    encoding: str | Encoding | None = None
 
 
 _PLAIN = TableOptions()
@@ -91,31 +97,49 @@ def open_file(path: Path, file_format: TableFormat, options: TableOptions = _PLA
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     match file_format:
         case "jsonl":
-            return [open_jsonl(path)]
+            return [open_jsonl(path, options.encoding)]
         case "parquet":
             return [open_parquet(path)]
         case "excel":
             return open_sheets(path, options.sheet, options.names, options.needed)
         case _:
-            cut, quoted = options.delimiter, options.quoted
-            return [open_delimited(path, file_format, delimiter=cut, quoted=quoted, names=options.names)]
+            opened = open_delimited(
+                path,
+                file_format,
+                delimiter=options.delimiter,
+                quoted=options.quoted,
+                names=options.names,
+                encoding=options.encoding,
+            )
+            return [opened]
 
 
-def open_tables(path: Path, *, quoted: bool = True, needed: Sequence[Collection[str]] = ()) -> list[Table]:
+def open_tables(
+    path: Path,
+    *,
+    quoted: bool = True,
+    needed: Sequence[Collection[str]] = (),
+    encoding: str | None = None,
+) -> list[Table]:
     """Open a table, ``workbook.xlsx#sheet``, or every table of a folder in the order of their names.
 
     Args:
         path: What is read; ``workbook.xlsx#*`` are all sheets of a workbook.
         quoted: See ``TableOptions``.
         needed: See ``TableOptions``.
+        encoding: Of the files of text among them that are not UTF-8; None finds that of each.
 
     Raises:
         DataError: As ``open_file``; nothing is there, or an ending is none of a table's.
     """
     whole, sheet = workbook_path(path)
-    options = TableOptions(sheet=sheet, quoted=quoted, needed=needed)
-    files = data_files(whole, TABLE_ENDINGS)
-    return [table for file in files for table in open_file(file, table_format(file), options)]
+    options, tables = TableOptions(sheet=sheet, quoted=quoted, needed=needed), list[Table]()
+    for file in data_files(whole, TABLE_ENDINGS):
+        file_format = table_format(file)
+        is_asked = encoding is not None and file_format in _TEXT_FORMATS
+        own = replace(options, encoding=of_several_files(file, encoding)) if is_asked else options
+        tables += open_file(file, file_format, own)
+    return tables
 
 
 def reading_facts(tables: Sequence[Table]) -> dict[str, object]:
@@ -126,6 +150,12 @@ def reading_facts(tables: Sequence[Table]) -> dict[str, object]:
     if tables and tables[0].encoding:
         facts["encoding"] = tables[0].encoding
     return facts
+
+
+def reading_notes(tables: Iterable[Table]) -> list[str]:
+    """``shown_facts`` of the files of some tables, those that have something to say."""
+    files = itertools.groupby(tables, key=lambda table: table.path)
+    return [line for path, parts in files if (line := shown_facts(path, reading_facts(list(parts))))]
 
 
 def shown_facts(path: Path | str, facts: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile, ZipFile
 
 from attar.errors import DataError, require
+from attar.io.tables.limits import LIMIT_VARIABLE, is_limit_set, max_part_bytes
 from attar.io.tables.merged_cells import MergedCells, merged_cells
 from attar.io.tables.rows import CellError, Cells
 
@@ -25,8 +26,7 @@ __all__ = ["MAX_SHEET_COLUMNS", "MAX_SHEET_ROWS", "open_workbook_parts", "openpy
 
 MAX_SHEET_ROWS = 1_048_576  # Excel's own limits
 MAX_SHEET_COLUMNS = 16_384
-_MAX_PART_BYTES = 4 << 30  # unfolded; parts are streamed
-_MAX_STRINGS_BYTES = 1 << 30  # the shared strings are held in memory
+_STREAMED = 4  # times the limit: only the shared strings are held in memory
 _MAX_RATIO = 200  # unfolded to folded; text is folded to a tenth, the emptiest sheets to a fiftieth
 _ANY_RATIO_BYTES = 16 << 20
 _MAX_ROW_ELEMENTS = 1 << 18  # cells, their values and the runs of their rich text
@@ -109,16 +109,18 @@ def sheet_cells(path: Path, sheet: Any) -> Iterator[Cells]:  # noqa: ANN401 - op
 
 def _check_sizes(path: Path) -> None:
     # A part is never read beyond the size that the archive says, so that can be trusted.
+    limit, is_set = max_part_bytes(), is_limit_set()
     with ZipFile(path) as archive:
         parts = archive.infolist()
     for part in parts:
         is_strings = part.filename.lower().endswith("sharedstrings.xml")
-        most = _MAX_STRINGS_BYTES if is_strings else _MAX_PART_BYTES
-        is_bomb = part.file_size > max(_ANY_RATIO_BYTES, _MAX_RATIO * part.compress_size)
+        most = limit if is_strings else _STREAMED * limit
+        is_bomb = not is_set and part.file_size > max(_ANY_RATIO_BYTES, _MAX_RATIO * part.compress_size)
         if part.file_size > most or is_bomb:
             raise DataError(
                 f"{path}: {part.filename} unfolds from {part.compress_size:,} to {part.file_size:,} bytes, "
-                "more than a workbook of reviews does; save it as .xlsx again, in parts, or as .csv"
+                "more than a workbook of reviews does; save it as .xlsx again, in parts, or as .csv; if it "
+                f"is to be trusted, set {LIMIT_VARIABLE} (1 where it is not set)"
             )
 
 

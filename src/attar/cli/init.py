@@ -1,0 +1,48 @@
+"""``attar init``: a recipe that runs, guessed from labelled reviews."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from attar.cli.options import Aliases, Columns, pairs
+from attar.cli.tables import print_understood
+
+__all__ = ["init"]
+
+
+def init(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...",
+            help="Files or folders of labelled reviews, mongodb://HOST/DATABASE/COLLECTION, or the address "
+            "of a Label Studio project.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The recipe to write; it must not be there.")] = Path(
+        "recipe.toml"
+    ),
+    columns: Columns = None,
+    aliases: Aliases = None,
+) -> None:
+    """Look at labelled reviews and write a recipe that `attar run` runs.
+
+    Guesses format, delimiter, sheet, which column is which, the task, what each spelling of a label stands
+    for, and a model; each guess has a comment that says what it was made from. What cannot be guessed is an
+    error that lists the columns; --column and --alias say it. The recipe is tried before it is written.
+    """
+    from attar.init.stage import initialise
+
+    new = initialise(sources, out, pairs("--column", columns), pairs("--alias", aliases))
+    print_understood(new.found.understood, new.found.warnings)
+    for left_out in new.left_out:
+        typer.echo(f"not read:  {left_out}")
+    if new.found.problem is not None:
+        raise new.found.problem
+    typer.echo(f"guesses:   {new.text.count('guessed: ')}, each with a comment in the recipe; check them")
+    typer.echo(f"recipe:    {out}")
+    typer.echo(f"next:      attar run {shlex.quote(str(out))}")
