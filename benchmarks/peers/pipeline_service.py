@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ def main() -> None:
     """Serve a checkpoint on a free port, and print it."""
     predict = open_pipeline(Path(sys.argv[1]), 2)
     app = FastAPI()
+    # A fast tokenizer is for one thread at a time ("Already borrowed"), and FastAPI has forty.
+    lock = threading.Lock()
 
     @app.get("/ready")
     def ready() -> dict[str, str]:
@@ -42,7 +45,8 @@ def main() -> None:
     @app.post("/v1/score")
     def score(request: Rows) -> dict[str, Any]:
         examples = [Example(row.text, row.start, row.end) for row in request.rows]
-        return {"rows": predict(examples).tolist()}
+        with lock:
+            return {"rows": predict(examples).tolist()}
 
     listener = socket.create_server(("127.0.0.1", 0))
     sys.stdout.write(f"serving: http://127.0.0.1:{listener.getsockname()[1]}\n")

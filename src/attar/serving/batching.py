@@ -164,7 +164,7 @@ class Batcher:
                 for part in parts:
                     self._compute([part])
             return
-        self._observe(parts[0].job.work.model, len(examples), time.perf_counter() - started)
+        seconds = time.perf_counter() - started
         over: list[tuple[_Job, BaseException | None]] = []
         at = 0
         for part in parts:
@@ -176,6 +176,8 @@ class Batcher:
                 if part.job.num_left == 0:
                     over.append((part.job, None))
         self._finish(over)
+        # The event loop wakes up meanwhile.
+        self._observe(parts[0].job.work.model, len(examples), seconds)
 
     @staticmethod
     def _finish(over: Sequence[tuple[_Job, BaseException | None]]) -> None:

@@ -126,12 +126,7 @@ def parse(body: bytes, *, any_text: bool = False) -> Any:  # noqa: ANN401 - JSON
             pair.
     """
     try:
-        value = json.loads(
-            body.decode("utf-8-sig"),
-            object_pairs_hook=_unique,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-        )
+        value = _DECODER.decode(body.decode("utf-8-sig"))
         if not any_text and _SURROGATE.search(body):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
@@ -235,3 +230,7 @@ def _not_json(body: bytes, error: json.JSONDecodeError) -> str:
         return "is empty; send JSON"
     hint = "; it looks like a form: send the JSON itself as the body" if _FORM.match(body) else ""
     return f"is not JSON: {error.msg} (character {error.pos}){hint}"
+
+
+# json.loads with hooks would make one for each body.
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)

@@ -8,7 +8,6 @@ import re
 import secrets
 from datetime import UTC, datetime
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["ID_HEADER", "JsonLines", "RequestIds", "log_as_json"]
@@ -39,7 +38,7 @@ class RequestIds:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[ID_HEADER] = made
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", made.encode("ascii"))]
             await send(message)
 
         await self._app(scope, receive, send_with_id)

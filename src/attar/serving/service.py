@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fastapi import FastAPI
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -136,8 +137,18 @@ class Service:
             response = Response(status_code=400)
         except Exception as error:  # noqa: BLE001 - a traceback could quote a review; _to_problem logs the rest
             response = self.error(_to_problem(error, request_id))
-        self._note(request, response.status_code, time.perf_counter() - started, made, request_id)
+        self._note_when_sent(request, response, time.perf_counter() - started, made, request_id)
         return response
+
+    def _note_when_sent(
+        self, request: Request, response: Response, seconds: float, reply: Reply | None, request_id: str
+    ) -> None:
+        """Count and log a request behind its reply, which nothing of that can change."""
+
+        async def note() -> None:
+            self._note(request, response.status_code, seconds, reply, request_id)
+
+        response.background = BackgroundTask(note)
 
     def check_key(self, request: Request, *, admin: bool = False) -> None:
         """Check that a request has the key of a client, or of an admin.
@@ -170,7 +181,7 @@ class Service:
     ) -> None:
         """Count a request, and log it."""
         # The path of a file holds its id, which is for its owner alone.
-        path = getattr(request.scope.get("route"), "path", request.url.path)
+        path = getattr(request.scope.get("route"), "path", request.scope["path"])
         self.metrics.observe_request(path, status, seconds, reply)
         num_rows = 0 if reply is None else reply.num_rows
         took_ms = round(seconds * 1000, 1)

@@ -14,6 +14,10 @@ from attar.task import Example
 
 __all__ = ["Probs", "Reply", "Work", "make_reply", "to_json"]
 
+# json.dumps with arguments would make one for each reply.
+_PLAIN = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_ESCAPED = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
 Probs = Callable[[Sequence[Example]], NDArray[np.float32]]
 """Examples -> probs [N, C]."""
 
@@ -82,4 +86,4 @@ def to_json(value: Any) -> bytes:  # noqa: ANN401 - JSON is any
 
 
 def _dumps(value: Any, *, ensure_ascii: bool) -> str:  # noqa: ANN401 - JSON is any
-    return json.dumps(value, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"))
+    return (_ESCAPED if ensure_ascii else _PLAIN).encode(value)

@@ -1,0 +1,88 @@
+"""Services in processes of their own, for benchmarks/service.py and benchmarks/service_faults.py."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Service", "attar_serve", "cpu_s", "resident_bytes", "running"]
+
+_ROOT = Path(__file__).resolve().parents[2]
+_READY_S = 300
+
+
+class Service(NamedTuple):
+    """A service that answers."""
+
+    port: int
+    process: subprocess.Popen[str]
+    log: Path
+
+
+def attar_serve(python: str, artifact: Path, *options: str) -> list[str]:
+    """The command of ``attar serve`` on a free port."""
+    start = "from attar.cli import main; main()"
+    return [python, "-c", start, "serve", str(artifact), "--port", "0", *options]
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], log: Path, tree: Path = _ROOT) -> Iterator[Service]:
+    """A service, from when it is ready; ended by SIGTERM.
+
+    Args:
+        command: Prints the address.
+        log: Gets its stderr.
+        tree: Of the attar that it imports.
+    """
+    paths = [str(tree / "src"), str(_ROOT / "benchmarks")]
+    with log.open("w", encoding="utf-8") as file:
+        process = subprocess.Popen(  # noqa: S603 - our own services
+            command,
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
+            env=os.environ | {"PYTHONPATH": ":".join(paths)},
+        )
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                raise RuntimeError(f"{command[-1]} did not start; see {log}")
+            port = int(line.rpartition(":")[2].split(",")[0])
+            _wait_until_ready(port)
+            yield Service(port, process, log)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                process.wait(_READY_S)
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of CPU that a process has had."""
+    ticks = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[11:13]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory that a process has now."""
+    pages = Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _wait_until_ready(port: int) -> None:
+    import urllib.error
+    import urllib.request
+
+    until = time.monotonic() + _READY_S
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError, urllib.error.URLError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=_READY_S).close()
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"port {port} is not ready after {_READY_S} s")
