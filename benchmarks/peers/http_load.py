@@ -156,7 +156,9 @@ class _Client(asyncio.Protocol):
             self._load.took_ms.append((time.perf_counter() - self._begun) * 1000)
             if self._load.bodies is not None:
                 self._load.bodies.append((self._number, self._got[begin:end]))
-        if self._pause_s:
+        if b"\r\nconnection: close" in self._got[:begin].lower():
+            self._transport.close()
+        elif self._pause_s:
             self._loop.call_later(random.uniform(0, 2 * self._pause_s), self._send)  # noqa: S311
         else:
             self._send()

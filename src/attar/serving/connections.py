@@ -20,6 +20,9 @@ __all__ = ["BoundedProtocol", "bounded_protocol"]
 _MAX_HEAD_BYTES = 64 << 10
 # Chunks of one byte take six; what is more is no body, but trailers without an end.
 _MAX_OVERHEAD = 8
+# A client that knows nothing of the end yet may have sent its next request already.
+_LAST_REQUEST_S = 0.5
+_CLOSE = (b"connection", b"close")
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -29,6 +32,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _request_bytes = 0
+    _is_ending = False
     idle_since = 0.0
 
     @property
@@ -68,6 +72,25 @@ class BoundedProtocol(HttpToolsProtocol):
         self.idle_since = time.monotonic()  # a loop may count in milliseconds
         self._head_bytes = self._request_bytes = 0
         super().on_response_complete()
+
+    def on_headers_complete(self) -> None:
+        """Begin with a request; the reply to the last one says ``Connection: close``."""
+        super().on_headers_complete()
+        if self._is_ending and self.cycle is not None:
+            self._make_last()
+
+    def shutdown(self) -> None:
+        """End with the request that is being answered, or one that is on its way."""
+        self._is_ending = True
+        if self.is_idle:
+            self._stop()
+            self._timer = self.loop.call_later(_LAST_REQUEST_S, self._end)
+        else:
+            self._make_last()
+
+    def _make_last(self) -> None:
+        self.cycle.keep_alive = False
+        self.cycle.scope["headers"].append(_CLOSE)  # uvicorn repeats it in the reply
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the watch."""
