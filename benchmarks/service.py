@@ -216,7 +216,8 @@ def _speed_lines(chosen: argparse.Namespace, own: Side, sides: Sequence[Side]) -
     return [
         *markdown_table(heads, rows),
         "",
-        f"{chosen.rounds} rounds of {chosen.turn_seconds:g} s, one row a request; the clients' CPU is not counted.",
+        f"{chosen.rounds} rounds of {chosen.turn_seconds:g} s, one row a request; the clients' CPU is not "
+        "counted.",
     ]
 
 
@@ -224,11 +225,11 @@ def _soak_line(soak: dict[str, Any]) -> str:
     found: Load = soak["load"]
     memory: list[int] = soak["memory"]
     return (
-        f"{found.seconds:.0f} s, {soak['wanted']:,.0f} rows/s meant and {len(found.took_ms) / found.seconds:,.0f} "
-        f"answered ({len(found.took_ms):,} requests): {found.num_errors} errors, p50 "
+        f"{found.seconds:.0f} s, {soak['wanted']:,.0f} rows/s meant and "
+        f"{len(found.took_ms) / found.seconds:,.0f} answered ({len(found.took_ms):,} requests): {found.num_errors} errors, p50 "
         f"{statistics.median(found.took_ms):.1f} ms, longest {max(found.took_ms):,.0f} ms; memory "
-        f"{memory[0] / 1e6:.1f} MB after {soak['settled_s']:.0f} s, {memory[-1] / 1e6:.1f} MB at the end, at most "
-        f"{max(memory) / 1e6:.1f} MB ({max(memory) / memory[0] - 1:+.1%})."
+        f"{memory[0] / 1e6:.1f} MB after {soak['settled_s']:.0f} s, {memory[-1] / 1e6:.1f} MB at the "
+        f"end, at most {max(memory) / 1e6:.1f} MB ({max(memory) / memory[0] - 1:+.1%})."
     )
 
 

@@ -1,7 +1,7 @@
 """attar serve against clients that mean no good, reloads and an end, all of it under load.
 
-    python benchmarks/service_faults.py --out runs/service --results docs/results.md
-    python benchmarks/service_faults.py --out runs/service --only reload,end
+    python benchmarks/service_faults.py --out runs/service --other runs/2x128 --results docs/results.md
+    python benchmarks/service_faults.py --out runs/service --other runs/2x128 --only reload,end
 
 Parts, each with a service of its own over loopback, and eight good clients that ask all the while:
 
@@ -49,7 +49,9 @@ _TIMEOUT_S = 60
 def main() -> None:
     """Run the parts."""
     options = command_line(__doc__)
-    options.add_argument("--out", type=Path, required=True, help="where benchmarks/service.py made its models")
+    options.add_argument(
+        "--out", type=Path, required=True, help="where benchmarks/service.py made its models"
+    )
     options.add_argument("--other", type=Path, required=True, help="a second artifact, for the reloads")
     options.add_argument("--only", default=",".join(_PARTS), help=f"parts of {', '.join(_PARTS)}")
     options.add_argument("--seconds", type=float, default=60, help="length of the reloads")
@@ -76,7 +78,11 @@ def main() -> None:
         ok = ok and good
     machine = machine_line(system_info(), len(os.sched_getaffinity(0)))
     command = " ".join(["python benchmarks/service_faults.py", *sys.argv[1:]])
-    lines = [f"`{command}` on {machine}:", "", *markdown_table(["part", "what was seen", "as it must be"], table)]
+    lines = [
+        f"`{command}` on {machine}:",
+        "",
+        *markdown_table(["part", "what was seen", "as it must be"], table),
+    ]
     publish(chosen.results, "service-faults", "Service: hostile clients, reloads, an end under load", lines)
     sys.exit(0 if ok else 1)
 
@@ -126,7 +132,9 @@ def _hostile(out: Path, artifact: Path, requests: Sequence[bytes]) -> tuple[str,
     good, bad = sum(one.statuses[200] for one in seen), sum(one.num_errors for one in seen)
     longest = max(max(one.took_ms) for one in seen)
     answers = ", ".join(f"{count} x {code}" for code, count in sorted(statuses.items()))
-    line = f"1,000 idle connections, 100 half heads; bad requests: {answers}; good clients: {good:,} answers, "
+    line = (
+        f"1,000 idle connections, 100 half heads; bad requests: {answers}; good clients: {good:,} answers, "
+    )
     return line + f"{bad} errors, longest {longest:,.0f} ms", not ours and not bad and good > 0
 
 
@@ -239,14 +247,14 @@ def _reload(
                 time.sleep(1)
         log = service.log.read_text("utf-8")
     wrong, versions = 0, Counter[str]()
-    for number, body in (one for load in seen for one in load.bodies or ()):
+    for number, body in (answer for one in seen for answer in one.bodies or ()):
         reply = json.loads(body)
         versions[reply["version"]] += 1
         wrong += [one["probs"] for one in reply["rows"][0]["mentions"]] != expected[reply["version"]][number]
     errors = sum(one.num_errors for one in seen)
     exchanged = log.count("now serving version")
-    line = f"{num_reloads} reloads asked in {seconds:.0f} s, {exchanged} exchanges; {versions.total():,} answers of "
-    line += f"{len(versions)} versions, {errors} errors, {wrong} that their version does not give"
+    line = f"{num_reloads} reloads asked in {seconds:.0f} s, {exchanged} exchanges; {versions.total():,} "
+    line += f"answers of {len(versions)} versions, {errors} errors, {wrong} that their version does not give"
     return line, not errors and not wrong and len(versions) == 2 and exchanged > 1
 
 
@@ -289,7 +297,8 @@ def _end(out: Path, artifact: Path, requests: Sequence[bytes]) -> tuple[str, boo
         log = service.log.read_text("utf-8")
     logged = log.count('"status": 200')
     line = f"64 clients, SIGTERM after 5 s: {found.statuses[200]:,} answers, {found.num_errors} errors "
-    line += f"({found.num_unanswered} unanswered, {found.num_cut} cut), {logged:,} in the service's log, exit {code}"
+    line += f"({found.num_unanswered} unanswered, {found.num_cut} cut), {logged:,} in the service's log, "
+    line += f"exit {code}"
     return line, not found.num_errors and logged == found.statuses[200] and code == 0
 
 

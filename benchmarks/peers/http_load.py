@@ -132,7 +132,7 @@ class _Client(asyncio.Protocol):
         self._got, self._begun, self._number, self._is_waiting = b"", 0.0, 0, False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's own is no subclass
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own is no subclass
         # They do not all begin in one step.
         self._loop.call_later(random.uniform(0, self._pause_s), self._send)  # noqa: S311 - of a benchmark
 

@@ -176,3 +176,52 @@ def test_a_signal_ends_the_process_with_code_0(artifact_folder, number):
             _, log = started.communicate(timeout=HANG_S)
     assert started.returncode == 0
     assert "Traceback" not in log
+
+
+def test_a_request_on_its_way_is_answered_after_the_end_was_asked_for(predictor, monkeypatch):
+    made = []
+    monkeypatch.setattr(uvicorn.Server, "startup", noting(made, uvicorn.Server.startup))
+    with serving(predictor, monkeypatch) as address, connect(address) as client:
+        client.sendall(LIVE)
+        assert answer(client) == 200
+        # What uvicorn does to an idle connection when it has closed its listener.
+        (protocol,) = made[0].server_state.connections
+        made[0].servers[0].get_loop().call_soon_threadsafe(protocol.shutdown)
+        client.sendall(LIVE)
+        got = b""
+        while more := client.recv(65536):
+            got += more
+    assert got.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in got
+
+
+def noting(made, startup):
+    async def noted(self, *arguments, **options):
+        made.append(self)
+        await startup(self, *arguments, **options)
+
+    return noted
+
+
+def test_hostile_clients_leave_a_good_one_its_answers(predictor, monkeypatch):
+    good = '{"rows": [{"text": "口红好", "term": "口红"}]}'.encode()
+    start = b"POST /v1/score HTTP/1.1\r\nHost: x\r\n"
+    chunked = start + b"Transfer-Encoding: chunked\r\n\r\n"
+    bad = {
+        start + b"Content-Length: 100\r\n\r\n" + good: None,  # the rest never comes
+        start + b"Content-Le": None,
+        b"": None,
+        chunked + b"%x\r\n%s\r\n" % (len(good), good): None,
+        chunked + b"zz\r\n": 400,
+        chunked + b"%x\r\n%s\r\n0\r\n\r\n" % (len(good), good): 200,
+    }
+    with serving(predictor, monkeypatch, max_connections=40) as address, contextlib.ExitStack() as stack:
+        for _ in range(12):
+            for sent, status in bad.items():
+                one = stack.enter_context(connect(address))
+                one.sendall(sent)
+                assert status is None or b" %d " % status in one.recv(65536)
+        for _ in range(3):
+            with connect(address) as client:
+                client.sendall(start + b"Content-Length: %d\r\n\r\n" % len(good) + good)
+                assert answer(client) == 200

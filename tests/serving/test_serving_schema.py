@@ -1,4 +1,4 @@
-"""Requests made from the service's own schema, valid ones and others: none is answered with an error of ours."""
+"""Requests made from the service's own schema, valid ones and others: none meets an error of ours."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ def test_no_request_of_the_schema_is_an_error_of_the_service(predictor, tmp_path
         operations = [one.ok() for one in schema.get_all_operations()]
         assert {one.path for one in operations} >= {"/v1/score", "/v1/model", "/v1/files/{id}/score"}
         cases = strategies.one_of(
-            [one.as_strategy(mode) for one in operations for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)]
+            [
+                one.as_strategy(mode)
+                for one in operations
+                for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+            ]
         )
         statuses = set()
 

@@ -18,8 +18,8 @@ _T = TypeVar("_T")
 async def unless_gone(request: Request, work: Awaitable[_T]) -> _T:
     """Do some work for a request whose body was read, and cancel it if the client goes.
 
-    The work is done in the caller's own task, as ``asyncio.timeout`` does: a task for each would cost a
-    short request a tenth of its time.
+    The work is done in the caller's own task, as ``asyncio.timeout`` does: most requests end before a watch
+    is due, and need no other.
 
     Raises:
         ClientDisconnect: The client has gone.
