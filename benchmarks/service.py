@@ -213,23 +213,22 @@ def _speed_lines(chosen: argparse.Namespace, own: Side, sides: Sequence[Side]) -
         )
     heads = ["side", "1 client, p50", "of the predictor's", f"{_CLIENTS} clients, rows/s"]
     heads += ["of the predictor's", "its CPU a row", "longest wait", "errors"]
-    return [
-        *markdown_table(heads, rows),
-        "",
-        f"{chosen.rounds} rounds of {chosen.turn_seconds:g} s, one row a request; the clients' CPU is not "
-        "counted.",
-    ]
+    note = (
+        f"{chosen.rounds} rounds of {chosen.turn_seconds:g} s, one row a request; without the clients' CPU."
+    )
+    return [*markdown_table(heads, rows), "", note]
 
 
 def _soak_line(soak: dict[str, Any]) -> str:
     found: Load = soak["load"]
     memory: list[int] = soak["memory"]
+    rate, count = len(found.took_ms) / found.seconds, len(found.took_ms)
+    first, last, most = (used / 1e6 for used in (memory[0], memory[-1], max(memory)))
     return (
-        f"{found.seconds:.0f} s, {soak['wanted']:,.0f} rows/s meant and "
-        f"{len(found.took_ms) / found.seconds:,.0f} answered ({len(found.took_ms):,} requests): {found.num_errors} errors, p50 "
-        f"{statistics.median(found.took_ms):.1f} ms, longest {max(found.took_ms):,.0f} ms; memory "
-        f"{memory[0] / 1e6:.1f} MB after {soak['settled_s']:.0f} s, {memory[-1] / 1e6:.1f} MB at the "
-        f"end, at most {max(memory) / 1e6:.1f} MB ({max(memory) / memory[0] - 1:+.1%})."
+        f"{found.seconds:.0f} s, {soak['wanted']:,.0f} rows/s meant and {rate:,.0f} answered "
+        f"({count:,} requests): {found.num_errors} errors, p50 {statistics.median(found.took_ms):.1f} ms, "
+        f"longest {max(found.took_ms):,.0f} ms; memory {first:.1f} MB after {soak['settled_s']:.0f} s, "
+        f"{last:.1f} MB at the end, at most {most:.1f} MB ({most / first - 1:+.1%})."
     )
 
 
