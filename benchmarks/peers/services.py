@@ -60,7 +60,9 @@ def running(command: Sequence[str], log: Path, tree: Path = _ROOT) -> Iterator[S
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-                process.wait(_READY_S)
+                code = process.wait(_READY_S)
+                if code:
+                    raise RuntimeError(f"{command[-1]} ended with {code}; see {log}")
 
 
 def cpu_s(pid: int) -> float:

@@ -18,7 +18,7 @@ import uvicorn
 from attar.serving.app import create_app
 from attar.serving.connections import bounded_protocol
 from attar.serving.limits import Limits
-from attar.serving.server import listen, serve
+from attar.serving.server import _Hangups, listen, serve
 
 HANG_S = 600  # a test that waits longer hangs; none is about speed
 LIVE = b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -225,3 +225,22 @@ def test_hostile_clients_leave_a_good_one_its_answers(predictor, monkeypatch):
             with connect(address) as client:
                 client.sendall(start + b"Content-Length: %d\r\n\r\n" % len(good) + good)
                 assert answer(client) == 200
+
+
+def test_hangups_are_one_while_a_reload_is_under_way_and_the_end_waits_for_it():
+    entered, go, ended = threading.Semaphore(0), threading.Event(), []
+
+    def work():
+        entered.release()
+        assert go.wait(HANG_S)
+        ended.append(True)
+
+    hangups = _Hangups(work)
+    hangups.add()
+    assert entered.acquire(timeout=HANG_S)
+    for _ in range(20):
+        hangups.add()
+    go.set()
+    assert entered.acquire(timeout=HANG_S)
+    hangups.close()
+    assert len(ended) == 2

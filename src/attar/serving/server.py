@@ -10,6 +10,7 @@ import contextlib
 import functools
 import logging
 import os
+import queue
 import signal
 import socket
 import threading
@@ -105,18 +106,51 @@ def _signals(server: uvicorn.Server, on_hangup: Callable[[], object] | None) -> 
     def stop(*_: object) -> None:
         server.should_exit = True
 
-    def hang_up(*_: object) -> None:
-        threading.Thread(target=on_hangup, name="attar-reload", daemon=True).start()
-
-    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop}
-    if on_hangup is not None:
-        handlers[signal.SIGHUP] = hang_up
+    handlers: dict[signal.Signals, Callable[..., None]] = {signal.SIGTERM: stop, signal.SIGINT: stop}
+    hangups = None if on_hangup is None else _Hangups(on_hangup)
+    if hangups is not None:
+        handlers[signal.SIGHUP] = hangups.add
     before = {one: signal.signal(one, handler) for one, handler in handlers.items()}
     try:
         yield
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+        if hangups is not None:
+            hangups.close()
+
+
+class _Hangups:
+    """Does some work for each SIGHUP, in a thread; those that come while it is done are one.
+
+    Args:
+        work: It must raise nothing.
+    """
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
+        # A handler may interrupt anything: this kind of queue takes no lock that the thread could hold.
+        self._asked: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="attar-reload")
+        self._thread.start()
+
+    def add(self, *_: object) -> None:
+        """Ask for the work, from the handler of a signal."""
+        self._asked.put(True)
+
+    def close(self) -> None:
+        """Wait for what is being done: ONNX Runtime ends the process if it ends while a graph is opened."""
+        self._asked.put(False)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            goes_on = self._asked.get()
+            while goes_on and not self._asked.empty():
+                goes_on = self._asked.get()
+            if not goes_on:
+                return
+            self._work()
 
 
 @dataclass(frozen=True, slots=True)
