@@ -25,11 +25,11 @@ import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from torturing.disks import disks
 from torturing.kills import kills
 from torturing.loading import artifacts, damage, pickles
 from torturing.outs import outs
 from torturing.parts import Part, Row, Torture
-from torturing.rooms import rooms
 
 from attar.system_info import package_versions, system_info
 
@@ -38,7 +38,7 @@ PARTS: Mapping[str, Part] = {
     "artifacts": artifacts,
     "pickles": pickles,
     "kills": kills,
-    "rooms": rooms,
+    "disks": disks,
     "out": outs,
 }
 """By the name that ``--part`` takes."""
