@@ -26,10 +26,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torturing.disks import disks
+from torturing.given import fuzzed, workbooks
 from torturing.kills import kills
 from torturing.loading import artifacts, damage, pickles
 from torturing.outs import outs
 from torturing.parts import Part, Row, Torture
+from torturing.scale import scale
+from torturing.secrets import secrets
 
 from attar.system_info import package_versions, system_info
 
@@ -40,6 +43,10 @@ PARTS: Mapping[str, Part] = {
     "kills": kills,
     "disks": disks,
     "out": outs,
+    "workbooks": workbooks,
+    "secrets": secrets,
+    "fuzz": fuzzed,
+    "scale": scale,
 }
 """By the name that ``--part`` takes."""
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from attar.compare.stage import compare_files
-from attar.errors import DataError
+from attar.errors import DataError, RunError
+from attar.io.folders import check_out
 from attar.io.outputs import check_output
 from attar.scoring.stage import score_file
 
@@ -85,7 +87,7 @@ def test_a_disk_that_fills_up_is_an_error_and_leaves_nothing(predictor, source, 
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("attar.io.files.os.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DataError, match=r"out\.csv: cannot be written \(No space left on device\)"):
         score_file(predictor, source, tmp_path / "out.csv")
     with pytest.raises(DataError, match=r"out\.xlsx: cannot be written \(No space left on device\)"):
@@ -139,3 +141,16 @@ def test_what_is_no_path_is_said(predictor, source, tmp_path, wrong):
         score_file(predictor, source, wrong)
     with pytest.raises(DataError, match="is no path"):
         score_file(predictor, wrong, tmp_path / "out.csv")
+
+
+@pytest.mark.parametrize("name", ["mongodb:/bob:S3cret@host/db/c.jsonl", "http:/host/out.jsonl?token=S3cret"])
+def test_a_misspelt_address_is_no_name_for_a_result(tmp_path, name, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="something secret in it") as caught:
+        check_output(Path(name))
+    with pytest.raises(RunError, match="something secret in it") as also:
+        check_out(Path(name), [])
+    assert "S3cret" not in f"{caught.value} {also.value}"
+    assert list(tmp_path.iterdir()) == []
+    check_output(Path("a@b.jsonl"))
+    check_out(Path("runs") / "me@home", [])

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-from attar.errors import DataError
+from attar.errors import DataError, may_hold_secret
 from attar.io.files import remove_leftovers_of
 from attar.io.tables.excel import workbook_path
 
@@ -32,6 +32,8 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
     Raises:
         DataError: It cannot be written, or it is read.
     """
+    if may_hold_secret(path):
+        raise DataError(f"{path}: an address with something secret in it, and misspelt, or no file; {_OTHER}")
     if "\0" in str(path):
         raise DataError(f"{str(path)!r}: a name holds no NUL character; {_OTHER}")
     try:
