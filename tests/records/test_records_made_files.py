@@ -236,7 +236,7 @@ def check_prepare(kind: Kind, path: Path, rows: Rows, out: Path) -> None:
 
 
 def check_score(kind: Kind, path: Path, rows: Rows, predictor: object, out: Path) -> None:
-    options = ScoreOptions(progress=False, encoding=kind.source.get("encoding"))
+    options = ScoreOptions(progress=False, in_encoding=kind.source.get("encoding"))
     if kind.unreadable:
         with pytest.raises(DataError, match=kind.unreadable):
             score_file(predictor, path, out, options)

@@ -125,7 +125,7 @@ def test_without_gold_labels_there_is_no_wrong(predictor, tmp_path):
     score_file(predictor, source, tmp_path / "named.xlsx", ScoreOptions(label="is_it"))
     assert "wrong" in openpyxl.load_workbook(tmp_path / "named.xlsx").sheetnames
     with pytest.raises(DataError, match="no column 'gold'"):
-        score_file(predictor, source, tmp_path / "out.xlsx", ScoreOptions(label="gold"))
+        score_file(predictor, source, tmp_path / "other.xlsx", ScoreOptions(label="gold"))
     with pytest.raises(DataError, match="--label is for the sheets of an Excel file"):
         score_file(predictor, source, tmp_path / "out.csv", ScoreOptions(label="is_it"))
 
@@ -152,7 +152,7 @@ def test_a_broken_run_leaves_the_earlier_workbook(predictor, tmp_path, monkeypat
 
     monkeypatch.setattr(predictor, "predict_probs", broken)
     with pytest.raises(KeyboardInterrupt):
-        score_file(predictor, source, out)
+        score_file(predictor, source, out, ScoreOptions(overwrite=True))
     assert out.read_text("utf-8") == "earlier"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.xlsx", "out.xlsx"]
 
@@ -174,12 +174,12 @@ def test_memory_does_not_grow_with_the_rows(predictor, tmp_path, monkeypatch):
         text = "香味" + "很好" * 4000
         source.write_text("text,term,label\n" + f"{text},香味,好\n{text},香味,坏\n" * (count // 2), "utf-8")
         tracemalloc.start()
-        score_file(predictor, source, tmp_path / "out.xlsx")
+        score_file(predictor, source, tmp_path / "out.xlsx", ScoreOptions(overwrite=True))
         _, highest = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return highest
 
-    monkeypatch.setattr("attar.scoring.stage._CHUNK", 30)
+    monkeypatch.setattr("attar.scoring.chunks.CHUNK_EXAMPLES", 30)
     peak(20)
     # All 200 rows at once would be 3.2 MB of text, more than all the rest takes (2.1 MB).
     assert peak(200) < peak(100) + 200_000

@@ -15,7 +15,7 @@ from written_tables import write_rows
 
 import attar
 from attar.errors import DataError
-from attar.scoring import stage as module
+from attar.scoring import chunks as module
 from attar.scoring.stage import ScoreOptions, score_file
 
 ADDED = ["start", "end", "label", "prob", "prob_坏", "prob_中", "prob_好"]
@@ -33,7 +33,7 @@ def _read(path):
         case ".parquet":
             return pq.read_table(path).to_pylist()
         case suffix:
-            with path.open(encoding="utf-8", newline="") as stream:
+            with path.open(encoding="utf-8-sig", newline="") as stream:
                 return list(csv.DictReader(stream, delimiter="," if suffix == ".csv" else "\t"))
 
 
@@ -133,9 +133,10 @@ def test_rows_that_cannot_be_used_are_kept_apart_with_their_lines(predictor, tmp
     assert sum(counts.rejected.values()) == 15
     assert rejected[2]["row"] == {"text": "香味", "term": "口红"}
     assert rejected[2]["where"] == f"{source}:5"
+    assert rejected[0]["row"] == ["{broken"]  # the whole row, though nothing could be read of it
     # A later run without rejections leaves none of the old ones behind.
     source.write_text(good + "\n", "utf-8")
-    score_file(predictor, source, tmp_path / "out.jsonl")
+    score_file(predictor, source, tmp_path / "out.jsonl", ScoreOptions(overwrite=True))
     assert not (tmp_path / "out.jsonl.rejected.jsonl").exists()
 
 
@@ -175,15 +176,15 @@ def test_column_names(predictor, tmp_path):
     rows = [{"评论": r["text"], "keyword": r["term"]} for r in ROWS]
     source = write_rows(tmp_path / "in.csv", rows)
     assert score_file(predictor, source, tmp_path / "o.csv", ScoreOptions("评论")).predictions == 4
-    named = score_file(predictor, source, tmp_path / "o.csv", ScoreOptions("评论", "keyword"))
+    named = score_file(predictor, source, tmp_path / "named.csv", ScoreOptions("评论", "keyword"))
     assert named.predictions == 4
     with pytest.raises(DataError, match="no column 'text' for text; there are '评论', 'keyword'"):
-        score_file(predictor, source, tmp_path / "o.csv")
+        score_file(predictor, source, tmp_path / "none.csv")
     with pytest.raises(DataError, match=r"'keywords'.*did you mean 'keyword'"):
-        score_file(predictor, source, tmp_path / "o.csv", ScoreOptions("评论", "keywords"))
+        score_file(predictor, source, tmp_path / "none.csv", ScoreOptions("评论", "keywords"))
     bare = write_rows(tmp_path / "bare.csv", [{"text": "香味"}])
     with pytest.raises(DataError, match="no column 'term'"):
-        score_file(predictor, bare, tmp_path / "o.csv")
+        score_file(predictor, bare, tmp_path / "none.csv")
 
 
 def test_a_task_without_terms_scores_the_text(single_folder, tmp_path):
@@ -220,7 +221,7 @@ def test_files_that_cannot_be_used(predictor, tmp_path, name, content, said):
     out = tmp_path / "out.jsonl"
     out.write_text("earlier", "utf-8")
     with pytest.raises(DataError, match=said):
-        score_file(predictor, source, out)
+        score_file(predictor, source, out, ScoreOptions(overwrite=True))
     assert out.read_text("utf-8") == "earlier"
     assert {p.name for p in tmp_path.iterdir()} <= {name, "out.jsonl"}
 
@@ -237,7 +238,7 @@ def test_an_interrupted_run_leaves_the_earlier_file(predictor, tmp_path, monkeyp
     source = write_rows(tmp_path / "in.jsonl", [*ROWS, {"text": "x", "term": "y"}])
     out = tmp_path / "out.jsonl"
     out.write_text("earlier", "utf-8")
-    monkeypatch.setattr(module, "_CHUNK", 1)
+    monkeypatch.setattr(module, "CHUNK_EXAMPLES", 1)
     calls = []
 
     def broken(examples):
@@ -248,9 +249,9 @@ def test_an_interrupted_run_leaves_the_earlier_file(predictor, tmp_path, monkeyp
 
     monkeypatch.setattr(predictor, "predict_probs", broken)
     with pytest.raises(KeyboardInterrupt):
-        score_file(predictor, source, out)
+        score_file(predictor, source, out, ScoreOptions(overwrite=True))
     assert out.read_text("utf-8") == "earlier"
-    assert {p.name for p in tmp_path.iterdir()} == {"in.jsonl", "out.jsonl"}
+    assert {p.name for p in tmp_path.iterdir()} == {"in.jsonl", "out.jsonl", "out.jsonl.parts"}
 
 
 def stands_for(piece, term):
@@ -266,12 +267,13 @@ def test_any_text_is_scored_or_rejected_and_small_chunks_change_nothing(predicto
     rows.append(ROWS[0] | {"n": len(rows)})
     source = tmp_path / "in.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    counts = score_file(predictor, source, tmp_path / "out.jsonl")
+    again = ScoreOptions(overwrite=True)
+    counts = score_file(predictor, source, tmp_path / "out.jsonl", again)
     assert counts.rows == len(rows)
     scored = _read(tmp_path / "out.jsonl")
     assert all(stands_for(row["text"][row["start"] : row["end"]], row["term"]) for row in scored)
     assert len({row["n"] for row in scored}) + sum(counts.rejected.values()) == len(rows)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_CHUNK", 2)
-        score_file(predictor, source, tmp_path / "again.jsonl")
+        patch.setattr(module, "CHUNK_EXAMPLES", 2)
+        score_file(predictor, source, tmp_path / "again.jsonl", again)
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "out.jsonl").read_bytes()

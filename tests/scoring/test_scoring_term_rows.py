@@ -40,7 +40,7 @@ def read(path):
         case ".parquet":
             return pq.read_table(path).to_pylist()
         case _:
-            with path.open(encoding="utf-8", newline="") as stream:
+            with path.open(encoding="utf-8-sig", newline="") as stream:
                 return list(csv.DictReader(stream))
 
 

@@ -20,7 +20,7 @@ from attar.text.invisible import INVISIBLE, is_blank, without_invisible
 from attar.text.markup import TAG, has_tags, html_text
 from attar.text.normalise import Normalised, normalise, substitute
 
-__all__ = ["How", "Repair", "find_all", "fitting_place", "occurrences", "repair"]
+__all__ = ["How", "Repair", "each_occurrence", "find_all", "fitting_place", "occurrences", "repair"]
 
 How = Literal[
     "utf16", "utf8", "whitespace", "entities", "invisible", "tags", "offsets", "occurrence", "normal_form"
@@ -125,15 +125,22 @@ def occurrences(text: str, term: str) -> list[tuple[int, int]]:
     A term that does not occur in the text as it is written is found as ``repair`` finds it: without
     the blanks around it, or after HTML, full-width forms, whitespace and what nobody sees are normalised.
     """
+    return list(each_occurrence(text, term))
+
+
+def each_occurrence(text: str, term: str) -> Iterator[tuple[int, int]]:
+    """``occurrences``, one after the other: a text may have a million."""
     if is_blank(term):
-        return []
-    found = [(at, at + len(term)) for at in find_all(text, term)] or sorted(_places(text, term))
-    places, done = [], 0
-    for start, end in found:
+        return
+    done = 0
+    for start in find_all(text, term):
         if start >= done:
-            places.append((start, end))
+            done = start + len(term)
+            yield start, done
+    for start, end in () if done else sorted(_places(text, term)):
+        if start >= done:
             done = end
-    return places
+            yield start, end
 
 
 def _readings(text: str, start: int, end: int) -> Iterator[tuple[How | None, tuple[int, int]]]:

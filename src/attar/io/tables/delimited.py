@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 from attar.errors import DataError
 from attar.io.encodings import Encoding, find_encoding
@@ -24,7 +24,7 @@ from attar.io.lines import count_lines, numbered_lines
 from attar.io.tables.jsonl import json_line
 from attar.io.tables.rows import Cells, Table, as_text, table_with_header
 
-__all__ = ["cell_of", "delimited_cells", "open_delimited", "write_delimited"]
+__all__ = ["cell_of", "delimited_cells", "open_delimited", "write_delimited", "write_delimited_rows"]
 
 # Stands for a carriage return without quotes, at which csv would stop; half of a pair is in no file.
 _RETURN = "\udc0d"
@@ -76,16 +76,30 @@ def delimited_cells(path: Path, file_format: Literal["csv", "tsv"]) -> Iterator[
 def write_delimited(
     path: Path, rows: Iterable[Mapping[str, object]], columns: Iterable[str], delimiter: str
 ) -> None:
-    r"""Write rows below a header; a cell with the delimiter, a quote, ``\r`` or ``\n`` is quoted."""
-    names = list(columns)
+    """Write a UTF-8 file of rows; see ``write_delimited_rows``."""
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
-        table = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
-        # Before Python 3.13 a lone carriage return does not make the writer quote a cell.
-        careful = csv.writer(stream, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        for cells in ([names], ([cell_of(row.get(name)) for name in names] for row in rows)):
-            for row in cells:
-                writer = careful if any(cell and "\r" in cell for cell in row) else table
-                writer.writerow(row)
+        write_delimited_rows(stream, rows, columns, delimiter)
+
+
+def write_delimited_rows(
+    stream: TextIO, rows: Iterable[Mapping[str, object]], columns: Iterable[str], delimiter: str
+) -> None:
+    r"""Write rows below a header; a cell with the delimiter, a quote, ``\r`` or ``\n`` is quoted.
+
+    Args:
+        stream: Must leave the ends of lines as they are.
+        rows: By column.
+        columns: In order.
+        delimiter: Stands between two cells.
+    """
+    names = list(columns)
+    table = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
+    # Before Python 3.13 a lone carriage return does not make the writer quote a cell.
+    careful = csv.writer(stream, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for cells in ([names], ([cell_of(row.get(name)) for name in names] for row in rows)):
+        for row in cells:
+            writer = careful if any(cell and "\r" in cell for cell in row) else table
+            writer.writerow(row)
 
 
 def cell_of(value: object) -> str | None:

@@ -17,9 +17,19 @@ from attar.io.json_text import MAX_DEPTH, TOO_DEEP, is_too_deep
 from attar.io.lines import count_lines, raw_lines
 from attar.io.tables.rows import Problem, Row, Table, as_text
 
-__all__ = ["column_names", "finite", "json_line", "json_rows", "open_jsonl", "write_jsonl"]
+__all__ = [
+    "column_names",
+    "finite",
+    "json_line",
+    "json_rows",
+    "open_jsonl",
+    "write_jsonl",
+    "write_jsonl_draft",
+]
 
 _HEAD = 100
+# One for all: json.dumps would make a new one for each row.
+_ENCODE = json.JSONEncoder(ensure_ascii=False, default=as_text, allow_nan=False).encode
 _NO_OBJECT = "the line is not a JSON object; expected one row a line"
 _DEEP = f"the line is {TOO_DEEP}; expected one row a line, with plain values"
 
@@ -87,10 +97,14 @@ def write_jsonl(path: Path) -> Iterator[Callable[[Mapping[str, object]], None]]:
 
     Halves of surrogate pairs are written as the JSON escapes that they were.
     """
-    with (
-        atomic_write(path) as draft,
-        draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream,
-    ):
+    with atomic_write(path) as draft, write_jsonl_draft(draft) as write:
+        yield write
+
+
+@contextlib.contextmanager
+def write_jsonl_draft(draft: Path) -> Iterator[Callable[[Mapping[str, object]], None]]:
+    """As ``write_jsonl``, into a file that is half written if the block fails."""
+    with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
 
         def write(row: Mapping[str, object]) -> None:
             stream.write(json_line(row) + "\n")
@@ -101,9 +115,9 @@ def write_jsonl(path: Path) -> Iterator[Callable[[Mapping[str, object]], None]]:
 def json_line(value: object) -> str:
     """A value as strict JSON on one line: NaN and the infinities are null, dates ISO 8601."""
     try:
-        return json.dumps(value, ensure_ascii=False, default=as_text, allow_nan=False)
+        return _ENCODE(value)
     except ValueError:
-        return json.dumps(finite(value), ensure_ascii=False, default=as_text, allow_nan=False)
+        return _ENCODE(finite(value))
 
 
 def finite(value: Any) -> Any:  # noqa: ANN401 - any JSON

@@ -12,7 +12,7 @@ from attar.io.tables.delimited import cell_of
 from attar.io.tables.parquet_pages import DamagedPageError, batch_rows
 from attar.io.tables.rows import Row, Table
 
-__all__ = ["open_parquet", "write_parquet"]
+__all__ = ["arrow_columns", "arrow_rows", "arrow_schema", "open_parquet", "write_parquet"]
 
 _UNREADABLE = "not a Parquet file that can be read; write it again"
 
@@ -49,13 +49,31 @@ def write_parquet(
     Raises:
         DataError: A column holds a value that is not of its type.
     """
-    pa = _arrow()
-    named = {name: pa.type_for_alias(t) if isinstance(t, str) else t for name, t in types.items()}
-    schema = pa.schema(list(named.items()))
+    pa, schema = _arrow(), arrow_schema(types)
     with pa.parquet.ParquetWriter(path, schema) as writer:
         for rows in chunks:
-            columns = [_array(pa, rows, field) for field in schema]
-            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+            writer.write_table(pa.Table.from_arrays(arrow_columns(rows, schema), schema=schema))
+
+
+def arrow_schema(types: Mapping[str, Any]) -> Any:  # noqa: ANN401 - Arrow's
+    """The Arrow schema of columns by their types or the names of these."""
+    pa = _arrow()
+    return pa.schema([(n, pa.type_for_alias(t) if isinstance(t, str) else t) for n, t in types.items()])
+
+
+def arrow_columns(rows: Sequence[Mapping[str, object]], schema: Any) -> list[Any]:  # noqa: ANN401 - Arrow's
+    """Rows as Arrow arrays of a schema; what is no text in a column of strings is written as in CSV."""
+    pa = _arrow()
+    return [_array(pa, rows, field) for field in schema]
+
+
+def arrow_rows(source: str, batches: Iterable[Any]) -> Iterator[Row]:
+    """The rows of record batches, numbered from 1."""
+    pa, number = _arrow(), 0
+    for batch in batches:
+        for values in _values(pa, batch):
+            number += 1
+            yield Row(source, number, values)
 
 
 def _arrow() -> Any:  # noqa: ANN401 - a module of an optional package
@@ -85,15 +103,12 @@ def _column(pa: Any, rows: Sequence[Mapping[str, object]], field: Any) -> list[o
 
 def _rows(path: Path, at_once: int) -> Iterator[Row]:
     pa = _arrow()
-    source, number = str(path), 0
     try:
         with pa.parquet.ParquetFile(path) as file:
-            for group in range(file.num_row_groups):
-                # One at a time: over several, Arrow cannot put dictionaries within objects together.
-                for batch in file.iter_batches(at_once, row_groups=[group]):
-                    for values in _values(pa, batch):
-                        number += 1
-                        yield Row(source, number, values)
+            # One at a time: over several, Arrow cannot put dictionaries within objects together.
+            groups = range(file.num_row_groups)
+            batches = (batch for g in groups for batch in file.iter_batches(at_once, row_groups=[g]))
+            yield from arrow_rows(str(path), batches)
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise DataError(f"{path}: {_UNREADABLE}") from error
 
