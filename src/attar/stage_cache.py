@@ -53,7 +53,7 @@ from attar.io.stamps import (
     write_draft_stamp,
     write_stamp,
 )
-from attar.system_info import machine, package_versions
+from attar.system_info import package_versions, processor_and_threads
 
 __all__ = ["fingerprint", "is_finished", "is_first_process", "run_stage", "without_secrets"]
 
@@ -107,14 +107,10 @@ def run_stage(  # noqa: PLR0913 - a stage is one call
     with _own_errors(f"{name} -> {folder}"), locked(folder):
         mend(folder)
         before = _stamp_of_stage(folder, name)
-        if before is not None and is_whole(folder, before, same):
-            _LOG.info("%s: up to date: %s", name, folder)
+        if before is not None and _is_up_to_date(folder, name, before, same):
             if before["fingerprint"] != now:
                 write_stamp(folder, before | {"fingerprint": now, "inputs": inputs})
             return False
-        if before is not None:
-            changed = "its files" if before["fingerprint"] in same else "inputs"
-            _LOG.info("%s: %s changed, rebuilding %s", name, changed, folder)
         check_room(folder, sum(stamp_sizes(folder).values()))
         stamp = {"stage": name, "fingerprint": now, "inputs": inputs, "outputs": None}
         draft = _open_draft(folder, stamp, same)
@@ -139,6 +135,16 @@ def _is_read_only(folder: Path, name: str, same: Collection[str]) -> bool:
         check_writable(folder)
     _LOG.info("%s: up to date: %s", name, folder)
     return True
+
+
+def _is_up_to_date(folder: Path, name: str, before: Mapping[str, Any], same: Collection[str]) -> bool:
+    """Whether a folder with such a stamp is whole and made from the same inputs, which is logged."""
+    if is_whole(folder, before, same):
+        _LOG.info("%s: up to date: %s", name, folder)
+        return True
+    changed = "its files" if before["fingerprint"] in same else "inputs"
+    _LOG.info("%s: %s changed, rebuilding %s", name, changed, folder)
+    return False
 
 
 @contextlib.contextmanager
@@ -175,7 +181,7 @@ def _run(
         versions = {"attar": __version__, "python": platform.python_version()} | package_versions(_PACKAGES)
         seconds = round(time.monotonic() - started, 1)
         more = {"outputs": outputs, "sizes": sizes, "versions": versions, "seconds": seconds}
-        write_stamp(draft, {**stamp, **more, "machine": machine()})
+        write_stamp(draft, {**stamp, **more, "machine": processor_and_threads()})
     except BaseException as error:
         with contextlib.suppress(OSError):
             if not has_results(draft):
