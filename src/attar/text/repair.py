@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import html
 import re
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Literal
 
 from attar.text.invisible import INVISIBLE, is_blank, without_invisible
 from attar.text.markup import TAG, has_tags, html_text
 from attar.text.normalise import Normalised, normalise, substitute
 
-__all__ = ["How", "Repair", "find_all", "fitting_place", "occurrences", "repair"]
+__all__ = ["How", "Repair", "each_occurrence", "find_all", "fitting_place", "occurrences", "repair"]
 
 How = Literal[
     "utf16", "utf8", "whitespace", "entities", "invisible", "tags", "offsets", "occurrence", "normal_form"
@@ -33,6 +31,9 @@ _RUN = re.compile(r"\s{2,}|[^\S ]")
 _EDGES = re.compile(r"\A\s+|(?<!\s)\s+\Z")
 _CRLF = re.compile(r"\r\n")
 _LF = re.compile(r"(?<!\r)\n")
+# Without one of these every program sees the same text.
+_MAY_DIFFER = re.compile(rf"[\s&<{INVISIBLE}]")
+_TWO_UNITS = re.compile("[\U00010000-\U0010ffff]")
 # What stands around a place without being a part of it; a variation selector belongs to its emoji.
 _BEFORE = re.compile(rf"(?:[\s{INVISIBLE}]|{TAG})+", re.DOTALL)
 _AFTER = re.compile(rf"(?:(?![\ufe00-\ufe0f])[\s{INVISIBLE}]|{TAG})+\Z", re.DOTALL)
@@ -124,31 +125,38 @@ def occurrences(text: str, term: str) -> list[tuple[int, int]]:
     A term that does not occur in the text as it is written is found as ``repair`` finds it: without
     the blanks around it, or after HTML, full-width forms, whitespace and what nobody sees are normalised.
     """
+    return list(each_occurrence(text, term))
+
+
+def each_occurrence(text: str, term: str) -> Iterator[tuple[int, int]]:
+    """``occurrences``, one after the other: a text may have a million."""
     if is_blank(term):
-        return []
-    found = [(at, at + len(term)) for at in find_all(text, term)] or sorted(_places(text, term))
-    places, done = [], 0
-    for start, end in found:
+        return
+    done = 0
+    for start in find_all(text, term):
         if start >= done:
-            places.append((start, end))
+            done = start + len(term)
+            yield start, done
+    for start, end in () if done else sorted(_places(text, term)):
+        if start >= done:
             done = end
-    return places
+            yield start, end
 
 
 def _readings(text: str, start: int, end: int) -> Iterator[tuple[How | None, tuple[int, int]]]:
     """Spans of ``text`` that the offsets may mean, each with the reading's name."""
     for view_name, view in _views(text):
-        for unit_name, width in _UNITS:
-            # The sum of the widths before each character, and of all of them.
-            places = [0, *accumulate(map(width, view.text))] if width else range(len(view.text) + 1)
-            low, high = bisect_left(places, start), bisect_left(places, end)
-            if low < high < len(places) and (places[low], places[high]) == (start, end):
+        for unit_name, place_of in _UNITS:
+            low, high = place_of(view.text, start), place_of(view.text, end)
+            if low is not None and high is not None and low < high:
                 yield unit_name or view_name, view.to_original(low, high)
 
 
 def _views(text: str) -> Iterator[tuple[How | None, Normalised]]:
     """The text as other programs may have seen it, those that differ from it."""
     yield None, Normalised(text)
+    if not _MAY_DIFFER.search(text):
+        return
     entities = normalise(text, ["entities"])
     views: list[tuple[How, Normalised]] = [
         ("whitespace", _strip(text)),
@@ -175,11 +183,34 @@ def _views(text: str) -> Iterator[tuple[How | None, Normalised]]:
             yield name, view
 
 
-# How many units a character is in each way to count; None is code points.
-_UNITS: tuple[tuple[How | None, Callable[[str], int] | None], ...] = (
-    (None, None),
-    ("utf16", lambda char: 1 + (char > "\uffff")),
-    ("utf8", lambda char: len(char.encode("utf-8", "surrogatepass"))),
+def _of_characters(text: str, offset: int) -> int | None:
+    return offset if 0 <= offset <= len(text) else None
+
+
+def _of_utf16(text: str, offset: int) -> int | None:
+    """The character before which there are so many UTF-16 units; None within one, or beyond the text."""
+    before = 0
+    for before, pair in enumerate(_TWO_UNITS.finditer(text), 1):
+        first = pair.start() + before - 1
+        if offset <= first:
+            return _of_characters(text, offset - before + 1)
+        if offset == first + 1:
+            return None
+    return _of_characters(text, offset - before)
+
+
+def _of_utf8(text: str, offset: int) -> int | None:
+    """The character before which there are so many bytes; None within one, or beyond the text."""
+    raw = text.encode("utf-8", "surrogatepass")
+    is_within = not 0 <= offset <= len(raw) or (offset < len(raw) and 0x80 <= raw[offset] < 0xC0)
+    return None if is_within else len(raw[:offset].decode("utf-8", "surrogatepass"))
+
+
+# What characters an offset lies between, in each way to count.
+_UNITS: tuple[tuple[How | None, Callable[[str, int], int | None]], ...] = (
+    (None, _of_characters),
+    ("utf16", _of_utf16),
+    ("utf8", _of_utf8),
 )
 
 
