@@ -128,9 +128,9 @@ def test_every_folder_holds_what_it_promises(experiment):
         "linear.safetensors", "ngrams.json", "checks.json", "attar.json", "README.md", ".attar"
     }  # fmt: skip
     assert {"report.json", "report.html"} <= {p.name for p in folders.report.iterdir()}
-    assert {p.name for p in folders.data.parent.iterdir()} == {*folders._fields} - {
-        "pretrained"  # the recipe has no [pretrain]
-    }
+    # The recipe has no [pretrain].
+    wanted = {*folders._fields, "recipe.json"} - {"pretrained"}
+    assert {p.name for p in folders.data.parent.iterdir()} == wanted
 
 
 def test_the_report_has_its_keys(experiment):
