@@ -25,11 +25,14 @@ import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from torturing.given import fuzzed, workbooks
 from torturing.kills import kills
 from torturing.loading import artifacts, damage, pickles
 from torturing.outs import outs
 from torturing.parts import Part, Row, Torture
 from torturing.rooms import rooms
+from torturing.scale import scale
+from torturing.secrets import secrets
 
 from attar.system_info import package_versions, system_info
 
@@ -40,6 +43,10 @@ PARTS: Mapping[str, Part] = {
     "kills": kills,
     "rooms": rooms,
     "out": outs,
+    "workbooks": workbooks,
+    "secrets": secrets,
+    "fuzz": fuzzed,
+    "scale": scale,
 }
 """By the name that ``--part`` takes."""
 

@@ -42,9 +42,14 @@ def damage(torture: Torture) -> Iterator[Row]:
         row, begin = Row(name), time.monotonic()
         until = begin + (torture.deadline - begin) / (len(KINDS) - done)
         found = check_kind(
-            kind, pair, checkpoint, torture.folder / "damaged", num_flips=_FLIPS_SHOWN if torture.is_short else _FLIPS, rng=torture.rng,
+            kind,
+            pair,
+            checkpoint,
+            torture.folder / "damaged",
+            num_flips=_FLIPS_SHOWN if torture.is_short else _FLIPS,
+            rng=torture.rng,
             is_over=partial(_is_over, until),
-        )  # fmt: skip
+        )
         row.outcomes, row.failures, row.is_cut = found.counts, found.failures, bool(found.unfinished)
         row.count = row.outcomes.total() + len(row.failures)
         yield row

@@ -55,9 +55,8 @@ def _content(path: Path, whole: bool) -> str:
         return "a stamp"
     if not whole and path.name == "metrics.jsonl":
         lines = [json.loads(line) for line in content.splitlines()]
-        content = json.dumps(
-            [{k: v for k, v in line.items() if k not in _OF_TIME} for line in lines]
-        ).encode()
+        kept = [{name: value for name, value in line.items() if name not in _OF_TIME} for line in lines]
+        content = json.dumps(kept).encode()
     return hashlib.sha256(content).hexdigest()
 
 

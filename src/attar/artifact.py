@@ -13,6 +13,7 @@ and the tokenizer hold is checked before they run, by ``attar.scoring.trust``.
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path

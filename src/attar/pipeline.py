@@ -32,6 +32,7 @@ from attar.recipe.load import Recipe, SourceRecipe
 from attar.recipe.renamed import with_old_names
 from attar.records.prepared_folder import check_labels, check_trainable, load_manifest, load_split
 from attar.records.understood import short_lines
+from attar.repeat import keep_recipe
 from attar.stage_cache import fingerprint, is_finished, is_first_process, run_stage
 from attar.training.settings import TrainSettings
 from attar.training.settings import inputs as train_inputs
@@ -313,6 +314,7 @@ def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFold
     before = "prepare, pretrain" if recipe.pretrain.texts else "prepare"
     say(f"{recipe.name}: {before}, train, distill, finetune, export, evaluate -> {out}")
     check_names(recipe.distill.matches)  # now, not after the teacher was trained
+    keep_recipe(recipe, out)
     say("prepare: reading, checking and splitting the labelled reviews")
     prepare(recipe, recipe.data.sources, at.data)
     _before_training(recipe, at, say)

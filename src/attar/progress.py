@@ -28,7 +28,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-__all__ = ["Advance", "hide_library_bars", "progress_bar", "spoken_time", "track"]
+__all__ = ["Advance", "hide_library_bars", "progress_bar", "progress_to", "spoken_time", "track"]
 
 _LOG = logging.getLogger(__name__)
 _SECONDS_PER_LINE = 15.0
@@ -36,6 +36,8 @@ _BAR_WIDTH, _WIDE = 40, 100  # columns of a terminal
 _T = TypeVar("_T")
 # Two bars of rich on one terminal overwrite each other.
 _BAR_SHOWN: ContextVar[bool] = ContextVar("bar shown", default=False)
+
+_LISTENER: ContextVar[Callable[[int, int | None], object] | None] = ContextVar("listener", default=None)
 
 Advance = Callable[..., None]
 """``advance(count=1, note=None)``: adds to what is done; a note replaces the previous one."""
@@ -66,6 +68,9 @@ def progress_bar(
     Yields:
         ``advance(count=1, note=None)``.
     """
+    if (listener := _LISTENER.get()) is not None:
+        yield _Heard(listener, total, done)
+        return
     console = Console(file=sys.stderr)
     if not console.is_terminal:
         lines = _LogLines(description, total, done, unit, rate=rate)
@@ -98,6 +103,20 @@ def progress_bar(
                 bar.refresh()
 
         yield advance
+
+
+@contextlib.contextmanager
+def progress_to(listener: Callable[[int, int | None], object]) -> Iterator[None]:
+    """Let progress in the block, and in its thread, be told to a function instead of being shown.
+
+    Args:
+        listener: Called with the amount done and the total, None where that is not known.
+    """
+    token = _LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
 
 
 def track(items: Iterable[_T], description: str, total: int | None = None, *, unit: str = "") -> Iterator[_T]:
@@ -146,6 +165,18 @@ class _Rate(ProgressColumn):
         """The text of the column."""
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:,.0f} {self._unit}/s", no_wrap=True)
+
+
+class _Heard:
+    """An ``advance`` that tells a listener."""
+
+    def __init__(self, listener: Callable[[int, int | None], object], total: int | None, done: int) -> None:
+        self._listener, self._total, self._done = listener, total, done
+        listener(done, total)
+
+    def __call__(self, count: int = 1, note: str | None = None) -> None:  # noqa: ARG002 - as the others
+        self._done += count
+        self._listener(self._done, self._total)
 
 
 class _LogLines:

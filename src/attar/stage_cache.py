@@ -53,11 +53,14 @@ from attar.io.stamps import (
     write_draft_stamp,
     write_stamp,
 )
+from attar.system_info import machine, package_versions
 
-__all__ = ["fingerprint", "is_finished", "is_first_process", "run_stage"]
+__all__ = ["fingerprint", "is_finished", "is_first_process", "run_stage", "without_secrets"]
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2
+# Whose versions may change a result; `attar run --repeat` compares them.
+_PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scikit-learn", "onnx", "onnxruntime")
 
 
 def run_stage(  # noqa: PLR0913 - a stage is one call
@@ -93,7 +96,7 @@ def run_stage(  # noqa: PLR0913 - a stage is one call
         RunError: The folder cannot be written, is or touches an input, or holds what this stage did not
             write; another process is at work in it; an input changed meanwhile; the system gave an error.
     """
-    inputs = _without_secrets(inputs)
+    inputs = without_secrets(inputs)
     now, then = (content_hash({"stage": name, "inputs": each}) for each in (inputs, earlier or inputs))
     same = {now, then}
     if not is_first_process():
@@ -157,10 +160,10 @@ def _run(
         (draft / UNFINISHED).unlink(missing_ok=True)
         same_rights(draft, stamp_path(draft))  # which follows the umask
         outputs, sizes = output_hashes(draft), stamp_sizes(draft)
-        versions = {"attar": __version__, "python": platform.python_version()}
+        versions = {"attar": __version__, "python": platform.python_version()} | package_versions(_PACKAGES)
         seconds = round(time.monotonic() - started, 1)
         more = {"outputs": outputs, "sizes": sizes, "versions": versions, "seconds": seconds}
-        write_stamp(draft, {**stamp, **more})
+        write_stamp(draft, {**stamp, **more, "machine": machine()})
     except BaseException as error:
         with contextlib.suppress(OSError):
             if not has_results(draft):
@@ -172,12 +175,12 @@ def _run(
 
 def _changed(again: Callable[[], Mapping[str, Any]], inputs: Mapping[str, Any]) -> bool:
     try:
-        return content_hash(_without_secrets(again())) != content_hash(inputs)
+        return content_hash(without_secrets(again())) != content_hash(inputs)
     except AttarError:  # gone, or not finished
         return True
 
 
-def _without_secrets(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def without_secrets(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs as JSON holds them, their addresses without user and options."""
 
     def clean(value: Any) -> Any:  # noqa: ANN401 - JSON is any

@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "model_card": set(),
     "task": {"errors", "suggest"},
     "recipe": {"errors", "suggest", "task"},
-    "stage_cache": {"attar", "errors", "io"},
+    "stage_cache": {"attar", "errors", "io", "system_info"},
+    "repeat": {"attar", "errors", "io", "recipe", "stage_cache"},
     "artifact": BASE | {"artifact_card", "model_card"},
     "artifact_card": {"io", "suggest", "task", "text"},
     "text": {"errors", "task"},
@@ -90,7 +91,7 @@ MAY_IMPORT = {
         "progress",
         "system_info",
     },
-    "serving": BASE - {"io"} | {"attar", "artifact", "scoring", "terms", "text"},
+    "serving": BASE | {"attar", "artifact", "progress", "scoring", "terms", "text"},
     "classic": BASE | {"models", "scoring", "serving", "text"},
     "estimate": BASE | {"recipe", "records", "models", "training", "progress"},
     "pipeline": BASE
@@ -107,6 +108,7 @@ MAY_IMPORT = {
         "evaluation",
         "export",
         "estimate",
+        "repeat",
         "classic",
     },
     "cli": BASE
@@ -129,6 +131,7 @@ MAY_IMPORT = {
         "scoring",
         "serving",
         "terms",
+        "repeat",
     },
     "attar": {"errors", "scoring"},
 }

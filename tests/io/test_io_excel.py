@@ -6,13 +6,14 @@ import json
 import logging
 import re
 import zipfile
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import openpyxl
 import pytest
 from written_tables import write_sheets
 
-from attar.errors import DataError
+from attar.errors import DataError, RecipeError
 from attar.io.tables.excel import open_sheets
 from attar.io.tables.table_files import open_tables, reading_facts, shown_facts
 from attar.recipe.load import DataRecipe, SourceRecipe
@@ -209,7 +210,7 @@ ROW = b'<row r="6"'
         (lambda text: text.replace(b'r="C6"', b'r="AAAA6"'), "cannot be read to its end"),
         (lambda text: text.replace(ROW, b'<row r="-1e999"'), "cannot be read to its end"),
         (lambda text: text.replace(b't="inlineStr"><is>', b't="s"><v>9</v><is>'), "be read"),
-        (lambda text: text.replace(ROW, b"<row>" + b"<c/>" * 9**6 + b"</row>" + ROW), "262,144 parts"),
+        (lambda text: text.replace(ROW, b"<row>" + b"<c/>" * 10**6 + b"</row>" + ROW), "262,144 parts"),
         (lambda text: text + b" " * (17 << 20), "unfolds from"),
         (lambda text: text[:300], "cannot be read|can be read"),
     ],
@@ -219,3 +220,66 @@ def test_beyond_the_limits_of_a_sheet(tmp_path, change, said):
     made = with_sheet(plain, tmp_path / "b.xlsx", change)
     with pytest.raises(DataError, match=re.escape("b.xlsx") + f".*({said})"):
         list(open_sheets(made)[0].rows())
+
+
+def test_odd_fills_are_no_reason_not_to_read_the_cells(tmp_path):
+    plain = write_sheets(tmp_path / "a.xlsx", {"a": month("八月")})
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(tmp_path / "b.xlsx", "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            new.writestr(
+                name, re.sub(rb"<fill>.*?</fill>", b"<fill/>", content) if "styles" in name else content
+            )
+    assert [row.values for row in open_sheets(tmp_path / "b.xlsx")[0].rows()] == [
+        row.values for row in open_sheets(plain)[0].rows()
+    ]
+
+
+def test_dates_are_told_by_their_formats(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["day", "own", "span", "number"])
+    book.active.append([44927, 44927.5, 1.25, 44927])
+    for column, code in zip("ABC", ["mm-dd-yy", 'yyyy"年"m"月"', "[h]:mm:ss"], strict=True):
+        book.active[f"{column}2"].number_format = code
+    book.save(tmp_path / "a.xlsx")
+    (row,) = open_sheets(tmp_path / "a.xlsx")[0].rows()
+    values = row.values
+    assert values["day"] == datetime(2023, 1, 1)
+    assert values["own"] == datetime(2023, 1, 1, 12)
+    assert values["span"] == timedelta(days=1, hours=6)
+    assert values["number"] == 44927
+
+
+def test_the_limit_of_a_part_can_be_raised_and_lowered(tmp_path, monkeypatch):
+    plain = write_sheets(tmp_path / "a.xlsx", {"a": month("九月")})
+    bomb = with_sheet(
+        plain,
+        tmp_path / "b.xlsx",
+        lambda text: text.replace(b"<sheetData>", b" " * (17 << 20) + b"<sheetData>"),
+    )
+    with pytest.raises(DataError, match=r"unfolds from .* set ATTAR_MAX_TABLE_GB"):
+        open_sheets(bomb)
+    monkeypatch.setenv("ATTAR_MAX_TABLE_GB", "5")
+    assert len(list(open_sheets(bomb)[0].rows())) == 5
+    monkeypatch.setenv("ATTAR_MAX_TABLE_GB", "0.004")
+    with pytest.raises(DataError, match="unfolds from"):
+        open_sheets(bomb)
+    for wrong in ("0", "x", "-1", "nan", "1e999", ""):
+        monkeypatch.setenv("ATTAR_MAX_TABLE_GB", wrong)
+        with pytest.raises(RecipeError, match="a number of gigabytes above 0"):
+            open_sheets(plain)
+
+
+def test_text_that_many_cells_share_counts_each_time(tmp_path, monkeypatch):
+    rows = [HEAD, *([f"{n}号{'香味好' * 500}", "香味", "好"] for n in range(100))]
+    plain = write_sheets(tmp_path / "a.xlsx", {"a": rows})
+    monkeypatch.setenv("ATTAR_MAX_TABLE_GB", "25e-6")
+    with pytest.raises(DataError, match=r"more than 100,000 characters|unfolds from"):
+        list(open_sheets(plain)[0].rows())
+
+
+def test_merging_is_bounded(tmp_path, monkeypatch):
+    source = merged(tmp_path / "a.xlsx")
+    monkeypatch.setattr("attar.io.tables.merged_cells._MAX_FILLED", 8)
+    with pytest.raises(DataError, match="merged ranges cover more than 8 cells"):
+        list(open_sheets(source)[0].rows())

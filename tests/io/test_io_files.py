@@ -81,7 +81,12 @@ def test_what_a_killed_process_was_writing_goes_with_the_next_file_of_that_name(
     done = subprocess.run([sys.executable, "-c", KILLED, out], check=False)
     assert done.returncode == -signal.SIGKILL
     (left,) = tmp_path.iterdir()
-    others = [".scored.attar-0123abcd.xlsx", ".scored.more.attar-0123abcd.csv", ".scored.attar-notes.csv.swp"]
+    others = [
+        ".scored.attar-0123abcd.xlsx",
+        ".scored.more.attar-0123abcd.csv",
+        ".scored.attar-notes.csv.swp",
+        ".scored.attar-my-notes.csv",
+    ]
     for name in others:
         (tmp_path / name).write_text("another's")
     with atomic_write(out) as first, atomic_write(out) as second:  # neither takes the other's for a leftover

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from attar.compare.stage import compare_files
-from attar.errors import DataError
+from attar.errors import DataError, RunError
+from attar.io.folders import check_out
 from attar.io.outputs import check_output
 from attar.scoring.stage import score_file
 
@@ -116,6 +118,15 @@ def test_nothing_that_is_read_is_overwritten(before_the_first_row, source, tmp_p
             compare_files(source.parent, source, source.parent / "out.xlsx", gold=gold)
 
 
+@pytest.mark.parametrize("stem", ["out", "n" * 200])
+def test_what_a_kill_left_when_it_was_asked_is_removed(tmp_path, stem):
+    (tmp_path / f".{stem}.attar-0123abcd.csv").touch()  # of a name
+    (tmp_path / ".new.attar-0123abcd").touch()  # of a folder that was to be made
+    check_output(tmp_path / f"{stem}.csv")
+    check_output(tmp_path / "new" / "out.csv")
+    assert files(tmp_path) == []
+
+
 def test_a_place_is_left_as_it_was(tmp_path):
     check_output(tmp_path / "a" / "b" / "out.csv")
     (tmp_path / "out.csv").write_text("old", "utf-8")
@@ -130,3 +141,16 @@ def test_what_is_no_path_is_said(predictor, source, tmp_path, wrong):
         score_file(predictor, source, wrong)
     with pytest.raises(DataError, match="is no path"):
         score_file(predictor, wrong, tmp_path / "out.csv")
+
+
+@pytest.mark.parametrize("name", ["mongodb:/bob:S3cret@host/db/c.jsonl", "http:/host/out.jsonl?token=S3cret"])
+def test_a_misspelt_address_is_no_name_for_a_result(tmp_path, name, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="something secret in it") as caught:
+        check_output(Path(name))
+    with pytest.raises(RunError, match="something secret in it") as also:
+        check_out(Path(name), [])
+    assert "S3cret" not in f"{caught.value} {also.value}"
+    assert list(tmp_path.iterdir()) == []
+    check_output(Path("a@b.jsonl"))
+    check_out(Path("runs") / "me@home", [])

@@ -314,7 +314,7 @@ def test_what_is_no_offset(cell):
 
 
 @pytest.mark.parametrize(
-    "name", ["csv.reader", "csv.writer", "load_workbook", "parquet.ParquetFile", "parquet.ParquetWriter"]
+    "name", ["csv.reader", "csv.writer", "ExcelReader", "parquet.ParquetFile", "parquet.ParquetWriter"]
 )
 def test_each_format_is_read_and_written_in_one_package(name):
     users = {

@@ -43,6 +43,9 @@ def serve(
     cors: Annotated[
         list[str] | None, typer.Option(metavar="ORIGIN", help="An origin whose pages may call the service.")
     ] = None,
+    page: Annotated[
+        bool, typer.Option("--page/--no-page", help="A page at / to try a sentence, and to score files.")
+    ] = True,
     log_format: Annotated[
         Literal["auto", "text", "json"],
         typer.Option(help="Of the log on stderr; auto writes JSON lines unless it is a terminal."),
@@ -52,7 +55,7 @@ def serve(
     ] = False,
     workers: Workers = None,
 ) -> None:
-    """Serve artifacts over HTTP: POST /v1/score, GET /v1/models, /live, /ready, /metrics, /docs.
+    """Serve artifacts over HTTP: POST /v1/score, GET /v1/models, /live, /metrics, /docs; a page at /.
 
     Where ATTAR_API_KEY, ATTAR_API_KEYS or `--keys` has keys, clients must send one as `Authorization: Bearer
     KEY`. On SIGHUP, or POST /admin/reload with ATTAR_ADMIN_KEY, artifacts are loaded again. On SIGTERM open
@@ -67,7 +70,7 @@ def serve(
 
     if log_format == "json" or (log_format == "auto" and not sys.stderr.isatty()):
         log_as_json()
-    options = ServeOptions(workers=workers, terms=terms, keys=keys, cors=cors or ())
+    options = ServeOptions(workers=workers, terms=terms, keys=keys, cors=cors or (), page=page)
     if classic:
         options = replace(options, limits=CLASSIC_LIMITS, routes=artifact_routes)
 

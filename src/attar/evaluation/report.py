@@ -186,10 +186,14 @@ def _gold(candidates: Sequence[Candidate], examples: Sequence[Example], task: Ta
 def _predict(candidate: Candidate, examples: Sequence[Example], task: Task) -> Probs:
     probs = np.asarray(candidate.predict(examples), np.float32)
     expected = (len(examples), len(task.labels))
-    if probs.shape != expected or not np.isfinite(probs).all():
+    if probs.shape != expected:
         raise DataError(
-            f"evaluate: {candidate.name!r} gave probs of shape {list(probs.shape)}; "
-            f"expected finite numbers of shape {list(expected)}"
+            f"evaluate: {candidate.name!r} gave probs of shape {list(probs.shape)}; expected {list(expected)}"
+        )
+    if not np.isfinite(probs).all():
+        raise DataError(
+            f"evaluate: {candidate.name!r} gave probs that are not finite; expected finite numbers: its "
+            "weights are damaged, or its training went astray"
         )
     return probs
 

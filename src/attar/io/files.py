@@ -25,6 +25,7 @@ __all__ = [
     "file_hash",
     "folder_hashes",
     "read_json",
+    "remove_leftovers_of",
     "remove_unused",
     "same_rights",
     "write_beside",
@@ -40,8 +41,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Neighbours that killed processes left when they wrote the same file are removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in _temporaries_of(path):
-        remove_unused(left)
+    remove_leftovers_of(path)
     draft, handle = _open_temporary(path)
     mode = draft.stat().st_mode & 0o777
     try:
@@ -72,17 +72,17 @@ def _temporary_prefix(path: Path) -> str:
     return f".{path.stem[:40]}.attar-"
 
 
-def _temporaries_of(path: Path) -> list[Path]:
-    """The temporary neighbours of a file, of this process or another."""
-    prefix, suffix = _temporary_prefix(path), path.suffix
-    length = len(prefix) + 8 + len(suffix)
-    with os.scandir(path.parent) as entries:
+def remove_leftovers_of(path: Path) -> None:
+    """Remove the temporary neighbours of a file that killed processes left when they wrote it."""
+    # By its whole name too: so ``attar.io.outputs`` tries whether it can be written.
+    prefixes = {_temporary_prefix(path), f".{path.stem}.attar-"}
+    names: list[str] = []
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:  # a folder that is not shown
         names = [entry.name for entry in entries]
-    return [
-        path.with_name(name)
-        for name in names
-        if len(name) == length and name.startswith(prefix) and name.endswith(suffix)
-    ]
+    for name in names:
+        before, number = name[: -8 - len(path.suffix)], name.removesuffix(path.suffix)[-8:]
+        if before in prefixes and name.endswith(path.suffix) and not number.strip("0123456789abcdef"):
+            remove_unused(path.with_name(name))
 
 
 def remove_unused(path: Path) -> bool:
@@ -92,7 +92,7 @@ def remove_unused(path: Path) -> bool:
         Whether it was removed; False too where the file system has no locks to tell by.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:
@@ -130,12 +130,12 @@ def write_new(path: Path, text: str) -> None:
     Raises:
         FileExistsError: Something has the name; it stays as it is.
     """
-    draft = path.with_name(f".{path.stem[:40]}.attar-{secrets.token_hex(4)}{path.suffix}")
+    remove_leftovers_of(path)
+    draft, handle = _open_temporary(path)
     try:
-        with draft.open("x", encoding="utf-8", newline="\n") as stream:
+        with draft.open("w", encoding="utf-8", newline="\n") as stream:
             stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
+        os.fsync(handle)
         try:
             path.hardlink_to(draft)  # unlike a rename it never replaces
         except FileExistsError:
@@ -145,6 +145,7 @@ def write_new(path: Path, text: str) -> None:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
             draft.replace(path)
     finally:
+        os.close(handle)
         draft.unlink(missing_ok=True)
 
 

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from attar.errors import RunError
+from attar.errors import RunError, may_hold_secret
 
 __all__ = [
     "INCOMING",
@@ -85,6 +85,8 @@ def check_out(folder: Path, reads: Sequence[Path]) -> Path:
         RunError: It may not: a file is in its place, it is, holds or lies in an input, or it cannot be
             replaced as a whole.
     """
+    if may_hold_secret(folder):
+        raise RunError(f"{folder}: an address with something secret in it, not a folder; choose another name")
     try:
         whole = folder.resolve()
         there = _existing_parent(whole)

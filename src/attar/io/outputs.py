@@ -12,7 +12,8 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-from attar.errors import DataError
+from attar.errors import DataError, may_hold_secret
+from attar.io.files import remove_leftovers_of
 from attar.io.tables.excel import workbook_path
 
 __all__ = ["check_output"]
@@ -31,6 +32,8 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
     Raises:
         DataError: It cannot be written, or it is read.
     """
+    if may_hold_secret(path):
+        raise DataError(f"{path}: an address with something secret in it, and misspelt, or no file; {_OTHER}")
     if "\0" in str(path):
         raise DataError(f"{str(path)!r}: a name holds no NUL character; {_OTHER}")
     try:
@@ -62,6 +65,7 @@ def _check_place(path: Path) -> None:
     if not folder.is_dir():
         raise DataError(f"{path}: {folder} is a file, where a folder is needed; {_OTHER}")
     for name in missing:
+        remove_leftovers_of(folder / name)
         # As long as the longest name that will be made there.
         probe = folder / f".{Path(name).stem}.attar-{secrets.token_hex(4)}{Path(name).suffix}"
         os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

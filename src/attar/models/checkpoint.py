@@ -34,6 +34,7 @@ __all__ = [
     "CHECKPOINT_FILES",
     "Checkpoint",
     "batch_to",
+    "finite_logits",
     "first_position",
     "load_checkpoint",
     "predict_logits",
@@ -164,6 +165,9 @@ def predict_logits(
 
     In fp32, or with ``bf16`` in that where it is native, which is enough to choose a checkpoint or to
     distil from.
+
+    Raises:
+        CheckpointError: Some are not finite.
     """
     model = checkpoint.model
     device = next(model.parameters()).device
@@ -176,4 +180,21 @@ def predict_logits(
         with bf16_inference(device) if bf16 else contextlib.nullcontext():
             out[rows] = model(**inputs).logits.float().cpu().numpy()
     model.train(was_training)
-    return out
+    role = checkpoint.notes.get("role", "model")
+    return finite_logits(out, f"the {role} of task {checkpoint.task.name!r}")
+
+
+def finite_logits(logits: NDArray[np.float32], whose: str) -> NDArray[np.float32]:
+    """The same logits, if all are finite; nobody can learn from the others, or be judged by them.
+
+    Raises:
+        CheckpointError: Some are not; ``whose`` says whose they are.
+    """
+    if not np.isfinite(logits).all():
+        num_bad = int((~np.isfinite(logits)).any(-1).sum())
+        raise CheckpointError(
+            f"{whose} gives logits that are not finite for {num_bad} of {len(logits)} examples: its weights "
+            "are damaged, or its training went astray; train it again, with a lower learning_rate or "
+            "precision = 'fp32'"
+        )
+    return logits

@@ -161,7 +161,7 @@ class Summary:
             samples.append(sample)
 
     def _read_as(self, label: str | None) -> None:
-        if label in self._as_read:
+        if label is not None and label in self._as_read:
             self._as_read[label] += 1
             return
         # Where columns are swapped it may be anything, half a surrogate pair too.
