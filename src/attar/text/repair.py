@@ -19,6 +19,7 @@ from typing import Literal
 from attar.text.invisible import INVISIBLE, is_blank, without_invisible
 from attar.text.markup import TAG, has_tags, html_text
 from attar.text.normalise import Normalised, normalise, substitute
+from attar.text.units import of_characters, of_utf8, of_utf16
 
 __all__ = ["How", "Repair", "each_occurrence", "find_all", "fitting_place", "occurrences", "repair"]
 
@@ -33,7 +34,6 @@ _CRLF = re.compile(r"\r\n")
 _LF = re.compile(r"(?<!\r)\n")
 # Without one of these every program sees the same text.
 _MAY_DIFFER = re.compile(rf"[\s&<{INVISIBLE}]")
-_TWO_UNITS = re.compile("[\U00010000-\U0010ffff]")
 # What stands around a place without being a part of it; a variation selector belongs to its emoji.
 _BEFORE = re.compile(rf"(?:[\s{INVISIBLE}]|{TAG})+", re.DOTALL)
 _AFTER = re.compile(rf"(?:(?![\ufe00-\ufe0f])[\s{INVISIBLE}]|{TAG})+\Z", re.DOTALL)
@@ -183,34 +183,11 @@ def _views(text: str) -> Iterator[tuple[How | None, Normalised]]:
             yield name, view
 
 
-def _of_characters(text: str, offset: int) -> int | None:
-    return offset if 0 <= offset <= len(text) else None
-
-
-def _of_utf16(text: str, offset: int) -> int | None:
-    """The character before which there are so many UTF-16 units; None within one, or beyond the text."""
-    before = 0
-    for before, pair in enumerate(_TWO_UNITS.finditer(text), 1):
-        first = pair.start() + before - 1
-        if offset <= first:
-            return _of_characters(text, offset - before + 1)
-        if offset == first + 1:
-            return None
-    return _of_characters(text, offset - before)
-
-
-def _of_utf8(text: str, offset: int) -> int | None:
-    """The character before which there are so many bytes; None within one, or beyond the text."""
-    raw = text.encode("utf-8", "surrogatepass")
-    is_within = not 0 <= offset <= len(raw) or (offset < len(raw) and 0x80 <= raw[offset] < 0xC0)
-    return None if is_within else len(raw[:offset].decode("utf-8", "surrogatepass"))
-
-
 # What characters an offset lies between, in each way to count.
 _UNITS: tuple[tuple[How | None, Callable[[str, int], int | None]], ...] = (
-    (None, _of_characters),
-    ("utf16", _of_utf16),
-    ("utf8", _of_utf8),
+    (None, of_characters),
+    ("utf16", of_utf16),
+    ("utf8", of_utf8),
 )
 
 
