@@ -102,10 +102,8 @@ def run_stage(  # noqa: PLR0913 - a stage is one call
     if not is_first_process():
         return _follow(folder.resolve(), same, work if shared else None)
     folder = check_out(folder, paths_read)
-    if not is_writable(folder) and is_whole(folder, read_stamp(folder) or earlier_stamp(folder), same):
-        _LOG.info("%s: up to date: %s", name, folder)  # reading is enough
+    if _is_read_only(folder, name, same):
         return False
-    check_writable(folder)
     with _own_errors(f"{name} -> {folder}"), locked(folder):
         mend(folder)
         before = _stamp_of_stage(folder, name)
@@ -127,6 +125,20 @@ def run_stage(  # noqa: PLR0913 - a stage is one call
         seconds = (read_stamp(folder) or {}).get("seconds", 0)
         _LOG.info("%s: done in %.0f s -> %s", name, seconds, folder)
         return True
+
+
+def _is_read_only(folder: Path, name: str, same: Collection[str]) -> bool:
+    """Whether a folder is up to date where nothing can be written: to read it is enough.
+
+    Raises:
+        RunError: Nothing can be written there, and it is not.
+    """
+    if is_writable(folder):
+        return False
+    if not is_whole(folder, read_stamp(folder) or earlier_stamp(folder), same):
+        check_writable(folder)
+    _LOG.info("%s: up to date: %s", name, folder)
+    return True
 
 
 @contextlib.contextmanager
