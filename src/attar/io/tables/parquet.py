@@ -11,7 +11,7 @@ from attar.errors import DataError, require
 from attar.io.tables.delimited import cell_of
 from attar.io.tables.rows import Row, Table
 
-__all__ = ["open_parquet", "write_parquet"]
+__all__ = ["open_parquet", "parquet_columns", "write_parquet", "write_parquet_columns"]
 
 _BATCH_ROWS = 2048
 _UNREADABLE = "not a Parquet file that can be read; write it again"
@@ -50,6 +50,34 @@ def write_parquet(
         for rows in chunks:
             columns = [pa.array(_column(pa, rows, field), field.type) for field in schema]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+
+
+def parquet_columns(path: Path, names: Sequence[str], num_rows: int) -> Iterator[dict[str, list[Any]]]:
+    """Some columns of a Parquet file in batches of rows, the values as Python has them.
+
+    Args:
+        path: The file.
+        names: Of the columns; one that is not there is None in every row.
+        num_rows: Of a batch.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    pa = _arrow()
+    try:
+        with pa.parquet.ParquetFile(path) as file:
+            there = [name for name in names if name in file.schema_arrow.names]
+            for batch in file.iter_batches(num_rows, columns=there):
+                made = dict(zip(there, (c.to_pylist() for c in _to_microseconds(pa, batch).columns), strict=True))
+                yield {name: made.get(name) or [None] * batch.num_rows for name in names}
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        raise DataError(f"{path}: {_UNREADABLE}") from error
+
+
+def write_parquet_columns(path: Path, columns: Mapping[str, Any]) -> None:
+    """Write whole columns, of which NumPy knows the types, or lists of strings."""
+    pa = _arrow()
+    pa.parquet.write_table(pa.table({name: pa.array(column) for name, column in columns.items()}), path)
 
 
 def _arrow() -> Any:  # noqa: ANN401 - a module of an optional package
