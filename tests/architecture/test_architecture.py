@@ -33,12 +33,12 @@ MAY_IMPORT = {
     "artifact_card": {"io", "suggest", "task", "text"},
     "text": {"errors", "task"},
     "terms": {"errors", "io", "text"},
-    "insight": set(),
     "records": BASE | {"attar", "recipe", "stage_cache", "text", "progress"},
     "models": BASE | {"recipe", "text"},
     "init": BASE | {"models", "recipe", "records", "text"},
     "scoring": BASE | {"artifact", "cores", "terms", "text", "progress", "workbook", "system_info"},
     "compare": BASE | {"recipe", "records", "text", "workbook"},
+    "insight": BASE | {"attar", "compare", "progress", "stage_cache", "svg", "workbook"},
     "bench": BASE | {"artifact", "cores", "models", "progress", "records", "scoring", "svg", "system_info"},
     "evaluation": BASE
     | {
@@ -114,6 +114,7 @@ MAY_IMPORT = {
         "evaluation",
         "export",
         "init",
+        "insight",
         "pipeline",
         "progress",
         "recipe",

@@ -25,7 +25,18 @@ from attar.insight.scored_rows import ScoredRows
 from attar.insight.shares import Floats, Ints, Mentions, Shares, count_shares, interval, mean_interval
 from attar.task import BUILT_IN_TASKS
 
-__all__ = ["SMALL", "Checked", "Estimate", "Grouping", "View", "label_scores", "outcome_matrix", "views_of"]
+__all__ = [
+    "SMALL",
+    "Checked",
+    "Estimate",
+    "Grouping",
+    "View",
+    "cells_of",
+    "label_scores",
+    "outcome_matrix",
+    "sets_of_dimensions",
+    "views_of",
+]
 
 SMALL = 30
 """Mentions below which a cell is said to be small: it is shown, but in no comparison."""
@@ -162,19 +173,23 @@ def outcome_matrix(num_labels: int, scores: Floats | None) -> Floats:
     return identity if scores is None else np.concatenate([identity, scores[:, None]], axis=1)
 
 
+def sets_of_dimensions(rows: ScoredRows) -> list[tuple[int, ...]]:
+    """The dimensions of every view, in the order of the views."""
+    places = range(len(rows.dimensions))
+    return [each for size in range(len(places) + 1) for each in itertools.combinations(places, size)]
+
+
 def views_of(rows: ScoredRows, grouping: Grouping, advance: Callable[..., None]) -> list[View]:
     """Every view: all mentions, each dimension, each pair, and so on."""
-    places = range(len(rows.dimensions))
-    wanted = [each for size in range(len(places) + 1) for each in itertools.combinations(places, size)]
     made = []
-    for dimensions in wanted:
+    for dimensions in sets_of_dimensions(rows):
         made.append(_view(rows, grouping, dimensions))
         advance()
     return made
 
 
 def _view(rows: ScoredRows, grouping: Grouping, dimensions: tuple[int, ...]) -> View:
-    cell, codes = _cells(rows, dimensions)
+    cell, codes = cells_of(rows, dimensions)
     num_cells, num_labels = len(codes), len(rows.labels)
     counts = np.bincount(cell * num_labels + rows.label, minlength=num_cells * num_labels)
     correction = grouping.correction(rows, cell, num_cells)
@@ -194,7 +209,7 @@ def _view(rows: ScoredRows, grouping: Grouping, dimensions: tuple[int, ...]) -> 
     )  # fmt: skip
 
 
-def _cells(rows: ScoredRows, dimensions: tuple[int, ...]) -> tuple[Ints, Ints]:
+def cells_of(rows: ScoredRows, dimensions: tuple[int, ...]) -> tuple[Ints, Ints]:
     """[N] cell of each mention, and [C, d] codes of the cells, the largest first."""
     key = np.zeros(len(rows.label), np.int64)
     sizes = [len(rows.values[place]) for place in dimensions]

@@ -27,7 +27,16 @@ from attar.io.tables.table_files import open_tables
 from attar.progress import progress_bar
 from attar.workbook.sheets import cell_text
 
-__all__ = ["Dimension", "Mention", "ScoredColumns", "ScoredRows", "mentions_at", "parse_by", "read_scored", "text_hash"]
+__all__ = [
+    "Dimension",
+    "Mention",
+    "ScoredColumns",
+    "ScoredRows",
+    "mentions_at",
+    "parse_by",
+    "read_scored",
+    "text_hash",
+]
 
 _BATCH = 16_384
 _MAX_DIMENSIONS = 4
@@ -284,7 +293,9 @@ class _Reader:
         names, label = self._ordered_labels(label, probs)
         values = []
         for place, each in enumerate(self.dimensions):
-            ordered, codes[place] = _ordered(self._codes[place], codes[place], in_order=each.period is not None)
+            ordered, codes[place] = _ordered(
+                self._codes[place], codes[place], in_order=each.period is not None
+            )
             values.append(ordered)
         # A row without text, or without a review's id, is a review of its own.
         _, review = np.unique(key, return_inverse=True)
@@ -345,7 +356,9 @@ class _Reader:
         return tuple(by_count), place[label]
 
 
-def _ordered(codes: Collection[str], code: NDArray[np.int32], *, in_order: bool) -> tuple[tuple[str, ...], Any]:
+def _ordered(
+    codes: Collection[str], code: NDArray[np.int32], *, in_order: bool
+) -> tuple[tuple[str, ...], Any]:
     """Distinct values in the order in which they are shown, and the codes of the rows."""
     names = list(codes)
     counts = np.bincount(code, minlength=len(names))

@@ -144,8 +144,10 @@ def interval(
     share = np.clip(share, 0.0, 1.0)
     # Where every mention says the same, the variance is 0: then each review is one independent mention.
     spread = share * (1 - share)
-    effective = np.where(variance > _FEW, spread / np.maximum(variance, _FEW), reviews)
-    effective = np.where(spread > _FEW, effective, reviews)
+    # A corrected share near 0 or 1 is as unsure as its variance says, however many reviews there are.
+    deviation = np.minimum(0.5, np.sqrt(np.maximum(variance, 0.0)))
+    wide = np.maximum(spread, deviation * (1 - deviation))
+    effective = np.where(variance > _FEW, wide / np.maximum(variance, _FEW), reviews)
     effective = np.maximum(effective, _FEW)
     t = t_quantile(np.maximum(1, np.asarray(reviews) - 1 if freedom is None else freedom))
     centre = (share + t**2 / (2 * effective)) / (1 + t**2 / effective)

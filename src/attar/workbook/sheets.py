@@ -38,7 +38,8 @@ _REFUSED = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
 _LOOKS_ACTIVE = ("=", "+", "-", "@", "\t")
 _EPOCH = datetime(2000, 1, 1)
 _ZIP_EPOCH = (2000, 1, 1, 0, 0, 0)
-_WIDTHS = {"text": 70, "word": 16, "number": 10, "share": 10}
+_WIDTHS = {"text": 70, "word": 16, "number": 10, "share": 10, "percent": 10}
+_FORMATS = {"share": "0.000", "percent": "0.0%"}
 _MARK_COLOUR, _HEAD_COLOUR = "B03A5B", "F3E9EC"
 
 
@@ -53,12 +54,12 @@ class Marked(NamedTuple):
 Cell = str | int | float | bool | None | Marked
 
 
-Kind = Literal["text", "word", "number", "share"]
+Kind = Literal["text", "word", "number", "share", "percent"]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its heading, and what it holds (a share is a number from 0 to 1)."""
+    """A column: its heading, and what it holds (a share or a percentage is a number from 0 to 1)."""
 
     name: str
     kind: Kind = "word"
@@ -175,6 +176,21 @@ class Sheet:
         """Have the sheet in the file even without rows."""
         self._part(1)
 
+    def worksheet(self) -> Any:  # noqa: ANN401 - openpyxl's
+        """Openpyxl's sheet, to which charts are added; from then on it is in the file."""
+        return self._part(1)
+
+    def fit_page(self) -> None:
+        """Have it printed one page wide, across, with its header on every page."""
+        from openpyxl.worksheet.properties import PageSetupProperties
+
+        part = self._part(1)
+        part.page_setup.orientation, part.page_setup.paperSize = "landscape", 9  # A4
+        part.page_setup.fitToWidth, part.page_setup.fitToHeight = 1, 0
+        part.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
+        if self._columns:
+            part.print_title_rows = "1:1"
+
     def finish(self) -> list[Any]:
         """Write what waits, set the filters, and give openpyxl's sheets."""
         if self._waiting is not None:
@@ -250,8 +266,8 @@ class Sheet:
             cell = self._cell(part)
             cell.alignment = Alignment(vertical="top", wrap_text=kind == "text")
             cell.quotePrefix = is_active
-            if kind == "share":
-                cell.number_format = "0.000"
+            if kind in _FORMATS:
+                cell.number_format = _FORMATS[kind]
             self._styles[kind, is_active] = cell._style
         return self._styles[kind, is_active]
 

@@ -68,7 +68,9 @@ def parquet_columns(path: Path, names: Sequence[str], num_rows: int) -> Iterator
         with pa.parquet.ParquetFile(path) as file:
             there = [name for name in names if name in file.schema_arrow.names]
             for batch in file.iter_batches(num_rows, columns=there):
-                made = dict(zip(there, (c.to_pylist() for c in _to_microseconds(pa, batch).columns), strict=True))
+                made = dict(
+                    zip(there, (c.to_pylist() for c in _to_microseconds(pa, batch).columns), strict=True)
+                )
                 yield {name: made.get(name) or [None] * batch.num_rows for name in names}
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise DataError(f"{path}: {_UNREADABLE}") from error
