@@ -29,7 +29,7 @@ def insight(
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="report.json of the model: corrects by its confusion, if there is no sample."),
+        typer.Option(help="The model's report.json: corrects by its confusion, without a sample."),
     ] = None,
     report_model: Annotated[
         str | None, typer.Option(help="Model in the report. [default: the chosen one]")

@@ -144,7 +144,7 @@ def _contrast(view: View, cells: Sequence[int], weights: Sequence[float]) -> Con
 
 
 def _floors(view: View, cells: Ints) -> Floats:
-    """[n, M]: the variance of a cell whose reviews all say the same, with one of another kind added; else 0."""
+    """[n, M]: variance of cells whose reviews all say the same, with one of another kind added; else 0."""
     assert view.shares is not None
     flat = np.einsum("ckk->ck", view.shares.covariance[cells]).sum(1) <= 1e-12
     smoothed = 1 / (view.reviews[cells] + 2)

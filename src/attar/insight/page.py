@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from attar import __version__
+from attar.insight.contrasts import Finding
 from attar.insight.estimates import SMALL, View
 from attar.insight.messages import Language, message, messages_of
 from attar.insight.results import Insight, outcome_names
@@ -66,9 +67,11 @@ def _data(made: Insight, language: Language) -> dict[str, Any]:
             budget // max(1, len(made.views) - number) if len(view.dimensions) > 1 else budget,
         )
         budget -= kept
-        views.append(_view(made, view, kept) | {"examples": _examples(made.examples[number], pool, kept)})
-    used = [{code for view in views for row in view["rows"] for p, code in zip(view["dims"], row) if p == place}
-            for place in range(len(rows.dimensions))]  # fmt: skip
+        views.append(_view(view, kept) | {"examples": _examples(made.examples[number], pool, kept)})
+    used: list[set[int]] = [set() for _ in rows.dimensions]
+    for view in views:
+        for column, place in enumerate(view["dims"]):
+            used[place].update(row[column] for row in view["rows"])
     texts = messages_of(language)
     findings = made.findings[:_MOST_FINDINGS]
     return {
@@ -86,22 +89,26 @@ def _data(made: Insight, language: Language) -> dict[str, Any]:
         "method": _method(made, language),
         "dims": [{"name": each.name, "period": each.period} for each in rows.dimensions],
         "values": [
-            {code: rows.values[place][code] for code in sorted(used[place])} for place in range(len(rows.dimensions))
+            {code: rows.values[place][code] for code in sorted(codes)} for place, codes in enumerate(used)
         ],
         "views": views,
         "pool": [list(each) for each in pool],
         "numCompared": len(made.findings),
-        "findings": [
-            {
-                "kind": each.kind, "text": sentence(made, language, each), "star": each.is_marked,
-                "v": [round(_SCALE * x) for x in (each.value, each.low, each.high)], "p": float(f"{each.adjusted:.3g}"),
-            }
-            for each in findings
-        ],
-    }  # fmt: skip
+        "findings": [_finding(made, language, each) for each in findings],
+    }
 
 
-def _view(made: Insight, view: View, kept: int) -> dict[str, Any]:
+def _finding(made: Insight, language: Language, found: Finding) -> dict[str, Any]:
+    return {
+        "kind": found.kind,
+        "text": sentence(made, language, found),
+        "star": found.is_marked,
+        "v": [round(_SCALE * x) for x in (found.value, found.low, found.high)],
+        "p": float(f"{found.adjusted:.3g}"),
+    }
+
+
+def _view(view: View, kept: int) -> dict[str, Any]:
     """A view's first cells: codes, mentions, reviews, counts, then of each outcome said, best, low, high."""
     estimates = [view.said.value, *view.best]
     table = [

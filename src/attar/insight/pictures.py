@@ -1,7 +1,8 @@
-"""Pictures for slides, as SVG: the values of the first column with intervals, the total over time, a heat map."""
+"""Pictures for slides, as SVG: the first column's values with intervals, the total over time, a heat map."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def _values(made: Insight, language: Language, view: View) -> str:
         parts.append(
             circle(x(float(view.best.value[cell, outcome])), at, 5, colour, hollow=bool(view.is_small[cell]))
         )
-    return drawing(720, height, parts, name)
+    return drawing(720, height, parts)
 
 
 def _trend(made: Insight, language: Language, view: View) -> str:
@@ -91,7 +92,7 @@ def _trend(made: Insight, language: Language, view: View) -> str:
         (c for c in range(len(view.codes)) if periods[view.codes[c, 0]]), key=lambda c: int(view.codes[c, 0])
     )
     if not cells:
-        return drawing(760, 60, [text(20, 30, message(language, "no_date"), "soft")], name)
+        return drawing(760, 60, [text(20, 30, message(language, "no_date"), "soft")])
     x = Scale(0, max(1, len(cells) - 1), 70, 740)
     y = Scale(*_limits(view, cells, outcome), 320, 44)
     step = max(1, len(cells) // 8)
@@ -107,13 +108,13 @@ def _trend(made: Insight, language: Language, view: View) -> str:
     parts = [text(70, 26, _titled(made, language, name), "ink", size=15, bold=True)]
     parts += axes(x, y, ("", ""), (period, _points))
     places = [(x(i), y(float(view.best.value[cell, outcome]))) for i, cell in enumerate(cells)]
-    for (x1, y1), (x2, y2) in zip(places, places[1:], strict=False):
+    for (x1, y1), (x2, y2) in itertools.pairwise(places):
         parts.append(line(x1, y1, x2, y2, "accent", 2))
     for cell, (at, middle) in zip(cells, places, strict=True):
         ends = [y(float(part[cell, outcome])) for part in (view.best.low, view.best.high)]
         parts.append(line(at, ends[0], at, ends[1], "accent", 1.5, "opacity: .5"))
         parts.append(circle(at, middle, 4, "accent", hollow=bool(view.is_small[cell])))
-    return drawing(760, 370, parts, name)
+    return drawing(760, 370, parts)
 
 
 def _heat(made: Insight, language: Language, view: View) -> str:
@@ -145,7 +146,7 @@ def _heat(made: Insight, language: Language, view: View) -> str:
             parts.append(rectangle(left + 1, top + 1, width - 2, _ROW - 2, colour, opacity))
             shade = "soft" if is_small else "ink"
             parts.append(text(left + width / 2, top + 19, _points(value), shade, size=12, anchor="middle"))
-    return drawing(_LEFT + width * len(columns) + 20, 90 + _ROW * len(lines), parts, name)
+    return drawing(_LEFT + width * len(columns) + 20, 90 + _ROW * len(lines), parts)
 
 
 def _value(made: Insight, view: View, cell: int, column: int) -> str:

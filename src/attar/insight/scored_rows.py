@@ -1,7 +1,7 @@
 """Scored rows as numbers: of each its cell's columns, its label, and its review.
 
-First step of ``attar insight``. Rows stream through in batches; what stays in memory is some 40 bytes a row. The
-texts of the few rows that are shown or checked are read in a second pass.
+First step of ``attar insight``. Rows stream through in batches; what stays in memory is some 40 bytes a row.
+The texts of the few rows that are shown or checked are read in a second pass.
 """
 
 from __future__ import annotations
@@ -17,29 +17,27 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.errors import DataError, RecipeError
-from attar.insight.periods import DATE_COLUMNS, PERIODS, Period, day_of, period_of
+from attar.errors import DataError
+from attar.insight.dimensions import Dimension, parse_by
+from attar.insight.periods import day_of, period_of
 from attar.insight.shares import Ints
 from attar.io.tables.columns import missing_column, shown_columns
 from attar.io.tables.parquet import parquet_columns
-from attar.io.tables.rows import Table, as_text
+from attar.io.tables.rows import Table, as_offset, as_text
 from attar.io.tables.table_files import open_tables
 from attar.progress import progress_bar
 from attar.workbook.sheets import cell_text
 
 __all__ = [
-    "Dimension",
     "Mention",
     "ScoredColumns",
     "ScoredRows",
     "mentions_at",
-    "parse_by",
     "read_scored",
     "text_hash",
 ]
 
 _BATCH = 16_384
-_MAX_DIMENSIONS = 4
 _MAX_VALUES = 100_000
 _MAX_LABELS = 50
 _MAX_NAME = 120
@@ -47,20 +45,6 @@ _PROB = "prob_"
 _MENTION = ("term", "found", "start", "end")
 
 Batch = Mapping[str, Sequence[Any]]
-
-
-class Dimension(NamedTuple):
-    """A column that shares are asked by.
-
-    Attributes:
-        name: What it is called, as the user wrote it.
-        column: In the table.
-        period: Where it is a date that is cut to a period.
-    """
-
-    name: str
-    column: str
-    period: Period | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,40 +103,6 @@ class Mention(NamedTuple):
     end: int | None
 
 
-def parse_by(by: Sequence[str], tables: Sequence[Table]) -> tuple[Dimension, ...]:
-    """The dimensions of ``--by brand,term,date:month``.
-
-    ``month`` alone is a column of that name, or where there is none the month of the first column that is
-    called like a date.
-
-    Raises:
-        RecipeError: Nothing is named, something twice, too many, or a period that there is not.
-        DataError: A column is missing.
-    """
-    there = {name for table in tables for name in table.columns}
-    found: list[Dimension] = []
-    for name in by:
-        column, colon, period = name.rpartition(":")
-        if name in there or not colon:
-            column, period = name, ""
-        elif period not in PERIODS:
-            raise RecipeError(f"--by {name}: a date is cut to {', '.join(PERIODS)}, as in --by date:month")
-        if column not in there and not period and column in PERIODS:
-            period, column = column, next((each for each in DATE_COLUMNS if each in there), column)
-        if column not in there:
-            raise missing_column(tables[0], "--by", column, "--by {}")
-        found.append(Dimension(name, column, period or None))  # type: ignore[arg-type] - checked above
-    if not found:
-        raise RecipeError("--by names no column; name those that you want shares by, as in --by brand,term")
-    if len(found) != len(set(found)) or len({each.name for each in found}) != len(found):
-        raise RecipeError("--by names a column twice; name each once")
-    if len(found) > _MAX_DIMENSIONS:
-        raise RecipeError(f"--by names {len(found)} columns; at most {_MAX_DIMENSIONS}")
-    if sum(each.period is not None for each in found) > 1:
-        raise RecipeError("--by names two periods; name one, the finer one")
-    return tuple(found)
-
-
 def read_scored(path: Path, by: Sequence[str], columns: ScoredColumns) -> ScoredRows:
     """Read what ``attar score`` wrote, or any table with labels.
 
@@ -209,9 +159,10 @@ def text_hash(text: str) -> int:
 
 def _mention(text: str, rest: Sequence[object]) -> Mention:
     term, found = as_text(rest[0]), as_text(rest[1])
-    start, end = (int(x) if isinstance(x, int | float) and x == x else None for x in rest[2:])  # noqa: PLR0124
-    if isinstance(rest[2], str) and isinstance(rest[3], str) and rest[2].isdigit() and rest[3].isdigit():
-        start, end = int(rest[2]), int(rest[3])
+    try:
+        start, end = as_offset(rest[2]), as_offset(rest[3])
+    except ValueError:  # a campaign's days
+        start = end = None
     if start is None or end is None or not 0 <= start < end <= len(text):
         start = end = None
     return Mention(text, term, found or term, start, end)
@@ -303,7 +254,8 @@ class _Reader:
         review[alone] = review.max() + 1 + np.arange(int(alone.sum()))
         left_out = {reason: count for reason, count in self.left_out.items() if count}
         return ScoredRows(
-            self.dimensions, tuple(values), codes, names, label, prob, text, review, row, left_out, self.has_text
+            self.dimensions, tuple(values), codes, names, label, prob, text, review, row, left_out,
+            self.has_text,
         )  # fmt: skip
 
     def _label(self, value: object) -> int:
@@ -313,8 +265,8 @@ class _Reader:
         code = self._labels.setdefault(text, len(self._labels))
         if code == _MAX_LABELS:
             raise DataError(
-                f"the column {self.columns.label!r} has more than {_MAX_LABELS} different values, so it holds "
-                "no labels; name the right one with --label"
+                f"the column {self.columns.label!r} has more than {_MAX_LABELS} different values, so it "
+                "holds no labels; name the right one with --label"
             )
         return code
 

@@ -184,8 +184,8 @@ def mean_interval(
 def p_value(difference: Floats, variance: Floats, freedom: Floats | None = None) -> Floats:
     """Two-sided, of the hypothesis that there is no difference; 1 where there is no variance.
 
-    Of Student's t with ``freedom`` by the normal that has its tail (Wallace, Annals of Mathematical Statistics
-    30, 1959), None for the normal itself.
+    With ``freedom`` of Student's t, by the normal that has its tail (Wallace, Annals of Mathematical
+    Statistics 30, 1959); None for the normal itself.
     """
     z = np.abs(difference) / np.sqrt(np.maximum(variance, _FEW))
     if freedom is not None:

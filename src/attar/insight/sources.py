@@ -79,6 +79,31 @@ def checked_rows(file: LabelFile, rows: ScoredRows, mentions: Mapping[int, Menti
     Raises:
         DataError: A label is none of the model's, or too few are found.
     """
+    gold, unmatched = _matched(file, rows, mentions)
+    if len(gold) < _FEWEST:
+        raise DataError(
+            f"{file.path}: {len(gold)} of its {len(file.annotations)} mentions are among the scored rows; at "
+            f"least {_FEWEST} are needed, {_FEW_LABELS} are better: check a random sample of these rows"
+        )
+    index = np.array(sorted(gold))
+    truth = np.array([gold[one] for one in index.tolist()])
+    said = rows.label[index]
+    warnings = []
+    if len(index) < _FEW_LABELS:
+        warnings.append(Warned("warn_few_labels", {"num": len(index), "wanted": _FEW_LABELS}))
+    distance = _distance(said, rows.label, len(rows.labels))
+    if distance > _OTHER_MIX + 1 / np.sqrt(len(index)):
+        warnings.append(Warned("warn_labels_mix", {"points": round(100 * distance)}))
+    if unmatched:
+        warnings.append(Warned("warn_unmatched", {"num": unmatched}))
+    checked = Checked(index, truth)
+    return Source(checked, "labels", len(index), float((said == truth).mean()), tuple(warnings), unmatched)
+
+
+def _matched(
+    file: LabelFile, rows: ScoredRows, mentions: Mapping[int, Mention]
+) -> tuple[dict[int, int], int]:
+    """The true label of each scored row that was checked, and how many checked mentions have no row."""
     spelled = _spellings(rows.labels)
     by_offsets: dict[tuple[str, int, int], int] = {}
     by_term: dict[tuple[str, str], list[int]] = {}
@@ -94,38 +119,20 @@ def checked_rows(file: LabelFile, rows: ScoredRows, mentions: Mapping[int, Menti
     for each in file.annotations:
         label = spelled(each.label or "")
         if label is None:
+            known = ", ".join(rows.labels)
             raise DataError(
-                f"{each.where}: its label is none of the model's ({', '.join(rows.labels)}); name the column of "
-                "the labels with --gold-column"
+                f"{each.where}: its label is none of the model's ({known}); name the column of the labels "
+                "with --gold-column"
             )
-        places = by_term.get((each.text, each.term), [])
-        index = (
-            by_offsets.get((each.text, each.start, each.end)) if each.start is not None and each.end else None
-        )
-        if index is None:
-            index = next((place for place in places if place not in gold), None)
-        if index is None:
+        place = by_offsets.get((each.text, each.start, each.end)) if each.end else None  # type: ignore[arg-type]
+        if place is None:
+            places = by_term.get((each.text, each.term), [])
+            place = next((one for one in places if one not in gold), None)
+        if place is None:
             unmatched += 1
         else:
-            gold[index] = label
-    if len(gold) < _FEWEST:
-        raise DataError(
-            f"{file.path}: {len(gold)} of its {len(file.annotations)} mentions are among the scored rows; at least "
-            f"{_FEWEST} are needed, {_FEW_LABELS} and more are better: check a random sample of the scored rows"
-        )
-    index = np.array(sorted(gold))
-    truth = np.array([gold[one] for one in index.tolist()])
-    said = rows.label[index]
-    warnings = []
-    if len(index) < _FEW_LABELS:
-        warnings.append(Warned("warn_few_labels", {"num": len(index), "wanted": _FEW_LABELS}))
-    distance = _distance(said, rows.label, len(rows.labels))
-    if distance > _OTHER_MIX + 1 / np.sqrt(len(index)):
-        warnings.append(Warned("warn_labels_mix", {"points": round(100 * distance)}))
-    if unmatched:
-        warnings.append(Warned("warn_unmatched", {"num": unmatched}))
-    checked = Checked(index, truth)
-    return Source(checked, "labels", len(index), float((said == truth).mean()), tuple(warnings), unmatched)
+            gold[place] = label
+    return gold, unmatched
 
 
 def report_source(path: Path, model: str | None, rows: ScoredRows) -> Source:

@@ -1,7 +1,7 @@
-"""``attar insight``: scored rows in, what they say of each brand, term or month out, with how far to trust it.
+"""``attar insight``: scored rows in, what they say of each brand, term or month out, and how sure that is.
 
-A stage folder: ``insight.html`` and ``insight.xlsx`` for people, ``cells.parquet``, ``comparisons.parquet`` and
-``insight.json`` for programs, and pictures as SVG for slides.
+A stage folder: ``insight.html`` and ``insight.xlsx`` for people, ``cells.parquet``, ``comparisons.parquet``
+and ``insight.json`` for programs, and pictures as SVG for slides.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from attar.errors import RecipeError, require
 from attar.insight.contrasts import find_contrasts
+from attar.insight.dimensions import parse_by
 from attar.insight.estimates import (
     Grouping,
     cells_of,
@@ -27,7 +28,7 @@ from attar.insight.messages import LANGUAGES, Language
 from attar.insight.page import render_page
 from attar.insight.pictures import write_pictures
 from attar.insight.results import Insight, summary, write_cells, write_comparisons
-from attar.insight.scored_rows import ScoredColumns, ScoredRows, mentions_at, parse_by, read_scored
+from attar.insight.scored_rows import ScoredColumns, ScoredRows, mentions_at, read_scored
 from attar.insight.shares import Ints
 from attar.insight.sources import LabelFile, Source, checked_rows, read_labels, report_source
 from attar.insight.workbook import write_workbook
