@@ -52,8 +52,8 @@ def insight(
 ) -> None:
     """Count what scored reviews say by columns of yours, corrected for the model's errors, with intervals.
 
-    Writes a page, a workbook, Parquet and JSON, and pictures. Without --labels or --report the figures are the
-    model's own and are marked as uncorrected.
+    Writes a page, a workbook, Parquet and JSON, and pictures. Without --labels or --report the figures are
+    the model's own and are marked as uncorrected.
     """
     require("pyarrow", "parquet")
     from attar.insight.messages import language_of_locale

@@ -27,11 +27,12 @@ LEVEL = 0.05
 _MOST_VALUES = 12  # of a dimension that are compared with each other
 _MOST_INNER = 8  # values that are compared within each value of another dimension
 _MOST_OUTER = 20
-_MOST_SERIES = 200  # values whose change and trend are asked
+_MOST_SERIES = (1, 200, 60)  # all, values, and pairs of values whose change and trend are asked
 _FEWEST_REVIEWS = 10
 _FEWEST_PERIODS = 4  # of a trend
 
 Kind = Literal["difference", "change", "trend"]
+Within = tuple[tuple[int, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Finding:
         dimension: Place of the dimension of ``first`` and ``second``; of a change or trend, the period's.
         first: What is compared, by name.
         second: What with: the value is that of the second less that of the first.
-        within: The other dimension's place and value that both have; None where it is all mentions.
+        within: Places and values of other dimensions that both have; none for all mentions.
         outcome: Which outcome, 0 to M - 1.
         value: The difference.
         low: Lower end of its 95 % interval.
@@ -57,7 +58,7 @@ class Finding:
     dimension: int
     first: str
     second: str
-    within: tuple[int, str] | None
+    within: Within
     outcome: int
     value: float
     low: float
@@ -76,7 +77,7 @@ class _Asked(NamedTuple):
     dimension: int
     first: str
     second: str
-    within: tuple[int, str] | None
+    within: Within
     made: Contrast
 
 
@@ -101,9 +102,9 @@ def find_contrasts(rows: ScoredRows, views: Sequence[View], scored: bool) -> lis
         pair = by_dimensions[(min(inner, outer), max(inner, outer))]
         asked += _differences_within(rows, pair, inner, outer)
     if time is not None:
-        asked += _over_time(rows, by_dimensions[(time,)], time, None)
-        for place in names:
-            asked += _over_time(rows, by_dimensions[(min(place, time), max(place, time))], time, place)
+        for size in range(3):
+            for places in itertools.combinations(names, size):
+                asked += _over_time(rows, by_dimensions[tuple(sorted((*places, time)))], time, places)
     num_labels = len(rows.labels)
     outcomes = [num_labels] if scored else list(range(num_labels))
     return _findings(asked, outcomes)
@@ -160,7 +161,7 @@ def _differences(rows: ScoredRows, view: View) -> Iterator[_Asked]:
     large = [cell for cell in _large(view).tolist() if values[view.codes[cell, 0]]][:_MOST_VALUES]
     for a, b in itertools.combinations(large, 2):
         names = values[view.codes[a, 0]], values[view.codes[b, 0]]
-        yield _Asked("difference", place, *names, None, _contrast(view, [a, b], [-1.0, 1.0]))
+        yield _Asked("difference", place, *names, (), _contrast(view, [a, b], [-1.0, 1.0]))
 
 
 def _differences_within(rows: ScoredRows, view: View, inner: int, outer: int) -> Iterator[_Asked]:
@@ -174,29 +175,29 @@ def _differences_within(rows: ScoredRows, view: View, inner: int, outer: int) ->
     for code, cells in groups.items():
         for a, b in itertools.combinations(cells, 2):
             first, second = (rows.values[inner][view.codes[cell, mine]] for cell in (a, b))
-            within = (outer, rows.values[outer][code])
+            within = ((outer, rows.values[outer][code]),)
             made = _contrast(view, [a, b], [-1.0, 1.0])
             yield _Asked("difference", inner, first, second, within, made)
 
 
-def _over_time(rows: ScoredRows, view: View, time: int, place: int | None) -> Iterator[_Asked]:
-    """The last change and the trend of all mentions, or of each value of a dimension."""
+def _over_time(rows: ScoredRows, view: View, time: int, places: tuple[int, ...]) -> Iterator[_Asked]:
+    """The last change and the trend of all mentions, or of the largest values of some dimensions."""
     at = view.dimensions.index(time)
     periods = rows.values[time]
     dated = [code for code, name in enumerate(periods) if name]
     if len(dated) < 2:
         return
     before, last = dated[-2:]
-    series: dict[int, dict[int, int]] = {}
-    other = 1 - at if place is not None else None
-    for cell in _large(view).tolist():
-        value = int(view.codes[cell, other]) if other is not None else 0
-        if periods[view.codes[cell, at]] and value < _MOST_SERIES:
-            series.setdefault(value, {})[int(view.codes[cell, at])] = cell
-    for value, cells in series.items():
-        within = (place, rows.values[place][value]) if place is not None else None
-        if within is not None and not within[1]:
-            continue
+    columns = [view.dimensions.index(place) for place in places]
+    series: dict[tuple[int, ...], dict[int, int]] = {}
+    for cell in _large(view).tolist():  # the largest come first
+        key = tuple(view.codes[cell, columns].tolist())
+        is_named = all(rows.values[place][code] for place, code in zip(places, key, strict=True))
+        is_kept = key in series or len(series) < _MOST_SERIES[len(places)]
+        if periods[view.codes[cell, at]] and is_named and is_kept:
+            series.setdefault(key, {})[int(view.codes[cell, at])] = cell
+    for key, cells in series.items():
+        within = tuple((place, rows.values[place][code]) for place, code in zip(places, key, strict=True))
         if before in cells and last in cells:
             made = _contrast(view, [cells[before], cells[last]], [-1.0, 1.0])
             yield _Asked("change", time, periods[before], periods[last], within, made)

@@ -1,6 +1,7 @@
 "use strict";
 const D = JSON.parse(document.getElementById("data").textContent);
 const M = D.msgs, L = D.labels.length, K = D.outcomes.length, SCALE = 10000;
+const ORDER = D.scores ? [L, ...[...Array(L).keys()].reverse()] : [...Array(L).keys()];
 const NET = D.scores ? L : null, MAIN = NET ?? L - 1;
 const SERIES = ["#b03a5b", "#2f74a8", "#c98a1b", "#4c8f55", "#7a5ab0", "#7d7277"];
 
@@ -81,7 +82,7 @@ function head() {
   place.append(el("span", {className: "stamp " + (D.corrected ? "good" : "bad")}, status));
   if (D.warnings.length) place.append(el("ul", {className: "warnings"}, ...D.warnings.map(text => el("li", {}, text))));
   const tiles = el("div", {className: "tiles"});
-  const order = NET === null ? [...Array(K).keys()] : [NET, ...Array(L).keys()];
+  const order = ORDER;
   for (const k of order) {
     const o = outcome(view, row, k);
     tiles.append(el("div", {className: "tile"},
@@ -95,7 +96,7 @@ function head() {
 
 function findings() {
   if (!D.numCompared) return void section(M.findings, say("no_comparisons", {small: D.small}));
-  const best = D.findings.filter(f => f.star).slice(0, 8);
+  const best = D.foremost;
   if (!best.length) return void section(M.findings, say("nothing_found", {num: num(D.numCompared)}));
   const list = el("ul", {className: "findings"});
   for (const f of best) {
@@ -221,7 +222,7 @@ function figures() {
     el("label", {}, M.search, search), el("label", {}, hide, " " + M.hide_small));
   function draw() {
     const view = views[state.view], width = view.dims.length;
-    const order = NET === null ? [...Array(K).keys()] : [NET, ...Array(L).keys()];
+    const order = ORDER;
     const columns = [
       ...view.dims.map((place, i) => ({name: D.dims[place].name, text: true, key: r => D.dims[place].period ? D.values[place][r[i]] : valueOf(place, r[i])})),
       {name: M.mentions, key: r => mentions(view, r)}, {name: M.reviews, key: r => reviews(view, r)}, {name: ""},
@@ -280,7 +281,7 @@ function comparisons() {
 
 function drill(view, i) {
   const row = view.rows[i], box = document.getElementById("drill");
-  const table = el("table"), order = NET === null ? [...Array(K).keys()] : [NET, ...Array(L).keys()];
+  const table = el("table"), order = ORDER;
   table.append(el("thead", {}, el("tr", {}, ...["", D.corrected ? M.model_alone : "", "", M.interval].map(h => el("th", {}, h)))));
   table.append(el("tbody", {}, ...order.map(k => {
     const o = outcome(view, row, k);

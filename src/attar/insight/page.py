@@ -20,7 +20,7 @@ from attar.insight.contrasts import Finding
 from attar.insight.estimates import SMALL, View
 from attar.insight.messages import Language, message, messages_of
 from attar.insight.results import Insight, outcome_names
-from attar.insight.sentences import correction_note, sentence, small_note, warnings_of
+from attar.insight.sentences import correction_note, foremost, sentence, small_note, warnings_of
 
 __all__ = ["render_page"]
 
@@ -94,6 +94,7 @@ def _data(made: Insight, language: Language) -> dict[str, Any]:
         "views": views,
         "pool": [list(each) for each in pool],
         "numCompared": len(made.findings),
+        "foremost": [_finding(made, language, each) for each in foremost(made)],
         "findings": [_finding(made, language, each) for each in findings],
     }
 

@@ -134,7 +134,7 @@ def _cell(made: Insight, view: View, cell: int) -> dict[str, Any]:
 
 
 def _comparison(made: Insight, each: Finding) -> dict[str, Any]:
-    within = {made.rows.dimensions[each.within[0]].name: each.within[1]} if each.within else {}
+    within = {made.rows.dimensions[place].name: name for place, name in each.within}
     return {
         "kind": each.kind,
         "by": made.rows.dimensions[each.dimension].name,
@@ -187,8 +187,7 @@ def write_comparisons(path: Path, made: Insight) -> None:
     """Every comparison, the surest first."""
     found = [_comparison(made, each) for each in made.findings]
     for each in found:
-        within = each.pop("within")
-        each["within_by"], each["within"] = next(iter(within.items()), (None, None))
+        each["within"] = "; ".join(f"{name}={value}" for name, value in each["within"].items())
     names = list(found[0]) if found else ["kind", "by", "first", "second", "outcome"]
     columns = {name: [_storable(each[name]) for each in found] for name in names}
     with atomic_write(path) as draft:

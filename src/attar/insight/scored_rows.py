@@ -26,6 +26,7 @@ from attar.io.tables.parquet import parquet_columns
 from attar.io.tables.rows import Table, as_offset, as_text
 from attar.io.tables.table_files import open_tables
 from attar.progress import progress_bar
+from attar.task import BUILT_IN_TASKS
 from attar.workbook.sheets import cell_text
 
 __all__ = [
@@ -70,7 +71,7 @@ class ScoredRows:
         dimensions: D of them.
         values: Of each dimension its distinct values, those of most rows first; periods in their order.
         codes: [D, N] index into the values.
-        labels: L labels that were read, in the order of the probs, else the commonest first.
+        labels: L labels in the order of the probs, else from negative to positive, else the commonest first.
         label: [N] index into the labels.
         prob: [N] of the label; NaN where there is none.
         text: [N] hash of the text, 0 where there is no text.
@@ -302,8 +303,12 @@ class _Reader:
         names = list(self._labels)
         counts = np.bincount(label, minlength=len(names))
         by_count = [names[i] for i in np.argsort(-counts, kind="stable")]
+        known = [BUILT_IN_TASKS["cosmetics"].label_of(name) for name in names]
         if set(names) <= set(probs):
             by_count = list(probs)
+        elif None not in known and len(set(known)) == len(known):
+            order = BUILT_IN_TASKS["cosmetics"].labels
+            by_count = sorted(names, key=lambda name: order.index(known[names.index(name)] or ""))
         place = np.array([by_count.index(name) for name in names])
         return tuple(by_count), place[label]
 

@@ -7,7 +7,7 @@ from attar.insight.estimates import SMALL
 from attar.insight.messages import Language, message
 from attar.insight.results import Insight
 
-__all__ = ["correction_note", "sentence", "shown_value", "small_note", "warnings_of"]
+__all__ = ["correction_note", "foremost", "sentence", "shown_value", "small_note", "warnings_of"]
 
 
 def shown_value(made: Insight, language: Language, place: int, name: str) -> str:
@@ -29,7 +29,8 @@ def sentence(made: Insight, language: Language, found: Finding) -> str:
     first, second = (
         shown_value(made, language, found.dimension, name) for name in (found.first, found.second)
     )
-    within = message(language, "within", value=found.within[1]) if found.within else ""
+    shared = " · ".join(name for _, name in found.within)
+    within = message(language, "within", value=shared) if shared else ""
     if found.kind == "difference":
         said = message(
             language, "say_difference", first=first, second=second, points=points, within=within,
@@ -38,7 +39,7 @@ def sentence(made: Insight, language: Language, found: Finding) -> str:
     else:
         said = message(
             language, f"say_{found.kind}", first=first, second=second, points=points,
-            subject=found.within[1] if found.within else message(language, "everything"),
+            subject=shared or message(language, "everything"),
             direction=message(language, "rose" if is_up else "fell"),
         )  # fmt: skip
     return f"{said} · {outcome}"
@@ -69,3 +70,14 @@ def warnings_of(made: Insight, language: Language) -> list[str]:
 def small_note(language: Language) -> str:
     """What grey figures mean."""
     return message(language, "small_note", small=SMALL)
+
+
+def foremost(made: Insight, limit: int = 10) -> list[Finding]:
+    """The marked comparisons to show first: the surest of each kind of question in turn."""
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for each in made.findings:
+        if each.is_marked:
+            key = each.kind, each.dimension, *(place for place, _ in each.within)
+            groups.setdefault(key, []).append(each)
+    turns = [found[turn] for turn in range(3) for found in groups.values() if turn < len(found)]
+    return turns[:limit]

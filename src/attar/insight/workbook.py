@@ -9,7 +9,7 @@ from typing import Any
 from attar.insight.estimates import View
 from attar.insight.messages import Language, message
 from attar.insight.results import Insight, outcome_names
-from attar.insight.sentences import correction_note, sentence, shown_value, warnings_of
+from attar.insight.sentences import correction_note, foremost, sentence, shown_value, warnings_of
 from attar.workbook.sheets import Book, Cell, Column, Marked, Sheet, open_workbook
 
 __all__ = ["write_workbook"]
@@ -68,7 +68,7 @@ def _overview(page: Sheet, made: Insight, language: Language) -> None:
         figures = [float(part[0, place]) for part in (*total.best, total.said.value)]
         page.append([name, *(round(100 * each, 1) for each in figures)])
     page.append([])
-    marked = [each for each in made.findings if each.is_marked][:10]
+    marked = foremost(made)
     page.heading(message(language, "findings"))
     note = "findings_note" if marked else "nothing_found"
     page.append([message(language, note, num=f"{len(made.findings):,}")])
