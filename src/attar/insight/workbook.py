@@ -1,4 +1,4 @@
-"""insight.xlsx: the figures with Excel's own charts, filters and percentages."""
+"""insight.xlsx: the figures with charts of Excel itself, filters and percentages."""
 
 from __future__ import annotations
 
@@ -29,14 +29,13 @@ def write_workbook(path: Path, made: Insight, language: Language) -> None:
         MissingPackageError: Openpyxl is not installed.
     """
     with open_workbook(path) as book:
-        overview = book.sheet(message(language, "sheet_overview"))
+        overview = book.sheet(message(language, "sheet_overview"), is_printed=True)
         _overview(overview, made, language)
         taken = {overview.title.lower()}
         for view in made.views[1:]:
             _view_sheet(book, made, language, view, taken)
         _findings_sheet(book, made, language, taken)
         _examples_sheet(book, made, language, taken)
-        overview.fit_page()
 
 
 def _title(wanted: str, taken: set[str]) -> str:
@@ -88,7 +87,7 @@ def _view_sheet(book: Book, made: Insight, language: Language, view: View, taken
         columns += [Column(f"{name} ({message(language, 'model_alone')})", "percent") for name in names]
     columns.append(Column(message(language, "small")))
     title = " × ".join(rows.dimensions[place].name for place in view.dimensions)
-    sheet = book.sheet(_title(title, taken), columns)
+    sheet = book.sheet(_title(title, taken), columns, is_printed=True)
     order = list(range(min(len(view.codes), _MOST_CELLS)))
     is_time = len(view.dimensions) == 1 and rows.dimensions[view.dimensions[0]].period is not None
     if is_time:
@@ -96,7 +95,6 @@ def _view_sheet(book: Book, made: Insight, language: Language, view: View, taken
     for cell in order:
         sheet.append(_cells(made, language, view, cell))
     sheet.show()
-    sheet.fit_page()
     if len(view.dimensions) == 1 and order:
         _chart(sheet, made, view, len(order), is_time=is_time)
 
@@ -172,13 +170,12 @@ def _findings_sheet(book: Book, made: Insight, language: Language, taken: set[st
         *(Column(message(language, each), "percent") for each in ("points", "low", "high")),
         Column(message(language, "adjusted"), "share"),
     ]  # fmt: skip
-    sheet = book.sheet(_title(message(language, "sheet_findings"), taken), heads)
+    sheet = book.sheet(_title(message(language, "sheet_findings"), taken), heads, is_printed=True)
     for each in made.findings[:_MOST_FINDINGS]:
         kind = message(language, "trend_kind" if each.kind == "trend" else each.kind)
         figures = [_rounded(value) for value in (each.value, each.low, each.high, each.adjusted)]
         sheet.append(["★" if each.is_marked else "", kind, sentence(made, language, each), *figures])
     sheet.show()
-    sheet.fit_page()
 
 
 def _examples_sheet(book: Book, made: Insight, language: Language, taken: set[str]) -> None:
@@ -187,7 +184,7 @@ def _examples_sheet(book: Book, made: Insight, language: Language, taken: set[st
     heads = [Column(each.name) for each in rows.dimensions]
     heads += [Column(message(language, "label")), Column(message(language, "review"), "text")]
     heads.append(Column(message(language, "prob"), "share"))
-    sheet = book.sheet(_title(message(language, "sheet_examples"), taken), heads)
+    sheet = book.sheet(_title(message(language, "sheet_examples"), taken), heads, is_printed=True)
     for view, examples in zip(made.views, made.examples, strict=True):
         if not view.dimensions:
             continue
@@ -208,4 +205,4 @@ def _examples_sheet(book: Book, made: Insight, language: Language, taken: set[st
         if sheet.num_rows >= _MOST_EXAMPLES:
             break
     if sheet.num_rows:
-        sheet.fit_page()
+    
