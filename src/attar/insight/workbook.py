@@ -204,5 +204,3 @@ def _examples_sheet(book: Book, made: Insight, language: Language, taken: set[st
                 sheet.append([*of, rows.labels[each.label], words, each.prob])
         if sheet.num_rows >= _MOST_EXAMPLES:
             break
-    if sheet.num_rows:
-    
