@@ -6,9 +6,10 @@ coverage: reviews with a mood of their own and two to three mentions each, a mod
 300 checked mentions; of 400 runs the share whose 95 % interval holds the truth: naive (mentions as if
 independent, the model as if right), the same over reviews, and corrected by labels and by a report, with the
 mean width of an interval. makeup: a linear model learns a third of the reviews and scores the rest, of which
-300 random mentions are checked; 200 draws of these. planted: eight brands, six months; of 100 runs with nothing
-planted those with any mark, and of 20 runs whose last brand loses 5 points of positive to negative those
-that find it. speed: a million rows of 12 brands, and of 10,000, through `attar insight` in a process of its own.
+300 random mentions are checked; 200 draws of these. planted: eight brands, six months; of 100 runs with
+nothing planted those with any mark, and of 20 runs whose last brand loses 5 points of positive to negative
+those that find it. speed: a million rows of 12 brands, and of 10,000, through `attar insight` in a process of
+its own.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from attar.insight.shares import Floats, Ints, Mentions, count_shares, interval,
 from attar.recipe.load import SourceRecipe, load_recipe
 from attar.records.record import Record
 from attar.records.remote.fetch import LocalRecords, LocalSource
+from attar.task import task_by_name
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = ("消极", "中性", "积极")
@@ -151,9 +153,10 @@ def makeup() -> None:
     recipe = load_recipe(ROOT / "recipes" / "sets" / "zhijiang2019_makeup.toml")
     sources = [each for each in recipe.data.sources if isinstance(each, SourceRecipe)]
     local = [LocalSource(source, source.path) for source in sources]
+    task = task_by_name("cosmetics")
     texts, gold, reviews = [], [], []
     for record in LocalRecords(local, recipe.data.columns):
-        label = recipe.task.label_of(record.label or "") if isinstance(record, Record) else None
+        label = task.label_of(record.label or "") if isinstance(record, Record) else None
         if isinstance(record, Record) and label is not None and record.start is not None:
             start, end = record.start, record.end or record.start
             texts.append(f"{record.text[max(0, start - 12) : start]} {record.text[end : end + 12]}")
@@ -214,8 +217,8 @@ def planted() -> None:
             any_mark, looked_at = any_mark + bool(marked), len(found)
             hits, false = hits + (len(about) >= 4), false + len(marked) - len(about)
         print(
-            f"planted {name}: {runs} runs of {num_reviews:,} reviews and {looked_at} comparisons; with any mark "
-            f"{any_mark}, brand 7 told from most others in {hits}, marks between other brands or of months {false}"
+            f"planted {name}: {runs} runs of {num_reviews:,} reviews and {looked_at} comparisons; with any "
+            f"mark {any_mark}, brand 7 told from most others in {hits}, marks of anything else {false}"
         )
 
 
@@ -261,8 +264,9 @@ def _speed(folder: Path, num_brands: int) -> None:
         name: (out / name).stat().st_size / 1e6 for name in ("insight.html", "insight.xlsx", "cells.parquet")
     }
     print(
-        f"{size:,} rows, {len(set(brand.tolist())):,} brands, 30 terms, 12 months: {seconds:.0f} s of CPU time, "
-        f"{after.ru_maxrss / 1024:.0f} MB at most; " + ", ".join(f"{n} {s:.1f} MB" for n, s in sizes.items())
+        f"{size:,} rows, {len(set(brand.tolist())):,} brands, 30 terms, 12 months: {seconds:.0f} s of CPU "
+        f"time, {after.ru_maxrss / 1024:.0f} MB at most; "
+        + ", ".join(f"{n} {s:.1f} MB" for n, s in sizes.items())
     )
 
 

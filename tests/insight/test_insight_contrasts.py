@@ -1,5 +1,7 @@
 """Marks: few where nothing differs, found where something does, however many were looked at."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,8 +66,7 @@ def test_a_trend_is_in_points_a_period():
     rows, _ = world(rng, 12_000)
     month = rows.codes[1]
     gold = np.where(rng.random(len(month)) < 0.3 + 0.08 * month, 2, 0)
-    rows = ScoredRows(rows.dimensions, rows.values, rows.codes, LABELS, gold, rows.prob, rows.text, rows.review,
-                      rows.row, {}, has_text=True)  # fmt: skip
+    rows = replace(rows, label=gold)
     outcome = outcome_matrix(3, label_scores(LABELS, {}))
     all_found = find_contrasts(
         rows, views_of(rows, Grouping.of(rows, outcome, None), lambda: None), scored=True

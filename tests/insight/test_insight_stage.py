@@ -21,7 +21,7 @@ from attar.io.tables.table_files import open_tables
 
 LABELS = ("消极", "中性", "积极")
 CONFUSION = np.array([[0.80, 0.08, 0.12], [0.30, 0.40, 0.30], [0.03, 0.05, 0.92]])
-BRANDS = ("花屿", "青澜", '=HYPERLINK("http://x")', "</script><img src=x onerror=alert(1)>", "长" * 300, "")
+BRANDS = ("花屿", "青澜", '=HYPERLINK("http://x")', "</script><img src=x onerror=f(1)>", "长" * 300, "")
 TERMS = ("持妆", "香味", "包装")
 
 
@@ -41,8 +41,8 @@ def world(num_reviews=500, seed=1):
             rows.append(
                 {
                     "text": text, "term": term, "brand": brand, "date": "" if number % 50 == 0 else str(day),
-                    "start": start, "end": start + 2, "label": LABELS[said], "prob": round(rng.uniform(0.4, 1), 6),
-                    "gold": LABELS[gold],
+                    "start": start, "end": start + 2, "label": LABELS[said], "gold": LABELS[gold],
+                    "prob": round(rng.uniform(0.4, 1), 6),
                 }
             )  # fmt: skip
     return rows
@@ -90,9 +90,8 @@ def test_figures_are_those_of_the_rows_and_the_correction_holds(made):
         corrected = told["total"]["corrected"][label]
         assert corrected["low"] < truth[label] < corrected["high"]
     net = told["total"]["corrected"]["net_sentiment"]
-    assert net["value"] == pytest.approx(
-        told["total"]["corrected"]["积极"]["value"] - told["total"]["corrected"]["消极"]["value"], abs=1e-6
-    )
+    positive, negative = (told["total"]["corrected"][label]["value"] for label in ("积极", "消极"))
+    assert net["value"] == pytest.approx(positive - negative, abs=2e-6)
     assert net["low"] < truth["积极"] - truth["消极"] < net["high"]
 
 
@@ -289,12 +288,14 @@ def test_month_alone_is_that_of_the_date(made):
     assert (found.name, found.column, found.period) == ("month", "date", "month")
 
 
+DAY = date(2025, 3, 5)
+
+
 @pytest.mark.parametrize(
     ("value", "day"),
     [
-        ("2025-03-05", date(2025, 3, 5)), ("2025/3/5 12:00", date(2025, 3, 5)), ("2025年3月5日", date(2025, 3, 5)),
-        ("20250305", date(2025, 3, 5)), ("2025-03", date(2025, 3, 1)), (1741132800, date(2025, 3, 5)),
-        (1741132800000, date(2025, 3, 5)), (date(2025, 3, 5), date(2025, 3, 5)), ("5/3/2025", None), ("昨天", None),
+        ("2025-03-05", DAY), ("2025/3/5 12:00", DAY), ("2025年3月5日", DAY), ("20250305", DAY), (DAY, DAY),
+        ("2025-03", date(2025, 3, 1)), (1741132800, DAY), (1741132800000, DAY), ("5/3/2025", None), ("昨天", None),
         ("2025-13-01", None), (None, None), (float("nan"), None), (True, None), ("", None),
     ],
 )  # fmt: skip
@@ -305,8 +306,8 @@ def test_dates_of_many_kinds(value, day):
 def test_periods_follow_each_other():
     day = date(2024, 12, 30)
     for period, name, after in [
-        ("day", "2024-12-30", "2024-12-31"), ("week", "2025-W01", "2025-W02"), ("month", "2024-12", "2025-01"),
-        ("quarter", "2024-Q4", "2025-Q1"), ("year", "2024", "2025"),
+        ("day", "2024-12-30", "2024-12-31"), ("week", "2025-W01", "2025-W02"),
+        ("month", "2024-12", "2025-01"), ("quarter", "2024-Q4", "2025-Q1"), ("year", "2024", "2025"),
     ]:  # fmt: skip
         assert period_of(day, period) == name
         assert next_period(name, period) == after
