@@ -60,18 +60,22 @@ def insight(
     from attar.insight.scored_rows import ScoredColumns
     from attar.insight.stage import InsightOptions, make_insight
 
-    scores: dict[str, float] = {}
-    for each in score or ():
-        name, _, value = each.rpartition("=")
-        try:
-            scores[name.strip()] = float(value)
-        except ValueError:
-            raise RecipeError(f"--score {each}: expected LABEL=SCORE, as in --score 差=-1") from None
     options = InsightOptions(
-        ScoredColumns(label, text, review), labels, gold_column, report, report_model, scores,
+        ScoredColumns(label, text, review), labels, gold_column, report, report_model, _scores(score),
         lang or language_of_locale(), title,  # type: ignore[arg-type] - the stage checks it
     )  # fmt: skip
     make_insight(source, [each.strip() for each in by.split(",") if each.strip()], out, options)
     typer.echo(f"page:      {out / 'insight.html'}")
     typer.echo(f"workbook:  {out / 'insight.xlsx'}")
     typer.echo(f"figures:   {out / 'cells.parquet'}, {out / 'insight.json'}")
+
+
+def _scores(given: list[str] | None) -> dict[str, float]:
+    scores: dict[str, float] = {}
+    for each in given or ():
+        name, _, value = each.rpartition("=")
+        try:
+            scores[name.strip()] = float(value)
+        except ValueError:
+            raise RecipeError(f"--score {each}: expected LABEL=SCORE, as in --score 差=-1") from None
+    return scores
