@@ -22,7 +22,7 @@ from attar.system_info import system_info
 
 _HEADS = (
     "seed", "teacher", "student", "int8", "finetuned", "linear", "int8 - student", "int8 - teacher",
-    "precision", "flips of 2,000, % (first pass)", "smaller", "faster",
+    "precision", "flips of 2,000, % (first pass)", "smaller", "faster", "verdict",
 )  # fmt: skip
 _MODELS = ("teacher", "student", "student_int8", "finetuned", "tfidf")
 
@@ -51,11 +51,12 @@ def main() -> None:
 def _figures(folder: Path) -> dict[str, Any] | None:
     try:
         report = read_json(folder / "report" / "report.json")
-        card = read_json(folder / "artifact" / "attar.json")
+        card = read_json(folder / "candidate" / "attar.json")
     except OSError:
         return None
     scores = {name: 100 * report["models"][name]["macro_f1"] for name in _MODELS}
-    return scores | {"precision": card["precision"], "parity": card["parity"], "ratios": report["ratios"]}
+    found = {"parity": card["parity"], "ratios": report["ratios"], "verdict": report["verdict"]["status"]}
+    return scores | {"precision": card["precision"]} | found
 
 
 def _table(rows: list[tuple[str, dict[str, Any] | None]]) -> list[str]:
@@ -75,6 +76,7 @@ def _table(rows: list[tuple[str, dict[str, Any] | None]]) -> list[str]:
                 found["precision"],
                 flips,
                 *(f"{found['ratios'][key] or 0:.0f}x" for key in ("smaller", "faster")),
+                found["verdict"],
             ]
         )
     lines = markdown_table(_HEADS, cells)

@@ -27,9 +27,10 @@ from attar.recipe import load
 from attar.recipe.base import meaning_of
 from attar.recipe.load import FitRecipe, Recipe
 from attar.serving.limits import CLASSIC_LIMITS, Limits
+from attar.serving.uploads import FileLimits
 from attar.task import BUILT_IN_TASKS
 
-__all__ = ["command_line", "limits", "presets", "recipe_keys", "rewritten"]
+__all__ = ["command_line", "file_limits", "limits", "presets", "recipe_keys", "rewritten"]
 
 REFERENCE = Path(__file__).with_name("reference.md")
 
@@ -56,6 +57,9 @@ _LEADS: Mapping[str, str] = {
     "teacher.",
     "export": "`attar export`: the gates.",
     "evaluate": "`attar evaluate`: how the report measures.",
+    "gate": "`attar run` and `attar evaluate`: what the artifact must reach on the test split. A difference has a "
+    "paired 95 % interval over whole reviews; beside these keys `export.max_f1_loss` and labels without "
+    "examples are always looked at ([how](how-to/gate.md)).",
 }
 
 
@@ -254,6 +258,14 @@ def limits() -> str:
     return "\n".join(rows)
 
 
+def file_limits() -> str:
+    """What a service takes of uploaded files, as a Markdown table."""
+    meanings = dict(re.findall(r"^    (\w+): (.+)$", inspect.getdoc(FileLimits) or "", re.MULTILINE))
+    rows = ["| limit | value | meaning |", "| --- | --- | --- |"]
+    rows += [f"| `{name}` | {value:,} | {meanings[name]} |" for name, value in asdict(FileLimits()).items()]
+    return "\n".join(rows)
+
+
 def rewritten(text: str) -> str:
     """``reference.md`` with what stands between its markers generated again.
 
@@ -263,6 +275,7 @@ def rewritten(text: str) -> str:
     for name, make in (
         ("presets", presets),
         ("limits", limits),
+        ("file limits", file_limits),
         ("recipe keys", recipe_keys),
         ("command line", command_line),
     ):

@@ -257,6 +257,7 @@ def moments():
     from functools import partial
 
     import attar.bench.stage
+    import attar.cascade.stage
     import attar.evaluation.report
     from attar.bench.timing import interleaved
 
@@ -264,6 +265,7 @@ def moments():
         short = partial(interleaved, single_examples=20, turn_seconds=0.02)
         patch.setattr(attar.evaluation.report, "interleaved", short)
         patch.setattr(attar.bench.stage, "interleaved", short)
+        patch.setattr(attar.cascade.stage, "interleaved", short)
         yield
 
 

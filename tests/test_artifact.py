@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from attar.artifact import Artifact, load_artifact, write_artifact
+from attar.artifact import Artifact, load_artifact, publish_artifact, refusal, write_artifact
 from attar.errors import ArtifactError
+from attar.io.folders import remove_folder
+from attar.io.leftovers import leftovers
 from attar.task import task_by_name
 
 SPEC = {"style": "single", "max_tokens": 16, "window_chars": None, "token_types": False}
@@ -41,6 +43,36 @@ def test_a_failed_write_leaves_the_earlier_artifact(folder, monkeypatch):
     assert [p.name for p in folder.parent.iterdir()] == ["a"]
 
 
+def test_what_a_kill_leaves_is_in_sight_and_known(folder, monkeypatch):
+    """The next files are written in a folder whose name says so; nothing of it is hidden."""
+
+    def killed(*_):
+        raise SystemExit
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr("attar.artifact.model_card", killed)
+        patch.setattr("attar.io.folders.shutil.rmtree", lambda *_, **__: None)
+        write_artifact(load_artifact(folder), model=b"other", tokenizer="{}", checks={"inputs": []})
+    (folder / "incoming.draft" / ".attar.attar-0123abcd.json").touch()  # was being written
+    assert load_artifact(folder).model_path.read_bytes() == b"graph"
+    assert [left.path for left in leftovers(folder)] == [folder / "incoming.draft"]
+    for left in leftovers(folder.parent):  # which may be removed while others are looked for
+        remove_folder(left.path)
+    write_artifact(load_artifact(folder), model=b"other", tokenizer="{}", checks=None)
+    assert list(leftovers(folder.parent)) == []
+    (folder / "incoming.draft").mkdir()
+    (folder / "incoming.draft" / "thesis.tex").touch()
+    assert list(leftovers(folder)) == []
+
+
+def test_a_first_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("attar.artifact.model_card", lambda *_: 1 / 0)
+    artifact = Artifact(tmp_path / "a" / "b", task_by_name("components"), SPEC, "int8")
+    with pytest.raises(ZeroDivisionError):
+        write_artifact(artifact, model=b"graph", tokenizer="{}", checks=None)
+    assert not (tmp_path / "a" / "b").exists()
+
+
 def test_rewriting_replaces(folder):
     write_artifact(load_artifact(folder), model=b"other", tokenizer="{}", checks=None)
     assert load_artifact(folder).model_path.read_bytes() == b"other"
@@ -64,7 +96,7 @@ def test_a_checkpoint_is_no_artifact(folder):
 
 
 def test_newer_format(folder):
-    _edit(folder, format="attar-artifact-2")
+    _edit(folder, format="attar-artifact-3")
     with pytest.raises(ArtifactError, match="update attar"):
         load_artifact(folder)
 
@@ -134,3 +166,34 @@ def test_a_card_without_a_seal_is_read_as_before(folder):
     del card["seal"], card["layers"], card["products"], card["files"]["checks.json"]
     (folder / "attar.json").write_text(json.dumps(card), "utf-8")
     assert load_artifact(folder).task == task_by_name("components")
+
+
+REFUSED = {
+    "status": "refuse",
+    "headline": "The small model keeps 80.0 % of the teacher's macro-F1.",
+    "conditions": [
+        {
+            "name": "max_loss_to_teacher",
+            "status": "refuse",
+            "said": "It loses 9 points.",
+            "advice": "Deploy x.",
+        },
+        {"name": "labels", "status": "pass", "said": "Every label has examples."},
+    ],
+}
+
+
+def test_a_verdict_is_published_in_a_copy(folder, tmp_path):
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    assert refusal(load_artifact(folder)) is None
+    publish_artifact(load_artifact(folder), REFUSED, tmp_path / "judged")
+    judged = load_artifact(tmp_path / "judged")
+    assert judged.verdict == REFUSED
+    assert refusal(judged) == "It loses 9 points."
+    assert "refuse: It loses 9 points." in (judged.folder / "README.md").read_text("utf-8")
+    assert json.loads((judged.folder / "attar.json").read_text("utf-8"))["format"] == "attar-artifact-2"
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    assert (judged.version, judged.model_bytes) == (load_artifact(folder).version, 5)
+    passed = {**REFUSED, "status": "warn"}
+    publish_artifact(load_artifact(folder), passed, tmp_path / "passed")
+    assert refusal(load_artifact(tmp_path / "passed")) is None

@@ -50,6 +50,17 @@ HOSTILE = {
     "input.normalise": ["nfkc", ["nfkd"], [["nfkc"]], ["nfkc"] * 11],
     "limits.max_tokens": [17],
     "files.model.onnx": ["0" * 63, "Z" * 64, None],
+    "kind": ["forest", 1, None],
+    "verdict": [
+        {},
+        {"status": "fine", "conditions": []},
+        {"status": "pass"},
+        {"status": "pass", "conditions": {}},
+        {"status": "pass", "conditions": [{"name": "a", "status": "pass"}]},
+        {"status": "pass", "conditions": [{"name": "a", "status": "no", "said": "b"}]},
+        {"status": "pass", "conditions": [{"name": "a", "status": "pass", "said": "\x1b[2J"}]},
+        {"status": "pass", "conditions": [], "more": 1},
+    ],
 }
 
 
@@ -69,6 +80,43 @@ def test_only_files_that_attar_writes_are_named(card, name):
     card["files"][name] = "0" * 64
     with pytest.raises(ValueError, match="unknown key files"):
         check_card(card)
+
+
+LINEAR = dict.fromkeys(("linear.safetensors", "ngrams.json", "README.md", "checks.json"), "0" * 64)
+CASCADE = dict.fromkeys(("README.md", "1/attar.json", "2/attar.json"), "0" * 64)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kind": "linear", "input": {"style": "single", "window_chars": None}, "files": LINEAR},
+        {
+            "kind": "cascade",
+            "input": {"style": "single"},
+            "files": CASCADE,
+            "cascade": {"thresholds": [0.9], "bound": "b", "figures": {}},
+        },
+    ],
+)
+def test_each_kind_has_files_and_input_of_its_own(card, changes):
+    del card["limits"]
+    check_card(card | changes)
+    for key in ("input", "files", "cascade"):
+        for other in (card.get(key), {}, None, {**changes.get(key, {}), "x": 1}):
+            if key in changes:
+                with pytest.raises(ValueError, match=key):
+                    check_card(card | changes | {key: other})
+    with pytest.raises(ValueError, match=r"files|cascade"):
+        check_card(card | changes | {"kind": "onnx", "input": card["input"]})
+
+
+@pytest.mark.parametrize("thresholds", [[], [1.1], [-0.1], [0.5] * 3, ["a"], None, [True]])
+def test_thresholds_are_probs(card, thresholds):
+    del card["limits"]
+    cascade = {"thresholds": thresholds, "bound": "b", "figures": {}}
+    changes = {"kind": "cascade", "input": {"style": "single"}, "files": CASCADE, "cascade": cascade}
+    with pytest.raises(ValueError, match=r"cascade\.thresholds"):
+        check_card(card | changes)
 
 
 def test_unknown_and_missing_keys_are_named(card):

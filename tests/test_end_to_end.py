@@ -1,6 +1,7 @@
 """The whole line on easy data and a tiny encoder: every stage, kept, redone, scored."""
 
 import csv
+import html
 import json
 import logging
 import shutil
@@ -10,11 +11,15 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+import attar
 from attar import cli
+from attar.artifact import load_artifact, refusal
 from attar.errors import ArtifactError
 from attar.io.files import file_hash
 from attar.pipeline import RunFolders, distill, run_recipe
 from attar.recipe.load import load_recipe
+from attar.records.prepared_folder import load_split
+from attar.task import task_by_name
 
 pytestmark = pytest.mark.slow
 
@@ -54,12 +59,13 @@ bootstrap = 100
 speed_examples = 8
 speed_repeats = 2
 """
+TASK = task_by_name("cosmetics")
 SCORES = (
     "accuracy", "macro_f1", "macro_f1_low", "macro_f1_high", "size_bytes", "examples_per_second",
     "latency_ms_p50",
 )  # fmt: skip
 MODELS = ("teacher", "student", "student_int8", "finetuned", "tfidf", "majority")
-STAGES = ("prepare", "train", "distill", "finetune", "export", "evaluate")
+STAGES = ("prepare", "linear", "train", "distill", "finetune", "export", "evaluate", "export")
 
 
 @pytest.fixture(scope="module")
@@ -114,13 +120,17 @@ def test_every_folder_holds_what_it_promises(experiment):
     checkpoint = {"config.json", "model.safetensors", "tokenizer.json", "attar.json", "metrics.jsonl"}
     for folder in (folders.teacher, folders.student, folders.finetuned):
         assert {p.name for p in folder.iterdir() if p.is_file()} == checkpoint
-    assert {p.name for p in folders.artifact.iterdir()} == {
-        "model.onnx", "tokenizer.json", "checks.json", "attar.json", "README.md", ".attar"
+    for folder in (folders.candidate, folders.artifact):
+        assert {p.name for p in folder.iterdir()} == {
+            "model.onnx", "tokenizer.json", "checks.json", "attar.json", "README.md", ".attar"
+        }  # fmt: skip
+    assert {p.name for p in folders.linear.iterdir()} == {
+        "linear.safetensors", "ngrams.json", "checks.json", "attar.json", "README.md", ".attar"
     }  # fmt: skip
     assert {"report.json", "report.html"} <= {p.name for p in folders.report.iterdir()}
-    assert {p.name for p in folders.data.parent.iterdir()} == {*folders._fields} - {
-        "pretrained"  # the recipe has no [pretrain]
-    }
+    # The recipe has no [pretrain].
+    wanted = {*folders._fields, "recipe.json"} - {"pretrained"}
+    assert {p.name for p in folders.data.parent.iterdir()} == wanted
 
 
 def test_the_report_has_its_keys(experiment):
@@ -175,7 +185,7 @@ def test_the_temperature_redoes_the_student_and_what_follows_from_it(experiment,
     student = file_hash(first.student / "model.safetensors")
     before = files_of(copy)
     folders, done = again(path, caplog, "distill.temperature=5", run="copy")
-    assert done == ["distill", "export", "evaluate"]
+    assert done == ["distill", "export", "evaluate", "export"]
     assert file_hash(folders.student / "model.safetensors") != student
     after = files_of(copy)
     for folder in (folders.data, folders.teacher, folders.finetuned):
@@ -188,8 +198,6 @@ def test_the_temperature_redoes_the_student_and_what_follows_from_it(experiment,
 
 
 def test_a_damaged_artifact_is_refused_and_made_again(experiment, caplog):
-    from attar.artifact import load_artifact
-
     path, folders = experiment
     model = folders.artifact / "model.onnx"
     whole = file_hash(model)
@@ -262,6 +270,88 @@ def test_a_truncated_artifact_is_one_line(experiment, tmp_path, attar_main, one_
         (copy / name).write_bytes(whole[: len(whole) // 2])
         code, _, err = attar_main("score", copy, "--in", tmp_path / "x.csv", "--out", tmp_path / "y.csv")
         assert name in one_line(code, err)
+
+
+def test_the_verdict_is_the_same_everywhere(experiment):
+    _, folders = experiment
+    verdict = json.loads((folders.report / "report.json").read_text("utf-8"))["verdict"]
+    card = load_artifact(folders.artifact).verdict
+    assert card == {key: verdict[key] for key in ("status", "headline", "conditions")}
+    assert card["status"] in ("pass", "warn")
+    assert refusal(load_artifact(folders.artifact)) is None
+    page = html.unescape((folders.report / "report.html").read_text("utf-8"))
+    readme = (folders.artifact / "README.md").read_text("utf-8")
+    for one in card["conditions"]:
+        assert one["said"] in page
+        assert one["said"] in readme
+    assert load_artifact(folders.candidate).verdict == {}
+
+
+def test_the_linear_model_of_the_report_is_the_one_that_is_left(experiment):
+    _, folders = experiment
+    report = json.loads((folders.report / "report.json").read_text("utf-8"))
+    size = (folders.linear / "linear.safetensors").stat().st_size
+    assert report["models"]["tfidf"]["size_bytes"] == size
+    test = load_split(folders.data, "test")
+    labels = attar.load(folders.linear).predict_probs(test).argmax(1)
+    gold = [TASK.index_of(example) for example in test]
+    assert (labels == gold).mean() == pytest.approx(report["models"]["tfidf"]["accuracy"])
+
+
+def test_a_refused_model_lies_beside_the_last_that_was_not(experiment, attar_main):
+    path, first = experiment
+    run = shutil.copytree(first.data.parent, path.parent / "refused")
+    before = files_of(run / "artifact")
+    code, out, err = attar_main("run", path, "--out", run, "--set", "gate.max_mb=0.001")
+    assert code == 3, err
+    assert "MB; 0.001 MB are allowed. Give the student fewer layers" in err.splitlines()[-1]
+    assert f"refused:   {run / 'artifact-refused'}; {run / 'artifact'} is as it was" in out
+    assert f"attar score {run / 'linear'} --in" in out
+    assert files_of(run / "artifact") == before
+    assert "0.001 MB are allowed" in refusal(load_artifact(run / "artifact-refused"))
+    again = attar_main("run", path, "--out", run, "--set", "gate.max_mb=0.001")
+    assert again[0] == 3
+    assert files_of(run / "artifact") == before
+    code, out, err = attar_main("run", path, "--out", run)
+    assert code == 0, err
+    assert not (run / "artifact-refused").exists()
+    assert f"artifact:  {run / 'artifact'}" in out
+
+
+def test_evaluate_gives_the_verdict_and_leaves_the_artifact_alone(experiment, tmp_path, attar_main):
+    _, folders = experiment
+    before = files_of(folders.data.parent)
+    models = ["--artifact", folders.artifact, "--linear", folders.linear, "--data", folders.data]
+    quick = ["--set", "evaluate.bootstrap=20", "--set", "evaluate.speed_examples=8"]
+    for number, (override, wanted) in enumerate((("gate.min_rate=1e9", 3), ("gate.min_rate=0.001", 0))):
+        more = [
+            "--out",
+            tmp_path / f"{number}",
+            *quick,
+            "--set",
+            override,
+            "--set",
+            "evaluate.speed_repeats=1",
+        ]
+        code, out, err = attar_main("evaluate", *models, *more)
+        assert code == wanted, err
+        status = json.loads((tmp_path / f"{number}" / "report.json").read_text("utf-8"))["verdict"]["status"]
+        assert (status == "refuse") == (wanted == 3)
+        assert f"verdict:   {status}: The small model has a macro-F1 of" in out
+    assert files_of(folders.data.parent) == before
+
+
+def test_a_run_of_an_earlier_version_is_taken_over(experiment, caplog):
+    """It exported into artifact/ and had neither a linear model nor a verdict: nothing long is redone."""
+    path, first = experiment
+    run = shutil.copytree(first.data.parent, path.parent / "earlier")
+    for name in ("artifact", "linear"):
+        shutil.rmtree(run / name)
+    (run / "candidate").rename(run / "artifact")
+    folders, done = again(path, caplog, run="earlier")
+    assert done == ["linear", "export"]
+    assert load_artifact(folders.artifact).verdict == load_artifact(first.artifact).verdict
+    assert load_artifact(folders.candidate).verdict == {}
 
 
 def test_the_run_verb_ends_with_what_to_do_next(experiment):

@@ -13,6 +13,9 @@ from attar import pipeline
 from attar.errors import DataError, RecipeError
 from attar.evaluation.settings import EvaluateSettings
 from attar.evaluation.stage import evaluate_models
+from attar.gate.conditions import Gate
+from attar.gate.placing import place_candidate
+from attar.io.files import write_json
 from attar.model_card import model_card
 from attar.models.checkpoint import save_checkpoint
 from attar.recipe.load import Recipe, SourceRecipe
@@ -69,26 +72,33 @@ run_recipe(Recipe.model_validate_json(sys.argv[1]), Path(sys.argv[2]), print)
 """
 
 
-@pytest.mark.usefixtures("asked")
+@pytest.mark.usefixtures("asked", "narrow_search")
 def test_a_finished_run_is_up_to_date_without_torch(recipe, tmp_path, make_rows, monkeypatch):
     def leave_a_file(*arguments):
         (arguments[3] / "result").write_text("")
 
+    def leave_a_verdict(*arguments):
+        verdict = {"status": "pass", "headline": "Good.", "conditions": []}
+        write_json(arguments[3] / "report.json", {"verdict": verdict})
+
     monkeypatch.setattr(pipeline, "_export", leave_a_file)
-    monkeypatch.setattr("attar.evaluation.stage.evaluate_models", leave_a_file)
+    monkeypatch.setattr("attar.evaluation.stage.evaluate_models", leave_a_verdict)
+    monkeypatch.setattr("attar.gate.placing._publish", lambda *arguments: leave_a_file(None, *arguments))
     matches = ({"preset": "auto"},)
     whole = {"data": {"sources": [make_rows(tmp_path / "rows.jsonl", 60)]}, "distill": {"matches": matches}}
     recipe = Recipe.model_validate({**recipe.model_dump(), **whole})
     at = pipeline.RunFolders.under(tmp_path)
     pipeline.prepare(recipe, recipe.data.sources, at.data)
     line(recipe, at.data)
-    pipeline.export(recipe, at.student, at.data, at.artifact)
-    models = pipeline.Models(at.teacher, at.student, at.finetuned, at.artifact)
+    pipeline.fit_linear(recipe, at.data, at.linear)
+    pipeline.export(recipe, at.student, at.data, at.candidate)
+    models = pipeline.Models(at.teacher, at.student, at.finetuned, at.candidate)
     pipeline.evaluate(recipe, at.data, models, at.report)
+    place_candidate(at.candidate, at.report, at.artifact, Gate())
     command = [sys.executable, "-c", WITHOUT_TORCH, recipe.model_dump_json(), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("up to date") == 6
+    assert done.stderr.count("up to date") == 8
 
 
 @pytest.mark.parametrize(

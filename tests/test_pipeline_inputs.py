@@ -155,8 +155,19 @@ def test_every_section_and_key_is_in_the_recipe_of_these_tests(recipe):
         return {kind, *(one for below in kind.__subclasses__() for one in sections(below))}
 
     known = {key for kind in sections(base.Section) - {base.Section} for key in kind.model_fields}
-    tables = {"data", "encode", "train", "student", "finetune", "export", "evaluate", "sources", "join"}
-    tables |= {"pretrain", "distill", "texts", "transfer", "unlabelled", "augment", "matches", "task"}
+    tables = {"data", "encode", "train", "student", "finetune", "export", "evaluate", "gate"}
+    tables |= {
+        "sources",
+        "join",
+        "pretrain",
+        "distill",
+        "texts",
+        "transfer",
+        "unlabelled",
+        "augment",
+        "matches",
+        "task",
+    }
     assert {place[-1] for place in keys(recipe)} >= known - tables
     assert {part for place in keys(recipe) for part in place[:-1]} == tables
 
@@ -199,6 +210,8 @@ TRAINED = {"train", "distill", "finetune"}
         ("distill.unlabelled.terms", {"distill"}),
         ("finetune.head_init", {"finetune"}),
         ("export.max_flips", {"export"}),
+        ("export.max_f1_loss", {"export", "evaluate"}),
+        ("gate.min_recall", {"evaluate"}),
         ("evaluate.bootstrap", {"evaluate"}),
     ],
 )

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, processors
 
-from attar.scoring.predictor import length_batches, softmax
+from attar.scoring.onnx_scorer import length_batches
+from attar.scoring.predictor import softmax
 from attar.task import Example
 from attar.text.encoding import InputSpec, TextEncoder, model_inputs
 from peers.traffic import LONGEST, TASK, read_examples

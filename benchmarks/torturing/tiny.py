@@ -15,11 +15,13 @@ from attar.recipe.load import ExportRecipe
 from attar.task import Example, Task
 from attar.text.encoding import InputSpec, TextEncoder
 
-__all__ = ["tiny_artifact", "tiny_checkpoint"]
+__all__ = ["TINY_TASK", "tiny_artifact", "tiny_checkpoint"]
 
 _CHARS = "香味很好但是持妆太差了肤色粉底液不推荐口红的一"
 _TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "_", "，", "。", *dict.fromkeys(_CHARS))
 _MAX_TOKENS = 48
+TINY_TASK = Task("tiny", ("坏", "中", "好"), aliases={"-1": "坏"})
+"""What they are for."""
 
 
 def tiny_checkpoint() -> Checkpoint:
@@ -36,9 +38,8 @@ def tiny_checkpoint() -> Checkpoint:
         intermediate_size=64, max_position_embeddings=_MAX_TOKENS, num_labels=3, pad_token_id=0,
         initializer_range=0.3,
     )  # fmt: skip
-    task = Task("tiny", ("坏", "中", "好"), aliases={"-1": "坏"})
-    spec = InputSpec.for_task(task, _MAX_TOKENS, token_types=True)
-    return Checkpoint(BertForSequenceClassification(config).eval(), TextEncoder(tokenizer, spec), task)
+    spec = InputSpec.for_task(TINY_TASK, _MAX_TOKENS, token_types=True)
+    return Checkpoint(BertForSequenceClassification(config).eval(), TextEncoder(tokenizer, spec), TINY_TASK)
 
 
 def tiny_artifact(checkpoint: Checkpoint, folder: Path) -> Path:

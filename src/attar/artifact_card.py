@@ -7,17 +7,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from attar.io.sealed import SEAL
 from attar.suggest import did_you_mean
 from attar.task import InputStyle, Metric
 from attar.text.normalise import Step
 
-__all__ = ["HASHED_FILES", "check_card"]
+__all__ = ["MEMBERS", "Kind", "check_card", "hashed_files"]
 
-HASHED_FILES = ("model.onnx", "tokenizer.json", "README.md", "checks.json")
-"""All files beside attar.json; an artifact of an older attar lacks the last."""
+Kind = Literal["onnx", "linear", "cascade"]
+MEMBERS = ("1", "2", "3")
+"""Folders of a cascade's members, in turn; the last may be missing."""
+
+_FILES: Mapping[str, tuple[str, ...]] = {
+    "onnx": ("model.onnx", "tokenizer.json", "README.md", "checks.json"),
+    "linear": ("linear.safetensors", "ngrams.json", "README.md", "checks.json"),
+    "cascade": ("README.md", *(f"{member}/attar.json" for member in MEMBERS)),
+}
+_LAST_MAY_BE_MISSING = {"onnx": ("checks.json",), "linear": (), "cascade": ("3/attar.json",)}
+# An artifact of an older attar has no checks.json.
 
 _Check = Callable[[str, Any], None]
 
@@ -31,6 +40,11 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
+def hashed_files(kind: Kind) -> tuple[str, ...]:
+    """All files whose hashes are in an artifact's attar.json; some may be missing."""
+    return _FILES[kind]
+
+
 def check_card(card: Mapping[str, Any]) -> None:
     """Check the content of an artifact's attar.json, of this version or an earlier one.
 
@@ -38,13 +52,16 @@ def check_card(card: Mapping[str, Any]) -> None:
         ValueError: A key is missing, unknown, or has a value that attar never writes; the message names
             it.
     """
-    _object(_CARD, optional=("layers", "products", "limits", SEAL))("", card)
+    kind = card.get("kind", "onnx")
+    _one_of(get_args(Kind))("kind", kind)
+    optional = ("kind", "layers", "products", "limits", "verdict", SEAL)
+    _object({**_CARD, **_OF_KIND[kind]}, optional)("", card)
     labels, aliases = card["task"]["labels"], card["task"].get("aliases", {})
     if len(set(labels)) < len(labels):
         raise ValueError("task.labels: the same label twice")
     if unknown := sorted(set(aliases.values()) - set(labels)):
         raise ValueError(f"task.aliases: {_shown(unknown[0])} is none of task.labels")
-    limit, longest = card.get("limits", {}).get("max_tokens"), card["input"]["max_tokens"]
+    limit, longest = card.get("limits", {}).get("max_tokens"), card["input"].get("max_tokens")
     if limit not in (None, longest):
         raise ValueError(f"limits.max_tokens is {limit}, input.max_tokens {longest}; expected the same")
 
@@ -157,10 +174,28 @@ _INPUT: Mapping[str, _Check] = {
     "reads": _one_of(("cls", "mark")),
     "normalise": _list(_one_of(get_args(Step)), 0, 10),
 }
+_CONDITION: Mapping[str, _Check] = {
+    "name": _text,
+    "status": _one_of(("pass", "warn", "refuse")),
+    "said": _text,
+    "advice": _text,
+    "figures": _map(_any),
+}
+_VERDICT: Mapping[str, _Check] = {
+    "status": _one_of(("pass", "warn", "refuse")),
+    "headline": _text,
+    "conditions": _list(_object(_CONDITION, optional=("advice", "figures")), 0, 100),
+}
+_CASCADE: Mapping[str, _Check] = {
+    "thresholds": _list(_number(0, 1), 1, 2),
+    "bound": _text,
+    "figures": _map(_any),
+}
 _CARD: Mapping[str, _Check] = {
     "format": _text,
+    "kind": _one_of(get_args(Kind)),
+    "verdict": _object(_VERDICT, optional=("headline",)),
     "task": _object(_TASK, optional=("style", "window_chars", "metric", "aliases")),
-    "input": _object(_INPUT, optional=("window_chars", "token_types", "reads", "normalise")),
     "precision": _one_of(("int8", "mixed", "fp32")),
     "layers": _map(_text),
     "products": _number(0, 1_000),
@@ -171,6 +206,22 @@ _CARD: Mapping[str, _Check] = {
     "calibration": _map(_any),
     "notes": _map(_any),
     "versions": _map(_text),
-    "files": _object(dict.fromkeys(HASHED_FILES, _hash), optional=("checks.json",)),
     SEAL: _hash,
+}
+_NGRAM_INPUT: Mapping[str, _Check] = {
+    "style": _one_of(get_args(InputStyle)),
+    "window_chars": _whole(1, _MAX_CHARS, optional=True),
+}
+_INPUTS: Mapping[str, _Check] = {
+    "onnx": _object(_INPUT, optional=("window_chars", "token_types", "reads", "normalise")),
+    "linear": _object(_NGRAM_INPUT),
+    "cascade": _object({"style": _one_of(get_args(InputStyle))}),
+}
+_OF_KIND: Mapping[str, Mapping[str, _Check]] = {
+    kind: {
+        "input": _INPUTS[kind],
+        "files": _object(dict.fromkeys(_FILES[kind], _hash), optional=_LAST_MAY_BE_MISSING[kind]),
+    }
+    | ({"cascade": _object(_CASCADE)} if kind == "cascade" else {})
+    for kind in get_args(Kind)
 }

@@ -35,6 +35,7 @@ __all__ = [
     "ParityError",
     "RecipeError",
     "RunError",
+    "may_hold_secret",
     "redacted",
     "require",
     "require_installed",
@@ -63,20 +64,24 @@ _NEEDED_BY = {
     "serve": "the HTTP service needs",
     "t2s": "normalise step 't2s' needs",
     "train": "training, export and evaluation need",
+    "zstd": "files packed as .zst need",
 }
 
 
 # A scheme, however its colon and slashes are spelt; what stands before the @ of a host; options.
 _SCHEME = r"\b([A-Za-z][\w+.-]*)\s?(?:[:;]\s*[/\\]+|[/\\]{2,})"
 # No ] after the @: [USER:PASSWORD@] shows how an address is written.
+_AT = r"(?:@|%40)"
 _WITH_USER = re.compile(
-    rf"{_SCHEME}(?:\S{{0,400}}@|[^\s/@'\"]+:[^\n/@'\"]{{0,60}}@(?=\w))(?!\])"
-    r"|\b(mongodb(?:\+srv)?):\S{0,400}@(?!\])|(?:\w[^\s'\":]{0,200})?:\S{1,400}@(?!\])",
+    rf"{_SCHEME}(?:\S{{0,400}}{_AT}|(?!\.\.\.)[^\s/@'\"]+:[^/@'\"]{{0,60}}{_AT}(?=\s?\w))(?!\])"
+    rf"|\b(mongodb(?:\+srv)?):\S{{0,400}}{_AT}(?!\])|(?:\w[^\s'\":]{{0,200}})?:\S{{1,400}}@(?!\])",
     re.I,
 )
 _OPTIONS = re.compile(rf"({_SCHEME}[^\s?#'\"]*[?#])(?!OPTIONS\])[^\s'\"]+")
 _SECRET_OPTION = re.compile(
-    r"([?&;#][\w.-]*(?:token|key|secret|passw|pwd|auth|credential|signature)[\w.-]*=)[^\s&'\"]+", re.I
+    r"([?&;#][\w.-]*(?:token|key|secret|passw|pwd|auth|credential|signature)[\w.-]*=)"
+    r"\s?(?:(?:token|bearer|basic)\s+)?[^\s&'\"]+",
+    re.I,
 )
 
 _SYSTEM_ADVICE = {
@@ -172,11 +177,19 @@ def redacted(text: str) -> str:
         scheme = match[1] or match[2]
         return f"{scheme}://...@" if scheme else "...@"
 
-    if "@" in text:
+    if "@" in text or "%40" in text:
         text = _WITH_USER.sub(without_user, text)
-    if "?" in text or "#" in text:
-        text = _OPTIONS.sub(r"\1...", text)
-    return _SECRET_OPTION.sub(r"\1...", text) if "=" in text else text
+    if "=" in text:  # before the options as a whole, which end at a blank
+        text = _SECRET_OPTION.sub(r"\1...", text)
+    return _OPTIONS.sub(r"\1...", text) if "?" in text or "#" in text else text
+
+
+def may_hold_secret(place: object) -> bool:
+    """Whether what is named as a path reads like an address with something secret in it.
+
+    A file or folder of that name would show the secret to whoever sees the folder.
+    """
+    return redacted(str(place)) != str(place)
 
 
 def system_error(error: BaseException) -> RunError | None:

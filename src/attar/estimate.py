@@ -7,21 +7,26 @@ is for this machine under its present load and is right within about a third; ea
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from attar.errors import AttarError
 from attar.models.precision import bf16_inference, computes_in_bf16
 from attar.models.students import Shape, encoder_shape, shape_of
 from attar.progress import spoken_time
 from attar.recipe.load import FitRecipe, Recipe
+from attar.records.prepared_folder import load_manifest, load_split
 from attar.task import Example
 from attar.training.fast_cpu import fast_cpu_kernels
 
-__all__ = ["describe_estimate", "estimate_seconds", "layer_seconds", "mean_tokens"]
+__all__ = ["describe_estimate", "estimate_seconds", "layer_seconds", "mean_tokens", "say_estimate"]
 
+_LOG = logging.getLogger(__name__)
 _SPECIAL_TOKENS = 5  # [CLS], two marks and two [SEP]
 _PROBE_EXAMPLES = 2000  # examples that a linear probe reads at most
 _START_SECONDS = 4.0  # loading, encoding and writing in each stage
@@ -163,3 +168,17 @@ def _seconds(work: Callable[[], None], device: torch.device) -> float:
             torch.cuda.synchronize(device)
         took.append(time.perf_counter() - before)
     return sorted(took)[len(took) // 2]
+
+
+def say_estimate(recipe: Recipe, data: Path, stages: Sequence[str], say: Callable[[str], None]) -> None:
+    """Say what a prepared folder holds, and how long the stages of a run that are left may take on it."""
+    for name, labels in load_manifest(data)["labels"].items():
+        counts = ", ".join(f"{label} {count}" for label, count in labels.items())
+        say(f"{name}: {sum(labels.values())} examples ({counts})")
+    train, dev, test = (load_split(data, name) for name in ("train", "dev", "test"))
+    try:
+        seconds = estimate_seconds(recipe, train, len(dev), len(test))
+    except AttarError as error:  # of the encoder: the stage that needs it says what to do
+        _LOG.info("no estimate of the time: %s", error)
+    else:
+        say(describe_estimate({name: seconds[name] for name in stages}))

@@ -17,12 +17,12 @@ _STYLES = {
 
 def model_card(card: Mapping[str, Any], size_bytes: int) -> str:
     """The model card, in Markdown: of the content of ``attar.json``, and the bytes of model and tokenizer."""
-    task, spec = card["task"], card["input"]
+    task = card["task"]
     sections = [
         f"# {task['name']}: a text classifier\n",
         f"Labels: {', '.join(task['labels'])}.\n",
-        f"Input: {_STYLES[spec['style']]}, at most {spec['max_tokens']} tokens. {_window(spec)}\n",
-        f"Model: ONNX, {card['precision']}, {size_bytes / 1e6:.1f} MB with its tokenizer. {_cost(card)}\n",
+        _input_and_model(card, size_bytes),
+        _verdict(card.get("verdict", {})),
         _figures("Scores of this file", card["scores"], "Measured at export on held-out labelled examples."),
         _figures("Against its checkpoint", card["parity"], "It had to pass the recipe's gates."),
         _figures(
@@ -37,6 +37,39 @@ def model_card(card: Mapping[str, Any], size_bytes: int) -> str:
         _figures("Made with", card["versions"], ""),
     ]
     return "\n".join(section for section in sections if section)
+
+
+def _input_and_model(card: Mapping[str, Any], size_bytes: int) -> str:
+    spec, size = card["input"], f"{size_bytes / 1e6:.1f} MB"
+    style = _STYLES[spec["style"]]
+    match card.get("kind", "onnx"):
+        case "linear":
+            whole = {"single": "The whole text is read.", "sentence_pair": "Both are read whole."}
+            chars = spec["window_chars"]
+            around = f"Read are {chars} characters on either side of the term."
+            clause = "The clause around the term is read."
+            window = whole.get(spec["style"], around if chars else clause)
+            made = f"linear, TF-IDF of character n-grams, {size}. It needs NumPy alone."
+            return f"Input: {style}. {window}\n\nModel: {made}\n"
+        case "cascade":
+            cascade, members = card["cascade"], len(card["cascade"]["thresholds"]) + 1
+            sure = ", then ".join(f"{threshold:.4g}" for threshold in cascade["thresholds"])
+            made = f"a cascade of {members}, {size}; the folders `1` to `{members}` are artifacts too. "
+            made += f"One whose most likely label has a prob of at least {sure} answers, else the next. "
+            return f"Input: {style}.\n\nModel: {made}{cascade['bound']}\n"
+        case _:
+            read = f"at most {spec['max_tokens']} tokens. {_window(spec)}"
+            made = f"ONNX, {card['precision']}, {size} with its tokenizer. {_cost(card)}"
+            return f"Input: {style}, {read}\n\nModel: {made}\n"
+
+
+def _verdict(verdict: Mapping[str, Any]) -> str:
+    """What the gate said, in its own words."""
+    if not verdict:
+        return ""
+    said = [f"- {one['status']}: {one['said']}" for one in verdict["conditions"]]
+    head = [f"{verdict['status']}: {verdict['headline']}\n"] if verdict.get("headline") else []
+    return "\n".join(["## Verdict of the gate\n", *head, *said, ""])
 
 
 def _cost(card: Mapping[str, Any]) -> str:

@@ -3,10 +3,11 @@
 Each function is one verb: folders in, one stamped folder out. What a stage depends on stands beside its
 work, in ``settings.py``; only work that is to be done imports torch. ``run_recipe`` is the whole line:
 
-    sources -> data/ -> teacher/ -> student/ (and finetuned/) -> artifact/ -> report/
+    sources -> data/ -> linear/, teacher/ -> student/ (and finetuned/) -> candidate/ -> report/ -> artifact/
 
-With texts in ``[pretrain]`` there is pretrained/ after data/, from which the student or the teacher
-starts.
+export writes the candidate, evaluate judges it (``attar.gate``), and only what is not refused becomes
+artifact/; a refused one becomes artifact-refused/, and what stood in artifact/ stays. With texts in
+``[pretrain]`` there is pretrained/ after data/, from which the student or the teacher starts.
 """
 
 from __future__ import annotations
@@ -15,26 +16,26 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from attar.artifact import load_artifact
 from attar.classic.files import ClassicFiles
 from attar.distillation.matches import check_names
 from attar.distillation.settings import LINEAR, StudentSettings, distill_inputs, finetune_inputs
-from attar.errors import AttarError
 from attar.evaluation.settings import EvaluateSettings
 from attar.evaluation.settings import inputs as evaluate_inputs
+from attar.gate.conditions import Gate
+from attar.gate.placing import adopt_artifact, place_candidate
 from attar.pretraining.settings import PretrainSettings
 from attar.pretraining.settings import inputs as pretrain_inputs
 from attar.recipe.load import Recipe, SourceRecipe
 from attar.recipe.renamed import with_old_names
 from attar.records.prepared_folder import check_labels, check_trainable, load_manifest, load_split
 from attar.records.understood import short_lines
+from attar.repeat import keep_recipe
 from attar.stage_cache import fingerprint, is_finished, is_first_process, run_stage
 from attar.training.settings import TrainSettings
 from attar.training.settings import inputs as train_inputs
-
-if TYPE_CHECKING:
-    from attar.evaluation.baselines import WindowedLinear
 
 __all__ = [
     "Models",
@@ -43,6 +44,7 @@ __all__ = [
     "evaluate",
     "export",
     "finetune",
+    "fit_linear",
     "prepare",
     "pretrain",
     "run_recipe",
@@ -57,16 +59,23 @@ class RunFolders(NamedTuple):
 
     data: Path
     pretrained: Path
+    linear: Path
     teacher: Path
     student: Path
     finetuned: Path
-    artifact: Path
+    candidate: Path
     report: Path
+    artifact: Path
 
     @classmethod
     def under(cls, out: Path) -> RunFolders:
         """The folders of a run."""
         return cls(*(out / name for name in cls._fields))
+
+    @property
+    def refused(self) -> Path:
+        """Where an artifact lies that the gate refused."""
+        return self.artifact.with_name(f"{self.artifact.name}-refused")
 
 
 class Models(NamedTuple):
@@ -96,6 +105,26 @@ def prepare(recipe: Recipe, sources: Sequence[SourceRecipe | Path | str], out: P
             _LOG.info("%s", line)
     if not done and any(source.is_remote for source in chosen):
         _LOG.info("prepare: the server was not asked again; remove %s to fetch again", out)
+    return out
+
+
+def fit_linear(recipe: Recipe, data: Path, out: Path) -> Path:
+    """A prepared folder -> the artifact of the tuned linear model, which a student must beat."""
+    task = recipe.resolved_task()
+    check_labels(data, task.labels)
+    check_trainable(data)
+
+    def again() -> dict[str, Any]:
+        return {"task": task.to_json(), "data": fingerprint(data)}
+
+    def work(draft: Path) -> None:
+        from attar.evaluation.baselines import WindowedLinear
+        from attar.evaluation.linear_artifact import write_linear
+
+        train, dev = load_split(data, "train"), load_split(data, "dev")
+        write_linear(WindowedLinear(task, train, dev), task, dev, draft, {"recipe": recipe.name})
+
+    run_stage(out, "linear", again(), work, paths_read=[data], again=again)
     return out
 
 
@@ -221,26 +250,24 @@ def _export(recipe: Recipe, files: Path | ClassicFiles, data: Path, out: Path) -
     export_checkpoint(checkpoint, dev, out, recipe.export, {"recipe": recipe.name}, train=train)
 
 
-def evaluate(
-    recipe: Recipe, data: Path, models: Models, out: Path, linear: WindowedLinear | None = None
-) -> Path:
-    """A prepared folder's test split and the models -> report.json and report.html.
+def evaluate(recipe: Recipe, data: Path, models: Models, out: Path, linear: Path | None = None) -> Path:
+    """A prepared folder's test split and the models -> report.json, with a verdict, and report.html.
 
-    ``linear`` is the linear baseline if it has been fitted on this data already.
+    ``linear`` is the artifact of the linear baseline if it has been fitted on this data already.
     """
     folders = {name: path for name, path in models._asdict().items() if path is not None}
     settings = EvaluateSettings.of(recipe)
     check_labels(data, settings.task.labels)
     again = partial(evaluate_inputs, settings, data, folders)
     inputs = again()
-    earlier = with_old_names(inputs | _whole_section(recipe, "encode"))
+    earlier = with_old_names(inputs | _whole_section(recipe, "encode"), without={"gate"})
 
     def work(draft: Path) -> None:
         from attar.evaluation import stage
 
         stage.evaluate_models(settings, data, folders, draft, linear)
 
-    paths_read = [data, *folders.values()]
+    paths_read = [data, *folders.values(), *([linear] if linear is not None else [])]
     run_stage(out, "evaluate", inputs, work, paths_read=paths_read, earlier=earlier, again=again)
     return out
 
@@ -279,7 +306,7 @@ def _pretrained(recipe: Recipe, at: RunFolders, say: Callable[[str], None]) -> R
 
 
 def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFolders:
-    """Every verb of a recipe in turn; what is up to date is kept.
+    """Every verb of a recipe in turn; what is up to date is kept. The verdict is in the report.
 
     ``say`` is called with a line for each stage that begins, and for what is known before it.
     """
@@ -287,9 +314,10 @@ def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFold
     before = "prepare, pretrain" if recipe.pretrain.texts else "prepare"
     say(f"{recipe.name}: {before}, train, distill, finetune, export, evaluate -> {out}")
     check_names(recipe.distill.matches)  # now, not after the teacher was trained
+    keep_recipe(recipe, out)
     say("prepare: reading, checking and splitting the labelled reviews")
     prepare(recipe, recipe.data.sources, at.data)
-    linear = _before_training(recipe, at, say)
+    _before_training(recipe, at, say)
     recipe = _pretrained(recipe, at, say)
     say("train: the teacher")
     train(recipe, at.data, at.teacher)
@@ -298,36 +326,25 @@ def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFold
     say("distill: the same student without a teacher, for comparison")
     finetune(recipe, at.data, at.finetuned)
     say("export: the student in int8, verified against its checkpoint")
-    export(recipe, at.student, at.data, at.artifact)
+    if is_first_process():
+        adopt_artifact(at.artifact, at.candidate)
+    export(recipe, at.student, at.data, at.candidate)
     say("evaluate: all of them on the test split")
-    models = Models(at.teacher, at.student, at.finetuned, at.artifact)
-    evaluate(recipe, at.data, models, at.report, linear)
+    models = Models(at.teacher, at.student, at.finetuned, at.candidate)
+    evaluate(recipe, at.data, models, at.report, at.linear)
+    place_candidate(at.candidate, at.report, at.artifact, Gate(recipe.gate, recipe.export.max_f1_loss))
     return at
 
 
-def _before_training(recipe: Recipe, at: RunFolders, say: Callable[[str], None]) -> WindowedLinear | None:
-    """Report what was prepared, how long the rest may take, and the score of a linear model.
-
-    That model is returned, for the report; None where nothing is left to do.
-    """
+def _before_training(recipe: Recipe, at: RunFolders, say: Callable[[str], None]) -> None:
+    """Report what was prepared, how long the rest may take, and the score of a linear model."""
     folders = {"train": at.teacher, "distill": at.student, "finetune": at.finetuned}
-    folders |= {"export": at.artifact, "evaluate": at.report}
-    left = [name for name, folder in folders.items() if not is_finished(folder)]
-    if not left or not is_first_process():
-        return None
-    from attar.estimate import describe_estimate, estimate_seconds
-    from attar.evaluation.baselines import WindowedLinear
+    folders |= {"export": at.candidate, "evaluate": at.report}
+    if left := [name for name, folder in folders.items() if not is_finished(folder) and is_first_process()]:
+        from attar.estimate import say_estimate
 
-    for name, labels in load_manifest(at.data)["labels"].items():
-        counts = ", ".join(f"{label} {count}" for label, count in labels.items())
-        say(f"{name}: {sum(labels.values())} examples ({counts})")
-    train, dev, test = (load_split(at.data, name) for name in ("train", "dev", "test"))
-    try:
-        seconds = estimate_seconds(recipe, train, len(dev), len(test))
-    except AttarError as error:  # of the encoder: the stage that needs it says what to do
-        _LOG.info("no estimate of the time: %s", error)
-    else:
-        say(describe_estimate({name: seconds[name] for name in left}))
-    linear = WindowedLinear(recipe.resolved_task(), train, dev)
-    say(f"the linear model that the student must beat: dev macro-F1 {linear.dev_macro_f1:.4f}")
-    return linear
+        say_estimate(recipe, at.data, left, say)
+    fit_linear(recipe, at.data, at.linear)
+    if left:
+        macro_f1 = load_artifact(at.linear).scores["macro_f1"]
+        say(f"the linear model that the student must beat: dev macro-F1 {macro_f1:.4f}")

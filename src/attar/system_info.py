@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from attar.cores import usable_cores
 
-__all__ = ["package_versions", "system_info"]
+__all__ = ["package_versions", "processor_and_threads", "system_info"]
 
 # Instructions for int8 arithmetic.
 _FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "asimddp", "i8mm")
@@ -31,6 +32,13 @@ def system_info(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
         "python": platform.python_version(),
         "onnxruntime": importlib.metadata.version("onnxruntime"),
     }
+
+
+def processor_and_threads() -> dict[str, str]:
+    """What of a machine may change the last bit of a result: its processor, and the threads that compute."""
+    whole = system_info()
+    threads = os.environ.get("OMP_NUM_THREADS") or str(whole["cores"])
+    return {"processor": str(whole["cpu"]), "instructions": " ".join(whole["flags"]), "threads": threads}
 
 
 def package_versions(names: Iterable[str]) -> dict[str, str]:

@@ -5,12 +5,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from attar.distillation import teachers
 from attar.distillation.data.augmentation import augmented_examples
 from attar.distillation.linear import linear_teacher
-from attar.distillation.teachers import Teacher, cached_logits, load_teacher, mean_logits, teacher_weights
-from attar.errors import DataError, RecipeError
+from attar.distillation.teacher_outputs import OnlineTeacher
+from attar.distillation.teachers import (
+    Teacher,
+    cached_logits,
+    checkpoint_teacher,
+    load_teacher,
+    mean_logits,
+    teacher_weights,
+)
+from attar.errors import CheckpointError, DataError, RecipeError
 from attar.evaluation.calibration import fit_temperature
 from attar.metrics import scores
 from attar.models.checkpoint import predict_logits, save_checkpoint
@@ -281,3 +290,19 @@ def test_the_linear_teacher_needs_two_labels(make_examples):
     train = [e for e in make_examples(40) if e.label == "积极"]
     with pytest.raises(DataError, match="have one label"):
         linear_teacher(TASK, train, make_examples(5)).predict_logits(train)
+
+
+def test_logits_that_are_not_finite_are_named_and_never_cached(make_checkpoint, make_examples, tmp_path):
+    checkpoint = make_checkpoint()
+    with torch.no_grad():
+        checkpoint.model.classifier.bias[1] = float("nan")
+    teacher = checkpoint_teacher(checkpoint, "some/teacher", "0" * 64)
+    with pytest.raises(CheckpointError, match=r"some/teacher: .* not finite for 3 of 3 examples: .*"):
+        cached_logits(teacher, make_examples(3), 3, tmp_path / "cache")
+    assert not list(tmp_path.rglob("*.npy"))
+    broken = replace(teacher, predict_logits=lambda examples: np.full((len(examples), 3), np.inf, np.float32))
+    with pytest.raises(CheckpointError, match=r"the teacher some/teacher gives logits that are not finite"):
+        cached_logits(broken, make_examples(3), 3, tmp_path / "cache")
+    online = OnlineTeacher(checkpoint, make_examples(3), {})
+    with pytest.raises(CheckpointError, match="not finite"):
+        online(torch.tensor([0, 1]))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from attar.compare.stage import compare_files
-from attar.errors import DataError
+from attar.errors import DataError, RunError
+from attar.io.folders import check_out
 from attar.io.outputs import check_output
 from attar.scoring.stage import score_file
 
@@ -55,8 +57,10 @@ def test_places_that_no_file_can_take(before_the_first_row, source, tmp_path, en
         (f"stop/more/out.{ending}", "is a file, where a folder is needed"),
         (f"{'长' * 90}.{ending}", "cannot be written"),
         (f"{'n' * 300}/out.{ending}", "cannot be written"),
+        (f"{'deep/' * 1000}out.{ending}", "cannot be written"),
         (f"nul\0.{ending}", "NUL"),
         (f"in/out.{ending}", "in the folder that is read"),
+        (f"in/more/out.{ending}", "in the folder that is read"),
     ):
         with pytest.raises(DataError, match=said) as caught:
             score_file(before_the_first_row, source.parent, tmp_path / name)
@@ -83,7 +87,7 @@ def test_a_disk_that_fills_up_is_an_error_and_leaves_nothing(predictor, source, 
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("attar.io.files.os.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DataError, match=r"out\.csv: cannot be written \(No space left on device\)"):
         score_file(predictor, source, tmp_path / "out.csv")
     with pytest.raises(DataError, match=r"out\.xlsx: cannot be written \(No space left on device\)"):
@@ -114,6 +118,15 @@ def test_nothing_that_is_read_is_overwritten(before_the_first_row, source, tmp_p
             compare_files(source.parent, source, source.parent / "out.xlsx", gold=gold)
 
 
+@pytest.mark.parametrize("stem", ["out", "n" * 200])
+def test_what_a_kill_left_when_it_was_asked_is_removed(tmp_path, stem):
+    (tmp_path / f".{stem}.attar-0123abcd.csv").touch()  # of a name
+    (tmp_path / ".new.attar-0123abcd").touch()  # of a folder that was to be made
+    check_output(tmp_path / f"{stem}.csv")
+    check_output(tmp_path / "new" / "out.csv")
+    assert files(tmp_path) == []
+
+
 def test_a_place_is_left_as_it_was(tmp_path):
     check_output(tmp_path / "a" / "b" / "out.csv")
     (tmp_path / "out.csv").write_text("old", "utf-8")
@@ -128,3 +141,16 @@ def test_what_is_no_path_is_said(predictor, source, tmp_path, wrong):
         score_file(predictor, source, wrong)
     with pytest.raises(DataError, match="is no path"):
         score_file(predictor, wrong, tmp_path / "out.csv")
+
+
+@pytest.mark.parametrize("name", ["mongodb:/bob:S3cret@host/db/c.jsonl", "http:/host/out.jsonl?token=S3cret"])
+def test_a_misspelt_address_is_no_name_for_a_result(tmp_path, name, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="something secret in it") as caught:
+        check_output(Path(name))
+    with pytest.raises(RunError, match="something secret in it") as also:
+        check_out(Path(name), [])
+    assert "S3cret" not in f"{caught.value} {also.value}"
+    assert list(tmp_path.iterdir()) == []
+    check_output(Path("a@b.jsonl"))
+    check_out(Path("runs") / "me@home", [])

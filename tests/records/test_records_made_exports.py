@@ -234,3 +234,62 @@ def test_several_terms_in_a_cell(tmp_path, labels):
     examples, rejected = read(tmp_path, path, explode="、")
     assert (len(examples), rejected) == (2 * NUM_ROWS, {})
     assert Counter(e.term for e in examples) == {"持妆": NUM_ROWS, "遮瑕": NUM_ROWS}
+
+
+# --- encodings -------------------------------------------------------------------------------------------
+
+_HEADS = (
+    "我觉得很好用，这个瓶盖不错", "包装破了，瓶盖也掉了", "味道一般，瓶盖太紧", "妈妈说瓶盖打不开",
+    "价格便宜，就是瓶盖松", "客服态度差，瓶盖坏了不管", "夏天用着清爽，瓶盖好看", "送货快，瓶盖没有问题",
+    "第二次买了，瓶盖比以前轻", "瓶盖的质量和图片上一样",
+)  # fmt: skip
+_TAILS = ("下次还会再来这家店里买", "朋友看了也说想要一个", "收到以后等了三天才打开")
+COMMON = [f"{head}。{tail}" for head in _HEADS for tail in _TAILS]
+
+
+def in_form(form: str) -> str:
+    """Reviews in common words as a file of some form."""
+    reviews = [(text, text.index("瓶盖"), LABELS[i % 3]) for i, text in enumerate(COMMON)]
+    tags = [POLARITY[label] for *_, label in reviews]
+    if form == "markup":
+        lines = [f"{t[:at]}[瓶盖|{label}]{t[at + 2 :]}" for t, at, label in reviews]
+    elif form == "target":
+        lines = [f"{t[:at]}$T${t[at + 2 :]}\n瓶盖\n{label}" for t, at, label in reviews]
+    elif form == "triplets":
+        found = [f"[({[at, at + 1]}, [0], '{tag}')]" for (_, at, _), tag in zip(reviews, tags, strict=True)]
+        lines = [f"{' '.join(t)}####{each}" for t, each in zip(COMMON, found, strict=True)]
+    elif form == "bio":
+        own = [{at: f"B-{tag}", at + 1: f"I-{tag}"} for (_, at, _), tag in zip(reviews, tags, strict=True)]
+        lines = [
+            "".join(f"{char}\t{each.get(i, 'O')}\n" for i, char in enumerate(text))
+            for text, each in zip(COMMON, own, strict=True)
+        ]
+    elif form == "lines":
+        lines = COMMON
+    else:
+        rows = [[text, "瓶盖", label] for text, _, label in reviews]
+        values = [{"start": at, "end": at + 2, "labels": [label]} for _, at, label in reviews]
+        region = {"id": "r", "type": "labels", "from_name": "label", "to_name": "text"}
+        tasks = [
+            {
+                "id": i,
+                "data": {"text": text},
+                "annotations": [{"id": i, "result": [region | {"value": value}]}],
+            }
+            for i, (text, value) in enumerate(zip(COMMON, values, strict=True))
+        ]
+        return json.dumps(rows if form == "rows" else tasks, ensure_ascii=False, indent=0)
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-16"])
+@pytest.mark.parametrize("form", ["markup", "target", "triplets", "bio", "rows", "label_studio", "lines"])
+def test_every_format_in_the_encodings_of_excel(tmp_path, form, encoding):
+    path = tmp_path / ("labels.json" if form in ("rows", "label_studio") else "labels.txt")
+    path.write_bytes(in_form(form).encode(encoding))
+    keys = {"format": "lines", "constants": {"term": "瓶盖", "label": "积极"}} if form == "lines" else {}
+    examples, rejected = read(tmp_path, path, **keys)
+    assert ({e.text for e in examples}, rejected) == (set(COMMON), {})
+    assert {e.term for e in examples} == {"瓶盖"}
+    (file,) = json.loads((tmp_path / "prepared" / "manifest.json").read_text("utf-8"))["understood"]
+    assert (file["format"], file["details"]) == (form, {"encoding": encoding})

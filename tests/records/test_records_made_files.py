@@ -6,9 +6,7 @@ crashes, and no row is lost; it is used, or in rejected.jsonl with its reason.
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,10 +14,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-import openpyxl
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from written_tables import write_rows
 
 from attar.errors import DataError
 from attar.recipe.load import DataRecipe, SourceRecipe
@@ -48,32 +44,6 @@ def plain(count: int = NUM_ROWS) -> Rows:
     ]
 
 
-def write(path: Path, rows: Rows, encoding: str = "utf-8") -> Path:
-    """Write rows with what each format's own library writes."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    match path.suffix:
-        case ".jsonl":
-            lines = [json.dumps(row, ensure_ascii=True) for row in rows]
-            path.write_text("\n".join(lines) + "\n", encoding)
-        case ".csv" | ".tsv" as ending:
-            stream = io.StringIO(newline="")
-            table = csv.DictWriter(stream, columns, delimiter="," if ending == ".csv" else "\t")
-            table.writeheader()
-            table.writerows(rows)
-            path.write_bytes(stream.getvalue().encode(encoding))
-        case ".xlsx":
-            book = openpyxl.Workbook()
-            for row in [columns, *([row.get(name) for name in columns] for row in rows)]:
-                book.active.append(row)
-            book.save(path)
-        case ".parquet":
-            cells = {name: [row.get(name) for row in rows] for name in columns}
-            # Arrow takes every whole number for a signed one.
-            types = {name: pa.uint64() for name, values in cells.items() if 2**64 - 1 in values}
-            pq.write_table(pa.table({n: pa.array(v, types.get(n)) for n, v in cells.items()}), path)
-    return path
-
-
 @dataclass(frozen=True)
 class Kind:
     """What is odd about some rows, and what is right.
@@ -83,7 +53,8 @@ class Kind:
         formats: Those that can hold it.
         rejected: By ``attar prepare``, by reason.
         unscored: Rows that ``attar score`` rejects, by their number.
-        error: What both say of the whole file, as a pattern; "" where it is read.
+        error: What ``attar prepare`` says of the whole file, as a pattern; "" where it is read.
+        unreadable: The same of both.
         source: Further keys of the source.
         task: The task.
         encoding: Of a text file.
@@ -95,6 +66,7 @@ class Kind:
     rejected: Mapping[str, int] = field(default_factory=dict)
     unscored: Sequence[int] = ()
     error: str = ""
+    unreadable: str = ""
     source: Mapping[str, object] = field(default_factory=dict)
     task: str = "cosmetics"
     encoding: str = "utf-8"
@@ -130,6 +102,40 @@ def repeat(rows: Rows) -> None:
 def late_offsets(rows: Rows) -> None:
     for row in rows[-2:]:
         row |= {"text": f"瓶盖好，{row['text']}", "start": 0, "end": 2}
+
+
+# Common characters of each script, none twice, of which a review takes some that no other has.
+COMMON = {
+    "瓶盖": (
+        "我们觉得好用便宜包装快递客服味道颜色皮肤水油质量满意失望喜欢推荐购买价格高低轻重"
+        "大小新旧红白黑黄早晚春夏秋冬男女老少妈爸姐妹朋友工作学校家里手脸眼头发面前后左右"
+        "上下多少长短开关进出走来去看听说写"
+    ),
+    "瓶蓋": (
+        "我們覺得好用便宜包裝快遞客服味道顏色皮膚水油品質滿意失望喜歡推薦購買價格高低輕重"
+        "大小新舊紅白黑黃早晚春夏秋冬男女老少媽爸姐妹朋友工作學校家裡手臉眼頭髮面前後左右"
+        "上下多少長短開關進出走來去看聽說寫"
+    ),
+    "ボトル": (
+        "あいうえおかきくけこさしすせそたちつてとなにぬねのはひふへほまみむめもやゆよらり"
+        "るれろわをんがぎぐげござじずぜぞだでどアイウエカキクケコサシスセソタチツテナニヌ"
+        "ネノハヒフヘホマミムメモヤユヨラリレロワン"
+    ),
+    "뚜껑": (
+        "이다는에의을가고하지로한사기도서은어리아시자인나대해있라정그수스를게과일부니여전"
+        "모보주제들으성장구만동상세우면원안것생적공내연유무비소선미신개경조위당마국용오중"
+        "물거재간문진단관심회분실학방야바식민"
+    ),
+}
+
+
+def written_in(term: str) -> Callable[[Rows], None]:
+    """Reviews of common characters of the script of a term, with labels in English."""
+
+    def text(i: int) -> str:
+        return f"{COMMON[term][4 * i : 4 * i + 2]}{term}{COMMON[term][4 * i + 2 : 4 * i + 4]}"
+
+    return every(text=text, term=lambda _: term, label=lambda i: ("negative", "neutral", "positive")[i % 3])
 
 
 def _as_it_is(_rows: Rows) -> None:
@@ -188,6 +194,18 @@ KINDS = {
     "days": Kind(every(day=lambda i: datetime.date(2026, 2, 1 + i)), ("csv", "tsv", "xlsx", "parquet")),
     "times": Kind(every(at=lambda i: datetime.time(8, i)), ("csv", "tsv", "xlsx", "parquet")),
     "spans-of-time": Kind(every(took=lambda i: datetime.timedelta(seconds=i)), ("csv", "tsv", "parquet")),
+    "gb18030": Kind(written_in("瓶盖"), TEXT_TABLES, encoding="gb18030"),
+    "gbk-said": Kind(written_in("瓶盖"), TEXT_TABLES, source={"encoding": "GBK"}, encoding="gbk"),
+    "traditional-gb18030": Kind(written_in("瓶蓋"), TEXT_TABLES, encoding="gb18030"),
+    "utf-16": Kind(written_in("瓶盖"), TEXT_TABLES, encoding="utf-16"),
+    "big5": Kind(written_in("瓶蓋"), TEXT_TABLES, unreadable="looks like big5", encoding="big5"),
+    "shift_jis": Kind(written_in("ボトル"), TEXT_TABLES, unreadable="looks like shift_jis", encoding="cp932"),
+    "euc_kr": Kind(written_in("뚜껑"), TEXT_TABLES, unreadable="looks like euc_kr", encoding="euc_kr"),
+    "big5-said": Kind(written_in("瓶蓋"), TEXT_TABLES, source={"encoding": "big5"}, encoding="big5"),
+    "shift_jis-said": Kind(
+        written_in("ボトル"), TEXT_TABLES, source={"encoding": "shift_jis"}, encoding="cp932"
+    ),
+    "euc_kr-said": Kind(written_in("뚜껑"), TEXT_TABLES, source={"encoding": "euc_kr"}, encoding="euc_kr"),
     "byte-order-mark": Kind(_as_it_is, TEXT_TABLES, encoding="utf-8-sig"),
 }
 CASES = [(name, file_format) for name, kind in KINDS.items() for file_format in kind.formats]
@@ -197,7 +215,7 @@ CASES = [(name, file_format) for name, kind in KINDS.items() for file_format in 
 def test_every_row_of_a_made_file_counts(name, file_format, predictor, tmp_path):
     kind, rows = KINDS[name], plain(KINDS[name].num_rows)
     kind.change(rows)
-    path = write(tmp_path / f"labels.{file_format}", rows, kind.encoding)
+    path = write_rows(tmp_path / f"labels.{file_format}", rows, encoding=kind.encoding)
     check_prepare(kind, path, rows, tmp_path / "data")
     check_score(kind, path, rows, predictor, tmp_path / "scored.jsonl")
 
@@ -205,8 +223,8 @@ def test_every_row_of_a_made_file_counts(name, file_format, predictor, tmp_path)
 def check_prepare(kind: Kind, path: Path, rows: Rows, out: Path) -> None:
     source = SourceRecipe.model_validate({"path": str(path), **kind.source})
     arguments = ([source], BUILT_IN_TASKS[kind.task], DataRecipe(), 1, out)
-    if kind.error:
-        with pytest.raises(DataError, match=kind.error):
+    if kind.error or kind.unreadable:
+        with pytest.raises(DataError, match=kind.error or kind.unreadable):
             prepare(*arguments)
         return
     manifest = prepare(*arguments)
@@ -218,12 +236,23 @@ def check_prepare(kind: Kind, path: Path, rows: Rows, out: Path) -> None:
 
 
 def check_score(kind: Kind, path: Path, rows: Rows, predictor: object, out: Path) -> None:
-    counts = score_file(predictor, path, out, ScoreOptions(progress=False))
+    options = ScoreOptions(progress=False, in_encoding=kind.source.get("encoding"))
+    if kind.unreadable:
+        with pytest.raises(DataError, match=kind.unreadable):
+            score_file(predictor, path, out, options)
+        return
+    counts = score_file(predictor, path, out, options)
+    assert counts.notes == ([] if kind.encoding.startswith("utf-8") else [_note(path, kind)])
     answered = {int(row["id"]) for row in lines_of(out)}
     refused = [int(line["row"]["id"]) for line in lines_of(out.with_name(f"{out.name}.rejected.jsonl"))]
     assert sorted(refused) == list(kind.unscored)
     assert sorted([*answered, *refused]) == [row["id"] for row in rows]
     assert counts.rows == len(rows)
+
+
+def _note(path: Path, kind: Kind) -> str:
+    name = {"gbk": "gb18030", "cp932": "shift_jis"}.get(kind.encoding, kind.encoding)
+    return f"{path}: not UTF-8, read as {name}"
 
 
 def lines_of(path: Path) -> list[dict]:

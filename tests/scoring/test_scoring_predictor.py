@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 import attar
 from attar.artifact import load_artifact
 from attar.errors import ArtifactError, DataError
-from attar.scoring import predictor as module
-from attar.scoring.predictor import Predictor, length_batches, softmax
+from attar.scoring import onnx_scorer as module
+from attar.scoring.onnx_scorer import length_batches
+from attar.scoring.predictor import Predictor, load, softmax
 from attar.scoring.session import OnnxModel
 from attar.task import Example
 
@@ -43,9 +44,11 @@ def test_logits_are_the_same_bytes_whatever_else_is_in_the_batch(predictor, alon
 def test_logits_are_the_same_bytes_padded_to_any_length(predictor, artifact_folder, alone, data):
     examples, wanted = alone
     rows = data.draw(st.lists(st.integers(0, len(examples) - 1), min_size=1, max_size=24))
-    encodings = predictor.encoder.encode([examples[i] for i in rows])
+    encodings = predictor.scorer.encoder.encode([examples[i] for i in rows])
     widest = max(len(e.ids) for e in encodings)
-    model = OnnxModel(artifact_folder / "model.onnx", pad=predictor.encoder.pad, spec=predictor.encoder.spec)
+    model = OnnxModel(
+        artifact_folder / "model.onnx", pad=predictor.scorer.encoder.pad, spec=predictor.scorer.encoder.spec
+    )
     found = model.logits(encodings, data.draw(st.integers(widest, 48)))
     assert found.tobytes() == wanted[rows].tobytes()
 
@@ -69,9 +72,9 @@ def test_chunks_and_workers_change_nothing(predictor, alone, monkeypatch):
 def test_repeated_examples_are_computed_once(artifact_folder, some_examples, monkeypatch):
     predictor = Predictor(load_artifact(artifact_folder), 1)
     seen = []
-    real = predictor._model.run_pass
+    real = predictor.scorer._model.run_pass
     monkeypatch.setattr(
-        predictor._model,
+        predictor.scorer._model,
         "run_pass",
         lambda rows, high_precision: (
             ([] if high_precision else seen).extend(rows) or real(rows, high_precision=high_precision)
@@ -137,8 +140,8 @@ def test_several_threads_and_a_pickle(predictor, alone):
     assert not _pickled(Predictor(predictor.artifact, deduplicate=False)).deduplicate
     assert copy.predict_logits(examples[:9]).tobytes() == wanted[:9].tobytes()
     copy.close()
-    model = _pickled(predictor._model)
-    assert model.logits(predictor.encoder.encode(examples[:1])).tobytes() == wanted[:1].tobytes()
+    model = _pickled(predictor.scorer._model)
+    assert model.logits(predictor.scorer.encoder.encode(examples[:1])).tobytes() == wanted[:1].tobytes()
 
 
 def test_shuffled_padded_batched_and_split_in_any_way(predictor, some_examples, monkeypatch):
@@ -176,7 +179,7 @@ def test_a_fork_while_another_thread_holds_the_locks_predicts(artifact_folder, a
     # Unused, so that a session and threads are still to be made, under locks that nobody releases.
     examples, wanted = alone
     unused = Predictor(load_artifact(artifact_folder), workers=2)
-    with unused._lock, unused._model._lock:
+    with unused.scorer._lock, unused.scorer._model._lock:
         context = multiprocessing.get_context("fork")
         ours, theirs = context.Pipe()
         child = context.Process(target=lambda: theirs.send(unused.predict_logits(examples).tobytes()))
@@ -218,9 +221,9 @@ def test_a_stream_gives_what_predict_gives_and_takes_one_chunk_at_a_time(predict
 def test_a_stream_computes_equal_pairs_of_a_chunk_once(artifact_folder, monkeypatch):
     predictor = Predictor(load_artifact(artifact_folder), 1)
     seen = []
-    real = predictor._model.run_pass
+    real = predictor.scorer._model.run_pass
     monkeypatch.setattr(
-        predictor._model,
+        predictor.scorer._model,
         "run_pass",
         lambda rows, high_precision: (
             ([] if high_precision else seen).extend(rows) or real(rows, high_precision=high_precision)
@@ -261,7 +264,7 @@ def test_a_stream_of_single_sentences(single_folder):
 
 
 def test_batches_hold_every_row_once_and_little_padding(predictor, some_examples):
-    encodings = predictor.encoder.encode(some_examples(400, 2))
+    encodings = predictor.scorer.encoder.encode(some_examples(400, 2))
     batches = list(length_batches(encodings))
     assert sorted(i for rows in batches for i in rows) == list(range(400))
     padded = sum(len(rows) * len(encodings[rows[0]].ids) for rows in batches)
@@ -306,7 +309,7 @@ assert not heavy, heavy
 
 
 def test_load_is_the_only_lazy_name():
-    assert attar.load is module.load
+    assert attar.load is load
     with pytest.raises(AttributeError, match="nonsense"):
         _ = attar.nonsense
 

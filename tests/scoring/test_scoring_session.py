@@ -10,7 +10,7 @@ import pytest
 
 from attar.artifact import load_artifact
 from attar.errors import ArtifactError
-from attar.scoring import predictor as module
+from attar.scoring import onnx_scorer as module
 from attar.scoring.predictor import Predictor
 from attar.scoring.session import OnnxModel, _Opened
 from attar.text.encoding import Encoding, InputSpec
@@ -70,7 +70,7 @@ def test_an_interrupt_ends_within_a_batch(artifact_folder, some_examples, monkey
         time.sleep(0.01)
         return np.zeros((count, 3))
 
-    predictor._model._opened = _Opened(Fake(logits), None)
+    predictor.scorer._model._opened = _Opened(Fake(logits), None)
     if workers > 1:  # the main thread waits for the others when the signal comes
         result = module.Future.result
         monkeypatch.setattr(module.Future, "result", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))

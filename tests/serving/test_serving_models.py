@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from fastapi.testclient import TestClient
 
-from attar.artifact import load_artifact
+from attar.artifact import load_artifact, publish_artifact
 from attar.errors import ArtifactError, RecipeError
 from attar.serving.app import AppOptions, create_app
 from attar.serving.keys import Keys
@@ -174,3 +174,24 @@ def test_no_such_model_names_those_that_there_are(predictor):
         assert "served are artifact" in ask(client, "x").json()["message"]
     with pytest.raises(Problem):
         load_models({"b": predictor.artifact.folder}, 1).get("nobody")
+
+
+def test_a_refused_artifact_is_served_only_where_that_is_said(
+    artifact_folder, tmp_path, attar_main, monkeypatch
+):
+    condition = {"name": "max_mb", "status": "refuse", "said": "It is too large."}
+    card = {"status": "refuse", "headline": "Large.", "conditions": [condition]}
+    publish_artifact(load_artifact(artifact_folder), card, tmp_path / "refused")
+    code, _, err = attar_main("serve", tmp_path / "refused", "--port", "0")
+    assert code == 3
+    assert "It is too large. --accept-refused takes it all the same" in err
+    served = []
+
+    def serve(app, listener, **_):
+        served.append(app)
+        listener.close()
+
+    monkeypatch.setattr("attar.serving.server.serve", serve)
+    code, out, err = attar_main("serve", tmp_path / "refused", "--port", "0", "--accept-refused")
+    assert (code, len(served)) == (0, 1), err
+    assert "serving:" in out

@@ -98,7 +98,8 @@ def _number(value: float) -> str:
 def _footnote(figures: Mapping[str, Any]) -> str:
     machine, data = figures["machine"], figures["data"]
     flags = f" ({', '.join(machine['flags'])})" if machine["flags"] else ""
+    tokens = "" if data["mean_tokens"] is None else f"{data['mean_tokens']:.0f} tokens on average; "
     return (
         f"{machine['cpu']}, {machine['cores']} cores{flags}; onnxruntime {machine['onnxruntime']}; "
-        f"{data['mean_tokens']:.0f} tokens on average; {figures['rounds']} interleaved rounds"
+        f"{tokens}{figures['rounds']} interleaved rounds"
     )

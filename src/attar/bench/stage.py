@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,12 +17,14 @@ from attar.bench.timing import Side, Speed, interleaved, times_faster
 from attar.cores import num_workers
 from attar.errors import DataError
 from attar.io.files import atomic_write, write_json
+from attar.io.outputs import check_output
 from attar.records.prepared_folder import load_split
+from attar.scoring.onnx_scorer import OnnxScorer
 from attar.scoring.predictor import Predictor
 from attar.system_info import system_info
 from attar.task import Example, Task
 
-__all__ = ["bench", "write_bench"]
+__all__ = ["bench", "bench_files", "write_bench"]
 
 _NUM_SYNTHETIC = 2000
 _MOST_STARTS = 3
@@ -85,7 +87,7 @@ def bench(
         "data": {
             "source": "synthetic" if data is None else str(data),
             "examples": len(examples),
-            "mean_tokens": float(np.mean([len(one.ids) for one in models[first].encode(examples)])),
+            "mean_tokens": _mean_tokens(models, examples),
         },
         "rounds": repeats,
         "price_per_core_hour": price_per_core_hour,
@@ -102,9 +104,27 @@ def bench(
     }
 
 
+def _mean_tokens(models: Mapping[str, _Model], examples: Sequence[Example]) -> float | None:
+    """As the first model counts them that reads tokens; None where none does."""
+    encode = next((model.encode for model in models.values() if model.encode is not None), None)
+    return None if encode is None else float(np.mean([len(one.ids) for one in encode(examples)]))
+
+
 def _price(price_per_hour: float, speed: Speed) -> float:
     """Of a million examples."""
     return 1e6 * price_per_hour / 3600 / speed.examples_per_second
+
+
+def bench_files(out: Path, reads: Iterable[Path]) -> tuple[Path, Path]:
+    """The files that ``write_bench`` writes into a folder: to be asked for before the minutes of timing.
+
+    Raises:
+        DataError: They cannot be written, or lie in a folder that is read.
+    """
+    files = out / "bench.json", out / "bench.svg"
+    for file in files:
+        check_output(file, reads)
+    return files
 
 
 def write_bench(out: Path, figures: Mapping[str, Any]) -> tuple[Path, Path]:
@@ -113,7 +133,7 @@ def write_bench(out: Path, figures: Mapping[str, Any]) -> tuple[Path, Path]:
     Returns:
         The two files.
     """
-    table, picture = out / "bench.json", out / "bench.svg"
+    table, picture = bench_files(out, ())
     write_json(table, figures)
     with atomic_write(picture) as draft:
         draft.write_text(bench_svg(figures), "utf-8")
@@ -127,7 +147,7 @@ class _Model:
     kind: Literal["artifact", "checkpoint"]
     task: Task
     size_bytes: int  # of its file of weights
-    encode: Callable[[Sequence[Example]], Sequence[Any]]
+    encode: Callable[[Sequence[Example]], Sequence[Any]] | None
     sides: Mapping[str, Side]  # with all workers and with one, by ``all`` and ``one``
     program: str  # starts it in a process of its own; see ``attar.bench.cold_start``
     num_cold: int  # examples that such a process answers
@@ -146,8 +166,8 @@ def _load(folder: Path, workers: int) -> _Model:
     return _Model(
         "artifact",
         loaded.task,
-        loaded.model_path.stat().st_size,
-        every.encoder.encode,
+        loaded.model_bytes,
+        every.scorer.encoder.encode if isinstance(every.scorer, OnnxScorer) else None,
         {"all": every.predict_probs, "one": one.predict_probs},
         _ARTIFACT_PROGRAM.format(folder=str(folder), workers=workers),
         2000,

@@ -15,6 +15,7 @@ import typer
 
 from attar import __version__
 from attar.cli.bench import bench
+from attar.cli.cascade import cascade
 from attar.cli.clean import clean
 from attar.cli.compare import compare
 from attar.cli.convert import convert
@@ -68,6 +69,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     distill: "`attar distill recipes/quickstart.toml --data data --teacher teacher --out student`",
     export: "`attar export student --data data --out artifact`",
     evaluate: "`attar evaluate --data data --teacher teacher --artifact artifact --out report`",
+    cascade: "`attar cascade --first linear --second artifact --data data --out cascade`",
     terms: "`attar terms reviews.csv --out terms.csv`",
     score: "`attar score artifact --in reviews.csv --out scored.csv`",
     serve: "`attar serve artifact --port 8000`",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from attar.cli.options import InEncoding
 from attar.cli.tables import print_comparison
 from attar.errors import RecipeError, require
 
@@ -38,6 +39,7 @@ def compare(
     offsets: Annotated[
         bool, typer.Option("--offsets/--no-offsets", help="Whether columns start and end may be offsets.")
     ] = True,
+    encoding: InEncoding = None,
 ) -> None:
     """Compare predictions with gold labels, two models, or annotators, in an Excel workbook.
 
@@ -51,7 +53,9 @@ def compare(
     named = [*(files or ()), *(more or ())]
     if len(named) not in (1, 2):
         raise RecipeError(f"attar compare: {len(named)} files are named; expected one or two, A and B")
-    options = AnnotationOptions(text, term, label, gold_column, quoted=quotes, offsets=offsets)
+    options = AnnotationOptions(
+        text, term, label, gold_column, quoted=quotes, offsets=offsets, encoding=encoding
+    )
     a, b = named[0], named[1] if len(named) == 2 else None
     judge = task_by_name(task) if task else None
     figures = compare_files(a, b, out, gold=gold or None, task=judge, options=options)

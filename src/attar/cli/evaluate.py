@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from attar.cli.options import DataFolder, OutFolder, Overrides, recipe_or_defaults
-from attar.cli.tables import print_summary
+from attar.cli.tables import print_summary, print_verdict
 from attar.errors import TRAINING_PACKAGES, require_installed
 
 __all__ = ["evaluate"]
@@ -21,15 +22,27 @@ def evaluate(
     student: Annotated[Path | None, typer.Option(help="Checkpoint of the student.")] = None,
     finetuned: Annotated[Path | None, typer.Option(help="Checkpoint of the student without teacher.")] = None,
     artifact: Annotated[Path | None, typer.Option(help="Artifact of the student.")] = None,
-    recipe: Annotated[Path | None, typer.Option(help="Take [evaluate] from a recipe.")] = None,
+    linear: Annotated[
+        Path | None, typer.Option(help="The linear model's artifact. [default: it is fitted on the data]")
+    ] = None,
+    recipe: Annotated[Path | None, typer.Option(help="Take [evaluate] and [gate] from a recipe.")] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Compare models with each other and with the baselines on the test split."""
+    """Compare models with each other and with the baselines on the test split, and judge the artifact.
+
+    The artifact itself is only read. Exit code 3 where the gate refuses it.
+    """
     require_installed(TRAINING_PACKAGES, "train")
     from attar import pipeline
+    from attar.gate.conditions import Gate
+    from attar.gate.verdict import check_passed
     from attar.records.prepared_folder import load_manifest
 
     task = None if recipe else load_manifest(data)["task"]
     loaded = recipe_or_defaults(recipe, overrides, name=data.name, task=task)
-    pipeline.evaluate(loaded, data, pipeline.Models(teacher, student, finetuned, artifact), out)
+    models = pipeline.Models(teacher, student, finetuned, artifact)
+    pipeline.evaluate(loaded, data, models, out, linear)
     print_summary(out)
+    verdict = print_verdict(out, Gate(loaded.gate, loaded.export.max_f1_loss))
+    sys.stdout.flush()
+    check_passed(verdict, str(artifact))

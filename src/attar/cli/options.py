@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,13 +11,14 @@ import typer
 from attar.errors import RecipeError
 
 if TYPE_CHECKING:
-    from attar.recipe.load import Recipe
+    from attar.recipe.load import Recipe, SourceRecipe
 
 __all__ = [
     "Aliases",
     "ArtifactFolder",
     "Columns",
     "DataFolder",
+    "InEncoding",
     "OutFolder",
     "Overrides",
     "RecipePath",
@@ -24,6 +26,7 @@ __all__ = [
     "expanded",
     "pairs",
     "recipe_or_defaults",
+    "with_encoding",
 ]
 
 ArtifactFolder = Annotated[Path, typer.Argument(help="An artifact folder.")]
@@ -47,6 +50,14 @@ Aliases = Annotated[
         "--alias", metavar="SPELLING=LABEL", help="What a label in your files stands for, as 推荐=积极."
     ),
 ]
+InEncoding = Annotated[
+    str | None,
+    typer.Option(
+        "--in-encoding",
+        help="Of text files that are not UTF-8: gb18030, utf-16, big5, euc_kr, shift_jis, euc_jp, cp1252. "
+        "[default: told from the file]",
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(
@@ -56,6 +67,7 @@ Workers = Annotated[
     ),
 ]
 
+_NO_TEXT = (".xlsx", ".xlsm", ".parquet")
 _EXAMPLES = {"--column": "--column label=情感", "--alias": "--alias 好评=积极"}
 
 
@@ -91,3 +103,26 @@ def expanded(place: str) -> str:
     from attar.recipe.base import expand_variables
 
     return expand_variables(place) if "://" in place else place
+
+
+def with_encoding(named: Sequence[SourceRecipe | str], encoding: str) -> list[SourceRecipe]:
+    """The sources with an encoding, where it means something and they have none of their own.
+
+    A file that is UTF-8, or has another byte order mark, stays what it is.
+
+    Raises:
+        DataError: It is none that attar knows.
+    """
+    from attar.io.encodings import encoding_name, of_several_files
+    from attar.io.tables.excel import workbook_path
+    from attar.recipe.load import SourceRecipe
+
+    name, sources = encoding_name(encoding), []
+    for source in map(SourceRecipe.model_validate, named):
+        is_text = not source.is_remote and source.format not in ("excel", "parquet", "mongodb")
+        is_text = is_text and workbook_path(Path(source.path))[0].suffix.lower() not in _NO_TEXT
+        if is_text and Path(source.path).is_file():
+            is_text = of_several_files(Path(source.path), name).name == name
+        more = {"encoding": name} if is_text and source.encoding is None else {}
+        sources.append(source.model_copy(update=more))
+    return sources

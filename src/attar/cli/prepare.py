@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attar.cli.options import Aliases, Columns, Overrides, expanded, pairs, recipe_or_defaults
+from attar.cli.options import (
+    Aliases,
+    Columns,
+    InEncoding,
+    Overrides,
+    expanded,
+    pairs,
+    recipe_or_defaults,
+    with_encoding,
+)
 from attar.cli.tables import print_prepared, print_understood
 from attar.errors import RecipeError, require
 
@@ -36,6 +45,7 @@ def prepare(
     out: Annotated[Path | None, typer.Option(help="The folder to write; a dry run needs none.")] = None,
     columns: Columns = None,
     aliases: Aliases = None,
+    encoding: InEncoding = None,
     is_dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Read and check, say what was understood, and write nothing."),
@@ -53,9 +63,12 @@ def prepare(
         raise RecipeError("attar prepare: a recipe names its task; give either --task or --recipe")
     loaded = recipe_or_defaults(recipe, overrides, name=task or "cosmetics", task=task or "cosmetics")
     loaded = loaded.with_words(pairs("--column", columns), pairs("--alias", aliases))
-    named = [expanded(one) for one in sources or ()] or loaded.data.sources
+    at_prompt = [expanded(one) for one in sources or ()]
+    named: Sequence[SourceRecipe | str] = at_prompt or loaded.data.sources
     if not named:
         raise RecipeError("attar prepare: name at least one SOURCE, or a --recipe with data.sources")
+    if encoding is not None:
+        named = with_encoding(named, encoding)
     if is_dry_run:
         _dry_run(loaded, named)
         return

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from attar.cli.options import OutFolder, Overrides, RecipePath, expanded, recipe_or_defaults
+from attar.cli.options import (
+    InEncoding,
+    OutFolder,
+    Overrides,
+    RecipePath,
+    expanded,
+    recipe_or_defaults,
+    with_encoding,
+)
 from attar.errors import TRAINING_PACKAGES, require_installed
 
 __all__ = ["pretrain"]
@@ -31,6 +39,7 @@ def pretrain(
             "are left out; may be given several times."
         ),
     ] = None,
+    encoding: InEncoding = None,
     overrides: Overrides = None,
 ) -> None:
     """Train the student, or the encoder, on reviews without labels, before any task.
@@ -46,6 +55,7 @@ def pretrain(
     loaded = recipe_or_defaults(recipe, overrides)
     if texts:
         named = tuple(SourceRecipe(path=expanded(one)) for one in texts)
+        named = tuple(with_encoding(named, encoding)) if encoding is not None else named
         loaded = loaded.model_copy(update={"pretrain": loaded.pretrain.model_copy(update={"texts": named})})
     pipeline.pretrain(loaded, data or (), out)
     typer.echo(f"pretrained: {out}")

@@ -4,37 +4,86 @@ from __future__ import annotations
 
 import logging
 import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from attar.cli.options import Overrides, RecipePath, recipe_or_defaults
-from attar.cli.tables import print_summary
-from attar.errors import TRAINING_PACKAGES, require_installed
+from attar.cli.options import Overrides, recipe_or_defaults
+from attar.cli.tables import print_summary, print_verdict
+from attar.errors import TRAINING_PACKAGES, RecipeError, require_installed
 
 __all__ = ["run"]
 
+_DIFFERS = 3  # as from a gate: the command did what it was asked, and what it found is not as it should be
+
 
 def run(
-    recipe: RecipePath,
-    out: Annotated[Path | None, typer.Option(help="The run folder. [default: runs/NAME]")] = None,
+    recipe: Annotated[Path | None, typer.Argument(metavar="RECIPE", help="A TOML recipe.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder. [default: runs/NAME, or RUN.repeat]")
+    ] = None,
     overrides: Overrides = None,
+    repeat: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Do this run again beside it, and say what differs; no RECIPE."),
+    ] = None,
 ) -> None:
     """Run every stage of one recipe: prepare, train, distill, export, evaluate.
 
     May be stopped at any time; the same command resumes. A finished stage is repeated only if its
-    inputs changed.
+    inputs changed. A model that fails `[gate]` lies in artifact-refused/ and the exit code is 3; what
+    stood in artifact/ stays. With `--repeat RUN` the exit code is 0 if every file is the same, else 3.
     """
     require_installed(TRAINING_PACKAGES, "train")
+    if (recipe is None) == (repeat is None) or (repeat is not None and overrides):
+        raise RecipeError(
+            "attar run: name either a RECIPE, with --set, or --repeat RUN, which has its own recipe"
+        )
+    if repeat is not None:
+        _repeat(repeat, out)
+        return
+    from attar.gate.conditions import Gate
+    from attar.gate.verdict import check_passed
     from attar.pipeline import run_recipe
 
     loaded = recipe_or_defaults(recipe, overrides)
     folders = run_recipe(loaded, out or Path("runs") / loaded.name, _say)
     print_summary(folders.report)
-    typer.echo(f"artifact:  {folders.artifact}")
-    artifact = shlex.quote(str(folders.artifact))
-    typer.echo(f"score with: attar score {artifact} --in reviews.csv --out scored.csv")
+    gate = Gate(loaded.gate, loaded.export.max_f1_loss)
+    verdict = print_verdict(folders.report, gate)
+    typer.echo(f"linear:    {folders.linear}")
+    if verdict["status"] == "refuse":
+        stays = f"; {folders.artifact} is as it was" if folders.artifact.is_dir() else ""
+        typer.echo(f"refused:   {folders.refused}{stays}")
+        typer.echo(_score_line(folders.linear))
+    else:
+        typer.echo(f"artifact:  {folders.artifact}")
+        typer.echo(_score_line(folders.artifact))
+    sys.stdout.flush()
+    check_passed(verdict, str(folders.refused))
+
+
+def _score_line(folder: Path) -> str:
+    return f"score with: attar score {shlex.quote(str(folder))} --in reviews.csv --out scored.csv"
+
+
+def _repeat(run: Path, out: Path | None) -> None:
+    """Do a run again; exit code 3 if it differs."""
+    from attar.pipeline import run_recipe
+    from attar.repeat import repeat_run
+
+    folder, found = repeat_run(run, out, lambda recipe, target: run_recipe(recipe, target, _say), _say)
+    for line in found.surroundings:
+        typer.echo(f"not as it was:  {line}")
+    for line in found.differences:
+        typer.echo(f"differs:   {line}")
+    same = found.num_files - sum(": not in " not in line for line in found.differences)
+    times = f" (of {found.num_timed} all but the times)" if found.num_timed else ""
+    typer.echo(f"the same:  {same} of {found.num_files} files{times} -> {folder}")
+    if found.differences:
+        raise typer.Exit(_DIFFERS)
 
 
 def _say(line: str) -> None:

@@ -15,15 +15,19 @@ from attar.errors import redacted
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from attar.gate.conditions import Gate
     from attar.records.understood import Understood
     from attar.scoring.verify import Verification
 
 __all__ = [
+    "drop_columns",
     "print_bench",
+    "print_cascade",
     "print_comparison",
     "print_prepared",
     "print_summary",
     "print_understood",
+    "print_verdict",
     "print_verification",
     "set_up_logging",
 ]
@@ -60,9 +64,12 @@ def print_summary(folder: Path) -> None:
     from rich.table import Table
 
     from attar.evaluation.names import shown_name
+    from attar.gate.words import smallest_class
 
     report = json.loads((folder / "report.json").read_text("utf-8"))
-    table = Table(title=f"{report['title']}: {report['num_test']} test examples")
+    found = smallest_class(report)
+    smallest = f", {found[1]} of {found[0]}" if found is not None else ""
+    table = Table(title=f"{report['title']}: {report['num_test']} test examples{smallest}")
     for heading in ("model", "macro-F1 (95 %)", "accuracy", "size", "examples/s", "one example"):
         table.add_column(heading, justify="left" if heading == "model" else "right")
     for name, model in report["models"].items():
@@ -75,7 +82,7 @@ def print_summary(folder: Path) -> None:
             "" if speed is None else f"{speed:,.0f}",
             "" if latency is None else f"{latency:.1f} ms",
         )
-    _print(table)
+    _print(table, droppable=4)
     ratios, chosen = report["ratios"], shown_name(report, report["chosen"])
     if ratios["smaller"] and ratios["faster"]:
         typer.echo(
@@ -85,14 +92,78 @@ def print_summary(folder: Path) -> None:
     typer.echo(f"report:    {folder / 'report.html'}")
 
 
-def _print(table: Table) -> None:
-    """Print a table as wide as the terminal; elsewhere as wide as it needs, so that no cell is cut."""
+def print_verdict(folder: Path, gate: Gate) -> dict[str, Any]:
+    """What the gate says in a report, a line for each condition; returned as report.json has it."""
+    from attar.gate.verdict import verdict_of
+
+    verdict = verdict_of(json.loads((folder / "report.json").read_text("utf-8")), gate)
+    if verdict["status"] is not None:
+        typer.echo(f"verdict:   {verdict['status']}: {verdict['headline']}")
+    for one in verdict["conditions"]:
+        typer.echo(f"  {one['status']:<8} {one['said']} {one.get('advice', '')}".rstrip())
+    return verdict
+
+
+def print_cascade(cascade: Mapping[str, Any], members: Sequence[Path]) -> None:
+    """What a cascade and its members do with the test split, and how sure each must be."""
+    from rich.table import Table
+
+    figures = cascade["figures"]["test"]
+    names = {"cascade": "cascade"} | {str(number): str(one) for number, one in enumerate(members, 1)}
+    answered = dict(zip(list(names)[1:], figures["cascade"]["answered"], strict=True))
+    table = Table(title="on the test split", title_justify="left")
+    for heading in ("", "macro-F1", "accuracy", "agrees with the last", "answers", "examples/s", "size"):
+        table.add_column(heading, justify="right" if heading else "left", overflow="fold")
+    for key, name in names.items():
+        one = figures[key]
+        share = "" if key == "cascade" else f"{answered[key]:.1%}"
+        table.add_row(
+            name, f"{one['macro_f1']:.3f}", f"{one['accuracy']:.3f}", f"{one['agreement']:.1%}", share,
+            f"{one['examples_per_second']:,.0f}", f"{one['size_bytes'] / 1e6:.1f} MB",
+        )  # fmt: skip
+    _print(table)
+    for number, threshold in enumerate(cascade["thresholds"], 1):
+        typer.echo(f"answers:   {members[number - 1]} where its label has a prob of {threshold:.4f} or more")
+    typer.echo(f"bound:     {cascade['bound']}")
+
+
+def _print(table: Table, *, droppable: int = 0) -> None:
+    """Print a table as wide as the terminal; elsewhere as wide as it needs, so that no cell is cut.
+
+    Args:
+        table: The table.
+        droppable: How many columns, from the last, may be left out where a terminal is too narrow.
+    """
     from rich.console import Console
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH_OFF_TERMINAL)
+    left_out = drop_columns(table, console.width, droppable)
     console.print(table)
+    if left_out:
+        typer.echo(f"left out:  {', '.join(left_out)} (the terminal has {console.width} columns)")
+
+
+def drop_columns(table: Table, width: int, droppable: int) -> list[str]:
+    """Drop columns of a table, from the last on, until no cell of it is cut.
+
+    Args:
+        table: The table.
+        width: Of the terminal.
+        droppable: How many may go.
+
+    Returns:
+        The headings of those that went.
+    """
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    wide = Console(width=_WIDTH_OFF_TERMINAL)
+    left_out = list[str]()
+    while droppable > len(left_out) and Measurement.get(wide, wide.options, table).maximum > width:
+        left_out.insert(0, str(table.columns.pop().header))
+    return left_out
 
 
 def print_comparison(figures: Mapping[str, Any]) -> None:
@@ -125,7 +196,7 @@ def print_verification(found: Verification) -> None:
     verdict = "the same as where it was exported" if compared.passed else "not as where it was exported"
     table = Table(show_header=False)
     table.add_row("processor", found.processor)
-    table.add_row("ONNX Runtime", found.runtime)
+    table.add_row("computed by", found.runtime)
     table.add_row("precision", found.precision)
     table.add_row("stored inputs", f"{compared.num}")
     table.add_row("largest difference", f"{here.largest:.2g} ({allowed.largest:.2g} allowed)")
@@ -152,9 +223,8 @@ def print_bench(figures: Mapping[str, Any]) -> None:
     typer.echo(
         f"machine:   {machine['cpu']}, {machine['cores']} cores{flags}, onnxruntime {machine['onnxruntime']}"
     )
-    typer.echo(
-        f"data:      {data['source']}, {data['examples']:,} examples of {data['mean_tokens']:.0f} tokens"
-    )
+    tokens = "" if data["mean_tokens"] is None else f" of {data['mean_tokens']:.0f} tokens"
+    typer.echo(f"data:      {data['source']}, {data['examples']:,} examples{tokens}")
 
 
 def _bench_column(model: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, str]:

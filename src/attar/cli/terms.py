@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from attar.cli.options import InEncoding
+
 __all__ = ["terms"]
 
 
@@ -22,6 +24,7 @@ def terms(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Number of terms at most.")] = 500,
     min_count: Annotated[int, typer.Option(min=2, help="Occurrences of a term at least.")] = 5,
+    encoding: InEncoding = None,
 ) -> None:
     """Propose the terms that reviews talk about, the likeliest first, each with an example.
 
@@ -29,5 +32,7 @@ def terms(
     """
     from attar.terms.stage import propose_term_list
 
-    found = propose_term_list(source, out, text=text, known=known, limit=limit, min_count=min_count)
+    found = propose_term_list(
+        source, out, text=text, known=known, limit=limit, min_count=min_count, encoding=encoding
+    )
     typer.echo(f"terms:     {len(found)}, the first: {'、'.join(each.term for each in found[:8])} -> {out}")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from attar.distillation.features import forward_with_features
 from attar.distillation.matches import Feature, Features
 from attar.distillation.teachers import Teacher
-from attar.models.checkpoint import Checkpoint, batch_to
+from attar.models.checkpoint import Checkpoint, batch_to, finite_logits
 from attar.models.precision import bf16_inference
 from attar.recipe.load import AttentionForm
 from attar.task import Example
@@ -126,4 +126,7 @@ class OnlineTeacher:
         # Not inference_mode: its tensors cannot be saved for the student's backward pass.
         with torch.no_grad(), bf16_inference(rows.device):
             logits, features = forward_with_features(model, inputs, self.layers, self.form)
-        return TeacherOutput(logits.float(), features if self.layers else None)
+        logits = logits.float()
+        if not bool(torch.isfinite(logits).all()):
+            finite_logits(logits.cpu().numpy(), "the teacher")
+        return TeacherOutput(logits, features if self.layers else None)

@@ -21,10 +21,16 @@ import torch
 from numpy.typing import NDArray
 
 from attar.distillation.cache import read_array, write_array
-from attar.errors import RecipeError
+from attar.errors import CheckpointError, RecipeError
 from attar.io.files import content_hash, file_hash, read_json
 from attar.metrics import scores
-from attar.models.checkpoint import CHECKPOINT_FILES, Checkpoint, load_checkpoint, predict_logits
+from attar.models.checkpoint import (
+    CHECKPOINT_FILES,
+    Checkpoint,
+    finite_logits,
+    load_checkpoint,
+    predict_logits,
+)
 from attar.models.encoder_config import check_positions
 from attar.progress import progress_bar
 from attar.task import Example, Task
@@ -91,7 +97,10 @@ def checkpoint_teacher(checkpoint: Checkpoint, name: str, fingerprint: str) -> T
 
     def predict(examples: Sequence[Example]) -> NDArray[np.float32]:
         checkpoint.model.to(teacher_device())
-        return predict_logits(checkpoint, examples, bf16=True)
+        try:
+            return predict_logits(checkpoint, examples, bf16=True)
+        except CheckpointError as error:
+            raise CheckpointError(f"{name}: {error}") from error
 
     return Teacher(name, fingerprint, predict, checkpoint)
 
@@ -180,7 +189,8 @@ def cached_logits(
             path = folder / f"logits-{key[:32]}.npy"
             logits = read_array(path, key, (len(chunk), num_labels), np.float32)
             if logits is None:
-                logits = teacher.predict_logits(chunk)
+                # Never cached where they are not finite.
+                logits = finite_logits(teacher.predict_logits(chunk), f"the teacher {teacher.name}")
                 write_array(path, key, logits)
             out[start : start + len(chunk)] = logits
             advance(len(chunk))

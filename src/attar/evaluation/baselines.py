@@ -8,8 +8,8 @@ surroundings only, tells left and right of the term apart, and is tuned on dev.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +20,14 @@ from sklearn.multiclass import OneVsRestClassifier
 from attar.errors import DataError
 from attar.metrics import accuracy_of, confusion_counts, macro_f1_of
 from attar.progress import track
-from attar.task import Example, InputStyle, Task
-from attar.text.window import CLAUSE_MARKS
+from attar.scoring.linear import LinearModel
+from attar.task import Example, Task
+from attar.text.ngrams import ngrams
 
 __all__ = ["Majority", "WindowedLinear"]
 
 _WINDOWS = (8, 12, 25, None)
 _STRENGTHS = (1.0, 4.0, 16.0, 64.0)
-_LONGEST_GRAM = 4
-_CLAUSE_MARK = re.compile(f"[{re.escape(CLAUSE_MARKS)}]")
 
 
 class Majority:
@@ -82,9 +81,8 @@ class WindowedLinear:
         best = -1.0
         windows = _WINDOWS if task.has_term else (None,)
         for window in track(windows, "linear model", unit="windows"):
-            features = TfidfVectorizer(
-                analyzer=_analyzer(task.style, window), sublinear_tf=True, dtype=np.float32
-            )
+            analyzer = partial(ngrams, style=task.style, window_chars=window)
+            features = TfidfVectorizer(analyzer=analyzer, sublinear_tf=True, dtype=np.float32)
             train_features, dev_features = features.fit_transform(train), features.transform(dev)
             for strength in _STRENGTHS:
                 model = _logistic(strength).fit(train_features, gold)
@@ -95,6 +93,7 @@ class WindowedLinear:
                     best, self.dev_macro_f1 = score, macro_f1
                     self._features, self._model = features, model
                     self.window_chars, self.strength = window, strength
+        self._style = task.style
         weights = sum(4 * (part.coef_.size + part.intercept_.size) for part in self._model.estimators_)
         grams = sum(len(gram.encode("utf-8", "surrogatepass")) for gram in self._features.vocabulary_)
         self.size_bytes = int(weights + grams + 4 * len(self._features.idf_))
@@ -105,6 +104,20 @@ class WindowedLinear:
         if examples:
             probs[:, self._model.classes_] = self._model.predict_proba(self._features.transform(examples))
         return probs
+
+    def to_model(self) -> LinearModel:
+        """The same model as arrays that NumPy scores with: its labels are those of ``__call__``."""
+        parts = self._model.estimators_
+        return LinearModel(
+            ngrams=self._features.get_feature_names_out().tolist(),
+            idf=np.asarray(self._features.idf_, np.float32),
+            weights=np.concatenate([part.coef_ for part in parts]).astype(np.float32),
+            bias=np.concatenate([part.intercept_ for part in parts]).astype(np.float64),
+            labels=np.asarray(self._model.classes_, np.int64),
+            num_labels=self._num_labels,
+            style=self._style,
+            window_chars=self.window_chars,
+        )
 
 
 def _logistic(strength: float) -> OneVsRestClassifier:
@@ -117,34 +130,3 @@ def _gold(task: Task, examples: Sequence[Example], name: str) -> NDArray[np.int6
     if not examples:
         raise DataError(f"task {task.name!r}: no {name} examples for the baselines; expected at least one")
     return np.array([task.index_of(example) for example in examples], np.int64)
-
-
-def _analyzer(style: InputStyle, window: int | None) -> Callable[[Example], list[str]]:
-    """Example -> n-grams: of the marked window as one string, and of its three parts, told apart."""
-
-    def analyze(example: Example) -> list[str]:
-        if style == "single":
-            return list(_grams(f"\x02{example.text}\x03"))
-        if style == "sentence_pair":
-            first, second = ({*_grams(f"\x02{text}\x03")} for text in (example.text, example.second))
-            sides = (("&", first & second), ("<", first - second), (">", second - first))
-            return sorted(side + gram for side, grams in sides for gram in grams)
-        left, right = _surroundings(example, window)
-        whole = _grams(f"{left}\x02{example.term}\x03{right}")
-        parts = (("<", f"\x02{left}_"), (">", f"_{right}\x03"), ("=", f"\x02{example.term}\x03"))
-        return [*whole, *(side + gram for side, part in parts for gram in _grams(part))]
-
-    return analyze
-
-
-def _surroundings(example: Example, window: int | None) -> tuple[str, str]:
-    left, right = example.text[: example.start], example.text[example.end :]
-    if window is None:
-        return _CLAUSE_MARK.split(left)[-1], _CLAUSE_MARK.split(right, maxsplit=1)[0]
-    return left[-window:], right[:window]
-
-
-def _grams(text: str) -> Iterator[str]:
-    for size in range(1, _LONGEST_GRAM + 1):
-        for i in range(len(text) - size + 1):
-            yield text[i : i + size]

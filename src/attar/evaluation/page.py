@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from attar.evaluation.calibration import ReliabilityBin
 from attar.evaluation.names import shown_name
 from attar.evaluation.pictures import Point, confusion_svg, reliability_svg, size_text, tradeoff_svg
-from attar.evaluation.verdict import verdict
 from attar.task import Example
 
 __all__ = ["confident_mistakes", "render_page", "shown_model", "tradeoff_points"]
@@ -51,7 +50,7 @@ def render_page(
         models=models,
         shown=shown,
         other=report["reference"] if report["reference"] in models and report["reference"] != shown else None,
-        verdict=verdict(report),
+        verdict=report["verdict"],
         tradeoff=tradeoff_svg(points) if points else None,
         confusion=confusion_svg(confusion, report["labels"]),
         reliability=reliability_svg([ReliabilityBin(**part) for part in chosen["reliability"]]),

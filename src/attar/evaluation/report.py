@@ -24,6 +24,8 @@ from attar.evaluation.calibration import brier_score, expected_calibration_error
 from attar.evaluation.intervals import Resampled, paired_difference, resample
 from attar.evaluation.names import shown_name
 from attar.evaluation.page import render_page, shown_model
+from attar.gate.conditions import Gate
+from attar.gate.verdict import judge
 from attar.io.files import atomic_write, write_json
 from attar.metrics import accuracy_of, confusion_counts, macro_f1_present, scores
 from attar.progress import track
@@ -70,8 +72,10 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
     reference: str = "teacher",
     chosen: str = "student_int8",
     seed: int = 20,
+    gate: Gate | None = None,
+    train_labels: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """Measure candidates and write ``report.json`` and ``report.html`` into ``out``.
+    """Measure candidates, judge the chosen one, and write ``report.json`` and ``report.html`` into ``out``.
 
     Where openpyxl is installed, ``answers.xlsx`` has the chosen one's predictions beside the
     reference's. Nothing is written unless everything could be measured and drawn.
@@ -86,6 +90,8 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
         reference: Name of the candidate that agreement and ratios are against.
         chosen: Name of the candidate that would be deployed.
         seed: Of the bootstrap and of the choice of timed examples.
+        gate: What the chosen one is held to; None takes the defaults.
+        train_labels: How many training examples have each label, where that is known.
 
     Returns:
         The content of report.json.
@@ -95,7 +101,8 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
             probs of a wrong shape or not finite.
     """
     figures, probs = _measure(candidates, examples, task, recipe, reference, chosen, seed)
-    report = {"title": title, **figures}
+    report = {"title": title, **figures, "train_labels": None if train_labels is None else dict(train_labels)}
+    report["verdict"] = judge(report, gate or Gate()).to_json()
     page = render_page(report, examples, probs)
     with atomic_write(out / "report.html") as draft:
         draft.write_text(page, "utf-8")
@@ -179,10 +186,14 @@ def _gold(candidates: Sequence[Candidate], examples: Sequence[Example], task: Ta
 def _predict(candidate: Candidate, examples: Sequence[Example], task: Task) -> Probs:
     probs = np.asarray(candidate.predict(examples), np.float32)
     expected = (len(examples), len(task.labels))
-    if probs.shape != expected or not np.isfinite(probs).all():
+    if probs.shape != expected:
         raise DataError(
-            f"evaluate: {candidate.name!r} gave probs of shape {list(probs.shape)}; "
-            f"expected finite numbers of shape {list(expected)}"
+            f"evaluate: {candidate.name!r} gave probs of shape {list(probs.shape)}; expected {list(expected)}"
+        )
+    if not np.isfinite(probs).all():
+        raise DataError(
+            f"evaluate: {candidate.name!r} gave probs that are not finite; expected finite numbers: its "
+            "weights are damaged, or its training went astray"
         )
     return probs
 

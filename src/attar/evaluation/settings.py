@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attar.gate.conditions import Gate
 from attar.recipe.load import EvaluateRecipe, Recipe
 from attar.stage_cache import fingerprint
 from attar.task import Task
@@ -22,11 +23,13 @@ class EvaluateSettings:
     task: Task
     seed: int
     evaluate: EvaluateRecipe
+    gate: Gate
 
     @classmethod
     def of(cls, recipe: Recipe) -> EvaluateSettings:
         """Those of a whole recipe."""
-        return cls(recipe.name, recipe.resolved_task(), recipe.seed, recipe.evaluate)
+        gate = Gate(recipe.gate, recipe.export.max_f1_loss)
+        return cls(recipe.name, recipe.resolved_task(), recipe.seed, recipe.evaluate, gate)
 
 
 def inputs(settings: EvaluateSettings, data: Path, models: Mapping[str, Path]) -> dict[str, Any]:
@@ -35,6 +38,7 @@ def inputs(settings: EvaluateSettings, data: Path, models: Mapping[str, Path]) -
         "task": settings.task.to_json(),
         "seed": settings.seed,
         "evaluate": settings.evaluate.model_dump(mode="json"),
+        "gate": settings.gate.to_json(),
         "data": fingerprint(data),
         **{role: fingerprint(folder) for role, folder in models.items()},
     }

@@ -5,7 +5,9 @@ The only module of this package that loads models.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +26,15 @@ from attar.task import Example, Task
 
 __all__ = ["artifact_candidate", "checkpoint_candidate", "evaluate_models"]
 
+_LINEAR = "TF-IDF of characters, {} around the term, and a balanced linear model"
+
 
 def evaluate_models(
     settings: EvaluateSettings,
     data: Path,
     models: Mapping[str, Path],
     out: Path,
-    linear: WindowedLinear | None = None,
+    linear: Path | None = None,
 ) -> None:
     """Score every model of a run on the test split and write the report.
 
@@ -39,7 +43,7 @@ def evaluate_models(
         data: A folder written by ``attar prepare``; the baselines are fitted on it.
         models: Folders by role: teacher, student, finetuned (checkpoints), artifact.
         out: Gets report.json and report.html.
-        linear: The linear baseline, where it has been fitted on this data already.
+        linear: The artifact of the linear baseline, where it has been fitted on this data already.
     """
     task = settings.task
     train, dev, test = (load_split(data, name) for name in ("train", "dev", "test"))
@@ -55,13 +59,37 @@ def evaluate_models(
             )
     if "artifact" in models:
         candidates.append(artifact_candidate("student_int8", models["artifact"], task))
-    linear = linear or WindowedLinear(task, train, dev)
-    window = f"{linear.window_chars} characters" if linear.window_chars else "the clause"
-    description = f"TF-IDF of characters, {window} around the term, and a balanced linear model"
-    candidates.append(Candidate("tfidf", linear, linear.size_bytes, linear, description))
+    if linear is not None:
+        candidates.append(_linear_candidate(linear, task))
+    else:
+        fitted = WindowedLinear(task, train, dev)
+        description = _LINEAR.format(_window(fitted.window_chars))
+        candidates.append(Candidate("tfidf", fitted, fitted.size_bytes, fitted, description))
     majority = Majority(task, train)
     candidates.append(Candidate("majority", majority, None, None, "always the commonest label"))
-    evaluate(candidates, test, task, settings.evaluate, title=settings.title, out=out, seed=settings.seed)
+    counts = Counter(example.label for example in train)
+    evaluate(
+        candidates,
+        test,
+        task,
+        settings.evaluate,
+        title=settings.title,
+        out=out,
+        seed=settings.seed,
+        gate=settings.gate,
+        train_labels={label: counts[label] for label in task.labels},
+    )
+
+
+def _window(chars: int | None) -> str:
+    return f"{chars} characters" if chars else "the clause"
+
+
+def _linear_candidate(folder: Path, task: Task) -> Candidate:
+    """The linear baseline as it is deployed."""
+    found = artifact_candidate("tfidf", folder, task)
+    description = _LINEAR.format(_window(load_artifact(folder).input["window_chars"]))
+    return replace(found, description=description, precision=None)
 
 
 def _check_labels(folder: Path, labels: Sequence[str], task: Task) -> None:
@@ -97,6 +125,7 @@ def artifact_candidate(name: str, folder: Path, task: Task) -> Candidate:
     _check_labels(folder, artifact.task.labels, task)
     # Repeated examples are computed again, so that timing is fair.
     predict = Predictor(artifact, deduplicate=False).predict_probs
-    size, precision = artifact.model_path.stat().st_size, artifact.precision
-    description = f"the artifact: ONNX Runtime, {precision}"
+    size, precision = artifact.model_bytes, artifact.precision
+    how = {"onnx": f"ONNX Runtime, {precision}", "linear": "a linear model, NumPy", "cascade": "a cascade"}
+    description = f"the artifact: {how[artifact.kind]}"
     return Candidate(name, predict, size, predict, description, precision)

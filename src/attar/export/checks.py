@@ -21,8 +21,8 @@ from onnx import numpy_helper
 
 from attar.export.observers import Calibration, Observers
 from attar.export.parity import batched_logits
+from attar.scoring.checks import Checks, Tolerance
 from attar.scoring.session import OnnxModel
-from attar.scoring.verify import Checks, Tolerance
 from attar.text.encoding import Encoding, TextEncoder
 
 __all__ = ["make_checks", "random_encodings"]
@@ -38,7 +38,9 @@ _NUM_PERTURBED = 4
 _LAST_BITS = 2.0**-23
 
 
-def make_checks(proto: onnx.ModelProto, fp32: onnx.ModelProto | None, encoder: TextEncoder) -> Checks:
+def make_checks(
+    proto: onnx.ModelProto, fp32: onnx.ModelProto | None, encoder: TextEncoder
+) -> Checks[Encoding]:
     """Choose an artifact's inputs and compute what it gives for them.
 
     ``fp32`` is the same classifier in fp32, which shows what enters its linear layers; without it the

@@ -8,7 +8,6 @@ runs no code.
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from tokenizers import Tokenizer
 
 from attar.errors import CheckpointError, RecipeError
 from attar.io.files import folder_hashes, write_json
+from attar.io.folders import replacing_files
 from attar.io.sealed import SEAL, check_seal, read_card_file, sealed
 from attar.models.precision import bf16_inference
 from attar.task import Example, Task
@@ -34,6 +34,7 @@ __all__ = [
     "CHECKPOINT_FILES",
     "Checkpoint",
     "batch_to",
+    "finite_logits",
     "first_position",
     "load_checkpoint",
     "predict_logits",
@@ -67,23 +68,17 @@ class Checkpoint:
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     """Write a checkpoint; an earlier one in the folder is replaced only once the new one is whole."""
-    draft = folder.with_name(f".{folder.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    checkpoint.model.save_pretrained(draft)
-    checkpoint.encoder.tokenizer.save(str(draft / "tokenizer.json"))
-    card = {
-        "format": _FORMAT,
-        "task": checkpoint.task.to_json(),
-        "input": checkpoint.encoder.spec.to_json(),
-        "notes": checkpoint.notes,
-        "files": folder_hashes(draft, CHECKPOINT_FILES[:3]),
-    }
-    write_json(draft / "attar.json", sealed(card))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "attar.json").unlink(missing_ok=True)  # without it the folder is no checkpoint
-    for name in CHECKPOINT_FILES:
-        (draft / name).replace(folder / name)
-    shutil.rmtree(draft)
+    with replacing_files(folder, CHECKPOINT_FILES, seal="attar.json") as draft:
+        checkpoint.model.save_pretrained(draft)
+        checkpoint.encoder.tokenizer.save(str(draft / "tokenizer.json"))
+        card = {
+            "format": _FORMAT,
+            "task": checkpoint.task.to_json(),
+            "input": checkpoint.encoder.spec.to_json(),
+            "notes": checkpoint.notes,
+            "files": folder_hashes(draft, CHECKPOINT_FILES[:3]),
+        }
+        write_json(draft / "attar.json", sealed(card))
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
@@ -170,6 +165,9 @@ def predict_logits(
 
     In fp32, or with ``bf16`` in that where it is native, which is enough to choose a checkpoint or to
     distil from.
+
+    Raises:
+        CheckpointError: Some are not finite.
     """
     model = checkpoint.model
     device = next(model.parameters()).device
@@ -182,4 +180,21 @@ def predict_logits(
         with bf16_inference(device) if bf16 else contextlib.nullcontext():
             out[rows] = model(**inputs).logits.float().cpu().numpy()
     model.train(was_training)
-    return out
+    role = checkpoint.notes.get("role", "model")
+    return finite_logits(out, f"the {role} of task {checkpoint.task.name!r}")
+
+
+def finite_logits(logits: NDArray[np.float32], whose: str) -> NDArray[np.float32]:
+    """The same logits, if all are finite; nobody can learn from the others, or be judged by them.
+
+    Raises:
+        CheckpointError: Some are not; ``whose`` says whose they are.
+    """
+    if not np.isfinite(logits).all():
+        num_bad = int((~np.isfinite(logits)).any(-1).sum())
+        raise CheckpointError(
+            f"{whose} gives logits that are not finite for {num_bad} of {len(logits)} examples: its weights "
+            "are damaged, or its training went astray; train it again, with a lower learning_rate or "
+            "precision = 'fp32'"
+        )
+    return logits

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from attar.errors import RecipeError
 from attar.recipe.base import FilePath, Positive, Section, Share
@@ -19,6 +19,15 @@ SourceFormat = Literal[
     "rows", "markup", "jsonl", "csv", "tsv", "excel", "parquet",
     "target", "triplets", "bio", "lines", "label_studio", "mongodb",
 ]  # fmt: skip
+
+TextEncoding = Annotated[
+    Literal[
+        "utf-8", "gb18030", "utf-16", "utf-16-le", "utf-16-be", "big5", "big5-hkscs", "euc_kr", "shift_jis",
+        "euc_jp", "cp1252", "utf8", "utf-8-sig", "gbk", "gb2312", "cp936", "cp950",
+    ],
+    BeforeValidator(lambda said: said.strip().lower() if isinstance(said, str) else said),
+]  # fmt: skip
+"""As ``attar.io.encodings`` knows them, in any case."""
 
 
 class TaskRecipe(Section):
@@ -77,6 +86,9 @@ class SourceRecipe(Section):
     """How it is written; left out, the ending and the start of the file tell."""
     columns: dict[str, str] = {}
     """Our column names to theirs; dots go into nested fields. In Label Studio `label` names a control."""
+    encoding: TextEncoding | None = None
+    """Of a file of text; left out, UTF-8, UTF-16 with a byte order mark and GB18030 (GBK) are told apart, and
+    others refused by name."""
     names: tuple[str, ...] = ()
     """The columns of a table without a header line."""
     delimiter: str | None = None

@@ -23,6 +23,7 @@ from attar.errors import RecipeError
 from attar.recipe.base import FolderName, Positive, Section, Share, meaning_of
 from attar.recipe.data import DataRecipe, EncodeRecipe, JoinRecipe, SourceFormat, SourceRecipe, TaskRecipe
 from attar.recipe.fit import FitRecipe, Schedule
+from attar.recipe.gate import GateRecipe
 from attar.recipe.overrides import from_prompt, parse_override
 from attar.recipe.renamed import new_name, with_new_names
 from attar.recipe.training import (
@@ -47,6 +48,7 @@ __all__ = [
     "EvaluateRecipe",
     "ExportRecipe",
     "FitRecipe",
+    "GateRecipe",
     "JoinRecipe",
     "MatchRecipe",
     "PretrainRecipe",
@@ -122,6 +124,7 @@ class Recipe(Section):
     finetune: DistillRecipe | None = None
     export: ExportRecipe = ExportRecipe()
     evaluate: EvaluateRecipe = EvaluateRecipe()
+    gate: GateRecipe = GateRecipe()
 
     @model_validator(mode="before")
     @classmethod
@@ -276,5 +279,14 @@ def make_recipe(
         recipe = Recipe.model_validate(keys_and_values, context={"folder": folder})
     except ValidationError as error:
         raise RecipeError(_explain(error, where)) from error
-    recipe.resolved_task()  # a task that cannot be is said now, not after the first stage
+    task = recipe.resolved_task()  # a task that cannot be is said now, not after the first stage
+    _check_recalls(recipe.gate, task, where)
     return recipe
+
+
+def _check_recalls(gate: GateRecipe, task: Task, where: str) -> None:
+    asked = gate.min_recall if isinstance(gate.min_recall, dict) else {}
+    if unknown := [label for label in asked if label not in task.labels]:
+        raise RecipeError(
+            f"{where}: gate.min_recall names {unknown[0]!r}; the labels are {', '.join(task.labels)}"
+        )

@@ -35,7 +35,7 @@ RENAMED_VALUES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 _OLD_KEYS = {new: old for old, new in RENAMED_KEYS.items()}
 _OLD_VALUES = {key: {new: old for old, new in names.items()} for key, names in RENAMED_VALUES.items()}
 _NEW_KEYS = ("ending",)  # of a source; earlier versions did not look at it
-_FREE_TABLES = ("aliases", "columns", "constants", "query")  # their keys are the user's own
+_FREE_TABLES = ("aliases", "columns", "constants", "min_recall", "query")  # their keys are the user's own
 
 
 def new_name(place: Sequence[str], value: Any, known: Collection[str]) -> tuple[list[str], Any]:  # noqa: ANN401 - TOML is any

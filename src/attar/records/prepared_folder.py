@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from attar.errors import DataError, RecipeError
+from attar.io.encodings import Encoding
 from attar.io.files import atomic_write, file_hash, read_json
 from attar.io.sealed import check_seal, read_card_file
 from attar.io.tables.rows import as_label, as_meta, as_offset
@@ -127,20 +128,20 @@ def load_split(folder: Path, name: Literal["train", "dev", "test"]) -> list[Exam
     return examples
 
 
-def read_rows(path: Path) -> Iterator[Record | Rejection]:
+def read_rows(path: Path, encoding: Encoding | None = None) -> Iterator[Record | Rejection]:
     """Read a JSON list of rows; a row in another format is rejected.
 
     Yields:
         One Record or Rejection a row; ``where`` is as in ``numbered_rows``.
 
     Raises:
-        DataError: The file cannot be read, is not UTF-8 or not a JSON list.
+        DataError: The file cannot be read, is not of its encoding or not a JSON list.
     """
-    for where, row in numbered_rows(path):
+    for where, row in numbered_rows(path, encoding):
         yield _read_row(row, where)
 
 
-def numbered_rows(path: Path) -> Iterator[tuple[str, object]]:
+def numbered_rows(path: Path, encoding: Encoding | None = None) -> Iterator[tuple[str, object]]:
     """The items of a JSON list of rows as they are, each with its place.
 
     Yields:
@@ -148,9 +149,9 @@ def numbered_rows(path: Path) -> Iterator[tuple[str, object]]:
         from 0.
 
     Raises:
-        DataError: The file cannot be read, is not UTF-8 or not a JSON list.
+        DataError: The file cannot be read, is not of its encoding or not a JSON list.
     """
-    items = list_items(path, "rows", _EXPECTED)
+    items = list_items(path, "rows", _EXPECTED, encoding)
     first = list(itertools.islice(items, 2))
     # With one row to a line, the second is not on the first line.
     on_one_line = bool(first) and first[-1][0] == 1

@@ -1,18 +1,14 @@
-"""Predictor: scores examples with one artifact.
+"""Predictor: scores examples with one artifact, of whatever kind.
 
-``Example -> Encoding -> batches -> logits -> probs``. Examples are encoded a chunk at a time,
-sorted by length, cut into small batches and computed on one thread a core. An example's probs are
-the same bytes whatever else is in the batch: the graph is exact under padding, and everything else
-is computed row by row.
+It reads what callers give, computes equal examples once, and names labels; the probs come from the
+``Scorer`` of the artifact's kind. An example's probs are the same bytes whatever else is in the batch.
 """
 
 from __future__ import annotations
 
 import operator
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -23,28 +19,18 @@ from numpy.typing import NDArray
 
 from attar.artifact import Artifact, load_artifact
 from attar.cores import num_workers
-from attar.errors import ArtifactError, DataError, RecipeError
-from attar.scoring.arguments import (
-    checked_examples,
-    example_of_pair,
-    examples_of_columns,
-    pairs_of,
-)
-from attar.scoring.session import OnnxModel
-from attar.scoring.trust import check_model, load_tokenizer
-from attar.scoring.verify import first_use_check
+from attar.errors import ArtifactError, DataError
+from attar.scoring.arguments import checked_examples, example_of_pair, examples_of_columns, pairs_of
+from attar.scoring.cascade import CascadeScorer
+from attar.scoring.onnx_scorer import OnnxScorer
+from attar.scoring.scorer import Scorer, softmax
+from attar.scoring.verify import load_linear
 from attar.task import Example, Task
-from attar.text.encoding import Encoding, InputSpec, TextEncoder
 
 __all__ = ["Pair", "Prediction", "Predictor", "load", "softmax"]
 
 Pair = tuple[str, str] | tuple[str, str, int, int]
-
-_CHUNK = 2048
-_BATCH_TOKENS = 512  # more falls out of a core's own cache, fewer leave its vector units idle
-
-_Logits = NDArray[np.float32]
-_Pending = list[tuple[list[int], Future[_Logits] | _Logits]]  # rows of the result, and their logits
+_Compute = Callable[[Sequence[Example]], NDArray[np.float32]]
 
 
 class Prediction(NamedTuple):
@@ -68,8 +54,7 @@ class Prediction(NamedTuple):
 class Predictor:
     """Scores with one artifact, from any number of threads at once.
 
-    It can be pickled and survives a fork; sessions and threads are made where and when they are
-    needed.
+    It can be pickled and survives a fork.
 
     Args:
         artifact: From ``attar.artifact.load_artifact``.
@@ -77,7 +62,7 @@ class Predictor:
         deduplicate: Compute equal (text, start, end) once; False is for benchmarks.
 
     Attributes:
-        encoder: Makes the model's input.
+        scorer: What computes, by the artifact's kind.
 
     Raises:
         ArtifactError: Its model or tokenizer holds what none of attar's does, or cannot be read.
@@ -88,17 +73,7 @@ class Predictor:
         self.artifact = artifact
         self.deduplicate = deduplicate
         self.workers = num_workers(workers)
-        num_rows = check_model(artifact)
-        spec = InputSpec.from_json(artifact.input)
-        try:
-            self.encoder = TextEncoder(load_tokenizer(artifact, num_rows), spec)
-        except RecipeError as error:
-            raise ArtifactError(f"{artifact.tokenizer_path}: {error}; export again") from error
-        check = partial(first_use_check, artifact)
-        self._model = OnnxModel(artifact.model_path, pad=self.encoder.pad, spec=spec, check=check)
-        self._pool: ThreadPoolExecutor | None = None
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
+        self.scorer = _make_scorer(artifact, self.workers)
 
     def __reduce__(self) -> tuple[Callable[..., Predictor], tuple[Artifact, int]]:
         return partial(Predictor, deduplicate=self.deduplicate), (self.artifact, self.workers)
@@ -163,55 +138,33 @@ class Predictor:
         Raises:
             DataError: As ``predict_logits``.
         """
-        return softmax(self.predict_logits(examples), self.artifact.temperature)
+        return self._of_unique(self.scorer.probs, examples)
 
     def predict_logits(self, examples: Sequence[Example]) -> NDArray[np.float32]:
-        """Logits [N, C] of examples, in order, before the temperature.
+        """Logits [N, C] of examples, in order, before the temperature; of a cascade the logs of its probs.
 
         Raises:
             DataError: One is no Example, its text is no string of Unicode, or its offsets are no whole
                 numbers within it; the message counts examples from 0.
         """
+        return self._of_unique(self.scorer.logits, examples)
+
+    def _of_unique(self, compute: _Compute, examples: Sequence[Example]) -> NDArray[np.float32]:
+        """What is computed of examples, each question once."""
         examples = checked_examples(examples)
         if not self.deduplicate:
-            return self._compute(examples)
+            return compute(examples)
         first: dict[tuple[str, int, int, str], int] = {}
         rows = np.array([first.setdefault(e.question, len(first)) for e in examples], np.int64)
-        unique = [Example(text, start, end, second=second) for text, start, end, second in first]
-        return self._compute(unique)[rows]
-
-    def _compute(self, examples: Sequence[Example]) -> NDArray[np.float32]:
-        out = np.empty((len(examples), len(self.task.labels)), np.float32)
-        pending: _Pending = []
-        try:
-            for begin in range(0, len(examples), _CHUNK):
-                encodings = self.encoder.encode(examples[begin : begin + _CHUNK])
-                # The next chunk is encoded while the threads compute this one.
-                self._collect(out, pending)
-                self._submit(pending, encodings, range(begin, begin + len(encodings)))
-            self._collect(out, pending)
-            # All low-margin rows together: batch by batch they would cost half as much again.
-            if low := self._model.low_margin_rows(out):
-                encodings = self.encoder.encode([examples[i] for i in low])
-                self._submit(pending, encodings, low, high_precision=True)
-                self._collect(out, pending)
-        finally:
-            # After an error or an interrupt only the batches that are being computed end first.
-            for _, found in pending:
-                if isinstance(found, Future):
-                    found.cancel()
-        return out
+        return compute([Example(text, start, end, second=second) for text, start, end, second in first])[rows]
 
     def window(self, example: Example) -> tuple[int, int]:
-        """Code-point offsets of the part of the text that is read; see ``TextEncoder.window``."""
-        return self.encoder.window(example)
+        """Code-point offsets of the part of the text that is read."""
+        return self.scorer.window(example)
 
     def close(self) -> None:
         """End the threads; a later call starts them again."""
-        with self._guard():
-            if self._pool is not None:
-                self._pool.shutdown()
-            self._pool = None
+        self.scorer.close()
 
     def _stream(self, pairs: Iterator[Pair], chunk: int) -> Iterator[Prediction]:
         done = 0
@@ -228,45 +181,16 @@ class Predictor:
             predictions.append(Prediction(label, probs[label], probs, example.start, example.end))
         return predictions
 
-    def _submit(
-        self,
-        pending: _Pending,
-        encodings: list[Encoding],
-        rows: Sequence[int],
-        *,
-        high_precision: bool = False,
-    ) -> None:
-        """Start one pass over encodings, whose rows of the result are ``rows``."""
 
-        def logits(batch: list[int]) -> NDArray[np.float32]:
-            return self._model.run_pass([encodings[i] for i in batch], high_precision=high_precision)
-
-        batches = list(length_batches(encodings))
-        # One request is faster without a change of threads.
-        pool = None if len(batches) == 1 or self.workers == 1 else self._threads()
-        for batch in batches:
-            found = logits(batch) if pool is None else pool.submit(logits, batch)
-            pending.append(([rows[i] for i in batch], found))
-
-    @staticmethod
-    def _collect(out: NDArray[np.float32], pending: _Pending) -> None:
-        for at, found in pending:
-            out[at] = found.result() if isinstance(found, Future) else found
-        pending.clear()
-
-    def _threads(self) -> ThreadPoolExecutor:
-        with self._guard():
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="attar-scoring")
-            return self._pool
-
-    def _guard(self) -> threading.Lock:
-        """The lock of this process: a fork has no threads, but perhaps a lock that one held."""
-        if self._pid != os.getpid():
-            self._lock = threading.Lock()
-            self._pool = None
-            self._pid = os.getpid()
-        return self._lock
+def _make_scorer(artifact: Artifact, workers: int) -> Scorer:
+    match artifact.kind:
+        case "linear":
+            return load_linear(artifact)
+        case "cascade":
+            members = [_make_scorer(member, workers) for member in artifact.members]
+            return CascadeScorer(members, artifact.cascade["thresholds"])
+        case _:
+            return OnnxScorer(artifact, workers)
 
 
 def load(path: str | Path, workers: int | None = None) -> Predictor:
@@ -286,22 +210,3 @@ def load(path: str | Path, workers: int | None = None) -> Predictor:
             f"attar.load: path is a {type(path).__name__}; expected the folder of an artifact"
         )
     return Predictor(load_artifact(Path(path)), workers)
-
-
-def softmax(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """Probs [N, C] of logits [N, C] divided by a temperature."""
-    scaled = logits.astype(np.float64) / temperature
-    weights = np.exp(scaled - scaled.max(1, keepdims=True))
-    probs: NDArray[np.float32] = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
-    return probs
-
-
-def length_batches(encodings: Sequence[Encoding]) -> Iterator[list[int]]:
-    """Indices in batches of about ``_BATCH_TOKENS`` padded tokens, the longest first."""
-    lengths = np.array([len(e.ids) for e in encodings])
-    order = np.argsort(-lengths, kind="stable").tolist()
-    begin = 0
-    while begin < len(order):
-        size = max(1, _BATCH_TOKENS // int(lengths[order[begin]]))
-        yield order[begin : begin + size]
-        begin += size

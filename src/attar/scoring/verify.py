@@ -5,6 +5,9 @@ computed when an artifact is first used in a process, all of them by ``attar ver
 exact integer products gives the same logits, but for values that fp32's last bits move across a
 rounding step; a kernel that saturates, or a damaged model, does not.
 
+A linear model is computed in float64 and gives the same logits but for the last bits of float32; a cascade
+is verified member by member.
+
 An int8 artifact of an older attar has no such file, and its weights may saturate. It is used where a
 full-range product of ONNX Runtime is exact, and refused elsewhere.
 """
@@ -12,7 +15,6 @@ full-range product of ONNX Runtime is exact, and refused elsewhere.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,97 +25,38 @@ from numpy.typing import NDArray
 from attar.artifact import CHECKS_FILE, Artifact, load_artifact
 from attar.errors import ArtifactError
 from attar.io.files import read_json
+from attar.scoring.checks import (
+    Checks,
+    Compared,
+    Run,
+    Tolerance,
+    compare,
+    stored_encodings,
+    stored_examples,
+)
+from attar.scoring.linear import LinearModel, LinearScorer
 from attar.scoring.session import OnnxModel, Pass
 from attar.scoring.trust import check_model
 from attar.system_info import system_info
+from attar.task import Example
 from attar.text.encoding import Encoding, InputSpec
 
 __all__ = [
-    "Checks",
-    "Compared",
-    "Tolerance",
     "Verification",
     "compare",
     "first_use_check",
     "kernels_saturate",
+    "load_linear",
+    "make_linear_checks",
     "read_checks",
     "verify",
 ]
 
 _AT_FIRST_USE = 4
-_BATCH = 16
+_LINEAR_TOLERANCE = Tolerance(largest=1e-3, median=1e-4)
+_NUM_LINEAR = 64
+_LINEAR_SEED = 0
 _PROBE = Path(__file__).with_name("saturation_probe.onnx")
-
-
-class Tolerance(NamedTuple):
-    """How far logits may be from the stored ones.
-
-    Attributes:
-        largest: The largest difference of any input.
-        median: The median of the inputs' largest differences.
-    """
-
-    largest: float
-    median: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Checks:
-    """Stored inputs and the logits that they must give.
-
-    Attributes:
-        encodings: N inputs, the shortest first.
-        passes: [N, C] logits of the first pass, and of the high-precision pass where there is one.
-        tolerance: How far logits may be from those.
-    """
-
-    encodings: Sequence[Encoding]
-    passes: Sequence[NDArray[np.float32]]
-    tolerance: Tolerance
-
-    def to_json(self) -> dict[str, Any]:
-        """The content of ``checks.json``."""
-        return {
-            "tolerance": self.tolerance._asdict(),
-            "inputs": [[one.ids.tolist(), one.second, one.first_position] for one in self.encodings],
-            "passes": [logits.tolist() for logits in self.passes],
-        }
-
-    @classmethod
-    def from_json(cls, value: Any) -> Checks:  # noqa: ANN401 - JSON is any
-        """Undo ``to_json``; ``KeyError``, ``TypeError`` and ``ValueError`` are the caller's to explain."""
-        encodings = [
-            Encoding(np.array(ids, np.int32), int(second), int(position))
-            for ids, second, position in value["inputs"]
-        ]
-        for ids, second, position in encodings:
-            if ids.ndim != 1 or not 0 <= second <= len(ids) or not 0 <= position < len(ids):
-                raise ValueError("an input whose parts do not fit")
-        passes = [np.array(logits, np.float32) for logits in value["passes"]]
-        if not passes or any(logits.shape != (len(encodings), passes[0].shape[1]) for logits in passes):
-            raise ValueError("not as many logits as inputs")
-        return cls(encodings, passes, Tolerance(**value["tolerance"]))
-
-
-class Compared(NamedTuple):
-    """How logits differ from the stored ones.
-
-    Attributes:
-        num: Inputs compared.
-        found: Their differences.
-        allowed: What they may be.
-        changed: Inputs whose label differs in some pass.
-    """
-
-    num: int
-    found: Tolerance
-    allowed: Tolerance
-    changed: int
-
-    @property
-    def passed(self) -> bool:
-        """Whether both differences are allowed; NaN is not."""
-        return self.found.largest <= self.allowed.largest and self.found.median <= self.allowed.median
 
 
 class Verification(NamedTuple):
@@ -122,7 +65,7 @@ class Verification(NamedTuple):
     Attributes:
         compared: All stored inputs, and how their logits differ here.
         processor: Its name and instruction sets.
-        runtime: ONNX Runtime's version.
+        runtime: ONNX Runtime or NumPy, and its version.
         precision: The artifact's.
     """
 
@@ -138,55 +81,116 @@ def verify(folder: Path) -> Verification:
     Raises:
         ArtifactError: It is no whole artifact, or has no stored inputs.
     """
-    artifact = load_artifact(folder)
-    checks = read_checks(artifact)
-    if checks is None:
-        raise ArtifactError(
-            f"{folder} has no {CHECKS_FILE} to verify: it was exported by an older attar; "
-            f"attar convert {folder} NEW adds one"
-        )
-    check_model(artifact)
-    # Padding is masked out; any token of the vocabulary will do.
-    model = OnnxModel(artifact.model_path, pad=0, spec=InputSpec.from_json(artifact.input))
+    return _verification(load_artifact(folder))
+
+
+def _verification(artifact: Artifact) -> Verification:
     system = system_info()
-    processor = f"{system['cpu']} ({', '.join(system['flags'])})"
-    return Verification(compare(model.run_pass, checks), processor, ort.__version__, artifact.precision)
+    processor, runtime = f"{system['cpu']} ({', '.join(system['flags'])})", f"ONNX Runtime {ort.__version__}"
+    match artifact.kind:
+        case "cascade":
+            found = [_verification(member) for member in artifact.members]
+            compared = _worst([one.compared for one in found])
+            runtime = ", ".join(dict.fromkeys(one.runtime for one in found))
+        case "linear":
+            scorer = LinearScorer(LinearModel.from_artifact(artifact), artifact.temperature)
+            compared = compare(_linear_pass(scorer), _read_linear_checks(artifact))
+            runtime = f"NumPy {np.__version__}"
+        case _:
+            checks = read_checks(artifact)
+            if checks is None:
+                raise ArtifactError(
+                    f"{artifact.folder} has no {CHECKS_FILE} to verify: it was exported by an older attar; "
+                    f"attar convert {artifact.folder} NEW adds one"
+                )
+            check_model(artifact)
+            # Padding is masked out; any token of the vocabulary will do.
+            model = OnnxModel(artifact.model_path, pad=0, spec=InputSpec.from_json(artifact.input))
+            compared = compare(model.run_pass, checks)
+    return Verification(compared, processor, runtime, artifact.precision)
 
 
-def read_checks(artifact: Artifact) -> Checks | None:
-    """An artifact's stored inputs; None where it has none.
+def _worst(members: Sequence[Compared]) -> Compared:
+    """The inputs of all members; the differences of one that did not pass, else the largest."""
+    worst = max(members, key=lambda one: (not one.passed, one.found.largest / one.allowed.largest))
+    return worst._replace(num=sum(one.num for one in members), changed=sum(one.changed for one in members))
+
+
+def read_checks(artifact: Artifact) -> Checks[Encoding] | None:
+    """A network's stored inputs; None where it has none.
 
     Raises:
         ArtifactError: They cannot be read.
     """
-    path = artifact.folder / CHECKS_FILE
     if CHECKS_FILE not in artifact.files:
         return None
+    value = _read_stored(artifact)
     try:
-        return Checks.from_json(read_json(path))
-    except (OSError, KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-        raise ArtifactError(f"{path} cannot be read ({error}); copy the folder or export again") from error
+        return Checks.of_stored(stored_encodings(value), value)
+    except _UNREADABLE as error:
+        raise _unreadable(artifact, error) from error
 
 
-def compare(run: Pass, checks: Checks, count: int | None = None) -> Compared:
-    """Compute the first ``count`` stored inputs in the first pass, or all in every pass, and compare.
+def _read_linear_checks(artifact: Artifact) -> Checks[Example]:
+    value = _read_stored(artifact)
+    try:
+        return Checks.of_stored(stored_examples(value), value)
+    except _UNREADABLE as error:
+        raise _unreadable(artifact, error) from error
 
-    Args:
-        run: Computes logits [B, C] of encodings; see ``OnnxModel.run_pass``.
-        checks: What they must be.
-        count: How many inputs; None takes all.
+
+_UNREADABLE = (OSError, KeyError, TypeError, ValueError, IndexError, OverflowError)
+
+
+def _read_stored(artifact: Artifact) -> dict[str, Any]:
+    try:
+        return dict(read_json(artifact.folder / CHECKS_FILE))
+    except _UNREADABLE as error:
+        raise _unreadable(artifact, error) from error
+
+
+def _unreadable(artifact: Artifact, error: Exception) -> ArtifactError:
+    path = artifact.folder / CHECKS_FILE
+    return ArtifactError(f"{path} cannot be read ({error}); copy the folder or export again")
+
+
+def load_linear(artifact: Artifact) -> LinearScorer:
+    """Read a linear artifact, and check a few of its stored inputs.
+
+    Raises:
+        ArtifactError: Its files hold what no linear model of attar's holds, or it gives other logits here
+            than where it was made.
     """
-    encodings = checks.encodings[:count]
-    begins = range(0, len(encodings), _BATCH)
-    differences, changed = np.zeros(len(encodings), np.float32), np.zeros(len(encodings), bool)
-    for number, logits in enumerate(checks.passes if count is None else checks.passes[:1]):
-        stored = logits[: len(encodings)]
-        found = np.concatenate([run(encodings[i : i + _BATCH], high_precision=number == 1) for i in begins])
-        differences = np.maximum(differences, np.abs(found - stored).max(1))
-        changed |= found.argmax(1) != stored.argmax(1)
-    lower_median = float(np.sort(differences)[(len(differences) - 1) // 2])
-    summary = Tolerance(float(differences.max()), lower_median)
-    return Compared(len(encodings), summary, checks.tolerance, int(changed.sum()))
+    scorer = LinearScorer(LinearModel.from_artifact(artifact), artifact.temperature)
+    found = compare(_linear_pass(scorer), _read_linear_checks(artifact), _AT_FIRST_USE)
+    if not found.passed:
+        raise ArtifactError(
+            f"{artifact.folder} gives other logits here than where it was made: they differ by up to "
+            f"{found.found.largest:.3g} ({found.allowed.largest:.3g} allowed); copy the folder again, or run "
+            "attar run again"
+        )
+    return scorer
+
+
+def make_linear_checks(scorer: LinearScorer) -> Checks[Example]:
+    """Inputs for a linear model's self-check, random characters that it knows, and what it gives for them."""
+    rng, model = np.random.default_rng(_LINEAR_SEED), scorer.model
+    chars = sorted({char for gram in model.ngrams for char in gram if char.isprintable()}) or ["_"]
+    has_term, made = model.style in ("marked_pair", "pair"), []
+    for number in range(_NUM_LINEAR):
+        text, other = ("".join(rng.choice(chars, 3 + number)) for _ in range(2))
+        start = int(rng.integers(0, len(text) - 1)) if has_term else 0
+        second = other if model.style == "sentence_pair" else ""
+        made.append(Example(text, start, start + 2 if has_term else 0, second=second))
+    return Checks(made, [scorer.logits(made)], _LINEAR_TOLERANCE)
+
+
+def _linear_pass(scorer: LinearScorer) -> Run[Example]:
+    def run(encodings: Sequence[Example], *, high_precision: bool = False) -> NDArray[np.float32]:
+        del high_precision  # it has one
+        return scorer.logits(encodings)
+
+    return run
 
 
 def first_use_check(artifact: Artifact, run: Pass) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from attar.errors import DataError
+from attar.io.encodings import of_several_files
 from attar.io.lines import numbered_lines
+from attar.io.outputs import check_output
 from attar.io.tables.columns import Columns
 from attar.io.tables.rows import as_string
-from attar.io.tables.table_files import open_tables, table_format, write_table
+from attar.io.tables.table_files import open_tables, reading_notes, shown_facts, table_format, write_table
 from attar.terms.discovery import Proposal, propose_terms
 from attar.terms.finder import term_spelling
 from attar.terms.term_list import COLUMNS, read_term_list
 
 __all__ = ["propose_term_list"]
 
+_LOG = logging.getLogger(__name__)
 _SETTING = "--{}"
 
 
@@ -27,6 +31,7 @@ def propose_term_list(
     known: Path | None = None,
     limit: int = 500,
     min_count: int = 5,
+    encoding: str | None = None,
 ) -> list[Proposal]:
     """Propose terms from reviews and write them as a list that ``read_term_list`` reads.
 
@@ -38,6 +43,7 @@ def propose_term_list(
         known: A list whose terms and synonyms are not proposed.
         limit: Proposals at most.
         min_count: Occurrences at least.
+        encoding: Of reviews that are text, one of ``attar.io.encodings.ENCODINGS``; None finds it.
 
     Returns:
         What was written, the likeliest first.
@@ -48,14 +54,10 @@ def propose_term_list(
     """
     if table_format(out) == "excel":
         raise DataError(f"{out}: a list of terms is no workbook; write .csv, .tsv, .jsonl or .parquet")
-    for read in (source, known):
-        if read is not None and read.resolve() == out.resolve():
-            raise DataError(f"{out}: is read too; name another file to write")
-    if not out.parent.is_dir() or out.is_dir():
-        raise DataError(f"{out}: cannot be written there; name a file in a folder that exists")
+    check_output(out, [source, *([known] if known is not None else [])])
     names = read_term_list(known).names if known is not None else {}
     taken = {term_spelling(form) for form in names}
-    proposals = propose_terms(_texts(source, text), taken, limit=limit, min_count=min_count)
+    proposals = propose_terms(_texts(source, text, encoding), taken, limit=limit, min_count=min_count)
     if not proposals:
         raise DataError(
             f"{source}: no {'further ' if known else ''}term occurs {min_count} times with something said of "
@@ -65,11 +67,17 @@ def propose_term_list(
     return proposals
 
 
-def _texts(source: Path, text: str) -> Iterator[str]:
+def _texts(source: Path, text: str, encoding: str | None) -> Iterator[str]:
     if source.suffix.lower() == ".txt":
-        yield from (line.strip() for _, line in numbered_lines(source))
+        found = of_several_files(source, encoding)
+        if found.shown:
+            _LOG.info("%s", shown_facts(source, {"encoding": found.shown}))
+        yield from (line.strip() for _, line in numbered_lines(source, found))
         return
-    for table in open_tables(source):
+    tables = open_tables(source, encoding=encoding)
+    for line in reading_notes(tables):
+        _LOG.info("%s", line)
+    for table in tables:
         columns = Columns.of(table, {"text": text}, ("text",), _SETTING)
         for row in table.rows():
             try:

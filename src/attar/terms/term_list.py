@@ -6,6 +6,7 @@ the columns ``term`` and, if wanted, ``synonyms`` and ``category``, in any forma
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,15 +14,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from attar.errors import DataError
+from attar.io.encodings import find_encoding
 from attar.io.tables.delimited import delimited_cells
 from attar.io.tables.rows import Cells, as_string
-from attar.io.tables.table_files import TABLE_ENDINGS, open_tables, table_format
+from attar.io.tables.table_files import TABLE_ENDINGS, open_tables, reading_notes, shown_facts, table_format
 from attar.terms.finder import TermFinder, term_spelling
 from attar.text.normalise import Step
 
 __all__ = ["COLUMNS", "Term", "TermList", "read_term_list"]
 
 COLUMNS = ("term", "synonyms", "category")
+_LOG = logging.getLogger(__name__)
 _SEPARATOR = re.compile(r"\s*[、，,;；|\n]\s*")
 
 
@@ -118,6 +121,8 @@ def _cells(path: Path) -> Iterator[Cells]:
 
 
 def _from_lines(path: Path) -> Iterator[Term]:
+    if encoding := find_encoding(path).shown:
+        _LOG.info("%s", shown_facts(path, {"encoding": encoding}))
     for number, cells in _cells(path):
         forms = tuple(dict.fromkeys(form for cell in cells if (form := str(cell).strip())))
         where = f"{path}:{number}"
@@ -129,6 +134,8 @@ def _from_lines(path: Path) -> Iterator[Term]:
 
 def _from_table(path: Path) -> Iterator[Term]:
     tables = open_tables(path, needed=[{"term"}])
+    for line in reading_notes(tables):
+        _LOG.info("%s", line)
     if any("term" not in table.columns for table in tables):
         raise DataError(f"{path}: no column 'term'; a list of terms has {', '.join(COLUMNS)}")
     for row in (row for table in tables for row in table.rows()):

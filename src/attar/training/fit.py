@@ -32,6 +32,7 @@ from attar.training.metrics_log import MetricsLog
 from attar.training.objectives import Objective
 from attar.training.optimisers import build_optimiser
 from attar.training.plan import StepPlan
+from attar.training.room import check_training_room
 from attar.training.schedules import schedule_factor
 from attar.training.state import TrainingStates
 
@@ -116,7 +117,7 @@ def fit(  # noqa: PLR0913 - the loop is one call
     Raises:
         CheckpointError: The state in ``folder`` is another training's.
         RecipeError: No examples.
-        RunError: The loss is not finite.
+        RunError: The loss is not finite, or the disk has no room for the states.
     """
     if not encodings:
         raise RecipeError("no training examples")
@@ -160,6 +161,9 @@ class _Fit:
         self.step = 0
 
     def run(self, name: str, after_evaluation: Callable[[int, DevScore], None] | None) -> FitResult:
+        if self.accelerator.is_main_process:
+            minutes = self.recipe.checkpoint_minutes
+            check_training_room(self.model, self.objective, self.log.folder, checkpoint_minutes=minutes)
         self._resume()
         started = last_saved = time.monotonic()
         with (

@@ -1,10 +1,16 @@
-"""Metrics of a training: metrics.jsonl for programs, TensorBoard for people."""
+"""Metrics of a training: metrics.jsonl for programs, TensorBoard for people.
+
+A line of metrics.jsonl ends with the CRC-32 of what stands before, so that a damaged one is known when a
+killed training resumes and its log is carried on.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import logging
+import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +21,8 @@ from attar.io.json_text import parse_json
 __all__ = ["MetricsLog"]
 
 _LOG = logging.getLogger(__name__)
+_CHECKED = re.compile(rb'(\{.*), "crc32": "([0-9a-f]{8})"\}', re.DOTALL)
+_MOST_NAMED = 10
 
 
 class MetricsLog:
@@ -57,7 +65,8 @@ class MetricsLog:
         """Write the figures of one step."""
         if not self.enabled:
             return
-        self._lines.write(json.dumps({"step": step} | figures) + "\n")
+        entry = json.dumps({"step": step} | figures)[:-1]
+        self._lines.write(f'{entry}, "crc32": "{zlib.crc32(entry.encode()):08x}"}}\n')
         self._lines.flush()
         for key, value in figures.items():
             self._board.add_scalar(key, value, step)
@@ -68,15 +77,20 @@ def _until(path: Path, step: int) -> str:
     if not step or not path.is_file():
         return ""
     *lines, _ = path.read_bytes().split(b"\n")
-    steps = [_step_of(line) for line in lines]
-    if damaged := steps.count(None):
-        _LOG.warning("%s: %d damaged lines are left out", path, damaged)
+    has_sums = any(map(_CHECKED.fullmatch, lines))  # earlier versions wrote none
+    steps = [_step_of(line, has_sums=has_sums) for line in lines]
+    if damaged := [number for number, of in enumerate(steps, 1) if of is None]:
+        named = ", ".join(map(str, damaged[:_MOST_NAMED])) + ", ..." * (len(damaged) > _MOST_NAMED)
+        _LOG.warning("%s: %d damaged lines are left out: %s", path, len(damaged), named)
     kept = [line + b"\n" for line, of in zip(lines, steps, strict=True) if of is not None and of <= step]
     return str(b"".join(kept), "utf-8")
 
 
-def _step_of(line: bytes) -> int | None:
-    """The step of a line; None where it is none of a log."""
+def _step_of(line: bytes, *, has_sums: bool) -> int | None:
+    """The step of a line; None where it is none of a log, or not as it was written."""
+    checked = _CHECKED.fullmatch(line)
+    if has_sums and (checked is None or zlib.crc32(checked[1]) != int(checked[2], 16)):
+        return None
     try:
         entry = parse_json(str(line, "utf-8"))
     except ValueError:

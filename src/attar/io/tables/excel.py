@@ -12,11 +12,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from attar.errors import DataError
 from attar.io.tables.rows import Cells, Table, table_with_header
-from attar.io.tables.workbook_parts import open_workbook_parts, openpyxl_package, sheet_cells
+from attar.io.tables.workbook_package import Sheet, open_workbook_parts, openpyxl_package
+from attar.io.tables.workbook_parts import sheet_cells
 
 __all__ = ["ALL_SHEETS", "open_sheets", "openpyxl_package", "workbook_path"]
 
@@ -62,13 +62,12 @@ def open_sheets(
         DataError: No such workbook or sheet, a column name occurs twice, or the package openpyxl is
             not installed; while the rows are read, too.
     """
-    book = open_workbook_parts(path)
-    sheets = {page.title: page for page in book.worksheets}
+    sheets = {page.title: page for page in open_workbook_parts(path)}
     if not sheets or (sheet not in ("", ALL_SHEETS) and sheet not in sheets):
         there = ", ".join(sheets) or "none with cells"
         raise DataError(f"{path}: no sheet {sheet or 'to read'}; there are {there}")
     open_one = partial(_open, path, names)
-    visible = [title for title, page in sheets.items() if page.sheet_state == "visible"] or list(sheets)
+    visible = [title for title, page in sheets.items() if page.is_visible] or list(sheets)
     results = [title for title in sheets if _RESULT.fullmatch(title)]
     if sheet in sheets:
         tables = [open_one(sheet, partial(sheet_cells, path, sheets[sheet]))]
@@ -90,10 +89,10 @@ def _open(path: Path, names: Sequence[str], title: str, read: _Read, source: str
     return replace(table, sheet=title)
 
 
-def _among(table: Table, read: Collection[str], sheets: dict[str, Any]) -> Table:
+def _among(table: Table, read: Collection[str], sheets: dict[str, Sheet]) -> Table:
     """The table with the names of the sheets that are not read, and its own where there are several."""
     left_out = tuple(
-        title if page.sheet_state == "visible" else f"{title} (hidden)"
+        title if page.is_visible else f"{title} (hidden)"
         for title, page in sheets.items()
         if title not in read
     )
@@ -136,7 +135,7 @@ def _has(table: Table, needed: Sequence[Collection[str]]) -> bool:
     return bool(table.columns) and all(set(any_of) & set(table.columns) for any_of in needed)
 
 
-def _one_after_another(path: Path, pages: Sequence[Any]) -> Iterator[Cells]:
+def _one_after_another(path: Path, pages: Sequence[Sheet]) -> Iterator[Cells]:
     """The rows of sheets of which each continues the one before, below a header of its own."""
     before = 0
     for index, page in enumerate(pages):

@@ -11,20 +11,42 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from attar.io.encodings import Encoding, bad_line, find_encoding, line_decoder
 from attar.io.files import atomic_write
-from attar.io.lines import count_lines, not_utf8, raw_lines
+from attar.io.json_text import MAX_DEPTH, TOO_DEEP, is_too_deep
+from attar.io.lines import count_lines, raw_lines
 from attar.io.tables.rows import Problem, Row, Table, as_text
 
-__all__ = ["column_names", "finite", "json_line", "json_rows", "open_jsonl", "write_jsonl"]
+__all__ = [
+    "column_names",
+    "finite",
+    "json_line",
+    "json_rows",
+    "open_jsonl",
+    "write_jsonl",
+    "write_jsonl_draft",
+]
 
 _HEAD = 100
+# One for all: json.dumps would make a new one for each row.
+_ENCODE = json.JSONEncoder(ensure_ascii=False, default=as_text, allow_nan=False).encode
 _NO_OBJECT = "the line is not a JSON object; expected one row a line"
+_DEEP = f"the line is {TOO_DEEP}; expected one row a line, with plain values"
 
 
-def open_jsonl(path: Path) -> Table:
-    """Open a JSONL file."""
-    read = partial(json_rows, path)
-    return Table(str(path), "jsonl", column_names(read()), read, partial(count_lines, path))
+def open_jsonl(path: Path, encoding: str | Encoding | None = None) -> Table:
+    """Open a JSONL file.
+
+    Args:
+        path: A file.
+        encoding: See ``find_encoding``.
+
+    Raises:
+        DataError: The file cannot be opened, or its encoding is not read.
+    """
+    found = find_encoding(path, encoding)
+    read, count = partial(json_rows, path, found), partial(count_lines, path, found)
+    return Table(str(path), "jsonl", column_names(read()), read, count, encoding=found.shown)
 
 
 def column_names(rows: Iterator[Row]) -> tuple[str, ...]:
@@ -32,31 +54,41 @@ def column_names(rows: Iterator[Row]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for row in itertools.islice(rows, _HEAD) for name in row.values))
 
 
-def json_rows(path: Path) -> Iterator[Row]:
+def json_rows(path: Path, encoding: Encoding | None = None) -> Iterator[Row]:
     """The objects of a JSONL file, blank lines left out.
 
+    Args:
+        path: A file.
+        encoding: Its encoding; None finds it.
+
     Raises:
-        DataError: The file cannot be opened.
+        DataError: The file cannot be opened, or its encoding is not read.
     """
-    source, decode = str(path), json.JSONDecoder().raw_decode
-    for number, raw in raw_lines(path):
+    encoding = encoding or find_encoding(path)
+    source, text, decode = str(path), line_decoder(encoding), json.JSONDecoder().raw_decode
+    for number, raw in raw_lines(path, encoding):
         try:
-            line = raw.decode().strip()
+            line = text(raw).strip()
         except UnicodeDecodeError as error:
-            shown = raw.decode("utf-8", "backslashreplace").rstrip("\r\n")
-            yield Row(source, number, {}, Problem("not_utf8", not_utf8(error), [shown]))
+            shown = raw.decode(encoding.codec, "backslashreplace").rstrip("\r\n")
+            yield Row(source, number, {}, Problem("not_utf8", bad_line(error, encoding), [shown]))
             continue
         if not line:
             continue
+        message = _NO_OBJECT
         try:
             # Faster than json.loads, which looks for blanks on both sides of the object.
             values, end = decode(line)
-        except (ValueError, RecursionError):
+        except ValueError:
             values, end = None, 0
-        if isinstance(values, dict) and end == len(line):
-            yield Row(source, number, values)
+        except RecursionError:
+            values, end, message = None, 0, _DEEP
+        if not isinstance(values, dict) or end != len(line):
+            yield Row(source, number, {}, Problem("bad_row", message, [line]))
+        elif line.count("[") + line.count("{") > MAX_DEPTH and is_too_deep(values, line):
+            yield Row(source, number, {}, Problem("bad_row", _DEEP, [line]))
         else:
-            yield Row(source, number, {}, Problem("bad_row", _NO_OBJECT, [line]))
+            yield Row(source, number, values)
 
 
 @contextlib.contextmanager
@@ -65,10 +97,14 @@ def write_jsonl(path: Path) -> Iterator[Callable[[Mapping[str, object]], None]]:
 
     Halves of surrogate pairs are written as the JSON escapes that they were.
     """
-    with (
-        atomic_write(path) as draft,
-        draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream,
-    ):
+    with atomic_write(path) as draft, write_jsonl_draft(draft) as write:
+        yield write
+
+
+@contextlib.contextmanager
+def write_jsonl_draft(draft: Path) -> Iterator[Callable[[Mapping[str, object]], None]]:
+    """As ``write_jsonl``, into a file that is half written if the block fails."""
+    with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
 
         def write(row: Mapping[str, object]) -> None:
             stream.write(json_line(row) + "\n")
@@ -79,9 +115,9 @@ def write_jsonl(path: Path) -> Iterator[Callable[[Mapping[str, object]], None]]:
 def json_line(value: object) -> str:
     """A value as strict JSON on one line: NaN and the infinities are null, dates ISO 8601."""
     try:
-        return json.dumps(value, ensure_ascii=False, default=as_text, allow_nan=False)
+        return _ENCODE(value)
     except ValueError:
-        return json.dumps(finite(value), ensure_ascii=False, default=as_text, allow_nan=False)
+        return _ENCODE(finite(value))
 
 
 def finite(value: Any) -> Any:  # noqa: ANN401 - any JSON

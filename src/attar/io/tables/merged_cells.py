@@ -17,6 +17,7 @@ from attar.errors import DataError
 __all__ = ["MergedCells", "merged_cells"]
 
 _MAX_RANGES = 1 << 20  # more than one for every row of a sheet
+_MAX_FILLED = 1 << 25  # cells; thirty columns merged over all rows of a sheet
 _BLOCK_BYTES = 1 << 18
 _LONGEST_TAG = 1 << 10
 _RANGE = re.compile(
@@ -33,19 +34,32 @@ class MergedCells:
     changes nothing.
 
     Args:
+        path: The workbook, for messages.
         ranges: (first row, last row, column), each from 1, packed in one number; sorted.
     """
 
-    def __init__(self, ranges: list[int]) -> None:
+    def __init__(self, path: Path, ranges: list[int]) -> None:
+        self._path = path
         self._ranges = ranges
+        self._num_filled = 0
         self._next = 0
         self._open: dict[int, tuple[int, object]] = {}  # column from 0: last row, value
 
     def fill(self, number: int, row: list[object]) -> list[object]:
-        """The row with the values of the ranges that began above; one without anything stays so."""
+        """The row with the values of the ranges that began above; one without anything stays so.
+
+        Raises:
+            DataError: The ranges cover more cells than any table has.
+        """
         if not self._ranges:
             return row
         has_own = bool(row)
+        self._num_filled += len(self._open)
+        if self._num_filled > _MAX_FILLED:
+            raise DataError(
+                f"{self._path}: merged ranges cover more than {_MAX_FILLED:,} cells; take the merging "
+                "back, or save it as .csv"
+            )
         for column, (last, value) in list(self._open.items()):
             if last < number:
                 del self._open[column]
@@ -81,7 +95,7 @@ def merged_cells(path: Path, part: IO[bytes]) -> MergedCells:
             )
         if int(last) > int(first):
             ranges.append(_packed(int(first), int(last), _column(letters)))
-    return MergedCells(sorted(ranges))
+    return MergedCells(path, sorted(ranges))
 
 
 def _found(part: IO[bytes]) -> Iterator[tuple[bytes, bytes, bytes]]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from attar.errors import DataError
+from attar.io.compressed import packing_of, unpacked_name
+from attar.io.encodings import Encoding, of_several_files
 from attar.io.files import atomic_write
 from attar.io.tables.delimited import open_delimited, write_delimited
 from attar.io.tables.excel import ALL_SHEETS, open_sheets, workbook_path
@@ -21,10 +25,15 @@ __all__ = [
     "TableOptions",
     "column_types",
     "data_files",
+    "is_data",
     "open_file",
+    "open_one_of",
     "open_tables",
     "reading_facts",
+    "reading_notes",
     "shown_facts",
+    "table_ending",
+    "table_files",
     "table_format",
     "write_table",
 ]
@@ -38,6 +47,7 @@ TABLE_ENDINGS: dict[str, TableFormat] = {
     ".xlsm": "excel",
     ".parquet": "parquet",
 }
+_TEXT_FORMATS: tuple[TableFormat, ...] = ("jsonl", "csv", "tsv")
 _INT64 = range(-(2**63), 2**63)
 _NOT_DATA = (".", "~$")  # hidden files, and the locks of open Office files
 
@@ -52,6 +62,7 @@ class TableOptions:
         delimiter: What separates two cells; None decides by the format.
         quoted: Whether a quote at the start of a cell begins a quoted one; else quotes are text.
         needed: The columns that tell a sheet of rows from another: of each collection at least one.
+        encoding: Of a file of text; None finds it.
     """
 
     sheet: str = ""
@@ -59,6 +70,7 @@ class TableOptions:
     delimiter: str | None = None
     quoted: bool = True
     needed: Sequence[Collection[str]] = ()
+    encoding: str | Encoding | None = None
 
 
 _PLAIN = TableOptions()
@@ -70,11 +82,19 @@ def table_format(path: Path) -> TableFormat:
     Raises:
         DataError: None that we know.
     """
-    found = TABLE_ENDINGS.get(path.suffix.lower())
+    found = TABLE_ENDINGS.get(table_ending(path))
     if found is None:
         known = ", ".join(TABLE_ENDINGS)
-        raise DataError(f"{path}: cannot tell its format by {path.suffix!r}; expected {known}")
+        more = "; .gz and .zst are for .jsonl, .csv and .tsv" if packing_of(path) else ""
+        raise DataError(f"{path}: cannot tell its format by {path.suffix!r}; expected {known}{more}")
     return found
+
+
+def table_ending(path: Path) -> str:
+    """The ending of a table's name, without that of a packing around text: ``.csv`` of ``rows.csv.gz``."""
+    inner = unpacked_name(path).suffix.lower()
+    is_text = TABLE_ENDINGS.get(inner) in ("jsonl", "csv", "tsv")
+    return inner if is_text or not packing_of(path) else packing_of(path)
 
 
 def open_file(path: Path, file_format: TableFormat, options: TableOptions = _PLAIN) -> list[Table]:
@@ -91,31 +111,59 @@ def open_file(path: Path, file_format: TableFormat, options: TableOptions = _PLA
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     match file_format:
         case "jsonl":
-            return [open_jsonl(path)]
+            return [open_jsonl(path, options.encoding)]
         case "parquet":
             return [open_parquet(path)]
         case "excel":
             return open_sheets(path, options.sheet, options.names, options.needed)
         case _:
-            cut, quoted = options.delimiter, options.quoted
-            return [open_delimited(path, file_format, delimiter=cut, quoted=quoted, names=options.names)]
+            opened = open_delimited(
+                path,
+                file_format,
+                delimiter=options.delimiter,
+                quoted=options.quoted,
+                names=options.names,
+                encoding=options.encoding,
+            )
+            return [opened]
 
 
-def open_tables(path: Path, *, quoted: bool = True, needed: Sequence[Collection[str]] = ()) -> list[Table]:
+def open_tables(
+    path: Path,
+    *,
+    quoted: bool = True,
+    needed: Sequence[Collection[str]] = (),
+    encoding: str | None = None,
+) -> list[Table]:
     """Open a table, ``workbook.xlsx#sheet``, or every table of a folder in the order of their names.
 
     Args:
         path: What is read; ``workbook.xlsx#*`` are all sheets of a workbook.
         quoted: See ``TableOptions``.
         needed: See ``TableOptions``.
+        encoding: Of the files of text among them that are not UTF-8; None finds that of each.
 
     Raises:
         DataError: As ``open_file``; nothing is there, or an ending is none of a table's.
     """
     whole, sheet = workbook_path(path)
-    options = TableOptions(sheet=sheet, quoted=quoted, needed=needed)
-    files = data_files(whole, TABLE_ENDINGS)
-    return [table for file in files for table in open_file(file, table_format(file), options)]
+    options, tables = TableOptions(sheet=sheet, quoted=quoted, needed=needed), list[Table]()
+    for file in table_files(whole):
+        tables += open_one_of(file, table_format(file), options, encoding)
+    return tables
+
+
+def open_one_of(
+    path: Path, file_format: TableFormat, options: TableOptions, encoding: str | None
+) -> list[Table]:
+    """Open one of several files, of which the user says one encoding for all that are not UTF-8.
+
+    Raises:
+        DataError: As ``open_file``.
+    """
+    if encoding is not None and file_format in _TEXT_FORMATS:
+        options = replace(options, encoding=of_several_files(path, encoding))
+    return open_file(path, file_format, options)
 
 
 def reading_facts(tables: Sequence[Table]) -> dict[str, object]:
@@ -126,6 +174,12 @@ def reading_facts(tables: Sequence[Table]) -> dict[str, object]:
     if tables and tables[0].encoding:
         facts["encoding"] = tables[0].encoding
     return facts
+
+
+def reading_notes(tables: Iterable[Table]) -> list[str]:
+    """``shown_facts`` of the files of some tables, those that have something to say."""
+    files = itertools.groupby(tables, key=lambda table: table.path)
+    return [line for path, parts in files if (line := shown_facts(path, reading_facts(list(parts))))]
 
 
 def shown_facts(path: Path | str, facts: Mapping[str, Any]) -> str:
@@ -142,7 +196,19 @@ def shown_facts(path: Path | str, facts: Mapping[str, Any]) -> str:
     return f"{path}: {'; '.join(said)}" if said else ""
 
 
-def data_files(path: Path, endings: Collection[str]) -> list[Path]:
+def table_files(path: Path) -> list[Path]:
+    """``data_files`` that are tables, packed ones too."""
+    return data_files(path, TABLE_ENDINGS, table_ending)
+
+
+def is_data(path: Path) -> bool:
+    """Whether a name is none of a hidden file's, or of a lock of an open Office file."""
+    return not path.name.startswith(_NOT_DATA)
+
+
+def data_files(
+    path: Path, endings: Collection[str], ending_of: Callable[[Path], str] = lambda path: path.suffix.lower()
+) -> list[Path]:
     """The files of a path, sorted by name: itself, or those of a folder.
 
     Of a folder the files with a known ending; not those of its folders, hidden ones, and locks.
@@ -155,9 +221,7 @@ def data_files(path: Path, endings: Collection[str]) -> list[Path]:
     if not path.is_dir():
         raise DataError(f"{path}: no such file or folder{_neighbours(path)}")
     files = sorted(
-        file
-        for file in path.iterdir()
-        if file.is_file() and not file.name.startswith(_NOT_DATA) and file.suffix.lower() in endings
+        file for file in path.iterdir() if file.is_file() and is_data(file) and ending_of(file) in endings
     )
     if not files:
         there = ", ".join(sorted(p.name for p in path.iterdir())[:10]) or "nothing"
@@ -231,4 +295,6 @@ def _types(table: Table) -> dict[str, Any]:
 def _type_of(kinds: set[type]) -> str:
     if kinds in ({bool}, {int}):
         return "bool" if kinds == {bool} else "int64"
+    if kinds == {datetime}:
+        return "timestamp[us]"
     return "double" if kinds and kinds <= {int, float} else "string"

@@ -1,77 +1,34 @@
-"""The parts of an Excel workbook: unfolded within limits, its strings and the rows of its sheets.
-
-A workbook is a zip file of XML parts, and a few kilobytes of it may stand for gigabytes. Openpyxl
-says what the parts mean; how much of them is taken is decided here, before it is in memory.
-"""
+"""The rows of a workbook's sheets, parsed as a stream; ``workbook_package`` opens the workbook."""
 
 from __future__ import annotations
 
 import itertools
 import re
 import warnings
-import weakref
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError
-from zipfile import BadZipFile, ZipFile
+from xml.etree.ElementTree import XMLPullParser
 
-from attar.errors import DataError, require
+from attar.errors import DataError
+from attar.io.tables.limits import LIMIT_VARIABLE
 from attar.io.tables.merged_cells import MergedCells, merged_cells
 from attar.io.tables.rows import CellError, Cells
+from attar.io.tables.workbook_package import UNREADABLE, Sheet, max_sheet_bytes
 
-__all__ = ["MAX_SHEET_COLUMNS", "MAX_SHEET_ROWS", "open_workbook_parts", "openpyxl_package", "sheet_cells"]
+__all__ = ["MAX_SHEET_COLUMNS", "MAX_SHEET_ROWS", "sheet_cells"]
 
 MAX_SHEET_ROWS = 1_048_576  # Excel's own limits
 MAX_SHEET_COLUMNS = 16_384
-_MAX_PART_BYTES = 4 << 30  # unfolded; parts are streamed
-_MAX_STRINGS_BYTES = 1 << 30  # the shared strings are held in memory
-_MAX_RATIO = 200  # unfolded to folded; text is folded to a tenth, the emptiest sheets to a fiftieth
-_ANY_RATIO_BYTES = 16 << 20
-_MAX_ROW_ELEMENTS = 1 << 18  # cells, their values and the runs of their rich text
+_MAX_ROW_PARTS = 1 << 18  # cells, their values and the runs of their rich text
+_MAX_ROW_BYTES = 32 << 20
 _BATCH_ROWS = 64
-_BLOCK_BYTES = 1 << 18
-_ESCAPED_ESCAPE = b"x005F_"
+_BLOCK_BYTES = 1 << 17
 _ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# What the parsers of zip and XML say of a damaged file.
-_UNREADABLE = (
-    ParseError, BadZipFile, LookupError, ValueError, TypeError, AttributeError, OSError, EOFError,
-    OverflowError, RuntimeError, zlib.error,
-)  # fmt: skip
 
 
-def openpyxl_package() -> Any:  # noqa: ANN401 - a module of an optional package
-    """Openpyxl; the base install does without.
-
-    Raises:
-        MissingPackageError: It is not installed.
-    """
-    return require("openpyxl", "excel")
-
-
-def open_workbook_parts(path: Path) -> Any:  # noqa: ANN401 - a class of an optional package
-    """Open a workbook as openpyxl's, read-only: its strings are read, its sheets are not.
-
-    Raises:
-        DataError: It is none, it is damaged, or it unfolds to more than is taken.
-    """
-    openpyxl = openpyxl_package()
-    try:
-        with warnings.catch_warnings():
-            # Styles that are not there are nothing that a reader of cells needs.
-            warnings.simplefilter("ignore", UserWarning)
-            _check_sizes(path)
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-            weakref.finalize(book, book._archive.close)
-            _mend_strings(book)
-            return book
-    except (*_UNREADABLE, openpyxl.utils.exceptions.InvalidFileException) as error:
-        raise DataError(f"{path}: not an Excel workbook that can be read; save it as .xlsx again") from error
-
-
-def sheet_cells(path: Path, sheet: Any) -> Iterator[Cells]:  # noqa: ANN401 - openpyxl's
+def sheet_cells(path: Path, sheet: Sheet) -> Iterator[Cells]:
     """The rows of a sheet, from its start.
 
     A row of a merged range has the value of the merged cell. Such a value is not enough to make a
@@ -87,10 +44,11 @@ def sheet_cells(path: Path, sheet: Any) -> Iterator[Cells]:  # noqa: ANN401 - op
     Raises:
         DataError: It is damaged, or beyond Excel's limits.
     """
+    num_chars, most_chars = 0, max_sheet_bytes()
     try:
-        with sheet.parent._archive.open(sheet._worksheet_path) as part:
+        with sheet.book.archive.open(sheet.part) as part:
             merged = merged_cells(path, part)
-        with sheet.parent._archive.open(sheet._worksheet_path) as part:
+        with sheet.book.archive.open(sheet.part) as part:
             numbered = _parsed(path, sheet, part)
             while True:
                 with warnings.catch_warnings():
@@ -102,98 +60,70 @@ def sheet_cells(path: Path, sheet: Any) -> Iterator[Cells]:  # noqa: ANN401 - op
                 for number, cells in batch:
                     row = _row(path, number, cells, merged)
                     if row:
+                        num_chars += sum(len(value) for value in row if isinstance(value, str))
                         yield number, row
-    except _UNREADABLE as error:
+                if num_chars > most_chars:
+                    raise DataError(
+                        f"{path}: its cells hold more than {most_chars:,} characters, of which many are one "
+                        f"text used again and again; save it in parts, or raise {LIMIT_VARIABLE}"
+                    )
+    except UNREADABLE as error:
         raise DataError(f"{path}: the sheet cannot be read to its end; save it as .xlsx again") from error
 
 
-def _check_sizes(path: Path) -> None:
-    # A part is never read beyond the size that the archive says, so that can be trusted.
-    with ZipFile(path) as archive:
-        parts = archive.infolist()
-    for part in parts:
-        is_strings = part.filename.lower().endswith("sharedstrings.xml")
-        most = _MAX_STRINGS_BYTES if is_strings else _MAX_PART_BYTES
-        is_bomb = part.file_size > max(_ANY_RATIO_BYTES, _MAX_RATIO * part.compress_size)
-        if part.file_size > most or is_bomb:
-            raise DataError(
-                f"{path}: {part.filename} unfolds from {part.compress_size:,} to {part.file_size:,} bytes, "
-                "more than a workbook of reviews does; save it as .xlsx again, in parts, or as .csv"
-            )
-
-
-def _mend_strings(book: Any) -> None:  # noqa: ANN401 - openpyxl's
-    """Read the shared strings again where openpyxl drops the escape of an escape (``_x005F_``)."""
-    strings: list[str] = next((page._shared_strings for page in book.worksheets), [])
-    parts = [name for name in book._archive.namelist() if name.lower().endswith("sharedstrings.xml")]
-    if not strings or not parts or not _holds(book._archive, parts[0], _ESCAPED_ESCAPE):
-        return
-    from openpyxl.cell.text import Text
-    from openpyxl.xml.constants import SHEET_MAIN_NS
-    from openpyxl.xml.functions import iterparse
-
-    number, tag = 0, f"{{{SHEET_MAIN_NS}}}si"
-    with book._archive.open(parts[0]) as stream:
-        for _, node in iterparse(stream):
-            if node.tag == tag:
-                strings[number] = Text.from_tree(node).content
-                number += 1
-                node.clear()
-
-
-def _holds(archive: ZipFile, part: str, wanted: bytes) -> bool:
-    rest = b""
-    with archive.open(part) as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            if wanted in rest + block:
-                return True
-            rest = block[-len(wanted) :]
-    return False
-
-
-def _parsed(path: Path, sheet: Any, part: Any) -> Iterator[tuple[int, list[dict[str, Any]]]]:  # noqa: ANN401
+def _parsed(path: Path, sheet: Sheet, part: Any) -> Iterator[tuple[int, list[dict[str, Any]]]]:  # noqa: ANN401
     """(row number, its cells as openpyxl parses them).
 
     Not by ``iter_rows``, which makes every row up to the number of the next, be that a billion.
     """
     from openpyxl.worksheet._reader import DATA_TAG, ROW_TAG, WorkSheetParser
-    from openpyxl.xml.functions import iterparse
 
-    book = sheet.parent
-    parser = WorkSheetParser(
+    book = sheet.book
+    row_parser = WorkSheetParser(
         part,
-        sheet._shared_strings,
+        book.strings,
         data_only=True,
         epoch=book.epoch,
-        date_formats=book._date_formats,
-        timedelta_formats=book._timedelta_formats,
+        date_formats=book.date_formats,
+        timedelta_formats=book.timedelta_formats,
     )
-    num_elements = 0
-    for _, element in iterparse(part):
-        num_elements += 1
-        if element.tag == ROW_TAG:
-            yield parser.parse_row(element)
-            parser.row_dimensions.clear()
-            element.clear()
-            num_elements = 0
-        elif element.tag == DATA_TAG:
-            return
-        elif num_elements > _MAX_ROW_ELEMENTS:
+    xml: Any = XMLPullParser(("end",))  # whose types do not know which events were asked for
+    num_rows = num_tags = num_bytes = 0
+    while block := part.read(_BLOCK_BYTES):
+        num_tags += block.count(b"<")
+        num_bytes += len(block)
+        xml.feed(block)
+        for _, element in xml.read_events():
+            if element.tag == ROW_TAG:
+                number, cells = row_parser.parse_row(element)
+                num_rows += 1
+                if number > MAX_SHEET_ROWS or num_rows > MAX_SHEET_ROWS:
+                    raise DataError(_beyond(path, number if number > MAX_SHEET_ROWS else num_rows, 1))
+                yield number, cells
+                row_parser.row_dimensions.clear()
+                element.clear()
+                num_tags = num_bytes = 0
+            elif element.tag == DATA_TAG:
+                return
+        if num_tags > 2 * _MAX_ROW_PARTS or num_bytes > _MAX_ROW_BYTES:
             raise DataError(
-                f"{path}: the row after {parser.row_counter} has more than {_MAX_ROW_ELEMENTS:,} parts; "
-                "it is no table of reviews, or it is damaged; save it as .xlsx again"
+                f"{path}: the row after {row_parser.row_counter} has more than {_MAX_ROW_PARTS:,} parts or "
+                f"{_MAX_ROW_BYTES:,} bytes; it is no table of reviews, or it is damaged; save it as .xlsx "
+                "again"
             )
+    xml.close()
+    raise DataError(
+        f"{path}: the sheet {sheet.title!r} has no rows where a sheet has them; if it was saved as Strict "
+        "Open XML, save it as an ordinary .xlsx"
+    )
 
 
 def _row(path: Path, number: int, cells: list[dict[str, Any]], merged: MergedCells) -> list[object]:
     row: list[object] = []
     for cell in cells:
         value, column = cell["value"], cell["column"]
-        if number > MAX_SHEET_ROWS or column > MAX_SHEET_COLUMNS:
-            raise DataError(
-                f"{path}: a cell in row {number}, column {column}, but a sheet has "
-                f"{MAX_SHEET_ROWS:,} rows and {MAX_SHEET_COLUMNS:,} columns; save it as .xlsx again"
-            )
+        if column > MAX_SHEET_COLUMNS:
+            raise DataError(_beyond(path, number, column))
         if value is None:
             continue
         if isinstance(value, str):
@@ -207,6 +137,13 @@ def _row(path: Path, number: int, cells: list[dict[str, Any]], merged: MergedCel
             row += [None] * (column - len(row))
             row[column - 1] = value
     return merged.fill(number, row)
+
+
+def _beyond(path: Path, number: int, column: int) -> str:
+    return (
+        f"{path}: a cell in row {number}, column {column}, but a sheet has {MAX_SHEET_ROWS:,} rows and "
+        f"{MAX_SHEET_COLUMNS:,} columns; save it as .xlsx again"
+    )
 
 
 def _unescaped(text: str) -> str:

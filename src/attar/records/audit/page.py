@@ -20,7 +20,7 @@ _CONTEXT_CHARS = 90
 # Of each reason: what it means, and what to do.
 _REASONS: Mapping[str, tuple[str, str]] = {
     "bad_row": ("The row is not as its format has rows.", "Mend the row, or the program that wrote it."),
-    "not_utf8": ("The line is not UTF-8.", "Save the file as UTF-8."),
+    "not_utf8": ("The line is not UTF-8, or not what the rest of the file is.", "Save the file as UTF-8."),
     "bad_mark": ("A mark in the text is not closed or is inside another.", "Write [term|label]."),
     "no_mark": ("The line has no mark.", "Mark its terms, or take it out."),
     "bad_text": ("Half of a surrogate pair: a character was cut in two.", "Export the row again, whole."),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from attar.errors import DataError
+from attar.io.encodings import Encoding, find_encoding
 from attar.io.json_text import parse_json
 from attar.io.lines import read_text
 from attar.io.tables.table_files import TABLE_ENDINGS
@@ -17,7 +18,7 @@ from attar.records.readers.json_list import list_items
 from attar.records.readers.label_studio import is_label_studio
 from attar.records.readers.text_formats import BEFORE_TRIPLETS, MARK, METADATA, PLACE, TAGGED
 
-__all__ = ["KNOWN_ENDINGS", "TABLES", "check_options", "detect_format", "plain_text"]
+__all__ = ["KNOWN_ENDINGS", "TABLES", "check_options", "detect_format", "has_encoding", "plain_text"]
 
 TABLES: frozenset[SourceFormat] = frozenset(TABLE_ENDINGS.values())
 _AMBIGUOUS = (".json", ".txt")
@@ -28,6 +29,8 @@ _ROWS_START = re.compile(r"\[\s*(\[|\])")
 _OBJECTS_START = re.compile(r"\[\s*\{")
 _HINT = f'set it in the source, as format = "...", one of {", ".join(get_args(SourceFormat))}'
 
+_WITHOUT_ENCODING: frozenset[SourceFormat] = frozenset({"excel", "parquet", "mongodb"})
+
 # An option that means nothing for a format would be a mistake that nobody notices.
 _FORMATS_WITH: Mapping[str, frozenset[SourceFormat]] = {
     "columns": TABLES | {"mongodb", "label_studio"},
@@ -35,6 +38,7 @@ _FORMATS_WITH: Mapping[str, frozenset[SourceFormat]] = {
     "delimiter": frozenset({"csv", "tsv"}),
     "quoted": frozenset({"csv", "tsv"}),
     "join": TABLES,
+    "encoding": frozenset(get_args(SourceFormat)) - _WITHOUT_ENCODING,
     "empty": TABLES | {"mongodb"},
     "occurrence": TABLES | {"rows", "label_studio", "mongodb"},
     "query": frozenset({"mongodb"}),
@@ -58,14 +62,23 @@ def check_options(source: SourceRecipe, file_format: SourceFormat) -> None:
         raise DataError(f"{source.path}: delimiter is empty; expected what separates two cells")
 
 
+def has_encoding(file_format: SourceFormat) -> bool:
+    """Whether files of a format are text, of which the encoding may be asked."""
+    return file_format not in _WITHOUT_ENCODING
+
+
 def plain_text(source: SourceRecipe) -> SourceRecipe:
     """A source whose text alone is wanted: a ``.txt`` file without a format holds one text a line."""
     is_plain = source.format is None and not source.is_remote and source.path.lower().endswith(".txt")
     return source.model_copy(update={"format": "lines"}) if is_plain else source
 
 
-def detect_format(file: Path) -> SourceFormat:
+def detect_format(file: Path, encoding: str | Encoding | None = None) -> SourceFormat:
     """The format of a file that is there.
+
+    Args:
+        file: The file.
+        encoding: See ``find_encoding``.
 
     Raises:
         DataError: It cannot be told, the file is empty or cannot be read.
@@ -79,31 +92,33 @@ def detect_format(file: Path) -> SourceFormat:
         raise DataError(f"{file}: the file is empty; fill it or leave it out of data.sources")
     if ending in TABLE_ENDINGS:
         return TABLE_ENDINGS[ending]
-    start = _start(file)
+    found_encoding = find_encoding(file, encoding)
+    start = _start(file, found_encoding)
     if not start:
         raise DataError(f"{file}: the file holds only blank lines; fill it or leave it out of data.sources")
-    found = _json_format(file, start) or (_text_format(start) if ending == ".txt" else None)
+    found = _json_format(file, start, found_encoding) or (_text_format(start) if ending == ".txt" else None)
     if found is None:
         raise DataError(f"{file}: its start looks like no known format; {_HINT}")
     return found
 
 
-def _start(file: Path) -> list[str]:
+def _start(file: Path, encoding: Encoding) -> list[str]:
     """The first lines that are not blank, the last perhaps cut short; a blank may be a character."""
     try:
         with file.open("rb") as stream:
-            text = codecs.getincrementaldecoder("utf-8-sig")().decode(stream.read(_START_BYTES))
+            stream.seek(len(encoding.mark))
+            text = codecs.getincrementaldecoder(encoding.codec)().decode(stream.read(_START_BYTES))
     except (OSError, UnicodeDecodeError):
-        text = read_text(file)  # which says what is wrong, and where
+        text = read_text(file, encoding)  # which says what is wrong, and where
     return [line.rstrip("\r") for line in text.split("\n") if line.strip()][:_START_LINES]
 
 
-def _json_format(file: Path, start: list[str]) -> SourceFormat | None:
+def _json_format(file: Path, start: list[str], encoding: Encoding) -> SourceFormat | None:
     joined = "".join(start).lstrip()
     if _ROWS_START.match(joined):
         return "rows"
     if _OBJECTS_START.match(joined):
-        _, first = next(list_items(file, "rows", "expected a JSON list"))
+        _, first = next(list_items(file, "rows", "expected a JSON list", encoding))
         if is_label_studio(first):
             return "label_studio"
         raise DataError(

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from attar.errors import DataError
+from attar.io.encodings import Encoding, find_encoding
+from attar.io.json_text import TOO_DEEP, is_too_deep
 from attar.io.lines import numbered_lines
 
 __all__ = ["list_items"]
@@ -26,23 +28,28 @@ _BETWEEN = re.compile(r"[\s,]*")
 _DECODER = json.JSONDecoder()
 
 
-def list_items(path: Path, of: str, expected: str) -> Iterator[tuple[int, object]]:
+def list_items(
+    path: Path, of: str, expected: str, encoding: Encoding | None = None
+) -> Iterator[tuple[int, object]]:
     """Read a JSON list.
 
     Args:
-        path: A UTF-8 file; a byte order mark is skipped.
+        path: A file; a byte order mark is skipped.
         of: What the items are called in an error ("rows").
         expected: What an error says that they should look like.
+        encoding: Of the file; None finds it.
 
     Yields:
         (line number from 1, item).
 
     Raises:
-        DataError: The file cannot be read, is not UTF-8 or not a JSON list.
+        DataError: The file cannot be read, is not of its encoding or not a JSON list.
     """
+    encoding = encoding or find_encoding(path)
     try:
         with path.open("rb") as stream:
-            buffer = _Buffer(stream.read)
+            stream.seek(len(encoding.mark))
+            buffer = _Buffer(stream.read, encoding.codec)
             try:
                 while buffer.next_item():
                     yield buffer.line, buffer.item
@@ -50,11 +57,11 @@ def list_items(path: Path, of: str, expected: str) -> Iterator[tuple[int, object
             except _WrongError as error:
                 line, reason = error.line, error.reason
             except RecursionError:
-                line, reason = buffer.line, "nested too deeply"
+                line, reason = buffer.line, TOO_DEEP
             except UnicodeDecodeError:
-                for _ in numbered_lines(path):
+                for _ in numbered_lines(path, encoding):
                     pass  # until the DataError that names the line and the byte
-                line, reason = buffer.line, "not UTF-8"
+                line, reason = buffer.line, f"not {encoding.name}"
             except ValueError:
                 line, reason = buffer.line, "a number of too many digits"
     except OSError as error:
@@ -78,11 +85,11 @@ class _Buffer:
         line: The line that it begins on.
     """
 
-    def __init__(self, read: Callable[[int], bytes]) -> None:
+    def __init__(self, read: Callable[[int], bytes], codec: str = "utf-8") -> None:
         self.item: object = None
         self.line = 1
         self._read = read
-        self._decode = codecs.getincrementaldecoder("utf-8-sig")()
+        self._decode = codecs.getincrementaldecoder(codec)()
         self._text = ""
         self._position = 0
         self._counted = 0
@@ -128,6 +135,8 @@ class _Buffer:
             else:
                 # A number near the end may go on in the next block ("1e-" is read as 1).
                 if end < len(self._text) - _LONGEST_TOKEN or self._at_end:
+                    if is_too_deep(item, self._text, self._position, end):
+                        raise _WrongError(self._line_at(self._position), TOO_DEEP)
                     self._position, self._block_bytes = end, block_bytes
                     return item
             self._more()

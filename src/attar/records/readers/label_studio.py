@@ -24,6 +24,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeGuard
 
 from attar.errors import DataError
+from attar.io.encodings import Encoding
 from attar.io.tables.rows import as_meta, as_offset
 from attar.records.readers.json_list import list_items
 from attar.records.readers.label_studio_results import (
@@ -87,15 +88,17 @@ def read_label_studio(
     task: Task | None = None,
     *,
     is_shared: bool = False,
+    encoding: Encoding | None = None,
 ) -> Iterator[Record | Rejection]:
     """Read an export of a Label Studio project.
 
     Args:
-        path: A JSON or JSON_MIN export, UTF-8.
+        path: A JSON or JSON_MIN export.
         columns: ``label`` and ``wordtype`` name controls (``from_name``); ``text``, ``term`` and
             ``channel`` name fields of a task.
         task: Of several answers about a region, the one that is a label of it is taken.
         is_shared: Whether other sources share the columns, so that what this export lacks is no mistake.
+        encoding: Of the file; None finds it.
 
     Yields:
         A Record for each labelled region and each choice about a whole task; ``where`` is
@@ -104,7 +107,8 @@ def read_label_studio(
         cannot be read.
 
     Raises:
-        DataError: The file cannot be read, is not UTF-8 or not a JSON list, or columns has another name.
+        DataError: The file cannot be read, is not of its encoding or not a JSON list, or columns has
+            another name.
     """
     for name in () if is_shared else sorted(columns.keys() - set(_COLUMNS)):
         raise DataError(
@@ -114,7 +118,7 @@ def read_label_studio(
     knows = None if task is None else lambda spelling: task.label_of(spelling) is not None
     choice = LabelChoice(columns.get("label", ""), not is_shared, columns.get("wordtype", ""), knows)
     reading = _Reading(columns, choice)
-    numbered = list_items(path, "tasks", _EXPECTED)
+    numbered = list_items(path, "tasks", _EXPECTED, encoding)
     for _, same in itertools.groupby(numbered, key=_group_key):
         rows = list(same)
         line, first = rows[0]

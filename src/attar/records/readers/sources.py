@@ -6,6 +6,7 @@ split that a source is for. A source on a server is fetched first; see ``attar.r
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,13 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from attar.errors import DataError
+from attar.io.encodings import UTF8, Encoding, find_encoding
 from attar.io.tables.excel import workbook_path
 from attar.io.tables.rows import TableFormat
-from attar.io.tables.table_files import data_files
+from attar.io.tables.table_files import data_files, shown_facts
 from attar.recipe.load import SourceFormat, SourceRecipe
 from attar.records.prepared_folder import read_rows
-from attar.records.readers.formats import KNOWN_ENDINGS, TABLES, check_options, detect_format
+from attar.records.readers.formats import KNOWN_ENDINGS, TABLES, check_options, detect_format, has_encoding
 from attar.records.readers.label_studio import read_label_studio
 from attar.records.readers.tables import Joined, read_table
 from attar.records.readers.text_formats import read_bio, read_lines, read_markup, read_target, read_triplets
@@ -29,9 +31,10 @@ from attar.text.repair import occurrences
 
 __all__ = ["read_source", "source_files"]
 
+_LOG = logging.getLogger(__name__)
 _NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
 _FIELDS = ("text", "term", "label", "annotator")
-_FILE_READERS: Mapping[SourceFormat, Callable[[Path], Iterator[Record | Rejection]]] = {
+_FILE_READERS: Mapping[SourceFormat, Callable[[Path, Encoding], Iterator[Record | Rejection]]] = {
     "bio": read_bio,
     "lines": read_lines,
     "markup": read_markup,
@@ -61,12 +64,12 @@ def read_source(
         Records, and a Rejection for each row that no Record can be made of.
 
     Raises:
-        DataError: Missing, empty, not UTF-8, of unknown format, without a needed column, or with an
+        DataError: Missing, empty, not of its encoding, of unknown format, without a needed column, or with an
             option that its format has no use for.
     """
     assert not source.is_remote, "remote.fetched gives the file to read"
     path, sheet = workbook_path(Path(source.path))
-    changes = _changes(source)
+    changes, occurrence = _changes(source), source.occurrence
     meta = {name: value for name, value in source.constants.items() if name not in _FIELDS}
     for file in source_files(path):
         count, facts = 0, FileFacts(str(file))
@@ -74,15 +77,17 @@ def read_source(
             opened(facts)
         for record in _read_file(file, sheet, source, columns, facts, task):
             count += 1
+            if count == 1 and opened is None and "encoding" in facts.details:
+                _LOG.info("%s", shown_facts(file, {"encoding": facts.details["encoding"]}))
             if isinstance(record, Rejection):
                 yield record
                 continue
             own = changes | {"meta": {**record.meta, **meta}} if meta else changes
             changed = replace(record, **own) if own else record
-            if source.occurrence == "only" or changed.start is not None or changed.end is not None:
+            if occurrence == "only" or changed.start is not None or changed.end is not None:
                 yield changed
             else:
-                yield from _at_occurrences(changed, find_all=source.occurrence == "all")
+                yield from _at_occurrences(changed, find_all=occurrence == "all")
         if not count:
             raise DataError(f"{file}: holds no rows; fill it or leave it out of data.sources")
 
@@ -105,13 +110,16 @@ def _read_file(
     facts: FileFacts,
     task: Task | None,
 ) -> Iterator[Record | Rejection]:
-    file_format = facts.format = source.format or detect_format(file)
+    file_format = facts.format = source.format or detect_format(file, source.encoding)
     check_options(source, file_format)
+    encoding = find_encoding(file, source.encoding) if has_encoding(file_format) else UTF8
+    if encoding.shown:
+        facts.details["encoding"] = encoding.shown
     if file_format in _FILE_READERS:
-        return _FILE_READERS[file_format](file)
+        return _FILE_READERS[file_format](file, encoding)
     if file_format == "label_studio":
-        own_or_shared = source.columns or columns
-        return read_label_studio(file, own_or_shared, task, is_shared=not source.columns)
+        own_or_shared, is_shared = source.columns or columns, not source.columns
+        return read_label_studio(file, own_or_shared, task, is_shared=is_shared, encoding=encoding)
     if file_format == "mongodb":
         from attar.records.remote.mongodb import read_documents
 
@@ -127,7 +135,7 @@ def _joined(source: SourceRecipe) -> Joined | None:
     path = Path(source.join.path)
     if data_files(path, KNOWN_ENDINGS) != [path]:
         raise DataError(f"{path}: a folder, so it cannot be joined; name a file in join.path")
-    file_format = source.format or detect_format(path)
+    file_format = source.format or detect_format(path, source.encoding)
     if file_format not in TABLES:
         raise DataError(
             f"{path}: no table, so it cannot be joined; expected one of {', '.join(sorted(TABLES))}"

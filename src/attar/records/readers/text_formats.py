@@ -1,7 +1,7 @@
 """Formats of plain text, a reader each: lines, marks in place, three lines an example, triplets, BIO.
 
-Each takes a UTF-8 file and yields a Record for each labelled term and a Rejection for what cannot be
-read. ``where`` is ``file:line``.
+Each takes a file and its encoding (None finds it) and yields a Record for each labelled term and a
+Rejection for what cannot be read. ``where`` is ``file:line``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from itertools import accumulate, chain
 from pathlib import Path
 from typing import NamedTuple
 
+from attar.io.encodings import Encoding
 from attar.io.lines import numbered_lines
 from attar.records.record import Record, Rejection, reject
 
@@ -54,22 +55,22 @@ class _Span(NamedTuple):
     slip: str = ""  # the letter that it starts with, where that begins no span
 
 
-def read_lines(path: Path) -> Iterator[Record]:
+def read_lines(path: Path, encoding: Encoding | None = None) -> Iterator[Record]:
     """Read one text a line, without a term and a label; those are the source's ``constants``.
 
     Yields:
         One Record a line that is not empty, spaces and all.
 
     Raises:
-        DataError: The file cannot be read or is not UTF-8.
+        DataError: The file cannot be read or is not of its encoding.
     """
-    for number, line in numbered_lines(path):
+    for number, line in numbered_lines(path, encoding):
         text = line.rstrip("\r\n")
         if text:
             yield Record(text, "", None, None, None, where=f"{path}:{number}")
 
 
-def read_markup(path: Path) -> Iterator[Record | Rejection]:
+def read_markup(path: Path, encoding: Encoding | None = None) -> Iterator[Record | Rejection]:
     """Read reviews with their terms marked in place, one a line: the format of the embedded corpus.
 
     A term is ``[term|label]`` or ``[term|label|wordtype]``; any other brackets are text. A line
@@ -81,10 +82,10 @@ def read_markup(path: Path) -> Iterator[Record | Rejection]:
         One Record a mark, in the order of the text, or one Rejection for a line.
 
     Raises:
-        DataError: The file cannot be read or is not UTF-8.
+        DataError: The file cannot be read or is not of its encoding.
     """
     meta: dict[str, str] = {}
-    for number, raw in numbered_lines(path):
+    for number, raw in numbered_lines(path, encoding):
         line = raw.strip()
         setting = METADATA.fullmatch(line)
         if setting and not MARK.search(line):
@@ -120,7 +121,9 @@ def _marked(line: str, meta: dict[str, str], where: str) -> Iterator[Record | Re
             yield Record(text, term, start, start + len(term), label or None, own, where)
 
 
-def read_target(path: Path, *, fill_all: bool = True) -> Iterator[Record | Rejection]:
+def read_target(
+    path: Path, encoding: Encoding | None = None, *, fill_all: bool = True
+) -> Iterator[Record | Rejection]:
     """Read examples of three lines: a text with ``$T$`` for its term, the term, the label.
 
     The usual format of aspect-sentiment sets, and one of the original system's. Blank lines may stand
@@ -129,17 +132,18 @@ def read_target(path: Path, *, fill_all: bool = True) -> Iterator[Record | Rejec
     is rejected.
 
     Args:
-        path: A UTF-8 file.
+        path: A file.
+        encoding: Its encoding; None finds it.
         fill_all: False fills the first ``$T$`` alone, as the original system did.
 
     Yields:
         One Record or Rejection an example; ``where`` is the line of its text.
 
     Raises:
-        DataError: The file cannot be read or is not UTF-8.
+        DataError: The file cannot be read or is not of its encoding.
     """
     group: _Lines = []
-    for number, raw in numbered_lines(path):
+    for number, raw in numbered_lines(path, encoding):
         line = raw.strip()
         if group and (len(group) == 3 or PLACE in line):
             yield _of_three(path, group, fill_all=fill_all)
@@ -163,7 +167,7 @@ def _of_three(path: Path, group: _Lines, *, fill_all: bool) -> Record | Rejectio
     return Record(text, term, start, start + len(term), label or None, where=where)
 
 
-def read_triplets(path: Path) -> Iterator[Record | Rejection]:
+def read_triplets(path: Path, encoding: Encoding | None = None) -> Iterator[Record | Rejection]:
     """Read ``tokens####[((first, last), (first, last), 'POS'), ...]``, one review a line.
 
     The format of aspect sentiment triplet extraction: tokens between spaces, then for each triplet
@@ -176,9 +180,9 @@ def read_triplets(path: Path) -> Iterator[Record | Rejection]:
         One Record a triplet, in their order, or one Rejection for a line.
 
     Raises:
-        DataError: The file cannot be read or is not UTF-8.
+        DataError: The file cannot be read or is not of its encoding.
     """
-    for number, raw in numbered_lines(path):
+    for number, raw in numbered_lines(path, encoding):
         line = raw.strip()
         if not line:
             continue
@@ -186,6 +190,8 @@ def read_triplets(path: Path) -> Iterator[Record | Rejection]:
         found = _triplets(line, where)
         if isinstance(found, str):
             yield Rejection("bad_row", f"{found}; {_TRIPLETS}", where, [line])
+        elif not found:
+            yield Rejection("missing_label", f"the list of triplets is empty; {_TRIPLETS}", where, [line])
         else:
             yield from found
 
@@ -219,7 +225,7 @@ def _triplets(line: str, where: str) -> list[Record] | str:
     return records
 
 
-def read_bio(path: Path) -> Iterator[Record | Rejection]:
+def read_bio(path: Path, encoding: Encoding | None = None) -> Iterator[Record | Rejection]:
     """Read the BIO format of named entities: ``character<TAB>tag`` a line, a blank line between texts.
 
     Words may stand for the characters, they are joined without spaces; a blank may stand for the tab. A
@@ -233,10 +239,10 @@ def read_bio(path: Path) -> Iterator[Record | Rejection]:
         each that is not begun and for each text with a line that is not tagged.
 
     Raises:
-        DataError: The file cannot be read or is not UTF-8.
+        DataError: The file cannot be read or is not of its encoding.
     """
     lines: _Lines = []
-    for number, raw in chain(numbered_lines(path), [(0, "")]):
+    for number, raw in chain(numbered_lines(path, encoding), [(0, "")]):
         line = raw.rstrip("\r\n")
         if line.strip():
             lines.append((number, line))

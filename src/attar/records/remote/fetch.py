@@ -71,7 +71,7 @@ class LocalRecords:
 
     def __iter__(self) -> Iterator[Record | Rejection]:
         for local in self.sources:
-            begin = partial(self._begin, local)
+            begin = None if self.opened is None else partial(self._begin, local)
             for record in read_source(local.source, self.columns, begin, task=self.task):
                 if local.shown == local.source.path:
                     yield record
@@ -81,8 +81,8 @@ class LocalRecords:
     def _begin(self, local: LocalSource, facts: FileFacts) -> None:
         if local.shown != local.source.path:
             facts.path = local.shown
-        if self.opened is not None:
-            self.opened(facts)
+        assert self.opened is not None
+        self.opened(facts)
 
 
 def source_inputs(source: SourceRecipe) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def source_inputs(source: SourceRecipe) -> dict[str, Any]:
         RecipeError: A file is not there.
     """
     # What an earlier attar did not know is left out where it is not used: its folders stay up to date.
-    later = {name for name in ("explode",) if getattr(source, name) is None}
+    later = {name for name in ("explode", "encoding") if getattr(source, name) is None}
     settings = source.model_dump(mode="json", exclude={"path", "join", *later})
     if source.is_remote:
         return settings | {"path": shown_place(source.path)}
@@ -116,6 +116,8 @@ def fetched(source: SourceRecipe, folder: Path) -> LocalSource:
     """
     if not source.is_remote:
         return LocalSource(source, source.path)
+    if source.encoding is not None:
+        raise DataError(f"{shown_place(source.path)}: encoding is for files; leave it out")
     match source.path.partition("://")[0]:
         case "mongodb" | "mongodb+srv":
             from attar.records.remote.mongodb import fetch_documents

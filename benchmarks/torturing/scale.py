@@ -1,0 +1,187 @@
+"""Ten and a hundred times as many rows: what each verb that reads rows takes, in time and in memory.
+
+Time is that of the processor, in a process of its own, so another one beside it changes little. Both are
+given as powers of the number of rows, between the second size and the third, above what the first took.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from attar.models.checkpoint import save_checkpoint
+from torturing.children import Ended, new_process
+from torturing.parts import Row, Torture
+from torturing.tiny import TINY_TASK, tiny_artifact, tiny_checkpoint
+
+__all__ = ["VERBS", "Verb", "growth", "scale", "write_rows"]
+
+_MOST_POWER = 1.35
+"""Of time: n log n, with a margin for caches that grow too small."""
+_FLAT_BYTES = 48 << 20
+"""More memory than this at ten times the rows is not flat."""
+_LEAST_S, _LEAST_BYTES = 0.2, 16 << 20  # below these a power says nothing
+_CLAUSES = [
+    "香味很好", "持妆太差了", "肤色推荐", "粉底液不好", "口红的色好", "但是一般",
+    "太香了", "不推荐", "很不好", "味太差", "好推荐", "底色好",
+]  # fmt: skip
+_RECIPE = f"""[task]
+name = "{TINY_TASK.name}"
+labels = {json.dumps(TINY_TASK.labels, ensure_ascii=False)}
+[evaluate]
+bootstrap = 100
+speed_examples = 8
+speed_repeats = 1
+[export]
+max_flips = 0.5
+max_f1_loss = 0.5
+qat_epochs = 0
+"""
+
+
+class Verb(NamedTuple):
+    """A verb that reads rows.
+
+    Attributes:
+        base: Rows at the first size.
+        arguments: Of the number of rows; names are those of ``_Inputs``.
+        is_flat: Whether it promises the same memory for any number of rows.
+    """
+
+    base: int
+    arguments: Callable[[int], list[str]]
+    is_flat: bool = False
+
+
+VERBS: dict[str, Verb] = {
+    "prepare": Verb(1_000, lambda n: ["prepare", f"{n}.jsonl", "--recipe", "r.toml", "--out", "out"]),
+    "score, JSONL": Verb(
+        1_000, lambda n: ["score", "artifact", "--in", f"{n}.jsonl", "--out", "out.jsonl"], is_flat=True
+    ),
+    "score, CSV": Verb(
+        1_000, lambda n: ["score", "artifact", "--in", f"{n}.csv", "--out", "out.csv"], is_flat=True
+    ),
+    "score, Excel": Verb(1_000, lambda n: ["score", "artifact", "--in", f"{n}.jsonl", "--out", "out.xlsx"]),
+    "compare": Verb(1_000, lambda n: ["compare", f"{n}.jsonl", f"{n}.csv", "--out", "out.xlsx"]),
+    "terms": Verb(1_000, lambda n: ["terms", f"{n}.jsonl", "--out", "out.csv"]),
+    "evaluate": Verb(
+        200,
+        lambda n: [
+            "evaluate", "--recipe", "r.toml", "--data", f"data{n}", "--artifact", "artifact", "--out", "out"
+        ],
+    ),
+    "export": Verb(
+        200, lambda n: ["export", "checkpoint", "--recipe", "r.toml", "--data", f"data{n}", "--out", "out"]
+    ),
+}  # fmt: skip
+"""By name, those that read rows."""
+
+
+def write_rows(path: Path, count: int, seed: int) -> None:
+    """Rows of clauses that are put together in another way in each, as JSONL or CSV by the ending."""
+    rng = random.Random(seed)  # noqa: S311 - no secrets
+    with path.open("w", encoding="utf-8") as stream:
+        if path.suffix == ".csv":
+            stream.write("text,term,label\n")
+        for number in range(count):
+            clauses = [rng.choice(_CLAUSES) for _ in range(rng.randint(2, 6))]
+            text = f"第{number}条，{'，'.join(clauses)}，香味怎样"
+            label = TINY_TASK.labels[rng.randrange(3)]
+            if path.suffix == ".csv":
+                stream.write(f"{text},香味,{label}\n")
+            else:
+                row = {
+                    "text": text,
+                    "term": "香味",
+                    "label": label,
+                    "start": len(text) - 4,
+                    "end": len(text) - 2,
+                }
+                stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def scale(torture: Torture) -> Iterator[Row]:
+    """Each verb at 1, 10 and 100 times the rows; in a share, half as many."""
+    folder = torture.folder
+    checkpoint = tiny_checkpoint()
+    save_checkpoint(checkpoint, folder / "checkpoint")
+    tiny_artifact(checkpoint, folder / "artifact")
+    (folder / "r.toml").write_text(_RECIPE, "utf-8")
+    for name, verb in VERBS.items():
+        if torture.is_over:
+            return
+        yield _at_three_sizes(name, verb, folder, verb.base // 2 if torture.is_short else verb.base)
+    yield _many_mentions(folder)
+
+
+def _at_three_sizes(name: str, verb: Verb, folder: Path, base: int) -> Row:
+    sizes = [base, 10 * base, 100 * base]
+    found: list[Ended] = []
+    for size in sizes:
+        _make_inputs(folder, size, verb.arguments(size))
+        ended = new_process(verb.arguments(size), folder)
+        found.append(ended)
+        for out in folder.glob("out*"):
+            shutil.rmtree(out) if out.is_dir() else out.unlink()
+        if ended.code != 0:
+            row = Row(f"`attar {name}`")
+            row.fail(f"{name}, {size} rows: exit code {ended.code}: {ended.said[-300:]!r}")
+            return row
+    seconds, peaks = [one.cpu_s for one in found], [one.peak_bytes for one in found]
+    time_power, memory_power = growth(seconds, sizes, _LEAST_S), growth(peaks, sizes, _LEAST_BYTES)
+    shown = (
+        f"{', '.join(f'{s:.1f}' for s in seconds)} s of the processor: n^{time_power:.2f}; "
+        f"{', '.join(f'{p / 1e6:.0f}' for p in peaks)} MB: n^{memory_power:.2f}"
+    )
+    row = Row(f"`attar {name}`, {', '.join(f'{size:,}' for size in sizes)} rows: {shown}")
+    for _ in sizes:
+        row.add("done")
+    if time_power > _MOST_POWER:
+        row.fail(f"{name}: its time grows as n^{time_power:.2f}, more than n^{_MOST_POWER}")
+    if verb.is_flat and peaks[2] - peaks[1] > _FLAT_BYTES:
+        row.fail(f"{name}: {(peaks[2] - peaks[1]) / 1e6:.0f} MB more for the largest, and it promises none")
+    return row
+
+
+def growth(values: Sequence[float], sizes: Sequence[int], least: float) -> float:
+    """The power of the size with which a value grows from the second to the third, above the first.
+
+    0 where it grows by less than ``least``.
+    """
+    first, second, third = values
+    if third - first < least:
+        return 0.0
+    return math.log(max(third - first, 1e-9) / max(second - first, least / 10)) / math.log(
+        sizes[2] / sizes[1]
+    )
+
+
+def _make_inputs(folder: Path, size: int, arguments: Sequence[str]) -> None:
+    for ending in ("jsonl", "csv"):
+        path = folder / f"{size}.{ending}"
+        if not path.exists():
+            write_rows(path, size, seed=size)
+    data = folder / f"data{size}"
+    if data.name in arguments and not data.exists():
+        made = new_process(["prepare", f"{size}.jsonl", "--recipe", "r.toml", "--out", str(data)], folder)
+        assert made.code == 0, made.said
+
+
+def _many_mentions(folder: Path) -> Row:
+    """A row that names its term 10,000 times, and one that does 1,000,000 times: 3 TB of rows if written."""
+    row = Row("`attar score`, a row with 10,000 mentions of its term, and with 1,000,000")
+    for count, most in ((10_000, 256 << 20), (1_000_000, 1 << 30)):
+        path = folder / "mentions.jsonl"
+        path.write_text(json.dumps({"text": "香" * count, "term": "香"}, ensure_ascii=False) + "\n", "utf-8")
+        limit = ["--first"] if count > 100_000 else []
+        score = ["score", "artifact", "--in", path.name, "--out", "out.jsonl", *limit]
+        ended = new_process(score, folder, seconds=600)
+        wrong = ended.broken or (f"took {ended.peak_bytes / 1e6:.0f} MB" if ended.peak_bytes > most else "")
+        row.fail(f"{count} mentions: {wrong}") if wrong else row.add("done")
+        (folder / "out.jsonl").unlink(missing_ok=True)
+    return row

@@ -1,0 +1,1 @@
+"""Making cascades: ``attar cascade``."""
