@@ -128,7 +128,7 @@ class View:
         counts: [C, L] mentions by the label that the model says.
         said: As the model says.
         corrected: Corrected; None without a source.
-        shares: What contrasts are made of; None where there are too many cells to compare.
+        shares: What contrasts are made of; None where there is one cell, or too many to compare.
         correction: The correction, or what stands for none.
     """
 
@@ -198,7 +198,7 @@ def _view(rows: ScoredRows, grouping: Grouping, dimensions: tuple[int, ...]) -> 
         shares = count_shares(Mentions(cell, rows.review, grouping.group, num_cells, len(grouping.values)))
         said = _estimate(plain.apply(shares), shares.reviews, grouping)
         best = _estimate(correction.apply(shares), shares.reviews, grouping) if correction else None
-        reviews, kept = shares.reviews, shares
+        reviews, kept = shares.reviews, shares if dimensions else None
     else:
         blocks = list(_blocks(rows, grouping, cell, num_cells))
         said, best, reviews, kept = *_together(blocks), None
