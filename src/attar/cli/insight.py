@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from attar.errors import RecipeError, require
+
+if TYPE_CHECKING:
+    from attar.insight.messages import Language
 
 __all__ = ["insight"]
 
@@ -56,13 +59,12 @@ def insight(
     the model's own and are marked as uncorrected.
     """
     require("pyarrow", "parquet")
-    from attar.insight.messages import language_of_locale
     from attar.insight.scored_rows import ScoredColumns
     from attar.insight.stage import InsightOptions, make_insight
 
     options = InsightOptions(
         ScoredColumns(label, text, review), labels, gold_column, report, report_model, _scores(score),
-        lang or language_of_locale(), title,  # type: ignore[arg-type] - the stage checks it
+        _language(lang), title,
     )  # fmt: skip
     make_insight(source, [each.strip() for each in by.split(",") if each.strip()], out, options)
     typer.echo(f"page:      {out / 'insight.html'}")
@@ -79,3 +81,14 @@ def _scores(given: list[str] | None) -> dict[str, float]:
         except ValueError:
             raise RecipeError(f"--score {each}: expected LABEL=SCORE, as in --score 差=-1") from None
     return scores
+
+
+def _language(given: str | None) -> Language:
+    from attar.insight.messages import LANGUAGES, language_of_locale
+
+    if given is None:
+        return language_of_locale()
+    found = next((each for each in LANGUAGES if each == given), None)
+    if found is None:
+        raise RecipeError(f"--lang {given}: expected {' or '.join(LANGUAGES)}")
+    return found

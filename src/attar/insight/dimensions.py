@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from attar.errors import RecipeError
 from attar.insight.periods import DATE_COLUMNS, PERIODS, Period
@@ -51,7 +51,7 @@ def parse_by(by: Sequence[str], tables: Sequence[Table]) -> tuple[Dimension, ...
             period, column = column, next((each for each in DATE_COLUMNS if each in there), column)
         if column not in there:
             raise missing_column(tables[0], "--by", column, "--by {}")
-        found.append(Dimension(name, column, period or None))  # type: ignore[arg-type] - checked above
+        found.append(Dimension(name, column, cast("Period", period) if period else None))
     if not found:
         raise RecipeError("--by names no column; name those that you want shares by, as in --by brand,term")
     if len(found) != len(set(found)) or len({each.name for each in found}) != len(found):

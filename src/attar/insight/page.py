@@ -59,7 +59,7 @@ def _hash(script: str) -> str:
 
 def _data(made: Insight, language: Language) -> dict[str, Any]:
     rows = made.rows
-    budget, views = _MOST_CELLS, []
+    budget, views = _MOST_CELLS, list[dict[str, Any]]()
     pool: dict[tuple[Any, ...], int] = {}
     for number, view in enumerate(made.views):
         kept = min(
@@ -69,9 +69,9 @@ def _data(made: Insight, language: Language) -> dict[str, Any]:
         budget -= kept
         views.append(_view(view, kept) | {"examples": _examples(made.examples[number], pool, kept)})
     used: list[set[int]] = [set() for _ in rows.dimensions]
-    for view in views:
-        for column, place in enumerate(view["dims"]):
-            used[place].update(row[column] for row in view["rows"])
+    for shown in views:
+        for column, place in enumerate(shown["dims"]):
+            used[place].update(row[column] for row in shown["rows"])
     texts = messages_of(language)
     findings = made.findings[:_MOST_FINDINGS]
     return {

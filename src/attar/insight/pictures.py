@@ -11,7 +11,7 @@ from attar.insight.messages import Language, message
 from attar.insight.results import Insight
 from attar.insight.sentences import correction_note, shown_value
 from attar.io.files import atomic_write
-from attar.svg import Scale, axes, circle, drawing, line, rectangle, standalone, text
+from attar.svg import Colour, Scale, axes, circle, drawing, line, rectangle, standalone, text
 
 __all__ = ["write_pictures"]
 
@@ -71,13 +71,13 @@ def _values(made: Insight, language: Language, view: View) -> str:
         parts.append(text(x(value), y.start + 17, _points(value), "soft", size=12, anchor="middle"))
     for row, cell in enumerate(cells):
         at = 60 + _ROW * row
-        colour = "soft" if view.is_small[cell] else "accent"
+        colour: Colour = "soft" if view.is_small[cell] else "accent"
         shown = shown_value(made, language, view.dimensions[0], _value(made, view, cell, 0))
         parts.append(text(_LEFT - 12, at + 5, _cut(shown), "ink", anchor="end"))
         ends = [
             x(min(high, max(low, float(part[cell, outcome])))) for part in (view.best.low, view.best.high)
         ]
-        parts.append(line(*ends[:1], at, *ends[1:], at, colour, 2))
+        parts.append(line(ends[0], at, ends[1], at, colour, 2))
         parts.append(
             circle(x(float(view.best.value[cell, outcome])), at, 5, colour, hollow=bool(view.is_small[cell]))
         )
@@ -142,15 +142,15 @@ def _heat(made: Insight, language: Language, view: View) -> str:
             value, left = float(view.best.value[cell, outcome]), _LEFT + width * column
             is_small = bool(view.is_small[cell])
             opacity = 0.05 if is_small else 0.08 + 0.6 * min(1.0, abs(value))
-            colour = "accent" if value < 0 else "second"
+            colour: Colour = "accent" if value < 0 else "second"
             parts.append(rectangle(left + 1, top + 1, width - 2, _ROW - 2, colour, opacity))
-            shade = "soft" if is_small else "ink"
+            shade: Colour = "soft" if is_small else "ink"
             parts.append(text(left + width / 2, top + 19, _points(value), shade, size=12, anchor="middle"))
     return drawing(_LEFT + width * len(columns) + 20, 90 + _ROW * len(lines), parts)
 
 
 def _value(made: Insight, view: View, cell: int, column: int) -> str:
-    return made.rows.values[view.dimensions[column]][view.codes[cell, column]]
+    return made.rows.values[view.dimensions[column]][int(view.codes[cell, column])]
 
 
 def _limits(view: View, cells: Sequence[int], outcome: int) -> tuple[float, float]:

@@ -325,8 +325,8 @@ def _ordered(
     return tuple(names[i] for i in order), back[code]
 
 
-def _number(value: object) -> float:
+def _number(value: Any) -> float:  # noqa: ANN401 - a cell
     try:
-        return float(value)  # type: ignore[arg-type] - what is no number raises
+        return float(value)
     except (TypeError, ValueError):
         return float("nan")

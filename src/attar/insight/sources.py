@@ -165,7 +165,8 @@ def report_source(path: Path, model: str | None, rows: ScoredRows) -> Source:
             f"{file}: its labels are {', '.join(labels)}, those of the scored rows {', '.join(rows.labels)}; "
             "give the report of the model that scored them"
         )
-    counts = counts[np.ix_(places, places)]  # type: ignore[arg-type] - none is None
+    order = [place for place in places if place is not None]
+    counts = counts[np.ix_(order, order)]
     warnings = [Warned("warn_report", {})]
     said = counts.sum(0) / max(1.0, counts.sum())
     distance = 0.5 * np.abs(said - np.bincount(rows.label, minlength=len(said)) / len(rows.label)).sum()

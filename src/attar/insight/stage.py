@@ -24,7 +24,7 @@ from attar.insight.estimates import (
     views_of,
 )
 from attar.insight.examples import choose, draw_candidates
-from attar.insight.messages import LANGUAGES, Language
+from attar.insight.messages import Language
 from attar.insight.page import render_page
 from attar.insight.pictures import write_pictures
 from attar.insight.results import Insight, summary, write_cells, write_comparisons
@@ -110,8 +110,6 @@ def _check(options: InsightOptions) -> None:
         raise RecipeError(
             "--labels and --report both say how to correct; give the labels alone, they are surer"
         )
-    if options.language not in LANGUAGES:
-        raise RecipeError(f"--lang {options.language}: expected {' or '.join(LANGUAGES)}")
     for label, score in options.scores.items():
         if not -1 <= score <= 1:
             raise RecipeError(f"--score {label}={score:g}: a score is from -1, the worst, to 1, the best")
