@@ -45,7 +45,7 @@ class Finding:
         dimension: Place of the dimension of ``first`` and ``second``; of a change or trend, the period's.
         first: What is compared, by name.
         second: What with: the value is that of the second less that of the first.
-        within: Places and values of other dimensions that both have; none for all mentions.
+        within: Dimensions and values of other dimensions that both have; none for all mentions.
         outcome: Which outcome, 0 to M - 1.
         value: The difference.
         low: Lower end of its 95 % interval.

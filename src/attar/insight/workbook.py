@@ -14,7 +14,7 @@ from attar.workbook.sheets import Book, Cell, Column, Marked, Sheet, open_workbo
 
 __all__ = ["write_workbook"]
 
-_MOST_CELLS = 30_000  # rows of a view's sheet
+_MOST_CELLS = 5_000  # rows of a view's sheet: openpyxl writes some 60,000 cells a second
 _MOST_FINDINGS = 5_000
 _MOST_EXAMPLES = 3_000
 _MOST_BARS = 15
