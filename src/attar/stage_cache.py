@@ -45,7 +45,7 @@ from attar.io.stamps import (
     write_draft_stamp,
     write_stamp,
 )
-from attar.system_info import machine, package_versions
+from attar.system_info import machine_facts, package_versions
 
 __all__ = ["fingerprint", "is_finished", "is_first_process", "run_stage", "without_secrets"]
 
@@ -150,7 +150,7 @@ def _run(
         versions = {"attar": __version__, "python": platform.python_version()} | package_versions(_PACKAGES)
         seconds = round(time.monotonic() - started, 1)
         more = {"outputs": outputs, "sizes": sizes, "versions": versions, "seconds": seconds}
-        write_stamp(draft, {**stamp, **more, "machine": machine()})
+        write_stamp(draft, {**stamp, **more, "machine": machine_facts()})
     except BaseException as error:
         with contextlib.suppress(OSError):
             if not has_results(draft):

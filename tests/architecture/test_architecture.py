@@ -253,7 +253,7 @@ def test_only_the_command_line_and_the_pipeline_know_the_original_system():
     assert importers_of("classic") <= {"cli", "pipeline"}
 
 
-@pytest.mark.parametrize("call", ["csv.reader", "openpyxl.load_workbook", "parquet.ParquetFile"])
+@pytest.mark.parametrize("call", ["csv.reader", "excel.ExcelReader", "parquet.ParquetFile"])
 def test_a_format_is_read_in_one_package(call):
     *_, owner, name = call.split(".")
     found = {

@@ -150,13 +150,13 @@ class _Archive(ZipFile):
 
 
 def _opened(path: Path) -> list[Sheet]:
-    from openpyxl.reader.excel import ExcelReader
+    from openpyxl.reader import excel
     from openpyxl.xml.constants import SHARED_STRINGS
 
     archive = _Archive(path)
     try:
         _check_sizes(path, archive)
-        reader = ExcelReader(path, read_only=True, data_only=True, keep_links=False)
+        reader = excel.ExcelReader(path, read_only=True, data_only=True, keep_links=False)
         reader.archive.close()
         reader.archive = archive
         reader.read_manifest()
