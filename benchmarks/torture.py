@@ -25,8 +25,11 @@ import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from torturing.disks import disks
 from torturing.given import fuzzed, workbooks
+from torturing.kills import kills
 from torturing.loading import artifacts, damage, pickles
+from torturing.outs import outs
 from torturing.parts import Part, Row, Torture
 from torturing.scale import scale
 from torturing.secrets import secrets
@@ -37,6 +40,9 @@ PARTS: Mapping[str, Part] = {
     "damage": damage,
     "artifacts": artifacts,
     "pickles": pickles,
+    "kills": kills,
+    "disks": disks,
+    "out": outs,
     "workbooks": workbooks,
     "secrets": secrets,
     "fuzz": fuzzed,
@@ -56,6 +62,7 @@ def run_part(name: str, seed: int, minutes: float, *, is_short: bool = False) ->
                 row.seconds, last = now - last, now
                 rows.append(row)
                 print(f"{name}: {row.what}: {row.count}, {len(row.failures)} failed", flush=True)
+                print("\n".join(row.failures), file=sys.stderr, end="\n" if row.failures else "", flush=True)
         except Exception:  # noqa: BLE001 - a part that breaks must not end the night
             broken = Row("the part itself")
             broken.fail(traceback.format_exc(limit=-3))
@@ -69,7 +76,8 @@ def table(rows: Mapping[str, Sequence[Row]]) -> str:
     for part, of_part in rows.items():
         for row in of_part:
             outcome = ", ".join(f"{name} {count:,}" for name, count in row.outcomes.most_common())
-            lines.append(f"| {part} | {row.what} | {row.count:,} | {outcome} | {len(row.failures)} |")
+            what = f"{row.what} (cut off by time)" if row.is_cut else row.what
+            lines.append(f"| {part} | {what} | {row.count:,} | {outcome} | {len(row.failures)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -27,9 +27,10 @@ from attar.recipe import load
 from attar.recipe.base import meaning_of
 from attar.recipe.load import FitRecipe, Recipe
 from attar.serving.limits import CLASSIC_LIMITS, Limits
+from attar.serving.uploads import FileLimits
 from attar.task import BUILT_IN_TASKS
 
-__all__ = ["command_line", "limits", "presets", "recipe_keys", "rewritten"]
+__all__ = ["command_line", "file_limits", "limits", "presets", "recipe_keys", "rewritten"]
 
 REFERENCE = Path(__file__).with_name("reference.md")
 
@@ -257,6 +258,14 @@ def limits() -> str:
     return "\n".join(rows)
 
 
+def file_limits() -> str:
+    """What a service takes of uploaded files, as a Markdown table."""
+    meanings = dict(re.findall(r"^    (\w+): (.+)$", inspect.getdoc(FileLimits) or "", re.MULTILINE))
+    rows = ["| limit | value | meaning |", "| --- | --- | --- |"]
+    rows += [f"| `{name}` | {value:,} | {meanings[name]} |" for name, value in asdict(FileLimits()).items()]
+    return "\n".join(rows)
+
+
 def rewritten(text: str) -> str:
     """``reference.md`` with what stands between its markers generated again.
 
@@ -266,6 +275,7 @@ def rewritten(text: str) -> str:
     for name, make in (
         ("presets", presets),
         ("limits", limits),
+        ("file limits", file_limits),
         ("recipe keys", recipe_keys),
         ("command line", command_line),
     ):

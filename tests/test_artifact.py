@@ -6,6 +6,8 @@ import pytest
 
 from attar.artifact import Artifact, load_artifact, publish_artifact, refusal, write_artifact
 from attar.errors import ArtifactError
+from attar.io.folders import remove_folder
+from attar.io.leftovers import leftovers
 from attar.task import task_by_name
 
 SPEC = {"style": "single", "max_tokens": 16, "window_chars": None, "token_types": False}
@@ -39,6 +41,36 @@ def test_a_failed_write_leaves_the_earlier_artifact(folder, monkeypatch):
         write_artifact(load_artifact(folder), model=b"other", tokenizer="{}", checks=None)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
     assert [p.name for p in folder.parent.iterdir()] == ["a"]
+
+
+def test_what_a_kill_leaves_is_in_sight_and_known(folder, monkeypatch):
+    """The next files are written in a folder whose name says so; nothing of it is hidden."""
+
+    def killed(*_):
+        raise SystemExit
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr("attar.artifact.model_card", killed)
+        patch.setattr("attar.io.folders.shutil.rmtree", lambda *_, **__: None)
+        write_artifact(load_artifact(folder), model=b"other", tokenizer="{}", checks={"inputs": []})
+    (folder / "incoming.draft" / ".attar.attar-0123abcd.json").touch()  # was being written
+    assert load_artifact(folder).model_path.read_bytes() == b"graph"
+    assert [left.path for left in leftovers(folder)] == [folder / "incoming.draft"]
+    for left in leftovers(folder.parent):  # which may be removed while others are looked for
+        remove_folder(left.path)
+    write_artifact(load_artifact(folder), model=b"other", tokenizer="{}", checks=None)
+    assert list(leftovers(folder.parent)) == []
+    (folder / "incoming.draft").mkdir()
+    (folder / "incoming.draft" / "thesis.tex").touch()
+    assert list(leftovers(folder)) == []
+
+
+def test_a_first_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("attar.artifact.model_card", lambda *_: 1 / 0)
+    artifact = Artifact(tmp_path / "a" / "b", task_by_name("components"), SPEC, "int8")
+    with pytest.raises(ZeroDivisionError):
+        write_artifact(artifact, model=b"graph", tokenizer="{}", checks=None)
+    assert not (tmp_path / "a" / "b").exists()
 
 
 def test_rewriting_replaces(folder):

@@ -20,6 +20,7 @@ from attar import stage_cache
 from attar.errors import RecipeError, RunError
 from attar.io import publish as publishing
 from attar.io.locks import locked
+from attar.io.stamps import drop_state
 from attar.stage_cache import fingerprint, is_finished, is_first_process, run_stage
 
 
@@ -390,6 +391,81 @@ def test_an_output_that_touches_an_input_is_refused_before_anything_is_done(work
             run_stage(out, "train", {"lr": 2}, work, paths_read=[work.folder])
     assert work.times == 0
     assert not rebuild(work, 1)
+
+
+@pytest.mark.parametrize("step", ["write_stamp", "drop_state", "publish"])
+def test_a_kill_once_the_work_is_done_costs_no_training(work, monkeypatch, step):
+    """What a training resumes from stays until its draft is stamped as whole, and then it goes."""
+    resumed = []
+
+    def train(draft):
+        resumed.append((draft / "state" / "step").exists())
+        (draft / "state").mkdir(exist_ok=True)
+        (draft / "state" / "step").write_text("last")
+        work(draft)
+        drop_state(draft)
+
+    def killed(*_):
+        raise SystemExit
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(stage_cache, step, killed)
+        run_stage(work.folder, "train", {}, train)
+    run_stage(work.folder, "train", {}, train)
+    assert resumed == ([False, True] if step == "write_stamp" else [False])
+    assert listed(work.folder) == ["result.txt", "sub/more.txt"]
+    assert not (work.folder / "state").exists()
+    stamp = json.loads((work.folder / ".attar" / "stamp.json").read_text())
+    assert set(stamp["sizes"]) == {"result.txt", "sub/more.txt"}
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_a_kill_while_a_draft_gets_its_first_stamps_is_in_nobodys_way(work, step):
+    """Before each change of the file system in turn, in a process of its own."""
+    command = [sys.executable, "-c", KILLED_AT_FIRST, str(work.folder), str(step)]
+    done = subprocess.run(command, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert run_stage(work.folder, "train", {}, work)
+    assert [path.name for path in work.folder.parent.iterdir()] == ["stage"]
+
+
+KILLED_AT_FIRST = """
+import os, signal, sys
+from pathlib import Path
+from attar.stage_cache import run_stage
+left = [int(sys.argv[2])]
+def count(name, arguments):
+    if name in ("open", "os.mkdir", "os.rename") and f"{sys.argv[1]}.draft" in str(arguments[0]):
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left[0] -= 1
+sys.addaudithook(count)
+run_stage(Path(sys.argv[1]), "train", {}, lambda draft: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+def test_a_training_outside_a_stage_leaves_no_state(tmp_path):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "step").touch()
+    drop_state(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_up_to_date_needs_no_right_to_write(work, monkeypatch, caplog):
+    run_stage(work.folder, "train", {"lr": 1}, work)
+    monkeypatch.setattr(os, "access", lambda path, _: not work.folder.is_relative_to(path))
+    monkeypatch.setattr(stage_cache, "locked", lambda _: 1 / 0)
+    with caplog.at_level(logging.INFO, "attar"):
+        assert not run_stage(work.folder, "train", {"lr": 1}, work)
+    assert "train: up to date" in caplog.text
+    for folder, lr in ((work.folder, 2), (work.folder.with_name("new"), 1)):
+        with pytest.raises(RunError, match="cannot be written to"):
+            run_stage(folder, "train", {"lr": lr}, work)
+
+
+def test_where_nothing_can_be_made_is_an_error(work):
+    with pytest.raises(RunError, match="no such file or folder"):
+        run_stage(Path("/proc/attar"), "train", {}, work)
 
 
 STEPS = ("exchange", "rename", "sync_folder", "carry_over", "remove_folder")

@@ -6,6 +6,7 @@ else read without a word.
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import shutil
@@ -31,7 +32,7 @@ from attar.text.encoding import InputSpec, TextEncoder
 from attar.training.metrics_log import MetricsLog
 from attar.training.state import TrainingStates
 
-__all__ = ["KINDS", "Kind", "Outcome", "check_kind", "damages", "flips", "outcome_of"]
+__all__ = ["KINDS", "Checked", "Kind", "Outcome", "check_kind", "damages", "flips", "outcome_of"]
 
 Outcome = Literal["named", "from before", "the same"]
 
@@ -158,6 +159,20 @@ KINDS: Mapping[str, Kind] = {
 """The folders that attar reads, by what they are called in the table."""
 
 
+class Checked(NamedTuple):
+    """What came of the damaged copies of a folder.
+
+    Attributes:
+        counts: How often each outcome came.
+        failures: A line for each copy that broke a promise.
+        unfinished: Files with ways left to damage them when the time was over.
+    """
+
+    counts: Counter[str]
+    failures: list[str]
+    unfinished: tuple[str, ...] = ()
+
+
 def damages(path: Path, other: Path) -> Iterator[tuple[str, Callable[[], object]]]:
     """The ways to damage a file once, by name; ``other`` is the same file of another folder."""
     content = path.read_bytes()
@@ -218,7 +233,7 @@ def check_kind(
     num_flips: int,
     rng: random.Random,
     is_over: Callable[[], bool] = lambda: False,
-) -> tuple[Counter[str], list[str]]:
+) -> Checked:
     """Damage every file of a folder in every way.
 
     Args:
@@ -228,10 +243,8 @@ def check_kind(
         folder: Where copies are damaged.
         num_flips: Flipped bits a file; all of a small one.
         rng: Draws them.
-        is_over: Whether to stop; asked before each copy.
-
-    Returns:
-        How often each outcome came, and a line for each failure.
+        is_over: Whether to stop; asked before each copy. The files take turns, so that what there was time
+            for is the same of each.
     """
     original, other = pair
 
@@ -242,16 +255,23 @@ def check_kind(
     restore()
     whole = kind.read(folder, checkpoint)
     counts, failures = Counter[str](), list[str]()
-    for name in sorted(path.name for path in original.iterdir() if path.is_file()):
-        restore()
-        path = folder / name
-        for way, damage in [*damages(path, other / name), *flips(path, num_flips, rng)]:
-            if is_over():
-                return counts, failures
+    names = sorted(path.name for path in original.iterdir() if path.is_file())
+    left = {
+        name: itertools.chain(damages(folder / name, other / name), flips(folder / name, num_flips, rng))
+        for name in names
+    }
+    while left and not is_over():
+        for name, ways in list(left.items()):
             restore()
+            way, damage = next(ways, ("", None))
+            if damage is None:
+                del left[name]
+                continue
             damage()
             try:
                 counts[outcome_of(kind, folder, whole, checkpoint)] += 1
             except Exception as error:  # noqa: BLE001 - whatever escapes is what is looked for
                 failures.append(f"{name}, {way}: {type(error).__name__}: {str(error)[:150]}")
-    return counts, failures
+            if is_over():
+                break
+    return Checked(counts, failures, tuple(left))

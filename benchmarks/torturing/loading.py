@@ -24,8 +24,8 @@ from torturing.tiny import tiny_artifact, tiny_checkpoint
 
 __all__ = ["artifacts", "damage", "pickles"]
 
-_FLIPS = 1_000
-"""Flipped bits a file, but all of a small one, such as attar.json."""
+_FLIPS, _FLIPS_SHOWN = 1_000, 60
+"""Flipped bits a file, but all of a small one, such as attar.json; the second in a share."""
 _SECONDS = 120
 _REFUSED = 42
 _MEMORY_BYTES = 24 << 30  # of address space, most of which ONNX Runtime and torch only reserve
@@ -41,10 +41,16 @@ def damage(torture: Torture) -> Iterator[Row]:
             kind.make(folder, number, artifact, tiny_checkpoint())
         row, begin = Row(name), time.monotonic()
         until = begin + (torture.deadline - begin) / (len(KINDS) - done)
-        row.outcomes, row.failures = check_kind(
-            kind, pair, checkpoint, torture.folder / "damaged", num_flips=_FLIPS, rng=torture.rng,
+        found = check_kind(
+            kind,
+            pair,
+            checkpoint,
+            torture.folder / "damaged",
+            num_flips=_FLIPS_SHOWN if torture.is_short else _FLIPS,
+            rng=torture.rng,
             is_over=partial(_is_over, until),
-        )  # fmt: skip
+        )
+        row.outcomes, row.failures, row.is_cut = found.counts, found.failures, bool(found.unfinished)
         row.count = row.outcomes.total() + len(row.failures)
         yield row
 
@@ -61,6 +67,7 @@ def artifacts(torture: Torture) -> Iterator[Row]:
     row = Row("hostile artifacts, `attar score`")
     for what, change in HOSTILE_ARTIFACTS.items():
         if torture.is_over:
+            row.is_cut = True
             break
         folder = torture.folder / "artifact"
         shutil.copytree(good, folder)
@@ -81,6 +88,7 @@ def pickles(torture: Torture) -> Iterator[Row]:
     row = Row("hostile pickles, read as weights")
     for what, content in hostile_pickles():
         if torture.is_over:
+            row.is_cut = True
             break
         with tempfile.TemporaryDirectory(dir=torture.folder) as place:
             path = Path(place) / "gs1.pkl"

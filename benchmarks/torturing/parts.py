@@ -23,6 +23,7 @@ class Row:
         outcomes: How often each came, by name.
         failures: A line for each that broke a promise.
         seconds: It took.
+        is_cut: Whether the time was over before all of it was tried.
     """
 
     what: str
@@ -30,6 +31,7 @@ class Row:
     outcomes: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    is_cut: bool = False
 
     def add(self, outcome: str) -> None:
         """Count a trial that kept the promise."""
@@ -49,6 +51,7 @@ class Row:
             "outcomes": dict(self.outcomes),
             "failures": self.failures,
             "seconds": round(self.seconds, 1),
+            "is_cut": self.is_cut,
         }
 
 

@@ -143,7 +143,7 @@ _VARIABLES: Mapping[str, list[str]] = {
     "ATTAR_API_KEYS": _SERVE,
     "ATTAR_ADMIN_KEY": _SERVE,
     "ATTAR_WORKERS": ["score", "artifact", "--in", "rows.jsonl", "--out", "scored.jsonl"],
-    "ATTAR_MAX_WORKBOOK_GB": ["prepare", "rows.xlsx", "--task", "cosmetics", "--out", "data"],
+    "ATTAR_MAX_TABLE_GB": ["prepare", "rows.xlsx", "--task", "cosmetics", "--out", "data"],
     "HF_TOKEN": [
         "train",
         "recipe.toml",

@@ -22,6 +22,7 @@ from typing import Any, Literal
 from attar.artifact_card import MEMBERS, Kind, check_card, hashed_files
 from attar.errors import ArtifactError, GateError, RecipeError
 from attar.io.files import content_hash, file_hash, folder_hashes, write_json
+from attar.io.folders import replacing_files
 from attar.io.sealed import check_seal, read_card_file, sealed
 from attar.model_card import model_card
 from attar.task import Task
@@ -197,30 +198,19 @@ def write_files(
         contents: The files of its kind, by name.
         checks: The content of ``checks.json``; None leaves it out.
     """
-    folder = artifact.folder
-    draft = folder.with_name(f".{folder.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
+    folder, names = artifact.folder, hashed_files(artifact.kind)
+    own = tuple(name for name in names if "/" not in name)
+    with replacing_files(folder, (*own, "attar.json"), seal="attar.json") as draft:
         for name, content in contents.items():
             (draft / name).write_bytes(content)
         if checks is not None:
             write_json(draft / CHECKS_FILE, checks, indent=None)
         size = sum(map(len, contents.values())) + sum(member.size_bytes for member in artifact.members)
         (draft / "README.md").write_text(model_card(artifact.to_json(), size), "utf-8")
-        names = hashed_files(artifact.kind)
-        files = folder_hashes(draft, names) | folder_hashes(folder, tuple(n for n in names if "/" in n))
+        of_members = folder_hashes(folder, tuple(name for name in names if "/" in name))
+        files = folder_hashes(draft, names) | of_members
         written = replace(artifact, files=files)
         write_json(draft / "attar.json", written.to_json())
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "attar.json").unlink(missing_ok=True)  # without it the folder is no artifact
-        for name in (*(name for name in names if "/" not in name), "attar.json"):
-            if (draft / name).exists():
-                (draft / name).replace(folder / name)
-            else:
-                (folder / name).unlink(missing_ok=True)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return written
 
 

@@ -64,6 +64,7 @@ _NEEDED_BY = {
     "serve": "the HTTP service needs",
     "t2s": "normalise step 't2s' needs",
     "train": "training, export and evaluation need",
+    "zstd": "files packed as .zst need",
 }
 
 

@@ -26,7 +26,14 @@ from typing import Any
 from attar import __version__
 from attar.errors import AttarError, RecipeError, RunError, redacted, system_error
 from attar.io.files import content_hash, file_hash, same_rights
-from attar.io.folders import check_out, check_room, has_files, remove_folder
+from attar.io.folders import (
+    check_out,
+    check_room,
+    check_writable,
+    has_files,
+    is_writable,
+    remove_folder,
+)
 from attar.io.leftovers import leftovers
 from attar.io.locks import locked
 from attar.io.publish import mend, publish
@@ -34,6 +41,7 @@ from attar.io.stamps import (
     UNFINISHED,
     adopt_earlier_stamp,
     beside,
+    drop_state,
     earlier_stamp,
     has_results,
     is_resumable,
@@ -45,7 +53,7 @@ from attar.io.stamps import (
     write_draft_stamp,
     write_stamp,
 )
-from attar.system_info import machine_facts, package_versions
+from attar.system_info import package_versions, processor_and_threads
 
 __all__ = ["fingerprint", "is_finished", "is_first_process", "run_stage", "without_secrets"]
 
@@ -94,26 +102,49 @@ def run_stage(  # noqa: PLR0913 - a stage is one call
     if not is_first_process():
         return _follow(folder.resolve(), same, work if shared else None)
     folder = check_out(folder, paths_read)
+    if _is_read_only(folder, name, same):
+        return False
     with _own_errors(f"{name} -> {folder}"), locked(folder):
         mend(folder)
         before = _stamp_of_stage(folder, name)
-        if before is not None and is_whole(folder, before, same):
-            _LOG.info("%s: up to date: %s", name, folder)
+        if before is not None and _is_up_to_date(folder, name, before, same):
             if before["fingerprint"] != now:
                 write_stamp(folder, before | {"fingerprint": now, "inputs": inputs})
             return False
-        if before is not None:
-            changed = "its files" if before["fingerprint"] in same else "inputs"
-            _LOG.info("%s: %s changed, rebuilding %s", name, changed, folder)
         check_room(folder, sum(stamp_sizes(folder).values()))
         stamp = {"stage": name, "fingerprint": now, "inputs": inputs, "outputs": None}
         draft = _open_draft(folder, stamp, same)
         if not is_whole(draft, read_stamp(draft), same):
             _run(draft, work, stamp, again)
+        drop_state(draft)
         publish(draft, folder)
         seconds = (read_stamp(folder) or {}).get("seconds", 0)
         _LOG.info("%s: done in %.0f s -> %s", name, seconds, folder)
         return True
+
+
+def _is_read_only(folder: Path, name: str, same: Collection[str]) -> bool:
+    """Whether a folder is up to date where nothing can be written: to read it is enough.
+
+    Raises:
+        RunError: Nothing can be written there, and it is not.
+    """
+    if is_writable(folder):
+        return False
+    if not is_whole(folder, read_stamp(folder) or earlier_stamp(folder), same):
+        check_writable(folder)
+    _LOG.info("%s: up to date: %s", name, folder)
+    return True
+
+
+def _is_up_to_date(folder: Path, name: str, before: Mapping[str, Any], same: Collection[str]) -> bool:
+    """Whether a folder with such a stamp is whole and made from the same inputs, which is logged."""
+    if is_whole(folder, before, same):
+        _LOG.info("%s: up to date: %s", name, folder)
+        return True
+    changed = "its files" if before["fingerprint"] in same else "inputs"
+    _LOG.info("%s: %s changed, rebuilding %s", name, changed, folder)
+    return False
 
 
 @contextlib.contextmanager
@@ -150,7 +181,7 @@ def _run(
         versions = {"attar": __version__, "python": platform.python_version()} | package_versions(_PACKAGES)
         seconds = round(time.monotonic() - started, 1)
         more = {"outputs": outputs, "sizes": sizes, "versions": versions, "seconds": seconds}
-        write_stamp(draft, {**stamp, **more, "machine": machine_facts()})
+        write_stamp(draft, {**stamp, **more, "machine": processor_and_threads()})
     except BaseException as error:
         with contextlib.suppress(OSError):
             if not has_results(draft):
@@ -223,6 +254,8 @@ def _open_draft(folder: Path, stamp: Mapping[str, Any], same: Collection[str]) -
     """The draft to work in: an unfinished one of the same inputs, or a new one."""
     draft = beside(folder, "draft")
     found = read_stamp(draft)
+    if found is None and draft.is_dir() and not draft.is_symlink():
+        _remove_leftovers(draft)  # of a kill before the first stamp was whole
     if found is None and has_files(draft):
         raise RunError(f"{draft} is in the way: the result is made there; move it, or name another --out")
     if found is not None and found["stage"] != stamp["stage"] and is_resumable(draft):
@@ -233,8 +266,7 @@ def _open_draft(folder: Path, stamp: Mapping[str, Any], same: Collection[str]) -
         if found["stage"] == stamp["stage"] and found["fingerprint"] in same and not found.get("changed"):
             _LOG.info("%s: resuming in %s", stamp["stage"], draft)
             if found["outputs"] is None:
-                for left in leftovers(draft):
-                    remove_folder(left.path) if left.path.is_dir() else left.path.unlink()
+                _remove_leftovers(draft)
                 write_draft_stamp(draft, stamp)
             return draft
         _LOG.info("%s: inputs changed, starting over in %s", stamp["stage"], draft)
@@ -244,6 +276,11 @@ def _open_draft(folder: Path, stamp: Mapping[str, Any], same: Collection[str]) -
         shutil.copymode(folder, draft)
     write_draft_stamp(draft, stamp)
     return draft
+
+
+def _remove_leftovers(draft: Path) -> None:
+    for left in leftovers(draft):
+        remove_folder(left.path) if left.path.is_dir() else left.path.unlink()
 
 
 def is_finished(folder: Path) -> bool:

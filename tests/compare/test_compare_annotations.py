@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 import json
 
 import openpyxl
 import pytest
+from written_tables import write_rows
 
 from attar.compare.annotations import AnnotationOptions, read_annotations
 from attar.compare.stage import compare_files
 from attar.errors import DataError
+from attar.recipe.load import DataRecipe, SourceRecipe
+from attar.records.audit.audit import audit
+from attar.records.readers.sources import read_source
+from attar.records.record import Record
 from attar.scoring.stage import ScoreOptions, score_file
+from attar.task import BUILT_IN_TASKS
 
 ROWS = [("口红很香，口红", "口红", "好"), ("粉底液太干", "粉底液", "坏"), ("唇膏服帖", "唇膏", "好")]
 
 
 def table(path, header, rows=ROWS):
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows([header, *rows])
-    return path
+    return write_rows(path, [dict(zip(header, row, strict=True)) for row in rows])
 
 
 def said(figures):
@@ -162,3 +165,108 @@ def test_both_files_may_be_named_by_in(tmp_path, attar_main, one_line):
     assert "3 files are named; expected one or two" in one_line(code, stderr)
     code, _, stderr = attar_main("compare", "--out", tmp_path / "out.xlsx")
     assert "0 files are named" in one_line(code, stderr)
+
+
+SPANS = [
+    {"text": "香味好，泵头坏", "label": [[0, 2, "积极"], [4, 6, "消极"]]},
+    {"text": "香味淡", "label": [[0, 2, "消极"]]},
+    {"text": "没有标注", "label": []},
+]
+
+
+@pytest.mark.parametrize("name", ["label", "labels", "entities"])
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "xlsx", "parquet"])
+def test_spans_in_a_cell_are_rows_as_they_are_for_prepare(tmp_path, ending, name):
+    as_objects = [
+        {"start_offset": start, "end_offset": end, "label": said} for start, end, said in SPANS[0]["label"]
+    ]
+    cells = [as_objects, *(row["label"] for row in SPANS[1:])]
+    values = cells if ending == "jsonl" else map(json.dumps, cells)
+    rows = [{"text": row["text"], name: value} for row, value in zip(SPANS, values, strict=True)]
+    source = write_rows(tmp_path / f"a.{ending}", rows)
+    found = read_annotations(source)
+    expected = [r for r in read_source(SourceRecipe(path=str(source))) if isinstance(r, Record)]
+    assert [(a.text, a.term, a.start, a.end, a.label) for a in found.annotations] == [
+        (r.text, r.term, r.start, r.end, r.label) for r in expected
+    ]
+    assert [a.term for a in found.annotations] == ["香味", "泵头", "香味"]
+    assert found.left_out == {"missing_label": 1}
+    plain = [
+        ("香味好，泵头坏", "香味", "积极"),
+        ("香味好，泵头坏", "泵头", "消极"),
+        ("香味淡", "香味", "积极"),
+    ]
+    other = table(tmp_path / "b.csv", ["text", "term", "label"], plain)
+    figures = compare_files(source, other, tmp_path / "out.xlsx")
+    assert (figures["num_both"], figures["num_same"]) == (3, 2)
+
+
+def test_a_table_without_terms_and_spans_still_lacks_a_column(tmp_path):
+    source = write_rows(tmp_path / "a.csv", [{"text": "香味好", "label": "积极"}])
+    with pytest.raises(DataError, match="no column 'term' for term"):
+        read_annotations(source)
+
+
+def test_a_mark_and_an_answer_count_as_they_do_for_prepare(tmp_path):
+    """The offsets of a mark are wider than its text, and one of two answers is a label of the task."""
+    region = {"start": 0, "end": 4, "text": "香味", "labels": ["功效"]}
+    result = [{"id": "a", "type": "labels", "from_name": "kind", "value": region}]
+    for name, choice in (("strength", "强"), ("sentiment", "积极")):
+        value = {"start": 0, "end": 4, "choices": [choice]}
+        result.append({"id": "a", "type": "choices", "from_name": name, "value": value})
+    tasks = [{"id": 1, "data": {"text": "香味持久，好"}, "annotations": [{"id": 1, "result": result}]}]
+    path = tmp_path / "tasks.json"
+    path.write_text(json.dumps(tasks), "utf-8")
+    task = BUILT_IN_TASKS["cosmetics"]
+    (outcome,) = audit(list(read_source(SourceRecipe(path=str(path)), task=task)), task, DataRecipe())
+    (annotation,) = read_annotations(path, task).annotations
+    example = outcome.example
+    assert (annotation.term, annotation.start, annotation.end, annotation.label) == (
+        example.term, example.start, example.end, example.label,
+    )  # fmt: skip
+
+
+ODD = {"text": "香味很好", "term": "香味", "label": "积极"}
+
+
+@pytest.mark.parametrize(
+    ("ending", "change", "left_out"),
+    [
+        ("jsonl", {"label": float("nan")}, {}),
+        ("parquet", {"prob": float("nan"), "prob_积极": float("inf")}, {}),
+        ("jsonl", {"prob": 1e999, "channel": "京\ud83d"}, {}),
+        ("jsonl", {"text": "香味\ud83d很好", "label": "积\ud83d"}, {}),
+        ("jsonl", {"id": 2**64 - 1, "label": 2**64 - 1, "prob": 10**400}, {}),
+        ("parquet", {"id": 2**64 - 1}, {}),
+        ("xlsx", {"text": "香味_x000D_\n很好_x005F_x000D_"}, {}),
+        ("csv", {"text": "香味\r很好"}, {}),
+        ("csv", {"text": " \u200b", "term": ""}, {"empty_text": 1}),
+        ("jsonl", {"text": None}, {"empty_text": 1}),
+        ("jsonl", {"text": ["香味"]}, {"bad_row": 1}),
+        ("jsonl", {"start": 0.5, "end": 2}, {"bad_offsets": 1}),
+        ("xlsx", {"text": "#N/A"}, {"bad_row": 1}),
+    ],
+)
+def test_odd_cells_are_compared_or_left_out_with_a_reason(tmp_path, ending, change, left_out):
+    rows = [ODD | {"text": f"香味{word}"} for word in "淡浓甜"]
+    names = dict.fromkeys([*ODD, *change])
+    source = write_rows(tmp_path / f"a.{ending}", [names | row for row in [*rows, ODD | change]])
+    found = read_annotations(source)
+    assert found.left_out == left_out
+    assert len(found.annotations) == 4 - sum(left_out.values())
+    out = tmp_path / "out.xlsx"
+    figures = compare_files(source, source, out)
+    assert figures["num_same"] == sum(annotation.label is not None for annotation in found.annotations)
+    assert "nan" not in json.dumps(figures, default=str).lower()
+    assert not {"nan", "inf"} & {str(cell) for cell in cells_of(out)}
+
+
+def cells_of(path):
+    book = openpyxl.load_workbook(path)
+    return [cell for sheet in book for row in sheet.iter_rows(values_only=True) for cell in row]
+
+
+def test_blanks_around_the_names_of_columns_are_no_part_of_them(tmp_path):
+    for ending in ("csv", "tsv", "xlsx"):
+        source = write_rows(tmp_path / f"a.{ending}", [ODD], [" text", "term ", "\tlabel\u3000"])
+        assert [a.term for a in read_annotations(source).annotations] == ["香味"]

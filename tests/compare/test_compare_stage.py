@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
 
 import openpyxl
 import pytest
+from written_tables import write_rows
 
 from attar.compare.annotations import AnnotationOptions, read_annotations
 from attar.compare.stage import compare_files
@@ -33,19 +33,12 @@ PEOPLE = [
 
 def model(path, rows=MODEL):
     values = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-    match path.suffix:
-        case ".jsonl":
-            path.write_text("".join(json.dumps(row) + "\n" for row in values), "utf-8")
-        case ".csv":
-            with path.open("w", encoding="utf-8", newline="") as stream:
-                table = csv.DictWriter(stream, COLUMNS)
-                table.writeheader()
-                table.writerows(values)
-        case ".xlsx":
-            with open_workbook(path) as book:
-                sheet = book.sheet("result", [Column(name) for name in COLUMNS])
-                for row in values:
-                    sheet.append(list(row.values()))
+    if path.suffix != ".xlsx":
+        return write_rows(path, values)
+    with open_workbook(path) as book:
+        sheet = book.sheet("result", [Column(name) for name in COLUMNS])
+        for row in values:
+            sheet.append(list(row.values()))
     return path
 
 

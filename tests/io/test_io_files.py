@@ -1,12 +1,23 @@
 """Files written whole or not at all, with the rights of the umask, and none of somebody else's replaced."""
 
 import errno
+import fcntl
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from attar.io.files import atomic_write, same_rights, write_beside, write_json, write_new
+from attar.io.files import (
+    atomic_write,
+    remove_unused,
+    same_rights,
+    write_beside,
+    write_json,
+    write_new,
+)
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
@@ -53,6 +64,65 @@ def test_what_accompanies_a_result_replaces_no_other_file(tmp_path):
     assert write_beside(path, "ours") == other
     assert write_beside(path, "ours, again") == other
     assert (path.read_text(), other.read_text()) == ("mine", "ours, again")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from attar.io.files import atomic_write
+with atomic_write(Path(sys.argv[1])) as draft:
+    draft.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_was_writing_goes_with_the_next_file_of_that_name(tmp_path):
+    out = tmp_path / "scored.csv"
+    done = subprocess.run([sys.executable, "-c", KILLED, out], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    others = [
+        ".scored.attar-0123abcd.xlsx",
+        ".scored.more.attar-0123abcd.csv",
+        ".scored.attar-notes.csv.swp",
+        ".scored.attar-my-notes.csv",
+    ]
+    for name in others:
+        (tmp_path / name).write_text("another's")
+    with atomic_write(out) as first, atomic_write(out) as second:  # neither takes the other's for a leftover
+        assert first.exists()
+        assert second.exists()
+    assert not left.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, "scored.csv"])
+
+
+def test_a_temporary_file_that_is_taken_for_a_leftover_is_made_again(tmp_path, monkeypatch):
+    """Another process may find it between its making and its lock."""
+    made, real = [], fcntl.flock
+
+    def lock(handle, how):
+        if how == fcntl.LOCK_SH and not made:
+            (path,) = tmp_path.iterdir()
+            made.append(path)
+            assert remove_unused(path)
+        real(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", lock)
+    with atomic_write(tmp_path / "scored.csv") as draft:
+        assert draft not in made
+        draft.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["scored.csv"]
+
+
+def test_without_locks_nothing_is_taken_for_a_leftover(tmp_path, monkeypatch):
+    def none(*_):
+        raise OSError
+
+    (tmp_path / ".scored.attar-0123abcd.csv").touch()
+    monkeypatch.setattr(fcntl, "flock", none)
+    with atomic_write(tmp_path / "scored.csv") as draft:
+        draft.write_text("whole")
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize("has_links", [True, False])

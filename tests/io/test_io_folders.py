@@ -6,7 +6,15 @@ import pytest
 
 from attar.errors import RunError
 from attar.io import folders
-from attar.io.folders import carry_over, check_out, check_room, exchange, has_files, remove_folder
+from attar.io.folders import (
+    carry_over,
+    check_out,
+    check_room,
+    check_writable,
+    exchange,
+    has_files,
+    remove_folder,
+)
 
 
 @pytest.fixture
@@ -73,6 +81,7 @@ def inputs(tmp_path):
     (tmp_path / "data" / "deep").mkdir(parents=True)
     (tmp_path / "data" / "rows.csv").write_text("x")
     (tmp_path / "link").symlink_to(tmp_path / "data")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
     return tmp_path
 
 
@@ -110,6 +119,8 @@ def test_a_folder_apart_from_the_inputs_is_taken(inputs, out):
         ("长" * 100, "must have 1 to 240 bytes"),
         ("x" * 300, "must have 1 to 240 bytes"),
         ("a\0b", "no name for a folder"),
+        ("loop", "no name for a folder|a file stands"),
+        ("loop/deeper", "no name for a folder|a file"),
     ],
 )
 def test_names_that_cannot_be_folders(inputs, out, said):
@@ -130,7 +141,7 @@ def test_a_mount_point_and_a_parent_that_cannot_be_written_to(inputs, monkeypatc
         check_out(inputs / "data", [])
     monkeypatch.setattr(os, "access", lambda path, _: path != inputs)
     with pytest.raises(RunError, match="cannot be written to"):
-        check_out(inputs / "new" / "deeper", [])
+        check_writable(check_out(inputs / "new" / "deeper", []))
 
 
 def test_too_little_room(inputs):

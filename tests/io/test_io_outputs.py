@@ -57,8 +57,10 @@ def test_places_that_no_file_can_take(before_the_first_row, source, tmp_path, en
         (f"stop/more/out.{ending}", "is a file, where a folder is needed"),
         (f"{'长' * 90}.{ending}", "cannot be written"),
         (f"{'n' * 300}/out.{ending}", "cannot be written"),
+        (f"{'deep/' * 1000}out.{ending}", "cannot be written"),
         (f"nul\0.{ending}", "NUL"),
         (f"in/out.{ending}", "in the folder that is read"),
+        (f"in/more/out.{ending}", "in the folder that is read"),
     ):
         with pytest.raises(DataError, match=said) as caught:
             score_file(before_the_first_row, source.parent, tmp_path / name)
@@ -85,7 +87,7 @@ def test_a_disk_that_fills_up_is_an_error_and_leaves_nothing(predictor, source, 
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("attar.io.files.os.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DataError, match=r"out\.csv: cannot be written \(No space left on device\)"):
         score_file(predictor, source, tmp_path / "out.csv")
     with pytest.raises(DataError, match=r"out\.xlsx: cannot be written \(No space left on device\)"):
@@ -114,6 +116,15 @@ def test_nothing_that_is_read_is_overwritten(before_the_first_row, source, tmp_p
     for gold in (None, source):
         with pytest.raises(DataError, match="in the folder that is read"):
             compare_files(source.parent, source, source.parent / "out.xlsx", gold=gold)
+
+
+@pytest.mark.parametrize("stem", ["out", "n" * 200])
+def test_what_a_kill_left_when_it_was_asked_is_removed(tmp_path, stem):
+    (tmp_path / f".{stem}.attar-0123abcd.csv").touch()  # of a name
+    (tmp_path / ".new.attar-0123abcd").touch()  # of a folder that was to be made
+    check_output(tmp_path / f"{stem}.csv")
+    check_output(tmp_path / "new" / "out.csv")
+    assert files(tmp_path) == []
 
 
 def test_a_place_is_left_as_it_was(tmp_path):

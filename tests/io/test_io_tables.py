@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import ast
-import csv
 import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from written_tables import write_rows, write_sheets
 
 from attar.compare.annotations import read_annotations
 from attar.errors import DataError
@@ -77,50 +76,31 @@ def jsonl(path, rows):
     return path
 
 
-def sheet(book, title, rows):
-    page = book.create_sheet(title)
-    page.append(list(rows[0]))
-    for row in rows:
-        page.append(list(row.values()))
-    return page
-
-
-def text_table(path, rows, delimiter=",", head=None):
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        table = csv.writer(stream, delimiter=delimiter)
-        table.writerow(head or rows[0])
-        table.writerows(row.values() for row in rows)
-    return path
-
-
 def bom_and_blanks(folder):
-    path = text_table(folder / "a.csv", GOOD, head=[" text", "term ", " label "])
+    path = write_rows(folder / "a.csv", GOOD, [" text", "term ", " label "])
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     return path
 
 
+def cells(rows):
+    return [list(rows[0]), *(list(row.values()) for row in rows)]
+
+
 def macro_workbook(folder):
-    book = openpyxl.Workbook()
-    book.remove(book.active)
-    hidden = sheet(book, "旧", [row | {"text": f"旧{row['text']}"} for row in GOOD])
-    hidden.sheet_state = "hidden"
-    sheet(book, "新", GOOD)
-    sheet(book, "result", [{"what": "somebody's own"}])
-    book.save(folder / "a.xlsm")
-    return folder / "a.xlsm"
+    old = [row | {"text": f"旧{row['text']}"} for row in GOOD]
+    sheets = {"旧": cells(old), "新": cells(GOOD), "result": [["what"], ["somebody's own"]]}
+    return write_sheets(folder / "a.xlsm", sheets, hidden=["旧"])
 
 
 def named_sheet(folder):
-    book = openpyxl.Workbook()
-    book.active.append(["not these"])
-    sheet(book, "二月", [{"": None} | row | {"text": f"{row['text']}_x000D_\n好"} for row in GOOD])
-    book.save(folder / "a.xlsx")
-    return Path(f"{folder / 'a.xlsx'}#二月")
+    rows = [{"": None} | row | {"text": f"{row['text']}_x000D_\n好"} for row in GOOD]
+    path = write_sheets(folder / "a.xlsx", {"Sheet": [["not these"]], "二月": cells(rows)})
+    return Path(f"{path}#二月")
 
 
 def folder_of_files(folder):
-    text_table(folder / "1.csv", GOOD[:4])
-    text_table(folder / "2.tsv", GOOD[4:8], "\t", ["text", "keyword", "label"])
+    write_rows(folder / "1.csv", GOOD[:4])
+    write_rows(folder / "2.tsv", GOOD[4:8], ["text", "keyword", "label"])
     jsonl(folder / "3.jsonl", GOOD[8:])
     (folder / "~$1.xlsx").write_bytes(b"lock")
     (folder / "_SUCCESS").touch()
@@ -146,7 +126,7 @@ def nested_parquet(folder):
 
 def float_offsets(folder):
     rows = [row | {"text": f"{row['text']}香味", "start": "4.0", "end": "6.0"} for row in GOOD]
-    return text_table(folder / "a.csv", [*rows, GOOD[0] | {"text": "只有香味", "start": "", "end": ""}])
+    return write_rows(folder / "a.csv", [*rows, GOOD[0] | {"text": "只有香味", "start": "", "end": ""}])
 
 
 def late_offsets(folder):
@@ -187,7 +167,7 @@ def unusable_rows(folder):
 
 
 def wide_rows(folder):
-    path = text_table(folder / "a.csv", GOOD)
+    path = write_rows(folder / "a.csv", GOOD)
     path.write_text(path.read_text("utf-8") + "\n香味,香味\n\n香味,香味,好,多\n", "utf-8")
     return path
 

@@ -6,10 +6,9 @@ import datetime
 import json
 import logging
 
-import openpyxl
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from written_tables import write_rows
 
 import attar
 from attar.compare.annotations import read_annotations
@@ -24,32 +23,13 @@ DAYS = (datetime.date(2024, 3, 1), datetime.date(2024, 3, 18))
 ROWS = [{"text": f"口红{word}，口红", "term": "口红", "label": "好"} for word in ("很香", "太干", "服帖")]
 
 
-def write(path, rows):
-    match path.suffix:
-        case ".jsonl":
-            path.write_text("".join(json.dumps(row, default=str) + "\n" for row in rows), "utf-8")
-        case ".parquet":
-            pq.write_table(pa.Table.from_pylist(rows), path)
-        case ".xlsx":
-            book = openpyxl.Workbook()
-            for row in [list(rows[0]), *(list(row.values()) for row in rows)]:
-                book.active.append(row)
-            book.save(path)
-        case suffix:
-            cut = "," if suffix == ".csv" else "\t"
-            lines = [list(rows[0]), *(list(row.values()) for row in rows)]
-            said = (["" if cell is None else str(cell) for cell in line] for line in lines)
-            path.write_text("".join(cut.join(cells) + "\n" for cells in said), "utf-8")
-    return path
-
-
 def days(rows=ROWS):
     return [row | {"start": DAYS[0], "end": DAYS[1]} for row in rows]
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet", "xlsx"])
 def test_the_days_of_a_campaign_are_no_offsets_in_any_verb(predictor, tmp_path, caplog, ending):
-    source = write(tmp_path / f"in.{ending}", days())
+    source = write_rows(tmp_path / f"in.{ending}", days())
     with caplog.at_level(logging.INFO, "attar"):
         records = list(read_source(SourceRecipe(path=str(source), occurrence="first")))
     assert [(record.start, record.end) for record in records] == [(0, 2)] * 3
@@ -69,21 +49,23 @@ def test_one_number_is_enough(tmp_path):
     rows = [row | {"start": None, "end": None} for row in ROWS]
     rows[1] |= {"start": "first", "end": "last"}
     rows[2] |= {"start": 5, "end": 7}
-    table = open_tables(write(tmp_path / "in.csv", rows))[0]
+    table = open_tables(write_rows(tmp_path / "in.csv", rows))[0]
     assert {"start", "end"} <= Columns.of(table, {}, ("text",), "{}").flat.keys()
-    empty = open_tables(write(tmp_path / "empty.csv", [{**row, "start": None, "end": None} for row in ROWS]))
+    empty = open_tables(
+        write_rows(tmp_path / "empty.csv", [{**row, "start": None, "end": None} for row in ROWS])
+    )
     assert {"start", "end"} <= Columns.of(empty[0], {}, ("text",), "{}").flat.keys()
 
 
 def test_offsets_that_come_late_in_json_are_still_read(predictor, tmp_path):
     rows = [*ROWS * 40, ROWS[0] | {"start": 5, "end": 7}]
-    counts = score_file(predictor, write(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl")
+    counts = score_file(predictor, write_rows(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl")
     assert counts.predictions == 2 * 120 + 1
 
 
 def test_numbers_that_are_no_offsets_can_be_left_out(predictor, tmp_path):
     rows = [row | {"start": 20240301, "end": 20240318} for row in ROWS]
-    source = write(tmp_path / "in.csv", rows)
+    source = write_rows(tmp_path / "in.csv", rows)
     with pytest.raises(DataError, match="bad_offsets"):
         score_file(predictor, source, tmp_path / "no.jsonl")
     counts = score_file(predictor, source, tmp_path / "out.jsonl", ScoreOptions(offsets=False))
@@ -95,7 +77,7 @@ def test_numbers_that_are_no_offsets_can_be_left_out(predictor, tmp_path):
 
 
 def test_days_in_a_task_without_terms_are_kept(single_folder, tmp_path):
-    source = write(tmp_path / "in.csv", days())
+    source = write_rows(tmp_path / "in.csv", days())
     scorer = attar.load(single_folder)
     score_file(scorer, source, tmp_path / "once.jsonl")
     score_file(scorer, tmp_path / "once.jsonl", tmp_path / "twice.jsonl")
@@ -111,6 +93,6 @@ def test_days_in_a_task_without_terms_are_kept(single_folder, tmp_path):
 def test_without_offsets_the_term_is_needed(predictor, tmp_path):
     rows = [{"text": row["text"], "start": DAYS[0], "end": DAYS[1]} for row in ROWS]
     with pytest.raises(DataError, match="no column 'term'"):
-        score_file(predictor, write(tmp_path / "in.csv", rows), tmp_path / "out.csv")
+        score_file(predictor, write_rows(tmp_path / "in.csv", rows), tmp_path / "out.csv")
     with pytest.raises(DataError, match="no column '' for text"):
         list(read_source(SourceRecipe(path=str(tmp_path / "in.csv"), columns={"text": ""})))

@@ -63,7 +63,7 @@ def test_a_byte_order_mark_is_skipped(tmp_path):
         (b'[1,\n{"a" 2}]', r"a\.json:2: .*Expecting ':'"),
         (b'[1,\n"a', r"a\.json:2: .*Unterminated string"),
         (b"[1]\n\n[2]", r"a\.json:3: .*text after the list"),
-        (b"[1,\n" + b"[" * 200_000, r"a\.json:2: .*nested too deeply"),
+        (b"[1,\n" + b"[" * 200_000, r"a\.json:2: .*nested deeper than 64 levels"),
         (b"[1,\n" + b"1" * 5000 + b"]", r"a\.json:2: .*a number of too many digits"),
         (b'["a",\n"\xff"]', r"a\.json:2: byte 2 of the line is not UTF-8"),
     ],

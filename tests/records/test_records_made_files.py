@@ -6,9 +6,7 @@ crashes, and no row is lost; it is used, or in rejected.jsonl with its reason.
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,10 +14,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-import openpyxl
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from written_tables import write_rows
 
 from attar.errors import DataError
 from attar.recipe.load import DataRecipe, SourceRecipe
@@ -46,33 +42,6 @@ def plain(count: int = NUM_ROWS) -> Rows:
         }
         for i in range(count)
     ]
-
-
-def write(path: Path, rows: Rows, encoding: str = "utf-8") -> Path:
-    """Write rows with what each format's own library writes."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    match path.suffix:
-        case ".jsonl":
-            # Halves of emojis can only be written as escapes.
-            lines = [json.dumps(row, ensure_ascii=encoding == "utf-8") for row in rows]
-            path.write_bytes(("\n".join(lines) + "\n").encode(encoding))
-        case ".csv" | ".tsv" as ending:
-            stream = io.StringIO(newline="")
-            table = csv.DictWriter(stream, columns, delimiter="," if ending == ".csv" else "\t")
-            table.writeheader()
-            table.writerows(rows)
-            path.write_bytes(stream.getvalue().encode(encoding))
-        case ".xlsx":
-            book = openpyxl.Workbook()
-            for row in [columns, *([row.get(name) for name in columns] for row in rows)]:
-                book.active.append(row)
-            book.save(path)
-        case ".parquet":
-            cells = {name: [row.get(name) for row in rows] for name in columns}
-            # Arrow takes every whole number for a signed one.
-            types = {name: pa.uint64() for name, values in cells.items() if 2**64 - 1 in values}
-            pq.write_table(pa.table({n: pa.array(v, types.get(n)) for n, v in cells.items()}), path)
-    return path
 
 
 @dataclass(frozen=True)
@@ -246,7 +215,7 @@ CASES = [(name, file_format) for name, kind in KINDS.items() for file_format in 
 def test_every_row_of_a_made_file_counts(name, file_format, predictor, tmp_path):
     kind, rows = KINDS[name], plain(KINDS[name].num_rows)
     kind.change(rows)
-    path = write(tmp_path / f"labels.{file_format}", rows, kind.encoding)
+    path = write_rows(tmp_path / f"labels.{file_format}", rows, encoding=kind.encoding)
     check_prepare(kind, path, rows, tmp_path / "data")
     check_score(kind, path, rows, predictor, tmp_path / "scored.jsonl")
 
@@ -267,7 +236,7 @@ def check_prepare(kind: Kind, path: Path, rows: Rows, out: Path) -> None:
 
 
 def check_score(kind: Kind, path: Path, rows: Rows, predictor: object, out: Path) -> None:
-    options = ScoreOptions(progress=False, encoding=kind.source.get("encoding"))
+    options = ScoreOptions(progress=False, in_encoding=kind.source.get("encoding"))
     if kind.unreadable:
         with pytest.raises(DataError, match=kind.unreadable):
             score_file(predictor, path, out, options)

@@ -1,9 +1,9 @@
-import csv
 import json
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from written_tables import write_rows
 
 from attar.io.tables.rows import as_label
 from attar.recipe.load import DataRecipe, SourceRecipe
@@ -36,19 +36,12 @@ SHAPES = [
 def read(tmp_path):
     """Reads rows from a JSONL file or as CSV: (records, rejections)."""
 
-    def read_rows(*rows, ending="jsonl", **options):
-        path = tmp_path / f"rows.{ending}"
-        if ending == "csv":
-            with path.open("w", encoding="utf-8", newline="") as stream:
-                writer = csv.DictWriter(stream, rows[0].keys())
-                writer.writeheader()
-                writer.writerows(rows)
-        else:
-            path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    def read_them(*rows, ending="jsonl", **options):
+        path = write_rows(tmp_path / f"rows.{ending}", rows)
         found = list(read_source(SourceRecipe(path=str(path), **options)))
         return [r for r in found if isinstance(r, Record)], [r for r in found if not isinstance(r, Record)]
 
-    return read_rows
+    return read_them
 
 
 def spans(records):

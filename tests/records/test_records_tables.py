@@ -3,12 +3,10 @@ import decimal
 import json
 import sys
 import zipfile
-from pathlib import Path
 
 import openpyxl
-import pyarrow
-import pyarrow.parquet
 import pytest
+from written_tables import write_rows
 
 from attar.errors import DataError, MissingPackageError
 from attar.recipe.load import JoinRecipe, SourceRecipe
@@ -27,31 +25,9 @@ def read(path, columns=None, **options):
     return list(read_source(SourceRecipe(path=str(path), columns=columns or {}, **options)))
 
 
-def write(path: Path, rows: list[dict[str, object]]) -> Path:
-    match path.suffix:
-        case ".jsonl":
-            path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-        case ".parquet":
-            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
-        case ".xlsx":
-            book = openpyxl.Workbook()
-            for row in (list(rows[0]), *(list(row.values()) for row in rows)):
-                book.active.append(row)
-            book.save(path)
-        case _:
-            comma = "\t" if path.suffix == ".tsv" else ","
-            quoted = [
-                ['"' + ("" if v is None else str(v)).replace('"', '""') + '"' for v in row.values()]
-                for row in rows
-            ]
-            lines = [comma.join(rows[0]), *(comma.join(row) for row in quoted)]
-            path.write_text("\n".join(lines), "utf-8-sig", newline="")
-    return path
-
-
 @pytest.mark.parametrize("extension", EXTENSIONS)
 def test_every_format_gives_the_same_records(tmp_path, extension):
-    file = write(tmp_path / f"a{extension}", ROWS)
+    file = write_rows(tmp_path / f"a{extension}", ROWS)
     first, second = read(file)
     line = 1 if extension in (".jsonl", ".parquet") else 2
     assert first == Record("香味好，泵坏", "香味", 0, 2, "积极", {"channel": "京东"}, f"{file}:{line}")
@@ -62,7 +38,8 @@ def test_every_format_gives_the_same_records(tmp_path, extension):
 def test_columns_are_mapped_and_the_rest_is_metadata(tmp_path, extension):
     row = {"content": "泵坏", "aspect": "泵", "polarity": -1, "text": "别的", "stars": 1}
     (record,) = read(
-        write(tmp_path / f"a{extension}", [row]), {"text": "content", "term": "aspect", "label": "polarity"}
+        write_rows(tmp_path / f"a{extension}", [row]),
+        {"text": "content", "term": "aspect", "label": "polarity"},
     )
     assert (record.text, record.term, record.label) == ("泵坏", "泵", "-1")
     assert record.meta == {"text": "别的", "stars": "1"}
@@ -70,7 +47,7 @@ def test_columns_are_mapped_and_the_rest_is_metadata(tmp_path, extension):
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
 def test_a_missing_column_names_what_is_there(tmp_path, extension):
-    file = write(tmp_path / f"a{extension}", [{"review": "泵坏", "label": "消极"}])
+    file = write_rows(tmp_path / f"a{extension}", [{"review": "泵坏", "label": "消极"}])
     with pytest.raises(DataError, match=r"no column 'text' .*'review', 'label'; .*data\.columns\.text"):
         read(file)
     with pytest.raises(DataError, match="no column 'aspect' for term"):
@@ -78,7 +55,7 @@ def test_a_missing_column_names_what_is_there(tmp_path, extension):
 
 
 def test_a_column_that_is_not_ours_names_the_nearest(tmp_path):
-    file = write(tmp_path / "a.jsonl", ROWS)
+    file = write_rows(tmp_path / "a.jsonl", ROWS)
     with pytest.raises(DataError, match=r"data\.columns\.txt: .*did you mean 'text'"):
         read(file, {"txt": "text"})
 
@@ -141,7 +118,7 @@ def test_a_file_of_bad_json_lines_alone_is_all_rejections(tmp_path):
 
 
 def test_whole_floats_are_offsets(tmp_path):
-    file = write(tmp_path / "a.parquet", [{**ROWS[0], "start": 0.0, "end": 2.0, "label": 1.0}])
+    file = write_rows(tmp_path / "a.parquet", [{**ROWS[0], "start": 0.0, "end": 2.0, "label": 1.0}])
     (record,) = read(file)
     assert (record.start, record.end, record.label) == (0, 2, "1")
 
@@ -151,7 +128,7 @@ def test_all_our_columns_may_have_other_names(tmp_path):
     columns = dict(
         zip(("text", "term", "start", "end", "label", "channel", "wordtype", "annotator"), row, strict=False)
     )
-    file = write(tmp_path / "a.csv", [row])
+    file = write_rows(tmp_path / "a.csv", [row])
     meta = {"i": "x", "channel": "京东", "wordtype": "包装"}
     assert read(file, columns) == [Record("泵坏", "泵", 0, 1, "-1", meta, f"{file}:2", "甲")]
 
@@ -162,7 +139,7 @@ def test_dots_lead_into_nested_objects_unless_a_column_has_that_name(tmp_path):
         {"data": {"text": ["不", "是"], "who": "乙"}, "label.x": "1"},
         {"data": None, "label.x": "1", "more": {"b": 1}},
     ]
-    file = write(tmp_path / "a.jsonl", rows)
+    file = write_rows(tmp_path / "a.jsonl", rows)
     columns = {"text": "data.text", "annotator": "data.who.name", "label": "label.x"}
     first, second, third = read(file, columns)
     assert (first.text, first.annotator, first.label, first.meta) == ("泵坏", "甲", "-1", {})
@@ -175,10 +152,10 @@ def test_dots_lead_into_nested_objects_unless_a_column_has_that_name(tmp_path):
 def test_cells_that_say_nothing(tmp_path):
     row = {"text": "泵坏", "term": " _", "start": " ", "end": "", "label": "-1", "note": "无", "rest": "_x"}
     for extension in (".csv", ".xlsx", ".jsonl"):
-        (record,) = read(write(tmp_path / f"a{extension}", [row]), empty=("_", "无"))
+        (record,) = read(write_rows(tmp_path / f"a{extension}", [row]), empty=("_", "无"))
         assert (record.term, record.start, record.end, record.meta) == ("", None, None, {"rest": "_x"})
     (nested,) = read(
-        write(tmp_path / "b.jsonl", [{"data": {"text": "泵坏", "term": "_"}, "label": "1"}]),
+        write_rows(tmp_path / "b.jsonl", [{"data": {"text": "泵坏", "term": "_"}, "label": "1"}]),
         {"text": "data.text", "term": "data.term"},
         empty=("_",),
     )
@@ -234,7 +211,7 @@ def test_a_joined_table_gives_its_columns_by_key(tmp_path, labels):
 
 
 def test_a_table_may_be_joined_from_another_format(tmp_path, labels):
-    reviews = write(tmp_path / "reviews.jsonl", [{"id": 1, "text": "泵坏"}, {"id": 3.0, "text": "泵好"}])
+    reviews = write_rows(tmp_path / "reviews.jsonl", [{"id": 1, "text": "泵坏"}, {"id": 3.0, "text": "泵好"}])
     first, _, third, _ = read(labels, join=JoinRecipe(path=str(reviews), on="id"))
     assert (first.text, third.text) == ("泵坏", "泵好")
 
@@ -277,7 +254,7 @@ def test_excel_sheets_dates_and_numbers(tmp_path):
 
 
 def test_a_damaged_sheet_is_a_data_error(tmp_path):
-    good, bad = write(tmp_path / "good.xlsx", ROWS), tmp_path / "bad.xlsx"
+    good, bad = write_rows(tmp_path / "good.xlsx", ROWS), tmp_path / "bad.xlsx"
     with zipfile.ZipFile(good) as source, zipfile.ZipFile(bad, "w") as target:
         for name in source.namelist():
             content = source.read(name)
@@ -287,7 +264,7 @@ def test_a_damaged_sheet_is_a_data_error(tmp_path):
 
 
 def test_excel_without_its_package_says_what_to_install(tmp_path, monkeypatch):
-    file = write(tmp_path / "a.xlsx", ROWS)
+    file = write_rows(tmp_path / "a.xlsx", ROWS)
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(MissingPackageError, match=r"pip install 'attar\[excel\]'"):
         read(file)
@@ -301,5 +278,5 @@ def test_values_that_only_tables_with_types_have(tmp_path):
         "day": datetime.datetime(2024, 2, 1),
         "price": decimal.Decimal("9.90"),
     }
-    (record,) = read(write(tmp_path / "a.parquet", [row]))
+    (record,) = read(write_rows(tmp_path / "a.parquet", [row]))
     assert (record.label, record.meta) == ("1", {"day": "2024-02-01", "price": "9.90"})

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 import openpyxl
 import pytest
+from written_tables import write_rows
 
 import attar
 from attar.errors import DataError
@@ -25,18 +26,6 @@ ROWS = [
 ADDED = ["start", "end", "label", "prob", "prob_坏", "prob_中", "prob_好"]
 
 
-def workbook(path, rows):
-    book = openpyxl.Workbook()
-    book.active.append(list(rows[0]))
-    for row in rows:
-        book.active.append(list(row.values()))
-    for row in book.active.iter_rows():
-        for cell in row:
-            cell.data_type = "s" if isinstance(cell.value, str) else cell.data_type
-    book.save(path)
-    return path
-
-
 def sheet(path, title):
     head, *rows = openpyxl.load_workbook(path)[title].iter_rows(values_only=True)
     return [dict(zip(head, row, strict=True)) for row in rows]
@@ -45,7 +34,7 @@ def sheet(path, title):
 @pytest.fixture(scope="module")
 def scored(predictor, tmp_path_factory):
     folder = tmp_path_factory.mktemp("excel")
-    counts = score_file(predictor, workbook(folder / "in.xlsx", ROWS), folder / "out.xlsx")
+    counts = score_file(predictor, write_rows(folder / "in.xlsx", ROWS), folder / "out.xlsx")
     return counts, folder / "out.xlsx"
 
 
@@ -130,13 +119,13 @@ def test_what_an_earlier_model_said_is_not_gold(predictor, tmp_path):
 
 def test_without_gold_labels_there_is_no_wrong(predictor, tmp_path):
     rows = [{"text": "香味", "term": "香味", "label": "别的", "is_it": "好"}]
-    source = workbook(tmp_path / "in.xlsx", rows)
+    source = write_rows(tmp_path / "in.xlsx", rows)
     score_file(predictor, source, tmp_path / "out.xlsx")
     assert openpyxl.load_workbook(tmp_path / "out.xlsx").sheetnames == ["summary", "result"]
     score_file(predictor, source, tmp_path / "named.xlsx", ScoreOptions(label="is_it"))
     assert "wrong" in openpyxl.load_workbook(tmp_path / "named.xlsx").sheetnames
     with pytest.raises(DataError, match="no column 'gold'"):
-        score_file(predictor, source, tmp_path / "out.xlsx", ScoreOptions(label="gold"))
+        score_file(predictor, source, tmp_path / "other.xlsx", ScoreOptions(label="gold"))
     with pytest.raises(DataError, match="--label is for the sheets of an Excel file"):
         score_file(predictor, source, tmp_path / "out.csv", ScoreOptions(label="is_it"))
 
@@ -154,7 +143,7 @@ def test_a_file_that_is_no_workbook(predictor, tmp_path, content, said):
 
 
 def test_a_broken_run_leaves_the_earlier_workbook(predictor, tmp_path, monkeypatch):
-    source = workbook(tmp_path / "in.xlsx", ROWS)
+    source = write_rows(tmp_path / "in.xlsx", ROWS)
     out = tmp_path / "out.xlsx"
     out.write_text("earlier", "utf-8")
 
@@ -163,7 +152,7 @@ def test_a_broken_run_leaves_the_earlier_workbook(predictor, tmp_path, monkeypat
 
     monkeypatch.setattr(predictor, "predict_probs", broken)
     with pytest.raises(KeyboardInterrupt):
-        score_file(predictor, source, out)
+        score_file(predictor, source, out, ScoreOptions(overwrite=True))
     assert out.read_text("utf-8") == "earlier"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.xlsx", "out.xlsx"]
 
@@ -185,12 +174,12 @@ def test_memory_does_not_grow_with_the_rows(predictor, tmp_path, monkeypatch):
         text = "香味" + "很好" * 4000
         source.write_text("text,term,label\n" + f"{text},香味,好\n{text},香味,坏\n" * (count // 2), "utf-8")
         tracemalloc.start()
-        score_file(predictor, source, tmp_path / "out.xlsx")
+        score_file(predictor, source, tmp_path / "out.xlsx", ScoreOptions(overwrite=True))
         _, highest = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return highest
 
-    monkeypatch.setattr("attar.scoring.stage._CHUNK", 30)
+    monkeypatch.setattr("attar.scoring.chunks.CHUNK_EXAMPLES", 30)
     peak(20)
     # All 200 rows at once would be 3.2 MB of text, more than all the rest takes (2.1 MB).
     assert peak(200) < peak(100) + 200_000

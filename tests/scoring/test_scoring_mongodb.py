@@ -16,7 +16,7 @@ from mongo_server import running_server, test_database
 from attar.errors import DataError
 from attar.io.mongo import shown_place
 from attar.io.tables.table_files import open_tables
-from attar.scoring import mongodb, stage
+from attar.scoring import cached_probs, chunks, mongodb
 from attar.scoring.mongodb import open_documents, parse_query
 from attar.scoring.stage import ScoreOptions, score_file
 
@@ -74,10 +74,12 @@ def test_documents_become_scored_documents_once(predictor, shop, tmp_path):
     assert everything(database.scored) == first
 
 
-def test_a_run_that_was_killed_is_completed_by_the_next(predictor, shop, monkeypatch):
+def test_a_run_that_was_killed_is_completed_by_the_next(predictor, shop, tmp_path, monkeypatch):
     uri, database = shop
     database.many.insert_many([{"_id": n, "text": f"香味很好{n}", "term": "香味"} for n in range(60)])
-    monkeypatch.setattr(stage, "_CHUNK", 7)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(chunks, "CHUNK_EXAMPLES", 7)
+    monkeypatch.setattr(cached_probs, "_MAX_PART", 7)
     monkeypatch.setattr(mongodb, "upsert", lambda a, d: mongo_upsert(a, d, batch_size=5))
     from attar.io.mongo import upsert as mongo_upsert
 
@@ -94,7 +96,9 @@ def test_a_run_that_was_killed_is_completed_by_the_next(predictor, shop, monkeyp
         with pytest.raises(KeyboardInterrupt):
             score_file(predictor, uri("many"), uri("partly"))
     assert 0 < database.partly.count_documents({}) < 60
-    score_file(predictor, uri("many"), uri("partly"))
+    assert [path.name for path in tmp_path.iterdir()] == ["partly.parts"]
+    assert score_file(predictor, uri("many"), uri("partly")).reused == 28
+    assert not list(tmp_path.iterdir())
     score_file(predictor, uri("many"), uri("whole"))
     assert everything(database.partly) == everything(database.whole)
     assert database.whole.count_documents({}) == 60
@@ -136,7 +140,7 @@ def test_files_to_documents(predictor, shop, tmp_path):
     source.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
     assert score_file(predictor, source, uri("scored")).predictions == 4
     first = everything(database.scored)
-    assert len(first) == 3
+    assert len(first) == 4  # equal rows are told apart by their lines
     by_id = {document["_id"]: document for document in first}
     assert by_id["mine:0:2"]["source_id"] == "mine"
     odd = next(document for document in first if "big" in document)

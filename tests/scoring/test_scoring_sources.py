@@ -45,6 +45,7 @@ def test_in_given_twice_means_both(artifact_folder, sources, tmp_path, attar_mai
     code, printed, _ = attar_main("score", artifact_folder, *named, "--out", out)
     assert code == 0
     assert "3 mentions of 3 rows" in printed
+    named += ["--overwrite"]
     code, _, said = attar_main("score", artifact_folder, *named, "--in", sources[0], "--out", out)
     assert "a.csv is named twice" in one_line(code, said)
     code, _, said = attar_main("score", artifact_folder, *named, "--in", tmp_path / "d.csv", "--out", out)

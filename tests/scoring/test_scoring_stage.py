@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from written_tables import write_rows
 
 import attar
 from attar.errors import DataError
-from attar.scoring import stage as module
+from attar.scoring import chunks as module
 from attar.scoring.stage import ScoreOptions, score_file
 
 ADDED = ["start", "end", "label", "prob", "prob_坏", "prob_中", "prob_好"]
@@ -25,20 +26,6 @@ ROWS = [
 ]
 
 
-def _write(path, rows):
-    match path.suffix:
-        case ".jsonl":
-            path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-        case ".parquet":
-            pq.write_table(pa.Table.from_pylist(rows), path)
-        case suffix:
-            with path.open("w", encoding="utf-8-sig", newline="") as stream:
-                table = csv.DictWriter(stream, rows[0], delimiter="," if suffix == ".csv" else "\t")
-                table.writeheader()
-                table.writerows(rows)
-    return path
-
-
 def _read(path):
     match path.suffix:
         case ".jsonl":
@@ -46,14 +33,14 @@ def _read(path):
         case ".parquet":
             return pq.read_table(path).to_pylist()
         case suffix:
-            with path.open(encoding="utf-8", newline="") as stream:
+            with path.open(encoding="utf-8-sig", newline="") as stream:
                 return list(csv.DictReader(stream, delimiter="," if suffix == ".csv" else "\t"))
 
 
 @pytest.mark.parametrize("out_format", ["jsonl", "csv", "tsv", "parquet"])
 @pytest.mark.parametrize("in_format", ["jsonl", "csv", "tsv", "parquet"])
 def test_every_format_to_every_format(predictor, tmp_path, in_format, out_format):
-    source = _write(tmp_path / f"in.{in_format}", ROWS)
+    source = write_rows(tmp_path / f"in.{in_format}", ROWS)
     out = tmp_path / f"out.{out_format}"
     counts = score_file(predictor, source, out)
     assert (counts.rows, counts.predictions, dict(counts.rejected)) == (3, 4, {})
@@ -75,7 +62,7 @@ def test_every_format_to_every_format(predictor, tmp_path, in_format, out_format
 
 
 def test_parquet_types_and_first(predictor, tmp_path):
-    source = _write(tmp_path / "in.parquet", ROWS)
+    source = write_rows(tmp_path / "in.parquet", ROWS)
     score_file(predictor, source, tmp_path / "out.parquet", ScoreOptions(first=True))
     schema = pq.read_schema(tmp_path / "out.parquet")
     assert schema.field("id").type == pa.int64()
@@ -91,7 +78,7 @@ def test_offsets_choose_the_occurrence(predictor, tmp_path):
         {"text": "香味很好，香味", "term": "香味", "start": None, "end": None},
         {"text": "香味很好，香味", "term": "香味", "start": "5", "end": 7.0},
     ]
-    score_file(predictor, _write(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl")
+    score_file(predictor, write_rows(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl")
     assert [(r["start"], r["end"]) for r in _read(tmp_path / "out.jsonl")] == [
         (5, 7),
         (0, 2),
@@ -146,9 +133,10 @@ def test_rows_that_cannot_be_used_are_kept_apart_with_their_lines(predictor, tmp
     assert sum(counts.rejected.values()) == 15
     assert rejected[2]["row"] == {"text": "香味", "term": "口红"}
     assert rejected[2]["where"] == f"{source}:5"
+    assert rejected[0]["row"] == ["{broken"]  # the whole row, though nothing could be read of it
     # A later run without rejections leaves none of the old ones behind.
     source.write_text(good + "\n", "utf-8")
-    score_file(predictor, source, tmp_path / "out.jsonl")
+    score_file(predictor, source, tmp_path / "out.jsonl", ScoreOptions(overwrite=True))
     assert not (tmp_path / "out.jsonl.rejected.jsonl").exists()
 
 
@@ -162,7 +150,7 @@ def test_csv_lines_are_counted_where_a_cell_holds_several(predictor, tmp_path):
 
 
 def test_a_gold_label_is_kept_and_scoring_twice_is_stable(predictor, tmp_path):
-    source = _write(tmp_path / "in.csv", [row | {"label": "好"} for row in ROWS])
+    source = write_rows(tmp_path / "in.csv", [row | {"label": "好"} for row in ROWS])
     score_file(predictor, source, tmp_path / "once.csv")
     score_file(predictor, tmp_path / "once.csv", tmp_path / "twice.parquet")
     once, twice = _read(tmp_path / "once.csv"), _read(tmp_path / "twice.parquet")
@@ -176,7 +164,7 @@ def test_jsonl_columns_that_come_late_or_in_several_kinds(predictor, tmp_path):
         ROWS[1] | {"late": 1, "mixed": 1},
         ROWS[2] | {"late": None, "mixed": {"a": [2]}, "share": 0.5},
     ]
-    source = _write(tmp_path / "in.jsonl", rows)
+    source = write_rows(tmp_path / "in.jsonl", rows)
     score_file(predictor, source, tmp_path / "out.parquet", ScoreOptions(first=True))
     scored = _read(tmp_path / "out.parquet")
     assert [r["late"] for r in scored] == [None, 1, None]
@@ -186,21 +174,21 @@ def test_jsonl_columns_that_come_late_or_in_several_kinds(predictor, tmp_path):
 
 def test_column_names(predictor, tmp_path):
     rows = [{"评论": r["text"], "keyword": r["term"]} for r in ROWS]
-    source = _write(tmp_path / "in.csv", rows)
+    source = write_rows(tmp_path / "in.csv", rows)
     assert score_file(predictor, source, tmp_path / "o.csv", ScoreOptions("评论")).predictions == 4
-    named = score_file(predictor, source, tmp_path / "o.csv", ScoreOptions("评论", "keyword"))
+    named = score_file(predictor, source, tmp_path / "named.csv", ScoreOptions("评论", "keyword"))
     assert named.predictions == 4
     with pytest.raises(DataError, match="no column 'text' for text; there are '评论', 'keyword'"):
-        score_file(predictor, source, tmp_path / "o.csv")
+        score_file(predictor, source, tmp_path / "none.csv")
     with pytest.raises(DataError, match=r"'keywords'.*did you mean 'keyword'"):
-        score_file(predictor, source, tmp_path / "o.csv", ScoreOptions("评论", "keywords"))
-    bare = _write(tmp_path / "bare.csv", [{"text": "香味"}])
+        score_file(predictor, source, tmp_path / "none.csv", ScoreOptions("评论", "keywords"))
+    bare = write_rows(tmp_path / "bare.csv", [{"text": "香味"}])
     with pytest.raises(DataError, match="no column 'term'"):
-        score_file(predictor, bare, tmp_path / "o.csv")
+        score_file(predictor, bare, tmp_path / "none.csv")
 
 
 def test_a_task_without_terms_scores_the_text(single_folder, tmp_path):
-    source = _write(tmp_path / "in.csv", [{"text": "香味很好"}, {"text": "太差了"}])
+    source = write_rows(tmp_path / "in.csv", [{"text": "香味很好"}, {"text": "太差了"}])
     assert score_file(attar.load(single_folder, 1), source, tmp_path / "o.jsonl").predictions == 2
     assert [row["end"] for row in _read(tmp_path / "o.jsonl")] == [0, 0]
 
@@ -233,13 +221,13 @@ def test_files_that_cannot_be_used(predictor, tmp_path, name, content, said):
     out = tmp_path / "out.jsonl"
     out.write_text("earlier", "utf-8")
     with pytest.raises(DataError, match=said):
-        score_file(predictor, source, out)
+        score_file(predictor, source, out, ScoreOptions(overwrite=True))
     assert out.read_text("utf-8") == "earlier"
     assert {p.name for p in tmp_path.iterdir()} <= {name, "out.jsonl"}
 
 
 def test_the_source_is_not_overwritten_and_the_format_is_checked_first(predictor, tmp_path):
-    source = _write(tmp_path / "in.csv", ROWS)
+    source = write_rows(tmp_path / "in.csv", ROWS)
     with pytest.raises(DataError, match="one of the files that are read"):
         score_file(predictor, source, source)
     with pytest.raises(DataError, match=r"\.xls"):
@@ -247,10 +235,10 @@ def test_the_source_is_not_overwritten_and_the_format_is_checked_first(predictor
 
 
 def test_an_interrupted_run_leaves_the_earlier_file(predictor, tmp_path, monkeypatch):
-    source = _write(tmp_path / "in.jsonl", [*ROWS, {"text": "x", "term": "y"}])
+    source = write_rows(tmp_path / "in.jsonl", [*ROWS, {"text": "x", "term": "y"}])
     out = tmp_path / "out.jsonl"
     out.write_text("earlier", "utf-8")
-    monkeypatch.setattr(module, "_CHUNK", 1)
+    monkeypatch.setattr(module, "CHUNK_EXAMPLES", 1)
     calls = []
 
     def broken(examples):
@@ -261,9 +249,9 @@ def test_an_interrupted_run_leaves_the_earlier_file(predictor, tmp_path, monkeyp
 
     monkeypatch.setattr(predictor, "predict_probs", broken)
     with pytest.raises(KeyboardInterrupt):
-        score_file(predictor, source, out)
+        score_file(predictor, source, out, ScoreOptions(overwrite=True))
     assert out.read_text("utf-8") == "earlier"
-    assert {p.name for p in tmp_path.iterdir()} == {"in.jsonl", "out.jsonl"}
+    assert {p.name for p in tmp_path.iterdir()} == {"in.jsonl", "out.jsonl", "out.jsonl.parts"}
 
 
 def stands_for(piece, term):
@@ -279,12 +267,13 @@ def test_any_text_is_scored_or_rejected_and_small_chunks_change_nothing(predicto
     rows.append(ROWS[0] | {"n": len(rows)})
     source = tmp_path / "in.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    counts = score_file(predictor, source, tmp_path / "out.jsonl")
+    again = ScoreOptions(overwrite=True)
+    counts = score_file(predictor, source, tmp_path / "out.jsonl", again)
     assert counts.rows == len(rows)
     scored = _read(tmp_path / "out.jsonl")
     assert all(stands_for(row["text"][row["start"] : row["end"]], row["term"]) for row in scored)
     assert len({row["n"] for row in scored}) + sum(counts.rejected.values()) == len(rows)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_CHUNK", 2)
-        score_file(predictor, source, tmp_path / "again.jsonl")
+        patch.setattr(module, "CHUNK_EXAMPLES", 2)
+        score_file(predictor, source, tmp_path / "again.jsonl", again)
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "out.jsonl").read_bytes()

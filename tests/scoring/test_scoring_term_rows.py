@@ -3,9 +3,9 @@
 import csv
 import json
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from written_tables import write_rows
 
 from attar.errors import DataError
 from attar.scoring.stage import ScoreOptions, score_file
@@ -33,20 +33,6 @@ def terms(tmp_path):
     return read_term_list(path)
 
 
-def write(path):
-    match path.suffix:
-        case ".jsonl":
-            path.write_text("\n".join(map(json.dumps, REVIEWS)), "utf-8")
-        case ".parquet":
-            pq.write_table(pa.Table.from_pylist(REVIEWS), path)
-        case _:
-            with path.open("w", encoding="utf-8", newline="") as stream:
-                table = csv.DictWriter(stream, REVIEWS[0])
-                table.writeheader()
-                table.writerows(REVIEWS)
-    return path
-
-
 def read(path):
     match path.suffix:
         case ".jsonl":
@@ -54,14 +40,14 @@ def read(path):
         case ".parquet":
             return pq.read_table(path).to_pylist()
         case _:
-            with path.open(encoding="utf-8", newline="") as stream:
+            with path.open(encoding="utf-8-sig", newline="") as stream:
                 return list(csv.DictReader(stream))
 
 
 @pytest.mark.parametrize("out_format", ["jsonl", "csv", "parquet"])
 @pytest.mark.parametrize("in_format", ["jsonl", "csv", "parquet"])
 def test_every_mention_is_a_row(predictor, terms, tmp_path, in_format, out_format):
-    source, out = write(tmp_path / f"in.{in_format}"), tmp_path / f"out.{out_format}"
+    source, out = write_rows(tmp_path / f"in.{in_format}", REVIEWS), tmp_path / f"out.{out_format}"
     options = ScoreOptions(text="评论", terms=terms)
     counts = score_file(predictor, source, out, options)
     scored = read(out)
@@ -79,12 +65,12 @@ def test_every_mention_is_a_row(predictor, terms, tmp_path, in_format, out_forma
     assert dict(counts.rejected) == {"empty_text": 1}
     # What was scored once is scored again as it was.
     again = tmp_path / f"again.{out_format}"
-    score_file(predictor, write(tmp_path / f"same.{in_format}"), again, options)
+    score_file(predictor, write_rows(tmp_path / f"same.{in_format}", REVIEWS), again, options)
     assert read(again) == scored
 
 
 def test_a_sheet_and_tasks(predictor, terms, tmp_path):
-    source = write(tmp_path / "in.csv")
+    source = write_rows(tmp_path / "in.csv", REVIEWS)
     score_file(predictor, source, tmp_path / "out.xlsx", ScoreOptions(text="评论", terms=terms))
     again = score_file(
         predictor, tmp_path / "out.xlsx", tmp_path / "again.jsonl", ScoreOptions(text="评论", term="found")
@@ -99,7 +85,7 @@ def test_what_cannot_be_scored(predictor, single_folder, terms, tmp_path):
     from attar.artifact import load_artifact
     from attar.scoring.predictor import Predictor
 
-    source = write(tmp_path / "in.csv")
+    source = write_rows(tmp_path / "in.csv", REVIEWS)
     with pytest.raises(DataError, match="no column 'text'"):
         score_file(predictor, source, tmp_path / "o.csv", ScoreOptions(terms=terms))
     (tmp_path / "none.csv").write_text("评论\n没有\n真没有\n", "utf-8")

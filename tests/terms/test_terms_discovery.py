@@ -71,13 +71,13 @@ def test_what_cannot_be_read_or_written(tmp_path):
     for out, said in (
         (tmp_path / "terms.xlsx", "no workbook"),
         (tmp_path / "terms.doc", "cannot tell its format"),
-        (tmp_path / "none" / "terms.csv", "cannot be written"),
+        (tmp_path, "cannot tell its format"),
         (tmp_path / "terms.csv", "no term occurs 5 times"),
     ):
         with pytest.raises(DataError, match=said):
             propose_term_list(source, out)
     (tmp_path / "a.csv").write_text("text\n好\n", "utf-8")
-    with pytest.raises(DataError, match="is read too"):
+    with pytest.raises(DataError, match="is one of the files that are read"):
         propose_term_list(tmp_path / "a.csv", tmp_path / "a.csv")
     with pytest.raises(DataError, match="no column 'review'"):
         propose_term_list(tmp_path / "a.csv", tmp_path / "b.csv", text="review")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attar.text.readings import _UNITS
 from attar.text.repair import Repair, fitting_place, occurrences, repair
 
 
@@ -182,3 +183,12 @@ def test_what_is_found_is_always_the_term(text, term, start, end):
         assert 0 <= found.start < found.end <= len(text)
         piece = plain(text[found.start : found.end])
         assert piece == plain(term) or (found.how == "offsets" and plain(term) in piece)
+
+
+@given(st.text(alphabet="a é香😀\U0010ffff", max_size=8), st.integers(-2, 40))
+def test_offsets_in_units_are_those_of_the_characters_before_them(text, offset):
+    for unit, place_of in _UNITS:
+        widths = {None: lambda _: 1, "utf16": lambda char: len(char.encode("utf-16-le")) // 2}
+        width = widths.get(unit, lambda char: len(char.encode()))
+        places = [sum(map(width, text[:number])) for number in range(len(text) + 1)]
+        assert place_of(text, offset) == (places.index(offset) if offset in places else None)

@@ -46,15 +46,6 @@ def test_a_draft_left_by_a_kill_is_no_state(tmp_path):
     assert states.latest() == {"step": 1}
 
 
-def test_clear_leaves_no_folder(tmp_path):
-    states = TrainingStates(tmp_path / "state")
-    states.clear()
-    states.save(1, {"step": 1})
-    (states.folder / "draft.pt").write_bytes(b"half")
-    states.clear()
-    assert not states.folder.exists()
-
-
 def test_the_state_of_another_training_is_not_used(tmp_path, caplog):
     TrainingStates(tmp_path).save(1, {"step": 1})  # of an older attar, which names no owner
     TrainingStates(tmp_path, "theirs").save(2, {"step": 2})

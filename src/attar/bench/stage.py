@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,13 +17,14 @@ from attar.bench.timing import Side, Speed, interleaved, times_faster
 from attar.cores import num_workers
 from attar.errors import DataError
 from attar.io.files import atomic_write, write_json
+from attar.io.outputs import check_output
 from attar.records.prepared_folder import load_split
 from attar.scoring.onnx_scorer import OnnxScorer
 from attar.scoring.predictor import Predictor
 from attar.system_info import system_info
 from attar.task import Example, Task
 
-__all__ = ["bench", "write_bench"]
+__all__ = ["bench", "bench_files", "write_bench"]
 
 _NUM_SYNTHETIC = 2000
 _MOST_STARTS = 3
@@ -114,13 +115,25 @@ def _price(price_per_hour: float, speed: Speed) -> float:
     return 1e6 * price_per_hour / 3600 / speed.examples_per_second
 
 
+def bench_files(out: Path, reads: Iterable[Path]) -> tuple[Path, Path]:
+    """The files that ``write_bench`` writes into a folder: to be asked for before the minutes of timing.
+
+    Raises:
+        DataError: They cannot be written, or lie in a folder that is read.
+    """
+    files = out / "bench.json", out / "bench.svg"
+    for file in files:
+        check_output(file, reads)
+    return files
+
+
 def write_bench(out: Path, figures: Mapping[str, Any]) -> tuple[Path, Path]:
     """Write what ``bench`` measured as ``bench.json``, and as the picture ``bench.svg``, into a folder.
 
     Returns:
         The two files.
     """
-    table, picture = out / "bench.json", out / "bench.svg"
+    table, picture = bench_files(out, ())
     write_json(table, figures)
     with atomic_write(picture) as draft:
         draft.write_text(bench_svg(figures), "utf-8")

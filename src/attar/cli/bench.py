@@ -39,8 +39,10 @@ def bench(
     if any((folder / "model.safetensors").is_file() for folder in against or ()):  # a checkpoint
         require_installed(TRAINING_PACKAGES, "train")
     from attar.bench.stage import bench as measure
-    from attar.bench.stage import write_bench
+    from attar.bench.stage import bench_files, write_bench
 
+    if out is not None:
+        bench_files(out, [artifact, *(against or []), *([data] if data is not None else [])])
     figures = measure(
         artifact, against or [], data, workers=workers, repeats=repeats, price_per_core_hour=price
     )

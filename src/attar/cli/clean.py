@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,6 +51,7 @@ def clean(
 
 def _remove(one: Leftover) -> str:
     """Remove a leftover unless a process is at work on it; an interrupted replacement is finished."""
+    from attar.io.files import remove_unused
     from attar.io.folders import remove_folder
     from attar.io.locks import locked
     from attar.io.publish import mend
@@ -61,13 +61,10 @@ def _remove(one: Leftover) -> str:
             mend(one.belongs_to)
             if not one.path.exists():
                 return "mended"
-            if one.path.is_dir():
-                remove_folder(one.path)
-            else:
-                with one.path.open("rb") as stream:
-                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    one.path.unlink()
-    except (RunError, BlockingIOError):
+            if not one.path.is_dir():
+                return "removed" if remove_unused(one.path) else "in use"
+            remove_folder(one.path)
+    except RunError:
         return "in use"
     return "removed"
 

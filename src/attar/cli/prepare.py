@@ -63,7 +63,8 @@ def prepare(
         raise RecipeError("attar prepare: a recipe names its task; give either --task or --recipe")
     loaded = recipe_or_defaults(recipe, overrides, name=task or "cosmetics", task=task or "cosmetics")
     loaded = loaded.with_words(pairs("--column", columns), pairs("--alias", aliases))
-    named = [expanded(one) for one in sources or ()] or loaded.data.sources
+    at_prompt = [expanded(one) for one in sources or ()]
+    named: Sequence[SourceRecipe | str] = at_prompt or loaded.data.sources
     if not named:
         raise RecipeError("attar prepare: name at least one SOURCE, or a --recipe with data.sources")
     if encoding is not None:

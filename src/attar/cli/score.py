@@ -11,11 +11,11 @@ from attar.cli.options import ArtifactFolder, InEncoding, Workers, expanded
 from attar.errors import DataError
 
 if TYPE_CHECKING:
-    from attar.scoring.stage import Counts
+    from attar.scoring.options import Counts, ScoreOptions
 
 __all__ = ["score"]
 
-_ROWS = ".jsonl, .csv, .tsv, .parquet, .xlsx or mongodb://HOST/DB/COLLECTION"
+_ROWS = ".jsonl, .csv, .tsv (.gz, .zst), .parquet, .xlsx, mongodb://HOST/DB/COLLECTION or -"
 
 _Quotes = Annotated[
     bool, typer.Option("--quotes/--no-quotes", help="CSV, TSV: whether quotes enclose cells.")
@@ -35,11 +35,36 @@ _SplitTerms = Annotated[
 ]
 
 
+_IntoSource = Annotated[
+    bool, typer.Option("--into-source", help="MongoDB: add a field `attar` to what is read.")
+]
+_Columns = Annotated[
+    str | None, typer.Option("--columns", help="Columns to keep, as id,brand. [default: all]")
+]
+_Encoding = Annotated[
+    str | None,
+    typer.Option(help="CSV, TSV out: utf-8, utf-8-sig, gb18030 or utf-16. [default: CSV utf-8-sig]"),
+]
+_Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what is at --out, or the parts of another job.")
+]
+_Rejected = Annotated[
+    Path | None, typer.Option(help="File for rows that cannot be used. [default: OUT.rejected.jsonl]")
+]
+_Strict = Annotated[
+    float | None, typer.Option(help="Exit 3 if a larger share of the rows is rejected, such as 0.01.")
+]
+_Format = Annotated[str, typer.Option("--format", help="Of standard input and output: jsonl, csv or tsv.")]
+_AcceptRefused = Annotated[
+    bool, typer.Option("--accept-refused", help="Score with an artifact that its gate refused.")
+]
+
+
 def score(
     artifact: ArtifactFolder,
     sources: Annotated[
         list[str],
-        typer.Option("--in", help=f"Rows with text and term: {_ROWS}. May be given several times."),
+        typer.Option("--in", help=f"Rows with text and term: {_ROWS}; folders, 'patterns*'; several times."),
     ],
     out: Annotated[str, typer.Option(help=f"The same with label and probabilities: {_ROWS}, .json.")],
     text: Annotated[str, typer.Option(help="Column of the text; a.b is a nested one.")] = "text",
@@ -47,56 +72,90 @@ def score(
     first: Annotated[bool, typer.Option("--first", help="Only the first occurrence of a term.")] = False,
     label: Annotated[str | None, typer.Option(help="Excel: the gold labels. [default: label]")] = None,
     query: Annotated[str | None, typer.Option(help="MongoDB: which documents, a filter as JSON.")] = None,
-    into_source: Annotated[
-        bool, typer.Option("--into-source", help="MongoDB: add a field `attar` to what is read.")
-    ] = False,
+    into_source: _IntoSource = False,
     quotes: _Quotes = True,
     offsets: _Offsets = True,
     terms: _Terms = None,
     split_terms: _SplitTerms = None,
-    encoding: InEncoding = None,
+    in_encoding: InEncoding = None,
+    columns: _Columns = None,
+    encoding: _Encoding = None,
+    stream_format: _Format = "jsonl",
+    rejected: _Rejected = None,
+    strict: _Strict = None,
+    overwrite: _Overwrite = False,
+    accept_refused: _AcceptRefused = False,
     workers: Workers = None,
 ) -> None:
     """Score rows: every occurrence of the term, or the one at start and end if the row has them.
 
-    `.xlsx` is a workbook for analysts; `.json` are Label Studio tasks with pre-annotations.
+    `.xlsx` is for analysts, `.json` for Label Studio. The same command resumes an interrupted job.
     """
-    from attar.artifact import load_artifact
-    from attar.io.mongo import shown_place
+    from attar.io.mongo import is_mongodb
+    from attar.io.outputs import check_output
     from attar.scoring.mongodb import parse_query
-    from attar.scoring.predictor import Predictor
-    from attar.scoring.stage import ScoreOptions, score_file
+    from attar.scoring.options import ScoreOptions, check_share, stream_format_of
     from attar.terms.term_list import read_term_list
 
     if terms is not None and (term is not None or split_terms is not None):
         raise DataError("--terms finds the terms; --term and --split-terms are for rows that have theirs")
-
+    if strict is not None:
+        check_share(strict)
     out = expanded(out)
-    chosen = parse_query(query) if query is not None else {}
+    if out != "-" and not is_mongodb(out):
+        check_output(Path(out), [artifact, *([terms] if terms is not None else [])])
     options = ScoreOptions(
-        text=text,
-        term=term,
-        first=first,
-        label=label,
-        query=chosen,
-        into_source=into_source,
-        quoted=quotes,
-        offsets=offsets,
-        split_terms=split_terms or None,
-        encoding=encoding,
+        text=text, term=term, first=first, label=label, into_source=into_source, quoted=quotes,
+        query=parse_query(query) if query is not None else {},
+        offsets=offsets, split_terms=split_terms or None, overwrite=overwrite,
+        in_encoding=in_encoding, encoding=encoding, rejected=rejected, accept_refused=accept_refused,
         terms=read_term_list(terms) if terms is not None else None,
-    )
+        columns=None if columns is None else [name.strip() for name in columns.split(",") if name.strip()],
+        stream_format=stream_format_of(stream_format),
+    )  # fmt: skip
+    counts = _scored(artifact, sources, out, options, workers)
+    _print_counts(counts, out, terms)
+    _check(counts, strict)
+
+
+def _scored(
+    artifact: Path, sources: list[str], out: str, options: ScoreOptions, workers: int | None
+) -> Counts:
+    from attar.artifact import load_artifact
+    from attar.scoring.predictor import Predictor
+    from attar.scoring.stage import score_file
+
     predictor = Predictor(load_artifact(artifact), workers=workers)
-    counts = score_file(predictor, [expanded(source) for source in sources], out, options)
-    _print_counts(counts, shown_place(out), terms)
+    return score_file(predictor, [expanded(source) for source in sources], out, options)
+
+
+def _check(counts: Counts, strict: float | None) -> None:
+    """What a finished job ends with: 2 if a file could not be read, 3 if too many rows were rejected."""
+    from attar.scoring.options import check_strict
+
+    if counts.damaged:
+        raise DataError(
+            f"{len(counts.damaged)} of the files could not be read whole; the others are scored: "
+            + "; ".join(counts.damaged.values())
+        )
+    if strict is not None:
+        check_strict(counts, strict)
 
 
 def _print_counts(counts: Counts, out: str, terms: Path | None) -> None:
-    typer.echo(f"scored:    {counts.predictions} mentions of {counts.rows} rows -> {out}")
+    from attar.io.mongo import shown_place
+
+    def say(line: str) -> None:
+        typer.echo(line, err=out == "-")
+
+    say(f"scored:    {counts.predictions} mentions of {counts.rows} rows -> {shown_place(out)}")
+    if counts.reused:
+        say(f"resumed:   {counts.reused} of them were scored before the interruption")
     if without := counts.without_term.total():
-        typer.echo(f"no term:   {without} rows name no term of {terms}; they are not written")
+        say(f"no term:   {without} rows name no term of {terms}; they are not written")
     for note in counts.notes:
-        typer.echo(f"read:      {note}")
+        say(f"read:      {note}")
     if counts.rejected:
         reasons = ", ".join(f"{reason} {count}" for reason, count in counts.rejected.most_common())
-        typer.echo(f"rejected:  {reasons} -> {counts.rejected_path}")
+        kept = counts.rejected_path or "not kept; --rejected FILE keeps them"
+        say(f"rejected:  {reasons} -> {kept}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -43,6 +44,9 @@ def serve(
     cors: Annotated[
         list[str] | None, typer.Option(metavar="ORIGIN", help="An origin whose pages may call the service.")
     ] = None,
+    page: Annotated[
+        bool, typer.Option("--page/--no-page", help="A page at / to try a sentence, and to score files.")
+    ] = True,
     log_format: Annotated[
         Literal["auto", "text", "json"],
         typer.Option(help="Of the log on stderr; auto writes JSON lines unless it is a terminal."),
@@ -52,30 +56,33 @@ def serve(
     ] = False,
     workers: Workers = None,
 ) -> None:
-    """Serve artifacts over HTTP: POST /v1/score, GET /v1/models, /live, /ready, /metrics, /docs.
+    """Serve artifacts over HTTP: POST /v1/score, GET /v1/models, /live, /metrics, /docs; a page at /.
 
     Where ATTAR_API_KEY, ATTAR_API_KEYS or `--keys` has keys, clients must send one as `Authorization: Bearer
     KEY`. On SIGHUP, or POST /admin/reload with ATTAR_ADMIN_KEY, artifacts are loaded again. On SIGTERM open
     requests are answered before the process ends.
     """
     require_installed(("fastapi", "uvicorn", "httptools", "prometheus_client"), "serve")
-    from attar.artifact import check_not_refused
-    from attar.classic.routes import artifact_routes, check_artifact
+    from attar.classic.routes import artifact_routes
     from attar.serving.limits import CLASSIC_LIMITS
     from attar.serving.request_log import log_as_json
     from attar.serving.server import ServeOptions, serve_artifacts
 
     if log_format == "json" or (log_format == "auto" and not sys.stderr.isatty()):
         log_as_json()
-    options = ServeOptions(workers=workers, terms=terms, keys=keys, cors=cors or ())
+    check = partial(_check_served, accept_refused=accept_refused, classic=classic)
+    options = ServeOptions(workers=workers, terms=terms, keys=keys, cors=cors or (), page=page, check=check)
     if classic:
         options = replace(options, limits=CLASSIC_LIMITS, routes=artifact_routes)
-
-    def check(predictor: Predictor) -> None:
-        if not accept_refused:
-            check_not_refused(predictor.artifact)
-        if classic:
-            check_artifact(predictor)
-
-    options = replace(options, check=check)
     serve_artifacts(artifacts, host, port, say=typer.echo, options=options)
+
+
+def _check_served(predictor: Predictor, *, accept_refused: bool, classic: bool) -> None:
+    """Refuse an artifact that the gate refused, or that the original's routes have no use for."""
+    from attar.artifact import check_not_refused
+    from attar.classic.routes import check_artifact
+
+    if not accept_refused:
+        check_not_refused(predictor.artifact)
+    if classic:
+        check_artifact(predictor)

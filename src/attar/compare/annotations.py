@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,13 +19,15 @@ from typing import Any, NamedTuple
 from attar.compare.join import Annotation
 from attar.errors import DataError
 from attar.io.encodings import of_several_files
-from attar.io.tables.columns import Columns, Pair, missing_column, read_pair
-from attar.io.tables.rows import Problem, Table, as_label, as_offset, as_text
+from attar.io.tables.columns import Columns, missing_column, read_pair
+from attar.io.tables.rows import Problem, Row, Table, as_label, as_offset, as_text
 from attar.io.tables.table_files import open_tables, reading_notes
 from attar.recipe.load import SourceRecipe
 from attar.records.readers.sources import read_source
+from attar.records.readers.span_cells import label_column, may_hold_spans, span_records
 from attar.records.record import Record
 from attar.task import Task
+from attar.text.invisible import is_blank
 from attar.text.repair import Repair, occurrences, repair
 from attar.workbook.sheets import cell_text
 from attar.workbook.tally import GROUPS
@@ -130,10 +133,15 @@ def read_annotations(
         DataError: It cannot be read, a column is missing, or no row has an annotation.
     """
     tables = open_annotations(path, options) if tables is None else tables
-    found = _from_tables(tables, options, is_gold=is_gold) if tables else _from_json(path, options.encoding)
+    if tables:
+        found = _from_tables(tables, options, is_gold=is_gold)
+    else:
+        found = _from_json(path, options.encoding, task)
     annotations, left_out = list[Annotation](), Counter[str]()
     for each in found:
-        if isinstance(each, Annotation):
+        if isinstance(each, Annotation) and is_blank(each.text):
+            left_out["empty_text"] += 1
+        elif isinstance(each, Annotation):
             annotations.append(_spelled(each, task) if task else each)
         else:
             left_out[each] += 1
@@ -156,16 +164,15 @@ def gold_name(tables: Iterable[Table], options: AnnotationOptions) -> str:
     return next((name for name in wanted if name in there), "")
 
 
-def _from_json(path: Path, encoding: str | None) -> Iterator[Annotation | str]:
+def _from_json(path: Path, encoding: str | None, task: Task | None) -> Iterator[Annotation | str]:
     name = None if encoding is None else of_several_files(path, encoding).name
     source = SourceRecipe.model_validate({"path": str(path), "encoding": name})
-    for record in read_source(source):
+    for record in read_source(source, task=task):
         if not isinstance(record, Record):
             yield record.reason
             continue
         groups = {name: record.meta[name] for name in GROUPS if name in record.meta}
-        pair = Pair(record.text, record.term, record.start, record.end)
-        yield _annotation(pair, label=record.label, groups=groups, where=record.where)
+        yield _annotation(record, groups)
 
 
 def _from_tables(
@@ -179,15 +186,18 @@ def _from_tables(
             pair = row.problem or read_pair(cells)
             if isinstance(pair, Problem):
                 yield pair.reason
-            else:
-                yield _annotation_of_row(row.values, cells, pair, gold, row.where)
+                continue
+            for record in span_records(Record(*pair, as_label(cells.get("label")), where=row.where)):
+                if isinstance(record, Record):
+                    yield _annotation_of_row(row, record, gold)
+                else:
+                    yield record.reason
 
 
 def _columns(table: Table, options: AnnotationOptions, label: str | None) -> Columns:
     """Where text, term, offsets and label are; ``label`` is the column of a gold label."""
     chosen = {ours: theirs for ours, theirs in options.named.items() if _is_there(theirs, table)}
-    if label is not None:
-        chosen["label"] = label
+    chosen = label_column(table.columns, chosen) if label is None else {**chosen, "label": label}
     if not options.offsets:
         chosen |= {"start": "", "end": ""}
     elif "text" not in chosen and "text" not in table.columns:
@@ -195,9 +205,16 @@ def _columns(table: Table, options: AnnotationOptions, label: str | None) -> Col
     # What the user names and is not there is the name that the message gives.
     wanted = {ours: theirs for ours, theirs in options.named.items() if ours not in table.columns}
     columns = Columns.of(table, wanted | chosen, ("text", "label"), _SETTING)
-    if not columns.name("start") and not _is_there(columns.name("term"), table):
+    has_term = columns.name("start") or _is_there(columns.name("term"), table)
+    if not has_term and not _lists_spans(table, columns):
         raise missing_column(table, "term", wanted.get("term", "term"), _SETTING)
     return columns
+
+
+def _lists_spans(table: Table, columns: Columns) -> bool:
+    """Whether the labels of the first rows are lists of spans, which have their terms with them."""
+    rows = itertools.islice(table.rows(), _HEAD)
+    return any(may_hold_spans(as_label(columns.cells(row.values).get("label"))) for row in rows)
 
 
 def _by_offsets(table: Table) -> dict[str, str]:
@@ -243,9 +260,8 @@ def _is_there(name: str, table: Table) -> bool:
     return bool(name) and (name in table.columns or name.split(".", maxsplit=1)[0] in table.columns)
 
 
-def _annotation_of_row(
-    values: Mapping[str, Any], cells: Mapping[str, object], pair: Pair, gold: str | None, where: str
-) -> Annotation:
+def _annotation_of_row(row: Row, record: Record, gold: str | None) -> Annotation:
+    values = row.values
     probs = {
         name.removeprefix(_PROB): prob
         for name, value in values.items()
@@ -253,7 +269,7 @@ def _annotation_of_row(
     }
     groups = {name: text for name in GROUPS if (text := as_text(values.get(name)))}
     return replace(
-        _annotation(pair, label=as_label(cells.get("label")), groups=groups, where=where),
+        _annotation(record, groups),
         prob=_number(values.get("prob")),
         probs=probs,
         gold=as_label(values.get(gold)) if gold else None,
@@ -261,18 +277,20 @@ def _annotation_of_row(
     )
 
 
-def _annotation(pair: Pair, *, label: str | None, groups: Mapping[str, str], where: str) -> Annotation:
+def _annotation(record: Record, groups: Mapping[str, str]) -> Annotation:
     """An annotation whose term and offsets are repaired as ``attar prepare`` repairs them."""
-    text, term, start, end = pair
+    text, term, start, end = record.text, record.term, record.start, record.end
     if start is None and end is None:
         start_of_term = next(iter(occurrences(text, term)), None)
         term = text[slice(*start_of_term)] if start_of_term else term
     elif term.strip() and term != text[start:end]:
-        place = repair(text, term, start, end)
+        place = repair(text, term, start, end, is_marked=record.is_marked)
         start, end = (place.start, place.end) if isinstance(place, Repair) else (start, end)
     if start is not None and end is not None and start < end:
         term = text[start:end]
-    return Annotation(cell_text(text), cell_text(term), start, end, label, groups=groups, where=where)
+    return Annotation(
+        cell_text(text), cell_text(term), start, end, record.label, groups=groups, where=record.where
+    )
 
 
 def _spelled(annotation: Annotation, task: Task) -> Annotation:
@@ -288,6 +306,7 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str) or value == "":
         return None
     try:
-        return float(value)
-    except ValueError:
+        number = float(value)
+    except (ValueError, OverflowError):
         return None
+    return number if math.isfinite(number) else None

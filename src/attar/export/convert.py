@@ -21,6 +21,7 @@ from attar.artifact import CHECKS_FILE, Artifact, load_artifact
 from attar.errors import ArtifactError
 from attar.export.packaging import package
 from attar.export.saturation import can_saturate
+from attar.io.folders import check_out, check_writable
 from attar.scoring.trust import check_model, load_tokenizer
 from attar.text.encoding import InputSpec, TextEncoder
 
@@ -37,10 +38,13 @@ def convert(old: Path, new: Path) -> Artifact:
 
     Raises:
         ArtifactError: ``old`` is no whole artifact or needs no conversion, or ``new`` is not empty.
+        RunError: ``new`` cannot be written, or is, holds or lies in ``old``.
     """
-    artifact = load_artifact(old)
-    if new.exists() and (not new.is_dir() or any(new.iterdir())):
+    new = check_out(new, [old])
+    if new.exists() and any(new.iterdir()):
         raise ArtifactError(f"{new} is not empty; name a new folder")
+    check_writable(new)
+    artifact = load_artifact(old)
     encoder = TextEncoder(
         load_tokenizer(artifact, check_model(artifact)), InputSpec.from_json(artifact.input)
     )

@@ -25,7 +25,6 @@ from attar.recipe.load import DistillRecipe
 from attar.task import Example
 from attar.training.fit import DevScore, FitResult, fit
 from attar.training.objectives import Objective
-from attar.training.state import TrainingStates
 
 __all__ = ["FakeQuantLinear", "fake_quantised", "train_fake_quantised"]
 
@@ -157,7 +156,7 @@ def train_fake_quantised(
 
     set_dropout(student.model, 0.0)
     with fake_quantised(student.model.get_input_embeddings(), layers):
-        result = fit(
+        return fit(
             student,
             student.encoder.encode(train),
             SelfDistillation(teacher.model),
@@ -167,5 +166,3 @@ def train_fake_quantised(
             seed=0,
             name="int8",
         )
-    TrainingStates(folder / "state").clear()
-    return result

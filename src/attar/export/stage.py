@@ -46,6 +46,7 @@ from attar.export.quantisation import (
     train_quantization_aware,
 )
 from attar.export.weights import read_weights
+from attar.io.stamps import STATE_FOLDER, drop_state
 from attar.metrics import scores
 from attar.models.checkpoint import Checkpoint, predict_logits
 from attar.recipe.load import ExportRecipe
@@ -62,8 +63,6 @@ _PACKAGES = ("attar", "torch", "transformers", "tokenizers", "onnx", "onnxruntim
 _FINGERPRINTED = 16  # examples whose logits identify a checkpoint
 _TIMED = 128  # examples, when a mixed artifact's speed is compared with int8's
 _ROUNDS = 3
-STATE_FOLDER = "state"
-"""Holds quantisation-aware training while it runs; ``attar.stage_cache`` leaves it out of the outputs."""
 
 
 def export_checkpoint(
@@ -112,7 +111,7 @@ def export_checkpoint(
     except GateError:
         shutil.rmtree(state, ignore_errors=True)  # training is over: there is nothing to resume
         raise
-    shutil.rmtree(state, ignore_errors=True)
+    drop_state(out)
     artifact = Artifact(out, checkpoint.task, spec.to_json(), "fp32", notes=notes)
     if chosen is None:
         parity |= check_invariance(session, export.encodings, spec.max_tokens)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from attar.errors import DataError
+from attar.io.compressed import open_bytes
 from attar.io.encoding_guess import Guess, guess_encoding, is_chinese, is_chinese_utf8
 from attar.suggest import did_you_mean
 
@@ -126,7 +127,7 @@ def find_encoding(path: Path, asked: str | Encoding | None = None) -> Encoding:
         return asked
     name = None if asked is None else encoding_name(asked)
     try:
-        with path.open("rb") as stream:
+        with open_bytes(path) as stream:
             start = stream.read(_BLOCK_BYTES)
             marked = _marked(path, start, name)
             if marked is not None or name == "utf-8":
@@ -260,7 +261,7 @@ def _as_guessed(path: Path, lines: list[bytes], guess: Guess) -> Encoding:
             name = "big5" if _decodes(lines, _CODECS["big5"]) else "big5-hkscs"
         case name:
             pass
-    with path.open("rb") as stream:
+    with open_bytes(path) as stream:
         number = next(number for number, raw in enumerate(stream, 1) if not _is_utf8(raw))
     raise _refused(path, name, f" (line {number} is the first that is not UTF-8)")
 

@@ -25,6 +25,8 @@ __all__ = [
     "file_hash",
     "folder_hashes",
     "read_json",
+    "remove_leftovers_of",
+    "remove_unused",
     "same_rights",
     "write_beside",
     "write_json",
@@ -34,15 +36,15 @@ __all__ = [
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary neighbour of ``path`` that takes its name only if the block succeeds."""
+    """Yield a temporary neighbour of ``path`` that takes its name only if the block succeeds.
+
+    Neighbours that killed processes left when they wrote the same file are removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.stem[:40]}.attar-{secrets.token_hex(4)}{path.suffix}")
-    # Not by tempfile, whose files nobody else may read: the umask decides, as for every file.
-    handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    remove_leftovers_of(path)
+    draft, handle = _open_temporary(path)
     mode = draft.stat().st_mode & 0o777
     try:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_SH)  # attar clean leaves what is being written
         yield draft
         draft.chmod(mode)
         with draft.open("rb") as stream:
@@ -51,6 +53,56 @@ def atomic_write(path: Path) -> Iterator[Path]:
     finally:
         os.close(handle)
         draft.unlink(missing_ok=True)
+
+
+def _open_temporary(path: Path) -> tuple[Path, int]:
+    """Make a temporary neighbour, and lock it for as long as the handle is open."""
+    while True:
+        draft = path.with_name(f"{_temporary_prefix(path)}{secrets.token_hex(4)}{path.suffix}")
+        # Not by tempfile, whose files nobody else may read: the umask decides, as for every file.
+        handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        if os.fstat(handle).st_nlink:
+            return draft, handle
+        os.close(handle)  # taken for a leftover before it was locked
+
+
+def _temporary_prefix(path: Path) -> str:
+    return f".{path.stem[:40]}.attar-"
+
+
+def remove_leftovers_of(path: Path) -> None:
+    """Remove the temporary neighbours of a file that killed processes left when they wrote it."""
+    # By its whole name too: so ``attar.io.outputs`` tries whether it can be written.
+    prefixes = {_temporary_prefix(path), f".{path.stem}.attar-"}
+    names: list[str] = []
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:  # a folder that is not shown
+        names = [entry.name for entry in entries]
+    for name in names:
+        before, number = name[: -8 - len(path.suffix)], name.removesuffix(path.suffix)[-8:]
+        if before in prefixes and name.endswith(path.suffix) and not number.strip("0123456789abcdef"):
+            remove_unused(path.with_name(name))
+
+
+def remove_unused(path: Path) -> bool:
+    """Remove a temporary file unless a process is writing it.
+
+    Returns:
+        Whether it was removed; False too where the file system has no locks to tell by.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
 
 
 def same_rights(folder: Path, as_those_of: Path) -> None:
@@ -78,12 +130,12 @@ def write_new(path: Path, text: str) -> None:
     Raises:
         FileExistsError: Something has the name; it stays as it is.
     """
-    draft = path.with_name(f".{path.stem[:40]}.attar-{secrets.token_hex(4)}{path.suffix}")
+    remove_leftovers_of(path)
+    draft, handle = _open_temporary(path)
     try:
-        with draft.open("x", encoding="utf-8", newline="\n") as stream:
+        with draft.open("w", encoding="utf-8", newline="\n") as stream:
             stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
+        os.fsync(handle)
         try:
             path.hardlink_to(draft)  # unlike a rename it never replaces
         except FileExistsError:
@@ -93,6 +145,7 @@ def write_new(path: Path, text: str) -> None:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
             draft.replace(path)
     finally:
+        os.close(handle)
         draft.unlink(missing_ok=True)
 
 

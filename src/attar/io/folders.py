@@ -7,6 +7,7 @@ comes in; ``attar.stage_cache`` mends what a kill between the two leaves.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -16,15 +17,22 @@ from pathlib import Path
 from attar.errors import RunError, may_hold_secret
 
 __all__ = [
+    "INCOMING",
     "carry_over",
     "check_out",
     "check_room",
+    "check_writable",
     "exchange",
     "has_files",
+    "is_writable",
     "remove_folder",
+    "replacing_files",
     "sync_files",
     "sync_folder",
 ]
+
+INCOMING = "incoming.draft"
+"""The folder within a checkpoint or an artifact in which its next files are written."""
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -71,9 +79,11 @@ def _existing_parent(path: Path) -> Path:
 def check_out(folder: Path, reads: Sequence[Path]) -> Path:
     """The folder with its links resolved, if a command that reads these inputs may write it.
 
+    Whether the place can be written to is the question of ``check_writable``.
+
     Raises:
-        RunError: It may not: a file is in its place, it is, holds or lies in an input, it cannot be replaced
-            as a whole, or its parent cannot be written to.
+        RunError: It may not: a file is in its place, it is, holds or lies in an input, or it cannot be
+            replaced as a whole.
     """
     if may_hold_secret(folder):
         raise RunError(f"{folder}: an address with something secret in it, not a folder; choose another name")
@@ -82,7 +92,7 @@ def check_out(folder: Path, reads: Sequence[Path]) -> Path:
         there = _existing_parent(whole)
         kind = "folder" if there.is_dir() else "file"
         here = Path.cwd()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # Python 3.11 and 3.12: RuntimeError for a loop
         raise RunError(f"{folder}: no name for a folder ({error}); choose another") from error
     if kind == "file":
         raise RunError(f"{folder}: a file stands where the folder should go; choose another name")
@@ -95,10 +105,28 @@ def check_out(folder: Path, reads: Sequence[Path]) -> Path:
     if os.path.ismount(whole) or here.is_relative_to(whole):
         what = "a mount point" if os.path.ismount(whole) else "the folder that you are in, or above it,"
         raise RunError(f"{folder} is {what} and cannot be replaced as a whole; name a folder in it")
-    parent = there if there != whole else whole.parent
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise RunError(f"{folder}: {parent} cannot be written to; choose another place, or check its owner")
     return whole
+
+
+def _parent_to_write(folder: Path) -> Path:
+    there = _existing_parent(folder)
+    return there if there != folder else folder.parent
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether a folder can be made, or replaced by another, where it is."""
+    return os.access(_parent_to_write(folder), os.W_OK | os.X_OK)
+
+
+def check_writable(folder: Path) -> None:
+    """Check that a folder can be made, or replaced by another, where it is.
+
+    Raises:
+        RunError: The folder above it cannot be written to.
+    """
+    if not is_writable(folder):
+        parent = _parent_to_write(folder)
+        raise RunError(f"{folder}: {parent} cannot be written to; choose another place, or check its owner")
 
 
 def check_room(folder: Path, size: int) -> None:
@@ -124,6 +152,33 @@ def has_files(place: Path) -> bool:
         files or any((Path(base) / name).is_symlink() for name in folders)
         for base, folders, files in os.walk(place)
     )
+
+
+@contextlib.contextmanager
+def replacing_files(folder: Path, names: Sequence[str], seal: str) -> Iterator[Path]:
+    """Yield a new folder whose files take their places in another one once the block succeeds.
+
+    Args:
+        folder: Made if it is not there.
+        names: The files that belong there; one that the block did not write goes.
+        seal: The one of them without which the others are nothing: it goes first and comes last.
+    """
+    is_new, draft = not folder.exists(), folder / INCOMING
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        (folder / seal).unlink(missing_ok=True)
+        for name in sorted(names, key=lambda name: name == seal):
+            if (draft / name).exists():
+                (draft / name).replace(folder / name)
+            else:
+                (folder / name).unlink(missing_ok=True)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        if is_new:
+            with contextlib.suppress(OSError):  # it is not empty: all went well
+                folder.rmdir()
 
 
 def remove_folder(folder: Path) -> None:

@@ -1,7 +1,8 @@
 """JSON from anywhere: what cannot be used is a ``ValueError`` in words, whatever its shape.
 
 Python's parser ends in a ``RecursionError`` on a text that is nested too deep, and so may whoever walks
-what it returns. Here the depth is bounded, for every JSON that attar reads outside its tables.
+what it returns. Here the depth is bounded, for every JSON that attar reads: files of its own, rows of
+tables, items of lists, and cells that hold JSON.
 """
 
 from __future__ import annotations
@@ -10,10 +11,20 @@ import json
 import math
 from typing import Any
 
-__all__ = ["MAX_DEPTH", "parse_json"]
+__all__ = ["MAX_DEPTH", "TOO_DEEP", "TooDeepError", "is_too_deep", "parse_json"]
 
 MAX_DEPTH = 64
 """Lists and objects within one another; a recipe's, a card's or a tokenizer's has fewer than ten."""
+
+TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
+"""What messages say of such a value."""
+
+
+class TooDeepError(ValueError):
+    """JSON whose lists and objects are nested deeper than ``MAX_DEPTH``."""
+
+    def __init__(self) -> None:
+        super().__init__(TOO_DEEP)
 
 
 def parse_json(text: str, *, strict: bool = False) -> Any:  # noqa: ANN401 - JSON is any
@@ -25,7 +36,8 @@ def parse_json(text: str, *, strict: bool = False) -> Any:  # noqa: ANN401 - JSO
             twice: Python's parser takes all of them.
 
     Raises:
-        ValueError: It is no JSON, is nested deeper than ``MAX_DEPTH``, or strictness refuses it.
+        TooDeepError: It is nested deeper than ``MAX_DEPTH``.
+        ValueError: It is no JSON, or strictness refuses it.
     """
     try:
         if strict:
@@ -35,12 +47,24 @@ def parse_json(text: str, *, strict: bool = False) -> Any:  # noqa: ANN401 - JSO
         else:
             value = json.loads(text)
     except RecursionError:
-        value, too_deep = None, True
-    else:
-        too_deep = _is_deeper(value, MAX_DEPTH)
-    if too_deep:
-        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+        raise TooDeepError from None
+    if is_too_deep(value, text):
+        raise TooDeepError
     return value
+
+
+def is_too_deep(value: object, text: str, start: int = 0, end: int | None = None) -> bool:
+    """Whether a value is nested deeper than ``MAX_DEPTH``.
+
+    Args:
+        value: As a parser gave it.
+        text: What it was parsed from.
+        start: Where in that it begins.
+        end: Where it ends; None for the end of the text.
+    """
+    # Nearly every text has fewer brackets than that, which is quicker to see.
+    num_brackets = text.count("[", start, end) + text.count("{", start, end)
+    return num_brackets > MAX_DEPTH and _is_deeper(value, MAX_DEPTH)
 
 
 def _finite(number: str) -> float:

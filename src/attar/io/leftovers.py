@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from attar.io.folders import INCOMING
 from attar.io.stamps import STAMP_FOLDER, read_stamp
 
 __all__ = ["Leftover", "leftovers"]
 
 _TEMPORARY = re.compile(r"\..*\.attar-[0-9a-f]{8}(\..*)?|\.attar-[0-9a-f]{8}")
-_INNER_DRAFT = re.compile(r"\..+\.draft")  # of a checkpoint or an artifact while it is written
+_INNER_DRAFT = re.compile(r"\..+\.draft")  # the same as INCOMING, as earlier versions called it
 _INNER_FILES = {
     "config.json",
     "model.safetensors",
@@ -53,13 +54,9 @@ def leftovers(folder: Path) -> Iterator[Leftover]:
     """All that killed processes left in a folder, at whatever depth; links are not followed."""
     for base, folders, files in os.walk(folder):
         here = Path(base)
-        for name in sorted(folders):
-            found = _of_folder(here / name)
-            if found is not None:
-                yield found
-        folders[:] = sorted(
-            name for name in folders if name not in _NOT_LOOKED_INTO and _of_folder(here / name) is None
-        )
+        found = {name: _of_folder(here / name) for name in sorted(folders)}
+        folders[:] = [name for name in found if found[name] is None and name not in _NOT_LOOKED_INTO]
+        yield from filter(None, found.values())
         for name in sorted(files):
             if _TEMPORARY.fullmatch(name) and not (here / name).is_symlink():
                 yield _leftover(here / name, "a file that was being written", here)
@@ -77,10 +74,16 @@ def _of_folder(path: Path) -> Leftover | None:
     if name.endswith(".fetched") and parent.name == STAMP_FOLDER:
         of = name.removesuffix(".fetched")
         return _leftover(path, f"an unfinished fetch for {of}", parent.parent / of)
-    if _INNER_DRAFT.fullmatch(name) and {one.name for one in path.iterdir()} <= _INNER_FILES:
+    if (name == INCOMING or _INNER_DRAFT.fullmatch(name)) and _holds_model_alone(path):
         of = name.removeprefix(".").removesuffix(".draft").removesuffix(".draft")
-        return _leftover(path, "a model that was being written", parent / of)
+        belongs_to = parent if name == INCOMING else parent / of
+        return _leftover(path, "a model that was being written", belongs_to)
     return None
+
+
+def _holds_model_alone(folder: Path) -> bool:
+    """Whether all of a folder's files are those of a checkpoint or an artifact, whole or half-written."""
+    return all(one.name in _INNER_FILES or _TEMPORARY.fullmatch(one.name) for one in folder.iterdir())
 
 
 def _leftover(path: Path, what: str, belongs_to: Path) -> Leftover:

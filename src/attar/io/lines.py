@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from attar.errors import DataError
+from attar.io.compressed import open_bytes
 from attar.io.encodings import Encoding, bad_line, find_encoding, line_decoder
 
 __all__ = ["count_lines", "numbered_lines", "raw_lines", "read_text"]
@@ -30,8 +31,8 @@ def raw_lines(path: Path, encoding: Encoding | None = None) -> Iterator[tuple[in
     encoding = encoding or find_encoding(path)
     wide_end = _WIDE_ENDS.get(encoding.codec)
     try:
-        with path.open("rb") as stream:
-            stream.seek(len(encoding.mark))
+        with open_bytes(path) as stream:
+            stream.read(len(encoding.mark))
             yield from enumerate(_wide_lines(stream, wide_end) if wide_end else stream, 1)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
@@ -65,7 +66,7 @@ def count_lines(path: Path, encoding: Encoding | None = None) -> int:
     """How many lines a file has."""
     if encoding is not None and encoding.codec in _WIDE_ENDS:
         return sum(1 for _ in raw_lines(path, encoding))
-    with path.open("rb") as stream:
+    with open_bytes(path) as stream:
         return sum(block.count(b"\n") for block in iter(lambda: stream.read(_BLOCK_BYTES), b""))
 
 

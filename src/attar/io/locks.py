@@ -14,6 +14,8 @@ from attar.io.stamps import STAMP_FOLDER
 
 __all__ = ["locked"]
 
+_MOST_ATTEMPTS = 1000
+
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
@@ -35,12 +37,16 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _acquire(folder: Path, lock: Path) -> IO[str]:
+    attempts = _MOST_ATTEMPTS
     while True:
         try:
             lock.parent.mkdir(parents=True, exist_ok=True)
             stream = lock.open("w")
-        except FileNotFoundError:  # its folder was removed by a process that ended just now
-            continue
+        except FileNotFoundError:
+            attempts -= 1
+            if not attempts:
+                raise  # nothing can be made there, as in /proc
+            continue  # its folder was removed by a process that ended just now
         except (FileExistsError, NotADirectoryError) as error:
             raise RunError(
                 f"{folder}: a file stands where the folder should go; choose another name"

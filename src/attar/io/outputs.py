@@ -6,12 +6,14 @@ is too long. Nothing is left behind.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
 from attar.errors import DataError, may_hold_secret
+from attar.io.files import remove_leftovers_of
 from attar.io.tables.excel import workbook_path
 
 __all__ = ["check_output"]
@@ -24,7 +26,8 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
 
     Args:
         path: The file; its folders may still be missing.
-        inputs: Files and folders that are read; a file in a folder would be read the next time.
+        inputs: Files and folders that are read; a file in a folder would be read the next time, or spoil
+            what a stage wrote there.
 
     Raises:
         DataError: It cannot be written, or it is read.
@@ -42,7 +45,7 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
         source = workbook_path(read)[0].resolve()
         if written == source or (written.exists() and source.exists() and written.samefile(source)):
             raise DataError(f"{path} is one of the files that are read; {_OTHER}")
-        if source.is_dir() and written.parent == source:
+        if source.is_dir() and source in written.parents:
             raise DataError(f"{path} is in the folder that is read; {_OTHER} elsewhere")
 
 
@@ -52,6 +55,8 @@ def _check_place(path: Path) -> None:
         raise DataError(f"{path}: this is a folder, not a file; {_OTHER}")
     if os.path.lexists(path) and path.exists() and not path.is_file():
         raise DataError(f"{path}: this is a device or a pipe, not a file; {_OTHER}")
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        path.lstat()  # a path that is too long as a whole, or a loop of links
     folder = path.parent
     missing = [path.name]
     while not os.path.lexists(folder):
@@ -60,7 +65,8 @@ def _check_place(path: Path) -> None:
     if not folder.is_dir():
         raise DataError(f"{path}: {folder} is a file, where a folder is needed; {_OTHER}")
     for name in missing:
+        remove_leftovers_of(folder / name)
         # As long as the longest name that will be made there.
         probe = folder / f".{Path(name).stem}.attar-{secrets.token_hex(4)}{Path(name).suffix}"
         os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another process may take it for a leftover

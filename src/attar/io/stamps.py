@@ -8,6 +8,7 @@ that it describes and not a new one of the same name. ``attar.stage_cache`` deci
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from attar.io.files import file_hash, read_json, write_json
 
 __all__ = [
     "STAMP_FOLDER",
+    "STATE_FOLDER",
     "UNFINISHED",
     "adopt_earlier_stamp",
     "beside",
+    "drop_state",
     "earlier_stamp",
     "has_results",
     "is_own_file",
@@ -32,13 +35,16 @@ __all__ = [
     "write_stamp",
 ]
 
+STATE_FOLDER = "state"
+"""What a training resumes from; a finished stage has none."""
+
 STAMP_FOLDER = ".attar"
 UNFINISHED = "unfinished.json"
 """A second stamp in a draft, in sight: folders whose name begins with a dot are easily lost in a copy."""
 
 _STAMP = "stamp.json"
 # What only accompanies a result; earlier versions made folders of these names too.
-_RESUMED = ("teacher-answers", "state", "pieces")
+_RESUMED = ("teacher-answers", STATE_FOLDER, "pieces")
 _NOT_HASHED = (*_RESUMED, "tensorboard", STAMP_FOLDER)
 # What a stage of an earlier version, which worked in its folder itself, leaves when it is killed.
 _LEFT_UNFINISHED = {*_NOT_HASHED, "metrics.jsonl", "rejected.jsonl", "repaired.jsonl"}
@@ -95,6 +101,16 @@ def beside(folder: Path, kind: str) -> Path:
     return folder.with_name(f"{folder.name}.{kind}")
 
 
+def drop_state(folder: Path) -> None:
+    """Remove what a training that is over would have resumed from.
+
+    Not in the draft of a stage: a kill before the draft is stamped as whole would cost the whole training.
+    There the stage does it after that.
+    """
+    if not (folder / UNFINISHED).exists():
+        shutil.rmtree(folder / STATE_FOLDER, ignore_errors=True)
+
+
 def has_results(draft: Path) -> bool:
     """Whether a draft holds more than its stamps."""
     return any(path.name not in (STAMP_FOLDER, UNFINISHED) for path in draft.iterdir())
@@ -112,11 +128,13 @@ def output_hashes(folder: Path) -> dict[str, str]:
 
 
 def stamp_sizes(folder: Path) -> dict[str, int]:
-    """Bytes by name of every file of a folder, stamps, also of folders in it, aside."""
+    """Bytes by name of every file of a folder; stamps, also of folders in it, and states aside."""
     sizes = {}
     for base, folders, files in os.walk(folder):
         within = Path(base).relative_to(folder)
-        folders[:] = [name for name in folders if name != STAMP_FOLDER]
+        folders[:] = [
+            name for name in folders if name != STAMP_FOLDER and (within / name) != Path(STATE_FOLDER)
+        ]
         for name in files:
             path = folder / within / name
             if path.is_file() and (within, name) != (Path(), UNFINISHED):

@@ -8,7 +8,6 @@ runs no code.
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from tokenizers import Tokenizer
 
 from attar.errors import CheckpointError, RecipeError
 from attar.io.files import folder_hashes, write_json
+from attar.io.folders import replacing_files
 from attar.io.sealed import SEAL, check_seal, read_card_file, sealed
 from attar.models.precision import bf16_inference
 from attar.task import Example, Task
@@ -68,23 +68,17 @@ class Checkpoint:
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     """Write a checkpoint; an earlier one in the folder is replaced only once the new one is whole."""
-    draft = folder.with_name(f".{folder.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    checkpoint.model.save_pretrained(draft)
-    checkpoint.encoder.tokenizer.save(str(draft / "tokenizer.json"))
-    card = {
-        "format": _FORMAT,
-        "task": checkpoint.task.to_json(),
-        "input": checkpoint.encoder.spec.to_json(),
-        "notes": checkpoint.notes,
-        "files": folder_hashes(draft, CHECKPOINT_FILES[:3]),
-    }
-    write_json(draft / "attar.json", sealed(card))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "attar.json").unlink(missing_ok=True)  # without it the folder is no checkpoint
-    for name in CHECKPOINT_FILES:
-        (draft / name).replace(folder / name)
-    shutil.rmtree(draft)
+    with replacing_files(folder, CHECKPOINT_FILES, seal="attar.json") as draft:
+        checkpoint.model.save_pretrained(draft)
+        checkpoint.encoder.tokenizer.save(str(draft / "tokenizer.json"))
+        card = {
+            "format": _FORMAT,
+            "task": checkpoint.task.to_json(),
+            "input": checkpoint.encoder.spec.to_json(),
+            "notes": checkpoint.notes,
+            "files": folder_hashes(draft, CHECKPOINT_FILES[:3]),
+        }
+        write_json(draft / "attar.json", sealed(card))
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:

@@ -21,6 +21,7 @@ from attar.distillation.match_losses import MatchLosses
 from attar.distillation.matches import check_names
 from attar.distillation.pairing import resolve_matches
 from attar.errors import RecipeError
+from attar.io.stamps import drop_state
 from attar.models.checkpoint import Checkpoint, batch_to, save_checkpoint
 from attar.models.encoder_config import check_positions
 from attar.models.encoders import Encoder, load_encoder, load_masked_lm
@@ -39,7 +40,6 @@ from attar.text.encoding import InputSpec, TextEncoder
 from attar.text.vocabulary import texts_read
 from attar.training.fit import DevScore, fit
 from attar.training.objectives import Objective
-from attar.training.state import TrainingStates
 
 __all__ = ["pretrain"]
 
@@ -128,7 +128,7 @@ def _fit_and_save(
     }
     if is_first_process():
         save_checkpoint(replace(checkpoint, notes=notes), out)
-        TrainingStates(out / "state").clear()
+        drop_state(out)
     _LOG.info("pretrain: held-out loss %.4f", -result.best_score)
     return out
 

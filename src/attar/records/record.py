@@ -39,9 +39,10 @@ Reason = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+# There is one for each row, twice: a frozen dataclass takes three times as long to fill.
+@dataclass(slots=True)
 class Record:
-    """One raw row of a source; nothing in it has been checked.
+    """One raw row of a source; nothing in it has been checked. Nobody changes it: ``replace`` makes another.
 
     Attributes:
         text: The review.
@@ -77,9 +78,9 @@ class Record:
         return [self.text, self.term, self.start, self.end, self.label, channel, wordtype]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Accepted:
-    """A record that became an example.
+    """A record that became an example. Nobody changes it: ``replace`` makes another.
 
     Attributes:
         example: The example; its offsets are those of the text as written.

@@ -82,14 +82,19 @@ def checked_examples(examples: Iterable[Example]) -> list[Example]:
             no whole numbers within it.
     """
     given = examples if isinstance(examples, list | tuple) else _listed("examples", examples)
-    return [_checked(f"example {index}", example) for index, example in enumerate(given)]
+    checked, text = list[Example](), ""
+    for index, example in enumerate(given):
+        checked.append(_checked(f"example {index}", example, text))
+        text = checked[-1].text
+    return checked
 
 
-def _checked(where: str, example: object) -> Example:
-    """The example itself, or one whose offsets and strings are Python's own."""
+def _checked(where: str, example: object, known: str) -> Example:
+    """The example itself, or one whose offsets and strings are Python's own; ``known`` is a text that is."""
     if not isinstance(example, Example):
         raise DataError(f"{where} is {_kind(example)}; expected an attar.task.Example")
-    text, second = _text(f"{where}: its text", example.text), _text(f"{where}: its second", example.second)
+    text = known if example.text is known else _text(f"{where}: its text", example.text)
+    second = _text(f"{where}: its second", example.second)
     start, end = _offset(where, example.start), _offset(where, example.end)
     if not 0 <= start <= end <= len(text):
         raise DataError(

@@ -51,7 +51,7 @@ def gold_column(tables: Sequence[Table], named: str | None) -> str:
 
 
 def write_excel(
-    path: Path,
+    draft: Path,
     chunks: Iterable[Sequence[Scored]],
     types: Mapping[str, object],
     *,
@@ -60,12 +60,12 @@ def write_excel(
     gold: str,
     facts: Callable[[], Mapping[str, Cell]],
 ) -> None:
-    """Write the workbook, whole or not at all.
+    """Write the workbook.
 
     Args:
-        path: Where to.
+        draft: Where to; half a file is left if this fails.
         chunks: The rows.
-        types: Columns in order.
+        types: Columns in order; others of the rows are left out.
         text: Name of the column with the text.
         task: Its labels, and their other spellings in the gold column.
         gold: Column with gold labels, "" for none; a value that is no label counts as none.
@@ -75,7 +75,7 @@ def write_excel(
         MissingPackageError: Openpyxl is not installed.
     """
     columns = [Column(name, _kind(name, text)) for name in types]
-    with open_workbook(path) as book:
+    with open_workbook(draft, is_draft=True) as book:
         page = book.sheet("summary")
         sheets = ResultSheets(book, columns, task.labels)
         for scored in (scored for chunk in chunks for scored in chunk):

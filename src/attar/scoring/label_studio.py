@@ -17,9 +17,9 @@ from xml.sax.saxutils import quoteattr
 from attar.errors import DataError
 from attar.io.files import atomic_write, write_beside
 from attar.io.tables.jsonl import finite, json_line
-from attar.scoring.scored import Scored, added_columns, kept_columns
+from attar.scoring.scored import Scored, added_columns, chosen, kept_columns
 
-__all__ = ["labelling_config", "write_label_studio", "write_tasks"]
+__all__ = ["labelling_config", "write_label_studio", "write_labelling_config", "write_tasks"]
 
 _LOG = logging.getLogger(__name__)
 _CONTROL, _OBJECT = "label", "text"
@@ -29,24 +29,30 @@ _Row = Mapping[str, Any]
 
 
 def write_label_studio(
-    path: Path,
+    draft: Path,
     chunks: Iterable[Sequence[Scored]],
     taken: Collection[str],
     *,
     labels: Sequence[str],
     model_version: str,
+    keep: Collection[str] | None = None,
 ) -> None:
-    """Write Label Studio tasks with pre-annotations, and beside them the labelling config as .xml.
+    """Write Label Studio tasks with pre-annotations.
 
     Args:
-        path: Where to write the tasks.
+        draft: Where to write the tasks; half a file is left if this fails.
         chunks: The rows.
         taken: Columns that hold the text and the term.
         labels: Of the task.
         model_version: Names the model in Label Studio.
+        keep: Columns of the input that are kept; None keeps all.
     """
-    rows = (_task_row(scored, taken) for chunk in chunks for scored in chunk)
-    write_tasks(path, rows, labels=labels, model_version=model_version)
+    rows = (_task_row(scored, taken, keep) for chunk in chunks for scored in chunk)
+    _write_tasks(draft, rows, labels, model_version)
+
+
+def write_labelling_config(path: Path, labels: Sequence[str]) -> None:
+    """Write the labelling config beside the tasks at ``path``, as .xml, unless that is somebody's."""
     config = path.with_suffix(".xml")
     written = write_beside(config, labelling_config(labels))
     if written != config:
@@ -73,11 +79,13 @@ def write_tasks(path: Path, rows: Iterable[_Row], *, labels: Sequence[str], mode
     Raises:
         DataError: A row has no text, no label of the task, or a span that is not its term.
     """
+    with atomic_write(path) as draft:
+        return _write_tasks(draft, rows, labels, model_version)
+
+
+def _write_tasks(draft: Path, rows: Iterable[_Row], labels: Sequence[str], model_version: str) -> int:
     num_tasks = 0
-    with (
-        atomic_write(path) as draft,
-        draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream,
-    ):
+    with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
         stream.write("[")
         for task in _tasks(rows, labels, model_version):
             comma = "," if num_tasks else ""
@@ -99,8 +107,9 @@ def labelling_config(labels: Sequence[str]) -> str:
     )
 
 
-def _task_row(scored: Scored, taken: Collection[str]) -> dict[str, Any]:
-    theirs = {name: value for name, value in scored.row.values.items() if name not in taken}
+def _task_row(scored: Scored, taken: Collection[str], keep: Collection[str] | None) -> dict[str, Any]:
+    kept_values = chosen(scored.row.values, keep)
+    theirs = {name: value for name, value in kept_values.items() if name not in taken}
     example = scored.example
     ours = {"label": scored.label, "prob": scored.prob, "start": example.start, "end": example.end}
     kept = kept_columns(theirs, ["text", "term", *added_columns(list(scored.probs))])

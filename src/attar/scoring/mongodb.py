@@ -13,8 +13,9 @@ Two ways out, and both can be repeated: whatever was written before is replaced 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from attar.errors import DataError
@@ -23,7 +24,7 @@ from attar.io.json_text import parse_json
 from attar.io.mongo import MongoAddress, count, documents, mongo_address, set_field, upsert
 from attar.io.tables.jsonl import column_names
 from attar.io.tables.rows import Row, Table
-from attar.scoring.scored import Scored, kept_columns
+from attar.scoring.scored import Scored, chosen, kept_columns
 
 __all__ = ["check_target", "open_documents", "parse_query", "write_documents", "write_into_source"]
 
@@ -111,15 +112,27 @@ def check_target(source: str | None, target: str, *, into_source: bool) -> None:
         )
 
 
-def write_documents(target: str, chunks: Iterable[Sequence[Scored]], model: Mapping[str, str]) -> None:
+def write_documents(
+    target: str,
+    chunks: Iterable[Sequence[Scored]],
+    model: Mapping[str, str],
+    keep: Collection[str] | None = None,
+) -> None:
     """Write one document a mention: the row's fields, start, end, label, prob, probs and the model.
 
-    Equal rows of a file without ``_id`` are one document.
+    Rows without ``_id`` are told apart by the name of their file, their line and what they hold.
+
+    Args:
+        target: Address of the collection.
+        chunks: The rows.
+        model: Named in every document.
+        keep: Columns of the input that are kept; None keeps all.
 
     Raises:
         DataError: The server refuses or cannot be reached.
     """
-    upsert(mongo_address(target), (_document(scored, model) for chunk in chunks for scored in chunk))
+    rows = (scored for chunk in chunks for scored in chunk)
+    upsert(mongo_address(target), (_document(scored, model, keep) for scored in rows))
 
 
 def write_into_source(target: str, chunks: Iterable[Sequence[Scored]], model: Mapping[str, str]) -> None:
@@ -139,7 +152,7 @@ def _fields(chunks: Iterable[Sequence[Scored]], model: Mapping[str, str]) -> Ite
         yield mentions[0].row.values["_id"], field
 
 
-def _document(scored: Scored, model: Mapping[str, str]) -> Document:
+def _document(scored: Scored, model: Mapping[str, str], keep: Collection[str] | None) -> Document:
     values = dict(scored.row.values)
     place = f"{scored.example.start}:{scored.example.end}"
     own = {}
@@ -147,8 +160,9 @@ def _document(scored: Scored, model: Mapping[str, str]) -> Document:
         own["source_id"] = values.pop("_id")
         key = f"{_key(own['source_id'])}:{place}"
     else:
-        key = f"{content_hash(values)[:32]}:{place}"
-    kept: Document = _storable(kept_columns(values, _ADDED))
+        row = scored.row
+        key = f"{content_hash([Path(row.source).name, row.line, values])[:32]}:{place}"
+    kept: Document = _storable(kept_columns(chosen(values, keep), _ADDED))
     # Fields that begin with a dollar are the server's; theirs get the wide one.
     named = {(f"＄{name[1:]}" if name.startswith("$") else name): value for name, value in kept.items()}
     return {"_id": key, **named, **_storable(own), **_mention(scored), "model": dict(model)}

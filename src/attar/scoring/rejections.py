@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from attar.io.tables.jsonl import write_jsonl
 from attar.io.tables.rows import Row
 from attar.io.tables.term_cells import likely_separator
 
 __all__ = ["Rejections"]
 
 _MANY = 0.1  # of the rows
+_Write = Callable[[Mapping[str, object]], None]
 
 
 @dataclass(slots=True)
@@ -22,19 +21,19 @@ class Rejections:
     """The rejected file, made at the first rejection.
 
     Attributes:
-        path: The file.
+        opened: Opens the file to write rows; None counts them only.
         stack: Closes it.
         is_split: Whether cells with several terms are parted already.
         first: Place and reason of the first.
         separators: Cells whose term was not found, by what seems to part several terms in them.
     """
 
-    path: Path
-    stack: contextlib.ExitStack
+    opened: Callable[[], AbstractContextManager[_Write]] | None
+    stack: ExitStack
     is_split: bool = False
     first: str = ""
     separators: Counter[str] = field(default_factory=Counter)
-    _write: Callable[[Mapping[str, object]], None] | None = None
+    _write: _Write | None = None
 
     def add(self, row: Row, reason: str, term: object) -> None:
         """Reject a row.
@@ -44,13 +43,15 @@ class Rejections:
             reason: A reason code.
             term: Its cell of the term.
         """
-        if self._write is None:
-            self._write = self.stack.enter_context(write_jsonl(self.path))
-            self.first = f"{row.where}: {reason}"
+        self.first = self.first or f"{row.where}: {reason}"
+        if self._write is None and self.opened is not None:
+            self._write = self.stack.enter_context(self.opened())
         several = likely_separator(term) if reason in ("term_not_found", "bad_row") else ""
         if several:
             self.separators[several] += 1
-        self._write({"line": row.line, "where": row.where, "reason": reason, "row": row.values})
+        if self._write is not None:
+            kept = row.problem.cells if row.problem else row.values
+            self._write({"line": row.line, "where": row.where, "reason": reason, "row": kept})
 
     def hint(self, rows: int) -> str:
         """What to say where many cells seem to hold several terms, "" where they do not.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from attar.io.tables.rows import Row, Table
 from attar.io.tables.table_files import column_types
 from attar.task import Example
 
-__all__ = ["Scored", "added_columns", "kept_columns", "scored_types", "table_row"]
+__all__ = ["Scored", "added_columns", "chosen", "kept_columns", "scored_types", "table_row"]
 
 
 class Scored(NamedTuple):
@@ -47,17 +47,26 @@ def kept_columns(columns: Mapping[str, Any], added: Sequence[str]) -> dict[str, 
     return kept
 
 
-def table_row(scored: Scored) -> dict[str, Any]:
+def chosen(columns: Mapping[str, Any], keep: Collection[str] | None) -> Mapping[str, Any]:
+    """The columns that are kept; None keeps all."""
+    if keep is None:
+        return columns
+    return {name: value for name, value in columns.items() if name in keep}
+
+
+def table_row(scored: Scored, keep: Collection[str] | None = None) -> dict[str, Any]:
     """A scored row as tables have it: the input's columns, start, end, label, prob, prob_<label>."""
     ours = {"label": scored.label, "prob": scored.prob}
     ours |= {f"prob_{label}": prob for label, prob in scored.probs.items()}
     place = {"start": scored.example.start, "end": scored.example.end}
-    return kept_columns(scored.row.values, list(ours)) | place | ours
+    return kept_columns(chosen(scored.row.values, keep), list(ours)) | place | ours
 
 
-def scored_types(tables: Sequence[Table], labels: Sequence[str]) -> dict[str, Any]:
+def scored_types(
+    tables: Sequence[Table], labels: Sequence[str], keep: Collection[str] | None = None
+) -> dict[str, Any]:
     """Arrow type, or its name, of every column of the scored rows of some tables, in order."""
     added = added_columns(labels)
     places = {"start": "int64", "end": "int64"}
     ours = {name: "string" if name == "label" else "double" for name in added}
-    return kept_columns(column_types(tables), added) | places | ours
+    return kept_columns(chosen(column_types(tables), keep), added) | places | ours

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from attar.io.tables.columns import Columns, Pair, read_pair
@@ -11,7 +12,7 @@ from attar.task import Example, Task
 from attar.text.address import is_address
 from attar.text.invisible import is_blank
 from attar.text.normalise import is_unicode
-from attar.text.repair import Repair, fitting_place, occurrences, repair
+from attar.text.repair import Repair, each_occurrence, fitting_place, repair
 
 __all__ = ["ExampleReader", "columns_of", "kept_apart", "needed_columns", "set_aside"]
 
@@ -19,7 +20,7 @@ _SETTING = "--{}"
 _OFFSETS = ("start", "end")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ExampleReader:
     """Turns the cells of a row into the examples to score.
 
@@ -33,6 +34,7 @@ class ExampleReader:
     task: Task
     first: bool = False
     repair: bool = True
+    _checked: str | None = None  # the last text that can be used: a row of many mentions has one for all
 
     def examples(self, cells: Mapping[str, object]) -> list[Example] | str:
         """The examples of a row, or a reason code of ``attar.records.record``.
@@ -40,18 +42,25 @@ class ExampleReader:
         Args:
             cells: Of the columns text, term, start and end, as far as the row has them.
         """
+        found = self.each(cells)
+        return found if isinstance(found, str) else list(found)
+
+    def each(self, cells: Mapping[str, object]) -> Iterable[Example] | str:
+        """``examples``, made one after the other: a row may have a million."""
         pair = read_pair(cells)
         if isinstance(pair, Problem):
             return pair.reason
-        if is_blank(pair.text) or (self.task.has_term and is_address(pair.text)):
+        is_new = pair.text is not self._checked
+        if is_new and (is_blank(pair.text) or (self.task.has_term and is_address(pair.text))):
             return "empty_text"
-        if not is_unicode(pair.text + pair.term):
+        if (is_new and not is_unicode(pair.text)) or not is_unicode(pair.term):
             return "bad_text"
+        self._checked = pair.text
         if self.task.style == "single":
             return [Example(pair.text, 0, 0)]
         return self._about(pair)
 
-    def _about(self, pair: Pair) -> list[Example] | str:
+    def _about(self, pair: Pair) -> Iterable[Example] | str:
         """The examples of a text and a term, or of a pair of sentences."""
         text, term, start, end = pair
         if is_blank(term):
@@ -59,9 +68,10 @@ class ExampleReader:
         if self.task.style == "sentence_pair":
             return [Example(text, 0, 0, second=term)]
         if start is None and end is None:
-            spans = occurrences(text, term)
-            found = [Example(text, *span) for span in (spans[:1] if self.first else spans)]
-            return found or "term_not_found"
+            spans = each_occurrence(text, term)
+            found = list(itertools.islice(spans, 1))
+            every = itertools.chain(found, () if self.first else spans)
+            return (Example(text, *span) for span in every) if found else "term_not_found"
         if start is not None and start >= 0 and end == start + len(term) and text[start:end] == term:
             return [Example(text, start, end)]
         if self.repair:

@@ -1,148 +1,106 @@
 """``attar score``: rows in, the same rows with their labels out.
 
-``tables -> examples -> Predictor -> writer``, a chunk at a time and pulled by the writer, so that
-a source of any size fits. A row gets one scored row for each occurrence of its term.
+``inputs -> chunks -> Predictor -> outputs``, a chunk at a time and pulled by the writer, so that a source of
+any size fits. A row gets one scored row for each occurrence of its term. What was computed is kept in
+``OUT.parts`` until the output is whole, so that a killed job goes on:
+
+- ``attar.scoring.inputs``: files, folders, patterns, standard input, collections -> tables;
+- ``attar.scoring.chunks``: rows -> examples -> scored rows; ``cached_probs``: what the model said, on disk;
+- ``attar.scoring.outputs``: scored rows -> a draft of the output; ``job_folder``: draft -> output.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from attar.artifact import Artifact, check_not_refused, refusal
 from attar.errors import DataError
-from attar.io.mongo import is_mongodb, mongo_address, shown_place
-from attar.io.outputs import check_output
-from attar.io.tables.columns import Columns
-from attar.io.tables.rows import Row, Table, TableFormat
-from attar.io.tables.table_files import open_tables, reading_notes, table_format, write_table
-from attar.io.tables.term_cells import split_terms
+from attar.io.files import content_hash
+from attar.io.mongo import is_mongodb, shown_place
+from attar.io.tables.jsonl import write_jsonl, write_jsonl_draft
 from attar.progress import progress_bar
-from attar.scoring.excel import check_size, gold_column, write_excel
-from attar.scoring.mongodb import check_target, open_documents, write_documents, write_into_source
+from attar.scoring.cached_probs import CachedProbs
+from attar.scoring.chunks import Chunk, chunks_of, scored_chunks
+from attar.scoring.excel import check_size, gold_column
+from attar.scoring.inputs import Inputs, open_inputs, shape_for
+from attar.scoring.job_folder import JobFolder
+from attar.scoring.options import STREAM, Counts, OutFormat, ScoreOptions, Sources, check_strict
+from attar.scoring.outputs import (
+    Output,
+    check_encoding,
+    check_free,
+    check_place,
+    kept_names,
+    out_format,
+    parts_path,
+    rejected_path,
+)
 from attar.scoring.predictor import Predictor
 from attar.scoring.rejections import Rejections
-from attar.scoring.scored import Scored, scored_types, table_row
-from attar.scoring.spans import ExampleReader, columns_of, needed_columns
-from attar.scoring.term_rows import rows_of_terms
-from attar.task import Example, Task
-from attar.terms.term_list import TermList
+from attar.scoring.scored import Scored
+from attar.scoring.spans import ExampleReader
 
-__all__ = ["Counts", "ScoreOptions", "Sources", "score_file"]
+__all__ = ["Counts", "ScoreOptions", "Sources", "check_strict", "score_file"]
 
-_CHUNK = 4096
 _LOG = logging.getLogger(__name__)
-
-Sources = str | Path | Sequence[str | Path]
-"""What is scored: a place, or several whose rows follow each other."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreOptions:
-    """How rows are read and written.
-
-    Attributes:
-        text: Name of the column with the text; in nested rows with dots.
-        term: Name of the column with the term; None takes ``term`` or ``keyword``.
-        first: Score only the first occurrence of a row that has no offsets.
-        terms: A list of terms: each mention of one is scored, and no row needs a term of its own.
-        split_terms: What parts several terms in one cell; None takes a cell for one term.
-        quoted: CSV and TSV: a quote at the start of a cell begins a quoted one; else quotes are text.
-        offsets: Columns called start and end are offsets if they hold numbers; else they never are.
-        encoding: Of files of text that are not UTF-8, as in ``attar.io.encodings``; None finds it.
-        label: Excel: column with gold labels; None takes ``input_label`` or ``label`` if it holds some.
-        query: MongoDB: which documents, as a filter.
-        into_source: MongoDB: write into the collection that is read, under one field.
-        progress: Show a bar on a terminal.
-    """
-
-    text: str = "text"
-    term: str | None = None
-    first: bool = False
-    label: str | None = None
-    query: Mapping[str, Any] = field(default_factory=dict)
-    into_source: bool = False
-    progress: bool = True
-    quoted: bool = True
-    split_terms: str | None = None
-    terms: TermList | None = None
-    offsets: bool = True
-    encoding: str | None = None
-
-
-@dataclass(slots=True)
-class Counts:
-    """What became of a source.
-
-    Attributes:
-        rows: Read.
-        predictions: Written, one for each place of a row's term.
-        rejected: Rows that could not be used, by reason code.
-        rejected_path: Their file, None where there are none.
-        notes: How files were read where one might have expected otherwise: sheets, encoding.
-        without_term: Reviews that name no term of the list that was given, by file; none is written.
-    """
-
-    rows: int = 0
-    predictions: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
-    rejected_path: Path | None = None
-    notes: list[str] = field(default_factory=list)
-    without_term: Counter[str] = field(default_factory=Counter)
 
 
 def score_file(
     predictor: Predictor, source: Sources, out: str | Path, options: ScoreOptions | None = None
 ) -> Counts:
-    """Score a file, a sheet (``file.xlsx#sheet``), a folder of files, or the documents of a collection.
+    """Score files, sheets (``file.xlsx#sheet``), folders, patterns, or the documents of a collection.
 
-    Endings decide the formats: .jsonl, .csv, .tsv, .parquet, .xlsx or .xlsm; ``out`` may also be
-    .json (Label Studio tasks), and both may be ``mongodb://HOST/DATABASE/COLLECTION``. Input columns are
-    kept; start, end, label, prob and a prob_<label> for each label are added. An input column that
-    is called like one of the last three is kept as input_<name>, unless the file was scored before
+    Endings decide the formats: .jsonl, .csv, .tsv (also .gz and .zst), .parquet, .xlsx or .xlsm; ``out`` may
+    also be .json (Label Studio tasks), both may be ``mongodb://HOST/DATABASE/COLLECTION``, or ``-``. Input
+    columns are kept; start, end, label, prob and a prob_<label> for each label are added. An input column
+    that is called like one of the last three is kept as input_<name>, unless the file was scored before
     and has that already. Columns ``start`` and ``end`` (code points) say which occurrence is
     meant; a row without them is scored at every occurrence of its term. A term or offsets that
     ``attar prepare`` would repair are repaired. Rows that cannot be used
     go to ``<out>.rejected.jsonl``, for MongoDB in the working directory.
 
+    Until it is whole the output is in ``<out>.parts``, with what was computed: the same call after a kill
+    goes on there, and writes the same bytes as one that ran through.
+
     Args:
         predictor: Of the artifact.
         source: The rows; several places are read one after the other.
-        out: A file is replaced only by a whole one; a collection gets what is done at any time,
+        out: A file appears only when it is whole; a collection gets what is done at any time,
             and the same again from a second run.
         options: How; None takes the defaults.
 
+    Returns:
+        What became of the rows. Files of a folder or a pattern that could not be read are in ``damaged``.
+
     Raises:
         DataError: The source is missing, empty or of an unknown format, a column is missing, no
-            row can be used, or the target is not one to write to; that is known before the first row,
-            but for a disk that is full.
+            row can be used, the target is not one to write to, or something is there already; that is known
+            before the first row, but for a disk that is full.
+        RunError: Another job is at work there, or left its parts.
+        GateError: The gate refused the artifact.
     """
     options = options or ScoreOptions()
-    job = _prepare(predictor, source, out, options)
-    rejected = _rejected_path(out)
+    _check_refused(predictor.artifact, accepted=options.accept_refused)
+    sources, place = _checked_places(source, out)
+    format_ = out_format(place, options)
     with contextlib.ExitStack() as stack:
-        advance = None
-        if options.progress:
-            advance = stack.enter_context(progress_bar("score", job.num_rows()))
-        try:
-            job.write(
-                _chunks(job, Rejections(rejected, stack, is_split=options.split_terms is not None), advance)
-            )
-        except OSError as error:
-            raise DataError(f"{shown_place(out)}: cannot be written ({error.strerror or error})") from error
-    if job.counts.rejected:
-        job.counts.rejected_path = rejected
-    else:
-        rejected.unlink(missing_ok=True)
-    return job.counts
-
-
-_OutFormat = TableFormat | Literal["mongodb", "label_studio"]
+        job = _prepared(predictor, sources, place, format_, options, stack)
+        parts = parts_path(place)
+        if parts is None:
+            _score_to_stream(job)
+            return job.counts
+        identity = None if job.inputs.is_stream else _identity(job)
+        stack.enter_context(_write_errors(place))
+        folder = stack.enter_context(JobFolder.opened(parts, identity, restart=options.overwrite))
+        return _score_in(folder, job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,201 +108,232 @@ class _Job:
     """All that is known once everything has been checked and before anything is computed."""
 
     predictor: Predictor
-    source: str
-    tables: Sequence[tuple[Table, Columns]]
-    out: str
-    out_format: _OutFormat
+    shown: str
+    inputs: Inputs
+    output: Output
+    rejected: Path | None
     options: ScoreOptions
     counts: Counts
-    gold: str
-
-    @property
-    def model(self) -> dict[str, str]:
-        artifact = self.predictor.artifact
-        name, sha256 = artifact.task.name, artifact.files["model.onnx"]
-        return {"task": name, "version": artifact.version, "sha256": sha256}
-
-    def num_rows(self) -> int | None:
-        """About how many rows there are; None where only reading would tell."""
-        counts = [table.count() for table, _ in self.tables]
-        return None if None in counts else sum(filter(None, counts))
-
-    def write(self, chunks: Iterator[list[Scored]]) -> None:
-        labels = self.predictor.task.labels
-        path = Path(self.out)
-        tables, (columns, *_) = [table for table, _ in self.tables], [columns for _, columns in self.tables]
-        match self.out_format:
-            case "mongodb" if self.options.into_source:
-                write_into_source(self.out, chunks, self.model)
-            case "mongodb":
-                write_documents(self.out, chunks, self.model)
-            case "label_studio":
-                from attar.scoring.label_studio import write_label_studio
-
-                version = f"{self.model['task']} {self.model['version']}"
-                taken = {each.name(ours) for _, each in self.tables for ours in ("text", "term")}
-                write_label_studio(path, chunks, taken, labels=labels, model_version=version)
-            case "excel":
-                write_excel(
-                    path,
-                    chunks,
-                    scored_types(tables, labels),
-                    text=columns.name("text"),
-                    task=self.predictor.task,
-                    gold=self.gold,
-                    facts=self.facts,
-                )
-            case _:
-                types = {} if self.out_format == "jsonl" else scored_types(tables, labels)
-                write_table(path, ([table_row(scored) for scored in chunk] for chunk in chunks), types)
-
-    def facts(self) -> dict[str, str | int]:
-        """What the summary of a workbook says first."""
-        rejected = {f"rejected: {reason}": count for reason, count in self.counts.rejected.items()}
-        return {
-            "source": self.source,
-            "task": self.model["task"],
-            "model": self.model["version"],
-            "rows": self.counts.rows,
-            "mentions": self.counts.predictions,
-            **rejected,
-        }
 
 
-def _prepare(predictor: Predictor, source: Sources, out: str | Path, options: ScoreOptions) -> _Job:
+def _checked_places(source: Sources, out: str | Path) -> tuple[list[str], str]:
     named: list[object] = list(source) if isinstance(source, list | tuple) else [source]
     for place in (*named, out):
         if not isinstance(place, str | PathLike):
             raise DataError(f"score_file: a {type(place).__name__} is no path; expected a str or a Path")
-    sources = [str(one) for one in named]
-    out_format = _out_format(out)
-    if out_format == "label_studio" and not predictor.task.has_term:
-        raise DataError(
-            f"{out}: task {predictor.task.name!r} has no terms to mark in Label Studio; name a table"
-        )
-    if options.terms is not None and not predictor.task.has_term:
-        raise DataError(f"task {predictor.task.name!r} has no terms; leave the list of terms out")
-    _check_target(sources, out, out_format, options)
-    tables = _opened(sources, predictor.task, options)
-    asked = options.text, options.term
-    without = Counter[str]()
-    if options.terms is not None:
-        read = [rows_of_terms(one, options.text, options.terms, without) for one in tables]
-    else:
-        read = [columns_of(table, predictor.task, *asked, offsets=options.offsets) for table in tables]
-    if options.split_terms is not None:
-        read = [(split_terms(table, columns, options.split_terms), columns) for table, columns in read]
+    return [str(one) for one in named], str(out)
+
+
+def _check_refused(artifact: Artifact, *, accepted: bool) -> None:
+    """Refuse an artifact that its gate refused, unless somebody says that it is to be used all the same."""
+    if not accepted:
+        check_not_refused(artifact)
+    elif said := refusal(artifact):
+        _LOG.warning("the gate refused %s, it is used all the same: %s", artifact.folder, said)
+
+
+def _prepared(
+    predictor: Predictor,
+    sources: Sequence[str],
+    place: str,
+    format_: OutFormat,
+    options: ScoreOptions,
+    stack: contextlib.ExitStack,
+) -> _Job:
+    """Check everything that can be checked before the first row."""
+    task = predictor.task
+    if format_ == "label_studio" and not task.has_term:
+        raise DataError(f"{place}: task {task.name!r} has no terms to mark in Label Studio; name a table")
+    if options.terms is not None and not task.has_term:
+        raise DataError(f"task {task.name!r} has no terms; leave the list of terms out")
+    check_encoding(place, format_, options.encoding)
+    named = [one for one in sources if not is_mongodb(one) and one != STREAM]
+    read = [Path(one) for one in named]
+    check_place(sources, read, place, format_, options)
+    parts = parts_path(place)
+    if parts is None or not parts.is_dir():
+        check_free(place, rejected_path(place, options), options)
+    counts = Counts()
+    inputs = open_inputs(sources, task, options, shape_for(task, options, counts.without_term), stack)
+    counts.notes, counts.damaged = inputs.notes(), inputs.damaged
+    check_place(sources, inputs.files, place, format_, options)
+    tables = [table for table, _ in inputs.tables]
     gold = ""
-    if out_format == "excel":
+    if format_ == "excel":
         check_size(tables)
         gold = gold_column(tables, options.label)
     elif options.label is not None:
-        raise DataError(f"--label is for the sheets of an Excel file; {shown_place(out)} is none")
+        raise DataError(f"--label is for the sheets of an Excel file; {shown_place(place)} is none")
+    kept_names(inputs.tables, options)
     shown = ", ".join(map(shown_place, sources))
-    counts = Counts(notes=_notes(tables), without_term=without)
-    return _Job(predictor, shown, read, str(out), out_format, options, counts, gold)
+    artifact = predictor.artifact
+    sha256 = artifact.files.get("model.onnx") or content_hash(artifact.to_json())
+    model = {"task": task.name, "version": artifact.version, "sha256": sha256}
+    facts = partial(_facts, shown, model, counts)
+    output = Output(place, format_, options, task, model, inputs.tables, gold, facts)
+    return _Job(predictor, shown, inputs, output, rejected_path(place, options), options, counts)
 
 
-def _notes(tables: Sequence[Table]) -> list[str]:
-    """A line for each file that might have been read otherwise; logged before the first row is."""
-    for line in (lines := reading_notes(tables)):
-        _LOG.info("%s", line)
-    return lines
+def _facts(source: str, model: dict[str, str], counts: Counts) -> dict[str, str | int]:
+    """What the summary of a workbook says first."""
+    rejected = {f"rejected: {reason}": count for reason, count in counts.rejected.items()}
+    return {
+        "source": source,
+        "task": model["task"],
+        "model": model["version"],
+        "rows": counts.rows,
+        "mentions": counts.predictions,
+        **rejected,
+    }
 
 
-def _check_target(
-    sources: Sequence[str], out: str | Path, out_format: _OutFormat, options: ScoreOptions
-) -> None:
-    """Refuse a target that cannot be written, or that is read."""
-    twice = next((one for one, count in Counter(sources).items() if count > 1), None)
-    if twice is not None or not sources:
-        raise DataError(f"{shown_place(twice)} is named twice" if twice else "name what to score")
-    collections = [one for one in sources if is_mongodb(one)]
-    files = [Path(one) for one in sources if not is_mongodb(one)]
-    if out_format == "mongodb":
-        if options.into_source and len(sources) > 1:
-            raise DataError("--into-source writes into the collection that is read; name one --in alone")
-        for one in collections or (None,):
-            check_target(one, str(out), into_source=options.into_source)
-    elif options.into_source:
-        raise DataError(f"--into-source writes into the collection that is read; {out} is a file")
-    else:
-        check_output(Path(out), files)
-    if out_format == "label_studio":
-        check_output(Path(out).with_suffix(".xml"), files)
-    check_output(_rejected_path(out), files)
+def _identity(job: _Job) -> dict[str, Any]:
+    """What the output depends on: by it a job knows the parts of its own."""
+    return {
+        "artifact": content_hash(job.predictor.artifact.to_json()),
+        "inputs": job.inputs.fingerprint(),
+        "options": job.options.fingerprint() | {"format": job.output.format},
+    }
 
 
-def _opened(sources: Sequence[str], task: Task, options: ScoreOptions) -> list[Table]:
-    tables: list[Table] = []
-    quoted, encoding = options.quoted, options.encoding
-    for source in sources:
-        if is_mongodb(source):
-            tables.append(open_documents(source, options.query))
-        elif options.query:
-            raise DataError(f"--query chooses documents of MongoDB; {source} is a file")
-        else:
-            asked = replace(task, style="single") if options.terms is not None else task
-            needed = needed_columns(asked, options.text, options.term)
-            tables += open_tables(Path(source), quoted=quoted, needed=needed, encoding=encoding)
-    return tables
+def _score_to_stream(job: _Job) -> None:
+    """Score to standard output."""
+    _LOG.info("writing to standard output, so this job cannot be resumed")
+    opened = None if job.rejected is None else partial(write_jsonl, job.rejected)
+    with contextlib.ExitStack() as rejected:
+        _write(job, Rejections(opened, rejected, is_split=job.options.split_terms is not None), None, None)
+    job.counts.rejected_path = job.rejected if job.counts.rejected else None
 
 
-def _out_format(out: str | Path) -> _OutFormat:
-    if is_mongodb(out):
-        return "mongodb"
-    return "label_studio" if Path(out).suffix.lower() == ".json" else table_format(Path(out))
+def _score_in(folder: JobFolder, job: _Job) -> Counts:
+    """Score with the folder of the job, and put the output in its place."""
+    if (facts := folder.finished()) is not None:
+        folder.remove()
+        return Counts.from_json(facts)
+    with _removed_on_error(folder):
+        own = job.rejected is not None and folder.is_own(job.rejected)
+        check_free(job.output.place, None if own else job.rejected, job.options)
+    place = shown_place(job.output.place)
+    _LOG.info("%s %s; until it is whole its parts are in %s", "resuming" if folder.resumes else "writing",
+              place, folder.path)  # fmt: skip
+    before = job.inputs.sizes()
+    is_file = job.output.format != "mongodb"
+    draft = folder.draft(Path(job.output.place).name) if is_file else None
+    assert job.rejected is not None, "only a stream has no place for them"
+    rejected_draft = folder.draft(job.rejected.name)
+    with _removed_on_error(folder):
+        with contextlib.ExitStack() as stack:
+            opened = partial(write_jsonl_draft, rejected_draft)
+            rejections = Rejections(opened, stack, is_split=job.options.split_terms is not None)
+            _write(job, rejections, draft, None if job.inputs.is_stream else folder.path)
+        if job.inputs.sizes() != before:
+            raise DataError(f"{job.shown}: changed while it was read; run it again")
+        _publish(folder, job, draft, rejected_draft)
+    folder.remove()
+    return job.counts
 
 
-def _rejected_path(out: str | Path) -> Path:
-    if is_mongodb(out):
-        return Path(f"{mongo_address(str(out)).collection.replace('/', '_')}.rejected.jsonl")
-    return Path(out).with_name(f"{Path(out).name}.rejected.jsonl")
+def _write(job: _Job, rejections: Rejections, draft: Path | None, kept_in: Path | None) -> None:
+    """Write all scored rows, and say how it goes."""
+    counts, task = job.counts, job.predictor.task
+    probs = CachedProbs(job.predictor.predict_probs, len(task.labels), kept_in)
+    counts.reused = probs.num_reused
+    reader = ExampleReader(task, job.options.first)
+    chunks = chunks_of(job.inputs.rows(), reader, counts, rejections.add, job.output.max_chars)
+    with contextlib.ExitStack() as stack:
+        progress = _Progress(job, stack)
+        watched = _counted(progress.watched(chunks, probs), counts)
+        scored = scored_chunks(watched, probs, task.labels, progress.done)
+        try:
+            with contextlib.closing(scored), _write_errors(job.output.place):
+                job.output.write(_or_refused(scored, job, rejections), draft)
+        except KeyboardInterrupt:
+            probs.keep()
+            raise
 
 
-def _chunks(job: _Job, rejections: Rejections, advance: Callable[..., None] | None) -> Iterator[list[Scored]]:
-    """Scored rows, a chunk of whole rows at a time."""
-    counts, num_shown = job.counts, 0
-    for chunk in _examples(job, rejections):
-        probs = job.predictor.predict_probs([example for _, example in chunk])
-        counts.predictions += len(chunk)
-        yield _scored(chunk, probs.tolist(), job.predictor.task.labels)
-        if advance is not None:
-            advance(counts.rows - num_shown)
-            num_shown = counts.rows
-    counts.rows += counts.without_term.total()
+def _counted(chunks: Iterator[Chunk], counts: Counts) -> Iterator[Chunk]:
+    for chunk in chunks:
+        counts.predictions += len(chunk.examples)
+        yield chunk
+
+
+def _or_refused(scored: Iterator[list[Scored]], job: _Job, rejections: Rejections) -> Iterator[list[Scored]]:
+    """The scored rows; an error if there are none at the end, before anything is made of that."""
+    counts = job.counts
+    yield from scored
     if counts.predictions == 0:
-        raise DataError(rejections.nothing_usable(job.source, counts.rows, counts.rejected))
+        raise DataError(rejections.nothing_usable(job.shown, counts.rows, counts.rejected))
     if said := rejections.hint(counts.rows):
         counts.notes.append(said)
 
 
-def _examples(job: _Job, rejections: Rejections) -> Iterator[list[tuple[Row, Example]]]:
-    reader = ExampleReader(job.predictor.task, job.options.first)
-    chunk: list[tuple[Row, Example]] = []
-    before = ("", 0)
-    for row, columns in ((row, columns) for table, columns in job.tables for row in table.rows()):
-        job.counts.rows += (row.source, row.line) != before
-        before = row.source, row.line
-        examples = row.problem.reason if row.problem else reader.examples(columns.cells(row.values))
-        if isinstance(examples, str):
-            job.counts.rejected[examples] += 1
-            rejections.add(row, examples, columns.cells(row.values).get("term"))
-            continue
-        chunk += [(row, example) for example in examples]
-        if len(chunk) >= _CHUNK:
+class _Progress:
+    """Says how many rows are done, from the first that is computed: those of an earlier run come at once."""
+
+    def __init__(self, job: _Job, stack: contextlib.ExitStack) -> None:
+        self._job, self._stack = job, stack
+        self._advance: Callable[..., None] | None = None
+        self._shown = 0
+
+    def watched(self, chunks: Iterator[Chunk], probs: CachedProbs) -> Iterator[Chunk]:
+        """The chunks; the bar is shown before the first that is not known yet."""
+        for chunk in chunks:
+            if self._advance is None and self._job.options.progress and not probs.covers(len(chunk.examples)):
+                self._shown = chunk.num_read[0] - 1
+                total = self._job.inputs.num_rows()
+                bar = progress_bar("score", total, self._shown, unit="rows", rate=True)
+                self._advance = self._stack.enter_context(bar)
             yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+
+    def done(self, num_rows: int) -> None:
+        """So many rows are done."""
+        if self._advance is not None and num_rows > self._shown:
+            self._advance(num_rows - self._shown)
+            self._shown = num_rows
 
 
-def _scored(
-    chunk: Sequence[tuple[Row, Example]], probs: Sequence[Sequence[float]], labels: Sequence[str]
-) -> list[Scored]:
-    scored = []
-    for (row, example), each in zip(chunk, probs, strict=True):
-        best = labels[max(range(len(each)), key=each.__getitem__)]
-        rounded = {label: round(prob, 6) for label, prob in zip(labels, each, strict=True)}
-        scored.append(Scored(row, example, best, rounded))
-    return scored
+@contextlib.contextmanager
+def _write_errors(place: str) -> Iterator[None]:
+    """Say of which output an error of the disk is; who no longer reads a pipe has reasons of his own."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise DataError(f"{shown_place(place)}: cannot be written ({error.strerror or error})") from error
+
+
+@contextlib.contextmanager
+def _removed_on_error(folder: JobFolder) -> Iterator[None]:
+    """Leave no folder behind in which nothing is that a later run could use."""
+    try:
+        yield
+    except BaseException:
+        if not folder.has_parts():
+            folder.remove()
+        else:
+            _LOG.warning("what was computed is kept in %s: the same command resumes", folder.path)
+        raise
+
+
+def _publish(folder: JobFolder, job: _Job, draft: Path | None, rejected_draft: Path) -> None:
+    """Put the output and the rejected rows in their places."""
+    place, rejected = Path(job.output.place), job.rejected
+    assert rejected is not None, "only a stream has no place for them"
+    drafts = {}
+    if job.counts.rejected:
+        job.counts.rejected_path = rejected
+        drafts[rejected_draft] = rejected
+    elif os.path.lexists(rejected) and not folder.is_own(rejected):
+        check_free(job.output.place, rejected, job.options)
+        rejected.unlink()  # of an earlier run, as check_free has seen, and replaceable
+    if job.output.format == "label_studio":
+        from attar.scoring.label_studio import write_labelling_config
+
+        write_labelling_config(place, job.predictor.task.labels)
+    if draft is not None:
+        if not job.options.overwrite and os.path.lexists(place):
+            raise DataError(f"{place} appeared while this job ran; add --overwrite to replace it")
+        drafts[draft] = place
+    folder.publish(drafts, job.counts.to_json())

@@ -1,7 +1,7 @@
 """The app: artifacts behind HTTP.
 
 ``POST /v1/score``, ``GET /v1/model`` and ``/v1/models``, ``/live``, ``/ready`` and ``/metrics``,
-``POST /admin/reload``, ``/docs``, and the routes that a caller adds.
+``POST /admin/reload``, ``/docs``, the page at ``/`` with ``/v1/files``, and the routes that a caller adds.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from attar.artifact import Artifact
 from attar.errors import AttarError
 from attar.scoring.predictor import Predictor
 from attar.serving.docs import docs_router
+from attar.serving.files import FileRoutes
 from attar.serving.keys import Keys
 from attar.serving.limits import DEFAULT_LIMITS, Limits, Problem
 from attar.serving.metrics import METRICS_TYPE
 from attar.serving.models import Models, ServedModel, warm_up
+from attar.serving.page import page_router
 from attar.serving.request_log import ID_HEADER
 from attar.serving.rows import KnownTerms
 from attar.serving.score import (
@@ -35,6 +37,7 @@ from attar.serving.score import (
     score,
 )
 from attar.serving.service import VERSION_HEADER, Service, base_app
+from attar.serving.uploads import DEFAULT_FILE_LIMITS, FileLimits, FileStore
 from attar.serving.work import Reply, make_reply
 
 __all__ = ["AppOptions", "create_app", "reload_service"]
@@ -68,12 +71,16 @@ class AppOptions:
         terms: Found in rows that name none.
         cors: Origins whose pages may call the service.
         workers: Batches computed at once; None takes the default model's.
+        page: Whether there is a page at ``/``, and files can be uploaded.
+        file_limits: Of these.
     """
 
     keys: Keys | None = None
     terms: KnownTerms | None = None
     cors: Sequence[str] = ()
     workers: int | None = None
+    page: bool = True
+    file_limits: FileLimits = DEFAULT_FILE_LIMITS
 
 
 def create_app(
@@ -107,6 +114,8 @@ def create_app(
     _add_models(app, service, served, options.terms)
     _add_operations(app, service, served)
     app.include_router(docs_router())
+    if options.page:
+        _add_page(app, service, served, options)
     if routes is not None:
         app.include_router(routes(service))
     if options.cors:
@@ -209,6 +218,14 @@ def _add_models(app: FastAPI, service: Service, models: Models, terms: KnownTerm
             return make_reply({"models": [card(one) for one in models.all]})
 
         return await service.answer(request, reply)
+
+
+def _add_page(app: FastAPI, service: Service, models: Models, options: AppOptions) -> None:
+    store = FileStore(options.file_limits)
+    service.closers.append(store.close)
+    service.metrics.watch_files(lambda: store.num_held)
+    app.include_router(FileRoutes(service, models, options.terms, store).router())
+    app.include_router(page_router())
 
 
 def _add_operations(app: FastAPI, service: Service, models: Models) -> None:

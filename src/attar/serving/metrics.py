@@ -49,6 +49,8 @@ class Metrics:
             "attar_inference_seconds", took, ("model",), buckets=_SECONDS, registry=to
         )
         self._queue = Gauge("attar_queue_requests", "Requests that wait or are computed.", registry=to)
+        self._files = Counter("attar_files", "Uploaded files that were scored.", ("result",), registry=to)
+        self._held = Gauge("attar_files_held", "Uploaded files that are held.", registry=to)
         self._models = Gauge("attar_model_info", "The served models.", ("model", "version"), registry=to)
         self._reloads = Counter("attar_reloads", "Reloads of the models.", ("result",), registry=to)
 
@@ -69,6 +71,14 @@ class Metrics:
     def observe_reload(self, *, succeeded: bool) -> None:
         """Count a reload."""
         self._reloads.labels("done" if succeeded else "failed").inc()
+
+    def observe_file(self, result: str) -> None:
+        """Count an uploaded file: done, failed or cancelled."""
+        self._files.labels(result).inc()
+
+    def watch_files(self, held: Callable[[], int]) -> None:
+        """Ask for the number of uploaded files whenever the metrics are read."""
+        self._held.set_function(held)
 
     def watch(self, queue: Callable[[], int]) -> None:
         """Ask for the number of requests in the queue whenever the metrics are read."""

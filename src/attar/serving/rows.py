@@ -78,15 +78,17 @@ class KnownTerms:
     Attributes:
         finder: Finds their forms.
         categories: By name of a term.
+        listed: The list itself, for whole files.
     """
 
     finder: TermFinder
     categories: Mapping[str, str]
+    listed: TermList
 
     @classmethod
     def of(cls, terms: TermList) -> KnownTerms:
         """The terms of a list."""
-        return cls(terms.finder(), terms.categories)
+        return cls(terms.finder(), terms.categories, terms)
 
 
 class Asked(NamedTuple):

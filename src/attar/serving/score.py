@@ -28,7 +28,7 @@ __all__ = [
     "score",
 ]
 
-_REQUEST_KEYS = {"rows", "strict"}
+_REQUEST_KEYS = {"rows", "strict", "window"}
 
 
 class ScoreRequest(BaseModel):
@@ -38,6 +38,9 @@ class ScoreRequest(BaseModel):
 
     rows: list[ScoreRow]
     strict: Annotated[StrictBool, Field(description="One unusable row refuses the whole request.")] = False
+    window: Annotated[
+        StrictBool, Field(description="Each mention also has the part of its text that the model read.")
+    ] = False
 
 
 class Mention(BaseModel):
@@ -51,6 +54,9 @@ class Mention(BaseModel):
     probs: dict[str, float]
     start: int
     end: int
+    window: Annotated[
+        tuple[int, int] | None, Field(description="Start and end of what was read; only if asked for.")
+    ] = None
 
 
 class ProblemReply(BaseModel):
@@ -117,17 +123,19 @@ def score(
     Raises:
         Problem: 422 with the code of the reason, and a message that names the row.
     """
-    rows, strict = _rows(value, limits)
+    rows, strict, with_window = _rows(value, limits)
     predictor, version = served.predictor, served.version
     reader = ScoreRowReader(predictor.task, limits, terms)
     queries = [reader.read(row, index, strict=strict) for index, row in enumerate(rows)]
     labels = predictor.task.labels
 
+    def mention(asked: Asked, probs: list[float]) -> dict[str, Any]:
+        made = _mention(asked, probs, labels)
+        return made | {"window": predictor.window(asked.example)} if with_window else made
+
     def reply(probs: NDArray[Any]) -> Reply:
         pending = iter(probs.tolist())
-        replies = [
-            _row(one, [_mention(asked, next(pending), labels) for asked in one.asked]) for one in queries
-        ]
+        replies = [_row(one, [mention(asked, next(pending)) for asked in one.asked]) for one in queries]
         reasons = [one.error.code for one in queries if one.error is not None]
         content = {"version": version, "rows": replies}
         return make_reply(content, num_rows=len(rows), version=version, model=served.name, rejected=reasons)
@@ -136,13 +144,14 @@ def score(
     return Work(predictor.predict_probs, examples, len(labels), served.name, reply)
 
 
-def _rows(value: Any, limits: Limits) -> tuple[list[Any], bool]:  # noqa: ANN401 - JSON is any
+def _rows(value: Any, limits: Limits) -> tuple[list[Any], bool, bool]:  # noqa: ANN401 - JSON is any
+    """The rows, and whether the request is strict and asks for windows."""
     if isinstance(value, dict) and isinstance(value.get("rows"), list):
-        rows, strict = value["rows"], value.get("strict", False)
+        rows, strict, window = value["rows"], value.get("strict", False), value.get("window", False)
         # Before each row is validated.
         check_num_rows(len(rows), limits)
-        if isinstance(strict, bool) and value.keys() <= _REQUEST_KEYS:
-            return rows, strict
+        if isinstance(strict, bool) and isinstance(window, bool) and value.keys() <= _REQUEST_KEYS:
+            return rows, strict, window
         value = {**value, "rows": []}
     try:
         ScoreRequest.model_validate(value)

@@ -129,6 +129,7 @@ class ServeOptions:
         terms: A file of terms, found in rows that name none.
         keys: A file of keys, besides those of the environment.
         cors: Origins whose pages may call the service.
+        page: Whether there is a page at ``/``, and files can be uploaded.
         routes: Makes further routes.
         check: Refuses an artifact that these routes have no use for.
     """
@@ -138,6 +139,7 @@ class ServeOptions:
     terms: Path | None = None
     keys: Path | None = None
     cors: Sequence[str] = ()
+    page: bool = True
     routes: Callable[[Models, Service], APIRouter] | None = None
     check: Callable[[Predictor], object] = lambda _: None
 
@@ -175,7 +177,7 @@ def serve_artifacts(
         models,
         limits=options.limits,
         routes=routes,
-        options=AppOptions(keys=keys, terms=terms, cors=options.cors),
+        options=AppOptions(keys=keys, terms=terms, cors=options.cors, page=options.page),
     )
     listener = listen(host, port)
     shown = f"[{host}]" if ":" in host else host

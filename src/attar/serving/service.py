@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, Response
 from attar import __version__
 from attar.errors import AttarError, DataError
 from attar.serving.admission import AdmissionQueue
+from attar.serving.batching import Batcher
 from attar.serving.content_coding import ACCEPTED_CODINGS, content_codings, decompress
 from attar.serving.direct import DirectRoutes
 from attar.serving.gone import unless_gone
@@ -59,15 +60,22 @@ class Service:
         is_ready: Whether the models have answered once.
         metrics: What is counted.
         direct_routes: By method and path, those that FastAPI is not asked about.
+        closers: Called when the service ends, before its threads do.
     """
 
     def __init__(self, *, limits: Limits, keys: Keys, workers: int, version: Callable[[], str]) -> None:
         self.limits, self.keys, self.is_ready = limits, keys, False
         self.metrics = Metrics()
         self.direct_routes: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {}
+        self.closers: list[Callable[[], object]] = []
         self._version = version
         self._queue = AdmissionQueue(workers, limits, self.metrics.observe_batch)
         self.metrics.watch(lambda: self._queue.num_admitted)
+
+    @property
+    def batcher(self) -> Batcher:
+        """Computes what requests ask for."""
+        return self._queue.batcher
 
     async def score_body(
         self, request: Request, read: Callable[[Any], Work], *, any_text: bool = False
@@ -110,7 +118,7 @@ class Service:
         return parsed, not codings and len(body) <= _SHORT_BODY
 
     async def answer(
-        self, request: Request, reply: Callable[[], Awaitable[Reply]], *, admin: bool = False
+        self, request: Request, reply: Callable[[], Awaitable[Reply | Response]], *, admin: bool = False
     ) -> Response:
         """Check the key and respond to a request; whatever ``reply`` raises becomes an error response."""
         started = time.perf_counter()
@@ -118,9 +126,13 @@ class Service:
         request_id = request.scope.get("state", {}).get("request_id", "")
         try:
             self.check_key(request, admin=admin)
-            made = await reply()
-            headers = {VERSION_HEADER: made.version or self._version()}
-            response = Response(made.content, 200, headers, "application/json")
+            answered = await reply()
+            if isinstance(answered, Response):
+                response = answered
+            else:
+                made = answered
+                headers = {VERSION_HEADER: made.version or self._version()}
+                response = Response(made.content, 200, headers, "application/json")
         except ClientDisconnect:
             response = Response(status_code=400)
         except Exception as error:  # noqa: BLE001 - a traceback could quote a review; _to_problem logs the rest
@@ -158,7 +170,8 @@ class Service:
         self, request: Request, status: int, seconds: float, reply: Reply | None, request_id: str
     ) -> None:
         """Count a request, and log it."""
-        path = request.url.path
+        # The path of a file holds its id, which is for its owner alone.
+        path = getattr(request.scope.get("route"), "path", request.url.path)
         self.metrics.observe_request(path, status, seconds, reply)
         num_rows = 0 if reply is None else reply.num_rows
         took_ms = round(seconds * 1000, 1)
@@ -176,6 +189,8 @@ class Service:
     def close(self) -> None:
         """Wait for running work."""
         self.is_ready = False
+        for close in self.closers:
+            close()
         self._queue.close()
 
 

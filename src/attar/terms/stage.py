@@ -9,6 +9,7 @@ from pathlib import Path
 from attar.errors import DataError
 from attar.io.encodings import of_several_files
 from attar.io.lines import numbered_lines
+from attar.io.outputs import check_output
 from attar.io.tables.columns import Columns
 from attar.io.tables.rows import as_string
 from attar.io.tables.table_files import open_tables, reading_notes, shown_facts, table_format, write_table
@@ -53,11 +54,7 @@ def propose_term_list(
     """
     if table_format(out) == "excel":
         raise DataError(f"{out}: a list of terms is no workbook; write .csv, .tsv, .jsonl or .parquet")
-    for read in (source, known):
-        if read is not None and read.resolve() == out.resolve():
-            raise DataError(f"{out}: is read too; name another file to write")
-    if not out.parent.is_dir() or out.is_dir():
-        raise DataError(f"{out}: cannot be written there; name a file in a folder that exists")
+    check_output(out, [source, *([known] if known is not None else [])])
     names = read_term_list(known).names if known is not None else {}
     taken = {term_spelling(form) for form in names}
     proposals = propose_terms(_texts(source, text, encoding), taken, limit=limit, min_count=min_count)

@@ -32,7 +32,7 @@ from attar.errors import RecipeError
 from attar.task import Example, InputStyle, Task
 from attar.text.normalise import Normalised, Step, normalise
 from attar.text.tokens import Tokens
-from attar.text.window import CLAUSE_MARKS, char_window, clause_pieces, clause_window
+from attar.text.window import CLAUSE_MARKS, char_window, clause_pieces, clause_window, kept_of_two
 
 __all__ = ["Encoding", "InputSpec", "Pooling", "TextEncoder", "model_inputs"]
 
@@ -216,7 +216,9 @@ class TextEncoder:
         ]
 
     def window(self, example: Example) -> tuple[int, int]:
-        """Code-point offsets, in the text as written, of what the encoding of a pair holds of it."""
+        """Code-point offsets, in the text as written, of what the encoding holds of it."""
+        if example.second or self.spec.style in ("single", "sentence_pair"):
+            return self._head_window(example)
         context = self._context(example)
         if context.is_whole and self._uncut([context])[0] is not None:
             return context.normal.to_original(context.first, context.first + len("".join(context.pieces)))
@@ -230,6 +232,17 @@ class TextEncoder:
             high = right.offsets[kept_right - 1][1] if kept_right else 0
         after = context.first + len(context.pieces[0]) + len(context.pieces[1])
         return context.normal.to_original(context.first + low, after + high)
+
+    def _head_window(self, example: Example) -> tuple[int, int]:
+        normal = normalise(example.text, self.spec.normalise)
+        head = self._tokens.head(normal.text, self.spec.max_tokens)
+        read = self.tokenizer.encode(head, add_special_tokens=False)
+        kept = self.spec.max_tokens - 2
+        if self.spec.style != "single":
+            (second,) = self._tokens.ids([self._plain(example.second)])
+            kept, _ = kept_of_two(len(read.ids), len(second), self.spec.max_tokens - 3)
+        end = read.offsets[kept - 1][1] if kept < len(read.ids) else len(normal.text)
+        return normal.to_original(0, end)
 
     def _context(self, example: Example) -> _TermContext:
         normal = normalise(example.text, self.spec.normalise)
@@ -276,16 +289,9 @@ class TextEncoder:
         return Encoding(np.array(kept, np.int32), len(kept))
 
     def _sentences(self, first: list[int], second: list[int]) -> Encoding:
-        room = self.spec.max_tokens - 3
-        over = max(0, len(first) + len(second) - room)
-        # First the difference goes, then both in turn, the second sentence first.
-        difference = min(over, abs(len(first) - len(second)))
-        from_first = difference if len(first) > len(second) else 0
-        from_second = difference - from_first
-        from_first += (over - difference) // 2
-        from_second += (over - difference + 1) // 2
-        head = [self._cls, *first[: len(first) - from_first], self._sep]
-        ids = [*head, *second[: len(second) - from_second], self._sep]
+        kept_first, kept_second = kept_of_two(len(first), len(second), self.spec.max_tokens - 3)
+        head = [self._cls, *first[:kept_first], self._sep]
+        ids = [*head, *second[:kept_second], self._sep]
         return Encoding(np.array(ids, np.int32), len(head))
 
     def _pair(self, left: list[int], term: list[int], right: list[int]) -> Encoding:

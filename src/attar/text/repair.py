@@ -12,27 +12,16 @@ from __future__ import annotations
 
 import html
 import re
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import Literal
 
 from attar.text.invisible import INVISIBLE, is_blank, without_invisible
 from attar.text.markup import TAG, has_tags, html_text
-from attar.text.normalise import Normalised, normalise, substitute
+from attar.text.normalise import Normalised, normalise
+from attar.text.readings import How, collapsed, readings
 
-__all__ = ["How", "Repair", "find_all", "fitting_place", "occurrences", "repair"]
+__all__ = ["How", "Repair", "each_occurrence", "find_all", "fitting_place", "occurrences", "repair"]
 
-How = Literal[
-    "utf16", "utf8", "whitespace", "entities", "invisible", "tags", "offsets", "occurrence", "normal_form"
-]
-
-# Whitespace that is not one blank already.
-_RUN = re.compile(r"\s{2,}|[^\S ]")
-_EDGES = re.compile(r"\A\s+|(?<!\s)\s+\Z")
-_CRLF = re.compile(r"\r\n")
-_LF = re.compile(r"(?<!\r)\n")
 # What stands around a place without being a part of it; a variation selector belongs to its emoji.
 _BEFORE = re.compile(rf"(?:[\s{INVISIBLE}]|{TAG})+", re.DOTALL)
 _AFTER = re.compile(rf"(?:(?![\ufe00-\ufe0f])[\s{INVISIBLE}]|{TAG})+\Z", re.DOTALL)
@@ -83,15 +72,15 @@ def repair(
     """
     found: dict[_Place, How] = {}
     if start is not None and end is not None:
-        readings = list(_readings(text, start, end))
-        for how, span in readings:
+        spans = list(readings(text, start, end))
+        for how, span in spans:
             fit = _fit(text, term, *span)
             if fit:
                 place, term_as = fit
                 found.setdefault(place, how or term_as or "whitespace")
         if not found:
             found = _places(text, term)
-            disputed = _disputed(text, found, [_trimmed(text, *span) for _, span in readings], is_marked)
+            disputed = _disputed(text, found, [_trimmed(text, *span) for _, span in spans], is_marked)
             if disputed is not None:
                 return disputed
     else:
@@ -124,63 +113,22 @@ def occurrences(text: str, term: str) -> list[tuple[int, int]]:
     A term that does not occur in the text as it is written is found as ``repair`` finds it: without
     the blanks around it, or after HTML, full-width forms, whitespace and what nobody sees are normalised.
     """
+    return list(each_occurrence(text, term))
+
+
+def each_occurrence(text: str, term: str) -> Iterator[tuple[int, int]]:
+    """``occurrences``, one after the other: a text may have a million."""
     if is_blank(term):
-        return []
-    found = [(at, at + len(term)) for at in find_all(text, term)] or sorted(_places(text, term))
-    places, done = [], 0
-    for start, end in found:
+        return
+    done = 0
+    for start in find_all(text, term):
         if start >= done:
-            places.append((start, end))
+            done = start + len(term)
+            yield start, done
+    for start, end in () if done else sorted(_places(text, term)):
+        if start >= done:
             done = end
-    return places
-
-
-def _readings(text: str, start: int, end: int) -> Iterator[tuple[How | None, tuple[int, int]]]:
-    """Spans of ``text`` that the offsets may mean, each with the reading's name."""
-    for view_name, view in _views(text):
-        for unit_name, width in _UNITS:
-            # The sum of the widths before each character, and of all of them.
-            places = [0, *accumulate(map(width, view.text))] if width else range(len(view.text) + 1)
-            low, high = bisect_left(places, start), bisect_left(places, end)
-            if low < high < len(places) and (places[low], places[high]) == (start, end):
-                yield unit_name or view_name, view.to_original(low, high)
-
-
-def _views(text: str) -> Iterator[tuple[How | None, Normalised]]:
-    """The text as other programs may have seen it, those that differ from it."""
-    yield None, Normalised(text)
-    entities = normalise(text, ["entities"])
-    views: list[tuple[How, Normalised]] = [
-        ("whitespace", _strip(text)),
-        ("whitespace", _collapse(text)),
-        ("whitespace", _strip(text).then(_collapse)),
-        ("whitespace", substitute(text, _CRLF, "\n")),
-        ("whitespace", substitute(text, _LF, "\r\n")),
-        ("entities", entities),
-        ("entities", entities.then(_strip).then(_collapse)),
-        ("invisible", without_invisible(text)),
-        ("invisible", without_invisible(text).then(_strip).then(_collapse)),
-    ]
-    if has_tags(text):
-        shown = html_text(text)
-        views += [
-            ("tags", shown),
-            ("tags", html_text(text, "")),
-            ("tags", shown.then(_strip).then(_collapse)),
-        ]
-    seen = {text}
-    for name, view in views:
-        if view.text not in seen:
-            seen.add(view.text)
-            yield name, view
-
-
-# How many units a character is in each way to count; None is code points.
-_UNITS: tuple[tuple[How | None, Callable[[str], int] | None], ...] = (
-    (None, None),
-    ("utf16", lambda char: 1 + (char > "\uffff")),
-    ("utf8", lambda char: len(char.encode("utf-8", "surrogatepass"))),
-)
+            yield start, end
 
 
 def _fit(text: str, term: str, start: int, end: int) -> tuple[_Place, How | None] | None:
@@ -313,19 +261,11 @@ def _places(text: str, term: str) -> dict[_Place, How]:
 
 
 def _normal_form(text: str) -> Normalised:
-    return normalise(text, ["entities", "nfkc"]).then(without_invisible).then(_collapse)
+    return normalise(text, ["entities", "nfkc"]).then(without_invisible).then(collapsed)
 
 
 def _without_tags(text: str) -> Normalised:
     return (html_text(text, "") if has_tags(text) else Normalised(text)).then(_normal_form)
-
-
-def _collapse(text: str) -> Normalised:
-    return substitute(text, _RUN, " ")
-
-
-def _strip(text: str) -> Normalised:
-    return substitute(text, _EDGES, "")
 
 
 # From the least change to the most.

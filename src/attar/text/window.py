@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-__all__ = ["CLAUSE_MARKS", "char_window", "clause_pieces", "clause_window"]
+__all__ = ["CLAUSE_MARKS", "char_window", "clause_pieces", "clause_window", "kept_of_two"]
 
 CLAUSE_MARKS = "：。；，！:;,!？?"
 
@@ -92,3 +92,24 @@ def clause_window(
         else:
             j -= 1
     return left_edges[i], right_edges[j]
+
+
+def kept_of_two(first: int, second: int, budget: int) -> tuple[int, int]:
+    """Choose what to keep of two sentences: the longer one loses its last token, again and again.
+
+    Args:
+        first: Tokens of the first sentence.
+        second: Tokens of the second.
+        budget: How many of both may stay.
+
+    Returns:
+        (kept_first, kept_second): how many stay of each, from its start.
+    """
+    over = max(0, first + second - budget)
+    # First the difference goes, then both in turn, the second sentence first.
+    difference = min(over, abs(first - second))
+    from_first = difference if first > second else 0
+    from_second = difference - from_first
+    from_first += (over - difference) // 2
+    from_second += (over - difference + 1) // 2
+    return first - from_first, second - from_second

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from attar.evaluation.thresholds import choose_thresholds
+from attar.io.stamps import drop_state
 from attar.metrics import scores
 from attar.models.checkpoint import Checkpoint, predict_logits, save_checkpoint
 from attar.models.encoder_config import check_positions
@@ -28,7 +29,6 @@ from attar.training.frozen import FrozenLayers, trainable_part
 from attar.training.linear_probe import init_head
 from attar.training.objectives import HardLabels, Objective, class_weights
 from attar.training.settings import TrainSettings
-from attar.training.state import TrainingStates
 
 __all__ = ["dev_scorer", "fit_and_save", "move_thresholds", "text_encoder", "train"]
 
@@ -123,7 +123,7 @@ def fit_and_save(  # noqa: PLR0913 - what every training needs
         notes["thresholds"] = move_thresholds(checkpoint, dev)
     if is_first_process():
         save_checkpoint(replace(checkpoint, notes=notes), out)
-        TrainingStates(out / "state").clear()
+        drop_state(out)
     return out
 
 

@@ -60,13 +60,5 @@ class TrainingStates:
             _LOG.warning("%s is another training's; falling back to the state before it", path)
         return None
 
-    def clear(self) -> None:
-        """Remove every state."""
-        for path in self._files():
-            path.unlink()
-        (self.folder / "draft.pt").unlink(missing_ok=True)
-        if self.folder.is_dir():
-            self.folder.rmdir()
-
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.pt"))

@@ -8,50 +8,39 @@ bytes of a file depend on its cells alone, so that a run's hashes hold.
 from __future__ import annotations
 
 import contextlib
-import json
-import math
-import re
 import shutil
 import sqlite3
 import zipfile
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from attar.errors import DataError
 from attar.io.files import atomic_write
 from attar.io.tables.excel import openpyxl_package
-from attar.io.tables.jsonl import json_line
-from attar.io.tables.rows import as_text
+from attar.workbook.cells import (
+    Cell,
+    Marked,
+    cell_text,
+    cells_that_waited,
+    date_format,
+    plain_cell,
+    waiting_cells,
+)
 
 __all__ = ["MAX_ROWS", "Book", "Cell", "Column", "Kind", "Marked", "Sheet", "cell_text", "open_workbook"]
 
 MAX_ROWS = 1_048_575  # of data: Excel's limit less the header
 _MAX_COLUMNS = 16_384
-_MAX_CELL_UNITS = 32_767  # UTF-16, as Excel counts
-_MAX_EXACT = 2**53  # an Excel number is a double
-_REFUSED = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
 _LOOKS_ACTIVE = ("=", "+", "-", "@", "\t")
 _EPOCH = datetime(2000, 1, 1)
 _ZIP_EPOCH = (2000, 1, 1, 0, 0, 0)
 _WIDTHS = {"text": 70, "word": 16, "number": 10, "share": 10}
 _MARK_COLOUR, _HEAD_COLOUR = "B03A5B", "F3E9EC"
-
-
-class Marked(NamedTuple):
-    """A text with one part of it, half-open in code points, to stand out."""
-
-    text: str
-    start: int
-    end: int
-
-
-Cell = str | int | float | bool | None | Marked
-
 
 Kind = Literal["text", "word", "number", "share"]
 
@@ -64,25 +53,13 @@ class Column:
     kind: Kind = "word"
 
 
-def cell_text(text: str) -> str:
-    """A text as an Excel cell can hold it.
-
-    What Excel refuses (control characters, halves of a surrogate pair) becomes U+FFFD and a
-    carriage return becomes a space, one for one, so that offsets stay true. A text beyond Excel's
-    limit of 32,767 UTF-16 units ends with an ellipsis.
-    """
-    text = _REFUSED.sub("\ufffd", text.replace("\r", " "))
-    if len(text) * 2 <= _MAX_CELL_UNITS:
-        return text
-    units = text.encode("utf-16-le")
-    if len(units) <= 2 * _MAX_CELL_UNITS:
-        return text
-    return units[: 2 * (_MAX_CELL_UNITS - 1)].decode("utf-16-le", "ignore") + "…"
-
-
 @contextlib.contextmanager
-def open_workbook(path: Path) -> Iterator[Book]:
+def open_workbook(path: Path, *, is_draft: bool = False) -> Iterator[Book]:
     """Yield a book that is written to ``path``, whole, only if the block succeeds.
+
+    Args:
+        path: Where to.
+        is_draft: Whether somebody else gives it its name when it is whole, so that it is written as it is.
 
     Raises:
         MissingPackageError: Openpyxl is not installed.
@@ -90,8 +67,11 @@ def open_workbook(path: Path) -> Iterator[Book]:
     book = Book()
     try:
         yield book
-        with atomic_write(path) as draft:
-            book.save(draft)
+        if is_draft:
+            book.save(path)
+        else:
+            with atomic_write(path) as draft:
+                book.save(draft)
     finally:
         book.close()
 
@@ -155,7 +135,7 @@ class Sheet:
         self._waiting = _Waiting() if is_sorted else None
         self._cell, self._rich, self._block = WriteOnlyCell, CellRichText, TextBlock
         self._mark = InlineFont(b=True, color=_MARK_COLOUR)
-        self._styles: dict[tuple[str, bool], Any] = {}
+        self._styles: dict[tuple[str, bool, str], Any] = {}
 
     def append(self, cells: Sequence[Cell], *, rank: float = 0.0) -> None:
         """Add a row, one cell a column; ``rank`` counts in a sorted sheet."""
@@ -229,22 +209,25 @@ class Sheet:
 
     def _styled(self, part: Any, value: Cell, kind: str) -> Any:  # noqa: ANN401 - openpyxl's
         cell = self._cell(part)
-        is_active = False
+        is_active, shown_as = False, ""
         if isinstance(value, Marked):
             cell.value = self._marked(value)
         else:
-            plain = _plain(value)
+            plain = plain_cell(value)
             cell.value = plain
             if isinstance(plain, str) and plain:
                 # Left to itself openpyxl makes =1+1 a formula and #N/A an error.
                 cell.data_type = "s"
                 is_active = plain.startswith(_LOOKS_ACTIVE)
-        cell._style = self._style(part, kind, is_active)
+            elif isinstance(plain, date | time):
+                shown_as = date_format(plain)
+        cell._style = self._style(part, kind, is_active, shown_as)
         return cell
 
-    def _style(self, part: Any, kind: str, is_active: bool) -> Any:  # noqa: ANN401 - openpyxl's
+    def _style(self, part: Any, kind: str, is_active: bool, shown_as: str) -> Any:  # noqa: ANN401 - openpyxl's
         """The style of a kind of cell: made once, because openpyxl takes its time over each."""
-        if (kind, is_active) not in self._styles:
+        key = kind, is_active, shown_as
+        if key not in self._styles:
             from openpyxl.styles import Alignment
 
             cell = self._cell(part)
@@ -252,8 +235,10 @@ class Sheet:
             cell.quotePrefix = is_active
             if kind == "share":
                 cell.number_format = "0.000"
-            self._styles[kind, is_active] = cell._style
-        return self._styles[kind, is_active]
+            if shown_as:
+                cell.number_format = shown_as
+            self._styles[key] = cell._style
+        return self._styles[key]
 
     def _marked(self, value: Marked) -> Any:  # noqa: ANN401 - openpyxl's
         text = cell_text(value.text)
@@ -273,12 +258,12 @@ class _Waiting:
         self._rows.execute("CREATE TABLE waiting (rank REAL, number INTEGER PRIMARY KEY, cells TEXT)")
 
     def add(self, rank: float, cells: Sequence[Cell]) -> None:
-        written = json.dumps([cell if isinstance(cell, Marked) else _plain(cell) for cell in cells])
+        written = waiting_cells(cells)
         self._rows.execute("INSERT INTO waiting (rank, cells) VALUES (?, ?)", (rank, written))
 
     def in_order(self) -> Iterator[list[Cell]]:
         for (written,) in self._rows.execute("SELECT cells FROM waiting ORDER BY rank DESC, number"):
-            yield [Marked(*cell) if isinstance(cell, list) else cell for cell in json.loads(written)]
+            yield cells_that_waited(written)
 
     def close(self) -> None:
         self._rows.close()
@@ -304,19 +289,3 @@ class _Archive(zipfile.ZipFile):
         entry.compress_type = zipfile.ZIP_DEFLATED
         entry.external_attr = 0o644 << 16
         return entry
-
-
-def _plain(value: object) -> str | int | float | bool | None:
-    """A value as a cell can hold it; what is no text, number or truth becomes text."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return cell_text(value)
-    if isinstance(value, int):
-        # A long number is an id; as a double it would lose its last digits.
-        return int(value) if abs(value) <= _MAX_EXACT else str(int(value))
-    if isinstance(value, float):
-        return None if math.isnan(value) else float(value) if math.isfinite(value) else str(value)
-    if isinstance(value, dict | list | tuple):
-        return cell_text(json_line(value))
-    return cell_text(as_text(value))

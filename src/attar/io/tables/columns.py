@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -18,7 +18,16 @@ from attar.errors import DataError
 from attar.io.tables.rows import Problem, Table, as_offset, as_string, as_text
 from attar.suggest import did_you_mean
 
-__all__ = ["OURS", "Columns", "Pair", "check_names", "missing_column", "read_pair", "shown_columns"]
+__all__ = [
+    "OURS",
+    "Columns",
+    "Pair",
+    "check_names",
+    "missing_column",
+    "pair_of",
+    "read_pair",
+    "shown_columns",
+]
 
 OURS = ("text", "term", "start", "end", "label", "channel", "wordtype", "annotator")
 
@@ -105,6 +114,26 @@ class Columns(NamedTuple):
         """The name of a column there, "" where it has none."""
         return self.flat.get(ours) or ".".join(self.nested.get(ours, ()))
 
+    @property
+    def cells_of(self) -> Callable[[Mapping[Any, Any]], Sequence[object]]:
+        """What gives our cells of a row, in the order of ``OURS``; to be taken once for a table."""
+        names = [self.flat.get(ours) for ours in OURS]  # None is the name of no column
+        nested = [self.nested.get(ours) for ours in OURS]
+
+        a, b, c, d, e, f, g, h = names
+
+        def flat(values: Mapping[Any, Any]) -> Sequence[object]:
+            get = values.get
+            return get(a), get(b), get(c), get(d), get(e), get(f), get(g), get(h)
+
+        def within(values: Mapping[Any, Any]) -> Sequence[object]:
+            return [
+                values.get(name) if keys is None else _value_at(values, keys)
+                for name, keys in zip(names, nested, strict=True)
+            ]
+
+        return within if self.nested else flat
+
     def cells(self, values: Mapping[str, Any]) -> dict[str, object]:
         """Our cells of a row."""
         cells: dict[str, object] = {ours: values.get(theirs) for ours, theirs in self.flat.items()}
@@ -128,7 +157,11 @@ def read_pair(cells: Mapping[str, object]) -> Pair | Problem:
 
     A term that is left out is the text at the offsets.
     """
-    text, term, start, end = cells.get("text"), cells.get("term"), cells.get("start"), cells.get("end")
+    return pair_of(cells.get("text"), cells.get("term"), cells.get("start"), cells.get("end"))
+
+
+def pair_of(text: object, term: object, start: object, end: object) -> Pair | Problem:
+    """The same of four cells."""
     if type(text) is not str or type(term) is not str:
         try:
             text, term = as_string(text), as_string(term)

@@ -3,6 +3,9 @@ r"""CSV, TSV and other tables with a delimiter between their cells, read and wri
 Quotes follow one rule: a cell that begins with a quote ends with one, and a quote within it is
 written twice. Anything else is an error, because a stray quote would swallow rows up to the next
 one; files that were written without quoting are read with ``quoted=False``.
+
+A row ends with ``\n`` or ``\r\n``, in a file without any ``\n`` with ``\r``; any other ``\r`` belongs to
+its cell, with quotes around that or without.
 """
 
 from __future__ import annotations
@@ -12,9 +15,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from operator import itemgetter
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 from attar.errors import DataError
 from attar.io.encodings import Encoding, find_encoding
@@ -22,8 +24,10 @@ from attar.io.lines import count_lines, numbered_lines
 from attar.io.tables.jsonl import json_line
 from attar.io.tables.rows import Cells, Table, as_text, table_with_header
 
-__all__ = ["cell_of", "delimited_cells", "open_delimited", "write_delimited"]
+__all__ = ["cell_of", "delimited_cells", "open_delimited", "write_delimited", "write_delimited_rows"]
 
+# Stands for a carriage return without quotes, at which csv would stop; half of a pair is in no file.
+_RETURN = "\udc0d"
 _MOST_CHARS = min(sys.maxsize, 2**31 - 1)  # of a cell; a C long
 
 
@@ -72,16 +76,30 @@ def delimited_cells(path: Path, file_format: Literal["csv", "tsv"]) -> Iterator[
 def write_delimited(
     path: Path, rows: Iterable[Mapping[str, object]], columns: Iterable[str], delimiter: str
 ) -> None:
-    r"""Write rows below a header; a cell with the delimiter, a quote, ``\r`` or ``\n`` is quoted."""
-    names = list(columns)
+    """Write a UTF-8 file of rows; see ``write_delimited_rows``."""
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
-        table = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
-        # Before Python 3.13 a lone carriage return does not make the writer quote a cell.
-        careful = csv.writer(stream, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        for cells in ([names], ([cell_of(row.get(name)) for name in names] for row in rows)):
-            for row in cells:
-                writer = careful if any(cell and "\r" in cell for cell in row) else table
-                writer.writerow(row)
+        write_delimited_rows(stream, rows, columns, delimiter)
+
+
+def write_delimited_rows(
+    stream: TextIO, rows: Iterable[Mapping[str, object]], columns: Iterable[str], delimiter: str
+) -> None:
+    r"""Write rows below a header; a cell with the delimiter, a quote, ``\r`` or ``\n`` is quoted.
+
+    Args:
+        stream: Must leave the ends of lines as they are.
+        rows: By column.
+        columns: In order.
+        delimiter: Stands between two cells.
+    """
+    names = list(columns)
+    table = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
+    # Before Python 3.13 a lone carriage return does not make the writer quote a cell.
+    careful = csv.writer(stream, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for cells in ([names], ([cell_of(row.get(name)) for name in names] for row in rows)):
+        for row in cells:
+            writer = careful if any(cell and "\r" in cell for cell in row) else table
+            writer.writerow(row)
 
 
 def cell_of(value: object) -> str | None:
@@ -95,11 +113,13 @@ def cell_of(value: object) -> str | None:
 
 def _quoted(path: Path, delimiter: str, encoding: Encoding) -> Iterator[Cells]:
     csv.field_size_limit(_MOST_CHARS)
-    lines = map(itemgetter(1), numbered_lines(path, encoding))
+    lines = _Lines(path, encoding)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     first = 1
     try:
         for row in reader:
+            if lines.has_returns:
+                row = [cell.replace(_RETURN, "\r") for cell in row]  # noqa: PLW2901
             yield first, row
             first = reader.line_num + 1
     except csv.Error as error:
@@ -110,7 +130,34 @@ def _quoted(path: Path, delimiter: str, encoding: Encoding) -> Iterator[Cells]:
 
 
 def _plain(path: Path, delimiter: str, encoding: Encoding) -> Iterator[Cells]:
-    for number, line in numbered_lines(path, encoding):
-        whole = line.rstrip("\r\n")
+    for number, line in enumerate(_Lines(path, encoding), 1):
+        whole = line.rstrip("\r\n").replace(_RETURN, "\r")
         if whole:
             yield number, whole.split(delimiter)
+
+
+class _Lines:
+    """The lines of a file with their ends.
+
+    Attributes:
+        has_returns: Whether one so far has a carriage return within it; ``_RETURN`` stands for it.
+    """
+
+    def __init__(self, path: Path, encoding: Encoding) -> None:
+        self.has_returns = False
+        self._path = path
+        self._encoding = encoding
+
+    def __iter__(self) -> Iterator[str]:
+        for number, line in numbered_lines(self._path, self._encoding):
+            if "\r" not in line:
+                yield line
+                continue
+            whole = line.rstrip("\r\n")
+            if "\r" not in whole:
+                yield line
+            elif number == 1 and not line.endswith("\n"):
+                yield from (f"{part}\n" for part in whole.split("\r"))
+            else:
+                self.has_returns = True
+                yield whole.replace("\r", _RETURN) + line[len(whole) :]

@@ -13,13 +13,25 @@ from typing import Any
 
 from attar.io.encodings import Encoding, bad_line, find_encoding, line_decoder
 from attar.io.files import atomic_write
+from attar.io.json_text import MAX_DEPTH, TOO_DEEP, is_too_deep
 from attar.io.lines import count_lines, raw_lines
 from attar.io.tables.rows import Problem, Row, Table, as_text
 
-__all__ = ["column_names", "finite", "json_line", "json_rows", "open_jsonl", "write_jsonl"]
+__all__ = [
+    "column_names",
+    "finite",
+    "json_line",
+    "json_rows",
+    "open_jsonl",
+    "write_jsonl",
+    "write_jsonl_draft",
+]
 
 _HEAD = 100
+# One for all: json.dumps would make a new one for each row.
+_ENCODE = json.JSONEncoder(ensure_ascii=False, default=as_text, allow_nan=False).encode
 _NO_OBJECT = "the line is not a JSON object; expected one row a line"
+_DEEP = f"the line is {TOO_DEEP}; expected one row a line, with plain values"
 
 
 def open_jsonl(path: Path, encoding: str | Encoding | None = None) -> Table:
@@ -63,15 +75,20 @@ def json_rows(path: Path, encoding: Encoding | None = None) -> Iterator[Row]:
             continue
         if not line:
             continue
+        message = _NO_OBJECT
         try:
             # Faster than json.loads, which looks for blanks on both sides of the object.
             values, end = decode(line)
-        except (ValueError, RecursionError):
+        except ValueError:
             values, end = None, 0
-        if isinstance(values, dict) and end == len(line):
-            yield Row(source, number, values)
+        except RecursionError:
+            values, end, message = None, 0, _DEEP
+        if not isinstance(values, dict) or end != len(line):
+            yield Row(source, number, {}, Problem("bad_row", message, [line]))
+        elif line.count("[") + line.count("{") > MAX_DEPTH and is_too_deep(values, line):
+            yield Row(source, number, {}, Problem("bad_row", _DEEP, [line]))
         else:
-            yield Row(source, number, {}, Problem("bad_row", _NO_OBJECT, [line]))
+            yield Row(source, number, values)
 
 
 @contextlib.contextmanager
@@ -80,10 +97,14 @@ def write_jsonl(path: Path) -> Iterator[Callable[[Mapping[str, object]], None]]:
 
     Halves of surrogate pairs are written as the JSON escapes that they were.
     """
-    with (
-        atomic_write(path) as draft,
-        draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream,
-    ):
+    with atomic_write(path) as draft, write_jsonl_draft(draft) as write:
+        yield write
+
+
+@contextlib.contextmanager
+def write_jsonl_draft(draft: Path) -> Iterator[Callable[[Mapping[str, object]], None]]:
+    """As ``write_jsonl``, into a file that is half written if the block fails."""
+    with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
 
         def write(row: Mapping[str, object]) -> None:
             stream.write(json_line(row) + "\n")
@@ -94,9 +115,9 @@ def write_jsonl(path: Path) -> Iterator[Callable[[Mapping[str, object]], None]]:
 def json_line(value: object) -> str:
     """A value as strict JSON on one line: NaN and the infinities are null, dates ISO 8601."""
     try:
-        return json.dumps(value, ensure_ascii=False, default=as_text, allow_nan=False)
+        return _ENCODE(value)
     except ValueError:
-        return json.dumps(finite(value), ensure_ascii=False, default=as_text, allow_nan=False)
+        return _ENCODE(finite(value))
 
 
 def finite(value: Any) -> Any:  # noqa: ANN401 - any JSON

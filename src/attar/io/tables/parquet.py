@@ -9,11 +9,11 @@ from typing import Any
 
 from attar.errors import DataError, require
 from attar.io.tables.delimited import cell_of
+from attar.io.tables.parquet_pages import DamagedPageError, batch_rows
 from attar.io.tables.rows import Row, Table
 
-__all__ = ["open_parquet", "write_parquet"]
+__all__ = ["arrow_columns", "arrow_rows", "arrow_schema", "open_parquet", "write_parquet"]
 
-_BATCH_ROWS = 2048
 _UNREADABLE = "not a Parquet file that can be read; write it again"
 
 
@@ -21,15 +21,18 @@ def open_parquet(path: Path) -> Table:
     """Open a Parquet file.
 
     Raises:
-        DataError: It is none, or the package pyarrow is not installed; while the rows are read, too.
+        DataError: It is none, or unfolds to more than is taken, or the package pyarrow is not installed;
+            while the rows are read, too.
+        RecipeError: ATTAR_MAX_TABLE_GB is no number above 0.
     """
     pa = _arrow()
     try:
         with pa.parquet.ParquetFile(path) as file:
             schema, count = file.schema_arrow, file.metadata.num_rows
-    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+            read = partial(_rows, path, batch_rows(path, file.metadata, schema))
+    except (pa.ArrowException, UnicodeDecodeError, OSError, DamagedPageError) as error:
         raise DataError(f"{path}: {_UNREADABLE}") from error
-    return Table(str(path), "parquet", tuple(schema.names), partial(_rows, path), lambda: count, schema)
+    return Table(str(path), "parquet", tuple(schema.names), read, lambda: count, schema)
 
 
 def write_parquet(
@@ -42,20 +45,51 @@ def write_parquet(
         chunks: The rows; a chunk is a row group.
         types: Arrow type, or its name, of every column, in order. What is no text in a column of
             strings is written as in CSV.
+
+    Raises:
+        DataError: A column holds a value that is not of its type.
     """
-    pa = _arrow()
-    named = {name: pa.type_for_alias(t) if isinstance(t, str) else t for name, t in types.items()}
-    schema = pa.schema(list(named.items()))
+    pa, schema = _arrow(), arrow_schema(types)
     with pa.parquet.ParquetWriter(path, schema) as writer:
         for rows in chunks:
-            columns = [pa.array(_column(pa, rows, field), field.type) for field in schema]
-            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+            writer.write_table(pa.Table.from_arrays(arrow_columns(rows, schema), schema=schema))
+
+
+def arrow_schema(types: Mapping[str, Any]) -> Any:  # noqa: ANN401 - Arrow's
+    """The Arrow schema of columns by their types or the names of these."""
+    pa = _arrow()
+    return pa.schema([(n, pa.type_for_alias(t) if isinstance(t, str) else t) for n, t in types.items()])
+
+
+def arrow_columns(rows: Sequence[Mapping[str, object]], schema: Any) -> list[Any]:  # noqa: ANN401 - Arrow's
+    """Rows as Arrow arrays of a schema; what is no text in a column of strings is written as in CSV."""
+    pa = _arrow()
+    return [_array(pa, rows, field) for field in schema]
+
+
+def arrow_rows(source: str, batches: Iterable[Any]) -> Iterator[Row]:
+    """The rows of record batches, numbered from 1."""
+    pa, number = _arrow(), 0
+    for batch in batches:
+        for values in _values(pa, batch):
+            number += 1
+            yield Row(source, number, values)
 
 
 def _arrow() -> Any:  # noqa: ANN401 - a module of an optional package
     """Pyarrow with its Parquet part; the base install does without."""
     require("pyarrow.parquet", "parquet")
     return require("pyarrow", "parquet")
+
+
+def _array(pa: Any, rows: Sequence[Mapping[str, object]], field: Any) -> Any:  # noqa: ANN401 - Arrow's
+    try:
+        return pa.array(_column(pa, rows, field), field.type)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+        raise DataError(
+            f"the column {field.name[:40]!r} holds a value that {field.type} of Parquet does not; "
+            "write .jsonl or .csv instead"
+        ) from error
 
 
 def _column(pa: Any, rows: Sequence[Mapping[str, object]], field: Any) -> list[object]:  # noqa: ANN401
@@ -67,25 +101,68 @@ def _column(pa: Any, rows: Sequence[Mapping[str, object]], field: Any) -> list[o
     return [text and text.encode("utf-8", "backslashreplace").decode() for text in texts]
 
 
-def _rows(path: Path) -> Iterator[Row]:
+def _rows(path: Path, at_once: int) -> Iterator[Row]:
     pa = _arrow()
-    source, number = str(path), 0
     try:
         with pa.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(_BATCH_ROWS):
-                for values in _to_microseconds(pa, batch).to_pylist():
-                    number += 1
-                    yield Row(source, number, values)
+            # One at a time: over several, Arrow cannot put dictionaries within objects together.
+            groups = range(file.num_row_groups)
+            batches = (batch for g in groups for batch in file.iter_batches(at_once, row_groups=[g]))
+            yield from arrow_rows(str(path), batches)
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise DataError(f"{path}: {_UNREADABLE}") from error
 
 
-def _to_microseconds(pa: Any, batch: Any) -> Any:  # noqa: ANN401 - Arrow's
-    """The batch with its nanoseconds cut off: Python's own times do not hold them."""
-    columns = [
-        column.cast(pa.timestamp("us", column.type.tz), safe=False)
-        if pa.types.is_timestamp(column.type) and column.type.unit == "ns"
-        else column
-        for column in batch.columns
-    ]
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+def _values(pa: Any, batch: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - Arrow's
+    """The rows of a batch; what Python has no value for (the year 0, nanoseconds) is as near as it gets."""
+    columns = [_cut(pa, column) for column in batch.columns]
+    try:
+        rows: list[dict[str, Any]] = pa.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
+    except UnicodeDecodeError:
+        raise
+    except (ValueError, OverflowError, pa.ArrowException):
+        values = [[_value(pa, one) for one in column] for column in columns]
+        return [dict(zip(batch.schema.names, cells, strict=True)) for cells in zip(*values, strict=True)]
+    return rows
+
+
+def _cut(pa: Any, value: Any) -> Any:  # noqa: ANN401 - Arrow's column or scalar
+    """The same with its nanoseconds cut off: Python's own times do not hold them."""
+    kind = value.type
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        return value.cast(pa.timestamp("us", kind.tz), safe=False)
+    if pa.types.is_time64(kind) and kind.unit == "ns":
+        return value.cast(pa.time64("us"), safe=False)
+    if pa.types.is_duration(kind) and kind.unit == "ns":
+        return value.cast(pa.duration("us"), safe=False)
+    return value
+
+
+def _value(pa: Any, scalar: Any) -> Any:  # noqa: ANN401 - a scalar of Arrow's, any value
+    """A value without nanoseconds, or, where Python has none for it, its text."""
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        raise
+    except (ValueError, OverflowError, pa.ArrowException):
+        kind = scalar.type
+    return _of_parts(pa, scalar) if pa.types.is_nested(kind) else _of_time(pa, scalar)
+
+
+def _of_parts(pa: Any, scalar: Any) -> Any:  # noqa: ANN401 - a struct, a map or a list
+    kind = scalar.type
+    if pa.types.is_struct(kind):
+        return {name: _value(pa, inner) for name, inner in scalar.items()}
+    if pa.types.is_map(kind):
+        return [(pair["key"].as_py(), _value(pa, pair["value"])) for pair in scalar.values]
+    return [_value(pa, inner) for inner in scalar.values]
+
+
+def _of_time(pa: Any, scalar: Any) -> Any:  # noqa: ANN401 - a day, a moment or a span of time
+    cut = _cut(pa, scalar)
+    if cut is not scalar:
+        return _value(pa, cut)
+    try:
+        return str(scalar.cast(pa.string()).as_py())
+    except (ValueError, pa.ArrowException):
+        return str(scalar.value)  # a moment in a time zone that nobody knows

@@ -225,12 +225,11 @@ def as_offset(value: object) -> int | None:
     Raises:
         ValueError: Something that is no whole number.
     """
+    # Most are numbers, or their digits; the others take their time.
+    if isinstance(value, int) and value is not True and value is not False:
+        return value
     if value is None or value != value:  # noqa: PLR0124 - NaN is how some tables say nothing
         return None
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
-        return int(value)
     if isinstance(value, str):
         try:
             return int(value)
@@ -239,4 +238,6 @@ def as_offset(value: object) -> int | None:
                 return None
             if found := _WHOLE.fullmatch(value):
                 return int(found[1])
+    elif isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
+        return int(value)
     raise ValueError("start and end must be whole numbers (Unicode code points), or both be left out")

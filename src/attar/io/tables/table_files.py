@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from attar.errors import DataError
+from attar.io.compressed import packing_of, unpacked_name
 from attar.io.encodings import Encoding, of_several_files
 from attar.io.files import atomic_write
 from attar.io.tables.delimited import open_delimited, write_delimited
@@ -23,11 +25,15 @@ __all__ = [
     "TableOptions",
     "column_types",
     "data_files",
+    "is_data",
     "open_file",
+    "open_one_of",
     "open_tables",
     "reading_facts",
     "reading_notes",
     "shown_facts",
+    "table_ending",
+    "table_files",
     "table_format",
     "write_table",
 ]
@@ -76,11 +82,19 @@ def table_format(path: Path) -> TableFormat:
     Raises:
         DataError: None that we know.
     """
-    found = TABLE_ENDINGS.get(path.suffix.lower())
+    found = TABLE_ENDINGS.get(table_ending(path))
     if found is None:
         known = ", ".join(TABLE_ENDINGS)
-        raise DataError(f"{path}: cannot tell its format by {path.suffix!r}; expected {known}")
+        more = "; .gz and .zst are for .jsonl, .csv and .tsv" if packing_of(path) else ""
+        raise DataError(f"{path}: cannot tell its format by {path.suffix!r}; expected {known}{more}")
     return found
+
+
+def table_ending(path: Path) -> str:
+    """The ending of a table's name, without that of a packing around text: ``.csv`` of ``rows.csv.gz``."""
+    inner = unpacked_name(path).suffix.lower()
+    is_text = TABLE_ENDINGS.get(inner) in ("jsonl", "csv", "tsv")
+    return inner if is_text or not packing_of(path) else packing_of(path)
 
 
 def open_file(path: Path, file_format: TableFormat, options: TableOptions = _PLAIN) -> list[Table]:
@@ -134,12 +148,22 @@ def open_tables(
     """
     whole, sheet = workbook_path(path)
     options, tables = TableOptions(sheet=sheet, quoted=quoted, needed=needed), list[Table]()
-    for file in data_files(whole, TABLE_ENDINGS):
-        file_format = table_format(file)
-        is_asked = encoding is not None and file_format in _TEXT_FORMATS
-        own = replace(options, encoding=of_several_files(file, encoding)) if is_asked else options
-        tables += open_file(file, file_format, own)
+    for file in table_files(whole):
+        tables += open_one_of(file, table_format(file), options, encoding)
     return tables
+
+
+def open_one_of(
+    path: Path, file_format: TableFormat, options: TableOptions, encoding: str | None
+) -> list[Table]:
+    """Open one of several files, of which the user says one encoding for all that are not UTF-8.
+
+    Raises:
+        DataError: As ``open_file``.
+    """
+    if encoding is not None and file_format in _TEXT_FORMATS:
+        options = replace(options, encoding=of_several_files(path, encoding))
+    return open_file(path, file_format, options)
 
 
 def reading_facts(tables: Sequence[Table]) -> dict[str, object]:
@@ -172,7 +196,19 @@ def shown_facts(path: Path | str, facts: Mapping[str, Any]) -> str:
     return f"{path}: {'; '.join(said)}" if said else ""
 
 
-def data_files(path: Path, endings: Collection[str]) -> list[Path]:
+def table_files(path: Path) -> list[Path]:
+    """``data_files`` that are tables, packed ones too."""
+    return data_files(path, TABLE_ENDINGS, table_ending)
+
+
+def is_data(path: Path) -> bool:
+    """Whether a name is none of a hidden file's, or of a lock of an open Office file."""
+    return not path.name.startswith(_NOT_DATA)
+
+
+def data_files(
+    path: Path, endings: Collection[str], ending_of: Callable[[Path], str] = lambda path: path.suffix.lower()
+) -> list[Path]:
     """The files of a path, sorted by name: itself, or those of a folder.
 
     Of a folder the files with a known ending; not those of its folders, hidden ones, and locks.
@@ -185,9 +221,7 @@ def data_files(path: Path, endings: Collection[str]) -> list[Path]:
     if not path.is_dir():
         raise DataError(f"{path}: no such file or folder{_neighbours(path)}")
     files = sorted(
-        file
-        for file in path.iterdir()
-        if file.is_file() and not file.name.startswith(_NOT_DATA) and file.suffix.lower() in endings
+        file for file in path.iterdir() if file.is_file() and is_data(file) and ending_of(file) in endings
     )
     if not files:
         there = ", ".join(sorted(p.name for p in path.iterdir())[:10]) or "nothing"
@@ -261,4 +295,6 @@ def _types(table: Table) -> dict[str, Any]:
 def _type_of(kinds: set[type]) -> str:
     if kinds in ({bool}, {int}):
         return "bool" if kinds == {bool} else "int64"
+    if kinds == {datetime}:
+        return "timestamp[us]"
     return "double" if kinds and kinds <= {int, float} else "string"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from attar.io.json_text import parse_json
 from attar.io.tables.columns import Columns
 from attar.io.tables.rows import Row, Table, as_string
 
@@ -27,8 +27,8 @@ def cell_parts(value: object, separator: str) -> list[str]:
     """
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
-            found = json.loads(value)
-        except (ValueError, RecursionError):
+            found = parse_json(value)
+        except ValueError:
             found = None
         value = found if isinstance(found, list) else value
     if isinstance(value, list | tuple):

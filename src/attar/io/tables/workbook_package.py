@@ -7,7 +7,6 @@ cells has no use for (macros, links to other workbooks, drawings, properties) is
 
 from __future__ import annotations
 
-import os
 import warnings
 import weakref
 import zlib
@@ -20,20 +19,17 @@ from xml.etree.ElementTree import ParseError, fromstring
 from xml.parsers import expat
 from zipfile import BadZipFile, ZipFile
 
-from attar.errors import DataError, RecipeError, require
+from attar.errors import DataError, require
+from attar.io.tables.limits import LIMIT_VARIABLE, is_limit_set, max_part_bytes
 
 __all__ = [
-    "LIMIT_VARIABLE",
     "UNREADABLE",
     "Book",
     "Sheet",
-    "max_workbook_bytes",
+    "max_sheet_bytes",
     "open_workbook_parts",
     "openpyxl_package",
 ]
-
-LIMIT_VARIABLE = "ATTAR_MAX_WORKBOOK_GB"
-"""Gigabytes that a part of a workbook may unfold to, and that the text of a sheet's cells may have."""
 
 # What the parsers of zip and XML say of a damaged file.
 UNREADABLE = (
@@ -41,8 +37,7 @@ UNREADABLE = (
     EOFError, OverflowError, RuntimeError, zlib.error,
 )  # fmt: skip
 
-_DEFAULT_GB = 4
-_STRINGS_SHARE = 4  # the shared strings are held in memory: a quarter of what a streamed part may have
+_STREAMED = 4  # times the limit: of the large parts only the shared strings are held in memory
 _MAX_STRINGS = 1 << 23  # eight columns of a full sheet, each cell another
 _MAX_RATIO = 200  # unfolded to folded; text is folded to a tenth, the emptiest sheets to a fiftieth
 _ANY_RATIO_BYTES = 16 << 20
@@ -98,20 +93,13 @@ class Sheet:
     book: Book
 
 
-def max_workbook_bytes() -> int:
-    """How far a part of a workbook may unfold.
+def max_sheet_bytes() -> int:
+    """How far a sheet may unfold, and how much text its cells may hold.
 
     Raises:
-        RecipeError: ``ATTAR_MAX_WORKBOOK_GB`` is no number above 0.
+        RecipeError: ``ATTAR_MAX_TABLE_GB`` is no number above 0.
     """
-    given = os.environ.get(LIMIT_VARIABLE, str(_DEFAULT_GB))
-    try:
-        limit = float(given)
-    except ValueError:
-        limit = 0.0
-    if not 0 < limit < 1e6:
-        raise RecipeError(f"{LIMIT_VARIABLE}={given!r}: expected gigabytes, a number above 0, such as 8")
-    return int(limit * (1 << 30))
+    return _STREAMED * max_part_bytes()
 
 
 def open_workbook_parts(path: Path) -> list[Sheet]:
@@ -208,17 +196,16 @@ def _date_styles(archive: _Archive) -> tuple[Set[int], Set[int]]:
 
 def _check_sizes(path: Path, archive: ZipFile) -> None:
     # A part is never read beyond the size that the archive says, so that can be trusted.
-    limit = max_workbook_bytes()
-    any_ratio = limit if LIMIT_VARIABLE in os.environ else _ANY_RATIO_BYTES
+    limit, is_set = max_part_bytes(), is_limit_set()
     for part in archive.infolist():
         is_strings = part.filename.lower().endswith("sharedstrings.xml")
-        most = limit // _STRINGS_SHARE if is_strings else limit
-        is_bomb = part.file_size > max(any_ratio, _MAX_RATIO * part.compress_size)
+        most = limit if is_strings else _STREAMED * limit
+        is_bomb = not is_set and part.file_size > max(_ANY_RATIO_BYTES, _MAX_RATIO * part.compress_size)
         if part.file_size > most or is_bomb:
             raise DataError(
                 f"{path}: {part.filename} unfolds from {part.compress_size:,} to {part.file_size:,} bytes, "
-                "more than a workbook of reviews does; save it as .xlsx again, in parts, or as .csv, or "
-                f"raise {LIMIT_VARIABLE}, {_DEFAULT_GB} where it is not set, if you trust it"
+                "more than a workbook of reviews does; save it as .xlsx again, in parts, or as .csv; if it "
+                f"is to be trusted, set {LIMIT_VARIABLE} (1 where it is not set)"
             )
 
 

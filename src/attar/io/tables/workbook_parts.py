@@ -11,9 +11,10 @@ from typing import Any
 from xml.etree.ElementTree import XMLPullParser
 
 from attar.errors import DataError
+from attar.io.tables.limits import LIMIT_VARIABLE
 from attar.io.tables.merged_cells import MergedCells, merged_cells
 from attar.io.tables.rows import CellError, Cells
-from attar.io.tables.workbook_package import LIMIT_VARIABLE, UNREADABLE, Sheet, max_workbook_bytes
+from attar.io.tables.workbook_package import UNREADABLE, Sheet, max_sheet_bytes
 
 __all__ = ["MAX_SHEET_COLUMNS", "MAX_SHEET_ROWS", "sheet_cells"]
 
@@ -43,7 +44,7 @@ def sheet_cells(path: Path, sheet: Sheet) -> Iterator[Cells]:
     Raises:
         DataError: It is damaged, or beyond Excel's limits.
     """
-    num_chars, most_chars = 0, max_workbook_bytes()
+    num_chars, most_chars = 0, max_sheet_bytes()
     try:
         with sheet.book.archive.open(sheet.part) as part:
             merged = merged_cells(path, part)

@@ -72,14 +72,17 @@ class Checks:
             )
             return "empty_text", message
         # Metadata too: it is written to the prepared files.
-        if not is_unicode("".join((text, record.term, record.annotator, *record.meta.values()))):
+        whole = "".join((text, record.term, record.annotator, *record.meta.values()))
+        # What can be printed has neither control characters nor surrogates, which is quicker to see.
+        is_plain = whole.isprintable()
+        if not is_plain and not is_unicode(whole):
             message = "half of a surrogate pair (a broken \\ud83d escape) is in the row; write it whole"
             return "bad_text", message
         if len(text) > most or len(record.term) > most:
             longest = max(len(text), len(record.term))
             message = f"{longest} characters, data.max_chars is {most}; cut the text or raise it"
             return "too_long", message
-        control = _CONTROL.search(text) or _CONTROL.search(record.term)
+        control = None if is_plain else _CONTROL.search(text) or _CONTROL.search(record.term)
         if control:
             spot = "text" if control.string is text else "term"
             message = (

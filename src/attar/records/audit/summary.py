@@ -161,6 +161,9 @@ class Summary:
             samples.append(sample)
 
     def _read_as(self, label: str | None) -> None:
+        if label is not None and label in self._as_read:
+            self._as_read[label] += 1
+            return
         # Where columns are swapped it may be anything, half a surrogate pair too.
         spelling = (label or "")[:_MOST_CHARS].encode("utf-8", "backslashreplace").decode()
         known = spelling in self._as_read or len(self._as_read) < _MOST_COUNTED

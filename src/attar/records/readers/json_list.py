@@ -14,6 +14,7 @@ from pathlib import Path
 
 from attar.errors import DataError
 from attar.io.encodings import Encoding, find_encoding
+from attar.io.json_text import TOO_DEEP, is_too_deep
 from attar.io.lines import numbered_lines
 
 __all__ = ["list_items"]
@@ -56,7 +57,7 @@ def list_items(
             except _WrongError as error:
                 line, reason = error.line, error.reason
             except RecursionError:
-                line, reason = buffer.line, "nested too deeply"
+                line, reason = buffer.line, TOO_DEEP
             except UnicodeDecodeError:
                 for _ in numbered_lines(path, encoding):
                     pass  # until the DataError that names the line and the byte
@@ -134,6 +135,8 @@ class _Buffer:
             else:
                 # A number near the end may go on in the next block ("1e-" is read as 1).
                 if end < len(self._text) - _LONGEST_TOKEN or self._at_end:
+                    if is_too_deep(item, self._text, self._position, end):
+                        raise _WrongError(self._line_at(self._position), TOO_DEEP)
                     self._position, self._block_bytes = end, block_bytes
                     return item
             self._more()

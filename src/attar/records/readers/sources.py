@@ -69,7 +69,7 @@ def read_source(
     """
     assert not source.is_remote, "remote.fetched gives the file to read"
     path, sheet = workbook_path(Path(source.path))
-    changes = _changes(source)
+    changes, occurrence = _changes(source), source.occurrence
     meta = {name: value for name, value in source.constants.items() if name not in _FIELDS}
     for file in source_files(path):
         count, facts = 0, FileFacts(str(file))
@@ -84,10 +84,10 @@ def read_source(
                 continue
             own = changes | {"meta": {**record.meta, **meta}} if meta else changes
             changed = replace(record, **own) if own else record
-            if source.occurrence == "only" or changed.start is not None or changed.end is not None:
+            if occurrence == "only" or changed.start is not None or changed.end is not None:
                 yield changed
             else:
-                yield from _at_occurrences(changed, find_all=source.occurrence == "all")
+                yield from _at_occurrences(changed, find_all=occurrence == "all")
         if not count:
             raise DataError(f"{file}: holds no rows; fill it or leave it out of data.sources")
 

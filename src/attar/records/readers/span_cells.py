@@ -8,22 +8,24 @@ a table: as JSON or as Python writes them. Each span becomes a Record of its own
 from __future__ import annotations
 
 import ast
-import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from attar.io.json_text import TOO_DEEP, TooDeepError, is_too_deep, parse_json
 from attar.io.tables.rows import as_offset, as_text
 from attar.records.readers.label_studio_results import ResultLabel, place_of_region
 from attar.records.record import Record, Rejection, reject
 
-__all__ = ["label_column", "span_records"]
+__all__ = ["label_column", "may_hold_spans", "span_records"]
 
 _COLUMNS = ("label", "labels", "entities", "spans")
 _STARTS = ("start", "start_offset", "startOffset", "begin", "start_idx")
 _ENDS = ("end", "end_offset", "endOffset", "stop", "end_idx")
 _LABELS = ("label", "labels", "hypertextlabels", "type", "entity_type", "entity", "tag", "polarity")
 _TEXTS = ("text", "term", "word", "surface")
+_MOST_PYTHON_CHARS = 1 << 20  # its parser takes a hundred times the memory of the text
 _EXPECTED = 'expected [start, end, "label"] or {"start": ..., "end": ..., "label": ...} for each'
 
 
@@ -48,16 +50,26 @@ def label_column(there: Sequence[str], chosen: Mapping[str, str]) -> dict[str, s
     return {**chosen} if "label" in chosen or found == "label" else {**chosen, "label": found}
 
 
+def may_hold_spans(label: str | None) -> bool:
+    """Whether a label is a list or an object, as text: what ``span_records`` looks into."""
+    return label is not None and label.lstrip()[:1] in ("[", "{")
+
+
 def span_records(record: Record | Rejection) -> Iterator[Record | Rejection]:
     """The record itself, or one for each span that its label lists.
 
     Yields:
         A Record or a Rejection a span, in the order of the cell; a Rejection for a list without any.
     """
-    value = None
-    if isinstance(record, Record) and record.label and record.label.lstrip()[:1] in ("[", "{"):
+    if isinstance(record, Rejection) or record.label is None or not may_hold_spans(record.label):
+        yield record
+        return
+    try:
         value = _parsed(record.label)
-    if value is None or not isinstance(record, Record):
+    except TooDeepError:
+        yield reject("bad_row", f"the label is {TOO_DEEP}; {_EXPECTED}", record)
+        return
+    if value is None:
         yield record
         return
     spans = _spans(value)
@@ -77,14 +89,34 @@ def span_records(record: Record | Rejection) -> Iterator[Record | Rejection]:
 
 
 def _parsed(cell: str) -> list[Any] | dict[str, Any] | None:
-    """A list or an object as JSON or as Python writes it; None for any other text."""
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            value = parse(cell.strip())
-        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-            continue
-        return value if isinstance(value, list | dict) else None
-    return None
+    """A list or an object as JSON or as Python writes it; None for any other text.
+
+    Raises:
+        TooDeepError: It is nested too deep.
+    """
+    text = cell.strip()
+    try:
+        value = parse_json(text)
+    except TooDeepError:
+        raise
+    except ValueError:
+        value = _as_python(text)
+    return value if isinstance(value, list | dict) else None
+
+
+def _as_python(text: str) -> object:
+    if len(text) > _MOST_PYTHON_CHARS:
+        return None
+    try:
+        with warnings.catch_warnings():
+            # Of a backslash in a review; it would quote the line.
+            warnings.simplefilter("ignore")
+            value = ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None
+    if is_too_deep(value, text):
+        raise TooDeepError
+    return value
 
 
 def _spans(value: object) -> list[_Span] | None:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from attar.errors import DataError
-from attar.io.tables.columns import Columns, check_names, read_pair, shown_columns
+from attar.io.tables.columns import Columns, check_names, pair_of, shown_columns
 from attar.io.tables.rows import Problem, Row, Table, TableFormat, as_label, as_text
 from attar.io.tables.table_files import TableOptions, open_file
 from attar.io.tables.term_cells import cell_parts
@@ -71,7 +71,7 @@ def read_table(
         yield from rejections
     for table in tables:
         if not table.columns:
-            yield from (reject_row(row) for row in table.rows() if row.problem)
+            yield from (reject_row(row, row.problem or _no_columns(row)) for row in table.rows())
             continue
         records = _row_reader(table, source, facts)
         for row in table.rows():
@@ -84,6 +84,10 @@ def read_table(
                     yield from span_records(found)
                 else:
                     yield found
+
+
+def _no_columns(row: Row) -> Problem:
+    return Problem("bad_row", "no columns; expected text and label", list(row.values.values()))
 
 
 def _told_by(source: SourceRecipe) -> list[set[str]]:
@@ -154,57 +158,56 @@ def _row_reader(
     columns = Columns.of(table, chosen, needed, _OR_OPTION)
     if facts is not None:
         facts.of_table(table, columns)
-    taken, empty = columns.taken, frozenset(source.empty)
+    cells_of = columns.cells_of
+    empty, taken = frozenset(source.empty), columns.taken
+    others = [name for name in table.columns if name not in taken]
+    has_own_columns = not table.has_fixed_columns or source.join is not None
 
-    def without_empty(cells: Mapping[str, object]) -> Mapping[str, object]:
-        return {
-            name: None if isinstance(value, str) and value.strip() in empty else value
-            for name, value in cells.items()
-        }
+    def without_empty(value: object) -> object:
+        return None if isinstance(value, str) and value.strip() in empty else value
 
     def records(row: Row) -> list[Record | Rejection]:
-        values = without_empty(row.values) if empty else row.values
-        ours: Mapping[str, object] = columns.cells(values)
-        if empty and columns.nested:
-            ours = without_empty(ours)
-        meta = {
-            str(key): said for key, value in values.items() if key not in taken and (said := as_text(value))
-        }
-        for name in ("channel", "wordtype"):
-            if value := as_text(ours.get(name)):
-                meta[name] = value
+        values, cells = row.values, cells_of(row.values)
+        names = [name for name in values if name not in taken] if has_own_columns else others
+        if empty:
+            values = {name: without_empty(value) for name, value in values.items()}
+            cells = list(map(without_empty, cells))
+        meta = {str(name): said for name in names if (said := as_text(values[name]))} if names else {}
+        if channel := as_text(cells[5]):
+            meta["channel"] = channel
+        if wordtype := as_text(cells[6]):
+            meta["wordtype"] = wordtype
         if not source.explode:
-            return [record(row, ours, meta)]
-        asked = _exploded(ours, source.explode)
-        return (
-            [reject_row(row, asked)]
-            if isinstance(asked, Problem)
-            else [record(row, one, meta) for one in asked]
-        )
-
-    def record(row: Row, ours: Mapping[str, object], meta: dict[str, str]) -> Record | Rejection:
-        pair, label = read_pair(ours), as_label(ours.get("label"))
-        if isinstance(pair, Problem):
-            return reject_row(row, pair._replace(cells=[*pair.cells, label]))
-        return Record(*pair, label, meta, row.where, as_text(ours.get("annotator")))
+            return [_record(row, cells, meta)]
+        asked = _exploded(cells, source.explode)
+        if isinstance(asked, Problem):
+            return [reject_row(row, asked)]
+        return [_record(row, each, meta) for each in asked]
 
     return records
 
 
-def _exploded(ours: Mapping[str, object], separator: str) -> list[Mapping[str, object]] | Problem:
+def _record(row: Row, cells: Sequence[object], meta: dict[str, str]) -> Record | Rejection:
+    """The record of a row's cells, in the order of ``OURS``."""
+    pair, label = pair_of(cells[0], cells[1], cells[2], cells[3]), as_label(cells[4])
+    if isinstance(pair, Problem):
+        return reject_row(row, pair._replace(cells=[*pair.cells, label]))
+    text, term, start, end = pair
+    return Record(text, term, start, end, label, meta, row.where, as_text(cells[7]))
+
+
+def _exploded(cells: Sequence[object], separator: str) -> list[Sequence[object]] | Problem:
     """Our cells for each of several terms, with the label of all or its own; or why they do not fit."""
-    cells = [ours.get(name) for name in ("text", "term", "start", "end", "label")]
+    text, term, start, end, label, *others = cells
+    asked = [text, term, start, end, label]
     try:
-        terms, labels = (cell_parts(ours.get(name), separator) for name in ("term", "label"))
+        terms, labels = (cell_parts(cell, separator) for cell in (term, label))
     except ValueError as error:
-        return Problem("bad_row", f"a term or label of the cell is {error}; write strings", cells)
+        return Problem("bad_row", f"a term or label of the cell is {error}; write strings", asked)
     if len(terms) < 2:
-        return [{**ours, "term": terms[0]} if terms else ours]
+        return [[text, terms[0], start, end, label, *others] if terms else cells]
     if len(labels) not in (0, 1, len(terms)):
         message = f"{len(terms)} terms and {len(labels)} labels; give one label for all, or one for each"
-        return Problem("bad_row", message, cells)
-    each = labels if len(labels) > 1 else [ours.get("label") if not labels else labels[0]] * len(terms)
-    return [
-        {**ours, "term": term, "label": label, "start": None, "end": None}
-        for term, label in zip(terms, each, strict=True)
-    ]
+        return Problem("bad_row", message, asked)
+    each = labels if len(labels) > 1 else [label if not labels else labels[0]] * len(terms)
+    return [[text, one, None, None, own, *others] for one, own in zip(terms, each, strict=True)]

@@ -190,6 +190,8 @@ def read_triplets(path: Path, encoding: Encoding | None = None) -> Iterator[Reco
         found = _triplets(line, where)
         if isinstance(found, str):
             yield Rejection("bad_row", f"{found}; {_TRIPLETS}", where, [line])
+        elif not found:
+            yield Rejection("missing_label", f"the list of triplets is empty; {_TRIPLETS}", where, [line])
         else:
             yield from found
 

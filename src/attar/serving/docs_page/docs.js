@@ -5,9 +5,12 @@ const EXAMPLES = {
     { id: 1, text: "口红颜色好看，口红不持久", terms: ["口红", "颜色"] },
     { id: 2, text: "粉底液遮瑕好", term: "遮瑕", start: 3, end: 5 },
   ] }, null, 1),
+  "POST /v1/files": "text,term\n口红颜色好看,口红\n",
+  "POST /v1/files/{id}/score": '{"text": "text", "term": "term"}',
   "POST /api/predict": '{"data": [["口红颜色好看", "口红"]]}',
   "POST /api/predict_truncate": '{"data": [["口红颜色好看", "口红"], ["口红颜色好看", "颜色", 2, 4]]}',
 };
+const QUERIES = { "POST /v1/files": "name=reviews.csv" };
 const PLAIN = '{"data": []}';
 const $ = (parent, selector) => parent.querySelector(selector);
 const key = () => document.getElementById("key").value.trim();
@@ -31,8 +34,12 @@ function show(path, method, route) {
   const query = $(section, ".query");
   body.value = method === "POST" && path !== "/admin/reload" ? EXAMPLES[name] || PLAIN : "";
   $(section, ".body").hidden = !body.value;
-  query.parentElement.hidden = !(route.parameters || []).length;
-  const address = () => new URL("." + path + (query.value ? "?" + query.value : ""), document.baseURI).href;
+  query.value = QUERIES[name] || "";
+  query.parentElement.hidden = !(route.parameters || []).some((one) => one.in === "query");
+  const id = $(section, ".id");
+  id.parentElement.hidden = !path.includes("{id}");
+  const filled = () => path.replace("{id}", encodeURIComponent(id.value.trim() || "ID"));
+  const address = () => new URL("." + filled() + (query.value ? "?" + query.value : ""), document.baseURI).href;
   const refresh = () => { $(section, ".curl").textContent = curl(method, address(), body.value); };
   refresh();
   section.addEventListener("input", refresh);

@@ -1,0 +1,58 @@
+"""Tables as the libraries of their formats write them: what the tests of every reader and verb begin with."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+def write_rows(
+    path: Path,
+    rows: Sequence[Mapping[str, object]],
+    header: Sequence[str] | None = None,
+    encoding: str = "utf-8",
+) -> Path:
+    """Write rows as the ending says; in a format with a header ``header`` names the columns otherwise."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[row.get(name) for name in names] for row in rows]
+    match path.suffix:
+        case ".jsonl":
+            lines = [json.dumps(row, ensure_ascii=encoding == "utf-8", default=str) for row in rows]
+            path.write_bytes("".join(f"{line}\n" for line in lines).encode(encoding))
+        case ".csv" | ".tsv" as ending:
+            stream = io.StringIO(newline="")
+            table = csv.writer(stream, delimiter="," if ending == ".csv" else "\t")
+            table.writerows([header or names, *cells])
+            path.write_bytes(stream.getvalue().encode(encoding))
+        case ".xlsx":
+            write_sheets(path, {"Sheet": [list(header or names), *cells]})
+        case ".parquet":
+            columns = {name: [row[place] for row in cells] for place, name in enumerate(names)}
+            # Arrow takes every whole number for a signed one.
+            types = {name: pa.uint64() for name, values in columns.items() if 2**64 - 1 in values}
+            pq.write_table(pa.table({n: pa.array(v, types.get(n)) for n, v in columns.items()}), path)
+    return path
+
+
+def write_sheets(
+    path: Path, sheets: Mapping[str, Sequence[Sequence[object]]], hidden: Collection[str] = ()
+) -> Path:
+    """Write a workbook: title to rows. A text that begins with ``=`` stays one."""
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for title, rows in sheets.items():
+        page = book.create_sheet(title)
+        page.sheet_state = "hidden" if title in hidden else "visible"
+        for cells in rows:
+            page.append(list(cells))
+        for cell in (cell for row in page.iter_rows() for cell in row if cell.data_type == "f"):
+            cell.data_type = "s"
+    book.save(path)
+    return path
