@@ -5,8 +5,9 @@ work, in ``settings.py``; only work that is to be done imports torch. ``run_reci
 
     sources -> data/ -> linear/, teacher/ -> student/ (and finetuned/) -> candidate/ -> report/ -> artifact/
 
-export writes the candidate, evaluate judges it (``attar.gate``); not refused, it becomes artifact/, else
-artifact-refused/. With texts in ``[pretrain]`` there is pretrained/, from which student or teacher starts.
+export writes the candidate, evaluate judges it (``attar.gate``), and only what is not refused becomes
+artifact/; a refused one becomes artifact-refused/, and what stood in artifact/ stays. With texts in
+``[pretrain]`` there is pretrained/ after data/, from which the student or the teacher starts.
 """
 
 from __future__ import annotations

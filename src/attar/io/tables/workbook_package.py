@@ -138,13 +138,13 @@ class _Archive(ZipFile):
 
 
 def _opened(path: Path) -> list[Sheet]:
-    from openpyxl.reader import excel
+    from openpyxl.reader.excel import ExcelReader
     from openpyxl.xml.constants import SHARED_STRINGS
 
     archive = _Archive(path)
     try:
         _check_sizes(path, archive)
-        reader = excel.ExcelReader(path, read_only=True, data_only=True, keep_links=False)
+        reader = ExcelReader(path, read_only=True, data_only=True, keep_links=False)
         reader.archive.close()
         reader.archive = archive
         reader.read_manifest()
