@@ -230,7 +230,7 @@ def test_the_artifact_scores_on_its_own(experiment, tmp_path):
         moved.rename(folders.artifact)
     assert done.returncode == 0, done.stderr
     assert "scored:    3 mentions of 3 rows" in done.stdout
-    with (tmp_path / "scored.csv").open(encoding="utf-8", newline="") as stream:
+    with (tmp_path / "scored.csv").open(encoding="utf-8-sig", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["id"] for row in rows] == ["0", "1", "2"]
     assert [row["text"] for row in rows] == list(texts)

@@ -129,7 +129,7 @@ def _in_fork(work: Callable[[], object], folder: Path, answer: Path, more_bytes:
         limit = _status("VmSize") + more_bytes
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts over
     before, code = _status("VmRSS"), 0
     try:
         work()
