@@ -90,7 +90,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _make_last(self) -> None:
         self.cycle.keep_alive = False
-        self.cycle.scope["headers"].append(_CLOSE)  # uvicorn repeats it in the reply
+        scope = self.cycle.scope
+        scope["headers"] = [*scope["headers"], _CLOSE]  # uvicorn repeats it in the reply
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the watch."""
