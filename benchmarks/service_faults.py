@@ -31,6 +31,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from peers.document import chosen_sides, command_line, machine_line, markdown_table, publish, say
 from peers.http_load import Load, body_of, many_clients, request
@@ -195,11 +196,12 @@ def _schema(out: Path, artifact: Path, num_cases: int) -> tuple[str, bool]:
     app = create_app(predictor, options=AppOptions(keys=Keys({"ATTAR_ADMIN_KEY": "admin"})))
     with TestClient(app, raise_server_exceptions=False) as client:
         schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
-        operations = [one.ok() for one in schema.get_all_operations()]
+        found: list[Any] = list(schema.get_all_operations())
+        operations = [one.ok() for one in found]
         modes = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
         cases = strategies.one_of([one.as_strategy(mode) for one in operations for mode in modes])
 
-        def send(case: schemathesis.Case) -> None:
+        def send(case: schemathesis.Case[Any]) -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 sent = case.as_transport_kwargs(base_url="http://testserver")

@@ -182,7 +182,7 @@ class Service:
     ) -> None:
         """Count a request, and log it."""
         # The path of a file holds its id, which is for its owner alone.
-        path = getattr(request.scope.get("route"), "path", request.scope["path"])
+        path = str(getattr(request.scope.get("route"), "path", request.scope["path"]))
         self.metrics.observe_request(path, status, seconds, reply)
         num_rows = 0 if reply is None else reply.num_rows
         took_ms = round(seconds * 1000, 1)
