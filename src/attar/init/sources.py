@@ -134,7 +134,7 @@ class _Written(NamedTuple):
         format: What its reader takes it for.
         named_so: Whether that needs no word in the recipe.
         encoding: Of a file of text, where the user names one; None finds it.
-        asked: That encoding's name, where it is not found without a word; else "".
+        asked: That encoding's name, where the recipe has to say it; else "".
     """
 
     format: SourceFormat
