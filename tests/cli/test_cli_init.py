@@ -344,6 +344,89 @@ def test_a_collection_is_a_source_and_its_address_stays_as_it_was_given(init, tm
     assert f"{place}: mongodb" in out and "40 accepted" in out
 
 
+BIG5_HEADS = (
+    "這個瓶蓋很好用",
+    "包裝破了，瓶蓋也掉了",
+    "媽媽說瓶蓋打不開",
+    "價格便宜，瓶蓋太緊",
+    "顏色好看，瓶蓋很輕",
+)
+SHIFT_JIS_HEADS = ("このボトルはとても使いやすい", "ボトルのふたが壊れました", "母はボトルが開けにくいと言う")
+
+
+def texts_of(heads, count):
+    return [f"{heads[i % len(heads)]}{i}" for i in range(count)]
+
+
+def recipe_source():
+    """The only source of the recipe, as it is written."""
+    (source,) = tomllib.loads(Path("recipe.toml").read_text("utf-8"))["data"]["sources"]
+    return source
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.jsonl", "labels.txt"])
+def test_a_table_whose_encoding_the_user_names(init, tmp_path, name):
+    rows = [
+        (text, "瓶蓋", ("positive", "negative")[i % 2]) for i, text in enumerate(texts_of(BIG5_HEADS, 40))
+    ]
+    if name.endswith(".jsonl"):
+        keys = ("text", "term", "label")
+        lines = [json.dumps(dict(zip(keys, row, strict=True)), ensure_ascii=False) for row in rows]
+        path = tmp_path / name
+        path.write_text("\n".join(lines), "utf-8")
+    else:
+        path = write_csv(tmp_path / name, ("評論", "詞", "標籤"), rows, "\t" if name == "labels.txt" else ",")
+    path.write_bytes(path.read_text("utf-8").encode("big5"))
+    _, said = init(name, problem=f"{name}: looks like big5")
+    assert "--in-encoding big5" in said
+    recipe, out = init(name, "--in-encoding", "CP950")
+    assert recipe_source()["encoding"] == "big5"
+    assert recipe.num_accepted == recipe.num_read == 40
+    assert recipe.resolved_task().labels == ("消极", "积极")
+    assert BIG5_HEADS[0] in out and "encoding big5" in out
+    (line,) = [line for line in Path("recipe.toml").read_text("utf-8").splitlines() if "encoding" in line]
+    assert line.split("#")[1] == " given at the prompt"
+
+
+def test_marks_and_files_named_after_their_label_in_another_encoding(init, tmp_path):
+    lines = [
+        text.replace("ボトル", f"[ボトル|{('positive', 'negative')[i % 2]}]", 1)
+        for i, text in enumerate(texts_of(SHIFT_JIS_HEADS, 40))
+    ]
+    (tmp_path / "marked.txt").write_bytes("\n".join(lines).encode("shift_jis"))
+    init("marked.txt", problem="--in-encoding shift_jis at the prompt")
+    recipe, _ = init("marked.txt", "--in-encoding", "shift_jis")
+    assert (recipe_source()["encoding"], recipe.num_accepted) == ("shift_jis", 40)
+    Path("recipe.toml").unlink()
+    (tmp_path / "shop").mkdir()
+    for name in ("pos", "neg"):
+        whole = "\n".join(f"{text}{name}" for text in texts_of(SHIFT_JIS_HEADS, 40))
+        (tmp_path / "shop" / f"{name}.txt").write_bytes(whole.encode("shift_jis"))
+    init("shop", problem="--in-encoding shift_jis at the prompt")
+    recipe, _ = init("shop", "--in-encoding", "shift_jis")
+    assert [source.encoding for source in recipe.data.sources] == ["shift_jis"] * 2
+    assert recipe.num_accepted == recipe.num_read == 80
+
+
+@pytest.mark.parametrize("texts_codec", ["big5", "utf-8"])
+def test_an_encoding_is_for_what_is_not_utf8_in_joined_tables_too(init, tmp_path, texts_codec):
+    texts = texts_of(BIG5_HEADS, 40)
+    rows = [(i, "瓶蓋", ("positive", "negative")[i % 2]) for i in range(40)]
+    labels = write_csv(tmp_path / "labels.csv", ("id", "aspect", "polarity"), rows)
+    labels.write_bytes(labels.read_text("utf-8").encode("big5"))
+    other = write_csv(tmp_path / "texts.csv", ("id", "content"), list(enumerate(texts)))
+    other.write_bytes(other.read_text("utf-8").encode(texts_codec))
+    recipe, _ = init("labels.csv", "texts.csv", "--in-encoding", "big5")
+    assert recipe_source()["encoding"] == "big5"
+    assert recipe.num_accepted == recipe.num_read == 40
+    Path("recipe.toml").unlink()
+    write_csv(tmp_path / "own.csv", ("text", "label"), [(row[0], row[4]) for row in reviews(40)])
+    recipe, _ = init("own.csv", "--in-encoding", "big5")
+    assert recipe.data.sources[0].encoding is None
+    Path("recipe.toml").unlink()
+    init("own.csv", "--in-encoding", "gbbk", problem="did you mean 'gbk'")
+
+
 def test_spans_in_a_cell_as_doccano_writes_them(init, tmp_path):
     lines = [
         json.dumps({"id": i, "text": text, "label": [[start, end, label]]}, ensure_ascii=False)

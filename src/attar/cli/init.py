@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from attar.cli.options import Aliases, Columns, pairs
+from attar.cli.options import Aliases, Columns, InEncoding, pairs
 from attar.cli.tables import print_understood
 
 __all__ = ["init"]
@@ -28,6 +28,7 @@ def init(
     ),
     columns: Columns = None,
     aliases: Aliases = None,
+    encoding: InEncoding = None,
 ) -> None:
     """Look at labelled reviews and write a recipe that `attar run` runs.
 
@@ -37,7 +38,7 @@ def init(
     """
     from attar.init.stage import initialise
 
-    new = initialise(sources, out, pairs("--column", columns), pairs("--alias", aliases))
+    new = initialise(sources, out, pairs("--column", columns), pairs("--alias", aliases), encoding)
     print_understood(new.found.understood, new.found.warnings)
     for left_out in new.left_out:
         typer.echo(f"not read:  {left_out}")

@@ -21,7 +21,9 @@ _MOST_UNKNOWN = 20
 _MOST_SEEN = 8
 _INDENT = 12
 _A_ROW = 6  # labels
-_SETTINGS = ("format", "join", "names", "delimiter", "quoted", "empty", "constants", "explode", "split")
+_SETTINGS = (
+    "format", "encoding", "join", "names", "delimiter", "quoted", "empty", "constants", "explode", "split",
+)  # fmt: skip
 
 
 def recipe_text(

@@ -18,11 +18,12 @@ from attar.errors import DataError
 from attar.init.columns import GIVEN, column_facts, guess_columns
 from attar.init.profiles import TableProfile
 from attar.init.tables import TableGuess, delimiter_of, head_lines, understand_table
+from attar.io.encodings import Encoding, of_several_files
 from attar.io.tables.excel import workbook_path
 from attar.io.tables.rows import TableFormat, as_text
-from attar.io.tables.table_files import data_files
+from attar.io.tables.table_files import TABLE_ENDINGS, data_files
 from attar.recipe.load import SourceFormat
-from attar.records.readers.formats import KNOWN_ENDINGS, TABLES, detect_format
+from attar.records.readers.formats import KNOWN_ENDINGS, TABLES, detect_format, has_encoding
 from attar.task import BUILT_IN_TASKS, Task
 
 __all__ = ["SourceGuess", "guess_sources", "is_part_name"]
@@ -67,19 +68,22 @@ class SourceGuess:
         return {**self.settings, **({"columns": self.columns} if self.columns else {})}
 
 
-def guess_sources(places: Sequence[str], chosen: Mapping[str, str]) -> list[SourceGuess]:
+def guess_sources(
+    places: Sequence[str], chosen: Mapping[str, str], asked: str | None = None
+) -> list[SourceGuess]:
     """Guess how files and folders are to be read.
 
     Args:
         places: Files, ``FILE.xlsx#SHEET`` and folders.
         chosen: Our columns to theirs, which the user names.
+        asked: What the user names as the encoding of the files of text that are not UTF-8; None finds it.
 
     Raises:
         DataError: A file cannot be read, or it cannot be told which column is which; the message has
             every column with what may be said of it.
     """
     tables, found = list[TableGuess](), list[SourceGuess]()
-    named, folder_of = set[Path](), dict[str, str]()
+    named, folder_of, unreadable = set[Path](), dict[str, str](), list[DataError]()
     for place in places:
         path, sheet = workbook_path(Path(place))
         files = data_files(path, KNOWN_ENDINGS)
@@ -88,14 +92,22 @@ def guess_sources(places: Sequence[str], chosen: Mapping[str, str]) -> list[Sour
         else:
             folder_of |= dict.fromkeys(map(str, files), place)
         for file in files:
-            one = _of_file(file, sheet, chosen, is_named=path.is_file())
+            try:
+                written = _written(file, asked)
+            except DataError as error:
+                if file in named:
+                    raise
+                unreadable.append(error)
+                found.append(SourceGuess(str(file), "lines", left_out=_reason(file, error)))
+                continue
+            one = _of_file(file, sheet, chosen, written)
             if isinstance(one, TableGuess):
                 tables.append(one)
             else:
                 found.append(one)
     found += _of_tables(tables, chosen, named)
     if not any(not source.left_out for source in found):
-        raise DataError(f"{found[0].path}: {found[0].left_out}")
+        raise unreadable[0]
     for source in found:
         source.folder = folder_of.get(source.path, "")
     _keep_parts(found)
@@ -115,36 +127,61 @@ def _whole_folders(found: Sequence[SourceGuess], folder_of: Mapping[str, str]) -
     return kept
 
 
-def _of_file(
-    file: Path, sheet: str, chosen: Mapping[str, str], *, is_named: bool
-) -> TableGuess | SourceGuess:
-    """A file by itself; one of a folder whose format cannot be told is left out."""
-    try:
-        file_format, named_so = _format(file)
-    except DataError as error:
-        if is_named:
-            raise
-        return SourceGuess(str(file), "lines", left_out=_reason(file, error))
-    if file_format not in TABLES:
-        return _of_lines(file) if file_format == "lines" else _of_format(file, file_format, chosen)
-    _LOG.info("%s: looking at what is in its columns", file)
-    table = understand_table(file, cast("TableFormat", file_format), chosen, sheet, named_so=named_so)
-    table.sheet = sheet or table.sheet
-    return table
+class _Written(NamedTuple):
+    """How a file is written.
+
+    Attributes:
+        format: What its reader takes it for.
+        named_so: Whether that needs no word in the recipe.
+        encoding: Of a file of text, where the user names one; None finds it.
+        asked: That encoding's name, where the recipe has to say it; else "".
+    """
+
+    format: SourceFormat
+    named_so: bool
+    encoding: Encoding | None
+    asked: str
 
 
-def _format(file: Path) -> tuple[SourceFormat, bool]:
-    """The format of a file, and whether that is what its reader takes it for without a word."""
+def _written(file: Path, asked: str | None) -> _Written:
+    """How a file is written: by its ending and its start."""
+    encoding, is_text = None, has_encoding(TABLE_ENDINGS.get(file.suffix.lower(), "lines"))
+    if asked is not None and is_text:
+        encoding = of_several_files(file, asked)
+    said = asked if asked is not None and encoding is not None and encoding.name == asked else ""
     try:
-        return detect_format(file), True
+        return _Written(detect_format(file, encoding), True, encoding, said)
     except DataError:
         if file.suffix.lower() != ".txt":
             raise
         if _SENTIMENT.label_of(file.stem):
-            return "lines", False
-        if not delimiter_of(head_lines(file)):
+            return _Written("lines", False, encoding, said)
+        delimiter = delimiter_of(head_lines(file, encoding))
+        if not delimiter:
             raise
-    return ("tsv" if delimiter_of(head_lines(file)) == "\t" else "csv"), False
+    return _Written("tsv" if delimiter == "\t" else "csv", False, encoding, said)
+
+
+def _of_file(
+    file: Path, sheet: str, chosen: Mapping[str, str], written: _Written
+) -> TableGuess | SourceGuess:
+    """A file by itself."""
+    found: TableGuess | SourceGuess
+    if written.format in TABLES:
+        _LOG.info("%s: looking at what is in its columns", file)
+        table_format = cast("TableFormat", written.format)
+        found = understand_table(
+            file, table_format, chosen, sheet, written.encoding, named_so=written.named_so
+        )
+        found.sheet = sheet or found.sheet
+    elif written.format == "lines":
+        found = _of_lines(file)
+    else:
+        found = _of_format(file, written.format, chosen)
+    if written.asked:
+        found.settings["encoding"] = written.asked
+        found.why["encoding"] = GIVEN
+    return found
 
 
 def _of_format(file: Path, file_format: SourceFormat, chosen: Mapping[str, str]) -> SourceGuess:
@@ -234,8 +271,7 @@ def _likeness(one: Path, other: Path) -> float:
 
 def _joined(labels: TableGuess, texts: TableGuess, chosen: Mapping[str, str]) -> _Join | None:
     """A table of labels with the texts of another one, if they have a key in common."""
-    # A source has one set of options for both.
-    if not labels.reads_like(texts) and (labels.settings or texts.settings):
+    if not labels.reads_also(texts):
         return None
     for key in labels.profile.columns:
         if key not in texts.profile.columns:

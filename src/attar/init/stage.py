@@ -22,6 +22,7 @@ from attar.init.facts import facts_of
 from attar.init.labels import guess_task
 from attar.init.recipe_text import recipe_text
 from attar.init.sources import SourceGuess, guess_sources, is_part_name
+from attar.io.encodings import encoding_name
 from attar.io.files import write_new
 from attar.io.tables.columns import check_names
 from attar.io.tables.excel import workbook_path
@@ -53,7 +54,11 @@ class NewRecipe(NamedTuple):
 
 
 def initialise(
-    places: Sequence[str], out: Path, columns: Mapping[str, str], aliases: Mapping[str, str]
+    places: Sequence[str],
+    out: Path,
+    columns: Mapping[str, str],
+    aliases: Mapping[str, str],
+    encoding: str | None = None,
 ) -> NewRecipe:
     """Guess a recipe from files, folders and servers, try it, and write it.
 
@@ -62,20 +67,22 @@ def initialise(
         out: The file to write, which must not be there.
         columns: Our columns to those of tables, which the user names.
         aliases: Spellings to labels, which the user names.
+        encoding: Of the files of text that are not UTF-8, as in ``attar.io.encodings``; None finds it.
 
     Returns:
         What was written, or, where ``found.problem`` says so, was not.
 
     Raises:
         RecipeError: ``out`` is there already, or is not to end in ``.toml``; an address holds a password.
-        DataError: A source cannot be read, or what is in it cannot be told.
+        DataError: A source cannot be read, or what is in it cannot be told; there is no such encoding.
     """
     _check(places, out, columns)
+    asked = None if encoding is None else encoding_name(encoding)
     with ExitStack() as stack:
         sources, local = list[SourceGuess](), dict[str, str]()
         paths = [place for place in places if "://" not in place]
         if paths:
-            sources += guess_sources(paths, columns)
+            sources += guess_sources(paths, columns, asked)
         for place in places:
             if "://" in place:
                 remote = SourceRecipe(path=expand_variables(place))

@@ -17,6 +17,7 @@ from attar.errors import DataError
 from attar.init.column_names import SECOND, named
 from attar.init.columns import ColumnGuess, guess_columns
 from attar.init.profiles import TableProfile, profile_of
+from attar.io.encodings import Encoding
 from attar.io.lines import numbered_lines
 from attar.io.tables.columns import OURS
 from attar.io.tables.excel import ALL_SHEETS
@@ -65,9 +66,13 @@ class TableGuess:
             if ours != theirs and not (ours == "label" and theirs in _SPAN_COLUMNS)
         }
 
-    def reads_like(self, other: TableGuess) -> bool:
-        """Whether what its source says of the reading is right for another table, too."""
-        return self.format == other.format and self.settings == other.settings
+    def reads_also(self, other: TableGuess) -> bool:
+        """Whether what its source says of the reading is right for another table that is joined, too."""
+        own, others = dict(self.settings), dict(other.settings)
+        encoding, other_encoding = own.pop("encoding", None), others.pop("encoding", None)
+        # A joined table that is UTF-8 stays so.
+        is_decoded = other_encoding in (None, encoding)
+        return is_decoded and own == others and (self.format == other.format or not own)
 
     @property
     def is_whole(self) -> bool:
@@ -83,6 +88,7 @@ def understand_table(
     table_format: TableFormat,
     chosen: Mapping[str, str],
     sheet: str = "",
+    encoding: Encoding | None = None,
     *,
     named_so: bool = True,
 ) -> TableGuess:
@@ -93,6 +99,7 @@ def understand_table(
         table_format: Of it.
         chosen: Our columns to those of the table, which the user names.
         sheet: That the user names, "" for none.
+        encoding: Of a file of text; None finds it.
         named_so: Whether the file's ending tells the format.
 
     Raises:
@@ -101,9 +108,9 @@ def understand_table(
     if table_format == "excel":
         found = _of_workbook(path, chosen, sheet)
     elif table_format in ("csv", "tsv"):
-        found = _of_delimited(path, table_format, chosen)
+        found = _of_delimited(path, table_format, chosen, encoding)
     else:
-        found = _opened(path, table_format, chosen, TableOptions())
+        found = _opened(path, table_format, chosen, TableOptions(encoding=encoding))
     if not named_so:
         found.settings = {"format": table_format} | found.settings
         found.why["format"] = "its lines have as many cells each"
@@ -137,15 +144,17 @@ def _of_workbook(path: Path, chosen: Mapping[str, str], sheet: str) -> TableGues
     return first
 
 
-def _of_delimited(path: Path, table_format: TableFormat, chosen: Mapping[str, str]) -> TableGuess:
+def _of_delimited(
+    path: Path, table_format: TableFormat, chosen: Mapping[str, str], encoding: Encoding | None
+) -> TableGuess:
     settings, why = dict[str, Any](), dict[str, str]()
     delimiter = "\t" if table_format == "tsv" else ","
-    head = head_lines(path)
+    head = head_lines(path, encoding)
     likely = delimiter_of(head)
     if likely and likely != delimiter and not any(delimiter in line for line in head[:1]):
         settings["delimiter"], delimiter = likely, likely
         why["delimiter"] = "the first line and those below have as many of it"
-    options = TableOptions(delimiter=settings.get("delimiter"))
+    options = TableOptions(delimiter=settings.get("delimiter"), encoding=encoding)
     if len(delimiter) == 1 and not _reads_quoted(path, table_format, options):
         settings["quoted"] = False
         why["quoted"] = "a quote in it is never closed, so quotes are text"
@@ -174,13 +183,17 @@ def _name_columns(found: TableGuess, names: Sequence[str]) -> None:
     found.guess.columns = {ours: ours for ours in found.guess.columns if ours in OURS}
 
 
-def head_lines(path: Path) -> list[str]:
+def head_lines(path: Path, encoding: Encoding | None = None) -> list[str]:
     """The first lines of a file that are not blank.
+
+    Args:
+        path: The file.
+        encoding: Its encoding; None finds it.
 
     Raises:
         DataError: It cannot be read.
     """
-    with closing(numbered_lines(path)) as lines:  # type: ignore[type-var]
+    with closing(numbered_lines(path, encoding)) as lines:  # type: ignore[type-var]
         head = (line.rstrip("\r\n") for _, line in lines)
         return list(itertools.islice((line for line in head if line.strip()), _HEAD_LINES))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from attar.errors import DataError
 from attar.io.tables.columns import Columns, check_names, pair_of, shown_columns
 from attar.io.tables.rows import Problem, Row, Table, TableFormat, as_label, as_text
-from attar.io.tables.table_files import TableOptions, open_file
+from attar.io.tables.table_files import TableOptions, open_file, open_one_of
 from attar.io.tables.term_cells import cell_parts
 from attar.recipe.load import SourceRecipe
 from attar.records.readers.span_cells import label_column, span_records
@@ -65,8 +65,9 @@ def read_table(
     tables = open_file(path, file_format, options)
     if joined is not None:
         # The names are those of the table without a header; a joined one has to name its key itself.
-        on_key = replace(options, sheet="", names=(), needed=[{source.join.on}] if source.join else ())
-        others = open_file(*joined, on_key)
+        needed = [{source.join.on}] if source.join else ()
+        on_key = replace(options, sheet="", names=(), needed=needed, encoding=None)
+        others = open_one_of(*joined, on_key, source.encoding)
         tables, rejections = _join(tables, others[0], source)
         yield from rejections
     for table in tables:
