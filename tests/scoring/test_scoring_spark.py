@@ -68,6 +68,7 @@ def session(tmp_path_factory):
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
         "spark.speculation": "true", "spark.speculation.quantile": "0.1",
         "spark.speculation.multiplier": "1.1", "spark.speculation.interval": "50ms",
+        "spark.sql.files.maxPartitionBytes": "1m", "spark.sql.files.openCostInBytes": "1m",  # a task a file
     }  # fmt: skip
     with open_session(SparkSettings("local-cluster[2,1,1024]", conf)) as made:
         yield made

@@ -126,7 +126,7 @@ def score_with_spark(
         threads = workers or int(context.getConf().get("spark.task.cpus", "1"))
         schema = _scored_schema(artifact, rows, options)
         shipment, archive = pack(artifact, options, threads, Path(folder))
-        context.addArchive(str(archive))
+        context.addArchive(f"{archive}#{shipment.name}")  # the name of the folder that it becomes
         scored = rows.mapInArrow(PartitionScorer(shipment, counts).score, schema)
         _LOG.info("scoring with Spark %s on %s", session.version, context.master)
         with _progress(context, rows.rdd.getNumPartitions() if options.progress else None):

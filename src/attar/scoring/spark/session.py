@@ -34,6 +34,7 @@ _DEFAULTS = {
     "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
     # What goes wrong is said once, by us; --conf spark.log.level=WARN shows the rest.
     "spark.log.level": "OFF",
+    "spark.ui.showConsoleProgress": "false",
 }
 _LOCAL_DEFAULTS = {"spark.ui.enabled": "false"}
 _OURS = re.compile(r"attar\.errors\.(\w+Error): ([^\n]+)")
@@ -91,6 +92,8 @@ def open_session(settings: SparkSettings, *, hive: bool = False) -> Iterator[Any
     python = properties.get("spark.pyspark.python") or (sys.executable if is_local else None)
     if python is not None:  # pyspark reads the variable alone
         os.environ.setdefault("PYSPARK_PYTHON", python)
+    if is_local:  # nothing listens to the outside
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     builder = sql.SparkSession.builder.appName("attar score")
     if settings.master is not None:
         builder = builder.master(settings.master)
@@ -153,7 +156,7 @@ def spark_errors() -> Iterator[None]:
     except (AttarError, KeyboardInterrupt):
         raise
     except Exception as error:
-        if not type(error).__module__.partition(".")[0] in ("pyspark", "py4j"):
+        if type(error).__module__.partition(".")[0] not in ("pyspark", "py4j"):
             raise
         raise spark_error(error) from error
 
