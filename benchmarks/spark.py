@@ -1,13 +1,13 @@
-"""attar score on Apache Spark beside one machine's job: CPU seconds for the same rows, and an executor killed.
+"""attar score on Apache Spark beside one machine's job: CPU seconds of the same rows; an executor killed.
 
     python benchmarks/spark.py --out runs/spark
     python benchmarks/spark.py --out runs/spark --rows 100000 --results docs/results.md
 
 The rows and the 2x128 model with random weights are those of benchmarks/jobs.py, in sixteen files of Parquet.
 ``attar score`` and ``attar score --engine spark --master local-cluster[2,1,1024]`` take turns; of Spark
-only the Python processes of its workers are counted, from their start to their end, because what the Java side
-costs is Spark's own. Then the job runs again, and one of its two executors is killed with SIGKILL when half of
-the tasks are done. All outputs must hold the same rows, each once.
+only the Python processes of its workers are counted, from their start to their end, because what the Java
+side costs is Spark's own. Then the job runs again, and one of its two executors is killed with SIGKILL when
+half of the tasks are done. All outputs must hold the same rows, each once.
 """
 
 from __future__ import annotations
@@ -167,11 +167,12 @@ def _table(
     cells = [
         ["`attar score`", f"{chosen.rows:,}", f"{one:,.1f}", "1",
          f"{statistics.median(run.seconds for run in alone):,.0f}", ""],
-        ["Spark: its Python workers", f"{chosen.rows:,}", f"{workers:,.1f}", f"{statistics.median(ratios):.2f}",
+        ["Spark: its Python workers", f"{chosen.rows:,}", f"{workers:,.1f}",
+         f"{statistics.median(ratios):.2f}",
          f"{statistics.median(run.seconds for run in spark):,.0f}", "the same rows"],
         [f"Spark, an executor killed after {killed.killed_after} of {_FILES} tasks", f"{chosen.rows:,}",
-         f"{killed.worker_cpu_seconds:,.1f}", f"{killed.worker_cpu_seconds / one:.2f}", f"{killed.seconds:,.0f}",
-         "the same rows"],
+         f"{killed.worker_cpu_seconds:,.1f}", f"{killed.worker_cpu_seconds / one:.2f}",
+         f"{killed.seconds:,.0f}", "the same rows"],
     ]  # fmt: skip
     return markdown_table(heads, cells)
 

@@ -112,7 +112,10 @@ def executor_killed(session, after_tasks=2):
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
                 words = (entry / "cmdline").read_bytes().split(b"\0")
-                if b"org.apache.spark.executor.CoarseGrainedExecutorBackend" in words and app.encode() in words:
+                if (
+                    b"org.apache.spark.executor.CoarseGrainedExecutorBackend" in words
+                    and app.encode() in words
+                ):
                     yield int(entry.name)
 
     def watch():
@@ -178,7 +181,9 @@ def test_tables_in_and_out(session, artifact, predictor, rows_folder, tmp_path):
     with pytest.raises(DataError, match="hive://default/scored is there already; add --overwrite"):
         score_with_spark(session, artifact, ["hive://default/reviews"], place)
     with pytest.raises(DataError, match="hive://default/reviews is no table of scored rows"):
-        score_with_spark(session, artifact, [str(rows_folder)], "hive://default/reviews", ScoreOptions(overwrite=True))
+        score_with_spark(
+            session, artifact, [str(rows_folder)], "hive://default/reviews", ScoreOptions(overwrite=True)
+        )
     with pytest.raises(DataError, match="nothere"):
         score_with_spark(session, artifact, ["hive://default/nothere"], "hive://default/other")
 
@@ -263,14 +268,17 @@ def test_places_of_tables():
 
 @needs_pyspark
 def test_what_is_missing_is_said_before_spark_is_started(monkeypatch, tmp_path):
-    with pytest.raises(RunError, match="expected yarn, spark://HOST:PORT"), open_session(SparkSettings("nowhere")):
+    with (
+        pytest.raises(RunError, match="expected yarn, spark://HOST:PORT"),
+        open_session(SparkSettings("nowhere")),
+    ):
         pass
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = f"spark://127.0.0.1:{free.getsockname()[1]}"
-        with pytest.raises(RunError, match=r"does not answer \(Connection refused\)"):
-            with open_session(SparkSettings(place)):
-                pass
+        said = r"does not answer \(Connection refused\)"
+        with pytest.raises(RunError, match=said), open_session(SparkSettings(place)):
+            pass
     monkeypatch.delenv("HADOOP_CONF_DIR", raising=False)
     monkeypatch.delenv("YARN_CONF_DIR", raising=False)
     with pytest.raises(RunError, match="set HADOOP_CONF_DIR"), open_session(SparkSettings("yarn")):
@@ -280,23 +288,25 @@ def test_what_is_missing_is_said_before_spark_is_started(monkeypatch, tmp_path):
         pass
     monkeypatch.delenv("JAVA_HOME")
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingPackageError, match="apt-get install openjdk-17-jre-headless"):
-        with open_session(SparkSettings()):
-            pass
+    said = "apt-get install openjdk-17-jre-headless"
+    with pytest.raises(MissingPackageError, match=said), open_session(SparkSettings()):
+        pass
     with pytest.raises(RunError, match=r"expected spark.KEY=VALUE"):
         read_conf(["executor.memory=4g"])
     assert read_conf(["spark.a=-Dx=y"]) == {"spark.a": "-Dx=y"}
 
 
 def test_errors_of_workers_are_said_in_one_line():
-    trace = "Job aborted.\n  File \"x.py\"\nattar.errors.ArtifactError: a: another artifact than was sent\n\tat org"
+    trace = (
+        'Job aborted.\n  File "x.py"\nattar.errors.ArtifactError: a: another artifact than was sent\n\tat org'
+    )
     found = spark_error(Exception(trace))
     assert type(found) is ArtifactError
     assert str(found) == "a: another artifact than was sent"
     found = spark_error(Exception("x\nModuleNotFoundError: No module named 'attar'\n"))
     assert "a worker's Python has no package attar" in str(found)
-    assert str(spark_error(Exception("[PATH_NOT_FOUND] Path does not exist: file:/x. SQLSTATE: 42K03"))).startswith(
-        "Path does not exist: file:/x"
-    )
+    assert str(
+        spark_error(Exception("[PATH_NOT_FOUND] Path does not exist: file:/x. SQLSTATE: 42K03"))
+    ).startswith("Path does not exist: file:/x")
     found = spark_error(Exception("Job aborted.\nCaused by: java.io.IOException: No space left on device\n"))
     assert str(found) == "Spark: Job aborted. (No space left on device); --debug shows it all"

@@ -71,7 +71,8 @@ _AcceptRefused = Annotated[
     bool, typer.Option("--accept-refused", help="Score with an artifact that its gate refused.")
 ]
 _Engine = Annotated[
-    Literal["local", "spark"], typer.Option(help="This machine, or Apache Spark: Parquet and hive://DB/TABLE.")
+    Literal["local", "spark"],
+    typer.Option(help="This machine, or Apache Spark: Parquet and hive://DB/TABLE."),
 ]
 _Master = Annotated[
     str | None, typer.Option(help="Spark's: yarn, spark://HOST:PORT, k8s://https://HOST:PORT, local[CORES].")
@@ -175,7 +176,9 @@ def _scored_with_spark(
 
     for name, flag in _ONE_MACHINE.items():
         if getattr(options, name) != getattr(ScoreOptions(), name):
-            raise RecipeError(f"{flag} is for files that Spark does not read or write; leave it or the engine out")
+            raise RecipeError(
+                f"{flag} is for files that Spark does not read or write; leave it or the engine out"
+            )
     workers, master, conf = given
     loaded = load_artifact(artifact)
     check_refused(loaded, accepted=options.accept_refused)

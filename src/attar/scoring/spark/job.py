@@ -1,9 +1,9 @@
 """``attar score --engine spark``: what the driver does.
 
-``places -> DataFrame -> mapInArrow -> draft -> places``. A row depends on no other, so there is no shuffle: each
-task reads its rows, scores them and writes them. Spark's committer takes the files of one attempt of each
-task, so that retries and speculative execution leave each row once. The draft, ``OUT.parts``, takes its
-place when the whole of it is there.
+``places -> DataFrame -> mapInArrow -> draft -> places``. A row depends on no other, so there is no shuffle:
+each task reads its rows, scores them and writes them. Spark's committer takes the files of one attempt of
+each task, so that retries and speculative execution leave each row once. The draft, ``OUT.parts``, takes
+its place when the whole of it is there.
 """
 
 from __future__ import annotations
@@ -178,18 +178,23 @@ def _check_free(job: _Job, sources: Sequence[str]) -> None:
         if not files.is_sparks(place):
             raise DataError(f"{place} holds what Spark did not write; move it away, or name another --out")
     if files.exists(parts):
-        if not files.exists(f"{parts}/manifest.json"):
-            raise DataError(f"{parts} is there, and attar did not write it; move it away")
-        if not job.options.overwrite:
-            raise RunError(
-                f"{parts} is of a job that is still at work, or was killed: Spark's jobs begin anew; add "
-                "--overwrite if none is at work"
-            )
-        if files.exists(f"{parts}/replaced") and not files.exists(job.out):
-            raise RunError(
-                f"{parts}/replaced holds the earlier output of a job that was killed while it put the new one "
-                f"in its place; move it back to {job.out}, or remove it"
-            )
+        _check_parts(job, files, parts)
+
+
+def _check_parts(job: _Job, files: HadoopFiles, parts: str) -> None:
+    """Refuse to remove what another job may still need, or what is not attar's."""
+    if not files.exists(f"{parts}/manifest.json"):
+        raise DataError(f"{parts} is there, and attar did not write it; move it away")
+    if not job.options.overwrite:
+        raise RunError(
+            f"{parts} is of a job that is still at work, or was killed: Spark's jobs begin anew; add "
+            "--overwrite if none is at work"
+        )
+    if files.exists(f"{parts}/replaced") and not files.exists(job.out):
+        raise RunError(
+            f"{parts}/replaced holds the earlier output of a job that was killed while it put the new one "
+            f"in its place; move it back to {job.out}, or remove it"
+        )
 
 
 def _before_glob(source: str) -> str:
@@ -290,7 +295,13 @@ def _counts(job: _Job) -> Counts:
         total.rejected_path = job.rejected
     if total.predictions == 0:
         reasons = ", ".join(f"{reason} {count}" for reason, count in total.rejected.most_common())
-        why = f"({reasons})" if reasons else "(none names a term of the list)" if total.rows else "(it has none)"
+        why = (
+            f"({reasons})"
+            if reasons
+            else "(none names a term of the list)"
+            if total.rows
+            else "(it has none)"
+        )
         raise DataError(f"{job.shown}: none of its {total.rows:,} rows can be used {why}")
     return total
 

@@ -46,7 +46,12 @@ def check_parquet(place: str) -> None:
     scheme = place.partition("://")[0] if "://" in place else ""
     name = place.lower().rstrip("/").rpartition("/")[2]
     ending = next((one for one in TABLE_ENDINGS if name.endswith(one)), "")
-    if place == "-" or scheme.startswith("mongodb") or name.endswith(".json") or ending not in ("", ".parquet"):
+    if (
+        place == "-"
+        or scheme.startswith("mongodb")
+        or name.endswith(".json")
+        or ending not in ("", ".parquet")
+    ):
         raise DataError(
             f"{place}: --engine spark reads and writes Parquet and tables (hive://DATABASE/TABLE); leave the "
             "engine out for others, which one machine reads"

@@ -169,8 +169,8 @@ def spark_error(error: BaseException) -> AttarError:
         return made
     if missing := _NO_MODULE.search(said):
         return RunError(
-            f"a worker's Python has no package {missing[1]}; give the workers an environment with attar[spark] "
-            "(--conf spark.archives=ENV.tar.gz#env --conf spark.pyspark.python=./env/bin/python)"
+            f"a worker's Python has no package {missing[1]}; give the workers an environment with "
+            "attar[spark] (--conf spark.archives=ENV.tar.gz#env --conf spark.pyspark.python=./env/bin/python)"
         )
     first = next((line.strip() for line in said.splitlines() if line.strip()), type(error).__name__)
     kind = _CLASS.match(first)

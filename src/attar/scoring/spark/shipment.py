@@ -96,13 +96,12 @@ def scorer_of(root: str, shipment: Shipment, schema: Any) -> ArrowScorer:  # noq
         job: Mapping[str, Any] = read_json(folder / _JOB)
     except (OSError, ValueError) as error:
         raise ArtifactError(
-            f"{folder}: the artifact did not arrive on this worker ({type(error).__name__}); is its disk full?"
+            f"{folder}: the artifact did not arrive on this worker ({type(error).__name__}); is its "
+            "disk full?"
         ) from error
     artifact = load_artifact(folder / _ARTIFACT)
     if content_hash(job) != shipment.digest or content_hash(artifact.to_json()) != job["artifact"]:
         raise ArtifactError(f"{folder}: another artifact or list of terms than was sent; run the job again")
     terms = None if job["terms"] is None else TermList(**job["terms"])
     plain = {name: job[name] for name in (*_PLAIN, "columns")}
-    return ArrowScorer(
-        Predictor(artifact, shipment.workers), schema, ScoreOptions(**plain, terms=terms)
-    )
+    return ArrowScorer(Predictor(artifact, shipment.workers), schema, ScoreOptions(**plain, terms=terms))
