@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import threading
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from attar.artifact import load_artifact
+from attar.cli.score import _ONE_MACHINE
 from attar.errors import ArtifactError, DataError, MissingPackageError, RunError
 from attar.scoring.options import ScoreOptions
 from attar.scoring.spark.job import score_with_spark
@@ -310,3 +312,30 @@ def test_errors_of_workers_are_said_in_one_line():
     ).startswith("Path does not exist: file:/x")
     found = spark_error(Exception("Job aborted.\nCaused by: java.io.IOException: No space left on device\n"))
     assert str(found) == "Spark: Job aborted. (No space left on device); --debug shows it all"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--out", "o", "--master", "yarn"], "--master and --conf are for Apache Spark; add --engine spark"),
+        (["--out", "o", "--engine", "spark", "--encoding", "utf-8"], "--encoding is for files that Spark"),
+        (["--out", "o", "--engine", "spark", "--no-quotes"], "--no-quotes is for files that Spark"),
+        (
+            ["--out", "o.csv", "--engine", "spark"],
+            "o.csv: --engine spark reads and writes Parquet and tables",
+        ),
+        (["--out", "o", "--engine", "spark", "--conf", "cores=1"], "expected spark.KEY=VALUE"),
+        (["--out", "in", "--engine", "spark"], "in is read; name another --out"),
+    ],
+)
+def test_what_the_engine_does_not_take_is_one_line(
+    artifact_folder, tmp_path, attar_main, one_line, monkeypatch, given, said
+):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = attar_main("score", artifact_folder, "--in", "in", *given)
+    assert said in one_line(code, err)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_option_that_spark_leaves_out_is_one_of_scores():
+    assert set(_ONE_MACHINE) <= {field.name for field in fields(ScoreOptions)}
