@@ -90,7 +90,8 @@ def _rows(chosen: argparse.Namespace) -> Path:
     for number in range(_FILES):
         table = pa.Table.from_pylist(list(itertools.islice(made, each)))
         pq.write_table(table, draft / f"{number:02}.parquet")
-    return draft.rename(folder)
+    draft.rename(folder)
+    return folder
 
 
 def _remove(out: Path) -> None:

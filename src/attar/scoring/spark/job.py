@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import tempfile
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +31,7 @@ from attar.scoring.scored import added_columns
 from attar.scoring.spark.partitions import CountsByPartition, PartitionScorer
 from attar.scoring.spark.places import HadoopFiles, check_parquet, is_table, table_name
 from attar.scoring.spark.session import spark_errors
-from attar.scoring.spark.shipment import pack
+from attar.scoring.spark.shipment import Shipment, pack
 
 __all__ = ["check_places", "score_with_spark"]
 
@@ -116,21 +118,34 @@ def score_with_spark(
     if options.terms is not None and not artifact.task.has_term:
         raise DataError(f"task {artifact.task.name!r} has no terms; leave the list of terms out")
     rejected = f"{out}_rejected" if is_table(out) else f"{out.rstrip('/')}.rejected"
-    with spark_errors(), tempfile.TemporaryDirectory(prefix="attar-spark-") as folder:
+    with spark_errors():
         context = session.sparkContext
         counts = context.accumulator({}, CountsByPartition())
-        shown = ", ".join(sources)
-        job = _Job(session, out, rejected, options, artifact.task.labels, counts, shown)
+        job = _Job(session, out, rejected, options, artifact.task.labels, counts, ", ".join(sources))
         _check_free(job, sources)
         rows = reduce(_with_rows, (_read(session, source) for source in sources))
         threads = workers or int(context.getConf().get("spark.task.cpus", "1"))
         schema = _scored_schema(artifact, rows, options)
-        shipment, archive = pack(artifact, options, threads, Path(folder))
-        context.addArchive(f"{archive}#{shipment.name}")  # the name of the folder that it becomes
+        shipment = _ship(session, artifact, options, threads)
         scored = rows.mapInArrow(PartitionScorer(shipment, counts).score, schema)
         _LOG.info("scoring with Spark %s on %s", session.version, context.master)
         with _progress(context, rows.rdd.getNumPartitions() if options.progress else None):
             return _into_tables(job, scored) if is_table(out) else _into_folder(job, scored)
+
+
+def _ship(session: Any, artifact: Artifact, options: ScoreOptions, threads: int) -> Shipment:  # noqa: ANN401
+    """Let Spark bring every executor what it needs.
+
+    Executors that start later, in the place of a lost one, fetch all archives of the session, those of jobs
+    that have ended too; so they stay as long as the session.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="attar-spark-"))
+    weakref.finalize(session, shutil.rmtree, folder, ignore_errors=True)
+    shipment, archive = pack(artifact, options, threads, folder)
+    context = session.sparkContext
+    if not any(shipment.name in sent for sent in context.listArchives):  # of an equal job before
+        context.addArchive(f"{archive}#{shipment.name}")  # the name of the folder that it becomes
+    return shipment
 
 
 def _read(session: Any, source: str) -> Any:  # noqa: ANN401 - Spark's
