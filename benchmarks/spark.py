@@ -2,12 +2,16 @@
 
     python benchmarks/spark.py --out runs/spark
     python benchmarks/spark.py --out runs/spark --rows 100000 --results docs/results.md
+    python benchmarks/spark.py --out runs/spark --only cost
 
 The rows and the 2x128 model with random weights are those of benchmarks/jobs.py, in sixteen files of Parquet.
 ``attar score`` and ``attar score --engine spark --master local-cluster[2,1,1024]`` take turns; of Spark
 only the Python processes of its workers are counted, from their start to their end, because what the Java
 side costs is Spark's own. Then the job runs again, and one of its two executors is killed with SIGKILL when
 half of the tasks are done. All outputs must hold the same rows, each once.
+
+The cost of a row is measured in this process: the predictor alone, and the function that a worker calls, from
+record batches to record batches, take turns on the same rows with one thread each.
 """
 
 from __future__ import annotations
@@ -27,12 +31,16 @@ from peers.document import command_line, machine_line, markdown_table, publish, 
 
 from attar.cores import usable_cores
 from attar.errors import require
+from attar.scoring.arrow import ArrowScorer
+from attar.scoring.predictor import load
 from attar.system_info import system_info
+from attar.task import Example
 
 _FILES = 16
 _SPARK = ["--engine", "spark", "--master", "local-cluster[2,1,1024]",
           "--conf", "spark.sql.files.openCostInBytes=128m"]  # fmt: skip
 _SAMPLE_S = 0.2
+_COST_ROUNDS = 3
 
 
 class SparkRun(NamedTuple):
@@ -50,14 +58,25 @@ class SparkRun(NamedTuple):
 
 
 def main() -> None:
-    """Run both engines in turn, then the job with a killed executor."""
+    """Run the parts that were chosen."""
     options = command_line(__doc__)
     options.add_argument("--out", type=Path, required=True, help="model, rows and outputs")
     options.add_argument("--rows", type=int, default=100_000)
     options.add_argument("--rounds", type=int, default=1, help="interleaved turns")
+    options.add_argument("--cost-rows", type=int, default=8192, help="rows of the cost")
+    options.add_argument("--only", choices=("engines", "cost"), help="one of the two parts")
     chosen = options.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
     jobs._make_models(chosen.out)
+    head = [machine_line(system_info(), usable_cores()), ""]
+    if chosen.only != "cost":
+        publish(chosen.results, "spark", "Jobs on Apache Spark", [*head, *_engines(chosen), ""])
+    if chosen.only != "engines":
+        publish(chosen.results, "spark-cost", "What a row costs a worker", [*head, *_cost(chosen), ""])
+
+
+def _engines(chosen: argparse.Namespace) -> list[str]:
+    """Run both engines in turn, then the job with a killed executor."""
     rows = _rows(chosen)
     alone, spark = list[jobs.Run](), list[SparkRun]()
     for number in range(chosen.rounds):
@@ -73,8 +92,36 @@ def main() -> None:
     killed = _on_spark(chosen, rows, "killed", kill=True)
     for name in ("spark", "killed"):
         _check_same(chosen.out / "alone.parquet", chosen.out / name)
-    lines = [machine_line(system_info(), usable_cores()), "", *_table(chosen, alone, spark, killed), ""]
-    publish(chosen.results, "spark", "Jobs on Apache Spark", lines)
+    return _table(chosen, alone, spark, killed)
+
+
+def _cost(chosen: argparse.Namespace) -> list[str]:
+    """CPU time of a row, and what a billion of them take."""
+    pa = require("pyarrow", "parquet")
+    rows = list(jobs.different_rows(chosen.cost_rows, seed=2))
+    table = pa.Table.from_pylist(rows)
+    examples = [Example(str(r["text"]), int(str(r["start"])), int(str(r["end"]))) for r in rows]
+    lines = []
+    for name in ("2x128", "T4-tiny"):
+        predictor = load(chosen.out / name, workers=1)
+        scorer = ArrowScorer(predictor, table.schema)
+        predictor.predict_probs(examples[:256])
+        model, whole = list[float](), list[float]()
+        for _ in range(_COST_ROUNDS):
+            began = time.process_time()
+            predictor.predict_probs(examples)
+            model.append((time.process_time() - began) / len(rows))
+            began = time.process_time()
+            for _batch in scorer.score(table.to_batches()):
+                pass
+            whole.append((time.process_time() - began) / len(rows))
+        shares = [one / other for one, other in zip(model, whole, strict=True)]
+        seconds = statistics.median(whole)
+        lines.append([name, f"{seconds * 1e6:,.0f}", f"{statistics.median(shares):.0%}", f"{1 / seconds:,.0f}",
+                      f"{seconds * 1e9 / 3600:,.0f}"])  # fmt: skip
+        predictor.close()
+    heads = ["model", "CPU µs a row", "of it the predictor", "rows/s a core", "core-hours a billion rows"]
+    return markdown_table(heads, lines)
 
 
 def _rows(chosen: argparse.Namespace) -> Path:
