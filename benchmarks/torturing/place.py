@@ -185,20 +185,20 @@ VERBS: Mapping[str, Verb] = {
         is_exact=False,
     ),
     "score": _verb(
-        "score", "@artifact --in @rows.jsonl",
-        kind="file", result="result.jsonl", other=("", "", "@older.jsonl"),
+        "score", "@artifact --in @rows.jsonl --overwrite",
+        kind="file", result="result.jsonl", other=("", "", "@older.jsonl", ""),
     ),
     "score with terms": _verb(
-        "score", "@artifact --in @rows.jsonl --terms @terms.csv",
-        kind="file", result="result.csv", other=("", "", "@older.jsonl", "", ""),
+        "score", "@artifact --in @rows.jsonl --terms @terms.csv --overwrite",
+        kind="file", result="result.csv", other=("", "", "@older.jsonl", "", "", ""),
     ),
     "score a workbook": _verb(
-        "score", "@artifact --in @rows.jsonl",
-        kind="file", result="result.xlsx", other=("", "", "@older.jsonl"),
+        "score", "@artifact --in @rows.jsonl --overwrite",
+        kind="file", result="result.xlsx", other=("", "", "@older.jsonl", ""),
     ),
     "score for Label Studio": _verb(
-        "score", "@artifact --in @rows.jsonl",
-        kind="file", result="result.json", other=("", "", "@older.jsonl"),
+        "score", "@artifact --in @rows.jsonl --overwrite",
+        kind="file", result="result.json", other=("", "", "@older.jsonl", ""),
     ),
     "compare": _verb(
         "compare", "@scored.jsonl --gold @rows.jsonl",

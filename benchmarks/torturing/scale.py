@@ -83,7 +83,7 @@ VERBS: dict[str, Verb] = {
 
 
 def write_rows(path: Path, count: int, seed: int) -> None:
-    """Rows of clauses that are put together anew in each, as JSONL or CSV by the ending."""
+    """Rows of clauses that are put together in another way in each, as JSONL or CSV by the ending."""
     rng = random.Random(seed)  # noqa: S311 - no secrets
     with path.open("w", encoding="utf-8") as stream:
         if path.suffix == ".csv":

@@ -233,7 +233,7 @@ def _impatient() -> None:
 
     mongo._TIMEOUTS_MS = dict.fromkeys(mongo._TIMEOUTS_MS, 20)
     mongo._TRIES = 1
-    label_studio._WAITS_S = ()
+    label_studio._WAITS_S = (0.0, 0.0, 0.0, 0.0)
 
 
 def leak(folder: Path, ended: Ended) -> str:

@@ -340,12 +340,11 @@ def _before_training(recipe: Recipe, at: RunFolders, say: Callable[[str], None])
     """Report what was prepared, how long the rest may take, and the score of a linear model."""
     folders = {"train": at.teacher, "distill": at.student, "finetune": at.finetuned}
     folders |= {"export": at.candidate, "evaluate": at.report}
-    left = [name for name, folder in folders.items() if not is_finished(folder)]
-    if left and is_first_process():
+    if left := [name for name, folder in folders.items() if not is_finished(folder) and is_first_process()]:
         from attar.estimate import say_estimate
 
         say_estimate(recipe, at.data, left, say)
     fit_linear(recipe, at.data, at.linear)
-    if left and is_first_process():
+    if left:
         macro_f1 = load_artifact(at.linear).scores["macro_f1"]
         say(f"the linear model that the student must beat: dev macro-F1 {macro_f1:.4f}")

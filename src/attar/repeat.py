@@ -59,7 +59,11 @@ def keep_recipe(recipe: Recipe, out: Path) -> None:
     if not is_first_process():
         return
     tree = without_secrets(recipe.model_dump(mode="json", exclude_unset=True))
-    write_json(out / RECIPE_FILE, {"attar": __version__, "working_folder": str(Path.cwd()), "recipe": tree})
+    kept = {"attar": __version__, "working_folder": str(Path.cwd()), "recipe": tree}
+    with contextlib.suppress(OSError, ValueError):
+        if read_json(out / RECIPE_FILE) == kept:  # what is up to date is left alone
+            return
+    write_json(out / RECIPE_FILE, kept)
 
 
 def kept_recipe(run: Path) -> tuple[Recipe, Path]:

@@ -53,7 +53,7 @@ from attar.io.stamps import (
     write_draft_stamp,
     write_stamp,
 )
-from attar.system_info import machine, package_versions
+from attar.system_info import package_versions, processor_and_threads
 
 __all__ = ["fingerprint", "is_finished", "is_first_process", "run_stage", "without_secrets"]
 
@@ -102,21 +102,15 @@ def run_stage(  # noqa: PLR0913 - a stage is one call
     if not is_first_process():
         return _follow(folder.resolve(), same, work if shared else None)
     folder = check_out(folder, paths_read)
-    if not is_writable(folder) and is_whole(folder, read_stamp(folder) or earlier_stamp(folder), same):
-        _LOG.info("%s: up to date: %s", name, folder)  # reading is enough
+    if _is_read_only(folder, name, same):
         return False
-    check_writable(folder)
     with _own_errors(f"{name} -> {folder}"), locked(folder):
         mend(folder)
         before = _stamp_of_stage(folder, name)
-        if before is not None and is_whole(folder, before, same):
-            _LOG.info("%s: up to date: %s", name, folder)
+        if before is not None and _is_up_to_date(folder, name, before, same):
             if before["fingerprint"] != now:
                 write_stamp(folder, before | {"fingerprint": now, "inputs": inputs})
             return False
-        if before is not None:
-            changed = "its files" if before["fingerprint"] in same else "inputs"
-            _LOG.info("%s: %s changed, rebuilding %s", name, changed, folder)
         check_room(folder, sum(stamp_sizes(folder).values()))
         stamp = {"stage": name, "fingerprint": now, "inputs": inputs, "outputs": None}
         draft = _open_draft(folder, stamp, same)
@@ -127,6 +121,30 @@ def run_stage(  # noqa: PLR0913 - a stage is one call
         seconds = (read_stamp(folder) or {}).get("seconds", 0)
         _LOG.info("%s: done in %.0f s -> %s", name, seconds, folder)
         return True
+
+
+def _is_read_only(folder: Path, name: str, same: Collection[str]) -> bool:
+    """Whether a folder is up to date where nothing can be written: to read it is enough.
+
+    Raises:
+        RunError: Nothing can be written there, and it is not.
+    """
+    if is_writable(folder):
+        return False
+    if not is_whole(folder, read_stamp(folder) or earlier_stamp(folder), same):
+        check_writable(folder)
+    _LOG.info("%s: up to date: %s", name, folder)
+    return True
+
+
+def _is_up_to_date(folder: Path, name: str, before: Mapping[str, Any], same: Collection[str]) -> bool:
+    """Whether a folder with such a stamp is whole and made from the same inputs, which is logged."""
+    if is_whole(folder, before, same):
+        _LOG.info("%s: up to date: %s", name, folder)
+        return True
+    changed = "its files" if before["fingerprint"] in same else "inputs"
+    _LOG.info("%s: %s changed, rebuilding %s", name, changed, folder)
+    return False
 
 
 @contextlib.contextmanager
@@ -163,7 +181,7 @@ def _run(
         versions = {"attar": __version__, "python": platform.python_version()} | package_versions(_PACKAGES)
         seconds = round(time.monotonic() - started, 1)
         more = {"outputs": outputs, "sizes": sizes, "versions": versions, "seconds": seconds}
-        write_stamp(draft, {**stamp, **more, "machine": machine()})
+        write_stamp(draft, {**stamp, **more, "machine": processor_and_threads()})
     except BaseException as error:
         with contextlib.suppress(OSError):
             if not has_results(draft):

@@ -11,7 +11,7 @@ from typing import Any
 
 from attar.cores import usable_cores
 
-__all__ = ["machine", "package_versions", "system_info"]
+__all__ = ["package_versions", "processor_and_threads", "system_info"]
 
 # Instructions for int8 arithmetic.
 _FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "asimddp", "i8mm")
@@ -34,7 +34,7 @@ def system_info(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
     }
 
 
-def machine() -> dict[str, str]:
+def processor_and_threads() -> dict[str, str]:
     """What of a machine may change the last bit of a result: its processor, and the threads that compute."""
     whole = system_info()
     threads = os.environ.get("OMP_NUM_THREADS") or str(whole["cores"])

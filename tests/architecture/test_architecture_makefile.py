@@ -135,7 +135,7 @@ def test_an_environment_that_is_there_is_kept(machine):
     (machine.venv / "bin" / "python").touch()
     assert machine.lines("test")[0].startswith("VENV/bin/python -m pip install ")
     (machine.venv / ".installed").touch()
-    assert machine.lines("test") == ["VENV/bin/python -m pytest"]
+    assert machine.lines("test") == ["VENV/bin/python -m pytest --numprocesses auto --dist loadfile"]
 
 
 def test_goals_do_what_they_say(machine):
@@ -144,7 +144,12 @@ def test_goals_do_what_they_say(machine):
     (machine.venv / ".installed").touch()
     assert any("attar run recipes/quickstart.toml" in line for line in machine.lines("demo"))
     commands = [line.removeprefix("VENV/bin/") for line in machine.lines("check")]
-    assert commands == ["ruff format --check .", "ruff check .", "mypy", "python -m pytest"]
+    assert commands == [
+        "ruff format --check .",
+        "ruff check .",
+        "mypy",
+        "python -m pytest --numprocesses auto --dist loadfile",
+    ]
     assert (ROOT / ".ci" / "run").read_text("utf-8").splitlines()[-1] == "make check"
     (clean,) = machine.lines("clean")
     assert clean.startswith("rm -rf VENV runs ")

@@ -24,10 +24,10 @@ def test_a_killed_command_resumes_to_the_same_bytes(bench, place, name):
 
 @pytest.mark.parametrize("name", ["prepare", "score", "compare"])
 def test_no_room_costs_no_earlier_result(bench, place, name):
-    rooms = bench("torturing.rooms")
-    if not rooms.can_mount(place.folder):
+    disks = bench("torturing.disks")
+    if not disks.can_mount(place.folder):
         pytest.skip("mounting a file system needs root")
-    row = rooms.verb_in_rooms(place, name, (0.4,))
+    row = disks.verb_on_disks(place, name, (0.4,))
     assert row.failures == []
     assert row.outcomes["one line, the earlier result stands"] > 0
     assert row.outcomes["refused where it is read-only"] > 0

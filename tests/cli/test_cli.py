@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "recipes"
 VERBS = (
     "init", "run", "prepare", "pretrain", "train", "distill", "export", "evaluate",
-    "cascade", "terms", "score", "compare", "bench", "serve", "verify", "convert", "clean",
+    "cascade", "terms", "score", "compare", "insight", "bench", "serve", "verify", "convert", "clean",
 )  # fmt: skip
 
 

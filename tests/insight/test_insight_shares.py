@@ -113,7 +113,7 @@ def test_a_cell_with_labels_of_its_own_is_corrected_by_them():
         truth = np.bincount(gold[cell == one], minlength=LABELS) / (cell == one).sum()
         deviation = np.sqrt(corrected.variance[one])
         assert (np.abs(corrected.share[one] - truth) < 3 * deviation).all()
-    value, variance = learnt.difference(shares, 0, 1)
+    value, variance, _ = learnt.difference(shares, 0, 1)
     np.testing.assert_allclose(value, corrected.share[1] - corrected.share[0], atol=1e-9)
     assert (variance > 0).all()
 

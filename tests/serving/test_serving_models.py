@@ -186,7 +186,12 @@ def test_a_refused_artifact_is_served_only_where_that_is_said(
     assert code == 3
     assert "It is too large. --accept-refused takes it all the same" in err
     served = []
-    monkeypatch.setattr("attar.serving.server.serve", lambda app, *_, **__: served.append(app))
+
+    def serve(app, listener, **_):
+        served.append(app)
+        listener.close()
+
+    monkeypatch.setattr("attar.serving.server.serve", serve)
     code, out, err = attar_main("serve", tmp_path / "refused", "--port", "0", "--accept-refused")
     assert (code, len(served)) == (0, 1), err
     assert "serving:" in out

@@ -57,7 +57,7 @@ def test_every_reason_has_its_words(name):
     assert ExampleReader.__module__ == "attar.scoring.spans"  # where most of them come from
 
 
-class Places(HTMLParser):
+class Tags(HTMLParser):
     def __init__(self):
         super().__init__()
         self.files, self.ids, self.inline = [], [], []
@@ -71,7 +71,7 @@ class Places(HTMLParser):
 
 
 def test_the_page_comes_whole_from_the_service_and_holds_nothing_inline(predictor):
-    places = Places()
+    places = Tags()
     places.feed(HTML)
     assert places.inline == []
     assert len(set(places.ids)) == len(places.ids)

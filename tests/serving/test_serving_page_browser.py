@@ -132,7 +132,7 @@ class Opener:
         page.on("console", lambda said: self.complain(said.text, said.type in ("error", "warning")))
         page.on("pageerror", lambda error: self.complain(str(error)))
         home = re.match(r"http://[^/]+/", address)[0]
-        page.on("request", lambda asked: self.look(asked.url, (home, "blob:")))
+        page.on("request", lambda asked: self.check_address(asked.url, (home, "blob:")))
         await page.goto(address)
         await page.wait_for_selector("main:not([hidden])")
         return page
@@ -142,7 +142,7 @@ class Opener:
         if is_bad and not re.search(r"status of (401|422)", text):
             self.complaints.append(text)
 
-    def look(self, url, allowed):
+    def check_address(self, url, allowed):
         if not url.startswith(allowed):
             self.elsewhere.append(url)
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attar.text.repair import _UNITS, Repair, fitting_place, occurrences, repair
+from attar.text.readings import _UNITS
+from attar.text.repair import Repair, fitting_place, occurrences, repair
 
 
 def units(text, encoding, size):

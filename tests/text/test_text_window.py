@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from attar.text.window import CLAUSE_MARKS, char_window, clause_window
+from attar.text.window import CLAUSE_MARKS, char_window, clause_window, kept_of_two
 
 MARK = 0
 SIDES = st.lists(st.sampled_from([MARK, *[1] * 7]), max_size=24)
@@ -103,3 +103,11 @@ def test_both_widths_of_every_mark_end_a_clause():
         assert half in CLAUSE_MARKS
         assert full in CLAUSE_MARKS
     assert "。" in CLAUSE_MARKS
+
+
+@given(first=st.integers(0, 40), second=st.integers(0, 40), budget=st.integers(0, 40))
+def test_the_longer_of_two_sentences_loses_its_last_token(first, second, budget):
+    left = [first, second]
+    while sum(left) > budget:
+        left[0 if left[0] > left[1] else 1] -= 1
+    assert kept_of_two(first, second, budget) == tuple(left)

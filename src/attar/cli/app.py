@@ -23,6 +23,7 @@ from attar.cli.distill import distill
 from attar.cli.evaluate import evaluate
 from attar.cli.export import export
 from attar.cli.init import init
+from attar.cli.insight import insight
 from attar.cli.once import Once
 from attar.cli.prepare import prepare
 from attar.cli.pretrain import pretrain
@@ -73,6 +74,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     score: "`attar score artifact --in reviews.csv --out scored.csv`",
     serve: "`attar serve artifact --port 8000`",
     compare: "`attar compare old.csv new.csv --gold test.json --out compared.xlsx`",
+    insight: "`attar insight scored.parquet --by brand,term,date:month --labels checked.csv --out insight`",
     verify: "`attar verify artifact`",
     convert: "`attar convert old-artifact new-artifact`",
     bench: "`attar bench artifact --against teacher --data data --out bench`",

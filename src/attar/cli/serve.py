@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -62,23 +63,26 @@ def serve(
     requests are answered before the process ends.
     """
     require_installed(("fastapi", "uvicorn", "httptools", "prometheus_client"), "serve")
-    from attar.artifact import check_not_refused
-    from attar.classic.routes import artifact_routes, check_artifact
+    from attar.classic.routes import artifact_routes
     from attar.serving.limits import CLASSIC_LIMITS
     from attar.serving.request_log import log_as_json
     from attar.serving.server import ServeOptions, serve_artifacts
 
     if log_format == "json" or (log_format == "auto" and not sys.stderr.isatty()):
         log_as_json()
-    options = ServeOptions(workers=workers, terms=terms, keys=keys, cors=cors or (), page=page)
+    check = partial(_check_served, accept_refused=accept_refused, classic=classic)
+    options = ServeOptions(workers=workers, terms=terms, keys=keys, cors=cors or (), page=page, check=check)
     if classic:
         options = replace(options, limits=CLASSIC_LIMITS, routes=artifact_routes)
-
-    def check(predictor: Predictor) -> None:
-        if not accept_refused:
-            check_not_refused(predictor.artifact)
-        if classic:
-            check_artifact(predictor)
-
-    options = replace(options, check=check)
     serve_artifacts(artifacts, host, port, say=typer.echo, options=options)
+
+
+def _check_served(predictor: Predictor, *, accept_refused: bool, classic: bool) -> None:
+    """Refuse an artifact that the gate refused, or that the original's routes have no use for."""
+    from attar.artifact import check_not_refused
+    from attar.classic.routes import check_artifact
+
+    if not accept_refused:
+        check_not_refused(predictor.artifact)
+    if classic:
+        check_artifact(predictor)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from attar.scoring.verify import Verification
 
 __all__ = [
+    "drop_columns",
     "print_bench",
     "print_cascade",
     "print_comparison",
@@ -81,7 +82,7 @@ def print_summary(folder: Path) -> None:
             "" if speed is None else f"{speed:,.0f}",
             "" if latency is None else f"{latency:.1f} ms",
         )
-    _print(table)
+    _print(table, droppable=4)
     ratios, chosen = report["ratios"], shown_name(report, report["chosen"])
     if ratios["smaller"] and ratios["faster"]:
         typer.echo(
@@ -126,14 +127,43 @@ def print_cascade(cascade: Mapping[str, Any], members: Sequence[Path]) -> None:
     typer.echo(f"bound:     {cascade['bound']}")
 
 
-def _print(table: Table) -> None:
-    """Print a table as wide as the terminal; elsewhere as wide as it needs, so that no cell is cut."""
+def _print(table: Table, *, droppable: int = 0) -> None:
+    """Print a table as wide as the terminal; elsewhere as wide as it needs, so that no cell is cut.
+
+    Args:
+        table: The table.
+        droppable: How many columns, from the last, may be left out where a terminal is too narrow.
+    """
     from rich.console import Console
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH_OFF_TERMINAL)
+    left_out = drop_columns(table, console.width, droppable)
     console.print(table)
+    if left_out:
+        typer.echo(f"left out:  {', '.join(left_out)} (the terminal has {console.width} columns)")
+
+
+def drop_columns(table: Table, width: int, droppable: int) -> list[str]:
+    """Drop columns of a table, from the last on, until no cell of it is cut.
+
+    Args:
+        table: The table.
+        width: Of the terminal.
+        droppable: How many may go.
+
+    Returns:
+        The headings of those that went.
+    """
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    wide = Console(width=_WIDTH_OFF_TERMINAL)
+    left_out = list[str]()
+    while droppable > len(left_out) and Measurement.get(wide, wide.options, table).maximum > width:
+        left_out.insert(0, str(table.columns.pop().header))
+    return left_out
 
 
 def print_comparison(figures: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "benjamini_hochberg",
     "count_shares",
     "interval",
+    "mean_interval",
     "p_value",
     "t_quantile",
 ]
@@ -86,6 +87,19 @@ class Shares:
         total = self.residuals[mine][i].T @ self.residuals[other][j]
         return np.asarray(total / max(1, self.mentions[a] * self.mentions[b]))
 
+    def covariance_of(self, cells: Ints, weights: Floats) -> Floats:
+        """[K, K] covariance of a sum of the shares of some cells, [n] each, with weights."""
+        parts, reviews = [], []
+        for cell, weight in zip(cells, weights, strict=True):
+            first = np.searchsorted(self.pair_cell, cell)
+            last = np.searchsorted(self.pair_cell, cell, "right")
+            parts.append(self.residuals[first:last] * (weight / max(1, self.mentions[cell])))
+            reviews.append(self.pair_review[first:last])
+        _, number = np.unique(np.concatenate(reviews), return_inverse=True)
+        sums = np.zeros((int(number.max(initial=-1)) + 1, self.share.shape[1]))
+        np.add.at(sums, number, np.concatenate(parts))
+        return np.asarray(sums.T @ sums)
+
 
 def count_shares(mentions: Mentions) -> Shares:
     """Count, with the covariances over reviews."""
@@ -98,7 +112,8 @@ def count_shares(mentions: Mentions) -> Shares:
     total = np.bincount(mentions.cell, minlength=cells)
     reviews = np.bincount(pair_cell, minlength=cells)
     share = np.zeros((cells, groups))
-    np.add.at(share, pair_cell, counts)
+    for k in range(groups):
+        share[:, k] = np.bincount(pair_cell, counts[:, k], minlength=cells)
     share /= np.maximum(1, total)[:, None]
     residuals = counts - counts.sum(1, keepdims=True) * share[pair_cell]
     # The factor for few reviews is put into the residuals, so that covariances between cells have it too.
@@ -112,13 +127,16 @@ def count_shares(mentions: Mentions) -> Shares:
     return Shares(total, reviews, share, covariance, residuals, pair_cell, pair_review)
 
 
-def interval(share: Floats, variance: Floats, reviews: NDArray[np.integer]) -> tuple[Floats, Floats]:
+def interval(
+    share: Floats, variance: Floats, reviews: NDArray[np.integer], freedom: Floats | None = None
+) -> tuple[Floats, Floats]:
     """Ends of the 95 % intervals of shares.
 
     Args:
         share: Any shape; cut to 0 to 1.
         variance: Of the same shape.
         reviews: How many reviews stand behind each; of the same shape.
+        freedom: Degrees of freedom of ``variance``; None for the reviews less one.
 
     Returns:
         Low and high ends, of the same shape.
@@ -126,10 +144,12 @@ def interval(share: Floats, variance: Floats, reviews: NDArray[np.integer]) -> t
     share = np.clip(share, 0.0, 1.0)
     # Where every mention says the same, the variance is 0: then each review is one independent mention.
     spread = share * (1 - share)
-    effective = np.where(variance > _FEW, spread / np.maximum(variance, _FEW), reviews)
-    effective = np.where(spread > _FEW, effective, reviews)
+    # A corrected share near 0 or 1 is as unsure as its variance says, however many reviews there are.
+    deviation = np.minimum(0.5, np.sqrt(np.maximum(variance, 0.0)))
+    wide = np.maximum(spread, deviation * (1 - deviation))
+    effective = np.where(variance > _FEW, wide / np.maximum(variance, _FEW), reviews)
     effective = np.maximum(effective, _FEW)
-    t = t_quantile(np.maximum(1, np.asarray(reviews) - 1))
+    t = t_quantile(np.maximum(1, np.asarray(reviews) - 1 if freedom is None else freedom))
     centre = (share + t**2 / (2 * effective)) / (1 + t**2 / effective)
     half = t * np.sqrt(spread / effective + t**2 / (4 * effective**2)) / (1 + t**2 / effective)
     return np.maximum(0.0, centre - half), np.minimum(1.0, centre + half)
@@ -148,9 +168,28 @@ def t_quantile(freedom: NDArray[np.integer] | Floats) -> Floats:
     return np.asarray(z + first / v + second / v**2 + third / v**3)
 
 
-def p_value(difference: Floats, variance: Floats) -> Floats:
-    """Two-sided, of the hypothesis that there is no difference; 1 where there is no variance."""
+def mean_interval(
+    mean: Floats, variance: Floats, reviews: NDArray[np.integer], freedom: Floats, limits: tuple[float, float]
+) -> tuple[Floats, Floats]:
+    """Ends of the 95 % intervals of means that lie within limits, such as net sentiment within -1 to 1.
+
+    The mean is taken for a share of its range, so that a few reviews which all say the same are not certain.
+    """
+    low, high = limits
+    span = high - low
+    ends = interval((mean - low) / span, variance / span**2, reviews, freedom)
+    return low + span * ends[0], low + span * ends[1]
+
+
+def p_value(difference: Floats, variance: Floats, freedom: Floats | None = None) -> Floats:
+    """Two-sided, of the hypothesis that there is no difference; 1 where there is no variance.
+
+    With ``freedom`` of Student's t, by the normal that has its tail (Wallace, Annals of Mathematical
+    Statistics 30, 1959); None for the normal itself.
+    """
     z = np.abs(difference) / np.sqrt(np.maximum(variance, _FEW))
+    if freedom is not None:
+        z = (8 * freedom + 1) / (8 * freedom + 3) * np.sqrt(freedom * np.log1p(z**2 / freedom))
     tail = np.vectorize(_normal_tail, otypes=[np.float64])(z)
     return np.where(variance > _FEW, 2 * tail, 1.0)
 

@@ -36,7 +36,7 @@ Probs = NDArray[np.float32]
 class _Part(NamedTuple):
     path: Path
     first: int
-    count: int
+    num_examples: int
     questions: str
 
 
@@ -58,7 +58,7 @@ class CachedProbs:
     ) -> None:
         self._predict, self._num_labels, self._folder = predict, num_labels, folder
         self._known = list(_parts(folder, num_labels)) if folder is not None else []
-        self.num_reused = sum(part.count for part in self._known)
+        self.num_reused = sum(part.num_examples for part in self._known)
         self.stopped = False
         self._open = np.empty((0, num_labels), np.float32)  # of the part that is being read
         self._next = 0  # number of the next example
@@ -141,7 +141,7 @@ class CachedProbs:
         """How many of so many examples the known parts have, part by part."""
         at, end = self._next, min(self._next + count, self.num_reused)
         for part in self._known:
-            upto = min(end, part.first + part.count)
+            upto = min(end, part.first + part.num_examples)
             if at < upto:
                 yield upto - at
                 at = upto
@@ -153,7 +153,7 @@ class CachedProbs:
             self._open = _content(part.path, self._num_labels)[1]
         self._hash_questions(examples)
         self._next += len(examples)
-        if self._next == part.first + part.count:
+        if self._next == part.first + part.num_examples:
             if self._hash.hexdigest() != part.questions:
                 raise DataError(
                     f"{self._folder}: the rows are not those that this job began with; to start over add "
@@ -191,7 +191,7 @@ def _parts(folder: Path, num_labels: int) -> Iterator[_Part]:
                 left.unlink()
             return
         yield part
-        first += part.count
+        first += part.num_examples
 
 
 def _content(path: Path, num_labels: int) -> tuple[dict[str, Any], Probs]:

@@ -7,7 +7,7 @@ before is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -83,7 +83,7 @@ def chunks_of(
 
 def scored_chunks(
     chunks: Iterable[Chunk], probs: CachedProbs, labels: Sequence[str], advance: Callable[[int], None]
-) -> Iterator[list[Scored]]:
+) -> Generator[list[Scored], None, None]:
     """Score chunks in their order, one while another is read or written.
 
     Args:

@@ -122,14 +122,15 @@ class Service:
     ) -> Response:
         """Check the key and respond to a request; whatever ``reply`` raises becomes an error response."""
         started = time.perf_counter()
-        made: Reply | Response | None = None
+        made: Reply | None = None
         request_id = request.scope.get("state", {}).get("request_id", "")
         try:
             self.check_key(request, admin=admin)
-            made = await reply()
-            if isinstance(made, Response):
-                response, made = made, None
+            answered = await reply()
+            if isinstance(answered, Response):
+                response = answered
             else:
+                made = answered
                 headers = {VERSION_HEADER: made.version or self._version()}
                 response = Response(made.content, 200, headers, "application/json")
         except ClientDisconnect:

@@ -14,26 +14,14 @@ import html
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from attar.text.invisible import INVISIBLE, is_blank, without_invisible
 from attar.text.markup import TAG, has_tags, html_text
-from attar.text.normalise import Normalised, normalise, substitute
+from attar.text.normalise import Normalised, normalise
+from attar.text.readings import How, collapsed, readings
 
 __all__ = ["How", "Repair", "each_occurrence", "find_all", "fitting_place", "occurrences", "repair"]
 
-How = Literal[
-    "utf16", "utf8", "whitespace", "entities", "invisible", "tags", "offsets", "occurrence", "normal_form"
-]
-
-# Whitespace that is not one blank already.
-_RUN = re.compile(r"\s{2,}|[^\S ]")
-_EDGES = re.compile(r"\A\s+|(?<!\s)\s+\Z")
-_CRLF = re.compile(r"\r\n")
-_LF = re.compile(r"(?<!\r)\n")
-# Without one of these every program sees the same text.
-_MAY_DIFFER = re.compile(rf"[\s&<{INVISIBLE}]")
-_TWO_UNITS = re.compile("[\U00010000-\U0010ffff]")
 # What stands around a place without being a part of it; a variation selector belongs to its emoji.
 _BEFORE = re.compile(rf"(?:[\s{INVISIBLE}]|{TAG})+", re.DOTALL)
 _AFTER = re.compile(rf"(?:(?![\ufe00-\ufe0f])[\s{INVISIBLE}]|{TAG})+\Z", re.DOTALL)
@@ -84,15 +72,15 @@ def repair(
     """
     found: dict[_Place, How] = {}
     if start is not None and end is not None:
-        readings = list(_readings(text, start, end))
-        for how, span in readings:
+        spans = list(readings(text, start, end))
+        for how, span in spans:
             fit = _fit(text, term, *span)
             if fit:
                 place, term_as = fit
                 found.setdefault(place, how or term_as or "whitespace")
         if not found:
             found = _places(text, term)
-            disputed = _disputed(text, found, [_trimmed(text, *span) for _, span in readings], is_marked)
+            disputed = _disputed(text, found, [_trimmed(text, *span) for _, span in spans], is_marked)
             if disputed is not None:
                 return disputed
     else:
@@ -141,77 +129,6 @@ def each_occurrence(text: str, term: str) -> Iterator[tuple[int, int]]:
         if start >= done:
             done = end
             yield start, end
-
-
-def _readings(text: str, start: int, end: int) -> Iterator[tuple[How | None, tuple[int, int]]]:
-    """Spans of ``text`` that the offsets may mean, each with the reading's name."""
-    for view_name, view in _views(text):
-        for unit_name, place_of in _UNITS:
-            low, high = place_of(view.text, start), place_of(view.text, end)
-            if low is not None and high is not None and low < high:
-                yield unit_name or view_name, view.to_original(low, high)
-
-
-def _views(text: str) -> Iterator[tuple[How | None, Normalised]]:
-    """The text as other programs may have seen it, those that differ from it."""
-    yield None, Normalised(text)
-    if not _MAY_DIFFER.search(text):
-        return
-    entities = normalise(text, ["entities"])
-    views: list[tuple[How, Normalised]] = [
-        ("whitespace", _strip(text)),
-        ("whitespace", _collapse(text)),
-        ("whitespace", _strip(text).then(_collapse)),
-        ("whitespace", substitute(text, _CRLF, "\n")),
-        ("whitespace", substitute(text, _LF, "\r\n")),
-        ("entities", entities),
-        ("entities", entities.then(_strip).then(_collapse)),
-        ("invisible", without_invisible(text)),
-        ("invisible", without_invisible(text).then(_strip).then(_collapse)),
-    ]
-    if has_tags(text):
-        shown = html_text(text)
-        views += [
-            ("tags", shown),
-            ("tags", html_text(text, "")),
-            ("tags", shown.then(_strip).then(_collapse)),
-        ]
-    seen = {text}
-    for name, view in views:
-        if view.text not in seen:
-            seen.add(view.text)
-            yield name, view
-
-
-def _of_characters(text: str, offset: int) -> int | None:
-    return offset if 0 <= offset <= len(text) else None
-
-
-def _of_utf16(text: str, offset: int) -> int | None:
-    """The character before which there are so many UTF-16 units; None within one, or beyond the text."""
-    before = 0
-    for before, pair in enumerate(_TWO_UNITS.finditer(text), 1):
-        first = pair.start() + before - 1
-        if offset <= first:
-            return _of_characters(text, offset - before + 1)
-        if offset == first + 1:
-            return None
-    return _of_characters(text, offset - before)
-
-
-def _of_utf8(text: str, offset: int) -> int | None:
-    """The character before which there are so many bytes; None within one, or beyond the text."""
-    raw = text.encode("utf-8", "surrogatepass")
-    is_within = not 0 <= offset <= len(raw) or (offset < len(raw) and 0x80 <= raw[offset] < 0xC0)
-    return None if is_within else len(raw[:offset].decode("utf-8", "surrogatepass"))
-
-
-# What characters an offset lies between, in each way to count.
-_UNITS: tuple[tuple[How | None, Callable[[str, int], int | None]], ...] = (
-    (None, _of_characters),
-    ("utf16", _of_utf16),
-    ("utf8", _of_utf8),
-)
 
 
 def _fit(text: str, term: str, start: int, end: int) -> tuple[_Place, How | None] | None:
@@ -344,19 +261,11 @@ def _places(text: str, term: str) -> dict[_Place, How]:
 
 
 def _normal_form(text: str) -> Normalised:
-    return normalise(text, ["entities", "nfkc"]).then(without_invisible).then(_collapse)
+    return normalise(text, ["entities", "nfkc"]).then(without_invisible).then(collapsed)
 
 
 def _without_tags(text: str) -> Normalised:
     return (html_text(text, "") if has_tags(text) else Normalised(text)).then(_normal_form)
-
-
-def _collapse(text: str) -> Normalised:
-    return substitute(text, _RUN, " ")
-
-
-def _strip(text: str) -> Normalised:
-    return substitute(text, _EDGES, "")
 
 
 # From the least change to the most.

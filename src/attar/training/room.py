@@ -37,7 +37,7 @@ def check_training_room(
     Args:
         model: In training.
         objective: May have weights of its own.
-        folder: Gets them; what a resumed training has written there counts as room.
+        folder: Gets them; what a resumed training has written there is overwritten.
         checkpoint_minutes: Between two states.
 
     Raises:

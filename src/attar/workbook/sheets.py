@@ -39,15 +39,16 @@ _MAX_COLUMNS = 16_384
 _LOOKS_ACTIVE = ("=", "+", "-", "@", "\t")
 _EPOCH = datetime(2000, 1, 1)
 _ZIP_EPOCH = (2000, 1, 1, 0, 0, 0)
-_WIDTHS = {"text": 70, "word": 16, "number": 10, "share": 10}
+_WIDTHS = {"text": 70, "word": 16, "number": 10, "share": 10, "percent": 10}
+_FORMATS = {"share": "0.000", "percent": "0.0%"}
 _MARK_COLOUR, _HEAD_COLOUR = "B03A5B", "F3E9EC"
 
-Kind = Literal["text", "word", "number", "share"]
+Kind = Literal["text", "word", "number", "share", "percent"]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its heading, and what it holds (a share is a number from 0 to 1)."""
+    """A column: its heading, and what it holds (a share or a percentage is a number from 0 to 1)."""
 
     name: str
     kind: Kind = "word"
@@ -85,13 +86,16 @@ class Book:
         self.workbook.properties.created = self.workbook.properties.modified = _EPOCH
         self._sheets: list[Sheet] = []
 
-    def sheet(self, title: str, columns: Sequence[Column] = (), *, is_sorted: bool = False) -> Sheet:
+    def sheet(
+        self, title: str, columns: Sequence[Column] = (), *, is_sorted: bool = False, is_printed: bool = False
+    ) -> Sheet:
         """Declare a sheet; it is in the file once a row is appended, or ``show`` is called.
 
         Args:
             title: At most 28 characters, without brackets, slashes and ``:*?``.
             columns: Its header; none makes it a page of free rows.
             is_sorted: Write the rows in the order of their ``rank``, the highest first.
+            is_printed: Have it printed one page wide, across, its header on every page.
 
         Raises:
             DataError: More columns than Excel takes.
@@ -100,7 +104,7 @@ class Book:
             raise DataError(
                 f"{len(columns)} columns; Excel takes {_MAX_COLUMNS}: write .csv or .parquet instead"
             )
-        made = Sheet(self, title, columns, is_sorted=is_sorted)
+        made = Sheet(self, title, columns, is_sorted=is_sorted, is_printed=is_printed)
         self._sheets.append(made)
         return made
 
@@ -123,14 +127,16 @@ class Book:
 class Sheet:
     """One sheet; past Excel's last row it continues in another, "<title> 2"."""
 
-    def __init__(self, book: Book, title: str, columns: Sequence[Column], *, is_sorted: bool) -> None:
+    def __init__(
+        self, book: Book, title: str, columns: Sequence[Column], *, is_sorted: bool, is_printed: bool
+    ) -> None:
         from openpyxl.cell import WriteOnlyCell
         from openpyxl.cell.rich_text import CellRichText, TextBlock
         from openpyxl.cell.text import InlineFont
 
         self.num_rows = 0
         self.title = title
-        self._book, self._columns = book, columns
+        self._book, self._columns, self._is_printed = book, columns, is_printed
         self._parts: list[Any] = []
         self._waiting = _Waiting() if is_sorted else None
         self._cell, self._rich, self._block = WriteOnlyCell, CellRichText, TextBlock
@@ -154,6 +160,10 @@ class Sheet:
     def show(self) -> None:
         """Have the sheet in the file even without rows."""
         self._part(1)
+
+    def worksheet(self) -> Any:  # noqa: ANN401 - openpyxl's
+        """Openpyxl's sheet, to which charts are added; from then on it is in the file."""
+        return self._part(1)
 
     def finish(self) -> list[Any]:
         """Write what waits, set the filters, and give openpyxl's sheets."""
@@ -185,6 +195,8 @@ class Sheet:
         if index == len(self._parts):
             title = self.title if index == 0 else f"{self.title} {index + 1}"
             part = self._book.workbook.create_sheet(title)
+            if self._is_printed:  # before the first row, behind which Excel's order has no place for it
+                _fit_page(part, has_header=bool(self._columns))
             letter = self._book.openpyxl.utils.get_column_letter
             for place, column in enumerate(self._columns, 1):
                 width = max(_WIDTHS[column.kind], min(2 * len(column.name), 24))
@@ -233,8 +245,8 @@ class Sheet:
             cell = self._cell(part)
             cell.alignment = Alignment(vertical="top", wrap_text=kind == "text")
             cell.quotePrefix = is_active
-            if kind == "share":
-                cell.number_format = "0.000"
+            if kind in _FORMATS:
+                cell.number_format = _FORMATS[kind]
             if shown_as:
                 cell.number_format = shown_as
             self._styles[key] = cell._style
@@ -289,3 +301,11 @@ class _Archive(zipfile.ZipFile):
         entry.compress_type = zipfile.ZIP_DEFLATED
         entry.external_attr = 0o644 << 16
         return entry
+
+
+def _fit_page(part: Any, *, has_header: bool) -> None:  # noqa: ANN401 - openpyxl's
+    part.page_setup.orientation, part.page_setup.paperSize = "landscape", 9  # A4
+    part.page_setup.fitToWidth, part.page_setup.fitToHeight = 1, 0
+    part.sheet_properties.pageSetUpPr.fitToPage = True
+    if has_header:
+        part.print_title_rows = "1:1"

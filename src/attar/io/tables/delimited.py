@@ -57,7 +57,8 @@ def open_delimited(
     delimiter = delimiter or ("\t" if file_format == "tsv" else ",")
     found = find_encoding(path, encoding)
     read = partial(_quoted if quoted and len(delimiter) == 1 else _plain, path, delimiter, found)
-    table = table_with_header(path, file_format, read, names, partial(count_lines, path, found))
+    count = partial(_count_rows, path, found, has_header=not names)
+    table = table_with_header(path, file_format, read, names, count)
     return replace(table, encoding=found.shown) if found.shown else table
 
 
@@ -109,6 +110,11 @@ def cell_of(value: object) -> str | None:
     if isinstance(value, dict | list | tuple):
         return json_line(value)
     return str(value) if isinstance(value, int | float) else as_text(value)
+
+
+def _count_rows(path: Path, encoding: Encoding, *, has_header: bool) -> int:
+    """About how many rows there are: a cell may hold line ends."""
+    return max(0, count_lines(path, encoding) - has_header)
 
 
 def _quoted(path: Path, delimiter: str, encoding: Encoding) -> Iterator[Cells]:

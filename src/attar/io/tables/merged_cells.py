@@ -17,7 +17,7 @@ from attar.errors import DataError
 __all__ = ["MergedCells", "merged_cells"]
 
 _MAX_RANGES = 1 << 20  # more than one for every row of a sheet
-_MAX_FILLED = 1 << 25  # cells; thirty columns merged over all rows of a sheet
+_MAX_FILLED = 1 << 24  # cells; sixteen columns merged over all rows of a sheet
 _BLOCK_BYTES = 1 << 18
 _LONGEST_TAG = 1 << 10
 _RANGE = re.compile(

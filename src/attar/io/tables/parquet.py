@@ -12,7 +12,15 @@ from attar.io.tables.delimited import cell_of
 from attar.io.tables.parquet_pages import DamagedPageError, batch_rows
 from attar.io.tables.rows import Row, Table
 
-__all__ = ["arrow_columns", "arrow_rows", "arrow_schema", "open_parquet", "write_parquet"]
+__all__ = [
+    "arrow_columns",
+    "arrow_rows",
+    "arrow_schema",
+    "open_parquet",
+    "parquet_columns",
+    "write_parquet",
+    "write_parquet_columns",
+]
 
 _UNREADABLE = "not a Parquet file that can be read; write it again"
 
@@ -76,6 +84,36 @@ def arrow_rows(source: str, batches: Iterable[Any]) -> Iterator[Row]:
             yield Row(source, number, values)
 
 
+def parquet_columns(path: Path, names: Sequence[str], num_rows: int) -> Iterator[dict[str, list[Any]]]:
+    """Some columns of a Parquet file in batches of rows, the values as Python has them.
+
+    Args:
+        path: The file.
+        names: Of the columns; one that is not there is None in every row.
+        num_rows: Of a batch, at most.
+
+    Raises:
+        DataError: It cannot be read, or unfolds to more than is taken.
+    """
+    pa = _arrow()
+    try:
+        with pa.parquet.ParquetFile(path) as file:
+            there = [name for name in names if name in file.schema_arrow.names]
+            at_once = min(num_rows, batch_rows(path, file.metadata, file.schema_arrow))
+            for group in range(file.num_row_groups):
+                for batch in file.iter_batches(at_once, row_groups=[group], columns=there):
+                    found = {name: _column_values(pa, batch.column(name)) for name in there}
+                    yield {name: found.get(name, [None] * batch.num_rows) for name in names}
+    except (pa.ArrowException, UnicodeDecodeError, OSError, DamagedPageError) as error:
+        raise DataError(f"{path}: {_UNREADABLE}") from error
+
+
+def write_parquet_columns(path: Path, columns: Mapping[str, Any]) -> None:
+    """Write whole columns, of which NumPy knows the types, or lists of strings."""
+    pa = _arrow()
+    pa.parquet.write_table(pa.table({name: pa.array(column) for name, column in columns.items()}), path)
+
+
 def _arrow() -> Any:  # noqa: ANN401 - a module of an optional package
     """Pyarrow with its Parquet part; the base install does without."""
     require("pyarrow.parquet", "parquet")
@@ -124,6 +162,17 @@ def _values(pa: Any, batch: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - Arro
         values = [[_value(pa, one) for one in column] for column in columns]
         return [dict(zip(batch.schema.names, cells, strict=True)) for cells in zip(*values, strict=True)]
     return rows
+
+
+def _column_values(pa: Any, column: Any) -> list[Any]:  # noqa: ANN401 - Arrow's
+    cut = _cut(pa, column)
+    try:
+        values: list[Any] = cut.to_pylist()
+    except UnicodeDecodeError:
+        raise
+    except (ValueError, OverflowError, pa.ArrowException):
+        return [_value(pa, one) for one in cut]
+    return values
 
 
 def _cut(pa: Any, value: Any) -> Any:  # noqa: ANN401 - Arrow's column or scalar

@@ -1,4 +1,4 @@
-"""The part ``rooms``: disks that are full, or read-only, cost no finished work.
+"""The part ``disks``: disks that are full, or read-only, cost no finished work.
 
 Each verb writes to small file systems in memory, each of which has room for another share of its result
 beside the earlier one. It ends with one line and exit code 2, or is done where there was room after all; the
@@ -20,7 +20,7 @@ from torturing.parts import Row, Torture
 from torturing.place import VERBS, Place, Verb, make_place
 from torturing.snapshots import Snapshot, difference, hidden, snapshot
 
-__all__ = ["can_mount", "mounted", "rooms", "verb_in_rooms"]
+__all__ = ["can_mount", "disks", "mounted", "verb_on_disks"]
 
 SHARES = (0.1, 0.4, 0.7, 1.0, 1.8)
 """Of the room that a result needs: what is free beside the earlier one."""
@@ -29,7 +29,7 @@ _PAGE = 4096
 _PLENTY = 64 << 20  # bytes
 
 
-def rooms(torture: Torture) -> Iterator[Row]:
+def disks(torture: Torture) -> Iterator[Row]:
     """Each verb on file systems of five sizes and on a read-only one."""
     if not can_mount(torture.folder):
         yield Row("nothing: mounting a file system needs root")
@@ -40,7 +40,7 @@ def rooms(torture: Torture) -> Iterator[Row]:
             if torture.is_over:
                 return
             every = 3 if torture.is_short else 1
-            yield verb_in_rooms(place, name, SHARES, every=every, is_over=lambda: torture.is_over)
+            yield verb_on_disks(place, name, SHARES, every=every, is_over=lambda: torture.is_over)
 
 
 def can_mount(folder: Path) -> bool:
@@ -71,7 +71,7 @@ def _mount(*words: str) -> None:
     subprocess.run(["mount", *words], check=True, capture_output=True)  # noqa: S603, S607
 
 
-def verb_in_rooms(
+def verb_on_disks(
     place: Place,
     name: str,
     shares: Sequence[float],
