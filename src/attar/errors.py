@@ -62,6 +62,7 @@ _NEEDED_BY = {
     "mongodb": "MongoDB needs",
     "parquet": "Parquet needs",
     "serve": "the HTTP service needs",
+    "spark": "--engine spark needs",
     "t2s": "normalise step 't2s' needs",
     "train": "training, export and evaluation need",
     "zstd": "files packed as .zst need",

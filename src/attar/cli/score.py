@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from attar.cli.options import ArtifactFolder, InEncoding, Workers, expanded
-from attar.errors import DataError
+from attar.errors import DataError, RecipeError
 
 if TYPE_CHECKING:
     from attar.scoring.options import Counts, ScoreOptions
@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 __all__ = ["score"]
 
 _ROWS = ".jsonl, .csv, .tsv (.gz, .zst), .parquet, .xlsx, mongodb://HOST/DB/COLLECTION or -"
+
+# Options that Spark's job does not have, by their names in ScoreOptions.
+_ONE_MACHINE = {
+    "label": "--label",
+    "query": "--query",
+    "into_source": "--into-source",
+    "quoted": "--no-quotes",
+    "in_encoding": "--in-encoding",
+    "encoding": "--encoding",
+    "stream_format": "--format",
+    "rejected": "--rejected",
+}
 
 _Quotes = Annotated[
     bool, typer.Option("--quotes/--no-quotes", help="CSV, TSV: whether quotes enclose cells.")
@@ -58,6 +70,16 @@ _Format = Annotated[str, typer.Option("--format", help="Of standard input and ou
 _AcceptRefused = Annotated[
     bool, typer.Option("--accept-refused", help="Score with an artifact that its gate refused.")
 ]
+_Engine = Annotated[
+    Literal["local", "spark"],
+    typer.Option(help="This machine, or Apache Spark: Parquet and hive://DB/TABLE."),
+]
+_Master = Annotated[
+    str | None, typer.Option(help="Spark's: yarn, spark://HOST:PORT, k8s://https://HOST:PORT, local[CORES].")
+]
+_Conf = Annotated[
+    list[str] | None, typer.Option("--conf", metavar="KEY=VALUE", help="A property of Spark; several times.")
+]
 
 
 def score(
@@ -86,6 +108,9 @@ def score(
     overwrite: _Overwrite = False,
     accept_refused: _AcceptRefused = False,
     workers: Workers = None,
+    engine: _Engine = "local",
+    master: _Master = None,
+    conf: _Conf = None,
 ) -> None:
     """Score rows: every occurrence of the term, or the one at start and end if the row has them.
 
@@ -101,8 +126,10 @@ def score(
         raise DataError("--terms finds the terms; --term and --split-terms are for rows that have theirs")
     if strict is not None:
         check_share(strict)
+    if engine == "local" and (master is not None or conf):
+        raise RecipeError("--master and --conf are for Apache Spark; add --engine spark")
     out = expanded(out)
-    if out != "-" and not is_mongodb(out):
+    if engine == "local" and out != "-" and not is_mongodb(out):
         check_output(Path(out), [artifact, *([terms] if terms is not None else [])])
     options = ScoreOptions(
         text=text, term=term, first=first, label=label, into_source=into_source, quoted=quotes,
@@ -113,7 +140,10 @@ def score(
         columns=None if columns is None else [name.strip() for name in columns.split(",") if name.strip()],
         stream_format=stream_format_of(stream_format),
     )  # fmt: skip
-    counts = _scored(artifact, sources, out, options, workers)
+    if engine == "spark":
+        counts = _scored_with_spark(artifact, sources, out, options, (workers, master, conf))
+    else:
+        counts = _scored(artifact, sources, out, options, workers)
     _print_counts(counts, out, terms)
     _check(counts, strict)
 
@@ -127,6 +157,36 @@ def _scored(
 
     predictor = Predictor(load_artifact(artifact), workers=workers)
     return score_file(predictor, [expanded(source) for source in sources], out, options)
+
+
+def _scored_with_spark(
+    artifact: Path,
+    sources: list[str],
+    out: str,
+    options: ScoreOptions,
+    given: tuple[int | None, str | None, list[str] | None],
+) -> Counts:
+    """Score with Spark; what it has no use for is refused, everything else checked before it is started."""
+    from attar.artifact import load_artifact
+    from attar.scoring.options import ScoreOptions
+    from attar.scoring.spark.job import check_places, score_with_spark
+    from attar.scoring.spark.places import is_table
+    from attar.scoring.spark.session import SparkSettings, open_session, read_conf
+    from attar.scoring.stage import check_refused
+
+    for name, flag in _ONE_MACHINE.items():
+        if getattr(options, name) != getattr(ScoreOptions(), name):
+            raise RecipeError(
+                f"{flag} is for files that Spark does not read or write; leave it or the engine out"
+            )
+    workers, master, conf = given
+    loaded = load_artifact(artifact)
+    check_refused(loaded, accepted=options.accept_refused)
+    places = [expanded(source) for source in sources]
+    check_places(places, out)
+    settings = SparkSettings(master, read_conf(conf or ()))
+    with open_session(settings, hive=any(map(is_table, (*places, out)))) as session:
+        return score_with_spark(session, loaded, places, out, options, workers)
 
 
 def _check(counts: Counts, strict: float | None) -> None:

@@ -109,7 +109,8 @@ class Counts:
         rows: Read.
         predictions: Written, one for each place of a row's term.
         rejected: Rows that could not be used, by reason code.
-        rejected_path: Their file, None where there are none, or where they are counted alone.
+        rejected_path: Their file, with Spark their folder or table; None where there are none, or where
+            they are counted alone.
         notes: How files were read where one might have expected otherwise: sheets, encoding.
         without_term: Reviews that name no term of the list that was given, by file; none is written.
         damaged: Files of a folder or a pattern that could not be read, or not to their end, and why.
@@ -119,7 +120,7 @@ class Counts:
     rows: int = 0
     predictions: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
-    rejected_path: Path | None = None
+    rejected_path: Path | str | None = None
     notes: list[str] = field(default_factory=list)
     without_term: Counter[str] = field(default_factory=Counter)
     damaged: dict[str, str] = field(default_factory=dict)

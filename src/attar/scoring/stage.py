@@ -48,7 +48,7 @@ from attar.scoring.rejections import Rejections
 from attar.scoring.scored import Scored
 from attar.scoring.spans import ExampleReader
 
-__all__ = ["Counts", "ScoreOptions", "Sources", "check_strict", "score_file"]
+__all__ = ["Counts", "ScoreOptions", "Sources", "check_refused", "check_strict", "score_file"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def score_file(
         GateError: The gate refused the artifact.
     """
     options = options or ScoreOptions()
-    _check_refused(predictor.artifact, accepted=options.accept_refused)
+    check_refused(predictor.artifact, accepted=options.accept_refused)
     sources, place = _checked_places(source, out)
     format_ = out_format(place, options)
     with contextlib.ExitStack() as stack:
@@ -124,8 +124,12 @@ def _checked_places(source: Sources, out: str | Path) -> tuple[list[str], str]:
     return [str(one) for one in named], str(out)
 
 
-def _check_refused(artifact: Artifact, *, accepted: bool) -> None:
-    """Refuse an artifact that its gate refused, unless somebody says that it is to be used all the same."""
+def check_refused(artifact: Artifact, *, accepted: bool) -> None:
+    """Refuse an artifact that its gate refused, unless somebody says that it is to be used all the same.
+
+    Raises:
+        GateError: It was refused, and that is not accepted.
+    """
     if not accepted:
         check_not_refused(artifact)
     elif said := refusal(artifact):

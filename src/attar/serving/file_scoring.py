@@ -96,7 +96,8 @@ def score_held(held: HeldFile, work: FileWork, limits: FileLimits, observe: Call
         observe("failed")
     else:
         held.facts = _facts(held, counts, work.model)
-        held.result, held.rejected = out, _with_shown_places(held, counts.rejected_path)
+        rejected = None if counts.rejected_path is None else Path(counts.rejected_path)
+        held.result, held.rejected = out, _with_shown_places(held, rejected)
         held.path.unlink(missing_ok=True)
         held.num_done = held.num_rows = counts.rows
         held.state = "done"
