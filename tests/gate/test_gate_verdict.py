@@ -136,6 +136,18 @@ def test_a_label_without_examples_is_refused():
     assert found(unseen, "labels")[1].said.startswith("No training example has the label 中性")
 
 
+def test_a_handful_of_test_examples_refuses_nothing():
+    few = report(teacher=(-33.3, -33.3, -33.3), tfidf=(-33.3, -33.3, -33.3)) | {"num_test": 29}
+    few["train_labels"]["中性"] = 0
+    verdict = judge(few, Gate())
+    failed = {one.name: one.said for one in verdict.conditions if one.status == "warn"}
+    assert set(failed) == {"labels", "max_loss_to_teacher", "min_gain_over_linear"}
+    assert (
+        verdict.status == "warn" and "with 29 examples that is not certain" in failed["max_loss_to_teacher"]
+    )
+    assert judge(few | {"num_test": 30}, Gate()).status == "refuse"
+
+
 def test_a_report_of_an_earlier_version_is_judged_by_what_it_has():
     early = report()
     del early["train_labels"]

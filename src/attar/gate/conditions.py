@@ -1,9 +1,10 @@
 """The conditions of the gate, each judged by itself from the figures of a report.
 
 A difference is judged by its paired bootstrap interval (``attar.evaluation.intervals``): refused is what
-surely fails, and what may well fail is a warning. A requirement of the user's own on the model alone, such
-as its least macro-F1, is refused where the figure itself fails. Recall has Wilson's interval: Wilson (1927),
-Probable inference, the law of succession, and statistical inference.
+surely fails, and what may well fail is a warning; with fewer than 30 test examples nothing is sure. A
+requirement of the user's own on the model alone, such as its least macro-F1, is refused where the figure
+itself fails. Recall has Wilson's interval: Wilson (1927), Probable inference, the law of succession, and
+statistical inference.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _Z = 1.959964  # of a 95 % interval
 _ENOUGH = 300  # training examples of a label, above which more of it help less
 _LEAST_MORE, _ROUNDED_TO = 100, 50
 _MOST_NAMED = 8  # labels in one sentence
+_LEAST_TEST = 30  # examples; fewer make a bootstrap too sure of itself
 _DEPLOY_LINEAR = "Deploy the linear model instead (attar run leaves it in linear/), or "
 
 
@@ -126,12 +128,13 @@ def _labels(report: Mapping[str, Any]) -> Iterator[Condition]:
     counts = report.get("train_labels") or {}
     unseen = [label for label in tested if counts and not counts.get(label)]
     advice = "Label at least {} reviews of each and run again, or take it out of the task."
+    status: Status = "refuse" if _is_enough(report) else "warn"
     if unseen:
         said = f"No training example has the label {_listed(unseen)}: it can never be right on one."
-        yield Condition("labels", "refuse", said, advice.format(_LEAST_MORE))
+        yield Condition("labels", status, said, advice.format(_LEAST_MORE))
     elif untested:
         said = f"No test example has the label {_listed(untested)}: nothing is known of it."
-        yield Condition("labels", "refuse", said, advice.format(_LEAST_MORE))
+        yield Condition("labels", status, said, advice.format(_LEAST_MORE))
     else:
         yield Condition("labels", "pass", "Every label has examples.")
 
@@ -146,7 +149,7 @@ def _loss_to_teacher(report: Mapping[str, Any], allowed: float) -> Condition:
     gap = _gaps(report)[teacher]
     name, figures = "max_loss_to_teacher", {**gap, "limit": -allowed}
     lost = f"{points(-gap['value'])} points of macro-F1 to {named(teacher)} {interval(gap)}"
-    if gap["high"] < -allowed:
+    if gap["high"] < -allowed and _is_enough(report):
         said = f"It loses {lost}, surely more than the {points(allowed)} allowed."
         return Condition(name, "refuse", said, _advice(report, teacher), figures)
     if gap["value"] < -allowed:
@@ -167,7 +170,7 @@ def _gain(report: Mapping[str, Any], name: str, rival: str, least: float) -> Con
     by = f"{points(abs(gap['value']))} points {interval(gap)}"
     wanted = f"; {points(least)} are asked for" if least else ""
     side = "above" if gap["value"] > 0 else "below"
-    if gap["high"] < least:
+    if gap["high"] < least and _is_enough(report):
         verb = "loses to" if gap["value"] < 0 else "gains too little over"
         said = f"It {verb} {named(rival)} by {by}{wanted}: it is not worth its cost here."
         return Condition(name, "refuse", said, _advice(report, rival), figures)
@@ -183,7 +186,7 @@ def _int8(report: Mapping[str, Any], allowed: float) -> Condition:
     gap = _gaps(report)[_FP32]
     figures = {**gap, "limit": -allowed}
     change = f"{points(abs(gap['value']))} points {'below' if gap['value'] < 0 else 'above'} its checkpoint"
-    if gap["high"] < -allowed:
+    if gap["high"] < -allowed and _is_enough(report):
         said = f"The artifact is {change} {interval(gap)}, surely more than the {points(allowed)} allowed."
         advice = "Export again with export.precision = 'auto', or 'fp32'."
         return Condition("int8", "refuse", said, advice, figures)
@@ -251,6 +254,11 @@ def _rate(rate: float, least: float) -> Condition:
         )
         return Condition("min_rate", "refuse", f"{said}; {least:,.0f} are asked for.", advice, figures)
     return Condition("min_rate", "pass", f"{said}, above {least:,.0f}.", figures=figures)
+
+
+def _is_enough(report: Mapping[str, Any]) -> bool:
+    """Whether a test split is large enough to be sure of anything."""
+    return bool(report["num_test"] >= _LEAST_TEST)
 
 
 def _unsure(report: Mapping[str, Any]) -> str:
