@@ -68,7 +68,7 @@ def test_the_folder_holds_the_result_and_its_stamp_and_nothing_is_left_beside_it
     assert (stamp["stage"], stamp["inputs"]) == ("train", {"lr": 1})
     assert set(stamp["outputs"]) == {"result.txt", "sub/more.txt"}
     assert stamp["sizes"] == {"result.txt": 4, "sub/more.txt": 4}
-    assert set(stamp["versions"]) == {"attar", "python"}
+    assert {"attar", "python"} <= set(stamp["versions"])
 
 
 @pytest.mark.parametrize("inputs", [{"lr": 2}, {"lr": 1, "x": 0}])

@@ -252,7 +252,7 @@ def test_matches_under_bf16(teach, make_checkpoint):
     settings = {"matches": ("auto", HIDDEN, ATTENTION), "learning_rate": 5e-3, "epochs": 6}
     _, losses = teach("student", make_checkpoint(), precision="bf16", **settings)
     assert losses[-1]["loss/hidden_mse@1-2"] < 0.9 * losses[0]["loss/hidden_mse@1-2"]
-    assert np.isfinite([value for line in losses for value in line.values()]).all()
+    assert np.isfinite([value for line in losses for name, value in line.items() if name != "crc32"]).all()
 
 
 def test_hidden_tokens_and_accumulation_go_with_matches(teach, data, make_checkpoint):
@@ -261,7 +261,7 @@ def test_hidden_tokens_and_accumulation_go_with_matches(teach, data, make_checkp
     parts, _ = teach("parts", make_checkpoint(), gradient_accumulation_steps=4, **settings)
     np.testing.assert_allclose(dev_logits(whole, data), dev_logits(parts, data), rtol=0, atol=1e-3)
     hidden, losses = teach("hidden", make_checkpoint(), token_dropout=0.2, **settings)
-    assert np.isfinite([value for line in losses for value in line.values()]).all()
+    assert np.isfinite([value for line in losses for name, value in line.items() if name != "crc32"]).all()
     assert not np.allclose(dev_logits(hidden, data), dev_logits(whole, data), atol=1e-3)
 
 
@@ -291,7 +291,7 @@ def test_parts_of_a_batch_add_up_by_tokens_too(teach, data, make_checkpoint, set
 )
 def test_labels_are_sampled_whatever_is_learnt(teach, make_checkpoint, settings):
     _, losses = teach("student", make_checkpoint(), **{"sampling": "sqrt", "epochs": 1} | settings)
-    assert np.isfinite([value for line in losses for value in line.values()]).all()
+    assert np.isfinite([value for line in losses for name, value in line.items() if name != "crc32"]).all()
 
 
 def test_finetuned_is_the_same_student_without_a_teacher(tmp_path, recipe, data):

@@ -172,7 +172,7 @@ def broken(probs):
         ([ALL[0], ALL[0]], EXAMPLES, "different names"),
         (ALL, [], "no test examples"),
         (ALL, [*EXAMPLES, Example("无标签", 0, 1)], "example 60 has label None"),
-        (broken(np.zeros((60, 2))), EXAMPLES, r"shape \[60, 2\]; expected .* \[60, 3\]"),
+        (broken(np.zeros((60, 2))), EXAMPLES, r"shape \[60, 2\]; expected \[60, 3\]"),
         (broken(np.full((60, 3), np.nan)), EXAMPLES, "finite"),
     ],
 )

@@ -226,7 +226,7 @@ def test_a_job_without_a_usable_row_leaves_nothing(session, artifact, tmp_path):
     with pytest.raises(DataError, match="attar did not write it"):
         score_with_spark(session, artifact, [str(tmp_path / "in.parquet")], str(tmp_path / "out"))
     (tmp_path / "out.parts" / "manifest.json").write_text("{}")
-    with pytest.raises(RunError, match="Spark's jobs begin anew"):
+    with pytest.raises(RunError, match="Spark's jobs do not resume"):
         score_with_spark(session, artifact, [str(tmp_path / "in.parquet")], str(tmp_path / "out"))
     with pytest.raises(DataError, match="nothere"):
         score_with_spark(session, artifact, [str(tmp_path / "nothere")], str(tmp_path / "other"))

@@ -116,8 +116,6 @@ def score(
 
     `.xlsx` is for analysts, `.json` for Label Studio. The same command resumes an interrupted job.
     """
-    from attar.io.mongo import is_mongodb
-    from attar.io.outputs import check_output
     from attar.scoring.mongodb import parse_query
     from attar.scoring.options import ScoreOptions, check_share, stream_format_of
     from attar.terms.term_list import read_term_list
@@ -126,11 +124,9 @@ def score(
         raise DataError("--terms finds the terms; --term and --split-terms are for rows that have theirs")
     if strict is not None:
         check_share(strict)
-    if engine == "local" and (master is not None or conf):
-        raise RecipeError("--master and --conf are for Apache Spark; add --engine spark")
     out = expanded(out)
-    if engine == "local" and out != "-" and not is_mongodb(out):
-        check_output(Path(out), [artifact, *([terms] if terms is not None else [])])
+    if engine == "local":
+        _check_local(out, [artifact, *([terms] if terms is not None else [])], master, conf)
     options = ScoreOptions(
         text=text, term=term, first=first, label=label, into_source=into_source, quoted=quotes,
         query=parse_query(query) if query is not None else {},
@@ -146,6 +142,16 @@ def score(
         counts = _scored(artifact, sources, out, options, workers)
     _print_counts(counts, out, terms)
     _check(counts, strict)
+
+
+def _check_local(out: str, paths_read: list[Path], master: str | None, conf: list[str] | None) -> None:
+    from attar.io.mongo import is_mongodb
+    from attar.io.outputs import check_output
+
+    if master is not None or conf:
+        raise RecipeError("--master and --conf are for Apache Spark; add --engine spark")
+    if out != "-" and not is_mongodb(out):
+        check_output(Path(out), paths_read)
 
 
 def _scored(

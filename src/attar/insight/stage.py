@@ -88,8 +88,8 @@ def make_insight(source: Path, by: Sequence[str], out: Path, options: InsightOpt
         RecipeError: A setting is not valid.
         MissingPackageError: Pyarrow or openpyxl is not installed.
     """
-    for package, extra in (("pyarrow", "parquet"), ("openpyxl", "excel")):
-        require(package, extra)
+    require("pyarrow", "parquet")
+    require("openpyxl", "excel")
     _check(options)
     parse_by(by, open_tables(source, needed=[{options.columns.label}]))
     file = workbook_path(source)[0]

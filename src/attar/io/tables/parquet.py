@@ -22,6 +22,8 @@ __all__ = [
     "write_parquet_columns",
 ]
 
+# What Arrow raises where Python has no value; of a time zone that is not known with pytz a KeyError.
+_NO_VALUE = (ValueError, OverflowError, KeyError)
 _UNREADABLE = "not a Parquet file that can be read; write it again"
 
 
@@ -154,25 +156,40 @@ def _rows(path: Path, at_once: int) -> Iterator[Row]:
 def _values(pa: Any, batch: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - Arrow's
     """The rows of a batch; what Python has no value for (the year 0, nanoseconds) is as near as it gets."""
     columns = [_cut(pa, column) for column in batch.columns]
-    try:
-        rows: list[dict[str, Any]] = pa.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
-    except UnicodeDecodeError:
-        raise
-    except (ValueError, OverflowError, pa.ArrowException):
-        values = [[_value(pa, one) for one in column] for column in columns]
-        return [dict(zip(batch.schema.names, cells, strict=True)) for cells in zip(*values, strict=True)]
-    return rows
+    if not any(_holds_nanoseconds(pa, column.type) for column in columns):
+        try:
+            rows: list[dict[str, Any]]
+            rows = pa.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
+        except UnicodeDecodeError:
+            raise
+        except (*_NO_VALUE, pa.ArrowException):
+            pass
+        else:
+            return rows
+    values = [[_value(pa, one) for one in column] for column in columns]
+    return [dict(zip(batch.schema.names, cells, strict=True)) for cells in zip(*values, strict=True)]
 
 
 def _column_values(pa: Any, column: Any) -> list[Any]:  # noqa: ANN401 - Arrow's
     cut = _cut(pa, column)
+    if _holds_nanoseconds(pa, cut.type):
+        return [_value(pa, one) for one in cut]
     try:
         values: list[Any] = cut.to_pylist()
     except UnicodeDecodeError:
         raise
-    except (ValueError, OverflowError, pa.ArrowException):
+    except (*_NO_VALUE, pa.ArrowException):
         return [_value(pa, one) for one in cut]
     return values
+
+
+def _holds_nanoseconds(pa: Any, kind: Any) -> bool:  # noqa: ANN401 - Arrow's type
+    """Whether Arrow makes times of pandas' own of some values, where pandas is installed."""
+    if pa.types.is_dictionary(kind):
+        return _holds_nanoseconds(pa, kind.value_type)
+    if pa.types.is_nested(kind):
+        return any(_holds_nanoseconds(pa, kind.field(place).type) for place in range(kind.num_fields))
+    return getattr(kind, "unit", None) == "ns"
 
 
 def _cut(pa: Any, value: Any) -> Any:  # noqa: ANN401 - Arrow's column or scalar
@@ -189,12 +206,18 @@ def _cut(pa: Any, value: Any) -> Any:  # noqa: ANN401 - Arrow's column or scalar
 
 def _value(pa: Any, scalar: Any) -> Any:  # noqa: ANN401 - a scalar of Arrow's, any value
     """A value without nanoseconds, or, where Python has none for it, its text."""
-    try:
-        return scalar.as_py()
-    except UnicodeDecodeError:
-        raise
-    except (ValueError, OverflowError, pa.ArrowException):
-        kind = scalar.type
+    kind = scalar.type
+    if not scalar.is_valid:
+        return None
+    if pa.types.is_dictionary(kind):
+        return _value(pa, scalar.value)
+    if not _holds_nanoseconds(pa, kind):
+        try:
+            return scalar.as_py()
+        except UnicodeDecodeError:
+            raise
+        except (*_NO_VALUE, pa.ArrowException):
+            pass
     return _of_parts(pa, scalar) if pa.types.is_nested(kind) else _of_time(pa, scalar)
 
 

@@ -202,7 +202,7 @@ def _check_parts(job: _Job, files: HadoopFiles, parts: str) -> None:
         raise DataError(f"{parts} is there, and attar did not write it; move it away")
     if not job.options.overwrite:
         raise RunError(
-            f"{parts} is of a job that is still at work, or was killed: Spark's jobs begin anew; add "
+            f"{parts} is of a job that is still at work, or was killed: Spark's jobs do not resume; add "
             "--overwrite if none is at work"
         )
     if files.exists(f"{parts}/replaced") and not files.exists(job.out):
