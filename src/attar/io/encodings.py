@@ -55,6 +55,7 @@ ENCODINGS = (*_CODECS, *_ALIASES)
 """Every name that a user may give."""
 
 _BLOCK_BYTES = 1 << 16
+_LEAST_PLAIN = 8  # characters: a few zeros may stand in a text
 _ENOUGH_BYTES = 1 << 16  # of lines that are not ASCII
 _MARKS: tuple[tuple[bytes, str, str], ...] = (
     (codecs.BOM_UTF8, "utf-8", "utf-8"),
@@ -221,8 +222,9 @@ def _check_utf16(path: Path, start: bytes) -> None:
         return
     for codec in _UTF16:
         text = start.decode(codec, "replace")
-        common = sum(char < "\x7f" and char >= "\t" for char in text)
-        if ("\n" in text or "," in text) and (2 * common > len(text) or is_chinese(text)):
+        num_plain = sum(" " <= char < "\x7f" for char in text)
+        is_plain = num_plain >= _LEAST_PLAIN and 2 * num_plain > len(text)
+        if ("\n" in text or "," in text) and (is_plain or is_chinese(text)):
             raise _refused(path, codec, ", without a byte order mark")
 
 
