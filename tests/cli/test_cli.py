@@ -292,7 +292,12 @@ def test_a_signal_stops_a_verb_and_says_how_to_resume(data, attar_main, monkeypa
 
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(pipeline, "prepare", stop)
-    left, _, err = attar_main("prepare", data / "rows.jsonl", "--out", data / "b")
+    # A suite in the background is started with SIGINT ignored.
+    outer = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        left, _, err = attar_main("prepare", data / "rows.jsonl", "--out", data / "b")
+    finally:
+        signal.signal(signal.SIGINT, outer)
     assert left == code
     assert err.splitlines()[-1] == "attar: stopped; the same command resumes what it can"
     assert signal.getsignal(signal.SIGTERM) is before
