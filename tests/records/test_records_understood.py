@@ -84,7 +84,7 @@ def test_the_first_lines_of_prepare_say_it_too_without_any_review(file, tmp_path
         caplog.clear()
         with caplog.at_level(logging.INFO, "attar"):
             pipeline.prepare(recipe, [file], out)
-        (line,) = (record.getMessage() for record in caplog.records if str(file) in record.message)
+        (line,) = (record.getMessage() for record in caplog.records if str(file) in record.getMessage())
         assert "csv; text = 评论, term = 对象, label = 情感; 41 rows, 29 accepted, 12 rejected" in line
         assert "好评 -> 积极 10" in line
         assert "others 1" in line
