@@ -51,10 +51,11 @@ def test_shares_and_covariances_are_those_of_whole_reviews():
         sums = np.stack([(np.eye(LABELS)[said[review == i]] - mean).sum(0) for i in ids])
         wanted = sums.T @ sums / here.sum() ** 2 * len(ids) / (len(ids) - 1)
         np.testing.assert_allclose(shares.covariance[one], wanted)
-        np.testing.assert_allclose(shares.covariance_between(one, one), wanted)
+        np.testing.assert_allclose(shares.covariance_of(np.array([one]), np.ones(1)), wanted)
     assert shares.mentions[3] == 0
     assert not shares.share[3].any()
-    assert not shares.covariance_between(0, 1).any(), "no review has mentions in both"
+    both = shares.covariance_of(np.array([0, 1]), np.ones(2))
+    np.testing.assert_allclose(both, shares.covariance[:2].sum(0), err_msg="no review has mentions in both")
 
 
 def test_intervals_cover_the_truth_where_naive_ones_do_not():
@@ -155,8 +156,7 @@ def test_cells_that_share_reviews_vary_together():
         cell = np.arange(len(review)) % 2
         shares = count_shares(Mentions(cell, review, said, 2, LABELS))
         differences.append(shares.share[1, 0] - shares.share[0, 0])
-        between = shares.covariance_between(0, 1)[0, 0]
-        claimed.append(shares.covariance[:, 0, 0].sum() - 2 * between)
+        claimed.append(shares.covariance_of(np.array([0, 1]), np.array([-1.0, 1.0]))[0, 0])
     assert np.mean(claimed) == pytest.approx(np.var(differences), rel=0.25)
 
 

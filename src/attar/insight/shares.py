@@ -76,17 +76,6 @@ class Shares:
     pair_cell: Ints
     pair_review: Ints
 
-    def covariance_between(self, a: int, b: int) -> Floats:
-        """[K, K] covariance of the shares of two cells: not 0 where reviews have mentions in both."""
-        first, last = (
-            np.searchsorted(self.pair_cell, [a, b]),
-            np.searchsorted(self.pair_cell, [a, b], "right"),
-        )
-        mine, other = (slice(*span) for span in zip(first, last, strict=True))
-        _, i, j = np.intersect1d(self.pair_review[mine], self.pair_review[other], return_indices=True)
-        total = self.residuals[mine][i].T @ self.residuals[other][j]
-        return np.asarray(total / max(1, self.mentions[a] * self.mentions[b]))
-
     def covariance_of(self, cells: Ints, weights: Floats) -> Floats:
         """[K, K] covariance of a sum of the shares of some cells, [n] each, with weights."""
         parts, reviews = [], []
