@@ -11,6 +11,8 @@ NO_PYTHON = No Python 3.11, 3.12 or 3.13 with venv and ensurepip was found. Inst
 	python3 and python3-venv), or name it: make PYTHON=/path/to/python
 VENV := .venv
 BIN := $(VENV)/bin
+# Two installs: what a run needs, and all that the suite needs (Spark alone is 430 MB).
+RUNS := $(VENV)/.installed-train
 STAMP := $(VENV)/.installed
 
 ifeq ($(UV),)
@@ -27,16 +29,20 @@ endif
 $(BIN)/python:
 	$(NEW_VENV) $(VENV)
 
-$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) --quiet --constraint constraints.txt --editable '.[train,dev]'
+$(RUNS): pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --quiet --constraint constraints.txt --editable '.[train]'
 	touch $@
 
-demo: $(STAMP)
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --quiet --constraint constraints.txt --editable '.[train,dev]'
+	touch $@ $(RUNS)
+
+demo: $(RUNS)
 	$(BIN)/attar run recipes/quickstart.toml
 
 GENERAL = recipes/general/general.toml
 MADE = runs/general
-general-student: $(STAMP)
+general-student: $(RUNS)
 	$(BIN)/python recipes/general/reviews.py $(MADE)/texts
 	$(BIN)/attar prepare $(MADE)/texts/polarity.jsonl --recipe $(GENERAL) --out $(MADE)/data
 	$(BIN)/attar prepare corpus/cosmetics --recipe recipes/quickstart.toml --out $(MADE)/left_out

@@ -108,7 +108,18 @@ def test_pip_installs_where_there_is_no_uv(machine):
     assert made == "python3.12 -m venv VENV"
     assert install.startswith("VENV/bin/python -m pip install ")
     assert install.endswith("--constraint constraints.txt --editable '.[train,dev]'")
-    assert touched == "touch VENV/.installed"
+    assert touched == "touch VENV/.installed VENV/.installed-train"
+
+
+def test_a_run_needs_less_than_the_suite(machine):
+    machine.add_python(12)
+    install = machine.lines("demo")[1]
+    assert install.endswith("--constraint constraints.txt --editable '.[train]'")
+    (machine.venv / "bin").mkdir(parents=True)
+    (machine.venv / "bin" / "python").touch()
+    (machine.venv / ".installed-train").touch()
+    assert machine.lines("demo") == ["VENV/bin/attar run recipes/quickstart.toml"]
+    assert machine.lines("test")[0].endswith("'.[train,dev]'")
 
 
 def test_uv_installs_where_it_is_there(machine):
@@ -142,6 +153,7 @@ def test_goals_do_what_they_say(machine):
     (machine.venv / "bin").mkdir(parents=True)
     (machine.venv / "bin" / "python").touch()
     (machine.venv / ".installed").touch()
+    (machine.venv / ".installed-train").touch()
     assert any("attar run recipes/quickstart.toml" in line for line in machine.lines("demo"))
     commands = [line.removeprefix("VENV/bin/") for line in machine.lines("check")]
     assert commands == [

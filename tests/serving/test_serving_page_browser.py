@@ -77,6 +77,17 @@ def in_browser(test):
     return run
 
 
+async def until(page, expression):
+    """Wait for what JavaScript says of the page.
+
+    playwright's own wait_for_function evaluates text within the page when it does not hold at once, which the
+    page's Content-Security-Policy forbids.
+    """
+    async with asyncio.timeout(WAIT_MS / 1000):
+        while not await page.evaluate(expression):
+            await asyncio.sleep(0.05)
+
+
 @contextlib.contextmanager
 def served(models, **options):
     servers = []
@@ -198,7 +209,7 @@ async def test_known_terms_are_marked_and_another_is_chosen_with_the_mouse(opene
     await page.locator(".text").dispatch_event("mouseup")
     assert [one[:2] for one in await marks(page, count=3)] == ["口红", "香味", "持妆"]
     await page.click("#terms button")
-    await page.wait_for_function("document.querySelectorAll('mark').length === 2")
+    await until(page, "document.querySelectorAll('mark').length === 2")
 
 
 @in_browser
@@ -214,7 +225,7 @@ async def test_everything_by_keyboard_alone(opened, address):
         await page.keyboard.press("ArrowRight")
     await page.keyboard.press("Shift+ArrowRight")
     await page.keyboard.press("Shift+ArrowRight")
-    await page.wait_for_function("document.getElementById('term').value === '香味'")
+    await until(page, "document.getElementById('term').value === '香味'")
     await page.keyboard.press("ArrowRight")
     await page.keyboard.press("Shift+ArrowRight")
     await page.keyboard.press("Control+Enter")
@@ -274,7 +285,7 @@ async def test_two_models_side_by_side_and_the_link_that_holds_it_all(opened, ad
     assert "model=first&model=second" in link.split("#")[0]
     await check_accessible(again)
     await again.locator(".panel select").first.select_option("second")
-    await again.wait_for_function("document.querySelectorAll('.panel').length === 1")
+    await until(again, "document.querySelectorAll('.panel').length === 1")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -326,7 +337,7 @@ async def test_a_file_goes_up_and_comes_back_scored(opened, address, tmp_path):
     await page.click("text=中文")
     await page.wait_for_selector("#file-result:has-text('2 行共 2 处提及')")
     await page.click("#file-forget")
-    await page.wait_for_function("async () => (await (await fetch('v1/files')).json()).held === 0")
+    await until(page, "async () => (await (await fetch('v1/files')).json()).held === 0")
     # By the list instead of a column, and a file that is none.
     path.write_text("text\n唇膏好\n一般\n", "utf-8")
     await page.set_input_files("#file", path)
@@ -356,7 +367,7 @@ async def test_a_service_with_a_key_and_one_without_a_list(opened, predictor):
         assert await page.locator("#compare").is_hidden()
         await page.dblclick("#review")  # a word of it, as the browser takes it
         await page.evaluate("document.getElementById('review').setSelectionRange(0, 2)")
-        await page.wait_for_function("document.getElementById('term').value === '口红'")
+        await until(page, "document.getElementById('term').value === '口红'")
         await page.click("#ask")
         assert [one[:2] for one in await marks(page, count=1)] == ["口红"]
 
