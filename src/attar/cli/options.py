@@ -19,6 +19,7 @@ __all__ = [
     "Columns",
     "DataFolder",
     "InEncoding",
+    "Lang",
     "OutFolder",
     "Overrides",
     "RecipePath",
@@ -56,6 +57,13 @@ InEncoding = Annotated[
         "--in-encoding",
         help="Of text files that are not UTF-8: gb18030, utf-16, big5, euc_kr, shift_jis, euc_jp, cp1252. "
         "[default: told from the file]",
+    ),
+]
+Lang = Annotated[
+    str | None,
+    typer.Option(
+        "--lang",
+        help="zh or en, of pages, workbooks and the last lines. [default: by locale; the lines in English]",
     ),
 ]
 Workers = Annotated[
