@@ -79,7 +79,9 @@ def test_an_unknown_language_is_refused(asked):
         asked_language(asked)
 
 
-@pytest.mark.parametrize(("language", "said"), [("en", "rejected, 3 % of the rows"), ("zh", "行未采用，占 3%")])
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "rejected, 3 % of the rows"), ("zh", "行未采用，占 3%")]
+)
 def test_templates_speak_it_and_escape_values(language, said):
     environment = jinja2.Environment(autoescape=True)
     install(environment, language)

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from attar.cli.options import Lang
+from attar.cli.options import Lang, lines_in
 from attar.errors import RecipeError, require
-from attar.language.translator import asked_language, page_language, translator
 
 __all__ = ["insight"]
 
@@ -58,8 +57,9 @@ def insight(
     require("pyarrow", "parquet")
     from attar.insight.scored_rows import ScoredColumns
     from attar.insight.stage import InsightOptions, make_insight
+    from attar.language.translator import page_language
 
-    tr = translator(asked_language(lang))
+    tr = lines_in(lang)
     options = InsightOptions(
         ScoredColumns(label, text, review), labels, gold_column, report, report_model, _scores(score),
         page_language(lang), title,

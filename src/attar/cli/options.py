@@ -11,6 +11,7 @@ import typer
 from attar.errors import RecipeError
 
 if TYPE_CHECKING:
+    from attar.language.translator import Translator
     from attar.recipe.load import Recipe, SourceRecipe
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "RecipePath",
     "Workers",
     "expanded",
+    "lines_in",
     "pairs",
     "recipe_or_defaults",
     "with_encoding",
@@ -104,6 +106,17 @@ def pairs(option: str, given: list[str] | None) -> dict[str, str]:
         if found.setdefault(name, value) != value:
             raise RecipeError(f"{option}: {name!r} is given twice, as {found[name]!r} and {value!r}")
     return found
+
+
+def lines_in(lang: str | None) -> Translator:
+    """What a verb's last lines are said in: the language that ``--lang`` asks for, else English.
+
+    Raises:
+        RecipeError: There is no such language.
+    """
+    from attar.language.translator import asked_language, translator
+
+    return translator(asked_language(lang))
 
 
 def expanded(place: str) -> str:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from attar.cli.options import ArtifactFolder, InEncoding, Workers, expanded
+from attar.cli.options import ArtifactFolder, InEncoding, Lang, Workers, expanded, lines_in
 from attar.errors import DataError, RecipeError
 
 if TYPE_CHECKING:
+    from attar.language.translator import Translator
     from attar.scoring.options import Counts, ScoreOptions
 
 __all__ = ["score"]
@@ -111,15 +112,18 @@ def score(
     engine: _Engine = "local",
     master: _Master = None,
     conf: _Conf = None,
+    lang: Lang = None,
 ) -> None:
     """Score rows: every occurrence of the term, or the one at start and end if the row has them.
 
     `.xlsx` is for analysts, `.json` for Label Studio. The same command resumes an interrupted job.
     """
+    from attar.language.translator import page_language
     from attar.scoring.mongodb import parse_query
     from attar.scoring.options import ScoreOptions, check_share, stream_format_of
     from attar.terms.term_list import read_term_list
 
+    tr = lines_in(lang)
     if terms is not None and (term is not None or split_terms is not None):
         raise DataError("--terms finds the terms; --term and --split-terms are for rows that have theirs")
     if strict is not None:
@@ -134,13 +138,13 @@ def score(
         in_encoding=in_encoding, encoding=encoding, rejected=rejected, accept_refused=accept_refused,
         terms=read_term_list(terms) if terms is not None else None,
         columns=None if columns is None else [name.strip() for name in columns.split(",") if name.strip()],
-        stream_format=stream_format_of(stream_format),
+        stream_format=stream_format_of(stream_format), language=page_language(lang),
     )  # fmt: skip
     if engine == "spark":
         counts = _scored_with_spark(artifact, sources, out, options, (workers, master, conf))
     else:
         counts = _scored(artifact, sources, out, options, workers)
-    _print_counts(counts, out, terms)
+    _print_counts(counts, out, terms, tr)
     _check(counts, strict)
 
 
@@ -208,20 +212,21 @@ def _check(counts: Counts, strict: float | None) -> None:
         check_strict(counts, strict)
 
 
-def _print_counts(counts: Counts, out: str, terms: Path | None) -> None:
+def _print_counts(counts: Counts, out: str, terms: Path | None, tr: Translator) -> None:
     from attar.io.mongo import shown_place
 
     def say(line: str) -> None:
         typer.echo(line, err=out == "-")
 
-    say(f"scored:    {counts.predictions} mentions of {counts.rows} rows -> {shown_place(out)}")
+    num, rows, place = str(counts.predictions), str(counts.rows), shown_place(out)
+    say(tr("scored:    {num} mentions of {rows} rows -> {place}", num=num, rows=rows, place=place))
     if counts.reused:
-        say(f"resumed:   {counts.reused} of them were scored before the interruption")
-    if without := counts.without_term.total():
-        say(f"no term:   {without} rows name no term of {terms}; they are not written")
+        say(tr("resumed:   {num} of them were scored before the interruption", num=str(counts.reused)))
+    if without := str(counts.without_term.total() or ""):
+        say(tr("no term:   {num} rows name no term of {file}; they are not written", num=without, file=terms))
     for note in counts.notes:
-        say(f"read:      {note}")
+        say(tr("read:      {said}", said=note))
     if counts.rejected:
         reasons = ", ".join(f"{reason} {count}" for reason, count in counts.rejected.most_common())
-        kept = counts.rejected_path or "not kept; --rejected FILE keeps them"
-        say(f"rejected:  {reasons} -> {kept}")
+        kept = counts.rejected_path or tr("not kept; --rejected FILE keeps them")
+        say(tr("rejected:  {count} -> {path}", count=reasons, path=kept))

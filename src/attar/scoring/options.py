@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from attar.errors import DataError, GateError
 from attar.io.files import content_hash
 from attar.io.tables.rows import TableFormat
+from attar.language.translator import Language
 from attar.terms.term_list import TermList
 
 __all__ = [
@@ -65,6 +66,7 @@ class ScoreOptions:
         rejected: File for the rows that cannot be used; None takes ``OUT.rejected.jsonl``.
         stream_format: Of standard input and output.
         accept_refused: Score with an artifact that its gate refused.
+        language: Of the titles and headings of a workbook.
     """
 
     text: str = "text"
@@ -85,9 +87,10 @@ class ScoreOptions:
     rejected: Path | None = None
     stream_format: StreamFormat = "jsonl"
     accept_refused: bool = False
+    language: Language = "en"
 
     def fingerprint(self) -> dict[str, Any]:
-        """All of them that decide what is written, as JSON; the list of terms by its hash."""
+        """All that decide what is predicted and where, as JSON; the list of terms by its hash."""
         names = ("text", "term", "first", "label", "into_source", "quoted", "split_terms", "offsets")
         more = ("in_encoding", "encoding", "stream_format", "accept_refused")
         terms = None

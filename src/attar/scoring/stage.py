@@ -26,6 +26,7 @@ from attar.errors import DataError
 from attar.io.files import content_hash
 from attar.io.mongo import is_mongodb, shown_place
 from attar.io.tables.jsonl import write_jsonl, write_jsonl_draft
+from attar.language.translator import Translator, translator
 from attar.progress import progress_bar
 from attar.scoring.cached_probs import CachedProbs
 from attar.scoring.chunks import Chunk, chunks_of, scored_chunks
@@ -173,20 +174,20 @@ def _prepared(
     artifact = predictor.artifact
     sha256 = artifact.files.get("model.onnx") or content_hash(artifact.to_json())
     model = {"task": task.name, "version": artifact.version, "sha256": sha256}
-    facts = partial(_facts, shown, model, counts)
+    facts = partial(_facts, shown, model, counts, translator(options.language))
     output = Output(place, format_, options, task, model, inputs.tables, gold, facts)
     return _Job(predictor, shown, inputs, output, rejected_path(place, options), options, counts)
 
 
-def _facts(source: str, model: dict[str, str], counts: Counts) -> dict[str, str | int]:
+def _facts(source: str, model: dict[str, str], counts: Counts, tr: Translator) -> dict[str, str | int]:
     """What the summary of a workbook says first."""
-    rejected = {f"rejected: {reason}": count for reason, count in counts.rejected.items()}
+    rejected = {tr("rejected: {reason}", reason=reason): num for reason, num in counts.rejected.items()}
     return {
-        "source": source,
-        "task": model["task"],
-        "model": model["version"],
-        "rows": counts.rows,
-        "mentions": counts.predictions,
+        tr("source"): source,
+        tr("task"): model["task"],
+        tr("model"): model["version"],
+        tr("rows"): counts.rows,
+        tr("mentions"): counts.predictions,
         **rejected,
     }
 
