@@ -30,7 +30,7 @@ TRANSLATED = tuple(language for language in LANGUAGES if language != "en")
 
 # By the name of the function: which of its arguments are the string, its plural, its context.
 _KEYWORDS = {
-    "tr": None, "N_": None, "_": None, "gettext": None, "plural": (1, 2), "ngettext": (1, 2),
+    "tr": None, "N_": None, "phrase": None, "_": None, "gettext": None, "plural": (1, 2), "ngettext": (1, 2),
     "context": ((1, "c"), 2),
 }  # fmt: skip
 _EXTRACTORS = {".py": "python", ".j2": "jinja2.ext:babel_extract"}

@@ -53,11 +53,8 @@ def write_predictions(out: Path, predictions: Sequence[Annotation], suffix: str 
 
 def write_different(out: Path, cases: Iterable[Case]) -> None:
     """Write different.xlsx, the rows that two label differently, and print their agreement."""
-    both = [
-        (case.a, case.b, case.gold)
-        for case in cases
-        if case.a is not None and case.b is not None and case.a.label and case.b.label
-    ]
+    met = ((*case.sides, case.gold) for case in cases)
+    both = [(a, b, gold) for a, b, gold in met if a is not None and b is not None and a.label and b.label]
     different = [(a, b, gold) for a, b, gold in both if a.label != b.label]
     columns = (
         *_INPUT, Column("label"), Column("P1_label"), Column("P2_label"),

@@ -1,4 +1,4 @@
-"""``attar compare``: two sets of labels of the same texts, as an Excel workbook."""
+"""``attar compare``: labels of the same texts side by side, as an Excel workbook or a table."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from attar.cli.options import InEncoding
-from attar.cli.tables import print_comparison
+from attar.cli.comparisons import print_comparison
+from attar.cli.options import InEncoding, Lang, lines_in
 from attar.errors import RecipeError, require
 
 __all__ = ["compare"]
@@ -17,17 +17,33 @@ __all__ = ["compare"]
 def compare(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="A [B]", help="Scored rows, or rows that people labelled; of the same texts."),
+        typer.Argument(
+            metavar="A [B...]",
+            help="Scored rows, rows that people labelled, or artifacts, which score the others' rows.",
+        ),
     ] = None,
-    more: Annotated[
-        list[Path] | None, typer.Option("--in", help="The same as A and B. May be given twice.")
+    more: Annotated[list[Path] | None, typer.Option("--in", help="The same as A and B.")] = None,
+    out: Annotated[
+        Path, typer.Option(help="The workbook, .xlsx; or a table: .csv, .tsv, .jsonl, .parquet.")
+    ] = Path("compared.xlsx"),
+    names: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,...", help="What they are called. [default: by their files]"),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The workbook, .xlsx.")] = Path("compared.xlsx"),
-    gold: Annotated[
-        list[Path] | None, typer.Option(help="A file of gold labels. May be given several times.")
-    ] = None,
+    gold: Annotated[list[Path] | None, typer.Option(help="A file of gold labels.")] = None,
     gold_column: Annotated[
-        str | None, typer.Option(help="Column of the gold labels. [default: gold or gold_label]")
+        list[str] | None,
+        typer.Option(help="Column of the gold labels of one annotator. [default: gold or gold_label]"),
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(metavar="COLUMN,...", help="Columns of your own to slice the figures by.")
+    ] = None,
+    train: Annotated[
+        list[Path] | None,
+        typer.Option(help="Training examples, whose terms are the seen ones: a prepared folder or a file."),
+    ] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="Write all figures for programs, too: a .json file.")
     ] = None,
     task: Annotated[str | None, typer.Option(help="Read labels in any spelling of this task.")] = None,
     text: Annotated[str | None, typer.Option(help="Column of the text. [default: text]")] = None,
@@ -39,25 +55,45 @@ def compare(
     offsets: Annotated[
         bool, typer.Option("--offsets/--no-offsets", help="Whether columns start and end may be offsets.")
     ] = True,
+    bootstrap: Annotated[int, typer.Option(min=100, help="Draws of reviews for the intervals.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 20,
     encoding: InEncoding = None,
+    lang: Lang = None,
 ) -> None:
-    """Compare predictions with gold labels, two models, or annotators, in an Excel workbook.
+    """Compare predictions with gold labels, two or more models, or annotators.
 
-    Sheets: wrong and correct of each, different, both wrong, and the rows of one file only.
+    Sheets: summary, slices, wrong and correct of each, different, wrong in all, and the rows of one only.
+    Your own columns are kept. With gold labels every two have the difference of macro-F1 with its interval.
     """
-    require("openpyxl", "excel")
     from attar.compare.annotations import AnnotationOptions
-    from attar.compare.stage import compare_files
+    from attar.compare.stage import CompareOptions, compare_files
+    from attar.io.files import write_json
+    from attar.io.outputs import check_output
+    from attar.language.translator import page_language
     from attar.task import task_by_name
 
+    tr = lines_in(lang)
+    if out.suffix.lower() == ".xlsx":
+        require("openpyxl", "excel")
     named = [*(files or ()), *(more or ())]
-    if len(named) not in (1, 2):
-        raise RecipeError(f"attar compare: {len(named)} files are named; expected one or two, A and B")
+    if not named:
+        raise RecipeError("attar compare: no files are named; expected one or more, such as old.csv new.csv")
+    if figures is not None:
+        check_output(figures, [*named, *(gold or ()), *(train or ()), out])
     options = AnnotationOptions(
-        text, term, label, gold_column, quoted=quotes, offsets=offsets, encoding=encoding
+        text, term, label, tuple(gold_column or ()) or None, quoted=quotes, offsets=offsets, encoding=encoding
     )
-    a, b = named[0], named[1] if len(named) == 2 else None
+    compared = CompareOptions(
+        _listed(names), _listed(by), train or (), bootstrap, seed, page_language(lang), tr.language
+    )
     judge = task_by_name(task) if task else None
-    figures = compare_files(a, b, out, gold=gold or None, task=judge, options=options)
-    print_comparison(figures)
-    typer.echo(f"workbook:  {out}")
+    found = compare_files(named, out, gold=gold or None, task=judge, options=options, compared=compared)
+    if figures is not None:
+        write_json(figures, found)
+    print_comparison(found, tr)
+    is_workbook = out.suffix.lower() == ".xlsx"
+    typer.echo(tr("workbook:  {path}", path=out) if is_workbook else tr("table:  {path}", path=out))
+
+
+def _listed(given: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in given.split(",")) if given else ()

@@ -24,9 +24,10 @@ __all__ = [
     "drop_columns",
     "print_bench",
     "print_cascade",
-    "print_comparison",
     "print_prepared",
+    "print_promotion",
     "print_summary",
+    "print_table",
     "print_understood",
     "print_verdict",
     "print_verification",
@@ -64,19 +65,22 @@ def print_understood(understood: Understood, warnings: Sequence[str], tr: Transl
         typer.echo(tr("warning:   {said}", said=warning))
 
 
-def print_summary(folder: Path) -> None:
+def print_summary(folder: Path, tr: Translator = ENGLISH) -> None:
     """A report's main figures as a table, and where the report is."""
     from rich.table import Table
 
-    from attar.evaluation.names import shown_name
+    from attar.evaluation.names import PAGES, shown_name
     from attar.gate.words import smallest_class
 
     report = json.loads((folder / "report.json").read_text("utf-8"))
     found = smallest_class(report)
-    smallest = f", {found[1]} of {found[0]}" if found is not None else ""
-    table = Table(title=f"{report['title']}: {report['num_test']} test examples{smallest}")
-    for heading in ("model", "macro-F1 (95 %)", "accuracy", "size", "examples/s", "one example"):
-        table.add_column(heading, justify="left" if heading == "model" else "right")
+    smallest = tr(", {num} of {label}", num=str(found[1]), label=found[0]) if found is not None else ""
+    num, title = str(report["num_test"]), report["title"]
+    table = Table(title=tr("{title}: {num} test examples{smallest}", title=title, num=num, smallest=smallest))
+    table.add_column(tr("model"))
+    headings = (tr("accuracy"), tr("size"), tr("examples/s"), tr("one example"))
+    for heading in (tr("macro-F1 (95 %)"), *headings):
+        table.add_column(heading, justify="right")
     for name, model in report["models"].items():
         size, speed, latency = (model[k] for k in ("size_bytes", "examples_per_second", "latency_ms_p50"))
         table.add_row(
@@ -87,26 +91,50 @@ def print_summary(folder: Path) -> None:
             "" if speed is None else f"{speed:,.0f}",
             "" if latency is None else f"{latency:.1f} ms",
         )
-    _print(table, droppable=4)
+    print_table(table, droppable=4, tr=tr)
     ratios, chosen = report["ratios"], shown_name(report, report["chosen"])
     if ratios["smaller"] and ratios["faster"]:
-        typer.echo(
-            f"{chosen} against {report['reference']}: {ratios['smaller']:.0f}x smaller, "
-            f"{ratios['faster']:.0f}x faster, same label for {report['agreement']:.1%}"
-        )
-    typer.echo(f"report:    {folder / 'report.html'}")
+        line = tr(
+            "{model} against {reference}: {smaller}x smaller, {faster}x faster, same label for {share}",
+            model=chosen, reference=report["reference"], smaller=f"{ratios['smaller']:.0f}",
+            faster=f"{ratios['faster']:.0f}", share=f"{report['agreement']:.1%}",
+        )  # fmt: skip
+        typer.echo(line)
+    page = folder / PAGES[tr.language]
+    typer.echo(tr("report:    {path}", path=page if page.is_file() else folder / PAGES["en"]))
 
 
-def print_verdict(folder: Path, gate: Gate) -> dict[str, Any]:
+def print_verdict(folder: Path, gate: Gate, tr: Translator = ENGLISH) -> dict[str, Any]:
     """What the gate says in a report, a line for each condition; returned as report.json has it."""
-    from attar.gate.verdict import verdict_of
+    from attar.gate.verdict import STATUSES, judge, verdict_of
 
-    verdict = verdict_of(json.loads((folder / "report.json").read_text("utf-8")), gate)
-    if verdict["status"] is not None:
-        typer.echo(f"verdict:   {verdict['status']}: {verdict['headline']}")
-    for one in verdict["conditions"]:
-        typer.echo(f"  {one['status']:<8} {one['said']} {one.get('advice', '')}".rstrip())
+    report = json.loads((folder / "report.json").read_text("utf-8"))
+    verdict = verdict_of(report, gate)
+    shown = verdict if tr.language == ENGLISH.language else judge(report, gate, tr).to_json()
+    if shown["status"] is not None:
+        status = tr(STATUSES[shown["status"]])
+        typer.echo(tr("verdict:   {status}: {said}", status=status, said=shown["headline"]))
+    for one in shown["conditions"]:
+        typer.echo(f"  {tr(STATUSES[one['status']]):<8} {one['said']} {one.get('advice', '')}".rstrip())
     return verdict
+
+
+def print_promotion(folder: Path, tr: Translator = ENGLISH) -> dict[str, Any] | None:
+    """What a report says of the new model against the one in service; None where there is none."""
+    report = json.loads((folder / "report.json").read_text("utf-8"))
+    found: dict[str, Any] | None = report.get("against")
+    if found is not None:
+        from attar.gate.in_service import promotion_of
+
+        shown, flips = promotion_of(report, tr), found["flips"]
+        typer.echo(tr("against:   {decision}: {said}", decision=tr(shown["decision"]), said=shown["said"]))
+        line = tr(
+            "flips:     {fixed} fixed, {broken} broken, {both} wrong either way -> {path}",
+            fixed=flips["fixed"], broken=flips["broken"], both=flips["both_wrong"],
+            path=folder / found["file"],
+        )  # fmt: skip
+        typer.echo(line)
+    return found
 
 
 def print_cascade(cascade: Mapping[str, Any], members: Sequence[Path], tr: Translator = ENGLISH) -> None:
@@ -127,7 +155,7 @@ def print_cascade(cascade: Mapping[str, Any], members: Sequence[Path], tr: Trans
             name, f"{one['macro_f1']:.3f}", f"{one['accuracy']:.3f}", f"{one['agreement']:.1%}", share,
             f"{one['examples_per_second']:,.0f}", f"{one['size_bytes'] / 1e6:.1f} MB",
         )  # fmt: skip
-    _print(table)
+    print_table(table)
     for number, threshold in enumerate(cascade["thresholds"], 1):
         line = tr(
             "answers:   {member} where its label has a prob of {threshold} or more",
@@ -137,12 +165,13 @@ def print_cascade(cascade: Mapping[str, Any], members: Sequence[Path], tr: Trans
     typer.echo(tr("bound:     {said}", said=cascade["bound"]))
 
 
-def _print(table: Table, *, droppable: int = 0) -> None:
+def print_table(table: Table, *, droppable: int = 0, tr: Translator = ENGLISH) -> None:
     """Print a table as wide as the terminal; elsewhere as wide as it needs, so that no cell is cut.
 
     Args:
         table: The table.
         droppable: How many columns, from the last, may be left out where a terminal is too narrow.
+        tr: Of the language to say that in.
     """
     from rich.console import Console
 
@@ -152,7 +181,11 @@ def _print(table: Table, *, droppable: int = 0) -> None:
     left_out = drop_columns(table, console.width, droppable)
     console.print(table)
     if left_out:
-        typer.echo(f"left out:  {', '.join(left_out)} (the terminal has {console.width} columns)")
+        line = tr(
+            "left out:  {columns} (the terminal has {num} columns)",
+            columns=", ".join(left_out), num=str(console.width),
+        )  # fmt: skip
+        typer.echo(line)
 
 
 def drop_columns(table: Table, width: int, droppable: int) -> list[str]:
@@ -176,27 +209,6 @@ def drop_columns(table: Table, width: int, droppable: int) -> list[str]:
     return left_out
 
 
-def print_comparison(figures: Mapping[str, Any]) -> None:
-    """The main figures of ``attar compare`` as a table, and how many rows each sheet has."""
-    from rich.table import Table
-
-    table = Table()
-    for heading in ("", "predictions", "with gold", "accuracy", "macro-F1"):
-        table.add_column(heading, justify="right" if heading else "left")
-    for side, counts in figures["sides"].items():
-        scores = ("" if counts[key] is None else f"{counts[key]:.3f}" for key in ("accuracy", "macro_f1"))
-        table.add_row(f"{side}: {counts['name']}", f"{counts['num']:,}", f"{counts['num_gold']:,}", *scores)
-    _print(table)
-    if "share" in figures:
-        kappa = "–" if figures["kappa"] is None else f"{figures['kappa']:.3f}"
-        agreed = f"{figures['num_same']:,} of {figures['num_both']:,} ({figures['share']:.1%})"
-        typer.echo(f"agreement: {agreed}, Cohen's kappa {kappa}")
-    for line in figures.get("said", ()):
-        typer.echo(f"note:      {line}")
-    sheets = ", ".join(f"{title} {count:,}" for title, count in figures["sheets"].items())
-    typer.echo(f"sheets:    {sheets}")
-
-
 def print_verification(found: Verification, tr: Translator = ENGLISH) -> None:
     """The result of ``attar verify`` as a table."""
     from rich.table import Table
@@ -216,7 +228,7 @@ def print_verification(found: Verification, tr: Translator = ENGLISH) -> None:
         table.add_row(name, tr("{value} ({most} allowed)", value=f"{value:.2g}", most=f"{most:.2g}"))
     table.add_row(tr("labels that differ"), f"{compared.changed}")
     table.add_row(tr("verdict"), same if compared.passed else other)
-    _print(table)
+    print_table(table)
 
 
 def print_bench(figures: Mapping[str, Any], tr: Translator = ENGLISH) -> None:
@@ -230,7 +242,7 @@ def print_bench(figures: Mapping[str, Any], tr: Translator = ENGLISH) -> None:
     columns = [_bench_column(model, figures, tr) for model in figures["models"].values()]
     for name in columns[0]:
         table.add_row(name, *(column[name] for column in columns))
-    _print(table)
+    print_table(table)
     machine, data = figures["machine"], figures["data"]
     flags = f" ({', '.join(machine['flags'])})" if machine["flags"] else ""
     line = tr(

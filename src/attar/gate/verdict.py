@@ -17,9 +17,13 @@ from attar.gate.conditions import Condition, Gate, Status, judge_conditions
 from attar.gate.words import capital, interval, named, points, ratio, smallest_class
 from attar.language.translator import ENGLISH, N_, Translator
 
-__all__ = ["Verdict", "check_passed", "judge", "verdict_of"]
+__all__ = ["STATUSES", "Verdict", "check_passed", "judge", "verdict_of"]
+
+STATUSES: Mapping[Status, str] = {"pass": N_("pass"), "warn": N_("warn"), "refuse": N_("refuse")}
+"""What people read of each."""
 
 _SAME_MODEL = ("student", "student_int8")  # fp32 and int8: no rivals
+_IN_SERVICE = "in_service"  # what is said of it stands in the report's ``against``
 _RANK: Mapping[str, int] = {"pass": 0, "warn": 1, "refuse": 2}
 
 
@@ -159,7 +163,7 @@ def _details(report: Mapping[str, Any], judged: set[str], tr: Translator) -> lis
         sentences.append(tr(text, model=model, share=share))
     said = {"tfidf": "min_gain_over_linear", "finetuned": "min_gain_over_finetuned"}
     for name in models:
-        if name in (chosen, reference, *_SAME_MODEL) or said.get(name) in judged:
+        if name in (chosen, reference, *_SAME_MODEL, _IN_SERVICE) or said.get(name) in judged:
             continue
         sentences.append(_compared(report, name, tr))
     return sentences

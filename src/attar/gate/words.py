@@ -16,6 +16,7 @@ _NAMES = {
     "finetuned": N_("the same student without a teacher"),
     "tfidf": N_("the linear model"),
     "majority": N_("the majority label"),
+    "in_service": N_("the model in service"),
 }
 
 

@@ -132,6 +132,12 @@ _TABLE: dict[str, str | Plural] = {
         "it (prediction-powered inference). This holds if the checked mentions are a random sample "
         "of the scored ones."
     ),
+    "pooled": N_("pooled"),
+    "method_pooled": N_(
+        "Pooled: the figure of a small group drawn towards the mean of all groups, by how little is known of "
+        "it (empirical Bayes). Better for ranking many small groups; intervals and comparisons are those of "
+        "each group itself."
+    ),
     "method_report": N_(
         "The shares are the mixture that best explains the model's labels, given how it errs in its "
         "test report (adjusted counts). This holds if it errs here as it did there."

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import gettext
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Literal, get_args
@@ -24,11 +26,13 @@ __all__ = [
     "N_",
     "TAGS",
     "Language",
+    "Phrase",
     "Translator",
     "asked_language",
     "install",
     "language_of_locale",
     "page_language",
+    "phrase",
     "translator",
 ]  # fmt: skip
 
@@ -80,6 +84,36 @@ class Translator:
 
 ENGLISH = Translator("en")
 """What code without a reader speaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A string and its values, said later, in a language that is not known yet.
+
+    Attributes:
+        text: The string in English.
+        values: By name: strings, numbers, phrases, and lists of these, which are said with commas.
+    """
+
+    text: str
+    values: Mapping[str, Any]
+
+    def said(self, tr: Translator) -> str:
+        """The string in a language."""
+        return tr(self.text, **{name: _said(value, tr) for name, value in self.values.items()})
+
+
+def phrase(text: str, **values: object) -> Phrase:
+    """Mark a string that is said later."""
+    return Phrase(text, values)
+
+
+def _said(value: object, tr: Translator) -> object:
+    if isinstance(value, Phrase):
+        return value.said(tr)
+    if isinstance(value, list):
+        return tr(", ").join(str(_said(each, tr)) for each in value)
+    return value
 
 
 @lru_cache
