@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "metrics": {"errors", "task"},
     "progress": set(),
     "svg": set(),
-    "workbook": {"errors", "io", "metrics"},
+    "workbook": {"errors", "io", "language", "metrics"},
     "model_card": set(),
     "task": {"errors", "language", "suggest"},
     "recipe": {"errors", "suggest", "task"},

@@ -62,7 +62,9 @@ def written(tmp_path_factory, moments):  # noqa: ARG001
 def test_report_json_is_what_is_returned(written):
     report, out = written
     assert json.loads((out / "report.json").read_text("utf-8")) == json.loads(json.dumps(report))
-    assert sorted(path.name for path in out.iterdir()) == ["answers.xlsx", "report.html", "report.json"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "answers.xlsx", "answers.zh.xlsx", "report.html", "report.json", "report.zh.html",
+    ]  # fmt: skip
 
 
 def test_report_holds_what_it_promises(written):

@@ -12,7 +12,7 @@ from attar.language.translator import LANGUAGES
 ROOT = Path(__file__).resolve().parents[2]
 CHINESE = re.compile("[\u4e00-\u9fff]")
 # Strings that are the same in both languages: punctuation, or a name.
-SAME = re.compile(r"[\W\d_]*({\w+}[\W\d_]*)*")
+SAME = re.compile(r"[\W\d_]*(({\w+}|%\(\w+\)s)[\W\d_]*)*")
 
 
 def load(name):

@@ -124,10 +124,10 @@ def print_promotion(folder: Path, tr: Translator = ENGLISH) -> dict[str, Any] | 
     report = json.loads((folder / "report.json").read_text("utf-8"))
     found: dict[str, Any] | None = report.get("against")
     if found is not None:
-        from attar.gate.in_service import promotion_of
+        from attar.gate.in_service import DECISIONS, promotion_of
 
         shown, flips = promotion_of(report, tr), found["flips"]
-        typer.echo(tr("against:   {decision}: {said}", decision=tr(shown["decision"]), said=shown["said"]))
+        typer.echo(tr("against:   {decision}: {said}", decision=tr(DECISIONS[shown["decision"]]), said=shown["said"]))
         line = tr(
             "flips:     {fixed} fixed, {broken} broken, {both} wrong either way -> {path}",
             fixed=flips["fixed"], broken=flips["broken"], both=flips["both_wrong"],

@@ -20,7 +20,10 @@ from attar.language.translator import ENGLISH, N_, Translator
 from attar.stage_cache import fingerprint
 from attar.task import Task
 
-__all__ = ["InService", "check_promoted", "judge_promotion", "promotion_of"]
+__all__ = ["DECISIONS", "InService", "check_promoted", "judge_promotion", "promotion_of"]
+
+DECISIONS = {"promote": N_("promote"), "keep": N_("keep")}
+"""What people read of each decision."""
 
 _FEWEST = 30  # examples; fewer make a bootstrap too sure of itself
 

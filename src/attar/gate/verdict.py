@@ -135,7 +135,7 @@ def _ratios(report: Mapping[str, Any], tr: Translator) -> str:
     for key, (more, less) in words.items():
         if value := report["ratios"][key]:
             said.append(tr(more, ratio=ratio(value)) if value >= 1 else tr(less, ratio=ratio(1 / value)))
-    return tr(", and is {ratios}", ratios=tr(" and ").join(said)) if said else ""
+    return tr(", and is {ratios}", ratios=tr.context("ratios", " and ").join(said)) if said else ""
 
 
 def _smallest(report: Mapping[str, Any], tr: Translator) -> list[str]:
