@@ -14,47 +14,55 @@ from attar.errors import RecipeError, require
 __all__ = ["compare"]
 
 
+_Files = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="A [B...]",
+        help="Scored rows, rows that people labelled, or artifacts, which score the others' rows.",
+    ),
+]
+_More = Annotated[list[Path] | None, typer.Option("--in", help="The same as A and B.")]
+_Out = Annotated[Path, typer.Option(help="The workbook, .xlsx; or a table: .csv, .tsv, .jsonl, .parquet.")]
+_Names = Annotated[
+    str | None, typer.Option(metavar="A,B,...", help="What they are called. [default: by their files]")
+]
+_Gold = Annotated[list[Path] | None, typer.Option(help="A file of gold labels.")]
+_GoldColumn = Annotated[
+    list[str] | None,
+    typer.Option(help="Column of the gold labels of one annotator. [default: gold or gold_label]"),
+]
+_By = Annotated[
+    str | None, typer.Option(metavar="COLUMN,...", help="Columns of your own to slice the figures by.")
+]
+_Train = Annotated[
+    list[Path] | None,
+    typer.Option(help="Training examples, whose terms are the seen ones: a prepared folder or a file."),
+]
+_Figures = Annotated[Path | None, typer.Option(help="Write all figures for programs, too: a .json file.")]
+_Quotes = Annotated[
+    bool, typer.Option("--quotes/--no-quotes", help="CSV, TSV: whether quotes enclose cells.")
+]
+_Offsets = Annotated[
+    bool, typer.Option("--offsets/--no-offsets", help="Whether columns start and end may be offsets.")
+]
+
+
 def compare(
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="A [B...]",
-            help="Scored rows, rows that people labelled, or artifacts, which score the others' rows.",
-        ),
-    ] = None,
-    more: Annotated[list[Path] | None, typer.Option("--in", help="The same as A and B.")] = None,
-    out: Annotated[
-        Path, typer.Option(help="The workbook, .xlsx; or a table: .csv, .tsv, .jsonl, .parquet.")
-    ] = Path("compared.xlsx"),
-    names: Annotated[
-        str | None,
-        typer.Option(metavar="A,B,...", help="What they are called. [default: by their files]"),
-    ] = None,
-    gold: Annotated[list[Path] | None, typer.Option(help="A file of gold labels.")] = None,
-    gold_column: Annotated[
-        list[str] | None,
-        typer.Option(help="Column of the gold labels of one annotator. [default: gold or gold_label]"),
-    ] = None,
-    by: Annotated[
-        str | None, typer.Option(metavar="COLUMN,...", help="Columns of your own to slice the figures by.")
-    ] = None,
-    train: Annotated[
-        list[Path] | None,
-        typer.Option(help="Training examples, whose terms are the seen ones: a prepared folder or a file."),
-    ] = None,
-    figures: Annotated[
-        Path | None, typer.Option(help="Write all figures for programs, too: a .json file.")
-    ] = None,
+    files: _Files = None,
+    more: _More = None,
+    out: _Out = Path("compared.xlsx"),
+    names: _Names = None,
+    gold: _Gold = None,
+    gold_column: _GoldColumn = None,
+    by: _By = None,
+    train: _Train = None,
+    figures: _Figures = None,
     task: Annotated[str | None, typer.Option(help="Read labels in any spelling of this task.")] = None,
     text: Annotated[str | None, typer.Option(help="Column of the text. [default: text]")] = None,
     term: Annotated[str | None, typer.Option(help="Column of the term. [default: term or keyword]")] = None,
     label: Annotated[str | None, typer.Option(help="Column of the label. [default: label]")] = None,
-    quotes: Annotated[
-        bool, typer.Option("--quotes/--no-quotes", help="CSV, TSV: whether quotes enclose cells.")
-    ] = True,
-    offsets: Annotated[
-        bool, typer.Option("--offsets/--no-offsets", help="Whether columns start and end may be offsets.")
-    ] = True,
+    quotes: _Quotes = True,
+    offsets: _Offsets = True,
     bootstrap: Annotated[int, typer.Option(min=100, help="Draws of reviews for the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 20,
     encoding: InEncoding = None,

@@ -39,6 +39,7 @@ def predictions(folder: Path, asked: Iterable[Annotation], workers: int | None =
     questions = {(one.text, one.term, one.start, one.end): one for one in asked}
     known = [(one, example) for one in questions.values() if (example := _example(one, predictor.task))]
     probs = predictor.predict_probs([example for _, example in known]) if known else []
+    predictor.close()
     labels, found = predictor.task.labels, []
     for (one, _), row in zip(known, probs, strict=True):
         rounded = {label: round(float(prob), 6) for label, prob in zip(labels, row, strict=True)}

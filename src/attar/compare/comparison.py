@@ -115,7 +115,7 @@ class Comparison:
                 for name in own:
                     known.setdefault(name, {})[place] = None
             for (_, one), (_, other) in combinations(there, 2):
-                unequal |= {name for name in one.keys() & other.keys() if one[name] != other[name]}
+                unequal |= {name for name in one.keys() & other.keys() if _unlike(one[name], other[name])}
         ours = {column.name for column in self._our_columns()}
         found = list[_Own]()
         for name, places in known.items():
@@ -146,6 +146,10 @@ class Comparison:
     def _named(self, kind: str, side: int) -> str:
         """The heading of a column of one side; where there is only one it needs no name."""
         return f"{kind} {self.names[side]}" if len(self.names) > 1 else kind
+
+
+def _unlike(one: object, other: object) -> bool:
+    return one != other and (one == one or other == other)  # noqa: PLR0124 - NaN is unlike itself
 
 
 def figures_of(comparison: Comparison) -> dict[str, Any]:

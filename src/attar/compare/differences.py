@@ -77,12 +77,13 @@ def judged_by_all(cases: Sequence[Case], labels: Sequence[str]) -> Judged:
     """
     both = [case for case in cases if case.gold is not None and all(case.labels)]
     golds = {case.gold for case in both}
-    known = dict.fromkeys([*labels, *sorted({label for case in both for label in case.labels if label})])
+    said_or_gold = {label for case in both for label in (*case.labels, case.gold) if label}
+    known = dict.fromkeys([*labels, *sorted(said_or_gold)])
     ordered = sorted(known, key=lambda label: label not in golds)  # stable
     number = {label: i for i, label in enumerate(ordered)}
     said = np.array([[number[label or ""] for label in case.labels] for case in both], np.int64)
     gold = np.array([number[case.gold or ""] for case in both], np.int64)
-    num_sides = len(cases[0].sides) if cases else 0
+    num_sides = len(cases[0].sides) if cases else 1
     return Judged(
         both, ordered, len(golds), gold, said.reshape(-1, num_sides).T, [case.asked.text for case in both]
     )

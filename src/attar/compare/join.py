@@ -153,9 +153,9 @@ def votes_of(same: Iterable[Annotation]) -> dict[str, str]:
     """What each annotator says of one question; one who gives it two labels says nothing of it."""
     said: defaultdict[str, set[str]] = defaultdict(set)
     for annotation in same:
-        for name, label in (annotation.votes or {"": annotation.label}).items():
-            if label is not None:
-                said[name].add(label)
+        alone = {"": annotation.label} if annotation.label is not None else {}
+        for name, label in (annotation.votes or alone).items():
+            said[name].add(label)
     return {name: next(iter(labels)) for name, labels in said.items() if len(labels) == 1}
 
 

@@ -11,7 +11,7 @@ from attar.errors import RecipeError
 
 __all__ = ["names_of", "sheet_title"]
 
-_GENERAL = ("artifact", "artifact-refused", "candidate", "scored", "predictions", "result", "linear")
+_GENERAL = ("artifact", "artifact-refused", "candidate", "linear")  # folders that every run has
 _REFUSED = re.compile(r"[\\[\]/:*?\\\\']")
 _MAX_TITLE = 28  # as attar.workbook.sheets has it
 
@@ -19,8 +19,8 @@ _MAX_TITLE = 28  # as attar.workbook.sheets has it
 def names_of(paths: Sequence[Path], given: Sequence[str] = ()) -> tuple[str, ...]:
     """A name for each file or artifact, all of them different.
 
-    A file is called by its name without the ending. One with the name of another, or a general one such as
-    ``scored.csv`` or ``artifact``, has its folder's before it.
+    A file is called by its name without the ending. One with the name of another has its folder's before it,
+    and so has a folder that every run has, such as ``artifact``.
 
     Args:
         paths: Of the sides, in order.
@@ -41,7 +41,11 @@ def names_of(paths: Sequence[Path], given: Sequence[str] = ()) -> tuple[str, ...
     taken = [2 if part[-1].lower() in _GENERAL and len(part) > 1 else 1 for part in parts]
     while True:
         names = ["/".join(part[-num:]) for part, num in zip(parts, taken, strict=True)]
-        same = [i for i, name in enumerate(names) if names.count(name) > 1]
+        same = [
+            i
+            for i, name in enumerate(names)
+            if any(names[j] == name and parts[j] != parts[i] for j in range(len(names)))
+        ]
         if not same or min(taken[i] for i in same) >= longest:
             break
         taken = [num + 1 if i in same else num for i, num in enumerate(taken)]
@@ -60,7 +64,9 @@ def sheet_title(kind: str, name: str, taken: Sequence[str]) -> str:
 def _parts(path: Path) -> list[str]:
     parts = [part for part in path.resolve().parts if part not in (path.anchor, "/")]
     name = path.resolve().name
-    stem = name if path.is_dir() or name.startswith(".") else name.split(".", maxsplit=1)[0] or name
+    file, _, sheet = name.partition("#")
+    stem = name if path.is_dir() else file.split(".", maxsplit=1)[0] + (f"#{sheet}" if sheet else "")
+    stem = stem or name
     return [*parts[:-1], stem] if parts else [str(path)]
 
 

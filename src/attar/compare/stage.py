@@ -104,17 +104,15 @@ def compare_files(
     Args:
         paths: Files of annotations, or artifacts' folders; one alone is judged by gold labels.
         out: The workbook to write, .xlsx, or a table of every question: .csv, .tsv, .jsonl, .parquet.
-        gold: One or more files whose labels are the gold ones; None takes the columns that say that
-            they are gold, those of the first file that has any before those of the next.
+        gold: Files whose labels are the gold ones; None takes the columns that say that they are.
         task: Its spellings of the labels count as the same; None takes them as they are written.
         options: How the files are read.
         compared: Names, slices, draws.
 
     Returns:
         ``sides`` by name, ``agreement`` of every two, ``differences`` and ``slices`` where there are gold
-        labels, ``annotators`` where several gave these, ``bootstrap`` draws, ``sheets`` (rows of each
-        sheet) and ``said``: lines on what was taken for gold, which rows have no partner there, and which
-        labels macro-F1 leaves out because they are gold nowhere.
+        labels, ``annotators`` where several gave these, ``bootstrap`` draws, ``sheets`` (rows of each)
+        and ``said``: what was taken for gold, and what has no partner there.
 
     Raises:
         DataError: A file cannot be read or holds no annotations, there is nothing to compare with,

@@ -77,17 +77,10 @@ def against_figures(
     """
     kept = np.array([example.text not in seen for example in examples], bool)
     reviews = [example.text for example, is_kept in zip(examples, kept, strict=True) if is_kept]
-    found: dict[str, Any] = {
-        "num": len(reviews),
-        "num_reviews": len(set(reviews)),
-        "num_seen": int((~kept).sum()),
-        "macro_f1": None,
-        "mcnemar": None,
-        "labels": {},
-        "flips": dict.fromkeys(_ORDER, 0),
-    }
+    num_seen = int((~kept).sum())
+    found = {"num": len(reviews), "num_reviews": len(set(reviews)), "num_seen": num_seen}
     if not reviews:
-        return found
+        return found | {"macro_f1": None, "mcnemar": None, "labels": {}, "flips": dict.fromkeys(_ORDER, 0)}
     before, after = (each.argmax(1)[kept] for each in probs)
     truth, num_labels = gold[kept], len(task.labels)
     draws = resample(

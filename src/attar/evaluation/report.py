@@ -134,10 +134,7 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
     figures, probs = _measure(candidates, examples, task, recipe, reference, chosen, seed)
     report = {"title": title, **figures, "train_labels": None if train_labels is None else dict(train_labels)}
     report["verdict"] = judge(report, gate or Gate()).to_json()
-    report["against"] = None
-    changed = []
-    if against is not None:
-        report["against"], changed = _against(report, examples, task, probs, chosen, against)
+    report["against"], changed = _against(report, examples, task, probs, chosen, against)
     pages = render_pages(report, gate or Gate(), examples, probs, changed)
     with contextlib.ExitStack() as drafts:
         for language, page in pages.items():
@@ -160,9 +157,11 @@ def _against(
     task: Task,
     probs: Mapping[str, Probs],
     chosen: str,
-    against: Against,
-) -> tuple[dict[str, Any], list[Flip]]:
+    against: Against | None,
+) -> tuple[dict[str, Any] | None, list[Flip]]:
     """What report.json says of the model in service, and what changes with the new one."""
+    if against is None:
+        return None, []
     both = probs[IN_SERVICE], probs[chosen]
     gold = np.array([task.index_of(example) for example in examples], np.int64)
     draws = {"repeats": report["bootstrap"], "seed": report["seed"]}

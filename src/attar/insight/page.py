@@ -110,7 +110,7 @@ def _finding(made: Insight, language: Language, found: Finding) -> dict[str, Any
 
 
 def _view(view: View, kept: int) -> dict[str, Any]:
-    """A view's first cells: codes, mentions, reviews, counts; of each outcome five figures."""
+    """First cells: codes, mentions, reviews, counts; of each outcome said, best, low, high, pooled."""
     estimates = [view.said.value, *view.best, view.pooled]
     table = [
         [*codes, mentions, reviews, *counts, *(round(_SCALE * part[place]) for place in range(len(parts[0]))

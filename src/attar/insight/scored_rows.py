@@ -6,7 +6,6 @@ The texts of the few rows that are shown or checked are read in a second pass.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.errors import DataError
+from attar.insight.cells import Once, identity, mapped, numbers
 from attar.insight.dimensions import Dimension, parse_by
 from attar.insight.periods import day_of, period_of
 from attar.insight.shares import Ints
@@ -36,7 +36,6 @@ __all__ = [
     "ScoredRows",
     "mentions_at",
     "read_scored",
-    "text_hash",
 ]
 
 _BATCH = 16_384
@@ -162,12 +161,6 @@ def mentions_at(path: Path, rows: Ints, columns: ScoredColumns) -> dict[int, Men
     return found
 
 
-def text_hash(text: str) -> int:
-    """64 bits of a text as an Excel cell keeps it, so that a text that went through one is the same."""
-    data = cell_text(text).encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little") or 1
-
-
 def _mention(text: str, rest: Sequence[object]) -> Mention:
     term, found = as_text(rest[0]), as_text(rest[1])
     try:
@@ -206,9 +199,9 @@ class _Reader:
         )
         self.left_out = Counter[str]()
         self._codes: list[dict[str, int]] = [{} for _ in dimensions]
-        self._raw = [_Once(partial(self._code, place)) for place in range(len(dimensions))]
+        self._raw = [Once(partial(self._code, place)) for place in range(len(dimensions))]
         self._labels: dict[str, int] = {}
-        self._raw_labels = _Once(self._label)
+        self._raw_labels = Once(self._label)
         self._parts: list[tuple[NDArray[Any], ...]] = []
         self._row = 0
 
@@ -220,20 +213,20 @@ class _Reader:
         """Read a batch."""
         raw_labels = batch[self.columns.label]
         size = len(raw_labels)
-        labels = _mapped(self._raw_labels, raw_labels, np.int64)
+        labels = mapped(self._raw_labels, raw_labels, np.int64)
         codes = np.stack(
             [
-                _mapped(raw, batch[each.column], np.int32)
+                mapped(raw, batch[each.column], np.int32)
                 for raw, each in zip(self._raw, self.dimensions, strict=True)
             ]
         )
-        prob = _numbers(batch["prob"])
+        prob = numbers(batch["prob"])
         texts = np.zeros(size, np.uint64)
         if self.has_text:
-            texts = _mapped(_Once(_identity), batch[self.columns.text], np.uint64)
+            texts = mapped(Once(identity), batch[self.columns.text], np.uint64)
         review = texts
         if self.columns.review is not None:
-            review = _mapped(_Once(_identity), batch[self.columns.review], np.uint64)
+            review = mapped(Once(identity), batch[self.columns.review], np.uint64)
         row = np.arange(self._row, self._row + size)
         self._row += size
         kept = labels >= 0
@@ -317,42 +310,3 @@ def _ordered(
     back = np.empty(len(names), np.int32)
     back[order] = np.arange(len(names))
     return tuple(names[i] for i in order), back[code]
-
-
-class _Once(dict[Any, int]):
-    """The number of each value, which is made of it the first time."""
-
-    def __init__(self, make: Callable[[Any], int]) -> None:
-        super().__init__()
-        self.make = make
-
-    def __missing__(self, value: Any) -> int:  # noqa: ANN401 - a cell
-        made = self[value] = self.make(value)
-        return made
-
-
-def _mapped(numbers: _Once, cells: Sequence[Any], kind: type[np.generic]) -> NDArray[Any]:
-    try:
-        return np.fromiter(map(numbers.__getitem__, cells), kind, len(cells))
-    except TypeError:  # a list is no key
-        return np.fromiter(map(numbers.make, cells), kind, len(cells))
-
-
-def _identity(value: object) -> int:
-    """What tells a text, or a review's id, from others; 0 where there is none."""
-    text = as_text(value)
-    return text_hash(text) if text else 0
-
-
-def _numbers(cells: Sequence[Any]) -> NDArray[np.float32]:
-    try:
-        return np.array(cells, np.float32)
-    except (TypeError, ValueError):
-        return np.fromiter(map(_number, cells), np.float32, len(cells))
-
-
-def _number(value: Any) -> float:  # noqa: ANN401 - a cell
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return float("nan")
