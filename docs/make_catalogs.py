@@ -9,6 +9,7 @@ of every string.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 from collections.abc import Iterator
@@ -37,6 +38,21 @@ _EXTRACTORS = {".py": "python", ".j2": "jinja2.ext:babel_extract"}
 _OPTIONS = {"trimmed": "true", "encoding": "utf-8"}
 
 
+class _Undated(Catalog):
+    """A catalog whose head has no date, tool or person: the same strings give the same bytes."""
+
+    @property
+    def mime_headers(self) -> list[tuple[str, str]]:
+        """The head, by name."""
+        return [
+            ("Language", str(self.locale)),
+            ("MIME-Version", "1.0"),
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Transfer-Encoding", "8bit"),
+            ("Plural-Forms", self.plural_forms),
+        ]
+
+
 def collected() -> Catalog:
     """Every string that the code and the templates mark, with the files that have it."""
     catalog = Catalog(fuzzy=False)
@@ -44,7 +60,8 @@ def collected() -> Catalog:
         method = _EXTRACTORS.get(path.suffix)
         if method is None or path.parent.name == "language":
             continue
-        found = extract_from_file(method, path, _KEYWORDS, ("Translators:",), _OPTIONS)
+        with contextlib.redirect_stderr(io.StringIO()):  # Babel warns of every f-string inside a call
+            found = list(extract_from_file(method, path, _KEYWORDS, ("Translators:",), _OPTIONS))
         for _, message, comments, context in found:
             place = (path.relative_to(SOURCES).as_posix(), None)
             catalog.add(message, None, [place], auto_comments=comments, context=context)
@@ -63,7 +80,7 @@ def catalog_of(language: str) -> Catalog:
 def updated(language: str) -> Catalog:
     """The catalog of a language with the strings of today; what is new has no translation yet."""
     old, new = catalog_of(language), collected()
-    made = Catalog(locale=language, header_comment=_HEADER, fuzzy=False)
+    made = _Undated(locale=language, header_comment=_HEADER, fuzzy=False)
     for message in new:
         if message.id:
             known = old.get(message.id if isinstance(message.id, str) else message.id[0], message.context)
@@ -75,17 +92,19 @@ def updated(language: str) -> Catalog:
 
 def compiled(catalog: Catalog) -> bytes:
     """What Python's gettext reads."""
-    target = io.BytesIO()
-    write_mo(target, catalog)
+    undated, target = _Undated(locale=catalog.locale, fuzzy=False), io.BytesIO()
+    for message in catalog:
+        if message.id:
+            undated.add(message.id, message.string, context=message.context)
+    write_mo(target, undated)
     return target.getvalue()
 
 
 def written(catalog: Catalog) -> bytes:
-    """The catalog as text, without dates: the same strings give the same bytes."""
+    """The catalog as text."""
     target = io.BytesIO()
     write_po(target, catalog, width=110, sort_output=False, include_lineno=False)
-    lines = target.getvalue().decode("utf-8").splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith(_VARYING)).encode("utf-8")
+    return target.getvalue()
 
 
 def missing(catalog: Catalog) -> Iterator[str]:
@@ -111,10 +130,6 @@ def main() -> None:
 
 
 _HEADER = "# The strings of attar; made by docs/make_catalogs.py, translated by hand."
-_VARYING = (
-    '"POT-Creation-Date', '"PO-Revision-Date', '"Last-Translator', '"Language-Team', '"Generated-By',
-    '"Report-Msgid-Bugs-To', '"Project-Id-Version',
-)  # fmt: skip
 
 
 def _po(language: str) -> Path:

@@ -127,7 +127,9 @@ def print_promotion(folder: Path, tr: Translator = ENGLISH) -> dict[str, Any] | 
         from attar.gate.in_service import DECISIONS, promotion_of
 
         shown, flips = promotion_of(report, tr), found["flips"]
-        typer.echo(tr("against:   {decision}: {said}", decision=tr(DECISIONS[shown["decision"]]), said=shown["said"]))
+        typer.echo(
+            tr("against:   {decision}: {said}", decision=tr(DECISIONS[shown["decision"]]), said=shown["said"])
+        )
         line = tr(
             "flips:     {fixed} fixed, {broken} broken, {both} wrong either way -> {path}",
             fixed=flips["fixed"], broken=flips["broken"], both=flips["both_wrong"],
