@@ -28,7 +28,12 @@ _MOST_CHARS = 40
 _SURE_CHARS = 4  # a longer spelling that no task knows may be a review in a swapped column
 _OTHER = "(other)"
 _SAME = N_("the same as a row before")
-_DETAILS = {"sheet": N_("sheet"), "sheets_left_out": N_("sheets left out"), "encoding": N_("encoding")}
+_DETAILS = {
+    "sheet": N_("sheet"),
+    "sheets_left_out": N_("sheets left out"),
+    "encoding": N_("encoding"),
+    "delimiter": N_("delimiter"),
+}
 
 
 @dataclass(slots=True)
