@@ -22,13 +22,14 @@ from attar.compare.annotations import (
 )
 from attar.compare.annotators import annotator_agreement
 from attar.compare.artifacts import is_artifact, predictions
+from attar.compare.comparison import Comparison, figures_of
 from attar.compare.differences import Judged, differences, judged_by_all
 from attar.compare.join import Annotation, Case, gold_of, join, votes_of
 from attar.compare.names import names_of
 from attar.compare.slices import check_columns, slices
 from attar.compare.table import check_format, write_table
 from attar.compare.unmatched import explain
-from attar.compare.workbook import Comparison, figures_of, write_side_by_side
+from attar.compare.workbook import write_side_by_side
 from attar.errors import DataError
 from attar.io.outputs import check_output
 from attar.io.tables.columns import missing_column
