@@ -139,10 +139,15 @@ def compare_files(
         "bootstrap": compared.bootstrap,
         "said": [*judged.said, *_without_gold(both)],
     }
+    return figures | {"sheets": _write(out, shown, figures)}
+
+
+def _write(out: Path, shown: Comparison, figures: Mapping[str, Any]) -> dict[str, int]:
+    """Write the workbook or the table, and give the rows of each sheet."""
     try:
         if out.suffix.lower() == ".xlsx":
-            return figures | {"sheets": write_side_by_side(out, shown, figures)}
-        return figures | {"sheets": {"result": write_table(out, shown)}}
+            return write_side_by_side(out, shown, figures)
+        return {"result": write_table(out, shown)}
     except OSError as error:
         raise DataError(f"{out}: cannot be written ({error.strerror or error})") from error
 
