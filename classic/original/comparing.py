@@ -53,8 +53,12 @@ def write_predictions(out: Path, predictions: Sequence[Annotation], suffix: str 
 
 def write_different(out: Path, cases: Iterable[Case]) -> None:
     """Write different.xlsx, the rows that two label differently, and print their agreement."""
-    met = ((*case.sides, case.gold) for case in cases)
-    both = [(a, b, gold) for a, b, gold in met if a is not None and b is not None and a.label and b.label]
+    both = [
+        (a, b, case.gold)
+        for case in cases
+        for a, b in (case.sides,)
+        if a is not None and b is not None and a.label and b.label
+    ]
     different = [(a, b, gold) for a, b, gold in both if a.label != b.label]
     columns = (
         *_INPUT, Column("label"), Column("P1_label"), Column("P2_label"),

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("moments")
 TASK = BUILT_IN_TASKS["cosmetics"]
 QUICK = EvaluateRecipe(bootstrap=200, speed_examples=8, speed_repeats=1)
 EXAMPLES = [
-    Example(f"第{i}次买，遮瑕<b>", 5 + len(str(i)), 7 + len(str(i)), TASK.labels[i % 3], {"channel": "京东"})
+    Example(f"第{i}次买，遮瑕<b>", 4 + len(str(i)), 6 + len(str(i)), TASK.labels[i % 3], {"channel": "京东"})
     for i in range(120)
 ]
 GOLD = np.array([TASK.index_of(example) for example in EXAMPLES])

@@ -65,7 +65,7 @@ class Judged(NamedTuple):
     @property
     def right(self) -> NDArray[np.bool_]:
         """[S, N] whether a side gives the gold label."""
-        return self.said == self.gold
+        return np.asarray(self.said == self.gold)
 
 
 def judged_by_all(cases: Sequence[Case], labels: Sequence[str]) -> Judged:

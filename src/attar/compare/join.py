@@ -13,7 +13,17 @@ from typing import NamedTuple
 
 from attar.records.audit.agreement import cohen_kappa
 
-__all__ = ["Agreement", "Annotation", "Case", "Gold", "agreement", "gold_of", "join"]
+__all__ = [
+    "Agreement",
+    "Annotation",
+    "Case",
+    "Gold",
+    "agreement",
+    "consensus",
+    "gold_of",
+    "join",
+    "votes_of",
+]
 
 
 @dataclass(frozen=True, slots=True)

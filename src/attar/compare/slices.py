@@ -104,7 +104,7 @@ def _slice(
 ) -> dict[str, Any]:
     title, value, inside = group
     right = judged.right[:, inside].mean(1)
-    num_reviews = len({judged.reviews[i] for i in np.flatnonzero(inside)})
+    num_reviews = len({judged.reviews[i] for i in np.flatnonzero(inside).tolist()})
     sides = dict[str, Any]()
     for place, name in enumerate(names):
         figures: dict[str, Any] = {

@@ -22,13 +22,14 @@ from attar.compare.annotations import (
 )
 from attar.compare.annotators import annotator_agreement
 from attar.compare.artifacts import is_artifact, predictions
+from attar.compare.comparison import Comparison, figures_of
 from attar.compare.differences import Judged, differences, judged_by_all
 from attar.compare.join import Annotation, Case, gold_of, join, votes_of
 from attar.compare.names import names_of
 from attar.compare.slices import check_columns, slices
 from attar.compare.table import check_format, write_table
 from attar.compare.unmatched import explain
-from attar.compare.workbook import Comparison, figures_of, write_side_by_side
+from attar.compare.workbook import write_side_by_side
 from attar.errors import DataError
 from attar.io.outputs import check_output
 from attar.io.tables.columns import missing_column
@@ -135,8 +136,8 @@ def compare_files(
     both = judged_by_all(judged.cases, labels)
     draws = {"repeats": compared.bootstrap, "seed": compared.seed}
     terms = _terms(compared.train, task) if compared.train else None
-    is_workbook, said = out.suffix.lower() == ".xlsx", [*judged.said, *_without_gold(both)]
-    tr, lines = translator(compared.language) if is_workbook else ENGLISH, translator(compared.lines)
+    said, lines = [*judged.said, *_without_gold(both)], translator(compared.lines)
+    tr = translator(compared.language) if out.suffix.lower() == ".xlsx" else ENGLISH
     named = {note.said(tr): value for note, value in notes}
     shown = Comparison(read.names, judged.cases, labels, judged.only_gold, named, tr)
     figures = figures_of(shown) | {
@@ -146,11 +147,16 @@ def compare_files(
         "bootstrap": compared.bootstrap,
         "said": [each.said(lines) for each in said],
     }
+    in_it = figures | {"said": [each.said(tr) for each in said]}
+    return figures | {"sheets": _write(out, shown, in_it)}
+
+
+def _write(out: Path, shown: Comparison, figures: Mapping[str, Any]) -> dict[str, int]:
+    """Write the workbook or the table, and give the rows of each sheet."""
     try:
-        if is_workbook:
-            in_it = figures | {"said": [each.said(tr) for each in said]}
-            return figures | {"sheets": write_side_by_side(out, shown, in_it)}
-        return figures | {"sheets": {"result": write_table(out, shown)}}
+        if out.suffix.lower() == ".xlsx":
+            return write_side_by_side(out, shown, figures)
+        return {"result": write_table(out, shown)}
     except OSError as error:
         raise DataError(f"{out}: cannot be written ({error.strerror or error})") from error
 

@@ -136,7 +136,7 @@ def parquet_rows_at(
                 if done == len(rows) or rows[done] >= first + size:
                     first += size
                     continue
-                for batch in file.iter_batches(at_once, row_groups=[group], columns=there):
+                for batch in _batches(file, at_once, group, there):
                     last = bisect.bisect_left(rows, first + batch.num_rows, lo=done)
                     some = batch.take(pa.array([row - first for row in rows[done:last]], "int64"))
                     values = [
