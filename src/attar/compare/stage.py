@@ -23,9 +23,10 @@ from attar.compare.annotations import (
 from attar.compare.annotators import annotator_agreement
 from attar.compare.artifacts import is_artifact, predictions
 from attar.compare.comparison import Comparison, figures_of
-from attar.compare.differences import Judged, differences, judged_by_all
+from attar.compare.differences import differences, judged_by_all
 from attar.compare.join import Annotation, Case, gold_of, join, votes_of
 from attar.compare.names import names_of
+from attar.compare.remarks import columns_said, unknown_labels, without_gold
 from attar.compare.slices import check_columns, slices
 from attar.compare.table import check_format, write_table
 from attar.compare.unmatched import explain
@@ -128,17 +129,13 @@ def compare_files(
     if len(read.sides) == 1 and all(case.gold is None for case in judged.cases):
         raise DataError(f"{paths[0]} has no gold labels to compare with{_why(judged, golds)}")
     check_columns(compared.by, judged.cases)
-    notes = list(judged.notes)
-    for name, file in (*zip(read.names, read.sides, strict=True), ("gold", read.gold)):
-        for reason, count in file.left_out.items() if file else ():
-            notes.append((phrase("left out of {name}: {reason}", name=name, reason=reason), count))
     labels = _labels(judged.cases, task)
     both = judged_by_all(judged.cases, labels)
     draws = {"repeats": compared.bootstrap, "seed": compared.seed}
     terms = _terms(compared.train, task) if compared.train else None
-    said, lines = [*judged.said, *_without_gold(both)], translator(compared.lines)
+    said, lines = [*judged.said, *without_gold(both)], translator(compared.lines)
     tr = translator(compared.language) if out.suffix.lower() == ".xlsx" else ENGLISH
-    named = {note.said(tr): value for note, value in notes}
+    named = {note.said(tr): value for note, value in _notes(read, judged)}
     shown = Comparison(read.names, judged.cases, labels, judged.only_gold, named, tr)
     figures = figures_of(shown) | {
         "differences": differences(both, read.names, **draws),
@@ -149,6 +146,15 @@ def compare_files(
     }
     in_it = figures | {"said": [each.said(tr) for each in said]}
     return figures | {"sheets": _write(out, shown, in_it)}
+
+
+def _notes(read: _Read, judged: _Judged) -> list[tuple[Phrase, Cell]]:
+    """What the summary says before the figures."""
+    notes = list(judged.notes)
+    for name, file in (*zip(read.names, read.sides, strict=True), ("gold", read.gold)):
+        for reason, count in file.left_out.items() if file else ():
+            notes.append((phrase("left out of {name}: {reason}", name=name, reason=reason), count))
+    return notes
 
 
 def _write(out: Path, shown: Comparison, figures: Mapping[str, Any]) -> dict[str, int]:
@@ -267,10 +273,10 @@ def _judged(cases: list[Case], read: _Read, golds: Sequence[Path], task: Task | 
         text = N_("gold labels that differ between files (those of {name} count)")
         notes.append((Phrase(text, {"name": read.names[0]}), quarrels))
     said = [
-        phrase("gold labels are those of the {columns} of {file}", columns=_columns_said(names), file=path)
+        phrase("gold labels are those of the {columns} of {file}", columns=columns_said(names), file=path)
         for path, names in read.columns.items()
     ]
-    if unknown := _unknown(judged, task):
+    if unknown := unknown_labels(judged, task):
         said.append(unknown)
     if not said and any(x.given for side in read.sides for x in side.annotations):
         said.append(
@@ -290,7 +296,7 @@ def _judged_by_file(cases: list[Case], gold: AnnotationFile, golds: Sequence[Pat
     judged = [case._replace(gold=label) for case, label in zip(cases, found.labels, strict=True)]
     columns = read.columns
     names = [
-        phrase("{file} ({columns})", file=path, columns=_columns_said(columns[str(path)]))
+        phrase("{file} ({columns})", file=path, columns=columns_said(columns[str(path)]))
         if str(path) in columns
         else str(path)
         for path in golds
@@ -305,38 +311,6 @@ def _judged_by_file(cases: list[Case], gold: AnnotationFile, golds: Sequence[Pat
         (phrase("rows of {names} without a gold row", names=sides), len(found.unmatched)),
     ]
     return _Judged(judged, found.unused, said, notes, found.votes)
-
-
-def _columns_said(names: Sequence[str]) -> Phrase:
-    listed = list(map(repr, names))
-    if len(names) == 1:
-        return phrase("column {names}", names=listed)
-    return phrase("columns {names}, where most of them agree", names=listed)
-
-
-def _unknown(cases: Sequence[Case], task: Task | None) -> Phrase | None:
-    """What to say of gold labels that are no labels of the task."""
-    if task is None:
-        return None
-    count = sum(case.gold is not None and case.gold not in task.labels for case in cases)
-    known = list(task.labels)
-    return (
-        phrase("{num} gold labels are none of the task's ({labels})", num=count, labels=known)
-        if count
-        else None
-    )
-
-
-def _without_gold(judged: Judged) -> list[Phrase]:
-    """What to say of labels that are gold nowhere."""
-    left_out = judged.labels[judged.num_gold :]
-    if not left_out or not len(judged.gold):
-        return []
-    if len(left_out) == 1:
-        return [
-            phrase("macro-F1 is over the labels that are gold somewhere; {labels} is not", labels=left_out)
-        ]
-    return [phrase("macro-F1 is over the labels that are gold somewhere; {labels} are not", labels=left_out)]
 
 
 def _why(judged: _Judged, golds: Sequence[Path]) -> str:
