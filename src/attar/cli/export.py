@@ -69,9 +69,7 @@ def export(
     else:
         found = None if recipe else task or load_manifest(data)["task"]
         loaded = recipe_or_defaults(recipe, overrides, name=classic.stem, task=found)
-        files = ClassicFiles(
-            config, vocab, classic, architecture, False if cased else None,
-            labels_from(labels), marks_from(marks),
-        )  # fmt: skip
+        read_as = labels_from(labels), marks_from(marks)
+        files = ClassicFiles(config, vocab, classic, architecture, False if cased else None, *read_as)
         pipeline.export(loaded, files, data, out)
     typer.echo(tr("artifact:  {path}", path=out))

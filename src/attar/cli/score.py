@@ -123,22 +123,19 @@ def score(
     from attar.scoring.options import ScoreOptions, check_share, stream_format_of
     from attar.terms.term_list import read_term_list
 
-    tr = lines_in(lang)
+    tr, out = lines_in(lang), expanded(out)
     if terms is not None and (term is not None or split_terms is not None):
         raise DataError("--terms finds the terms; --term and --split-terms are for rows that have theirs")
-    if strict is not None:
-        check_share(strict)
-    out = expanded(out)
+    check_share(strict or 0.0)
     if engine == "local":
         _check_local(out, [artifact, *([terms] if terms is not None else [])], master, conf)
     options = ScoreOptions(
         text=text, term=term, first=first, label=label, into_source=into_source, quoted=quotes,
-        query=parse_query(query) if query is not None else {},
+        query=parse_query(query) if query is not None else {}, stream_format=stream_format_of(stream_format),
         offsets=offsets, split_terms=split_terms or None, overwrite=overwrite,
         in_encoding=in_encoding, encoding=encoding, rejected=rejected, accept_refused=accept_refused,
         terms=read_term_list(terms) if terms is not None else None,
-        columns=None if columns is None else [name.strip() for name in columns.split(",") if name.strip()],
-        stream_format=stream_format_of(stream_format), language=page_language(lang),
+        columns=None if columns is None else _listed(columns), language=page_language(lang),
     )  # fmt: skip
     if engine == "spark":
         counts = _scored_with_spark(artifact, sources, out, options, (workers, master, conf))
@@ -146,6 +143,10 @@ def score(
         counts = _scored(artifact, sources, out, options, workers)
     _print_counts(counts, out, terms, tr)
     _check(counts, strict)
+
+
+def _listed(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def _check_local(out: str, paths_read: list[Path], master: str | None, conf: list[str] | None) -> None:

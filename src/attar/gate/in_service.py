@@ -89,9 +89,7 @@ class InService:
 def judge_promotion(
     found: Mapping[str, Any], min_gain: float, *, is_refused: bool, tr: Translator = ENGLISH
 ) -> dict[str, Any]:
-    """Whether the new model should take the place of the one in service.
-
-    It should if it surely gains more than ``min_gain``: if the whole paired 95 % interval lies above it.
+    """Whether the new model should replace the other: if the whole paired interval lies above ``min_gain``.
 
     Args:
         found: ``num`` test examples compared, ``num_seen`` left out, and ``macro_f1``, the new model's minus
@@ -101,10 +99,9 @@ def judge_promotion(
         tr: Of the language of ``said``.
 
     Returns:
-        ``decision``, "promote" or "keep", and ``said``: why, in one or two sentences.
+        ``decision``, "promote" or "keep", and ``said``: why.
     """
-    gap, num = found["macro_f1"], found["num"]
-    seen = found["num_seen"]
+    gap, num, seen = found["macro_f1"], found["num"], found["num_seen"]
     if gap is None or num < _FEWEST:
         text = N_("{num} test examples can be compared, and {fewest} are needed: keep the model in service.")
         return _decided("keep", tr(text, num=num, fewest=_FEWEST), seen, tr)
