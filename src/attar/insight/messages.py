@@ -62,14 +62,10 @@ _TABLE: dict[str, str | Plural] = {
     "small_note": N_("Grey: fewer than {small} mentions. Shown, but not compared with anything."),
     "findings": N_("What stands out"),
     "findings_note": plural(
-        (
-            "One comparison was made. ★ marks it where chance alone would hardly show as much "
-            "(Benjamini–Hochberg, 5 %)."
-        ),
-        (
-            "{num} comparisons were made. ★ marks those that remain when chance has had that many tries "
-            "(Benjamini–Hochberg, 5 %)."
-        ),
+        "One comparison was made. ★ marks it where chance alone would hardly show as much "
+        "(Benjamini–Hochberg, 5 %).",
+        "{num} comparisons were made. ★ marks those that remain when chance has had that many tries "
+        "(Benjamini–Hochberg, 5 %).",
     ),
     "nothing_found": plural(
         "The one comparison shows no more than chance would.",
@@ -181,6 +177,10 @@ _TABLE: dict[str, str | Plural] = {
     "review": N_("Review"),
     "prob": N_("Prob"),
     "percent": N_("{value} %"),
+    "joined": N_("{sentence} {next}"),
+    "of_outcome": N_("{said} · {outcome}"),
+    "corrected_share": N_("Corrected"),
+    "shares": N_("Shares"),
 }
 
 MESSAGES: Mapping[str, str | Plural] = MappingProxyType(_TABLE)
