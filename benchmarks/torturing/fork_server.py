@@ -42,6 +42,7 @@ def serve() -> None:
     with_models = "--models" in sys.argv
     for name in (*_OF_ROWS, *(_OF_MODELS if with_models else ())):
         importlib.import_module(name)
+    _write_small_parts()
     if with_models:
         _measure_moments()
     replies.write("{}\n")
@@ -62,6 +63,14 @@ def _measure_moments() -> None:
     attar.evaluation.report.interleaved = short  # type: ignore[attr-defined]
     attar.bench.stage.interleaved = short  # type: ignore[attr-defined]
     vars(baselines).update(_WINDOWS=(8, None), _STRENGTHS=(4.0, 16.0))
+
+
+def _write_small_parts() -> None:
+    """Let ``score`` work in small steps, so that few rows are written in many parts."""
+    from attar.scoring import cached_probs, chunks
+
+    vars(chunks)["CHUNK_EXAMPLES"] = 16
+    vars(cached_probs).update(_MAX_PART=24, _FIRST_BATCH=8, _MAX_BATCH=8)
 
 
 def _check_no_room() -> None:

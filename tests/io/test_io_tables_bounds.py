@@ -168,7 +168,9 @@ def test_a_quote_without_an_end_does_not_take_in_all_that_follows(tmp_path, monk
     path = tmp_path / f"a.{ending}"
     content = b'text,term\ngood,go\n"' + b"\n" * 100_000
     path.write_bytes(gzip.compress(content) if ending.endswith("gz") else content)
-    with pytest.raises(DataError, match=r"a\.csv.*:3: a cell of more than 12,500 characters.*ATTAR_MAX_TABLE_GB"):
+    with pytest.raises(
+        DataError, match=r"a\.csv.*:3: a cell of more than 12,500 characters.*ATTAR_MAX_TABLE_GB"
+    ):
         list(open_tables(path)[0].rows())
     monkeypatch.delenv("ATTAR_MAX_TABLE_GB")
     with pytest.raises(DataError, match="write a quote inside a field twice"):

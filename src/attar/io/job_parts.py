@@ -110,6 +110,10 @@ def job_lock(folder: Path) -> Iterator[None]:
             if time.monotonic() > deadline:
                 raise
             continue
+        except OSError:
+            with contextlib.suppress(OSError):  # if it is empty, it is of no use
+                folder.rmdir()
+            raise
         with lock:
             if not _acquired(lock):
                 if time.monotonic() > deadline:

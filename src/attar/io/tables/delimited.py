@@ -134,8 +134,8 @@ def _quoted(path: Path, delimiter: str, encoding: Encoding) -> Iterator[Cells]:
         if "field limit" in str(error):
             raise DataError(
                 f"{path}:{first}: a cell of more than {csv.field_size_limit():,} characters: a quote without "
-                f"an end, or no table of reviews; if it is to be trusted, set {LIMIT_VARIABLE} (1 where it is "
-                "not set)"
+                f"an end, or no table of reviews; if it is to be trusted, set {LIMIT_VARIABLE} (1 where it "
+                "is not set)"
             ) from error
         raise DataError(
             f"{path}:{reader.line_num}: {error}; write a quote inside a field twice, "
