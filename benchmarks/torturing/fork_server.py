@@ -91,7 +91,10 @@ def _run(asked: dict[str, Any]) -> dict[str, Any]:
         seconds = time.monotonic() - begin
         if done:
             return {"code": os.waitstatus_to_exitcode(status), "seconds": seconds}
-        if seconds > limit:
+        if seconds > limit and kill_after is not None and asked["signal"] != signal.SIGKILL:
+            os.kill(child, asked["signal"])
+            kill_after, limit = None, seconds + asked["limit_s"]
+        elif seconds > limit:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             return {"code": None if kill_after is None else -signal.SIGKILL, "seconds": seconds}
@@ -113,6 +116,7 @@ def _work(asked: dict[str, Any]) -> NoReturn:
             _check_no_room()
         module, _, name = asked["call"].partition(":")
         function = getattr(importlib.import_module(module), name)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what runs in the background
         if asked["watch"] is not None:
             events = Events(asked["watch"], asked["kill_at_event"] or 0, asked["share"] or 0.0)
             events.start()

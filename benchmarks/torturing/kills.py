@@ -18,7 +18,7 @@ from torturing.parts import Row, Torture
 from torturing.place import VERBS, Place, Verb, make_place
 from torturing.snapshots import Snapshot, difference, hidden, snapshot
 
-__all__ = ["KILLED", "kill_verb", "kills"]
+__all__ = ["KILLED", "Trial", "kill_verb", "kills"]
 
 KILLED = (
     "prepare", "pretrain", "train", "distill", "finetune", "export",
@@ -46,7 +46,7 @@ def kill_verb(
 ) -> Row:
     """Kill one verb so many times, in series of one to five kills before the command may end."""
     row = Row(f"`{name}` killed, then the same command again")
-    trial = _Trial.of(place, VERBS[name])
+    trial = Trial.of(place, VERBS[name])
     inside = _INSIDE_A_JOB if VERBS[name].name == "score" else _INSIDE
     plan = [number % inside == 0 for number in range(count)]
     rng.shuffle(plan)
@@ -66,8 +66,19 @@ def kill_verb(
 
 
 @dataclass(slots=True)
-class _Trial:
-    """A verb, its uninterrupted result, and the folder in which it is killed."""
+class Trial:
+    """A verb, its uninterrupted result, and the folder in which it is killed.
+
+    Attributes:
+        place: The inputs.
+        verb: The command.
+        folder: Where its result goes.
+        older: Another result of it, with a folder of its own.
+        new: What the uninterrupted run left.
+        seconds: It took.
+        events: Its changes, by whether an older result was there.
+        has_older: Whether one is there now.
+    """
 
     place: Place
     verb: Verb
@@ -79,7 +90,7 @@ class _Trial:
     has_older: bool = False
 
     @classmethod
-    def of(cls, place: Place, verb: Verb) -> _Trial:
+    def of(cls, place: Place, verb: Verb) -> Trial:
         """Run the verb without a kill: from nothing, and where an older result is."""
         made = cls(place, verb, place.at("killed"), place.at("older-result"))
         made.older.mkdir()
@@ -93,6 +104,7 @@ class _Trial:
 
     @property
     def out(self) -> Path:
+        """Where the result goes."""
         return self.folder / self.verb.result
 
     def begin(self, *, has_older: bool) -> None:
@@ -102,6 +114,7 @@ class _Trial:
         self.has_older = has_older
 
     def run(self, kill: Kill | None) -> Done:
+        """Give the command once."""
         command = self.verb.command(self.place, self.out)
         return self.place.forks.attar(command, self.place.folder, kill=kill, watch=self.folder)
 
@@ -120,7 +133,7 @@ class _Trial:
                 break
             plan.pop()
             history.append(self._named(kill))
-            faults += self._faults_after_kill()
+            faults += self.faults_after_kill()
             if rng.random() < 0.5:
                 for path in hidden(self.folder):
                     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -157,7 +170,7 @@ class _Trial:
             faults.append(f"attar clean changed the result: {changed}")
         return faults
 
-    def _faults_after_kill(self) -> list[str]:
+    def faults_after_kill(self) -> list[str]:
         """The older result stands until the new one does, and what is there under its name is whole."""
         found = snapshot(self.out)
         old = snapshot(self.older / self.verb.result) if self.has_older else {}

@@ -136,7 +136,7 @@ def test_every_occurrence_counts_and_the_first_alone_does_not(predictor, tmp_pat
     monkeypatch.setenv("ATTAR_MAX_ROW_GB", "3e-6")
     source = write_rows(tmp_path / "in.jsonl", [{"text": "香味" * 200, "term": "香味"}])
     counts = score_file(predictor, source, tmp_path / "out.json")  # one task: its text is written once
-    assert (counts.predictions, counts.rejected) == (2, {"too_many_mentions": 1})
+    assert (counts.predictions, counts.rejected) == (3, {"too_many_mentions": 1})
     counts = score_file(predictor, source, tmp_path / "out.csv")
     assert (counts.predictions, counts.rejected) == (7, {"too_many_mentions": 1})
     counts = score_file(predictor, source, tmp_path / "first.csv", ScoreOptions(first=True))
