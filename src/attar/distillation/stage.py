@@ -18,7 +18,7 @@ from attar.distillation.match_losses import MatchLosses
 from attar.distillation.matches import check_names
 from attar.distillation.objective import Distillation
 from attar.distillation.pairing import find_matched
-from attar.distillation.settings import LINEAR, StudentSettings
+from attar.distillation.settings import LINEAR, StudentSettings, every_teacher
 from attar.distillation.teacher_outputs import (
     CachedLogits,
     LogitProvider,
@@ -73,7 +73,7 @@ def distill(settings: StudentSettings, data: Path, teachers: Sequence[Path | str
     train, dev = load_split(data, "train"), load_split(data, "dev")
     loaded = [
         linear_teacher(task, train, dev) if entry == LINEAR else load_teacher(Path(entry), task)
-        for entry in (*teachers, *fit.more_teachers)
+        for entry in every_teacher(settings, teachers)
     ]
     if not loaded:
         raise RecipeError("distill: no teacher; name a checkpoint, or 'linear'")

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from attar.recipe.base import FilePath, Margin, Positive, Section, Share, TeacherName
 from attar.recipe.data import SourceRecipe
@@ -137,7 +144,7 @@ class AugmentRecipe(Section):
 
 
 class UnlabelledRecipe(Section):
-    """``distill.unlabelled``: reviews without labels; a list of sources alone may stand for it."""
+    """``distill.unlabelled``: what has no label; a list of sources alone may stand for the table."""
 
     sources: tuple[SourceRecipe, ...] = ()
     """Files, folders, MongoDB collections, as in `data.sources`; only the text is read, and a `.txt` file
@@ -154,6 +161,16 @@ class UnlabelledRecipe(Section):
     equally; what a rare label cannot fill stays empty."""
     limit: Positive = 10_000
     """Most examples that are kept."""
+    own_rows: bool = True
+    """Whether rows of `data.sources` that have no label are put to the teachers too."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A later key, which the stamps of stages leave out where it is not used."""
+        written: dict[str, Any] = write(self)
+        if self.own_rows:
+            written.pop("own_rows", None)
+        return written
 
     @model_validator(mode="before")
     @classmethod
@@ -265,7 +282,7 @@ class PretrainRecipe(FitRecipe):
     batch_size: Positive = 32
     learning_rate: Annotated[float, Field(gt=0)] = 3e-4
     evaluations_per_epoch: Positive = 10
-    keep: Literal["best", "last"] = "last"
+    keep: Literal["best", "last", "mean"] = "last"
     dropout: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
 
     @field_validator("freeze")
