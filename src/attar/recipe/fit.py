@@ -68,9 +68,10 @@ class FitRecipe(Section):
     sampling: Literal["shuffled", "sqrt", "balanced"] = "shuffled"
     """What an epoch reads: each example once, or labels in proportion to the square root of their
     examples, or equally often."""
-    thresholds: Literal["none", "dev"] = "none"
+    thresholds: Literal["none", "dev", "folds"] = "none"
     """`dev`: an offset for each label, chosen on dev after the training and kept where it is more than
-    noise, is added to the classifier's bias."""
+    noise, is added to the classifier's bias. `folds`, of a student: chosen on all training rows, answered by
+    students that were trained on the other half of the reviews, for twice the time."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Learning rate of a layer over that of the layer above; the head has the whole rate."""
     evaluations_per_epoch: Positive = 1

@@ -49,6 +49,13 @@ class TrainRecipe(FitRecipe):
     """Cut the vocabulary to what the training texts use plus this many common tokens; "all" keeps it
     whole."""
 
+    @field_validator("thresholds")
+    @classmethod
+    def _one_training(cls, value: str) -> str:
+        if value == "folds":
+            raise ValueError("a teacher is trained once; set it in [distill], or here 'dev'")
+        return value
+
 
 class StudentRecipe(Section):
     """The student's shape and how it starts.
