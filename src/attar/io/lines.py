@@ -19,7 +19,8 @@ _WIDE_ENDS = {"utf-16-le": b"\n\0", "utf-16-be": b"\0\n"}
 def raw_lines(path: Path, encoding: Encoding | None = None) -> Iterator[tuple[int, bytes]]:
     r"""Yield (line number from 1, bytes with the line's end); a byte order mark is skipped.
 
-    Only ``\n`` ends a line: the other separators of Unicode may stand inside a review.
+    Only ``\n`` ends a line: the other separators of Unicode may stand inside a review. In a file without
+    any ``\n`` a ``\r`` does, as on the first Macintoshes.
 
     Args:
         path: The file.
@@ -33,7 +34,12 @@ def raw_lines(path: Path, encoding: Encoding | None = None) -> Iterator[tuple[in
     try:
         with open_bytes(path) as stream:
             stream.read(len(encoding.mark))
-            yield from enumerate(_wide_lines(stream, wide_end) if wide_end else stream, 1)
+            lines = enumerate(_wide_lines(stream, wide_end) if wide_end else stream, 1)
+            for number, line in lines:
+                if number == 1 and not line.endswith(wide_end or b"\n"):
+                    yield from enumerate(_parted(line, wide_end), 1)
+                else:
+                    yield number, line
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
 
@@ -68,6 +74,19 @@ def count_lines(path: Path, encoding: Encoding | None = None) -> int:
         return sum(1 for _ in raw_lines(path, encoding))
     with open_bytes(path) as stream:
         return sum(block.count(b"\n") for block in iter(lambda: stream.read(_BLOCK_BYTES), b""))
+
+
+def _parted(line: bytes, wide_end: bytes | None) -> Iterator[bytes]:
+    r"""The only line of a file, or several where a ``\r`` ends them."""
+    mark = wide_end.replace(b"\n", b"\r") if wide_end else b"\r"
+    begin = end = 0
+    while (end := line.find(mark, end)) >= 0:
+        end += len(mark)
+        if end % len(mark) == 0:  # no halves of two characters
+            yield line[begin:end]
+            begin = end
+    if begin < len(line):
+        yield line[begin:]
 
 
 def _wide_lines(stream: BinaryIO, end: bytes) -> Iterator[bytes]:

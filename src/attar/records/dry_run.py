@@ -13,6 +13,7 @@ from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
 from attar.records.audit.labels import check_scale, label_warnings
 from attar.records.audit.summary import Summary
+from attar.records.record import Rejection
 from attar.records.remote.fetch import LocalRecords, LocalSource, fetched
 from attar.records.understood import Understood
 from attar.task import Task
@@ -43,19 +44,23 @@ def dry_run(sources: Sequence[SourceRecipe], task: Task, data: DataRecipe) -> Dr
         data: What is accepted.
     """
     understood, summary = Understood(task), Summary(task)
+    first: Rejection | None = None
     try:
         with fetched_for_now(sources) as local:
             records = LocalRecords(local, data.columns, understood.opened, task)
             for outcome in audit(records, task, data, summary.agreement):
                 summary.add(outcome)
                 understood.add(outcome)
+                if isinstance(outcome, Rejection) and first is None:
+                    first = outcome
         check_scale(task, summary.labels_as_read)
     except DataError as error:
         return DryRun(understood, [], error)
     counts = summary.to_json()
     if not counts["num_accepted"]:
         reasons = ", ".join(f"{reason} ({count:,})" for reason, count in counts["reasons"].items())
-        problem = DataError(f"none of {counts['num_read']:,} rows can be used: {reasons}")
+        example = f"; the first, {first.where}: {first.message}" if first else ""
+        problem = DataError(f"none of {counts['num_read']:,} rows can be used: {reasons}{example}")
         return DryRun(understood, [], problem)
     return DryRun(understood, label_warnings(task, summary.labels_as_read, {"train": counts["labels"]}), None)
 

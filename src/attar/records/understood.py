@@ -26,7 +26,7 @@ _MOST_FILES = 10
 _MOST_CHARS = 40
 _SURE_CHARS = 4  # a longer spelling that no task knows may be a review in a swapped column
 _OTHER = "(other)"
-_TABLE_DETAILS = ("sheet", "sheets_left_out", "encoding")
+_TABLE_DETAILS = ("sheet", "sheets_left_out", "encoding", "delimiter")
 
 
 @dataclass(slots=True)

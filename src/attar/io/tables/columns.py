@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from attar.errors import DataError
 from attar.io.tables.rows import Problem, Table, as_offset, as_string, as_text
+from attar.io.tables.written_values import written_value
 from attar.suggest import did_you_mean
 
 __all__ = [
@@ -168,6 +169,9 @@ def pair_of(text: object, term: object, start: object, end: object) -> Pair | Pr
         except ValueError as error:
             message = f"the text or the term is {error}; write it as one string"
             return Problem("bad_row", message, [text, term, start, end])
+    if written := written_value(text) or written_value(term):
+        message = f"the text or the term is {written}, written as one string; write what is in it"
+        return Problem("bad_row", message, [text, term, start, end])
     try:
         first, last = as_offset(start), as_offset(end)
     except ValueError as error:

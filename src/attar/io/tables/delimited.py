@@ -11,6 +11,7 @@ its cell, with quotes around that or without.
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -28,6 +29,8 @@ __all__ = ["cell_of", "delimited_cells", "open_delimited", "write_delimited", "w
 
 # Stands for a carriage return without quotes, at which csv would stop; half of a pair is in no file.
 _RETURN = "\udc0d"
+_SEP_LINE = re.compile(r"sep=(.)[\r\n]*", re.IGNORECASE)  # how Excel says what separates two cells
+_OTHERS = ";|\t,"
 _MOST_CHARS = min(sys.maxsize, 2**31 - 1)  # of a cell; a C long
 
 
@@ -45,7 +48,8 @@ def open_delimited(
     Args:
         path: A file.
         file_format: Decides the delimiter if none is given.
-        delimiter: What separates two cells; of several characters, quotes are text.
+        delimiter: What separates two cells; of several characters, quotes are text. None goes by the
+            format, or by a first line ``sep=;`` or a header that has none of it, but another one.
         quoted: Whether a quote at the start of a cell begins a quoted one.
         names: Names of the columns of a table without a header.
         encoding: See ``find_encoding``.
@@ -54,12 +58,16 @@ def open_delimited(
         DataError: The file is not of its encoding, a quote is not as above, or a column name occurs twice;
             while the rows are read, too.
     """
-    delimiter = delimiter or ("\t" if file_format == "tsv" else ",")
     found = find_encoding(path, encoding)
+    usual = "\t" if file_format == "tsv" else ","
+    unusual = "" if delimiter or names else _other_delimiter(path, usual, found)
+    delimiter = delimiter or unusual or usual
     read = partial(_quoted if quoted and len(delimiter) == 1 else _plain, path, delimiter, found)
     count = partial(_count_rows, path, found, has_header=not names)
     table = table_with_header(path, file_format, read, names, count)
-    return replace(table, encoding=found.shown) if found.shown else table
+    if not (found.shown or unusual):
+        return table
+    return replace(table, encoding=found.shown, delimiter="tab" if unusual == "\t" else unusual)
 
 
 def delimited_cells(path: Path, file_format: Literal["csv", "tsv"]) -> Iterator[Cells]:
@@ -112,6 +120,17 @@ def cell_of(value: object) -> str | None:
     return str(value) if isinstance(value, int | float) else as_text(value)
 
 
+def _other_delimiter(path: Path, usual: str, encoding: Encoding) -> str:
+    """What separates the cells where the header says that it is not the usual; "" where that may be."""
+    for number, line in numbered_lines(path, encoding):
+        if number == 1 and (said := _SEP_LINE.fullmatch(line)):
+            return said[1].replace(usual, "")
+        if line.strip():
+            others = [each for each in _OTHERS if each in line]
+            return others[0] if usual not in line and len(others) == 1 else ""
+    return ""
+
+
 def _count_rows(path: Path, encoding: Encoding, *, has_header: bool) -> int:
     """About how many rows there are: a cell may hold line ends."""
     return max(0, count_lines(path, encoding) - has_header)
@@ -156,14 +175,15 @@ class _Lines:
 
     def __iter__(self) -> Iterator[str]:
         for number, line in numbered_lines(self._path, self._encoding):
+            if number == 1 and _SEP_LINE.fullmatch(line):
+                yield "\n"
+                continue
             if "\r" not in line:
                 yield line
                 continue
             whole = line.rstrip("\r\n")
             if "\r" not in whole:
                 yield line
-            elif number == 1 and not line.endswith("\n"):
-                yield from (f"{part}\n" for part in whole.split("\r"))
             else:
                 self.has_returns = True
                 yield whole.replace("\r", _RETURN) + line[len(whole) :]

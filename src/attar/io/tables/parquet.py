@@ -103,7 +103,7 @@ def parquet_columns(path: Path, names: Sequence[str], num_rows: int) -> Iterator
             there = [name for name in names if name in file.schema_arrow.names]
             at_once = min(num_rows, batch_rows(path, file.metadata, file.schema_arrow))
             for group in range(file.num_row_groups):
-                for batch in file.iter_batches(at_once, row_groups=[group], columns=there):
+                for batch in _batches(file, at_once, group, there):
                     found = {name: _column_values(pa, batch.column(name)) for name in there}
                     yield {name: found.get(name, [None] * batch.num_rows) for name in names}
     except (pa.ArrowException, UnicodeDecodeError, OSError, DamagedPageError) as error:
@@ -147,10 +147,17 @@ def _rows(path: Path, at_once: int) -> Iterator[Row]:
         with pa.parquet.ParquetFile(path) as file:
             # One at a time: over several, Arrow cannot put dictionaries within objects together.
             groups = range(file.num_row_groups)
-            batches = (batch for g in groups for batch in file.iter_batches(at_once, row_groups=[g]))
+            batches = (batch for group in groups for batch in _batches(file, at_once, group))
             yield from arrow_rows(str(path), batches)
     except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise DataError(f"{path}: {_UNREADABLE}") from error
+
+
+def _batches(file: Any, at_once: int, group: int, columns: list[str] | None = None) -> Iterator[Any]:  # noqa: ANN401
+    """A row group's batches; threads of Arrow's would each hold memory, and the time is Python's part."""
+    batches: Iterator[Any]
+    batches = file.iter_batches(at_once, row_groups=[group], columns=columns, use_threads=False)
+    return batches
 
 
 def _values(pa: Any, batch: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - Arrow's

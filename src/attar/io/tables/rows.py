@@ -93,6 +93,7 @@ class Table:
         sheet: Of a workbook, its sheet.
         sheets_left_out: Of a workbook, the sheets that are not read.
         encoding: Of a file of text that is not UTF-8, else "".
+        delimiter: Of CSV or TSV, where its header says that it is another than the format's, else "".
     """
 
     name: str
@@ -104,6 +105,7 @@ class Table:
     sheet: str = ""
     sheets_left_out: tuple[str, ...] = ()
     encoding: str = ""
+    delimiter: str = ""
 
     @property
     def path(self) -> str:

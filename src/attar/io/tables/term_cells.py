@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from attar.io.json_text import parse_json
 from attar.io.tables.columns import Columns
 from attar.io.tables.rows import Row, Table, as_string
+from attar.io.tables.written_values import parse_written
 
 __all__ = ["cell_parts", "likely_separator", "split_terms"]
 
@@ -18,7 +18,7 @@ _BETWEEN = re.compile(rf"[^{_SEPARATORS}]([{_SEPARATORS}])\s*[^{_SEPARATORS}\s]"
 
 
 def cell_parts(value: object, separator: str) -> list[str]:
-    """The parts of a cell: the items of a list, which JSON may have written, or what a separator parts.
+    """The parts of a cell: the items of a list, as JSON or Python may write it, or what a separator parts.
 
     Blanks around a part and empty parts are left out; what comes twice is kept twice.
 
@@ -26,10 +26,7 @@ def cell_parts(value: object, separator: str) -> list[str]:
         ValueError: It has parts that are no strings.
     """
     if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            found = parse_json(value)
-        except ValueError:
-            found = None
+        found = parse_written(value.strip())
         value = found if isinstance(found, list) else value
     if isinstance(value, list | tuple):
         parts = [as_string(part) for part in value]
