@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from attar.cli.options import Overrides, recipe_or_defaults
-from attar.cli.tables import print_summary, print_verdict
+from attar.cli.tables import print_promotion, print_summary, print_verdict
 from attar.errors import TRAINING_PACKAGES, RecipeError, require_installed
 
 __all__ = ["run"]
@@ -29,27 +29,35 @@ def run(
         Path | None,
         typer.Option(metavar="RUN", help="Do this run again beside it, and say what differs; no RECIPE."),
     ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN", help="The run, or the artifact, in service: compare with it, promote or keep?"
+        ),
+    ] = None,
 ) -> None:
     """Run every stage of one recipe: prepare, train, distill, export, evaluate.
 
     May be stopped at any time; the same command resumes. A finished stage is repeated only if its
     inputs changed. A model that fails `[gate]` lies in artifact-refused/ and the exit code is 3; what
-    stood in artifact/ stays. With `--repeat RUN` the exit code is 0 if every file is the same, else 3.
+    stood in artifact/ stays. With `--repeat RUN` the exit code is 0 if every file is the same, else 3; with
+    `--against RUN` 0 for promote and 3 for keep, and the new model lies in artifact/ either way.
     """
     require_installed(TRAINING_PACKAGES, "train")
-    if (recipe is None) == (repeat is None) or (repeat is not None and overrides):
+    if (recipe is None) == (repeat is None) or (repeat is not None and (overrides or against)):
         raise RecipeError(
-            "attar run: name either a RECIPE, with --set, or --repeat RUN, which has its own recipe"
+            "attar run: name a RECIPE, with --set and --against, or --repeat RUN, which has its own recipe"
         )
     if repeat is not None:
         _repeat(repeat, out)
         return
     from attar.gate.conditions import Gate
+    from attar.gate.in_service import check_promoted
     from attar.gate.verdict import check_passed
     from attar.pipeline import run_recipe
 
     loaded = recipe_or_defaults(recipe, overrides)
-    folders = run_recipe(loaded, out or Path("runs") / loaded.name, _say)
+    folders = run_recipe(loaded, out or Path("runs") / loaded.name, _say, against)
     print_summary(folders.report)
     gate = Gate(loaded.gate, loaded.export.max_f1_loss)
     verdict = print_verdict(folders.report, gate)
@@ -61,8 +69,10 @@ def run(
     else:
         typer.echo(f"artifact:  {folders.artifact}")
         typer.echo(_score_line(folders.artifact))
+    decision = print_promotion(folders.report) if against is not None else None
     sys.stdout.flush()
     check_passed(verdict, str(folders.refused))
+    check_promoted(decision, str(against), str(folders.artifact))
 
 
 def _score_line(folder: Path) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "print_cascade",
     "print_comparison",
     "print_prepared",
+    "print_promotion",
     "print_summary",
     "print_understood",
     "print_verdict",
@@ -104,6 +105,19 @@ def print_verdict(folder: Path, gate: Gate) -> dict[str, Any]:
     return verdict
 
 
+def print_promotion(folder: Path) -> dict[str, Any] | None:
+    """What a report says of the new model against the one in service; None where there is none."""
+    found: dict[str, Any] | None = json.loads((folder / "report.json").read_text("utf-8")).get("against")
+    if found is not None:
+        flips = found["flips"]
+        typer.echo(f"against:   {found['decision']}: {found['said']}")
+        typer.echo(
+            f"flips:     {flips['fixed']:,} fixed, {flips['broken']:,} broken, {flips['both_wrong']:,} wrong "
+            f"either way -> {folder / found['file']}"
+        )
+    return found
+
+
 def print_cascade(cascade: Mapping[str, Any], members: Sequence[Path]) -> None:
     """What a cascade and its members do with the test split, and how sure each must be."""
     from rich.table import Table
@@ -173,18 +187,43 @@ def print_comparison(figures: Mapping[str, Any]) -> None:
     table = Table()
     for heading in ("", "predictions", "with gold", "accuracy", "macro-F1"):
         table.add_column(heading, justify="right" if heading else "left")
-    for side, counts in figures["sides"].items():
+    for name, counts in figures["sides"].items():
         scores = ("" if counts[key] is None else f"{counts[key]:.3f}" for key in ("accuracy", "macro_f1"))
-        table.add_row(f"{side}: {counts['name']}", f"{counts['num']:,}", f"{counts['num_gold']:,}", *scores)
+        table.add_row(name, f"{counts['num']:,}", f"{counts['num_gold']:,}", *scores)
     _print(table)
-    if "share" in figures:
-        kappa = "–" if figures["kappa"] is None else f"{figures['kappa']:.3f}"
-        agreed = f"{figures['num_same']:,} of {figures['num_both']:,} ({figures['share']:.1%})"
-        typer.echo(f"agreement: {agreed}, Cohen's kappa {kappa}")
-    for line in figures.get("said", ()):
+    for pair in figures["agreement"]:
+        who = f" of {pair['first']} and {pair['second']}" if len(figures["sides"]) > 2 else ""
+        agreed = f"{pair['num_same']:,} of {pair['num_both']:,} ({pair['share']:.1%})"
+        typer.echo(f"agreement: {agreed}{who}, Cohen's kappa {_kappa(pair['kappa'])}")
+    for pair in figures["differences"]:
+        typer.echo(f"difference: {_difference(pair)}")
+    if annotators := figures["annotators"]:
+        for pair in annotators["pairs"]:
+            who = " and ".join(pair["annotators"])
+            typer.echo(f"annotators: {who}, {pair['num_spans']:,}, Cohen's kappa {_kappa(pair['kappa'])}")
+        if "fleiss" in annotators:
+            num, kappa = annotators["num_all"], _kappa(annotators["fleiss"])
+            typer.echo(f"annotators: all {len(annotators['names'])}, {num:,}, Fleiss' kappa {kappa}")
+    for line in figures["said"]:
         typer.echo(f"note:      {line}")
     sheets = ", ".join(f"{title} {count:,}" for title, count in figures["sheets"].items())
     typer.echo(f"sheets:    {sheets}")
+
+
+def _difference(pair: Mapping[str, Any]) -> str:
+    """How the second of a pair differs from the first, in one line."""
+    gap, test = pair["macro_f1"], pair["mcnemar"]
+    value, low, high = (f"{100 * gap[key]:+.1f}" for key in ("value", "low", "high"))
+    said = "better" if gap["low"] > 0 else "worse" if gap["high"] < 0 else "not certain"
+    return (
+        f"{pair['second']} minus {pair['first']}: {value} points of macro-F1 [{low}, {high}], {said}; "
+        f"{pair['num']:,} questions, {test['only_second']:,} only the former has right, "
+        f"{test['only_first']:,} only the latter, McNemar's p {test['p']:.2g}"
+    )
+
+
+def _kappa(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def print_verification(found: Verification) -> None:

@@ -14,6 +14,7 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
+from attar.evaluation.against import Flip
 from attar.evaluation.calibration import ReliabilityBin
 from attar.evaluation.names import shown_name
 from attar.evaluation.pictures import Point, confusion_svg, reliability_svg, size_text, tradeoff_svg
@@ -26,9 +27,19 @@ _CONTEXT_CHARS = 120
 
 
 def render_page(
-    report: Mapping[str, Any], examples: Sequence[Example], probs: Mapping[str, NDArray[np.float32]]
+    report: Mapping[str, Any],
+    examples: Sequence[Example],
+    probs: Mapping[str, NDArray[np.float32]],
+    changed: Sequence[Flip] = (),
 ) -> str:
-    """The page of a report.json, with its N labelled test examples and the probs [N, C] by candidate."""
+    """The page of a report.json.
+
+    Args:
+        report: As JSON has it.
+        examples: N labelled test examples.
+        probs: [N, C] by candidate.
+        changed: The examples to which the model in service gives another label.
+    """
     models = report["models"]
     shown = shown_model(report)
     mistakes = confident_mistakes(
@@ -44,7 +55,7 @@ def render_page(
     environment.filters |= {"named": partial(shown_name, report)}
     environment.filters |= {"points": _points, "count": _count, "size": _size, "times": _times}
     points, chosen = tradeoff_points(report), models[shown]
-    confusion = np.array(chosen["confusion"])
+    confusion, before = np.array(chosen["confusion"]), chosen.get("uncalibrated")
     page = environment.get_template("page.html.j2").render(
         report=report,
         models=models,
@@ -53,7 +64,10 @@ def render_page(
         verdict=report["verdict"],
         tradeoff=tradeoff_svg(points) if points else None,
         confusion=confusion_svg(confusion, report["labels"]),
-        reliability=reliability_svg([ReliabilityBin(**part) for part in chosen["reliability"]]),
+        reliability=_reliability(chosen),
+        uncalibrated=_reliability(before) if before else None,
+        against=report.get("against"),
+        flips=[_flip(flip) for flip in changed[:_MOST_MISTAKES]],
         mistakes=mistakes,
         num_wrong=report["num_test"] - int(np.trace(confusion)),
         channels=sorted({mistake["channel"] for mistake in mistakes} - {""}),
@@ -105,6 +119,17 @@ def confident_mistakes(
         }
         for i in wrong[:limit]
     ]
+
+
+def _reliability(figures: Mapping[str, Any]) -> str:
+    return reliability_svg([ReliabilityBin(**part) for part in figures["reliability"]])
+
+
+def _flip(flip: Flip) -> dict[str, Any]:
+    """What the page shows of an example whose label changes."""
+    figures = {"gold": flip.example.label, "before": flip.before, "after": flip.after}
+    probs = {"before_prob": flip.before_prob, "after_prob": flip.after_prob}
+    return {"kind": flip.kind, **_parts(flip.example), **figures, **probs}
 
 
 def _parts(example: Example) -> dict[str, str]:

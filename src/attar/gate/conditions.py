@@ -1,6 +1,6 @@
 """The conditions of the gate, each judged by itself from the figures of a report.
 
-A difference is judged by its paired bootstrap interval (``attar.evaluation.intervals``): refused is what
+A difference is judged by its paired bootstrap interval (``attar.intervals``): refused is what
 surely fails, and what may well fail is a warning; with fewer than 30 test examples nothing is sure. A
 requirement of the user's own on the model alone, such as its least macro-F1, is refused where the figure
 itself fails. Recall has Wilson's interval: Wilson (1927), Probable inference, the law of succession, and
@@ -43,8 +43,9 @@ class Gate:
     max_int8_loss: float = 0.003
 
     def to_json(self) -> dict[str, Any]:
-        """What a stamp holds of it."""
-        return self.recipe.model_dump(mode="json") | {"max_int8_loss": self.max_int8_loss}
+        """What a stamp holds of it; what only a comparison with a model in service reads is not in it."""
+        asked = self.recipe.model_dump(mode="json", exclude={"min_gain_over_service"})
+        return asked | {"max_int8_loss": self.max_int8_loss}
 
 
 @dataclass(frozen=True, slots=True)

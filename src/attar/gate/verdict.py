@@ -18,6 +18,7 @@ from attar.gate.words import capital, interval, named, points, ratio, smallest_c
 __all__ = ["Verdict", "check_passed", "judge", "verdict_of"]
 
 _SAME_MODEL = ("student", "student_int8")  # fp32 and int8: no rivals
+_IN_SERVICE = "in_service"  # what is said of it stands in the report's ``against``
 _RANK: Mapping[str, int] = {"pass": 0, "warn": 1, "refuse": 2}
 
 
@@ -128,7 +129,7 @@ def _details(report: Mapping[str, Any], judged: set[str]) -> list[str]:
         sentences.append(f"It gives the same label as {named(reference)} on {share} % of the test set.")
     said = {"tfidf": "min_gain_over_linear", "finetuned": "min_gain_over_finetuned"}
     for name in models:
-        if name in (chosen, reference, *_SAME_MODEL) or said.get(name) in judged:
+        if name in (chosen, reference, *_SAME_MODEL, _IN_SERVICE) or said.get(name) in judged:
             continue
         sentences.append(_compared(report, name))
     return sentences

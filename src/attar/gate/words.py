@@ -14,6 +14,7 @@ _NAMES = {
     "finetuned": "the same student without a teacher",
     "tfidf": "the linear model",
     "majority": "the majority label",
+    "in_service": "the model in service",
 }
 
 

@@ -25,15 +25,16 @@ function svg(tag, attributes = {}, text = null) {
   return made;
 }
 
-// A cell of a view: codes, mentions, reviews, counts, then of each outcome said, best, low, high.
+// A cell of a view: codes, mentions, reviews, counts, then of each outcome said, best, low, high, pooled.
 const viewOf = dims => D.views.find(view => view.dims.join() === dims.join());
 const valueOf = (place, code) => D.values[place][code] || (D.dims[place].period ? M.no_date : M.missing);
 const nameOf = (view, row) => view.dims.length ? view.dims.map((place, i) => valueOf(place, row[i])) : [M.all];
 const mentions = (view, row) => row[view.dims.length];
 const reviews = (view, row) => row[view.dims.length + 1];
 function outcome(view, row, k) {
-  const at = view.dims.length + 2 + L + 4 * k;
-  return {said: row[at] / SCALE, best: row[at + 1] / SCALE, low: row[at + 2] / SCALE, high: row[at + 3] / SCALE};
+  const at = view.dims.length + 2 + L + 5 * k;
+  const [said, best, low, high, pooled] = row.slice(at, at + 5).map(x => x / SCALE);
+  return {said, best, low, high, pooled};
 }
 const isSmall = (view, row) => mentions(view, row) < D.small;
 const minus = text => text.replace("-", "−");
@@ -244,7 +245,7 @@ function figures() {
       const row = view.rows[i], tr = el("tr", {className: "open" + (isSmall(view, row) ? " small" : ""), on: {click: () => drill(view, i)}});
       nameOf(view, row).forEach((name, n) => tr.append(el("td", {className: "text", title: name}, n ? name : el("button", {type: "button"}, name))));
       tr.append(el("td", {}, num(mentions(view, row))), el("td", {}, num(reviews(view, row))), el("td", {}, stack(view, row)));
-      for (const k of order) { const o = outcome(view, row, k); tr.append(el("td", {}, shown(o.best, k), el("small", {}, range(o, k)))); }
+      for (const k of order) { const o = outcome(view, row, k); tr.append(el("td", {}, shown(o.best, k), el("small", {}, range(o, k) + (isSmall(view, row) ? " · " + M.pooled + " " + shown(o.pooled, k) : "")))); }
       body.append(tr);
     }
     box.replaceChildren(el("table", {}, el("thead", {}, el("tr", {}, ...heads)), body));
@@ -282,10 +283,10 @@ function comparisons() {
 function drill(view, i) {
   const row = view.rows[i], box = document.getElementById("drill");
   const table = el("table"), order = ORDER;
-  table.append(el("thead", {}, el("tr", {}, ...["", D.corrected ? M.model_alone : "", "", M.interval].map(h => el("th", {}, h)))));
+  table.append(el("thead", {}, el("tr", {}, ...["", D.corrected ? M.model_alone : "", "", M.interval, M.pooled].map(h => el("th", {}, h)))));
   table.append(el("tbody", {}, ...order.map(k => {
     const o = outcome(view, row, k);
-    return el("tr", {}, el("td", {className: "text"}, D.outcomes[k]), el("td", {}, D.corrected ? shown(o.said, k) : ""), el("td", {}, el("b", {}, shown(o.best, k))), el("td", {}, range(o, k)));
+    return el("tr", {}, el("td", {className: "text"}, D.outcomes[k]), el("td", {}, D.corrected ? shown(o.said, k) : ""), el("td", {}, el("b", {}, shown(o.best, k))), el("td", {}, range(o, k)), el("td", {}, shown(o.pooled, k)));
   })));
   const note = say("subtitle", {mentions: num(mentions(view, row)), reviews: num(reviews(view, row))}) + (isSmall(view, row) ? " · " + M.small : "");
   box.replaceChildren(el("button", {type: "button", className: "close", on: {click: () => box.close()}}, M.close),

@@ -110,8 +110,8 @@ def _finding(made: Insight, language: Language, found: Finding) -> dict[str, Any
 
 
 def _view(view: View, kept: int) -> dict[str, Any]:
-    """A view's first cells: codes, mentions, reviews, counts, then of each outcome said, best, low, high."""
-    estimates = [view.said.value, *view.best]
+    """First cells: codes, mentions, reviews, counts; of each outcome said, best, low, high, pooled."""
+    estimates = [view.said.value, *view.best, view.pooled]
     table = [
         [*codes, mentions, reviews, *counts, *(round(_SCALE * part[place]) for place in range(len(parts[0]))
                                                 for part in parts)]
@@ -144,4 +144,5 @@ def _method(made: Insight, language: Language) -> list[str]:
     ]
     if made.source is not None:
         said.append(message(language, f"method_{made.source.kind}"))
+    said.append(message(language, "method_pooled"))
     return [*said, message(language, "made_by", version=__version__)]

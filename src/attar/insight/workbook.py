@@ -85,6 +85,7 @@ def _view_sheet(book: Book, made: Insight, language: Language, view: View, taken
     columns += [Column(f"{name} {end}", "percent") for name in names for end in (low, high)]
     if made.source is not None:
         columns += [Column(f"{name} ({message(language, 'model_alone')})", "percent") for name in names]
+    columns += [Column(f"{name} ({message(language, 'pooled')})", "percent") for name in names]
     columns.append(Column(message(language, "small")))
     title = " × ".join(rows.dimensions[place].name for place in view.dimensions)
     sheet = book.sheet(_title(title, taken), columns, is_printed=True)
@@ -112,6 +113,7 @@ def _cells(made: Insight, language: Language, view: View, cell: int) -> list[Cel
     ]
     if made.source is not None:
         made_cells += [_rounded(value) for value in view.said.value[cell]]
+    made_cells += [_rounded(value) for value in view.pooled[cell]]
     made_cells.append(message(language, "small") if view.is_small[cell] else "")
     return made_cells
 
@@ -150,7 +152,8 @@ def _chart(sheet: Sheet, made: Insight, view: View, num_rows: int, *, is_time: b
     chart.x_axis.delete = chart.y_axis.delete = False  # else newer Excel hides them
     chart.legend.position = "b"
     chart.width, chart.height = 24, max(8.0, 0.75 * shown + 4) if not is_time else 9
-    width = 4 + num_labels * (4 if made.source else 3) + (4 if made.scores is not None else 1)
+    num_outcomes = num_labels + (made.scores is not None)
+    width = 4 + num_outcomes * (5 if made.source else 4)  # name, mentions, reviews, small and the figures
     from openpyxl.utils import get_column_letter
 
     part.add_chart(chart, f"{get_column_letter(width + 1)}2")

@@ -58,9 +58,16 @@ class Tally:
 
     @property
     def macro_f1(self) -> float:
-        """Mean over all labels of 2 hits / (gold + predicted); 0 where a label is neither."""
-        f1 = f1_of(tabulate(self.confusion, self.labels))[: len(self.labels)]
-        return float(f1.mean()) if len(f1) else 0.0
+        """Mean of 2 hits / (gold + predicted) over the labels that are gold somewhere."""
+        counts = tabulate(self.confusion, self.labels)
+        occur = counts.sum(1) > 0
+        return float(f1_of(counts)[occur].mean()) if occur.any() else 0.0
+
+    @property
+    def without_gold(self) -> list[str]:
+        """The labels that are gold nowhere, about which nothing is known."""
+        occur = {gold for gold, _ in self.confusion}
+        return [label for label in self.labels if label not in occur]
 
 
 class ResultSheets:
@@ -106,6 +113,8 @@ def write_tally(page: Sheet, tally: Tally, name: str = "") -> None:
     if tally.num_gold:
         facts: list[list[Cell]] = [["with a gold label", tally.num_gold]]
         facts += [["accuracy", tally.accuracy], ["macro-F1", tally.macro_f1]]
+        if tally.without_gold:
+            facts.append(["macro-F1 leaves out, gold nowhere", ", ".join(tally.without_gold)])
         _table(page, f"against gold{suffix}", ["", ""], facts)
         confusion: list[list[Cell]] = []
         for actual in tally.labels:
