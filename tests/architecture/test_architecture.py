@@ -14,19 +14,20 @@ FILES = sorted((SRC / "attar").rglob("*.py"))
 MODULES = {".".join(p.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__"): p for p in FILES}
 
 # Who may import whom, left to right; a package may always import itself. `attar` is the package's head.
-BASE = {"errors", "suggest", "task", "io"}
+BASE = {"errors", "language", "suggest", "task", "io"}
 MAY_IMPORT = {
     "errors": set(),
     "suggest": set(),
+    "language": {"errors"},
     "cores": {"errors"},
     "system_info": {"cores"},
     "io": {"errors", "suggest"},
     "metrics": {"errors", "task"},
     "progress": set(),
     "svg": set(),
-    "workbook": {"errors", "io", "metrics"},
+    "workbook": {"errors", "io", "language", "metrics"},
     "model_card": set(),
-    "task": {"errors", "suggest"},
+    "task": {"errors", "language", "suggest"},
     "recipe": {"errors", "suggest", "task"},
     "stage_cache": {"attar", "errors", "io", "system_info"},
     "repeat": {"attar", "errors", "io", "recipe", "stage_cache"},

@@ -9,7 +9,7 @@ import pytest
 from written_tables import write_rows
 
 from attar.compare.annotations import AnnotationOptions, read_annotations
-from attar.compare.stage import compare_files
+from attar.compare.stage import CompareOptions, compare_files
 from attar.errors import DataError
 from attar.task import BUILT_IN_TASKS
 from attar.workbook.sheets import Column, open_workbook
@@ -141,3 +141,16 @@ def test_the_verb_prints_the_main_figures(tmp_path, people, attar_main):
     assert "agreement: 2 of 3 (66.7%), Cohen's kappa 0.5" in said
     assert "different 1" in said
     assert said.endswith(f"workbook:  {out}\n")
+
+
+def test_the_workbook_is_in_chinese_and_a_table_is_not(tmp_path, people):
+    options = {"task": TASK, "options": GIVEN, "compared": CompareOptions(language="zh")}
+    found = compare_files([model(tmp_path / "a.csv"), people], tmp_path / "out.xlsx", **options)
+    book = openpyxl.load_workbook(tmp_path / "out.xlsx")
+    assert {"汇总", "分组", "结果", "不一致", "都错"} <= set(book.sheetnames)
+    assert [cell.value for cell in book["结果"][1]][:5] == ["文本", "词", "渠道", "词类", "人工标签"]
+    notes = " ".join(str(row[1]) for row in book["汇总"].iter_rows(values_only=True) if row[0] == "说明")
+    assert "人工标签取自" in notes
+    assert found["said"][0].startswith("gold labels are those of")
+    compare_files([model(tmp_path / "a.csv"), people], tmp_path / "out.csv", **options)
+    assert (tmp_path / "out.csv").read_text("utf-8-sig").startswith("text,term,channel,wordtype,gold,")

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from attar.cli.options import InEncoding
-from attar.cli.tables import print_comparison
+from attar.cli.comparisons import print_comparison
+from attar.cli.options import InEncoding, Lang, lines_in
 from attar.errors import RecipeError, require
 
 __all__ = ["compare"]
@@ -66,6 +66,7 @@ def compare(
     bootstrap: Annotated[int, typer.Option(min=100, help="Draws of reviews for the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 20,
     encoding: InEncoding = None,
+    lang: Lang = None,
 ) -> None:
     """Compare predictions with gold labels, two or more models, or annotators.
 
@@ -76,8 +77,10 @@ def compare(
     from attar.compare.stage import CompareOptions, compare_files
     from attar.io.files import write_json
     from attar.io.outputs import check_output
+    from attar.language.translator import page_language
     from attar.task import task_by_name
 
+    tr = lines_in(lang)
     if out.suffix.lower() == ".xlsx":
         require("openpyxl", "excel")
     named = [*(files or ()), *(more or ())]
@@ -88,13 +91,16 @@ def compare(
     options = AnnotationOptions(
         text, term, label, tuple(gold_column or ()) or None, quoted=quotes, offsets=offsets, encoding=encoding
     )
-    compared = CompareOptions(_listed(names), _listed(by), train or (), bootstrap, seed)
+    compared = CompareOptions(
+        _listed(names), _listed(by), train or (), bootstrap, seed, page_language(lang), tr.language
+    )
     judge = task_by_name(task) if task else None
     found = compare_files(named, out, gold=gold or None, task=judge, options=options, compared=compared)
     if figures is not None:
         write_json(figures, found)
-    print_comparison(found)
-    typer.echo(f"{'workbook' if out.suffix.lower() == '.xlsx' else 'table'}:  {out}")
+    print_comparison(found, tr)
+    is_workbook = out.suffix.lower() == ".xlsx"
+    typer.echo(tr("workbook:  {path}", path=out) if is_workbook else tr("table:  {path}", path=out))
 
 
 def _listed(given: str | None) -> tuple[str, ...]:

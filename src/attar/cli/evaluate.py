@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from attar.cli.options import DataFolder, OutFolder, Overrides, recipe_or_defaults
+from attar.cli.options import DataFolder, Lang, OutFolder, Overrides, lines_in, recipe_or_defaults
 from attar.cli.tables import print_promotion, print_summary, print_verdict
 from attar.errors import TRAINING_PACKAGES, RecipeError, require_installed
 
@@ -30,11 +30,13 @@ def evaluate(
     ] = None,
     recipe: Annotated[Path | None, typer.Option(help="Take [evaluate] and [gate] from a recipe.")] = None,
     overrides: Overrides = None,
+    lang: Lang = None,
 ) -> None:
     """Compare models with each other and with the baselines on the test split, and judge the artifact.
 
     The artifact itself is only read. Exit code 3 where the gate refuses it, and where `--against` says keep.
     """
+    tr = lines_in(lang)
     require_installed(TRAINING_PACKAGES, "train")
     from attar import pipeline
     from attar.gate.conditions import Gate
@@ -49,9 +51,9 @@ def evaluate(
         raise RecipeError("--against compares artifacts: name the new one with --artifact")
     in_service = pipeline.find_in_service(loaded, against)
     pipeline.evaluate(loaded, data, models, out, linear, in_service)
-    print_summary(out)
-    verdict = print_verdict(out, Gate(loaded.gate, loaded.export.max_f1_loss))
-    decision = print_promotion(out)
+    print_summary(out, tr)
+    verdict = print_verdict(out, Gate(loaded.gate, loaded.export.max_f1_loss), tr)
+    decision = print_promotion(out, tr)
     sys.stdout.flush()
     check_passed(verdict, str(artifact))
     check_promoted(decision, str(against), str(artifact))

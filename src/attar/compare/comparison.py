@@ -13,6 +13,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from attar.compare.join import Agreement, Annotation, Case, agreement
+from attar.language.translator import ENGLISH, Translator
 from attar.workbook.sheets import Cell, Column, Marked
 from attar.workbook.tally import GROUPS, Tally
 
@@ -37,6 +38,7 @@ class Comparison:
         labels: In the order of the tables.
         only_gold: Gold rows whose question nobody answered.
         notes: More for the summary, by what it says.
+        tr: Of the language of headings; programs read the English ones.
     """
 
     names: tuple[str, ...]
@@ -44,6 +46,7 @@ class Comparison:
     labels: Sequence[str]
     only_gold: Sequence[Annotation] = ()
     notes: Mapping[str, Cell] = field(default_factory=dict)
+    tr: Translator = ENGLISH
 
     @property
     def sides(self) -> range:
@@ -63,12 +66,17 @@ class Comparison:
     @cached_property
     def columns(self) -> list[Column]:
         """The columns of a row, in order."""
-        columns = [Column("text", "text"), Column("term"), *(Column(name) for name in GROUPS), Column("gold")]
+        tr = self.tr
+        columns = [Column(tr("text"), "text"), Column(tr("term"))]
+        columns += [*(Column(tr(name)) for name in GROUPS), Column(tr("gold"))]
         for side in self.sides:
-            columns += [Column(self._named("label", side)), Column(self._named("prob", side), "share")]
+            columns += [
+                Column(self._named(tr("label"), side)),
+                Column(self._named(tr("prob"), side), "share"),
+            ]
         for side, labels in enumerate(self._shown_probs):
-            columns += [Column(self._named(f"prob_{label}", side), "share") for label in labels]
-        columns += [Column("start", "number"), Column("end", "number")]
+            columns += [Column(self._named(self._prob_of(label), side), "share") for label in labels]
+        columns += [Column(tr("start"), "number"), Column(tr("end"), "number")]
         return [*columns, *(Column(own.heading) for own in self._own)]
 
     def cells(self, case: Case, *, is_answered: bool = True) -> list[Cell]:
@@ -120,15 +128,20 @@ class Comparison:
         return found
 
     def _our_columns(self) -> Iterator[Column]:
-        yield from (Column(name) for name in ("text", "term", *GROUPS, "gold", "start", "end"))
+        tr = self.tr
+        ours = (tr("text"), tr("term"), *map(tr, GROUPS), tr("gold"), tr("start"), tr("end"))
+        yield from map(Column, ours)
         for side, labels in enumerate(self._shown_probs):
-            for kind in ("label", "prob", *(f"prob_{label}" for label in labels)):
+            for kind in (tr("label"), tr("prob"), *map(self._prob_of, labels)):
                 yield Column(self._named(kind, side))
 
     def _own_cells(self, case: Case) -> Iterator[Any]:
         for _, name, place in self._own:
             sides = case.sides if place is None or len(case.sides) == 1 else (case.sides[place],)
             yield next((side.own[name] for side in sides if side is not None and name in side.own), None)
+
+    def _prob_of(self, label: str) -> str:
+        return f"{self.tr('prob')}_{label}"
 
     def _named(self, kind: str, side: int) -> str:
         """The heading of a column of one side; where there is only one it needs no name."""

@@ -20,6 +20,7 @@ from attar.compare.join import Case
 from attar.errors import DataError
 from attar.intervals import percentile_interval, resampled_sums
 from attar.io.tables.rows import as_text
+from attar.language.translator import N_
 from attar.metrics import confusion_counts, f1_of
 from attar.suggest import did_you_mean
 from attar.workbook.tally import GROUPS
@@ -126,16 +127,18 @@ def _macro_f1(judged: Judged, side: int, inside: NDArray[np.bool_]) -> float:
 
 def _keys(judged: Judged, by: Sequence[str], train_terms: Mapping[str, int] | None) -> list[tuple[str, Key]]:
     """What there are slices by, and the value of a case."""
-    keys: list[tuple[str, Key]] = [("label", lambda case: case.gold or "")]
+    keys: list[tuple[str, Key]] = [(N_("label"), lambda case: case.gold or "")]
     keys += [(name, _of_group(name)) for name in GROUPS]
     keys += [(name, _of_own(name)) for name in by if name not in GROUPS]
-    keys.append(("characters of the text", lambda case: _range(len(case.asked.text), _LENGTHS)))
+    keys.append((N_("characters of the text"), lambda case: _range(len(case.asked.text), _LENGTHS)))
     if train_terms is not None:
         seen = train_terms
-        keys.append(("term", lambda case: "seen in training" if seen.get(case.asked.term) else "unseen"))
-        title = "times of the term in training"
+        keys.append(
+            (N_("term"), lambda case: N_("seen in training") if seen.get(case.asked.term) else N_("unseen"))
+        )
+        title = N_("times of the term in training")
     else:
-        seen, title = Counter(case.asked.term for case in judged.cases), "times of the term here"
+        seen, title = Counter(case.asked.term for case in judged.cases), N_("times of the term here")
     if any(case.asked.term for case in judged.cases):
         keys.append((title, lambda case: _range(seen.get(case.asked.term, 0), _TIMES)))
     return keys

@@ -23,9 +23,10 @@ from attar.compare.annotations import (
 from attar.compare.annotators import annotator_agreement
 from attar.compare.artifacts import is_artifact, predictions
 from attar.compare.comparison import Comparison, figures_of
-from attar.compare.differences import Judged, differences, judged_by_all
+from attar.compare.differences import differences, judged_by_all
 from attar.compare.join import Annotation, Case, gold_of, join, votes_of
 from attar.compare.names import names_of
+from attar.compare.remarks import columns_said, unknown_labels, without_gold
 from attar.compare.slices import check_columns, slices
 from attar.compare.table import check_format, write_table
 from attar.compare.unmatched import explain
@@ -34,12 +35,13 @@ from attar.errors import DataError
 from attar.io.outputs import check_output
 from attar.io.tables.columns import missing_column
 from attar.io.tables.rows import Table
+from attar.language.translator import ENGLISH, N_, Language, Phrase, phrase, translator
 from attar.task import Task
 from attar.workbook.sheets import Cell
 
 __all__ = ["CompareOptions", "compare_files"]
 
-_NAME_IT = "--gold names a file of gold labels, --gold-column a column that holds them"
+_NAME_IT = N_("--gold names a file of gold labels, --gold-column a column that holds them")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class CompareOptions:
         train: Files of training examples, whose terms are the seen ones.
         bootstrap: Draws of reviews for the intervals.
         seed: Of the draws.
+        language: Of the workbook.
+        lines: Of what is said on the console.
     """
 
     names: Sequence[str] = ()
@@ -59,6 +63,8 @@ class CompareOptions:
     train: Sequence[Path] = ()
     bootstrap: int = 1000
     seed: int = 20
+    language: Language = "en"
+    lines: Language = "en"
 
 
 _PLAIN, _AS_THEY_ARE = AnnotationOptions(), CompareOptions()
@@ -78,8 +84,8 @@ class _Judged(NamedTuple):
 
     cases: list[Case]
     only_gold: list[Annotation]
-    said: list[str]
-    notes: dict[str, Cell]
+    said: list[Phrase]
+    notes: list[tuple[Phrase, Cell]]
     votes: list[dict[str, str]]
 
 
@@ -123,23 +129,32 @@ def compare_files(
     if len(read.sides) == 1 and all(case.gold is None for case in judged.cases):
         raise DataError(f"{paths[0]} has no gold labels to compare with{_why(judged, golds)}")
     check_columns(compared.by, judged.cases)
-    notes = dict(judged.notes)
-    for name, file in (*zip(read.names, read.sides, strict=True), ("gold", read.gold)):
-        left_out = file.left_out if file else Counter[str]()
-        notes |= {f"left out of {name}: {reason}": count for reason, count in left_out.items()}
     labels = _labels(judged.cases, task)
     both = judged_by_all(judged.cases, labels)
     draws = {"repeats": compared.bootstrap, "seed": compared.seed}
     terms = _terms(compared.train, task) if compared.train else None
-    shown = Comparison(read.names, judged.cases, labels, judged.only_gold, notes)
+    said, lines = [*judged.said, *without_gold(both)], translator(compared.lines)
+    tr = translator(compared.language) if out.suffix.lower() == ".xlsx" else ENGLISH
+    named = {note.said(tr): value for note, value in _notes(read, judged)}
+    shown = Comparison(read.names, judged.cases, labels, judged.only_gold, named, tr)
     figures = figures_of(shown) | {
         "differences": differences(both, read.names, **draws),
         "slices": slices(both, read.names, by=compared.by, train_terms=terms, **draws),
         "annotators": annotator_agreement(judged.votes),
         "bootstrap": compared.bootstrap,
-        "said": [*judged.said, *_without_gold(both)],
+        "said": [each.said(lines) for each in said],
     }
-    return figures | {"sheets": _write(out, shown, figures)}
+    in_it = figures | {"said": [each.said(tr) for each in said]}
+    return figures | {"sheets": _write(out, shown, in_it)}
+
+
+def _notes(read: _Read, judged: _Judged) -> list[tuple[Phrase, Cell]]:
+    """What the summary says before the figures."""
+    notes = list(judged.notes)
+    for name, file in (*zip(read.names, read.sides, strict=True), ("gold", read.gold)):
+        for reason, count in file.left_out.items() if file else ():
+            notes.append((phrase("left out of {name}: {reason}", name=name, reason=reason), count))
+    return notes
 
 
 def _write(out: Path, shown: Comparison, figures: Mapping[str, Any]) -> dict[str, int]:
@@ -253,21 +268,26 @@ def _judged(cases: list[Case], read: _Read, golds: Sequence[Path], task: Task | 
     judged = [case._replace(gold=next(iter(golds), None)) for case, golds in zip(cases, own, strict=True)]
     votes = [votes_of([side for side in case.sides if side and side.votes][:1]) for case in cases]
     quarrels = sum(len(set(golds)) > 1 for golds in own)
-    notes: dict[str, Cell] = {}
+    notes = list[tuple[Phrase, Cell]]()
     if quarrels:
-        notes[f"gold labels that differ between files (those of {read.names[0]} count)"] = quarrels
+        text = N_("gold labels that differ between files (those of {name} count)")
+        notes.append((Phrase(text, {"name": read.names[0]}), quarrels))
     said = [
-        f"gold labels are those of the {_columns_said(names)} of {path}"
+        phrase("gold labels are those of the {columns} of {file}", columns=columns_said(names), file=path)
         for path, names in read.columns.items()
     ]
-    if unknown := _unknown(judged, task):
+    if unknown := unknown_labels(judged, task):
         said.append(unknown)
     if not said and any(x.given for side in read.sides for x in side.annotations):
         said.append(
-            f"no gold labels; the column {GIVEN!r} may hold them or another model's labels: "
-            f"--gold-column {GIVEN} takes it for gold"
+            phrase(
+                "no gold labels; the column '{name}' may hold them or another model's labels: "
+                "--gold-column {name} takes it for gold",
+                name=GIVEN,
+            )
         )
-    return _Judged(judged, [], said or [f"no gold labels: {_NAME_IT}"], notes, votes)
+    said = said or [phrase("no gold labels: {advice}", advice=Phrase(_NAME_IT, {}))]
+    return _Judged(judged, [], said, notes, votes)
 
 
 def _judged_by_file(cases: list[Case], gold: AnnotationFile, golds: Sequence[Path], read: _Read) -> _Judged:
@@ -275,47 +295,27 @@ def _judged_by_file(cases: list[Case], gold: AnnotationFile, golds: Sequence[Pat
     found = gold_of(asked, gold.annotations)
     judged = [case._replace(gold=label) for case, label in zip(cases, found.labels, strict=True)]
     columns = read.columns
-    names = ", ".join(
-        f"{path} ({_columns_said(columns[str(path)])})" if str(path) in columns else str(path)
+    names = [
+        phrase("{file} ({columns})", file=path, columns=columns_said(columns[str(path)]))
+        if str(path) in columns
+        else str(path)
         for path in golds
-    )
-    said = [f"gold labels are those of {names}"]
+    ]
+    said = [phrase("gold labels are those of {files}", files=names)]
     sides = " and ".join(read.names)
     said += explain("gold", found.unused, len(gold.annotations), sides, asked)
     said += explain(sides, found.unmatched, len(asked), "gold", gold.annotations)
-    notes: dict[str, Cell] = {"questions whose gold labels contradict each other": found.num_contradictory}
-    notes |= {
-        "gold rows without a partner": len(found.unused),
-        f"rows of {sides} without a gold row": len(found.unmatched),
-    }
+    notes: list[tuple[Phrase, Cell]] = [
+        (phrase("questions whose gold labels contradict each other"), found.num_contradictory),
+        (phrase("gold rows without a partner"), len(found.unused)),
+        (phrase("rows of {names} without a gold row", names=sides), len(found.unmatched)),
+    ]
     return _Judged(judged, found.unused, said, notes, found.votes)
 
 
-def _columns_said(names: Sequence[str]) -> str:
-    listed = ", ".join(map(repr, names))
-    return f"column {listed}" if len(names) == 1 else f"columns {listed}, where most of them agree"
-
-
-def _unknown(cases: Sequence[Case], task: Task | None) -> str:
-    """What to say of gold labels that are no labels of the task."""
-    if task is None:
-        return ""
-    count = sum(case.gold is not None and case.gold not in task.labels for case in cases)
-    known = ", ".join(task.labels)
-    return f"{count:,} gold labels are none of the task's ({known})" if count else ""
-
-
-def _without_gold(judged: Judged) -> list[str]:
-    """What to say of labels that are gold nowhere."""
-    left_out = judged.labels[judged.num_gold :]
-    if not left_out or not len(judged.gold):
-        return []
-    verb = "is" if len(left_out) == 1 else "are"
-    return [f"macro-F1 is over the labels that are gold somewhere; {', '.join(left_out)} {verb} not"]
-
-
 def _why(judged: _Judged, golds: Sequence[Path]) -> str:
-    return f": {'; '.join(judged.said[1:] or judged.said)}" if golds else f": {_NAME_IT}"
+    said = [each.said(ENGLISH) for each in judged.said[1:] or judged.said]
+    return f": {'; '.join(said)}" if golds else f": {_NAME_IT}"
 
 
 def _labels(cases: Sequence[Case], task: Task | None) -> list[str]:

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from attar.compare.comparison import Comparison, figures_of
 from attar.compare.join import Annotation, Case
 from attar.compare.names import sheet_title
+from attar.language.translator import ENGLISH, N_, Translator
 from attar.task import Example, Task
 from attar.workbook.sheets import Book, Cell, Column, Sheet, open_workbook
 from attar.workbook.tally import GROUPS, write_tally
 
-__all__ = ["ANSWERS", "write_answers", "write_side_by_side"]
-
-ANSWERS = "answers.xlsx"
+__all__ = ["write_answers", "write_side_by_side"]
 
 
 def write_side_by_side(path: Path, comparison: Comparison, figures: Mapping[str, Any]) -> dict[str, int]:
@@ -38,11 +37,12 @@ def write_side_by_side(path: Path, comparison: Comparison, figures: Mapping[str,
     Raises:
         MissingPackageError: Openpyxl is not installed.
     """
+    tr = comparison.tr
     with open_workbook(path) as book:
-        page = book.sheet("summary")
+        page = book.sheet(tr("summary"))
         if figures.get("slices"):
-            _write_slices(book, comparison.names, figures["slices"])
-        sheets = [book.sheet("result", comparison.columns)]
+            _write_slices(book, comparison.names, figures["slices"], tr)
+        sheets = [book.sheet(tr("result"), comparison.columns)]
         for case in comparison.cases:
             sheets[0].append(comparison.cells(case))
         for wanted in _wanted(comparison):
@@ -50,12 +50,16 @@ def write_side_by_side(path: Path, comparison: Comparison, figures: Mapping[str,
         num_rows = {sheet.title: sheet.num_rows for sheet in sheets}
         _summary(page, comparison, figures, num_rows)
         for name, tally in zip(comparison.names, comparison.tallies, strict=True):
-            write_tally(page, tally, name if len(comparison.names) > 1 else "")
+            write_tally(page, tally, name if len(comparison.names) > 1 else "", tr)
     return num_rows
 
 
 def write_answers(
-    path: Path, examples: Sequence[Example], task: Task, probs: Mapping[str, NDArray[np.float32]]
+    path: Path,
+    examples: Sequence[Example],
+    task: Task,
+    probs: Mapping[str, NDArray[np.float32]],
+    tr: Translator = ENGLISH,
 ) -> None:
     """Write every annotation of a report's model on the test split, beside its reference's.
 
@@ -64,6 +68,7 @@ def write_answers(
         examples: N labelled examples.
         task: Names the labels.
         probs: [N, C] of the models, by name.
+        tr: Of the language of titles and headings.
 
     Raises:
         MissingPackageError: Openpyxl is not installed.
@@ -73,7 +78,7 @@ def write_answers(
         for of in probs.values()
     ]
     cases = [Case(tuple(met), example.label) for *met, example in zip(*sides, examples, strict=True)]
-    comparison = Comparison(tuple(probs), cases, task.labels)
+    comparison = Comparison(tuple(probs), cases, task.labels, tr=tr)
     write_side_by_side(path, comparison, figures_of(comparison))
 
 
@@ -92,27 +97,27 @@ def _wanted(comparison: Comparison) -> Iterator[_Wanted]:
     cases, sides = comparison.cases, comparison.sides
     names = comparison.names if len(sides) > 1 else ("",)
     if len(sides) > 1:
-        yield _Wanted("different", "", [case for case in cases if _differ(case)], sides)
+        yield _Wanted(N_("different"), "", [case for case in cases if _differ(case)], sides)
     judged = [bool(tally.num_gold) for tally in comparison.tallies]
     for side, name in enumerate(names):
         if judged[side]:
             wrong = [case for case in cases if _is_right(case, side) is False]
-            yield _Wanted("wrong", name, wrong, (side,))
-            yield _Wanted("correct", name, [case for case in cases if _is_right(case, side)])
+            yield _Wanted(N_("wrong"), name, wrong, (side,))
+            yield _Wanted(N_("correct"), name, [case for case in cases if _is_right(case, side)])
     if len(sides) > 1:
         if all(judged):
             everyone = [case for case in cases if all(_is_right(case, side) is False for side in sides)]
-            yield _Wanted("both wrong" if len(sides) == 2 else "all wrong", "", everyone, sides)
+            yield _Wanted(N_("both wrong") if len(sides) == 2 else N_("all wrong"), "", everyone, sides)
         for side, name in enumerate(names):
             alone = [case for case in cases if case.sides[side] and sum(map(bool, case.sides)) == 1]
-            yield _Wanted("only in", name, alone)
+            yield _Wanted(N_("only in"), name, alone)
     if comparison.only_gold:
         asked = [Case((one, *(None for _ in sides[1:])), one.label) for one in comparison.only_gold]
-        yield _Wanted("only in", "gold", asked, is_answered=False)
+        yield _Wanted(N_("only in"), comparison.tr("gold"), asked, is_answered=False)
 
 
 def _sheet(book: Book, comparison: Comparison, wanted: _Wanted, taken: Sequence[str]) -> Sheet:
-    sheet = book.sheet(sheet_title(wanted.kind, wanted.name, taken), comparison.columns)
+    sheet = book.sheet(sheet_title(comparison.tr(wanted.kind), wanted.name, taken), comparison.columns)
     sheet.show()
     ranks = [sum(_prob(case, side) for side in wanted.ranked_by) for case in wanted.cases]
     for i in sorted(range(len(ranks)), key=lambda i: -ranks[i]):
@@ -120,19 +125,23 @@ def _sheet(book: Book, comparison: Comparison, wanted: _Wanted, taken: Sequence[
     return sheet
 
 
-def _write_slices(book: Book, names: Sequence[str], slices: Sequence[Mapping[str, Any]]) -> None:
+def _write_slices(
+    book: Book, names: Sequence[str], slices: Sequence[Mapping[str, Any]], tr: Translator
+) -> None:
     """A row for each slice: accuracy of every side with its interval, and the difference from the first."""
-    columns = [Column("by"), Column("value"), Column("n", "number"), Column("reviews", "number")]
+    columns = [Column(tr("by")), Column(tr("value")), Column(tr("n"), "number")]
+    columns.append(Column(tr("reviews"), "number"))
     for place, name in enumerate(names):
         of = f" {name}" if len(names) > 1 else ""
-        columns += [Column(f"accuracy{of}", "percent"), Column(f"low{of}", "percent")]
-        columns += [Column(f"high{of}", "percent"), Column(f"macro-F1{of}", "share")]
+        columns += [Column(tr("accuracy") + of, "percent"), Column(tr("low") + of, "percent")]
+        columns += [Column(tr("high") + of, "percent"), Column(tr("macro-F1") + of, "share")]
         if place:
             minus = f"{name} − {names[0]}"
-            columns += [Column(f"{part}{minus}", "percent") for part in ("", "low ", "high ")]
-    sheet = book.sheet("slices", columns)
+            starts = ("", f"{tr('low')} ", f"{tr('high')} ")
+            columns += [Column(f"{start}{minus}", "percent") for start in starts]
+    sheet = book.sheet(tr("slices"), columns)
     for one in slices:
-        cells: list[Cell] = [one["by"], one["value"], one["num"], one["num_reviews"]]
+        cells: list[Cell] = [tr(one["by"]), tr(one["value"]), one["num"], one["num_reviews"]]
         for figures in one["sides"].values():
             cells += [figures["accuracy"][key] for key in ("value", "low", "high")]
             cells.append(figures["macro_f1"])
@@ -144,34 +153,38 @@ def _write_slices(book: Book, names: Sequence[str], slices: Sequence[Mapping[str
 def _summary(
     page: Sheet, comparison: Comparison, figures: Mapping[str, Any], num_rows: Mapping[str, int]
 ) -> None:
+    tr = comparison.tr
     page.heading("attar compare")
     for name in comparison.names:
-        page.append(["compared", name])
+        page.append([tr("compared"), name])
     for said, value in comparison.notes.items():
         page.append([said, value])
     for line in figures.get("said", ()):
-        page.append(["note", line])
+        page.append([tr("note"), line])
     if figures["agreement"]:
         page.append([])
-        page.heading("agreement", "and", "answered by both", "same label", "share", "Cohen's kappa")
+        page.heading(
+            tr("agreement"), tr("and"), tr("answered by both"), tr("same label"), tr("share"),
+            tr("Cohen's kappa"),
+        )  # fmt: skip
         for pair in figures["agreement"]:
             counts = [pair["first"], pair["second"], pair["num_both"], pair["num_same"]]
             page.append([*counts, round(pair["share"], 4), _rounded(pair["kappa"])])
-    _differences(page, figures.get("differences", ()))
-    _annotators(page, figures.get("annotators"))
+    _differences(page, figures.get("differences", ()), tr)
+    _annotators(page, figures.get("annotators"), tr)
     page.append([])
-    page.heading("sheet", "rows")
+    page.heading(tr("sheet"), tr("rows"))
     for title, count in num_rows.items():
         page.append([title, count])
 
 
-def _differences(page: Sheet, pairs: Sequence[Mapping[str, Any]]) -> None:
+def _differences(page: Sheet, pairs: Sequence[Mapping[str, Any]], tr: Translator) -> None:
     if not pairs:
         return
     page.append([])
     page.heading(
-        "difference of macro-F1", "minus", "value", "95 % from", "to", "n", "reviews",
-        "only the first right", "only the second right", "McNemar's p",
+        tr("difference of macro-F1"), tr("minus"), tr("value"), tr("95 % from"), tr("to"), tr("n"),
+        tr("reviews"), tr("only the first right"), tr("only the second right"), tr("McNemar's p"),
     )  # fmt: skip
     for pair in pairs:
         gap, test = pair["macro_f1"], pair["mcnemar"]
@@ -184,16 +197,20 @@ def _differences(page: Sheet, pairs: Sequence[Mapping[str, Any]]) -> None:
         )  # fmt: skip
 
 
-def _annotators(page: Sheet, found: Mapping[str, Any] | None) -> None:
+def _annotators(page: Sheet, found: Mapping[str, Any] | None, tr: Translator) -> None:
     if found is None:
         return
     page.append([])
-    page.heading("annotators of the gold labels", "and", "labelled by both", "same label", "Cohen's kappa")
+    page.heading(
+        tr("annotators of the gold labels"), tr("and"), tr("labelled by both"), tr("same label"),
+        tr("Cohen's kappa"),
+    )  # fmt: skip
     for pair in found["pairs"]:
         page.append([*pair["annotators"], pair["num_spans"], pair["percent"], _rounded(pair["kappa"])])
     if "fleiss" in found:
-        page.append(["Fleiss' kappa", _rounded(found["fleiss"]), "labelled by all", found["num_all"]])
-    page.append(["Krippendorff's alpha", _rounded(found["alpha"]), "labelled by two or more", found["num"]])
+        page.append([tr("Fleiss' kappa"), _rounded(found["fleiss"]), tr("labelled by all"), found["num_all"]])
+    alpha, by_two = tr("Krippendorff's alpha"), tr("labelled by two or more")
+    page.append([alpha, _rounded(found["alpha"]), by_two, found["num"]])
 
 
 def _rounded(value: float | None) -> Cell:

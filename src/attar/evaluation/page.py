@@ -16,11 +16,15 @@ from numpy.typing import NDArray
 
 from attar.evaluation.against import Flip
 from attar.evaluation.calibration import ReliabilityBin
-from attar.evaluation.names import shown_name
+from attar.evaluation.names import ANSWERS, PAGES, said_description, shown_name
 from attar.evaluation.pictures import Point, confusion_svg, reliability_svg, size_text, tradeoff_svg
+from attar.gate.conditions import Gate
+from attar.gate.in_service import promotion_of
+from attar.gate.verdict import judge
+from attar.language.translator import Language, Translator, install, translator
 from attar.task import Example
 
-__all__ = ["confident_mistakes", "render_page", "shown_model", "tradeoff_points"]
+__all__ = ["confident_mistakes", "render_page", "render_pages", "shown_model", "tradeoff_points"]
 
 _MOST_MISTAKES = 300
 _CONTEXT_CHARS = 120
@@ -31,6 +35,7 @@ def render_page(
     examples: Sequence[Example],
     probs: Mapping[str, NDArray[np.float32]],
     changed: Sequence[Flip] = (),
+    language: Language = "en",
 ) -> str:
     """The page of a report.json.
 
@@ -39,7 +44,9 @@ def render_page(
         examples: N labelled test examples.
         probs: [N, C] by candidate.
         changed: The examples to which the model in service gives another label.
+        language: Of the page; what ``verdict`` and ``against`` say is in the report's.
     """
+    tr = translator(language)
     models = report["models"]
     shown = shown_model(report)
     mistakes = confident_mistakes(
@@ -52,7 +59,8 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"named": partial(shown_name, report)}
+    install(environment, language)
+    environment.filters |= {"named": partial(shown_name, report), "said": partial(said_description, tr=tr)}
     environment.filters |= {"points": _points, "count": _count, "size": _size, "times": _times}
     points, chosen = tradeoff_points(report), models[shown]
     confusion, before = np.array(chosen["confusion"]), chosen.get("uncalibrated")
@@ -62,10 +70,10 @@ def render_page(
         shown=shown,
         other=report["reference"] if report["reference"] in models and report["reference"] != shown else None,
         verdict=report["verdict"],
-        tradeoff=tradeoff_svg(points) if points else None,
-        confusion=confusion_svg(confusion, report["labels"]),
-        reliability=_reliability(chosen),
-        uncalibrated=_reliability(before) if before else None,
+        tradeoff=tradeoff_svg(points, tr) if points else None,
+        confusion=confusion_svg(confusion, report["labels"], tr),
+        reliability=_reliability(chosen, tr),
+        uncalibrated=_reliability(before, tr) if before else None,
         against=report.get("against"),
         flips=[_flip(flip) for flip in changed[:_MOST_MISTAKES]],
         mistakes=mistakes,
@@ -73,6 +81,31 @@ def render_page(
         channels=sorted({mistake["channel"] for mistake in mistakes} - {""}),
     )
     return str(page)
+
+
+def render_pages(
+    report: Mapping[str, Any],
+    gate: Gate,
+    examples: Sequence[Example],
+    probs: Mapping[str, NDArray[np.float32]],
+    changed: Sequence[Flip] = (),
+) -> dict[Language, str]:
+    """The page in each language; see ``render_page``. ``gate`` is what the report's verdict was made by."""
+    return {
+        language: render_page(_said_in(report, gate, language), examples, probs, changed, language)
+        for language in PAGES
+    }
+
+
+def _said_in(report: Mapping[str, Any], gate: Gate, language: Language) -> dict[str, Any]:
+    """A report with what is said of its figures, and its workbook, in a language."""
+    tr = translator(language)
+    said: dict[str, Any] = {"verdict": judge(report, gate, tr).to_json()}
+    if report["against"] is not None:
+        said["against"] = promotion_of(report, tr)
+    if report["answers"] is not None:
+        said["answers"] = ANSWERS[language]
+    return {**report, **said}
 
 
 def tradeoff_points(report: Mapping[str, Any]) -> list[Point]:
@@ -121,8 +154,8 @@ def confident_mistakes(
     ]
 
 
-def _reliability(figures: Mapping[str, Any]) -> str:
-    return reliability_svg([ReliabilityBin(**part) for part in figures["reliability"]])
+def _reliability(figures: Mapping[str, Any], tr: Translator) -> str:
+    return reliability_svg([ReliabilityBin(**part) for part in figures["reliability"]], tr)
 
 
 def _flip(flip: Flip) -> dict[str, Any]:

@@ -7,6 +7,7 @@ pair, with the chosen one (the artifact of the student).
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,17 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.bench.timing import Side, Speed, interleaved, times_faster
-from attar.compare.workbook import ANSWERS, write_answers
+from attar.compare.workbook import write_answers
 from attar.errors import DataError
 from attar.evaluation.against import FLIPS, Flip, against_figures, flips, write_flips
 from attar.evaluation.calibration import brier_score, expected_calibration_error, reliability
-from attar.evaluation.names import shown_name
-from attar.evaluation.page import render_page, shown_model
+from attar.evaluation.names import ANSWERS, PAGES, shown_name
+from attar.evaluation.page import render_pages, shown_model
 from attar.gate.conditions import Gate
 from attar.gate.in_service import judge_promotion
 from attar.gate.verdict import judge
 from attar.intervals import Resampled, paired_difference, resample
 from attar.io.files import atomic_write, write_json
+from attar.language.translator import translator
 from attar.metrics import accuracy_of, confusion_counts, macro_f1_present, scores
 from attar.progress import track
 from attar.recipe.load import EvaluateRecipe
@@ -102,10 +104,10 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
     train_labels: Mapping[str, int] | None = None,
     against: Against | None = None,
 ) -> dict[str, Any]:
-    """Measure candidates, judge the chosen one, and write ``report.json`` and ``report.html`` into ``out``.
+    """Measure candidates, judge the chosen one, and write ``report.json`` and its pages into ``out``.
 
-    Where openpyxl is installed, ``answers.xlsx`` has the chosen one's predictions beside the
-    reference's. Nothing is written unless everything could be measured and drawn.
+    The page is written in each language. Where openpyxl is installed, ``answers.xlsx`` has the chosen one's
+    predictions beside the reference's. Nothing is written unless everything could be measured and drawn.
 
     Args:
         candidates: Any subset of the usual ones; what needs a missing one is null.
@@ -133,14 +135,16 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
     report = {"title": title, **figures, "train_labels": None if train_labels is None else dict(train_labels)}
     report["verdict"] = judge(report, gate or Gate()).to_json()
     report["against"], changed = _against(report, examples, task, probs, chosen, against)
-    page = render_page(report, examples, probs, changed)
-    with atomic_write(out / "report.html") as draft:
-        draft.write_text(page, "utf-8")
+    pages = render_pages(report, gate or Gate(), examples, probs, changed)
+    with contextlib.ExitStack() as drafts:
+        for language, page in pages.items():
+            drafts.enter_context(atomic_write(out / PAGES[language])).write_text(page, "utf-8")
         if report["answers"]:
             names = [shown_model(report)]
             names += [reference] if reference in probs and reference not in names else []
             shown = {shown_name(report, name): probs[name] for name in names}
-            write_answers(out / ANSWERS, examples, task, shown)
+            for language, name in ANSWERS.items():
+                write_answers(out / name, examples, task, shown, translator(language))
         if against is not None:
             write_flips(out / FLIPS, changed, task)
         write_json(out / "report.json", report)
@@ -214,7 +218,7 @@ def _measure(
         "agreement": _agreement(predicted, chosen, reference),
         "ratios": _ratios(models, speeds, chosen, reference),
         "paired_differences": _differences(resampled, chosen),
-        "answers": ANSWERS if importlib.util.find_spec("openpyxl") else None,
+        "answers": ANSWERS["en"] if importlib.util.find_spec("openpyxl") else None,
         "bootstrap": recipe.bootstrap,
         "seed": seed,
         "versions": system | package_versions(_VERSIONED),

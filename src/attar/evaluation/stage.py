@@ -17,9 +17,11 @@ from attar.artifact import load_artifact
 from attar.bench.original import run_as_original
 from attar.errors import DataError
 from attar.evaluation.baselines import Majority, WindowedLinear
+from attar.evaluation.names import IN_SERVICE_SAID, LINEAR
 from attar.evaluation.report import IN_SERVICE, Against, Candidate, evaluate
 from attar.evaluation.settings import EvaluateSettings
 from attar.gate.in_service import InService
+from attar.language.translator import N_
 from attar.models.checkpoint import load_checkpoint, predict_logits
 from attar.records.prepared_folder import load_split, read_rows
 from attar.records.record import Record
@@ -28,7 +30,18 @@ from attar.task import Example, Task
 
 __all__ = ["artifact_candidate", "checkpoint_candidate", "evaluate_models"]
 
-_LINEAR = "TF-IDF of characters, {} around the term, and a balanced linear model"
+_ROLES = (
+    ("teacher", N_("the fine-tuned encoder, torch fp32, padded, batch 8")),
+    ("student", N_("the distilled student, torch fp32, length buckets")),
+    ("finetuned", N_("the same student trained on the labels alone")),
+)
+_ARTIFACTS = {
+    "linear": N_("the artifact: a linear model, NumPy"),
+    "cascade": N_("the artifact: a cascade"),
+    "int8": N_("the artifact: ONNX Runtime, int8"),
+    "mixed": N_("the artifact: ONNX Runtime, mixed"),
+    "fp32": N_("the artifact: ONNX Runtime, fp32"),
+}
 
 
 def evaluate_models(
@@ -52,11 +65,7 @@ def evaluate_models(
     task = settings.task
     train, dev, test = (load_split(data, name) for name in ("train", "dev", "test"))
     candidates = []
-    for role, description in (
-        ("teacher", "the fine-tuned encoder, torch fp32, padded, batch 8"),
-        ("student", "the distilled student, torch fp32, length buckets"),
-        ("finetuned", "the same student trained on the labels alone"),
-    ):
+    for role, description in _ROLES:
         if role in models:
             candidates.append(
                 checkpoint_candidate(role, models[role], description, task, as_original=role == "teacher")
@@ -67,13 +76,13 @@ def evaluate_models(
         candidates.append(_linear_candidate(linear, task))
     else:
         fitted = WindowedLinear(task, train, dev)
-        description = _LINEAR.format(_window(fitted.window_chars))
+        description = LINEAR.format(window=_window(fitted.window_chars))
         candidates.append(Candidate("tfidf", fitted, fitted.size_bytes, fitted, description))
     if in_service is not None and "artifact" in models:
         old = artifact_candidate(IN_SERVICE, in_service.artifact, task)
-        candidates.append(replace(old, description=f"in service: {old.description}"))
+        candidates.append(replace(old, description=IN_SERVICE_SAID.format(what=old.description)))
     majority = Majority(task, train)
-    candidates.append(Candidate("majority", majority, None, None, "always the commonest label"))
+    candidates.append(Candidate("majority", majority, None, None, N_("always the commonest label")))
     counts = Counter(example.label for example in train)
     evaluate(
         candidates,
@@ -108,7 +117,7 @@ def _window(chars: int | None) -> str:
 def _linear_candidate(folder: Path, task: Task) -> Candidate:
     """The linear baseline as it is deployed."""
     found = artifact_candidate("tfidf", folder, task)
-    description = _LINEAR.format(_window(load_artifact(folder).input["window_chars"]))
+    description = LINEAR.format(window=_window(load_artifact(folder).input["window_chars"]))
     return replace(found, description=description, precision=None)
 
 
@@ -151,8 +160,7 @@ def artifact_candidate(name: str, folder: Path, task: Task) -> Candidate:
 
     predict = predictor.predict_probs
     size, precision = artifact.model_bytes, artifact.precision
-    how = {"onnx": f"ONNX Runtime, {precision}", "linear": "a linear model, NumPy", "cascade": "a cascade"}
-    description = f"the artifact: {how[artifact.kind]}"
+    description = _ARTIFACTS[artifact.kind if artifact.kind in _ARTIFACTS else str(precision)]
     found = Candidate(name, predict, size, predict, description, precision)
     if artifact.kind == "cascade":  # each of its members has a temperature of its own
         return found

@@ -16,10 +16,14 @@ from attar.artifact import load_artifact
 from attar.errors import DataError, GateError, RecipeError
 from attar.gate.words import interval, points
 from attar.io.files import file_hash
+from attar.language.translator import ENGLISH, N_, Translator
 from attar.stage_cache import fingerprint
 from attar.task import Task
 
-__all__ = ["InService", "check_promoted", "judge_promotion"]
+__all__ = ["DECISIONS", "InService", "check_promoted", "judge_promotion", "promotion_of"]
+
+DECISIONS = {"promote": N_("promote"), "keep": N_("keep")}
+"""What people read of each decision."""
 
 _FEWEST = 30  # examples; fewer make a bootstrap too sure of itself
 
@@ -82,50 +86,83 @@ class InService:
         }
 
 
-def judge_promotion(found: Mapping[str, Any], min_gain: float, *, is_refused: bool) -> dict[str, Any]:
-    """Whether the new model should take the place of the one in service.
-
-    It should if it surely gains more than ``min_gain``: if the whole paired 95 % interval lies above it.
+def judge_promotion(
+    found: Mapping[str, Any], min_gain: float, *, is_refused: bool, tr: Translator = ENGLISH
+) -> dict[str, Any]:
+    """Whether the new model should replace the other: if the whole paired interval lies above ``min_gain``.
 
     Args:
         found: ``num`` test examples compared, ``num_seen`` left out, and ``macro_f1``, the new model's minus
             the other's with its interval; None where nothing could be compared.
         min_gain: In macro-F1, as a fraction of 1; below 0 a model is promoted that surely loses less.
         is_refused: Whether the gate refuses the new model.
+        tr: Of the language of ``said``.
 
     Returns:
-        ``decision``, "promote" or "keep", and ``said``: why, in one or two sentences.
+        ``decision``, "promote" or "keep", and ``said``: why.
     """
-    gap, num = found["macro_f1"], found["num"]
-    seen = found["num_seen"]
-    left_out = (
-        f" {seen:,} test examples are left out, because the model in service has trained on their reviews."
-        if seen
-        else ""
-    )
+    gap, num, seen = found["macro_f1"], found["num"], found["num_seen"]
     if gap is None or num < _FEWEST:
-        said = f"{num:,} test examples can be compared, and {_FEWEST} are needed: keep the model in service."
-        return {"decision": "keep", "said": said + left_out}
-    by = f"{points(abs(gap['value']))} points of macro-F1 {interval(gap)}"
-    wanted = f"; {points(min_gain)} are asked for" if min_gain else ""
+        text = N_("{num} test examples can be compared, and {fewest} are needed: keep the model in service.")
+        return _decided("keep", tr(text, num=num, fewest=_FEWEST), seen, tr)
+    is_above = gap["value"] > 0
+    values = {
+        "points": points(abs(gap["value"])), "interval": interval(gap), "num": num,
+        "wanted": tr("; {points} are asked for", points=points(min_gain)) if min_gain else "",
+        "allowed": points(-min_gain),
+    }  # fmt: skip
     if is_refused:
-        side = "above" if gap["value"] > 0 else "below"
-        said = f"The gate refuses the new model, which is {by} {side} the one in service: keep that."
-        return {"decision": "keep", "said": said + left_out}
+        above = N_(
+            "The gate refuses the new model, which is {points} points of macro-F1 {interval} above the one "
+            "in service: keep that."
+        )
+        below = N_(
+            "The gate refuses the new model, which is {points} points of macro-F1 {interval} below the one "
+            "in service: keep that."
+        )
+        return _decided("keep", tr(above if is_above else below, **values), seen, tr)
     if gap["low"] > min_gain:
-        if gap["low"] > 0:
-            said = f"The new model beats the one in service by {by}: promote it."
-        else:
-            allowed = f"surely loses less than the {points(-min_gain)} points allowed"
-            said = f"The new model {allowed} {interval(gap)} against the one in service: promote it."
-        return {"decision": "promote", "said": said + left_out}
+        beats = N_(
+            "The new model beats the one in service by {points} points of macro-F1 {interval}: promote it."
+        )
+        loses_little = N_(
+            "The new model surely loses less than the {allowed} points allowed {interval} against the one in "
+            "service: promote it."
+        )
+        return _decided("promote", tr(beats if gap["low"] > 0 else loses_little, **values), seen, tr)
     if gap["high"] < 0:
-        said = f"The new model loses to the one in service by {by}: keep that."
+        text = N_(
+            "The new model loses to the one in service by {points} points of macro-F1 {interval}: keep that."
+        )
+    elif is_above:
+        text = N_(
+            "The new model is {points} points of macro-F1 {interval} above the one in service{wanted}; with "
+            "{num} examples that is not certain: keep that."
+        )
     else:
-        side = "above" if gap["value"] > 0 else "below"
-        unsure = f"with {num:,} examples that is not certain"
-        said = f"The new model is {by} {side} the one in service{wanted}; {unsure}: keep that."
-    return {"decision": "keep", "said": said + left_out}
+        text = N_(
+            "The new model is {points} points of macro-F1 {interval} below the one in service{wanted}; with "
+            "{num} examples that is not certain: keep that."
+        )
+    return _decided("keep", tr(text, **values), seen, tr)
+
+
+def _decided(decision: str, said: str, num_seen: int, tr: Translator) -> dict[str, Any]:
+    if num_seen:
+        left_out = tr(
+            "{num} test examples are left out, because the model in service has trained on their reviews.",
+            num=num_seen,
+        )
+        said = tr("{sentence} {next}", sentence=said, next=left_out)
+    return {"decision": decision, "said": said}
+
+
+def promotion_of(report: Mapping[str, Any], tr: Translator) -> dict[str, Any]:
+    """The ``against`` of a report.json with what it says in another language."""
+    found, is_refused = report["against"], report["verdict"]["status"] == "refuse"
+    if tr.language == ENGLISH.language:
+        return dict(found)
+    return found | judge_promotion(found, found["min_gain"], is_refused=is_refused, tr=tr)
 
 
 def check_promoted(found: Mapping[str, Any] | None, service: str, new: str) -> None:

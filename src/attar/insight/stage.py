@@ -24,7 +24,6 @@ from attar.insight.estimates import (
     views_of,
 )
 from attar.insight.examples import choose, draw_candidates, order_by_prob
-from attar.insight.messages import Language
 from attar.insight.page import render_page
 from attar.insight.pictures import write_pictures
 from attar.insight.results import Insight, summary, write_cells, write_comparisons
@@ -35,6 +34,7 @@ from attar.insight.workbook import write_workbook
 from attar.io.files import atomic_write, write_json
 from attar.io.tables.excel import workbook_path
 from attar.io.tables.table_files import open_tables
+from attar.language.translator import Language
 from attar.progress import progress_bar
 from attar.stage_cache import fingerprint, run_stage
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from attar.insight.estimates import View
-from attar.insight.messages import Language, message
+from attar.insight.messages import message
 from attar.insight.results import Insight, outcome_names
 from attar.insight.sentences import correction_note, foremost, sentence, shown_value, warnings_of
+from attar.language.translator import Language
 from attar.workbook.sheets import Book, Cell, Column, Marked, Sheet, open_workbook
 
 __all__ = ["write_workbook"]
@@ -55,8 +56,9 @@ def _title(wanted: str, taken: set[str]) -> str:
 def _overview(page: Sheet, made: Insight, language: Language) -> None:
     total = made.views[0]
     page.heading(made.title or message(language, "title"))
-    counted = {"mentions": f"{int(total.mentions[0]):,}", "reviews": f"{int(total.reviews[0]):,}"}
-    page.append([message(language, "subtitle", **counted)])
+    mentions = message(language, "num_mentions", num=int(total.mentions[0]))
+    reviews = message(language, "num_reviews", num=int(total.reviews[0]))
+    page.append([message(language, "subtitle", mentions=mentions, reviews=reviews)])
     page.append([correction_note(made, language)])
     for text in warnings_of(made, language):
         page.append([f"! {text}"])
@@ -70,7 +72,7 @@ def _overview(page: Sheet, made: Insight, language: Language) -> None:
     marked = foremost(made)
     page.heading(message(language, "findings"))
     note = "findings_note" if marked else "nothing_found"
-    page.append([message(language, note, num=f"{len(made.findings):,}")])
+    page.append([message(language, note, num=len(made.findings))])
     for each in marked:
         page.append([f"★ {sentence(made, language, each)}"])
 
