@@ -26,9 +26,10 @@ def clean(
 ) -> None:
     """Show what killed commands left, with size and age; remove it with `--yes`.
 
-    Drafts (`NAME.draft`), earlier results that were being replaced (`NAME.replaced`), fetches and temporary
-    files. A draft holds what its command would resume from. What attar did not write is never
-    listed, and what a command is working on now is left alone.
+    Drafts (`NAME.draft`), earlier results that were being replaced (`NAME.replaced`), what killed jobs
+    computed (`OUT.parts`), fetches and temporary files. A draft and the parts of a job hold what their
+    command would resume from. What attar did not write is never listed, and what a command is working on
+    now is left alone.
     """
     tr = lines_in(lang)
     from attar.io.leftovers import leftovers
@@ -56,10 +57,17 @@ def _remove(one: Leftover) -> str:
     """Remove a leftover unless a process is at work on it; an interrupted replacement is finished."""
     from attar.io.files import remove_unused
     from attar.io.folders import remove_folder
+    from attar.io.job_parts import is_held, job_lock, remove_job
     from attar.io.locks import locked
     from attar.io.publish import mend
 
     try:
+        if one.is_job:
+            if is_held(one.path):  # a job resumed it, or ended, since it was listed
+                return "in use" if one.path.exists() else "mended"
+            with job_lock(one.path):
+                remove_job(one.path)
+            return "removed"
         with locked(one.belongs_to):
             mend(one.belongs_to)
             if not one.path.exists():

@@ -180,10 +180,10 @@ def _scored_with_spark(
     """Score with Spark; what it has no use for is refused, everything else checked before it is started."""
     from attar.artifact import load_artifact
     from attar.scoring.options import ScoreOptions
+    from attar.scoring.refused import check_refused
     from attar.scoring.spark.job import check_places, score_with_spark
     from attar.scoring.spark.places import is_table
     from attar.scoring.spark.session import SparkSettings, open_session, read_conf
-    from attar.scoring.stage import check_refused
 
     for name, flag in _ONE_MACHINE.items():
         if getattr(options, name) != getattr(ScoreOptions(), name):
@@ -231,3 +231,5 @@ def _print_counts(counts: Counts, out: str, terms: Path | None, tr: Translator) 
         reasons = ", ".join(f"{reason} {count}" for reason, count in counts.rejected.most_common())
         kept = counts.rejected_path or tr("not kept; --rejected FILE keeps them")
         say(tr("rejected:  {count} -> {path}", count=reasons, path=kept))
+    if counts.note_path is not None:
+        say(tr("refused:   by the gate, and used all the same -> {path}", path=str(counts.note_path)))

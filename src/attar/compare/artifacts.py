@@ -38,7 +38,9 @@ def predictions(folder: Path, asked: Iterable[Annotation], workers: int | None =
     predictor = Predictor(load_artifact(folder), workers)
     questions = {(one.text, one.term, one.start, one.end): one for one in asked}
     known = [(one, example) for one in questions.values() if (example := _example(one, predictor.task))]
-    probs = predictor.predict_probs([example for _, example in known]) if known else []
+    if not known:
+        return []
+    probs = predictor.predict_probs([example for _, example in known])
     predictor.close()
     labels, found = predictor.task.labels, []
     for (one, _), row in zip(known, probs, strict=True):

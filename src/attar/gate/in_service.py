@@ -159,10 +159,11 @@ def _decided(decision: str, said: str, num_seen: int, tr: Translator) -> dict[st
 
 def promotion_of(report: Mapping[str, Any], tr: Translator) -> dict[str, Any]:
     """The ``against`` of a report.json with what it says in another language."""
-    found, is_refused = report["against"], report["verdict"]["status"] == "refuse"
+    found: Mapping[str, Any] = report["against"]
+    is_refused = report["verdict"]["status"] == "refuse"
     if tr.language == ENGLISH.language:
         return dict(found)
-    return found | judge_promotion(found, found["min_gain"], is_refused=is_refused, tr=tr)
+    return dict(found) | judge_promotion(found, found["min_gain"], is_refused=is_refused, tr=tr)
 
 
 def check_promoted(found: Mapping[str, Any] | None, service: str, new: str) -> None:

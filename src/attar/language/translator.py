@@ -69,15 +69,15 @@ class Translator:
         self.language = language
         self.catalog = _catalog(language)
 
-    def __call__(self, text: str, **values: object) -> str:
+    def __call__(self, text: str, /, **values: object) -> str:
         """A string in this language, its ``{names}`` filled in; a whole number has its thousands parted."""
         return _filled(self.catalog.gettext(text), values) if text else text
 
-    def plural(self, one: str, many: str, num: int, **values: object) -> str:
+    def plural(self, one: str, many: str, num: int, /, **values: object) -> str:
         """The same of a number, which both strings may call ``{num}``."""
         return _filled(self.catalog.ngettext(one, many, num), {"num": num, **values})
 
-    def context(self, context: str, text: str, **values: object) -> str:
+    def context(self, context: str, text: str, /, **values: object) -> str:
         """The same of a string that means one thing here and another elsewhere."""
         return _filled(self.catalog.pgettext(context, text), values)
 
@@ -103,7 +103,7 @@ class Phrase:
         return tr(self.text, **{name: _said(value, tr) for name, value in self.values.items()})
 
 
-def phrase(text: str, **values: object) -> Phrase:
+def phrase(text: str, /, **values: object) -> Phrase:
     """Mark a string that is said later."""
     return Phrase(text, values)
 

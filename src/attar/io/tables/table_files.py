@@ -220,6 +220,10 @@ def data_files(
     if path.is_file():
         return [path]
     if not path.is_dir():
+        if path.exists():  # rows are read more than once, which no pipe allows
+            raise DataError(f"{path}: a device or a pipe; attar score reads one as standard input: --in -")
+        if path.is_symlink():
+            raise DataError(f"{path}: a link that leads nowhere, or in a circle; name the file itself")
         raise DataError(f"{path}: no such file or folder{_neighbours(path)}")
     files = sorted(
         file for file in path.iterdir() if file.is_file() and is_data(file) and ending_of(file) in endings
