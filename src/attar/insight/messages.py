@@ -167,9 +167,7 @@ _TABLE: dict[str, str | Plural] = {
         "careful with the corrected shares."
     ),
     "sheet_overview": N_("overview"),
-    "sheet_cells": N_("cells"),
     "sheet_findings": N_("comparisons"),
-    "sheet_trend": N_("trend"),
     "sheet_examples": N_("reviews"),
     "low": N_("low"),
     "high": N_("high"),
