@@ -255,7 +255,7 @@ def _rows(file: Mapping[str, Any], tr: Translator) -> str:
     rejected = tr(", {num} rejected ({reasons})", num=num, reasons=said + more) if reasons else ""
     accepted = tr("{num} accepted", num=file["num_accepted"])
     read = tr.plural("{num} row", "{num} rows", file["num_read"])
-    return f"{read}, {accepted}{rejected}"
+    return tr("{rows}, {accepted}{rejected}", rows=read, accepted=accepted, rejected=rejected)
 
 
 def _labels(file: Mapping[str, Any], tr: Translator, *, private: bool) -> str:
