@@ -191,7 +191,8 @@ def message(language: Language, msgid: str, **values: Any) -> str:  # noqa: ANN4
     """A string with its values; one that has a plural takes a whole ``num``."""
     text = MESSAGES[msgid]
     if isinstance(text, Plural):
-        return translator(language).plural(text.one, text.many, **values)
+        num = values.pop("num")
+        return translator(language).plural(text.one, text.many, num, **values)
     return translator(language)(text, **values)
 
 
