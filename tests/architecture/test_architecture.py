@@ -91,7 +91,7 @@ MAY_IMPORT = {
         "progress",
         "system_info",
     },
-    "serving": BASE | {"attar", "artifact", "progress", "scoring", "terms", "text"},
+    "serving": BASE | {"attar", "artifact", "cores", "progress", "scoring", "terms", "text"},
     "classic": BASE | {"models", "scoring", "serving", "text"},
     "estimate": BASE | {"recipe", "records", "models", "training", "progress"},
     "pipeline": BASE

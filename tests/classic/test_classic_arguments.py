@@ -180,6 +180,7 @@ def test_training_flags_become_a_recipe(recipe_of):
     assert (fit.class_weights, fit.precision, fit.max_grad_norm, fit.epochs) == ("none", "fp32", 1.0, 3.0)
     assert (recipe.encode.max_tokens, recipe.encode.pooling, recipe.seed) == (70, "cls", 10236797)
     assert Path(fit.encoder) == Path("m").resolve()
+    assert (fit.keep, fit.freeze, fit.token_dropout) == ("best", None, 0)
 
 
 def test_distillation_flags_become_a_recipe(recipe_of):
@@ -191,6 +192,7 @@ def test_distillation_flags_become_a_recipe(recipe_of):
         ("L4_hidden_smmd", 0.5),
     ]
     assert (taught.match_scale, taught.mask_padding, taught.cache) == ("textbrewer", True, "none")
+    assert (taught.keep, taught.freeze, taught.token_dropout, taught.more_teachers) == ("best", None, 0, ())
     assert recipe_of(f"{flags} --no_logits --no_inputs_mask", "distill").distill.soft_weight == 0
     assert not recipe_of(f"{flags} --no_inputs_mask", "distill").distill.mask_padding
     assert recipe_of(f"{flags} --teacher_cached", "distill").distill.cache == "features"

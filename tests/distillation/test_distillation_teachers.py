@@ -227,6 +227,22 @@ def test_shares(tmp_path, make_examples):
     assert teacher_weights(teachers, "dev", by_accuracy, dev, tmp_path)[0] == pytest.approx(1 / (1 + hits))
 
 
+@pytest.mark.parametrize(
+    ("are_networks", "shares"),
+    [
+        ([True, False], (0.7, 0.3)),
+        ([True, True, False], (0.35, 0.35, 0.3)),
+        ([True], (1.0,)),
+        ([False], (1.0,)),
+        ([True, True], (0.5, 0.5)),
+    ],
+)
+def test_shares_of_networks(tmp_path, make_checkpoint, are_networks, shares):
+    network = make_checkpoint()
+    teachers = [replace(named(Fixed(), "x"), checkpoint=network if one else None) for one in are_networks]
+    assert teacher_weights(teachers, "networks", TASK, (), tmp_path) == pytest.approx(shares)
+
+
 @pytest.mark.parametrize("weights", [(1.0,), (1.0, 2.0, 3.0), (0.0, 0.0)])
 def test_numbers_that_are_no_shares_are_refused(tmp_path, weights):
     teachers = [named(Fixed(), "a"), named(Fixed(), "b")]

@@ -127,3 +127,30 @@ def test_the_recipe_of_unlabelled_reviews(tmp_path):
         make_recipe({"name": "r", "distill": {"unlabelled": ["a.txt"], "soft_weight": 0}})
     with pytest.raises(RecipeError, match=r"did you mean 'distill.unlabelled.per_term'"):
         make_recipe({"name": "r", "distill": {"unlabelled": {"perterm": 3}}})
+
+
+def test_rows_of_the_sources_without_a_label_are_learnt_from(tmp_path, experiment):
+    """They are those that prepare rejected for want of a label; what is held out does not come back."""
+    make, data = experiment
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text("utf-8").splitlines()]
+    in_test = load_split(data, "test")[0].text
+    new = [
+        {"text": f"面霜{word}很{said}，口红好", "term": "面霜", "start": 0, "end": 2, "label": label}
+        for word, said, label in (("真的", "香", ""), ("确实", "油", None), ("其实", "贵", "?"))
+    ]
+    held_out = {"text": in_test, "term": in_test[-1], "start": len(in_test) - 1, "end": len(in_test)}
+    (tmp_path / "mixed.jsonl").write_text(
+        "\n".join(json.dumps(row, ensure_ascii=False) for row in [*rows, *new, held_out | {"label": ""}]),
+        "utf-8",
+    )
+    data = prepare(make(), [SourceRecipe(path=str(tmp_path / "mixed.jsonl"))], tmp_path / "mixed")
+    teacher = load_teacher(tmp_path / "teacher", make().resolved_task())
+    assert in_test in {example.text for example in load_split(data, "test")}
+    settings = StudentSettings.taught(make(sources=(), min_confidence=0.0, balance="none"))
+    found = transfer_set(settings, data, [teacher], tmp_path / "out").examples
+    assert {(e.text, e.term, e.label) for e in found} == {(row["text"], "面霜", None) for row in new[:2]}
+    written = json.loads((tmp_path / "out" / "unlabelled.json").read_text("utf-8"))
+    assert written["counts"] == {"own_rows": 2}
+    off = StudentSettings.taught(make(sources=(), own_rows=False))
+    assert transfer_set(off, data, [teacher], tmp_path / "off").examples == []
+    assert not (tmp_path / "off" / "unlabelled.json").exists()

@@ -273,7 +273,7 @@ def test_the_window_of_encode_goes_before_the_tasks(recipe):
 
 
 def test_finetuning_is_distilling_without_the_teacher(recipe):
-    loaded = recipe("[distill]\nepochs=7\nsoft_weight=2.0\nhard_weight=0.5")
+    loaded = recipe("[train]\nencoder='bert'\n[distill]\nepochs=7\nsoft_weight=2.0\nhard_weight=0.5")
     assert loaded.finetuning() == DistillRecipe(epochs=7, soft_weight=0, hard_weight=1, temperature=1)
     own = recipe("[finetune]\nepochs=3")
     assert own.finetuning().epochs == 3

@@ -565,6 +565,41 @@ def test_the_last_weights_are_kept(trial):
     assert (result.best_score, result.best_step) == (0.3, 12)
 
 
+def test_the_mean_of_the_last_weights_is_kept(trial):
+    """Of 12 steps the last three; what was saved after each of them says what the mean must be."""
+    one, after = trial("mean"), {}
+    one.run(
+        evaluations_per_epoch=4,
+        keep="last",
+        after_evaluation=lambda step, _: after.update({step: one.weights()}),
+    )
+    mean = trial("kept")
+    scored = []
+    evaluate = scripted([0.1, 0.9, 0.3, 0.6], seen=scored, model=mean.checkpoint.model)
+    result = mean.run(keep="mean", evaluate=evaluate)
+    for name, value in mean.weights().items():
+        expected = torch.stack([after[step][name].double() for step in (10, 11, 12)]).mean(0)
+        assert torch.allclose(value.double(), expected, atol=1e-7), name
+    assert not equal(mean.weights(), after[12])
+    assert equal(mean.weights(), scored[-1])  # what is kept is what the last score is of
+    assert (result.best_score, result.best_step) == (0.6, 12)
+    assert [entry["dev/score"] for entry in result.history] == [0.1, 0.9, 0.3]
+
+
+@pytest.mark.parametrize("stops_at", [3, 11, 12])
+def test_a_stopped_mean_resumes_exactly(trial, stops_at):
+    settings = {"keep": "mean", "checkpoint_minutes": 1e-9}
+    expected, stopped = trial("whole", dropout=0.1), trial("stopped", dropout=0.1)
+    expected.run(**settings)
+    with pytest.raises(StoppedError):
+        stopped.run(
+            objective=StopsAt(stopped.checkpoint.task, stopped.examples, FitRecipe(), at=stops_at), **settings
+        )
+    again = trial("stopped", dropout=0.1)
+    again.run(**settings)
+    assert equal(again.weights(), expected.weights())
+
+
 def test_the_last_batch_of_an_epoch_is_left_out(trial):
     one = trial("drops")
     recording = Recording(one.checkpoint.task, one.examples, FitRecipe())

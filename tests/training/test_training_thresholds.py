@@ -12,7 +12,7 @@ from attar.models.checkpoint import load_checkpoint, predict_logits
 from attar.models.encoders import output_bias
 from attar.recipe.load import FitRecipe
 from attar.training.objectives import HardLabels
-from attar.training.stage import fit_and_save, move_thresholds
+from attar.training.stage import fit_and_save, labelled_logits, move_thresholds
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def reluctant(make_checkpoint, make_examples):
 def test_the_bias_moves_by_the_offsets(reluctant, tmp_path):
     checkpoint, dev = reluctant(tmp_path / "out")
     before = predict_logits(checkpoint, dev)
-    notes = move_thresholds(checkpoint, dev)
+    notes = move_thresholds(checkpoint, labelled_logits(checkpoint, dev))
     after = predict_logits(checkpoint, dev)
     offsets = np.array([notes["offsets"][label] for label in checkpoint.task.labels])
     np.testing.assert_allclose(after, before + offsets, atol=1e-4)
@@ -84,7 +84,7 @@ def test_an_exported_model_has_them(reluctant, tmp_path):
     from attar.recipe.load import ExportRecipe
 
     checkpoint, dev = reluctant(tmp_path / "out")
-    notes = move_thresholds(checkpoint, dev)
+    notes = move_thresholds(checkpoint, labelled_logits(checkpoint, dev))
     recipe = ExportRecipe(max_flips=0.2, max_f1_loss=0.2)
     scorer = attar.load(
         export_checkpoint(replace(checkpoint, notes={"thresholds": notes}), dev, tmp_path / "a", recipe, {})

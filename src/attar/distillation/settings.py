@@ -14,7 +14,7 @@ from attar.stage_cache import fingerprint
 from attar.task import Task
 from attar.training.settings import encoder_inputs, fit_inputs
 
-__all__ = ["LINEAR", "StudentSettings", "distill_inputs", "finetune_inputs"]
+__all__ = ["LINEAR", "StudentSettings", "distill_inputs", "every_teacher", "finetune_inputs"]
 
 LINEAR = "linear"
 """Names the linear baseline among the teachers."""
@@ -58,9 +58,16 @@ class StudentSettings:
         return cls(task, recipe.seed, recipe.encode, recipe.train, recipe.student, fit, recipe.data)
 
 
+def every_teacher(settings: StudentSettings, teachers: Sequence[Path | str]) -> list[Path | str]:
+    """The teachers that were named, and those of ``distill.more_teachers``; the linear model once."""
+    named = list(teachers)
+    more = (entry for entry in settings.fit.more_teachers if entry != LINEAR or LINEAR not in named)
+    return [*named, *more]
+
+
 def distill_inputs(settings: StudentSettings, data: Path, teachers: Sequence[Path | str]) -> dict[str, Any]:
     """Everything that the student of ``distill`` depends on; the arguments are the same."""
-    every = [*teachers, *settings.fit.more_teachers]
+    every = every_teacher(settings, teachers)
     # Where the teachers are and how large a cache may be do not count.
     fit = fit_inputs(settings.fit)
     del fit["more_teachers"], fit["cache_limit_gb"]

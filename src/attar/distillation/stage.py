@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import torch
 from attar.distillation.cache import CACHE_FOLDER
 from attar.distillation.cached_features import cached_features
 from attar.distillation.data.transfer_set import transfer_set
+from attar.distillation.folds import cross_fitted_logits
 from attar.distillation.linear import linear_teacher
 from attar.distillation.match_losses import MatchLosses
 from attar.distillation.matches import check_names
 from attar.distillation.objective import Distillation
 from attar.distillation.pairing import find_matched
-from attar.distillation.settings import LINEAR, StudentSettings
+from attar.distillation.settings import LINEAR, StudentSettings, every_teacher
 from attar.distillation.teacher_outputs import (
     CachedLogits,
     LogitProvider,
@@ -28,6 +30,7 @@ from attar.distillation.teacher_outputs import (
 )
 from attar.distillation.teachers import (
     Teacher,
+    cached_logits,
     load_teacher,
     mean_logits,
     teacher_weights,
@@ -40,12 +43,12 @@ from attar.models.general import general_student
 from attar.models.students import build_student, pretrained_student
 from attar.recipe.load import DistillRecipe
 from attar.records.prepared_folder import load_split
-from attar.task import Example
+from attar.task import Example, Task
 from attar.text.encoding import TextEncoder
 from attar.text.vocabulary import texts_read
 from attar.training.fit import DevScore
 from attar.training.objectives import HardLabels
-from attar.training.stage import fit_and_save, text_encoder
+from attar.training.stage import LabelledLogits, fit_and_save, text_encoder
 
 __all__ = ["distill", "finetune_student", "teach"]
 
@@ -73,7 +76,7 @@ def distill(settings: StudentSettings, data: Path, teachers: Sequence[Path | str
     train, dev = load_split(data, "train"), load_split(data, "dev")
     loaded = [
         linear_teacher(task, train, dev) if entry == LINEAR else load_teacher(Path(entry), task)
-        for entry in (*teachers, *fit.more_teachers)
+        for entry in every_teacher(settings, teachers)
     ]
     if not loaded:
         raise RecipeError("distill: no teacher; name a checkpoint, or 'linear'")
@@ -81,9 +84,44 @@ def distill(settings: StudentSettings, data: Path, teachers: Sequence[Path | str
         _refuse_collapsed(loaded)
     extra, loaded = transfer_set(settings, data, loaded, out)
     examples = [*train, *extra]
-    student = _student(settings, _student_source(settings, loaded, examples), examples)
+    source = partial(_student_source, settings, loaded, examples)
     notes = {"role": "student", "student": settings.student.model_dump(mode="json")}
-    return teach(student, loaded, examples, dev, fit, out, seed=settings.seed, notes=notes)
+    told: dict[str, Any] = {"seed": settings.seed, "notes": notes}
+    if fit.thresholds == "folds":
+        loaded = _answered_once(loaded, examples, fit, len(task.labels), out)
+
+        def trained_on(part: list[Example], folder: Path) -> Checkpoint:
+            student, plain = _student(settings, source(), examples), _without_thresholds(fit)
+            teach(student, loaded, [*part, *extra], dev, plain, folder, **told)
+            return student
+
+        told["answers"] = _cross_fitted(task, train, trained_on, out)
+    student = _student(settings, source(), examples)
+    return teach(student, loaded, examples, dev, fit, out, **told)
+
+
+def _without_thresholds(fit: DistillRecipe) -> DistillRecipe:
+    return fit.model_copy(update={"thresholds": "none"})
+
+
+def _cross_fitted(
+    task: Task, train: Sequence[Example], trained_on: Callable[[list[Example], Path], Checkpoint], out: Path
+) -> LabelledLogits:
+    gold = np.array([task.index_of(example) for example in train], np.int64)
+    return LabelledLogits(cross_fitted_logits(train, trained_on, out / CACHE_FOLDER), gold)
+
+
+def _answered_once(
+    teachers: Sequence[Teacher], examples: Sequence[Example], fit: DistillRecipe, num_labels: int, out: Path
+) -> list[Teacher]:
+    """The teachers with their logits of all examples, so that parts of these cost nothing."""
+    if not fit.soft_weight or fit.cache == "none":
+        return list(teachers)
+    logits = [cached_logits(teacher, examples, num_labels, out / CACHE_FOLDER) for teacher in teachers]
+    return [
+        with_cached_logits(one, examples, dict(enumerate(each)))
+        for one, each in zip(teachers, logits, strict=True)
+    ]
 
 
 def teach(  # noqa: PLR0913 - what every distillation needs
@@ -98,6 +136,7 @@ def teach(  # noqa: PLR0913 - what every distillation needs
     notes: dict[str, Any],
     evaluate: Callable[[], DevScore] | None = None,
     after_evaluation: Callable[[int, DevScore], None] | None = None,
+    answers: LabelledLogits | None = None,
 ) -> Path:
     """Train a student on its teachers' logits, their layers and the labels.
 
@@ -112,6 +151,7 @@ def teach(  # noqa: PLR0913 - what every distillation needs
         notes: Of the checkpoint; the teachers and matches are added.
         evaluate: See ``attar.training.stage.fit_and_save``.
         after_evaluation: See ``attar.training.fit.fit``.
+        answers: See ``attar.training.stage.fit_and_save``.
 
     Raises:
         RecipeError: Weights of the teachers, or matches, do not fit.
@@ -129,7 +169,7 @@ def teach(  # noqa: PLR0913 - what every distillation needs
     objective = Distillation(task, examples, TeacherEnsemble(providers), settings, losses, pad_to)
     return fit_and_save(
         student, examples, objective, settings, dev, out,
-        seed=seed, notes=notes, evaluate=evaluate, after_evaluation=after_evaluation,
+        seed=seed, notes=notes, evaluate=evaluate, after_evaluation=after_evaluation, answers=answers,
     )  # fmt: skip
 
 
@@ -138,12 +178,23 @@ def finetune_student(settings: StudentSettings, data: Path, out: Path) -> Path:
 
     The baseline that shows what the teacher was worth.
     """
-    fit = settings.fit
+    task, fit = settings.task, settings.fit
     examples, dev = load_split(data, "train"), load_split(data, "dev")
-    student = _student(settings, _student_source(settings, [], examples), examples)
     notes: dict[str, Any] = {"role": "finetuned", "student": settings.student.model_dump(mode="json")}
-    objective = HardLabels(settings.task, examples, fit)
-    return fit_and_save(student, examples, objective, fit, dev, out, seed=settings.seed, notes=notes)
+
+    def finetuned(
+        part: list[Example], folder: Path, fit: DistillRecipe, answers: LabelledLogits | None = None
+    ) -> Checkpoint:
+        student = _student(settings, _student_source(settings, [], examples), examples)
+        objective, seed = HardLabels(task, part, fit), settings.seed
+        fit_and_save(student, part, objective, fit, dev, folder, seed=seed, notes=notes, answers=answers)
+        return student
+
+    answers = None
+    if fit.thresholds == "folds":
+        answers = _cross_fitted(task, examples, partial(finetuned, fit=_without_thresholds(fit)), out)
+    finetuned(examples, out, fit, answers)
+    return out
 
 
 def _refuse_collapsed(teachers: Sequence[Teacher]) -> None:

@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 _CHUNK = 256
+_NETWORKS = 0.7  # what they count together beside the linear model
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +129,7 @@ def teacher_device() -> torch.device:
 
 def teacher_weights(
     teachers: Sequence[Teacher],
-    given: Literal["equal", "dev"] | Sequence[float],
+    given: Literal["equal", "dev", "networks"] | Sequence[float],
     task: Task,
     dev: Sequence[Example],
     folder: Path,
@@ -137,7 +138,8 @@ def teacher_weights(
 
     Args:
         teachers: K of them.
-        given: "equal"; "dev" for the task's metric on ``dev``; or K numbers.
+        given: "equal"; "dev" for the task's metric on ``dev``; "networks" for 0.7 among the checkpoints and
+            0.3 for the linear model, where both are there; or K numbers.
         task: Names labels and metric.
         dev: Labelled examples.
         folder: The cache of their logits.
@@ -151,6 +153,9 @@ def teacher_weights(
         gold = np.array([task.index_of(example) for example in dev])
         logits = [cached_logits(teacher, dev, len(task.labels), folder) for teacher in teachers]
         raw = [getattr(scores(task, gold, each), task.metric) for each in logits]
+    elif given == "networks":
+        networks = [teacher.checkpoint is not None for teacher in teachers]
+        raw = [(_NETWORKS if network else 1 - _NETWORKS) / networks.count(network) for network in networks]
     else:
         raw = [float(weight) for weight in given]
     if len(raw) != len(teachers) or sum(raw) <= 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from attar.recipe.base import Positive, Section, Share
 
@@ -19,6 +19,10 @@ Schedule = Literal[
 
 IDLE_KEYS = frozenset({"checkpoint_minutes", "log_interval"})
 """Keys of ``FitRecipe`` that a training's result does not depend on."""
+
+
+def _none(value: object) -> object:
+    return None if value == "none" else value
 
 
 class FitRecipe(Section):
@@ -64,15 +68,17 @@ class FitRecipe(Section):
     sampling: Literal["shuffled", "sqrt", "balanced"] = "shuffled"
     """What an epoch reads: each example once, or labels in proportion to the square root of their
     examples, or equally often."""
-    thresholds: Literal["none", "dev"] = "none"
+    thresholds: Literal["none", "dev", "folds"] = "none"
     """`dev`: an offset for each label, chosen on dev after the training and kept where it is more than
-    noise, is added to the classifier's bias."""
+    noise, is added to the classifier's bias. `folds`, of a student: chosen on all training rows, answered by
+    students that were trained on the other half of the reviews, for twice the time."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Learning rate of a layer over that of the layer above; the head has the whole rate."""
     evaluations_per_epoch: Positive = 1
     """How often dev is scored."""
-    keep: Literal["best", "last"] = "best"
-    """Which weights remain: the best on dev, or the last."""
+    keep: Literal["best", "last", "mean"] = "best"
+    """Which weights remain: the best on dev, the last, or the mean of the last quarter of the steps (Izmailov
+    et al. 2018, arXiv:1803.05407)."""
     log_interval: Positive | None = None
     """Show the losses every so many steps; left out, dev scores alone are shown."""
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 2.0
@@ -85,9 +91,9 @@ class FitRecipe(Section):
     """Share of the text's tokens that are hidden in each training step."""
     head_init: Literal["linear_probe", "random"] = "linear_probe"
     """How the classifier's head starts: from a linear probe of the encoder, or at random."""
-    freeze: Annotated[int, Field(ge=0)] | None = None
+    freeze: Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_none)] = None
     """Leave the embeddings and this many first layers as they are; what these give out is computed once
-    for each example, without dropout. Left out, all is trained."""
+    for each example, without dropout. `none`, or left out, all is trained."""
 
     @model_validator(mode="after")
     def _slant_has_a_ratio(self) -> FitRecipe:

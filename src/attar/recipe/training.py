@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from attar.recipe.base import FilePath, Margin, Positive, Section, Share, TeacherName
 from attar.recipe.data import SourceRecipe
@@ -41,6 +48,13 @@ class TrainRecipe(FitRecipe):
     vocab_margin: Margin = "all"
     """Cut the vocabulary to what the training texts use plus this many common tokens; "all" keeps it
     whole."""
+
+    @field_validator("thresholds")
+    @classmethod
+    def _one_training(cls, value: str) -> str:
+        if value == "folds":
+            raise ValueError("a teacher is trained once; set it in [distill], or here 'dev'")
+        return value
 
 
 class StudentRecipe(Section):
@@ -137,7 +151,7 @@ class AugmentRecipe(Section):
 
 
 class UnlabelledRecipe(Section):
-    """``distill.unlabelled``: reviews without labels; a list of sources alone may stand for it."""
+    """``distill.unlabelled``: what has no label; a list of sources alone may stand for the table."""
 
     sources: tuple[SourceRecipe, ...] = ()
     """Files, folders, MongoDB collections, as in `data.sources`; only the text is read, and a `.txt` file
@@ -154,6 +168,16 @@ class UnlabelledRecipe(Section):
     equally; what a rare label cannot fill stays empty."""
     limit: Positive = 10_000
     """Most examples that are kept."""
+    own_rows: bool = True
+    """Whether rows of `data.sources` that have no label are put to the teachers too."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A later key, which the stamps of stages leave out where it is not used."""
+        written: dict[str, Any] = write(self)
+        if self.own_rows:
+            written.pop("own_rows", None)
+        return written
 
     @model_validator(mode="before")
     @classmethod
@@ -197,8 +221,9 @@ class DistillRecipe(FitRecipe):
     """Changed copies of training examples for the teachers to answer: [keys](#distillaugment)."""
     more_teachers: tuple[TeacherName, ...] = ()
     """Checkpoints beside the run's own teacher, or `"linear"`, the baseline."""
-    teacher_weights: Literal["equal", "dev"] | tuple[Annotated[float, Field(ge=0)], ...] = "equal"
-    """How much each teacher's logits count: equally, by dev score, or a number each."""
+    teacher_weights: Literal["equal", "dev", "networks"] | tuple[Annotated[float, Field(ge=0)], ...] = "equal"
+    """How much each teacher's logits count: equally, by dev score, 0.7 for the networks together and 0.3 for
+    the linear model (`networks`), or a number each."""
     matches: Matches = ()
     """Layers of the student that are compared with those of the first teacher that reads its tokens:
     [`"auto"`, `"auto_hidden"`, names of presets](#matches), or tables."""
@@ -265,7 +290,7 @@ class PretrainRecipe(FitRecipe):
     batch_size: Positive = 32
     learning_rate: Annotated[float, Field(gt=0)] = 3e-4
     evaluations_per_epoch: Positive = 10
-    keep: Literal["best", "last"] = "last"
+    keep: Literal["best", "last", "mean"] = "last"
     dropout: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
 
     @field_validator("freeze")

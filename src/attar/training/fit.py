@@ -10,7 +10,6 @@ relates examples sees those of its part alone.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import math
 import time
@@ -25,7 +24,7 @@ from attar.errors import CheckpointError, RecipeError, RunError
 from attar.models.checkpoint import Checkpoint, batch_to
 from attar.progress import progress_bar
 from attar.recipe.load import FitRecipe
-from attar.text.encoding import Encoding, model_inputs
+from attar.text.encoding import Encoding
 from attar.training.accelerator import make_accelerator, seed_per_rank
 from attar.training.fast_cpu import fast_cpu_kernels
 from attar.training.metrics_log import MetricsLog
@@ -34,12 +33,13 @@ from attar.training.optimisers import build_optimiser
 from attar.training.plan import StepPlan
 from attar.training.room import check_training_room
 from attar.training.schedules import schedule_factor
-from attar.training.state import TrainingStates
+from attar.training.state import TrainingStates, owner_of
+from attar.training.token_dropout import drop_tokens
+from attar.training.weight_mean import WeightMean
 
 __all__ = ["DevScore", "FitResult", "fit"]
 
 _LOG = logging.getLogger(__name__)
-_FINGERPRINTED = 256  # examples whose tokens tell one training's state from another's
 _METRICS_INTERVAL = 10  # steps
 _SAVED = ("step", "best", "best_score", "best_step", "best_collapsed", "history")
 _COLLAPSE_ADVICE = (
@@ -97,7 +97,7 @@ def fit(  # noqa: PLR0913 - the loop is one call
     name: str = "fit",
     after_evaluation: Callable[[int, DevScore], None] | None = None,
 ) -> FitResult:
-    """Train a checkpoint's model in place and leave it with its best weights on dev, or its last.
+    """Train a checkpoint's model in place and leave it with the weights that ``recipe.keep`` names.
 
     Args:
         checkpoint: The model and its input.
@@ -152,12 +152,13 @@ class _Fit:
         self.optimiser = self.accelerator.prepare_optimizer(
             build_optimiser(self.model, self.objective, recipe)
         )
-        self.states = TrainingStates(folder / "state", self._owner())
+        self.states = TrainingStates(folder / "state", owner_of(encodings, self.total_steps, seed))
         self.log = MetricsLog(folder, enabled=self.accelerator.is_main_process)
         self.best: dict[str, torch.Tensor] = {}
         self.best_score, self.best_step, self.best_collapsed = -math.inf, 0, False
         self.history: list[dict[str, float]] = []
         self.warned_of_collapse = False
+        self.mean = WeightMean(self.model, self.total_steps) if recipe.keep == "mean" else None
         self.step = 0
 
     def run(self, name: str, after_evaluation: Callable[[int, DevScore], None] | None) -> FitResult:
@@ -186,8 +187,8 @@ class _Fit:
                 if time.monotonic() - last_saved > 60 * self.recipe.checkpoint_minutes:
                     self._save()
                     last_saved = time.monotonic()
-                advance(1, f"dev {self.best_score:.4f}" if self.best else "")
-        self.model.load_state_dict(self.best)
+                advance(1, f"dev {self.best_score:.4f}" if self.history else "")
+        self._take_kept_weights(name)
         self.model.eval()
         if self.best_collapsed:
             _LOG.warning(
@@ -216,7 +217,8 @@ class _Fit:
                 batch = [self.encodings[i] for i in part]
                 inputs = batch_to(self.checkpoint, batch, self.accelerator.device)
                 if self.recipe.token_dropout:
-                    self._drop_tokens(inputs, batch)
+                    share, device = self.recipe.token_dropout, self.accelerator.device
+                    drop_tokens(inputs, batch, self.checkpoint.encoder, share, device)
                 indices = torch.tensor(part, device=self.accelerator.device)
                 with self.accelerator.autocast():
                     losses = self.objective(self.wrapped, inputs, indices)
@@ -227,28 +229,14 @@ class _Fit:
             for key, value in losses.items():
                 totals[key] = totals.get(key, torch.zeros(())) + value.detach().float().sum().cpu() * share
         self._update(totals)
+        if self.mean is not None:
+            self.mean.add(self.step + 1)
         return totals
-
-    def _drop_tokens(self, inputs: dict[str, torch.Tensor], batch: Sequence[Encoding]) -> None:
-        """Hide a random share of the text's tokens from the layers in training, in place."""
-        encoder = self.checkpoint.encoder
-        has_ids = "input_ids" in inputs
-        if has_ids:
-            ids = inputs["input_ids"]
-        else:
-            ids = torch.from_numpy(model_inputs(batch, encoder.pad, encoder.spec)["input_ids"])
-        text = ~torch.isin(ids, torch.tensor(sorted(encoder.special_ids), device=ids.device))
-        chosen = (torch.rand(ids.shape).to(ids.device) < self.recipe.token_dropout) & text
-        if has_ids:
-            ids[chosen] = encoder.mask_id
-        else:  # hidden states of frozen layers, which have seen the token: mask its attention
-            inputs["attention_mask"][chosen.to(self.accelerator.device)] = 0
 
     def _update(self, losses: dict[str, torch.Tensor]) -> None:
         recipe = self.recipe
-        factor = schedule_factor(
-            recipe.schedule, self.step, self.total_steps, recipe.warmup, recipe.schedule_options
-        )
+        options = recipe.schedule_options
+        factor = schedule_factor(recipe.schedule, self.step, self.total_steps, recipe.warmup, options)
         for group in self.optimiser.param_groups:
             group["lr"] = recipe.learning_rate * factor * group["share"]
         figures = {key: float(value) for key, value in losses.items()}
@@ -294,9 +282,20 @@ class _Fit:
             f". If it stays so: {_COLLAPSE_ADVICE}" if first_time else "",
         )  # fmt: skip
         if better or self.recipe.keep == "last":
-            self.best = {key: value.detach().clone() for key, value in self.model.state_dict().items()}
+            if self.mean is None:
+                self.best = {key: value.detach().clone() for key, value in self.model.state_dict().items()}
             self.best_score, self.best_step, self.best_collapsed = dev.score, self.step, dev.collapsed
         return dev
+
+    def _take_kept_weights(self, name: str) -> None:
+        """Give the model the weights that are kept; their mean is scored here, as nothing else did."""
+        if self.mean is None:
+            self.model.load_state_dict(self.best)
+            return
+        self.mean.load_into_model()
+        dev, num_steps = self.evaluate(), self.mean.num_steps
+        self.best_score, self.best_step, self.best_collapsed = dev.score, self.step, dev.collapsed
+        _LOG.info("%s: mean of the weights of the last %d steps, dev %.4f", name, num_steps, dev.score)
 
     def _save(self) -> None:
         if not self.accelerator.is_main_process:
@@ -311,6 +310,7 @@ class _Fit:
                 "rng": torch.get_rng_state(),
                 "rng_device": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
                 **{name: getattr(self, name) for name in _SAVED},
+                **({} if self.mean is None else {"mean": self.mean.state_dict()}),
             },
         )
 
@@ -328,14 +328,6 @@ class _Fit:
             ) from error
         _LOG.info("resuming after step %d of %d", self.step, self.total_steps)
 
-    def _owner(self) -> str:
-        """Tells this training from one on other examples, of another length or with another seed."""
-        digest = hashlib.sha256(f"{self.seed} {self.total_steps}".encode())
-        digest.update(repr(self.lengths).encode())
-        for encoding in self.encodings[:_FINGERPRINTED]:
-            digest.update(encoding.ids.tobytes())
-        return digest.hexdigest()
-
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.objective.load_state_dict(state["objective"])
@@ -347,3 +339,5 @@ class _Fit:
             torch.cuda.set_rng_state_all(state["rng_device"])
         for name in _SAVED:
             setattr(self, name, state[name])
+        if self.mean is not None:
+            self.mean.load_state_dict(state["mean"])

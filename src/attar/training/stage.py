@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from attar.evaluation.thresholds import choose_thresholds
 from attar.io.stamps import drop_state
@@ -30,7 +31,15 @@ from attar.training.linear_probe import init_head
 from attar.training.objectives import HardLabels, Objective, class_weights
 from attar.training.settings import TrainSettings
 
-__all__ = ["dev_scorer", "fit_and_save", "move_thresholds", "text_encoder", "train"]
+__all__ = [
+    "LabelledLogits",
+    "dev_scorer",
+    "fit_and_save",
+    "labelled_logits",
+    "move_thresholds",
+    "text_encoder",
+    "train",
+]
 
 _LOG = logging.getLogger(__name__)
 
@@ -85,8 +94,9 @@ def fit_and_save(  # noqa: PLR0913 - what every training needs
     notes: dict[str, Any],
     evaluate: Callable[[], DevScore] | None = None,
     after_evaluation: Callable[[int, DevScore], None] | None = None,
+    answers: LabelledLogits | None = None,
 ) -> Path:
-    """Train a checkpoint's model and write its best weights on dev, or its last.
+    """Train a checkpoint's model and write the weights that ``settings.keep`` names.
 
     Args:
         checkpoint: The model and its input.
@@ -99,6 +109,7 @@ def fit_and_save(  # noqa: PLR0913 - what every training needs
         notes: The checkpoint's provenance; ``role`` labels the progress bar.
         evaluate: Scores the model; None for ``dev_scorer``.
         after_evaluation: See ``attar.training.fit.fit``.
+        answers: What chooses the thresholds instead of dev; needed where these are "folds".
     """
     encodings = checkpoint.encoder.encode(examples)
     trained = _trainable_part(checkpoint, objective, settings, encodings, dev)
@@ -119,8 +130,8 @@ def fit_and_save(  # noqa: PLR0913 - what every training needs
         "total_steps": result.total_steps,
         "collapsed": result.collapsed,
     }
-    if settings.thresholds == "dev":
-        notes["thresholds"] = move_thresholds(checkpoint, dev)
+    if settings.thresholds != "none":
+        notes["thresholds"] = move_thresholds(checkpoint, answers or labelled_logits(checkpoint, dev))
     if is_first_process():
         save_checkpoint(replace(checkpoint, notes=notes), out)
         drop_state(out)
@@ -161,25 +172,41 @@ def dev_scorer(checkpoint: Checkpoint, dev: Sequence[Example]) -> Callable[[], D
     return score
 
 
-def move_thresholds(checkpoint: Checkpoint, dev: Sequence[Example]) -> dict[str, Any]:
-    """Choose decision thresholds on dev and add them to the bias of a classifier's logits, in place.
+class LabelledLogits(NamedTuple):
+    """Logits [N, C] of examples that a model was not trained on, and their label indices [N]."""
+
+    logits: NDArray[np.float32]
+    gold: NDArray[np.int64]
+
+
+def labelled_logits(checkpoint: Checkpoint, examples: Sequence[Example]) -> LabelledLogits:
+    """What a checkpoint says of labelled examples."""
+    gold = np.array([checkpoint.task.index_of(example) for example in examples], np.int64)
+    return LabelledLogits(predict_logits(checkpoint, examples), gold)
+
+
+def move_thresholds(checkpoint: Checkpoint, answers: LabelledLogits) -> dict[str, Any]:
+    """Choose decision thresholds and add them to the bias of a classifier's logits, in place.
 
     Its label is argmax(logits + offsets) and its probs are softmax(logits + offsets) then, wherever it
     is used: as a teacher, in a report, exported. A temperature fitted later divides the sum.
 
+    Args:
+        checkpoint: Whose bias is changed.
+        answers: Its own logits of dev, or those of models like it of rows that they did not see.
+
     Returns:
-        For the checkpoint's notes: the offset of each label, whether they were kept, their gain on dev
-        examples that they were not chosen on, and the dev score without and with them.
+        For the checkpoint's notes: the offset of each label, whether they were kept, their gain on
+        examples that they were not chosen on, and the score without and with them.
     """
     task, model = checkpoint.task, checkpoint.model
-    gold = np.array([task.index_of(example) for example in dev])
-    found = choose_thresholds(predict_logits(checkpoint, dev), gold, task.metric)
+    found = choose_thresholds(answers.logits, answers.gold, task.metric)
     offsets = [round(float(offset), 4) if found.kept else 0.0 for offset in found.offsets]
     with torch.no_grad():
         bias = output_bias(model)
         bias.add_(torch.tensor(offsets, dtype=bias.dtype, device=bias.device))
     done = "moved" if found.kept else "unchanged"
-    _LOG.info("thresholds %s: %+.4f on dev examples that they were not chosen on", done, found.gain)
+    _LOG.info("thresholds %s: %+.4f on examples that they were not chosen on", done, found.gain)
     return {
         "offsets": dict(zip(task.labels, offsets, strict=True)),
         "kept": found.kept,

@@ -7,19 +7,32 @@ skipped with a warning, and so is one of a training on other data.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from attar.io.files import file_hash
+from attar.text.encoding import Encoding
 
-__all__ = ["TrainingStates"]
+__all__ = ["TrainingStates", "owner_of"]
 
 _LOG = logging.getLogger(__name__)
 _OWNER = "owner"
+_FINGERPRINTED = 256  # examples whose tokens tell one training's state from another's
+
+
+def owner_of(encodings: Sequence[Encoding], total_steps: int, seed: int) -> str:
+    """A hash that tells a training from one on other examples, of another length or with another seed."""
+    digest = hashlib.sha256(f"{seed} {total_steps}".encode())
+    digest.update(repr([len(e.ids) for e in encodings]).encode())
+    for encoding in encodings[:_FINGERPRINTED]:
+        digest.update(encoding.ids.tobytes())
+    return digest.hexdigest()
 
 
 class TrainingStates:

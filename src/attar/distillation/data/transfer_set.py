@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from attar.distillation.cache import CACHE_FOLDER
 from attar.distillation.data.augmentation import augmented_examples
+from attar.distillation.data.own_rows import rows_without_label
 from attar.distillation.data.unlabelled import transfer_examples, unlabelled_examples
 from attar.distillation.settings import StudentSettings
 from attar.distillation.teachers import (
@@ -64,7 +65,8 @@ def transfer_set(
         RecipeError: ``distill.teacher_weights`` do not fit.
     """
     fit, loaded = settings.fit, list(teachers)
-    if not (fit.transfer or fit.unlabelled.sources or fit.augment.copies):
+    asks_own = fit.unlabelled.own_rows and bool(fit.soft_weight)
+    if not (fit.transfer or fit.unlabelled.sources or fit.augment.copies or asks_own):
         return TransferSet([], loaded)
     train, dev, test = (load_split(data, name) for name in ("train", "dev", "test"))
     cache, examples = out / CACHE_FOLDER, list[Example]()
@@ -72,10 +74,16 @@ def transfer_set(
         examples += transfer_examples(
             fit.transfer, settings.task, [*train, *dev, *test], settings.data, cache / "transfer"
         )
+    found, counts = list[Example](), dict[str, int]()
     if fit.unlabelled.sources:
-        found = unlabelled_examples(settings, train, [*dev, *test], cache / "unlabelled")
-        selected, facts, loaded = _select(settings, found.examples, loaded, dev, cache)
-        write_json(out / "unlabelled.json", {"counts": found.counts, **facts})
+        found, counts = unlabelled_examples(settings, train, [*dev, *test], cache / "unlabelled")
+    if asks_own:
+        own = _own_rows(settings, data, train, [*dev, *test])
+        counts |= {"own_rows": len(own)} if own else {}
+        found = [*found, *own]
+    if found:
+        selected, facts, loaded = _select(settings, found, loaded, dev, cache)
+        write_json(out / "unlabelled.json", {"counts": counts, **facts})
         examples += selected
     if fit.augment.copies:
         reach = settings.task.window_chars or settings.encode.max_tokens
@@ -87,6 +95,19 @@ def transfer_set(
     for example in examples:
         first.setdefault(example.question, example)
     return TransferSet(list(first.values()), loaded)
+
+
+def _own_rows(
+    settings: StudentSettings, data: Path, train: Sequence[Example], held_out: Sequence[Example]
+) -> list[Example]:
+    """The rows of the run's own sources that have no label."""
+    limit, seed = settings.fit.unlabelled.limit, settings.seed
+    own = rows_without_label(
+        data, settings.task, settings.data, train=train, held_out=held_out, limit=limit, seed=seed
+    )
+    if own:
+        _LOG.info("%d rows of the sources have no label: the teachers answer them", len(own))
+    return own
 
 
 def _select(
