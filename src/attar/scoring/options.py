@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from attar.errors import DataError, GateError
 from attar.io.files import content_hash
 from attar.io.tables.rows import TableFormat
+from attar.language.translator import Language
 from attar.terms.term_list import TermList
 
 __all__ = [
@@ -66,6 +67,7 @@ class ScoreOptions:
         stream_format: Of standard input and output.
         accept_refused: Score with an artifact that its gate refused.
         source_name: What a workbook's summary calls that which is read; None takes its place.
+        language: Of the titles and headings of a workbook.
     """
 
     text: str = "text"
@@ -87,9 +89,10 @@ class ScoreOptions:
     stream_format: StreamFormat = "jsonl"
     accept_refused: bool = False
     source_name: str | None = None
+    language: Language = "en"
 
     def fingerprint(self) -> dict[str, Any]:
-        """All of them that decide what is written, as JSON; the list of terms by its hash."""
+        """All that decide what is predicted and where, as JSON; the list of terms by its hash."""
         names = ("text", "term", "first", "label", "into_source", "quoted", "split_terms", "offsets")
         more = ("in_encoding", "encoding", "stream_format", "accept_refused", "source_name")
         terms = None

@@ -26,6 +26,7 @@ from attar.io.tables.jsonl import json_line
 from attar.io.tables.parquet import write_parquet
 from attar.io.tables.rows import Table
 from attar.io.tables.table_files import table_format
+from attar.language.translator import translator
 from attar.scoring.chunks import CHUNK_CHARS
 from attar.scoring.excel import write_excel
 from attar.scoring.mongodb import check_target, write_documents, write_into_source
@@ -103,6 +104,7 @@ class Output:
                     text=self.tables[0][1].name("text"),
                     task=self.task,
                     gold=self.gold,
+                    tr=translator(self.options.language),
                     facts=self.facts,
                 )
             case "parquet":

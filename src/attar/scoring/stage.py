@@ -26,6 +26,7 @@ from attar.errors import DataError
 from attar.io.files import content_hash
 from attar.io.mongo import is_mongodb, shown_place
 from attar.io.tables.jsonl import write_jsonl, write_jsonl_draft
+from attar.language.translator import Translator, translator
 from attar.progress import progress_bar
 from attar.scoring.beside import Beside, check_free
 from attar.scoring.cached_probs import CachedProbs
@@ -166,21 +167,24 @@ def _prepared(
         raise DataError(f"--label is for the sheets of an Excel file; {shown_place(place)} is none")
     kept_names(inputs.tables, options)
     shown = ", ".join(map(shown_place, sources))
-    facts = partial(_facts, options.source_name or shown, model, refusal(artifact), counts)
+    told = translator(options.language)
+    facts = partial(_facts, options.source_name or shown, model, refusal(artifact), counts, told)
     output = Output(place, format_, options, task, model, inputs.tables, gold, facts)
     return _Job(predictor, shown, inputs, output, beside, options, counts)
 
 
-def _facts(source: str, model: dict[str, str], refused: str | None, counts: Counts) -> dict[str, str | int]:
+def _facts(
+    source: str, model: dict[str, str], refused: str | None, counts: Counts, tr: Translator
+) -> dict[str, str | int]:
     """What the summary of a workbook says first."""
-    rejected = {f"rejected: {reason}": count for reason, count in counts.rejected.items()}
+    rejected = {tr("rejected: {reason}", reason=reason): num for reason, num in counts.rejected.items()}
     return {
-        "source": source,
-        "task": model["task"],
-        "model": model["version"],
-        **({} if refused is None else {"the gate refused the model": refused}),
-        "rows": counts.rows,
-        "mentions": counts.predictions,
+        tr("source"): source,
+        tr("task"): model["task"],
+        tr("model"): model["version"],
+        **({} if refused is None else {tr("the gate refused the model"): refused}),
+        tr("rows"): counts.rows,
+        tr("mentions"): counts.predictions,
         **rejected,
     }
 

@@ -35,6 +35,7 @@ __all__ = [
     "table_ending",
     "table_files",
     "table_format",
+    "type_of",
     "write_table",
 ]
 
@@ -293,10 +294,11 @@ def _types(table: Table) -> dict[str, Any]:
         for name, value in row.values.items():
             is_long = type(value) is int and value not in _INT64
             kinds.setdefault(name, set()).add(str if is_long else type(value))
-    return {name: _type_of(found - {type(None)}) for name, found in kinds.items()}
+    return {name: type_of(found - {type(None)}) for name, found in kinds.items()}
 
 
-def _type_of(kinds: set[type]) -> str:
+def type_of(kinds: set[type]) -> str:
+    """The name of the Arrow type of a column whose values are of these types; of several it is text."""
     if kinds in ({bool}, {int}):
         return "bool" if kinds == {bool} else "int64"
     if kinds == {datetime}:
