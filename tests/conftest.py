@@ -10,6 +10,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,21 @@ from hypothesis import settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from attar.task import Example, Task, task_by_name
+
+# The files that take longest begin first, so that no worker of pytest-xdist ends long after the others.
+_LONGEST = (
+    "scoring/test_scoring_spark.py",
+    "training/test_training_torchrun.py",
+    "serving/test_serving_page_browser.py",
+    "test_end_to_end.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    tests = Path(__file__).parent
+    ranks = {tests / name: rank for rank, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
 
 # A busy machine is no failure.
 settings.register_profile("attar", deadline=None)

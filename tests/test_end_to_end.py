@@ -363,3 +363,24 @@ def test_the_run_verb_ends_with_what_to_do_next(experiment):
     assert f"artifact:  {run / 'artifact'}" in result.stdout
     assert f"attar score {run / 'artifact'} --in" in result.stdout.replace("\n", "")
     assert "same label for" in result.stdout
+
+
+def test_a_model_that_is_no_better_than_the_one_in_service_is_not_promoted(experiment, tmp_path, attar_main):
+    _, folders = experiment
+    run = folders.data.parent
+    models = ["--artifact", folders.artifact, "--linear", folders.linear, "--data", folders.data]
+    quick = ["--set", "evaluate.bootstrap=50", "--set", "evaluate.speed_examples=8"]
+    said = attar_main("evaluate", *models, *quick, "--out", tmp_path / "a", "--against", run)
+    assert said[0] == 3, said[2]
+    assert "against:   keep: The new model is 0.0 points of macro-F1" in said[1]
+    assert f"keep {run}: " in said[2].splitlines()[-1]
+    allowed = [*quick, "--set", "gate.min_gain_over_service=-0.05"]
+    code, out, err = attar_main("evaluate", *models, *allowed, "--out", tmp_path / "b", "--against", run)
+    assert code == 0, err
+    assert "against:   promote: The new model surely loses less than the 5.0 points allowed" in out
+    report = json.loads((tmp_path / "b" / "report.json").read_text("utf-8"))
+    assert report["against"]["num"] == report["num_test"]  # none of its own test reviews is in its training
+    assert report["models"]["student_int8"]["uncalibrated"]["temperature"] > 0
+    code, _, err = attar_main("run", experiment[0], "--out", run, "--against", run)
+    assert code == 2
+    assert "this is the run that is to be made" in err

@@ -227,6 +227,7 @@ def test_redacting_takes_no_time():
         (ValueError('IoError(Os { code: 28, message: "No space left on device" })'), "no space left"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "not enough memory"),
         (RuntimeError("Parent directory /d does not exist."), "no such file or folder"),
+        (RuntimeError("Symlink loop from '/d/f'"), "/d/f: links that lead in a circle"),
     ],
 )
 def test_an_error_of_the_system_is_told_in_words(error, said):

@@ -18,6 +18,7 @@ TAUGHT = DistillRecipe.model_fields.keys() - FitRecipe.model_fields.keys()
 IDLE = {
     "name": "a title; the folder of a run is named by --out",
     "distill.cache_limit_gb": "an error where it does not suffice, the same features where it does",
+    "gate.min_gain_over_service": "counts with --against alone, which is in the inputs then",
     **{f"{loop}.checkpoint_minutes": "a training resumes to the bit" for loop in STAGES[1:5]},
     **{f"{loop}.log_interval": "is shown while it trains" for loop in STAGES[1:5]},
     **{f"finetune.{key}": NO_TEACHER for key in TAUGHT},

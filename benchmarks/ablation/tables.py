@@ -13,7 +13,7 @@ from ablation.plan import Model, Plan
 from ablation.training import cached, gold_of, model_logits
 from attar.distillation.linear import linear_teacher
 from attar.evaluation.baselines import Majority, WindowedLinear
-from attar.evaluation.intervals import Resampled, resample
+from attar.intervals import Resampled, resample
 from attar.metrics import accuracy_of, macro_f1_of
 from attar.records.prepared_folder import load_split
 from attar.task import Example, Task

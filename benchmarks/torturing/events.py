@@ -1,8 +1,8 @@
 """The changes that a process makes within a folder, one by one, and its death at any of them.
 
 Python tells of most by its audit hook before they happen. What libraries do by themselves is told of by
-wrappers: PyTorch's and safetensors' files, of which a killed process leaves a part, and the exchange of two
-names.
+wrappers: PyTorch's and safetensors' files and the parts of a job, of which a killed process leaves a
+beginning, and the exchange of two names.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 __all__ = ["Events"]
@@ -49,6 +50,7 @@ class Events:
         self._wrap("torch", "save", 1)
         self._wrap("transformers.modeling_utils", "safe_save_file", 1)
         self._wrap("attar.io.publish", "exchange", 0, is_file=False)
+        self._wrap_parts()
         self._on = True
 
     def stop(self) -> None:
@@ -96,6 +98,21 @@ class Events:
             return real(*arguments, **more)
 
         setattr(found, name, call)
+
+    def _wrap_parts(self) -> None:
+        """Count the writes of a job's parts; one that is killed within leaves the beginning of a draft."""
+        from attar.scoring import cached_probs, job_folder
+
+        real = job_folder.write_whole
+
+        def write(path: Path, content: bytes) -> None:
+            if self._on and self._count("save", str(path)):
+                path.with_name(f"{path.name}.tmp").write_bytes(content[: int(self._share * len(content))])
+                _kill()
+            real(path, content)
+
+        for module in (cached_probs, job_folder):
+            vars(module)["write_whole"] = write
 
 
 def _kill() -> NoReturn:

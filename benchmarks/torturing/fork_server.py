@@ -42,6 +42,7 @@ def serve() -> None:
     with_models = "--models" in sys.argv
     for name in (*_OF_ROWS, *(_OF_MODELS if with_models else ())):
         importlib.import_module(name)
+    _write_small_parts()
     if with_models:
         _measure_moments()
     replies.write("{}\n")
@@ -64,6 +65,14 @@ def _measure_moments() -> None:
     vars(baselines).update(_WINDOWS=(8, None), _STRENGTHS=(4.0, 16.0))
 
 
+def _write_small_parts() -> None:
+    """Let ``score`` work in small steps, so that few rows are written in many parts."""
+    from attar.scoring import cached_probs, chunks
+
+    vars(chunks)["CHUNK_EXAMPLES"] = 16
+    vars(cached_probs).update(_MAX_PART=24, _FIRST_BATCH=8, _MAX_BATCH=8)
+
+
 def _check_no_room() -> None:
     import attar.stage_cache
 
@@ -82,7 +91,10 @@ def _run(asked: dict[str, Any]) -> dict[str, Any]:
         seconds = time.monotonic() - begin
         if done:
             return {"code": os.waitstatus_to_exitcode(status), "seconds": seconds}
-        if seconds > limit:
+        if seconds > limit and kill_after is not None and asked["signal"] != signal.SIGKILL:
+            os.kill(child, asked["signal"])
+            kill_after, limit = None, seconds + asked["limit_s"]
+        elif seconds > limit:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             return {"code": None if kill_after is None else -signal.SIGKILL, "seconds": seconds}
@@ -104,6 +116,7 @@ def _work(asked: dict[str, Any]) -> NoReturn:
             _check_no_room()
         module, _, name = asked["call"].partition(":")
         function = getattr(importlib.import_module(module), name)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what runs in the background
         if asked["watch"] is not None:
             events = Events(asked["watch"], asked["kill_at_event"] or 0, asked["share"] or 0.0)
             events.start()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,10 +26,11 @@ _FOLDER = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """When a command gets ``kill -9``: at a moment, or before a change of the file system.
+    """When a command gets ``kill -9`` or another signal: at a moment, or before a change of files.
 
     Attributes:
         after_s: Seconds after its start.
+        number: The signal's, at a moment; the command may then end by itself.
         at_event: Number of a change within the folder, from 1.
         share: Of a file that was being saved then, how much is there.
     """
@@ -36,6 +38,7 @@ class Kill:
     after_s: float | None = None
     at_event: int | None = None
     share: float = 0.5
+    number: int = signal.SIGKILL
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,7 @@ class Forks:
             **what,
             "cwd": str(cwd), "log": str(log), "limit_s": _LIMIT_S,
             "kill_after_s": kill.after_s if kill else None,
+            "signal": int(kill.number) if kill else int(signal.SIGKILL),
             "kill_at_event": kill.at_event if kill else None,
             "share": kill.share if kill else None,
             "watch": str(watch) if watch else None, "events": str(events),

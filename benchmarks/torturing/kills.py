@@ -18,14 +18,15 @@ from torturing.parts import Row, Torture
 from torturing.place import VERBS, Place, Verb, make_place
 from torturing.snapshots import Snapshot, difference, hidden, snapshot
 
-__all__ = ["KILLED", "kill_verb", "kills"]
+__all__ = ["KILLED", "Trial", "kill_verb", "kills"]
 
 KILLED = (
     "prepare", "pretrain", "train", "distill", "finetune", "export",
     "score", "score a workbook", "score for Label Studio",
 )  # fmt: skip
 _KILLS, _KILLS_SHOWN = 20, 5
-_INSIDE = 4  # one in so many kills is at an exact place inside a save
+_INSIDE, _INSIDE_A_JOB = 4, 2  # one in so many kills is at an exact place inside a save
+_CLEANED = 0.15  # of the kills, after which ``attar clean`` removes what could be resumed from
 _LONGEST_SERIES = 5
 
 
@@ -45,8 +46,9 @@ def kill_verb(
 ) -> Row:
     """Kill one verb so many times, in series of one to five kills before the command may end."""
     row = Row(f"`{name}` killed, then the same command again")
-    trial = _Trial.of(place, VERBS[name])
-    plan = [number % _INSIDE == 0 for number in range(count)]
+    trial = Trial.of(place, VERBS[name])
+    inside = _INSIDE_A_JOB if VERBS[name].name == "score" else _INSIDE
+    plan = [number % inside == 0 for number in range(count)]
     rng.shuffle(plan)
     number = 0
     while plan and not is_over():
@@ -64,8 +66,19 @@ def kill_verb(
 
 
 @dataclass(slots=True)
-class _Trial:
-    """A verb, its uninterrupted result, and the folder in which it is killed."""
+class Trial:
+    """A verb, its uninterrupted result, and the folder in which it is killed.
+
+    Attributes:
+        place: The inputs.
+        verb: The command.
+        folder: Where its result goes.
+        older: Another result of it, with a folder of its own.
+        new: What the uninterrupted run left.
+        seconds: It took.
+        events: Its changes, by whether an older result was there.
+        has_older: Whether one is there now.
+    """
 
     place: Place
     verb: Verb
@@ -77,7 +90,7 @@ class _Trial:
     has_older: bool = False
 
     @classmethod
-    def of(cls, place: Place, verb: Verb) -> _Trial:
+    def of(cls, place: Place, verb: Verb) -> Trial:
         """Run the verb without a kill: from nothing, and where an older result is."""
         made = cls(place, verb, place.at("killed"), place.at("older-result"))
         made.older.mkdir()
@@ -91,6 +104,7 @@ class _Trial:
 
     @property
     def out(self) -> Path:
+        """Where the result goes."""
         return self.folder / self.verb.result
 
     def begin(self, *, has_older: bool) -> None:
@@ -100,6 +114,7 @@ class _Trial:
         self.has_older = has_older
 
     def run(self, kill: Kill | None) -> Done:
+        """Give the command once."""
         command = self.verb.command(self.place, self.out)
         return self.place.forks.attar(command, self.place.folder, kill=kill, watch=self.folder)
 
@@ -118,11 +133,14 @@ class _Trial:
                 break
             plan.pop()
             history.append(self._named(kill))
-            faults += self._faults_after_kill()
+            faults += self.faults_after_kill()
             if rng.random() < 0.5:
                 for path in hidden(self.folder):
                     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
                 history.append("hidden files removed")
+            if rng.random() < _CLEANED:
+                faults += self._faults_of_cleaning()
+                history.append("cleaned")
         if fault := self.run(None).fault(0) or difference(snapshot(self.folder), self.new):
             faults.append(fault)
         return [f"{self.verb.name}, {'; '.join(history)}: {fault}" for fault in faults]
@@ -141,7 +159,18 @@ class _Trial:
             return f"after {kill.after_s:.2f} s of {self.seconds:.2f}"
         return f"before change {kill.at_event}, {self.events[self.has_older][kill.at_event - 1]}"
 
-    def _faults_after_kill(self) -> list[str]:
+    def _faults_of_cleaning(self) -> list[str]:
+        """``attar clean`` leaves nothing to resume from, and no result is the worse for it."""
+        before = snapshot(self.out)
+        done = self.place.forks.attar(["clean", "--yes", self.folder], self.place.folder)
+        left = [name for name in snapshot(self.folder) if name.endswith((".draft", ".parts", ".replaced"))]
+        faults = [fault] if (fault := done.fault(0)) else []
+        faults += [f"attar clean left {left[0]}"] if left else []
+        if "mended" not in done.said and (changed := difference(snapshot(self.out), before)):
+            faults.append(f"attar clean changed the result: {changed}")
+        return faults
+
+    def faults_after_kill(self) -> list[str]:
         """The older result stands until the new one does, and what is there under its name is whole."""
         found = snapshot(self.out)
         old = snapshot(self.older / self.verb.result) if self.has_older else {}
@@ -157,6 +186,9 @@ class _Trial:
 
 def _phase(event: str) -> str:
     """Which save an event belongs to, so that a few kills meet each of them."""
+    if ".parts/" in event:  # of a job: begun, written, named, or on its way out
+        what = next((one for one in (".probs", "manifest", "unfinished") if one in event), "its other files")
+        return f"{event.partition(' ')[0]} {what}"
     for part in ("/state/", "/incoming.draft", ".replaced", "exchange", "/.attar/", "unfinished"):
         if part in event:
             return part

@@ -25,6 +25,8 @@ _MOST_POWER = 1.35
 """Of time: n log n, with a margin for caches that grow too small."""
 _FLAT_BYTES = 48 << 20
 """More memory than this at ten times the rows is not flat."""
+_MENTIONS_BYTES, _BYTES_PER_BYTE = 256 << 20, 32
+"""Memory that a row of many mentions may take, beside so many bytes for each byte of the row."""
 _LEAST_S, _LEAST_BYTES = 0.2, 16 << 20  # below these a power says nothing
 _CLAUSES = [
     "香味很好", "持妆太差了", "肤色推荐", "粉底液不好", "口红的色好", "但是一般",
@@ -116,7 +118,7 @@ def scale(torture: Torture) -> Iterator[Row]:
         if torture.is_over:
             return
         yield _at_three_sizes(name, verb, folder, verb.base // 2 if torture.is_short else verb.base)
-    yield _many_mentions(folder)
+    yield from _many_mentions(folder, 1_000_000)
 
 
 def _at_three_sizes(name: str, verb: Verb, folder: Path, base: int) -> Row:
@@ -172,16 +174,56 @@ def _make_inputs(folder: Path, size: int, arguments: Sequence[str]) -> None:
         assert made.code == 0, made.said
 
 
-def _many_mentions(folder: Path) -> Row:
-    """A row that names its term 10,000 times, and one that does 1,000,000 times: 3 TB of rows if written."""
-    row = Row("`attar score`, a row with 10,000 mentions of its term, and with 1,000,000")
-    for count, most in ((10_000, 256 << 20), (1_000_000, 1 << 30)):
+def _many_mentions(folder: Path, count: int) -> Iterator[Row]:
+    """One row with ``count`` mentions, in each way that a row can have them.
+
+    Written with its text a row of three megabytes would be terabytes, so that is cut off at the limit; the
+    others keep an id alone, and all of their mentions are written.
+    """
+    terms = [f"味{number}" for number in range(count)]
+    rows: dict[str, tuple[dict[str, object], list[str], int | None]] = {
+        "of its term": ({"text": "香" * count, "term": "香"}, [], count),
+        "of its term, with its text": ({"text": "香" * count, "term": "香"}, [], None),
+        "of terms of a list": ({"text": "香味，" * count}, ["--terms", "mentioned.csv"], count),
+        "of terms of a list, with entities": (
+            {"text": "&amp;香味" * count}, ["--terms", "mentioned.csv"], count,
+        ),
+        "of a cell with as many terms, one of them in its text": (
+            {"text": "味7很好", "term": terms}, ["--split-terms", "、"], 1,
+        ),
+        "of a cell with as many terms, all of them in its text": (
+            {"text": f"{'，'.join(terms)}，", "term": terms}, ["--split-terms", "、", "--first"], None,
+        ),
+    }  # fmt: skip
+    (folder / "mentioned.csv").write_text("香味,味道\n", "utf-8")
+    for name, (values, options, wanted) in rows.items():
+        row = Row(f"`attar score`, a row with {count:,} mentions {name}")
         path = folder / "mentions.jsonl"
-        path.write_text(json.dumps({"text": "香" * count, "term": "香"}, ensure_ascii=False) + "\n", "utf-8")
-        limit = ["--first"] if count > 100_000 else []
-        score = ["score", "artifact", "--in", path.name, "--out", "out.jsonl", *limit]
-        ended = new_process(score, folder, seconds=600)
-        wrong = ended.broken or (f"took {ended.peak_bytes / 1e6:.0f} MB" if ended.peak_bytes > most else "")
-        row.fail(f"{count} mentions: {wrong}") if wrong else row.add("done")
-        (folder / "out.jsonl").unlink(missing_ok=True)
-    return row
+        path.write_text(json.dumps({"id": 1, **values}, ensure_ascii=False) + "\n", "utf-8")
+        kept = ["--columns", "id"] if wanted is not None else []
+        score = ["score", "artifact", "--in", path.name, "--out", "out.jsonl", *kept, *options]
+        environment = {} if kept else {"ATTAR_MAX_ROW_GB": "0.2"}
+        ended = new_process(score, folder, seconds=1800, environment=environment)
+        row.what += f": {ended.cpu_s:,.0f} s of the processor, {ended.peak_bytes / 1e6:,.0f} MB"
+        wrong = ended.broken or _wrong_mentions(folder / "out.jsonl", ended, wanted, path.stat().st_size)
+        if wrong:
+            row.fail(f"{count} mentions {name}: {wrong}")
+        elif wanted is not None:
+            row.add("all written")
+        else:
+            row.add("cut off at the limit, and said so")
+        for out in folder.glob("out*"):
+            out.unlink()
+        yield row
+
+
+def _wrong_mentions(out: Path, ended: Ended, wanted: int | None, num_bytes: int) -> str:
+    """What is wrong with the mentions that were written, or with the memory that it took."""
+    most = _MENTIONS_BYTES + _BYTES_PER_BYTE * num_bytes
+    if ended.peak_bytes > most:
+        return f"took {ended.peak_bytes / 1e6:.0f} MB for a row of {num_bytes / 1e6:.0f} MB"
+    if wanted is None:
+        return "" if "too_many_mentions 1" in ended.said else f"was not cut off: {ended.said[-300:]!r}"
+    with out.open("rb") as stream:
+        found = sum(1 for _ in stream)
+    return "" if found == wanted else f"{found} of {wanted} were written"

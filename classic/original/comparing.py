@@ -54,9 +54,10 @@ def write_predictions(out: Path, predictions: Sequence[Annotation], suffix: str 
 def write_different(out: Path, cases: Iterable[Case]) -> None:
     """Write different.xlsx, the rows that two label differently, and print their agreement."""
     both = [
-        (case.a, case.b, case.gold)
+        (a, b, case.gold)
         for case in cases
-        if case.a is not None and case.b is not None and case.a.label and case.b.label
+        for a, b in (case.sides,)
+        if a is not None and b is not None and a.label and b.label
     ]
     different = [(a, b, gold) for a, b, gold in both if a.label != b.label]
     columns = (

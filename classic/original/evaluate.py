@@ -15,6 +15,7 @@ from tqdm import tqdm
 from attar.classic.files import classic_labels
 from attar.io.files import write_json
 from attar.models.checkpoint import Checkpoint, predict_logits
+from attar.progress import SECONDS_PER_LINE
 from attar.stage_cache import is_first_process
 from attar.task import Example, Task
 from attar.training.fit import DevScore
@@ -26,7 +27,6 @@ __all__ = ["Evaluation", "figures"]
 _BATCHES_PER_UPDATE = 16  # of the bar
 _BAR = "Evaluating"
 _FIGURES = "{n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"  # of tqdm
-_SECONDS_PER_LINE = 30.0  # without a bar
 
 
 class Evaluation:
@@ -102,7 +102,7 @@ class Evaluation:
                 parts.append(predict_logits(self.checkpoint, chunk, size))
                 bar.update(-(-len(chunk) // size))
                 now, num_done = time.monotonic(), min(total, -(-(start + step) // size))
-                if bar.disable and not is_quiet and (num_done == total or now - logged > _SECONDS_PER_LINE):
+                if bar.disable and not is_quiet and (num_done == total or now - logged > SECONDS_PER_LINE):
                     MAIN.info("%s", _progress_line(num_done, total, now - started))
                     logged = now
         self._seconds = time.monotonic() - started

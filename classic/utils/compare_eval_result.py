@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f"{args.predictions[0]} has {len(sides[0])} predictions, {args.predictions[1]} "
                 f"{len(sides[1])}; expected those of two models on the same file"
             )
-        write_different(args.out, [Case(a, b, a.gold) for a, b in zip(*sides, strict=True)])
+        write_different(args.out, [Case((a, b), a.gold) for a, b in zip(*sides, strict=True)])
 
 
 def _side(path: Path, labels: Sequence[str], data: Path, task_name: str) -> list[Annotation]:

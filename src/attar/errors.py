@@ -102,6 +102,7 @@ _SYSTEM_ADVICE = {
     errno.EIO: "the disk gives input/output errors",
     errno.ENOTEMPTY: "the folder was written to meanwhile",
     errno.EEXIST: "something else has the name already",
+    errno.ELOOP: "links that lead in a circle; name the file itself",
 }
 # What libraries say of a full disk, or of memory, in errors of their own.
 _LIBRARY_ADVICE = (
@@ -111,6 +112,7 @@ _LIBRARY_ADVICE = (
     (re.compile(r"Permission denied|os error 13"), errno.EACCES),
     (re.compile(r"can't allocate memory|out of memory|bad_alloc|Cannot allocate memory", re.I), errno.ENOMEM),
     (re.compile(r"Too many open files"), errno.EMFILE),
+    (re.compile(r"Symlink loop"), errno.ELOOP),  # of pathlib before Python 3.13
     (re.compile(r"cannot be opened\.?$|Parent directory .* does not exist"), errno.ENOENT),
 )  # fmt: skip
 
@@ -211,6 +213,8 @@ def system_error(error: BaseException) -> RunError | None:
     if advice is None and not isinstance(error, OSError | EOFError):
         return None
     named = getattr(error, "filename", None)
+    if named is None and number == errno.ELOOP and (quoted := re.search(r"'(.*)'", str(error))):
+        named = quoted[1]
     where = f"{named!s}: " if isinstance(named, str | bytes) or hasattr(named, "__fspath__") else ""
     if isinstance(error, EOFError):
         advice = advice or "the input, or a file, ends too early; is it whole?"

@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from attar.artifact import load_artifact
 from attar.classic.files import ClassicFiles
@@ -25,6 +25,7 @@ from attar.distillation.settings import LINEAR, StudentSettings, distill_inputs,
 from attar.evaluation.settings import EvaluateSettings
 from attar.evaluation.settings import inputs as evaluate_inputs
 from attar.gate.conditions import Gate
+from attar.gate.in_service import InService
 from attar.gate.placing import adopt_artifact, place_candidate
 from attar.pretraining.settings import PretrainSettings
 from attar.pretraining.settings import inputs as pretrain_inputs
@@ -33,6 +34,7 @@ from attar.recipe.renamed import with_old_names
 from attar.records.prepared_folder import check_labels, check_trainable, load_manifest, load_split
 from attar.records.understood import short_lines
 from attar.repeat import keep_recipe
+from attar.run_folders import Models, RunFolders
 from attar.stage_cache import fingerprint, is_finished, is_first_process, run_stage
 from attar.training.settings import TrainSettings
 from attar.training.settings import inputs as train_inputs
@@ -43,6 +45,7 @@ __all__ = [
     "distill",
     "evaluate",
     "export",
+    "find_in_service",
     "finetune",
     "fit_linear",
     "prepare",
@@ -52,39 +55,6 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger(__name__)
-
-
-class RunFolders(NamedTuple):
-    """Where a run keeps what each verb wrote."""
-
-    data: Path
-    pretrained: Path
-    linear: Path
-    teacher: Path
-    student: Path
-    finetuned: Path
-    candidate: Path
-    report: Path
-    artifact: Path
-
-    @classmethod
-    def under(cls, out: Path) -> RunFolders:
-        """The folders of a run."""
-        return cls(*(out / name for name in cls._fields))
-
-    @property
-    def refused(self) -> Path:
-        """Where an artifact lies that the gate refused."""
-        return self.artifact.with_name(f"{self.artifact.name}-refused")
-
-
-class Models(NamedTuple):
-    """The models that one report compares; None where there is none."""
-
-    teacher: Path | None = None
-    student: Path | None = None
-    finetuned: Path | None = None
-    artifact: Path | None = None
 
 
 def prepare(recipe: Recipe, sources: Sequence[SourceRecipe | Path | str], out: Path) -> Path:
@@ -250,24 +220,33 @@ def _export(recipe: Recipe, files: Path | ClassicFiles, data: Path, out: Path) -
     export_checkpoint(checkpoint, dev, out, recipe.export, {"recipe": recipe.name}, train=train)
 
 
-def evaluate(recipe: Recipe, data: Path, models: Models, out: Path, linear: Path | None = None) -> Path:
+def evaluate(
+    recipe: Recipe,
+    data: Path,
+    models: Models,
+    out: Path,
+    linear: Path | None = None,
+    in_service: InService | None = None,
+) -> Path:
     """A prepared folder's test split and the models -> report.json, with a verdict, and report.html.
 
-    ``linear`` is the artifact of the linear baseline if it has been fitted on this data already.
+    ``linear`` is the artifact of the linear baseline if it has been fitted on this data already,
+    ``in_service`` the model that the new artifact is judged against.
     """
     folders = {name: path for name, path in models._asdict().items() if path is not None}
     settings = EvaluateSettings.of(recipe)
     check_labels(data, settings.task.labels)
-    again = partial(evaluate_inputs, settings, data, folders)
+    again = partial(evaluate_inputs, settings, data, folders, in_service)
     inputs = again()
     earlier = with_old_names(inputs | _whole_section(recipe, "encode"), without={"gate"})
 
     def work(draft: Path) -> None:
         from attar.evaluation import stage
 
-        stage.evaluate_models(settings, data, folders, draft, linear)
+        stage.evaluate_models(settings, data, folders, draft, linear, in_service)
 
     paths_read = [data, *folders.values(), *([linear] if linear is not None else [])]
+    paths_read += [in_service.artifact, *in_service.trained_on] if in_service is not None else []
     run_stage(out, "evaluate", inputs, work, paths_read=paths_read, earlier=earlier, again=again)
     return out
 
@@ -305,12 +284,16 @@ def _pretrained(recipe: Recipe, at: RunFolders, say: Callable[[str], None]) -> R
     return recipe.model_copy(update={"student": recipe.student.model_copy(update=start)})
 
 
-def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFolders:
+def run_recipe(
+    recipe: Recipe, out: Path, say: Callable[[str], None], against: Path | None = None
+) -> RunFolders:
     """Every verb of a recipe in turn; what is up to date is kept. The verdict is in the report.
 
-    ``say`` is called with a line for each stage that begins, and for what is known before it.
+    ``say`` is called with a line for each stage that begins, and for what is known before it. ``against``
+    is the artifact or the run folder of the model in service.
     """
     at = RunFolders.under(out)
+    in_service = find_in_service(recipe, against, out)  # now, not after hours
     before = "prepare, pretrain" if recipe.pretrain.texts else "prepare"
     say(f"{recipe.name}: {before}, train, distill, finetune, export, evaluate -> {out}")
     check_names(recipe.distill.matches)  # now, not after the teacher was trained
@@ -331,9 +314,16 @@ def run_recipe(recipe: Recipe, out: Path, say: Callable[[str], None]) -> RunFold
     export(recipe, at.student, at.data, at.candidate)
     say("evaluate: all of them on the test split")
     models = Models(at.teacher, at.student, at.finetuned, at.candidate)
-    evaluate(recipe, at.data, models, at.report, at.linear)
+    evaluate(recipe, at.data, models, at.report, at.linear, in_service)
     place_candidate(at.candidate, at.report, at.artifact, Gate(recipe.gate, recipe.export.max_f1_loss))
     return at
+
+
+def find_in_service(recipe: Recipe, against: Path | None, out: Path | None = None) -> InService | None:
+    """The model in service that a user names, checked; see ``attar.gate.in_service``."""
+    if against is None:
+        return None
+    return InService.find(against, recipe.resolved_task(), recipe.gate.min_gain_over_service, out)
 
 
 def _before_training(recipe: Recipe, at: RunFolders, say: Callable[[str], None]) -> None:

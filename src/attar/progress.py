@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal, a log line every 15 seconds elsewhere.
+"""Progress: a bar on a terminal, a log line every 30 seconds elsewhere.
 
 Work that may take more than a few seconds is wrapped in ``progress_bar`` or ``track``. The log lines:
 
@@ -28,10 +28,19 @@ from rich.progress import (
 )
 from rich.text import Text
 
-__all__ = ["Advance", "hide_library_bars", "progress_bar", "progress_to", "spoken_time", "track"]
+__all__ = [
+    "SECONDS_PER_LINE",
+    "Advance",
+    "hide_library_bars",
+    "progress_bar",
+    "progress_to",
+    "spoken_time",
+    "track",
+]
 
 _LOG = logging.getLogger(__name__)
-_SECONDS_PER_LINE = 15.0
+SECONDS_PER_LINE = 30.0
+"""Off a terminal, between two lines about the same work."""
 _BAR_WIDTH, _WIDE = 40, 100  # columns of a terminal
 _T = TypeVar("_T")
 # Two bars of rich on one terminal overwrite each other.
@@ -180,7 +189,7 @@ class _Heard:
 
 
 class _LogLines:
-    """An ``advance`` that logs the progress at most every ``_SECONDS_PER_LINE``."""
+    """An ``advance`` that logs the progress at most every ``SECONDS_PER_LINE``."""
 
     def __init__(
         self, description: str, total: int | None, done: int, unit: str, *, rate: bool = False
@@ -193,7 +202,7 @@ class _LogLines:
         self._done += count
         self._note = self._note if note is None else note
         now = time.monotonic()
-        if now - self._logged >= _SECONDS_PER_LINE and self._done != self._total:
+        if now - self._logged >= SECONDS_PER_LINE and self._done != self._total:
             self._logged = now
             self.log()
 

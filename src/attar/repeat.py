@@ -33,7 +33,7 @@ RECIPE_FILE = "recipe.json"
 # Of report.json and metrics.jsonl: names of what a clock gives.
 _TIMED = re.compile(r"seconds|latency|per_second|_ms\b|_ms_|faster|speed|crc32")
 _JSON_FILES = ("report.json", "metrics.jsonl")
-_SHOWS_TIMES = ("report.html",)  # what report.json holds, for people
+_SHOWS_TIMES = ("report.html", "report.zh.html")  # what report.json holds, for people
 
 
 class Comparison(NamedTuple):

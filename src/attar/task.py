@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
 from attar.errors import RecipeError
+from attar.language.translator import ENGLISH, Translator
 from attar.suggest import did_you_mean
 
 __all__ = [
@@ -243,12 +244,13 @@ class ScaleProblem(NamedTuple):
     num_rows: int
 
 
-def scale_problem(task: Task, counts: Mapping[str, int]) -> ScaleProblem | None:
+def scale_problem(task: Task, counts: Mapping[str, int], tr: Translator = ENGLISH) -> ScaleProblem | None:
     """What is wrong where labels are numbers on another scale than the task assumes.
 
     Args:
         task: What a user says about numbers (``states_numbers``) is never wrong.
         counts: Rows by the label as their sources spell it, all sources together.
+        tr: Of the language to say it in.
     """
     found: dict[float, int] = {}
     for spelling, count in counts.items():
@@ -264,20 +266,26 @@ def scale_problem(task: Task, counts: Mapping[str, int]) -> ScaleProblem | None:
         return None
     numbers = sorted(found)
     shown = ", ".join(f"{number:g} ({found[number]:,})" for number in numbers[:_MOST_NUMBERS])
-    more = f" and {len(numbers) - _MOST_NUMBERS} others" if len(numbers) > _MOST_NUMBERS else ""
-    assumed = ", ".join(f"{number:g} as {label}" for number, label in sorted(scale.items()))
+    left = len(numbers) - _MOST_NUMBERS
+    more = tr.plural(" and {num} other", " and {num} others", left) if left > 0 else ""
+    read_as = ((f"{number:g}", label) for number, label in sorted(scale.items()))
+    assumed = ", ".join(tr("{number} as {label}", number=number, label=label) for number, label in read_as)
     labels = spread_labels(len(numbers), task.labels) if len(numbers) > 1 else ["LABEL"]
     spread = [(f"{number:g}", label) for number, label in zip(numbers[:_MOST_NUMBERS], labels, strict=False)]
     at_prompt = " ".join(f"--alias {number}={label}" for number, label in spread)
     in_recipe = ", ".join(f'"{number}" = "{label}"' for number, label in spread)
-    lacking = ", none of which is -1" if lacks_sign else ""
-    return ScaleProblem(
-        f"the labels are numbers, {shown}{more}, and the task {task.name} reads {assumed}: that is not "
-        f"the scale of these rows{lacking}",
-        f"say what each number means, if it is this: attar prepare {at_prompt}, or in a recipe [task] with "
-        f'name = "{task.name}" and aliases = {{ {in_recipe} }}',
-        total,
-    )
+    lacking = tr(", none of which is -1") if lacks_sign else ""
+    what = tr(
+        "the labels are numbers, {numbers}{more}, and the task {task} reads {assumed}: that is not "
+        "the scale of these rows{lacking}",
+        numbers=shown, more=more, task=task.name, assumed=assumed, lacking=lacking,
+    )  # fmt: skip
+    advice = tr(
+        "say what each number means, if it is this: attar prepare {options}, or in a recipe [task] with "
+        'name = "{task}" and aliases = {{ {aliases} }}',
+        options=at_prompt, task=task.name, aliases=in_recipe,
+    )  # fmt: skip
+    return ScaleProblem(what, advice, total)
 
 
 def spread_labels(count: int, labels: Sequence[str]) -> list[str]:

@@ -14,22 +14,24 @@ FILES = sorted((SRC / "attar").rglob("*.py"))
 MODULES = {".".join(p.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__"): p for p in FILES}
 
 # Who may import whom, left to right; a package may always import itself. `attar` is the package's head.
-BASE = {"errors", "suggest", "task", "io"}
+BASE = {"errors", "language", "suggest", "task", "io"}
 MAY_IMPORT = {
     "errors": set(),
     "suggest": set(),
+    "language": {"errors"},
     "cores": {"errors"},
     "system_info": {"cores"},
     "io": {"errors", "suggest"},
     "metrics": {"errors", "task"},
     "progress": set(),
     "svg": set(),
-    "workbook": {"errors", "io", "metrics"},
+    "workbook": {"errors", "io", "language", "metrics"},
     "model_card": set(),
-    "task": {"errors", "suggest"},
+    "task": {"errors", "language", "suggest"},
     "recipe": {"errors", "suggest", "task"},
     "stage_cache": {"attar", "errors", "io", "system_info"},
     "repeat": {"attar", "errors", "io", "recipe", "stage_cache"},
+    "run_folders": set(),
     "artifact": BASE | {"artifact_card", "model_card"},
     "artifact_card": {"io", "suggest", "task", "text"},
     "text": {"errors", "task"},
@@ -38,7 +40,9 @@ MAY_IMPORT = {
     "models": BASE | {"recipe", "text"},
     "init": BASE | {"models", "recipe", "records", "text"},
     "scoring": BASE | {"artifact", "cores", "terms", "text", "progress", "workbook", "system_info"},
-    "compare": BASE | {"recipe", "records", "text", "workbook"},
+    "intervals": {"metrics", "progress"},
+    "compare": BASE
+    | {"artifact", "intervals", "metrics", "recipe", "records", "scoring", "text", "workbook"},
     "insight": BASE | {"attar", "compare", "progress", "stage_cache", "svg", "workbook"},
     "bench": BASE | {"artifact", "cores", "models", "progress", "records", "scoring", "svg", "system_info"},
     "gate": BASE | {"artifact", "recipe", "stage_cache"},
@@ -48,6 +52,7 @@ MAY_IMPORT = {
         "bench",
         "compare",
         "gate",
+        "intervals",
         "metrics",
         "models",
         "progress",
@@ -91,7 +96,7 @@ MAY_IMPORT = {
         "progress",
         "system_info",
     },
-    "serving": BASE | {"attar", "artifact", "progress", "scoring", "terms", "text"},
+    "serving": BASE | {"attar", "artifact", "cores", "progress", "scoring", "terms", "text"},
     "classic": BASE | {"models", "scoring", "serving", "text"},
     "estimate": BASE | {"recipe", "records", "models", "training", "progress"},
     "pipeline": BASE
@@ -109,6 +114,7 @@ MAY_IMPORT = {
         "export",
         "estimate",
         "repeat",
+        "run_folders",
         "classic",
     },
     "cli": BASE

@@ -146,7 +146,9 @@ def test_an_environment_that_is_there_is_kept(machine):
     (machine.venv / "bin" / "python").touch()
     assert machine.lines("test")[0].startswith("VENV/bin/python -m pip install ")
     (machine.venv / ".installed").touch()
-    assert machine.lines("test") == ["VENV/bin/python -m pytest --numprocesses auto --dist loadfile"]
+    assert machine.lines("test") == [
+        "VENV/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder"
+    ]
 
 
 def test_goals_do_what_they_say(machine):
@@ -160,7 +162,7 @@ def test_goals_do_what_they_say(machine):
         "ruff format --check .",
         "ruff check .",
         "mypy",
-        "python -m pytest --numprocesses auto --dist loadfile",
+        "python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder",
     ]
     assert (ROOT / ".ci" / "run").read_text("utf-8").splitlines()[-1] == "make check"
     (clean,) = machine.lines("clean")

@@ -22,6 +22,13 @@ def test_a_killed_command_resumes_to_the_same_bytes(bench, place, name):
     assert row.count == 3
 
 
+@pytest.mark.parametrize("name", ["prepare", "score"])
+def test_a_stopped_command_says_so_and_resumes_to_the_same_bytes(bench, place, name):
+    row = bench("torturing.stops").stop_verb(place, name, 2, random.Random(0))  # noqa: S311
+    assert row.failures == []
+    assert row.count == 2
+
+
 @pytest.mark.parametrize("name", ["prepare", "score", "compare"])
 def test_no_room_costs_no_earlier_result(bench, place, name):
     disks = bench("torturing.disks")

@@ -1,12 +1,15 @@
 """``attar clean``: what killed commands left is shown and removed, and nothing else."""
 
+import contextlib
+import json
 import shutil
 
 import pytest
 
 from attar.errors import RecipeError
-from attar.io import publish
+from attar.io import leftovers, publish
 from attar.io.files import atomic_write
+from attar.io.job_parts import job_lock
 from attar.io.locks import locked
 from attar.stage_cache import run_stage
 
@@ -82,6 +85,68 @@ def test_what_a_command_is_working_on_is_left_alone(runs, attar_main):
     assert "an unfinished 'distill': in use" in out
     assert out.count(": in use") == 2
     assert (runs / "a" / "student.draft" / "state" / "step").exists()
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    """Folders of jobs: killed, killed at its start, with a file of somebody else's, and two of no job."""
+    for name in ("out.csv", "early", "mine.csv", "old.csv"):
+        with job_lock(tmp_path / f"{name}.parts"):
+            pass
+    for name, version, draft in (("out.csv", 2, "rows"), ("mine.csv", 2, "rows"), ("old.csv", 1, "old.csv")):
+        parts = tmp_path / f"{name}.parts"
+        (parts / "manifest.json").write_text(
+            json.dumps({"format": f"attar-score-parts-{version}", "job": {}})
+        )
+        (parts / "000000000000.probs").write_bytes(b"x" * 300_000)
+        (parts / f"{draft}.unfinished").touch()
+    (tmp_path / "mine.csv.parts" / "thesis.unfinished").write_text("years of work")
+    (tmp_path / "mine.csv.parts" / "thesis.tmp").write_text("years of work")
+    for name in ("lego.parts", "spark.parts"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text('{"format": "another"}')
+    (tmp_path / "lego.parts" / "job.lock").touch()
+    (tmp_path / "lego.parts" / "brick").touch()
+    return tmp_path
+
+
+def test_what_killed_jobs_computed_is_removed_file_by_file(jobs, attar_main):
+    _, out, _ = attar_main("clean", jobs)
+    assert [line.split()[4].rsplit("/", 1)[-1] for line in out.splitlines()[:-1]] == [
+        "early.parts", "mine.csv.parts", "old.csv.parts", "out.csv.parts",
+    ]  # fmt: skip
+    assert "0.3 MB" in next(
+        line for line in out.splitlines() if "an unfinished job computed for out.csv" in line
+    )
+    _, out, _ = attar_main("clean", "--yes", jobs)
+    assert out.count(": removed") == 4
+    assert [str(path.relative_to(jobs)) for path in everything(jobs)] == [
+        "lego.parts/brick", "lego.parts/job.lock", "lego.parts/manifest.json",
+        "mine.csv.parts/thesis.tmp", "mine.csv.parts/thesis.unfinished", "spark.parts/manifest.json",
+    ]  # fmt: skip
+    assert attar_main("clean", jobs)[1] == "nothing is left of killed commands\n"
+
+
+def test_a_job_at_work_is_never_listed(jobs, attar_main):
+    with job_lock(jobs / "out.csv.parts"):
+        _, out, _ = attar_main("clean", "--yes", jobs)
+        assert "out.csv.parts" not in out
+        assert (jobs / "out.csv.parts" / "000000000000.probs").exists()
+
+
+def test_a_job_that_began_since_it_was_listed_is_left_alone(jobs, monkeypatch, attar_main):
+    real = leftovers.leftovers
+
+    def then_begun(folder):
+        found = list(real(folder))
+        stack.enter_context(job_lock(jobs / "out.csv.parts"))
+        return found
+
+    monkeypatch.setattr(leftovers, "leftovers", then_begun)
+    with contextlib.ExitStack() as stack:
+        _, out, _ = attar_main("clean", "--yes", jobs)
+    assert "for out.csv: in use" in out
+    assert (jobs / "out.csv.parts" / "000000000000.probs").exists()
 
 
 def test_an_interrupted_replacement_is_finished_and_not_lost(runs, attar_main, monkeypatch):

@@ -43,9 +43,9 @@ def test_what_score_wrote_under_other_names_is_read_back(predictor, tmp_path, en
     assert "from the column '评论' and the term from '对象'" in caplog.text
     named = read_annotations(scored, options=AnnotationOptions(text="评论", term="对象"))
     assert named == found
-    figures = compare_files(scored, None, tmp_path / "out.xlsx")
-    assert figures["num_both"] == 4
-    assert figures["sides"]["A"]["num_gold"] == 0
+    figures = compare_files([scored], tmp_path / "out.xlsx")
+    assert figures["agreement"][0]["num_both"] == 4
+    assert figures["sides"]["scored"]["num_gold"] == 0
     assert "--gold-column input_label" in said(figures)
 
 
@@ -65,13 +65,13 @@ def test_names_hold_for_the_files_that_have_them(tmp_path):
     a = table(tmp_path / "a.csv", ["评论", "对象", "情感"])
     b = table(tmp_path / "b.csv", ["text", "term", "label"])
     named = AnnotationOptions(text="评论", term="对象", label="情感")
-    assert compare_files(a, b, tmp_path / "out.xlsx", options=named)["num_same"] == 3
+    assert compare_files([a, b], tmp_path / "out.xlsx", options=named)["agreement"][0]["num_same"] == 3
     for name in ("text", "term", "label"):
         wrong = AnnotationOptions(**{"text": "评论", "term": "对象", "label": "情感"} | {name: "评仑"})
         with pytest.raises(DataError, match=f"no column '评仑' for {name}.*--{name}"):
-            compare_files(a, b, tmp_path / "wrong.xlsx", options=wrong)
+            compare_files([a, b], tmp_path / "wrong.xlsx", options=wrong)
     with pytest.raises(DataError, match=r"no column 'text' for text.*name the right one in --text"):
-        compare_files(a, b, tmp_path / "wrong.xlsx")
+        compare_files([a, b], tmp_path / "wrong.xlsx")
     assert not (tmp_path / "wrong.xlsx").exists()
 
 
@@ -91,32 +91,32 @@ def test_gold_is_only_what_says_so(tmp_path):
     with pytest.raises(
         DataError, match=r"no gold labels to compare with: --gold names a file.*--gold-column"
     ):
-        compare_files(a, None, out)
+        compare_files([a], out)
     wrong = [(*row[:2], "坏", row[2]) for row in ROWS]
     old = table(tmp_path / "old.csv", ["text", "term", "label", "input_label"], wrong)
-    beside = compare_files(old, None, out)
-    assert (beside["num_both"], beside["num_same"]) == (3, 1)
-    assert beside["sides"]["B"]["name"].endswith("column input_label")
-    two = compare_files(old, a, out)
-    assert (two["sides"]["A"]["num_gold"], two["sides"]["B"]["num_gold"]) == (0, 0)
+    beside = compare_files([old], out)
+    assert [(one["num_both"], one["num_same"]) for one in beside["agreement"]] == [(3, 1)]
+    assert list(beside["sides"]) == ["old", "old, column input_label"]
+    two = compare_files([old, a], out)
+    assert [side["num_gold"] for side in two["sides"].values()] == [0, 0]
     assert "may hold them or another model's" in said(two)
-    judged = compare_files(old, None, out, options=AnnotationOptions(gold="input_label"))
-    assert judged["sides"]["A"]["accuracy"] == pytest.approx(1 / 3)
+    judged = compare_files([old], out, options=AnnotationOptions(gold="input_label"))
+    assert judged["sides"]["old"]["accuracy"] == pytest.approx(1 / 3)
     assert "the column 'input_label' of" in said(judged)
     gold = table(tmp_path / "gold.csv", ["text", "term", "label", "gold"], wrong)
-    assert "the column 'gold' of" in said(compare_files(gold, None, out))
+    assert "the column 'gold' of" in said(compare_files([gold], out))
     with pytest.raises(DataError, match=r"no column '标准' for the gold labels.*--gold-column"):
-        compare_files(gold, a, out, options=AnnotationOptions(gold="标准"))
+        compare_files([gold, a], out, options=AnnotationOptions(gold="标准"))
     # Of a file of gold labels, too, the column that says so counts: not what a model said there.
-    figures = compare_files(a, None, out, gold=gold)
-    assert figures["sides"]["A"]["accuracy"] == 1
+    figures = compare_files([a], out, gold=gold)
+    assert figures["sides"]["a"]["accuracy"] == 1
 
 
 def test_several_files_of_gold_labels(tmp_path):
     a = table(tmp_path / "a.csv", ["text", "term", "label"])
     golds = [table(tmp_path / f"g{n}.csv", ["text", "term", "label"], [row]) for n, row in enumerate(ROWS)]
-    figures = compare_files(a, None, tmp_path / "out.xlsx", gold=golds)
-    assert figures["sides"]["A"]["num_gold"] == 3
+    figures = compare_files([a], tmp_path / "out.xlsx", gold=golds)
+    assert figures["sides"]["a"]["num_gold"] == 3
     assert figures["sheets"] == {"result": 3, "wrong": 0, "correct": 3}
 
 
@@ -140,8 +140,8 @@ def test_rows_without_a_partner_are_named_with_the_reason(tmp_path, attar_main):
             ("唇膏服帖", "唇膏", 0, 2, "好"),
         ],
     )
-    with pytest.raises(DataError, match="4 of 4 rows of gold have no partner in A") as caught:
-        compare_files(a, None, tmp_path / "out.xlsx", gold=gold)
+    with pytest.raises(DataError, match="4 of 4 rows of gold have no partner in a") as caught:
+        compare_files([a], tmp_path / "out.xlsx", gold=gold)
     message = str(caught.value)
     for reason in ("other offsets 1", "another term in the same text 1", "another text 1", "blanks"):
         assert reason in message
@@ -149,8 +149,8 @@ def test_rows_without_a_partner_are_named_with_the_reason(tmp_path, attar_main):
     assert "口红" not in message
     code, printed, _ = attar_main("compare", a, a, "--gold", gold, "--out", tmp_path / "out.xlsx")
     assert code == 0
-    assert "note:      4 of 4 rows of gold have no partner in A and B" in printed
-    assert "note:      3 of 3 rows of A and B have no partner in gold" in printed
+    assert "note:      4 of 4 rows of gold have no partner in a and a (2)" in printed
+    assert "note:      3 of 3 rows of a and a (2) have no partner in gold" in printed
     rows = openpyxl.load_workbook(tmp_path / "out.xlsx")["summary"].iter_rows(values_only=True)
     assert ("gold rows without a partner", 4) in [row[:2] for row in rows]
 
@@ -161,10 +161,11 @@ def test_both_files_may_be_named_by_in(tmp_path, attar_main, one_line):
     code, printed, _ = attar_main("compare", "--in", a, "--in", b, "--out", tmp_path / "out.xlsx")
     assert code == 0
     assert "agreement: 2 of 2" in printed
-    code, _, stderr = attar_main("compare", a, b, "--in", a, "--out", tmp_path / "out.xlsx")
-    assert "3 files are named; expected one or two" in one_line(code, stderr)
+    code, printed, _ = attar_main("compare", a, b, "--in", a, "--out", tmp_path / "out.xlsx")
+    assert code == 0
+    assert "agreement: 3 of 3 (100.0%) of a and a (2), Cohen's kappa 1" in printed
     code, _, stderr = attar_main("compare", "--out", tmp_path / "out.xlsx")
-    assert "0 files are named" in one_line(code, stderr)
+    assert "no files are named" in one_line(code, stderr)
 
 
 SPANS = [
@@ -197,8 +198,9 @@ def test_spans_in_a_cell_are_rows_as_they_are_for_prepare(tmp_path, ending, name
         ("香味淡", "香味", "积极"),
     ]
     other = table(tmp_path / "b.csv", ["text", "term", "label"], plain)
-    figures = compare_files(source, other, tmp_path / "out.xlsx")
-    assert (figures["num_both"], figures["num_same"]) == (3, 2)
+    figures = compare_files([source, other], tmp_path / "out.xlsx")
+    (agreed,) = figures["agreement"]
+    assert (agreed["num_both"], agreed["num_same"]) == (3, 2)
 
 
 def test_a_table_without_terms_and_spans_still_lacks_a_column(tmp_path):
@@ -255,8 +257,10 @@ def test_odd_cells_are_compared_or_left_out_with_a_reason(tmp_path, ending, chan
     assert found.left_out == left_out
     assert len(found.annotations) == 4 - sum(left_out.values())
     out = tmp_path / "out.xlsx"
-    figures = compare_files(source, source, out)
-    assert figures["num_same"] == sum(annotation.label is not None for annotation in found.annotations)
+    figures = compare_files([source, source], out)
+    assert figures["agreement"][0]["num_same"] == sum(
+        annotation.label is not None for annotation in found.annotations
+    )
     assert "nan" not in json.dumps(figures, default=str).lower()
     assert not {"nan", "inf"} & {str(cell) for cell in cells_of(out)}
 

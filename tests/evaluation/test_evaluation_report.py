@@ -62,7 +62,9 @@ def written(tmp_path_factory, moments):  # noqa: ARG001
 def test_report_json_is_what_is_returned(written):
     report, out = written
     assert json.loads((out / "report.json").read_text("utf-8")) == json.loads(json.dumps(report))
-    assert sorted(path.name for path in out.iterdir()) == ["answers.xlsx", "report.html", "report.json"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "answers.xlsx", "answers.zh.xlsx", "report.html", "report.json", "report.zh.html",
+    ]  # fmt: skip
 
 
 def test_report_holds_what_it_promises(written):
@@ -140,6 +142,23 @@ def test_the_page_says_what_the_figures_say(written):
     assert "16 times smaller" in text
     assert "beats the linear model" in text
     assert "消极" in text
+
+
+def test_the_page_is_in_chinese_too(written):
+    parser = _Page()
+    page = (written[1] / "report.zh.html").read_text("utf-8")
+    parser.feed(page)
+    text = "".join(parser.text)
+    assert '<html lang="zh-CN">' in page
+    assert parser.fetched == []
+    assert "保住了教师模型宏平均 F1 的" in text
+    assert "体积仅为 1/16" in text
+    assert "优于线性模型" in text
+    assert "answers.zh.xlsx" in text
+    # What is left in English is a name: of a model, a measure, a program.
+    shown = re.sub(r"(?s)<(style|script)>.*?</\1>", "", page)
+    words = set(re.findall(r"\b[a-z]{4,}\b", re.sub(r"<[^>]*>", " ", html.unescape(shown))))
+    assert not words & {"the", "model", "label", "with", "interval", "reviews", "beats", "allowed", "points"}
 
 
 @pytest.mark.parametrize(

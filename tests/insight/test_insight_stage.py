@@ -13,7 +13,6 @@ import pytest
 
 from attar.errors import DataError, RecipeError
 from attar.insight.dimensions import parse_by
-from attar.insight.messages import LANGUAGES, MESSAGES
 from attar.insight.periods import day_of, next_period, period_of
 from attar.insight.scored_rows import ScoredColumns, read_scored
 from attar.insight.stage import InsightOptions, make_insight
@@ -312,10 +311,3 @@ def test_periods_follow_each_other():
     ]:  # fmt: skip
         assert period_of(day, period) == name
         assert next_period(name, period) == after
-
-
-def test_both_languages_have_every_string_with_the_same_values():
-    english, chinese = (MESSAGES[language] for language in LANGUAGES)
-    assert english.keys() == chinese.keys()
-    for msgid, text in english.items():
-        assert set(re.findall(r"{(\w+)}", text)) == set(re.findall(r"{(\w+)}", chinese[msgid])), msgid

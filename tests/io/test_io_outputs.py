@@ -80,7 +80,7 @@ def test_no_right_to_write_is_found_before_the_first_row(
         with pytest.raises(DataError, match=f"cannot be written .{os.strerror(code)}"):
             score_file(before_the_first_row, source, tmp_path / out)
     with pytest.raises(DataError, match="cannot be written"):
-        compare_files(source, source, tmp_path / "out.xlsx")
+        compare_files([source, source], tmp_path / "out.xlsx")
 
 
 def test_a_disk_that_fills_up_is_an_error_and_leaves_nothing(predictor, source, tmp_path, monkeypatch):
@@ -91,7 +91,7 @@ def test_a_disk_that_fills_up_is_an_error_and_leaves_nothing(predictor, source, 
     with pytest.raises(DataError, match=r"out\.csv: cannot be written \(No space left on device\)"):
         score_file(predictor, source, tmp_path / "out.csv")
     with pytest.raises(DataError, match=r"out\.xlsx: cannot be written \(No space left on device\)"):
-        compare_files(source, source, tmp_path / "out.xlsx")
+        compare_files([source, source], tmp_path / "out.xlsx")
     assert files(tmp_path) == ["in", "in/rows.csv"]
 
 
@@ -115,7 +115,7 @@ def test_nothing_that_is_read_is_overwritten(before_the_first_row, source, tmp_p
     assert rejected.exists()
     for gold in (None, source):
         with pytest.raises(DataError, match="in the folder that is read"):
-            compare_files(source.parent, source, source.parent / "out.xlsx", gold=gold)
+            compare_files([source.parent, source], source.parent / "out.xlsx", gold=gold)
 
 
 @pytest.mark.parametrize("stem", ["out", "n" * 200])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import itertools
 import json
 from collections import Counter
@@ -159,6 +160,21 @@ def test_columns_are_bounded_in_number_and_depth(tmp_path, monkeypatch):
     pq.write_table(many, tmp_path / "many.parquet")
     with pytest.raises(DataError, match="has 9 columns; a table has up to 8"):
         open_tables(tmp_path / "many.parquet")
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz"])
+def test_a_quote_without_an_end_does_not_take_in_all_that_follows(tmp_path, monkeypatch, ending):
+    monkeypatch.setenv("ATTAR_MAX_TABLE_GB", "0.0001")  # an eighth as many characters
+    path = tmp_path / f"a.{ending}"
+    content = b'text,term\ngood,go\n"' + b"\n" * 100_000
+    path.write_bytes(gzip.compress(content) if ending.endswith("gz") else content)
+    with pytest.raises(
+        DataError, match=r"a\.csv.*:3: a cell of more than 12,500 characters.*ATTAR_MAX_TABLE_GB"
+    ):
+        list(open_tables(path)[0].rows())
+    monkeypatch.delenv("ATTAR_MAX_TABLE_GB")
+    with pytest.raises(DataError, match="write a quote inside a field twice"):
+        list(open_tables(path)[0].rows())
 
 
 @pytest.mark.parametrize("said", ["0", "-1", "much", "nan", "inf", ""])

@@ -119,7 +119,7 @@ def test_a_column_of_free_text_is_not_kept():
 def test_samples_are_the_first_five():
     samples = summed().samples
     assert [sample.where for sample in samples["bad_offsets"]] == [f"b:{i}" for i in range(5)]
-    assert samples["repair:utf16"] == [Sample("a:3", ROWS[2].text, 5, 6, "6–7 became 5–6")]
+    assert samples["repair:utf16"] == [Sample("a:3", ROWS[2].text, 5, 6, "6–7 → 5–6")]
 
 
 def test_a_rejected_row_shows_what_it_claims():
@@ -174,7 +174,7 @@ def test_the_page():
         "5 of 14 rows can be used. The commonest reason against the others is bad_offsets (7).",
         "4examples, from 4 reviews",
         "data/<reviews>.csv",
-        "6–7 became 5–6",
+        "6–7 → 5–6",
         "Offsets in UTF-16 code units",
         "乙 · 甲",
         "attar 1.2.3",

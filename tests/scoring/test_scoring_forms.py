@@ -238,9 +238,51 @@ def test_an_artifact_that_the_gate_refused(tmp_path, attar_main, refused_artifac
     code, _, said = attar_main("score", refused_artifact, "--in", source, "--out", out)
     assert (code, "--accept-refused" in said) == (3, True)
     assert not out.exists()
-    code, _, said = attar_main("score", refused_artifact, "--in", source, "--out", out, "--accept-refused")
+    code, printed, _ = attar_main("score", refused_artifact, "--in", source, "--out", out, "--accept-refused")
     assert code == 0
     assert len(read(out, "jsonl")) == 10
+    note = tmp_path / "out.jsonl.refused.json"
+    assert f"refused:   by the gate, and used all the same -> {note}" in printed
+    kept = json.loads(note.read_text("utf-8"))
+    assert kept["gate"] == "macro-F1 is 0.40, 0.60 is asked for."
+    assert (kept["output"], kept["artifact"]["version"]) == (str(out), attar.load(ARTIFACT).artifact.version)
+    # Another output of that name, without the refusal, takes the note away with the old one.
+    code, _, said = attar_main("score", ARTIFACT, "--in", source, "--out", out)
+    assert (code, "add --overwrite" in said) == (2, True)
+    assert attar_main("score", ARTIFACT, "--in", source, "--out", out, "--overwrite")[0] == 0
+    assert not note.exists()
+
+
+def test_a_refusal_stands_in_the_summary_of_a_workbook(tmp_path, attar_main, refused_artifact):
+    source, out = write(tmp_path, "jsonl", ROWS), tmp_path / "out.xlsx"
+    assert attar_main("score", refused_artifact, "--in", source, "--out", out, "--accept-refused")[0] == 0
+    cells = [cell.value for row in openpyxl.load_workbook(out)["summary"] for cell in row]
+    assert cells[cells.index("the gate refused the model") + 1] == "macro-F1 is 0.40, 0.60 is asked for."
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_a_note_of_somebody_else_stays(tmp_path, attar_main, refused_artifact, is_refused):
+    source, out = write(tmp_path, "jsonl", ROWS), tmp_path / "out.jsonl"
+    mine = tmp_path / "out.jsonl.refused.json"
+    mine.write_text('{"mine": 1}', "utf-8")
+    artifact = refused_artifact if is_refused else ARTIFACT
+    code, _, said = attar_main(
+        "score", artifact, "--in", source, "--out", out, "--accept-refused", "--overwrite"
+    )
+    assert code == (2 if is_refused else 0)
+    assert ("attar score did not write it" in said) == is_refused
+    assert (mine.read_text("utf-8"), out.exists()) == ('{"mine": 1}', not is_refused)
+
+
+def test_rejected_rows_cannot_be_the_output(tmp_path, attar_main):
+    source, out = write(tmp_path, "jsonl", ROWS), tmp_path / "out.jsonl"
+    code, _, said = attar_main("score", ARTIFACT, "--in", source, "--out", out, "--rejected", out)
+    assert (code, "--out and --rejected name the same file" in said) == (2, True)
+    (tmp_path / "other").mkdir()
+    rows = [*ROWS, {"text": "香味", "term": "口红", "n": 9}]
+    source, other = write(tmp_path, "jsonl", rows), tmp_path / "other" / "out.jsonl"
+    assert attar_main("score", ARTIFACT, "--in", source, "--out", out, "--rejected", other)[0] == 0
+    assert (len(read(out, "jsonl")), len(read(other, "jsonl"))) == (10, 1)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -55,3 +56,18 @@ def test_in_given_twice_means_both(artifact_folder, sources, tmp_path, attar_mai
 def test_no_source_at_all(predictor, tmp_path):
     with pytest.raises(DataError, match="name what to score"):
         score_file(predictor, [], tmp_path / "out.csv")
+
+
+def test_what_is_no_file_is_called_by_what_it_is(artifact_folder, tmp_path, attar_main, one_line):
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    (tmp_path / "gone.csv").symlink_to("nowhere.csv")
+    for name, said in (
+        ("pipe.csv", "pipe.csv: a device or a pipe; attar score reads one as standard input: --in -"),
+        ("loop.csv", "in a circle"),
+        ("gone.csv", "gone.csv: a link that leads nowhere"),
+    ):
+        code, _, err = attar_main(
+            "score", artifact_folder, "--in", tmp_path / name, "--out", tmp_path / "out.csv"
+        )
+        assert said in one_line(code, err)

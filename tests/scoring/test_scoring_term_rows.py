@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from written_tables import write_rows
 
-from attar.errors import DataError
+from attar.errors import DataError, RecipeError
 from attar.scoring.stage import ScoreOptions, score_file
 from attar.terms.term_list import read_term_list
 
@@ -97,3 +97,47 @@ def test_what_cannot_be_scored(predictor, single_folder, terms, tmp_path):
     with pytest.raises(DataError, match="has no terms"):
         score_file(alone, source, tmp_path / "o.csv", ScoreOptions(text="评论", terms=terms))
     alone.close()
+
+
+def test_a_row_is_cut_off_where_it_would_be_written_too_often(predictor, terms, tmp_path, monkeypatch):
+    """Each mention is written with its text: the limit counts that, and a row without it has room."""
+    monkeypatch.setenv("ATTAR_MAX_ROW_GB", "3e-6")  # 3,000 characters
+    long = {"id": 1, "评论": "香味" * 200}
+    source = write_rows(tmp_path / "in.jsonl", [REVIEWS[0], long, REVIEWS[2]])
+    options = ScoreOptions(text="评论", terms=terms)
+    counts = score_file(predictor, source, tmp_path / "out.jsonl", options)
+    assert counts.rejected == {"too_many_mentions": 1}
+    assert [row["id"] for row in read(tmp_path / "out.jsonl")] == [1] * 3 + [1] * 7 + [3] * 2
+    (rejected,) = read(tmp_path / "out.jsonl.rejected.jsonl")
+    assert (rejected["where"], rejected["row"]["评论"]) == (f"{source}:2", long["评论"])
+    few = ScoreOptions(text="评论", terms=terms, columns=("id",))
+    assert score_file(predictor, source, tmp_path / "few.csv", few).rejected == {}
+    assert len(read(tmp_path / "few.csv")) == 3 + 200 + 2
+    monkeypatch.setenv("ATTAR_MAX_ROW_GB", "1")
+    assert score_file(predictor, source, tmp_path / "all.csv", options).predictions == 3 + 200 + 2
+    monkeypatch.setenv("ATTAR_MAX_ROW_GB", "much")
+    with pytest.raises(RecipeError, match=r"ATTAR_MAX_ROW_GB = 'much'; expected a number of gigabytes"):
+        score_file(predictor, source, tmp_path / "none.csv", options)
+
+
+def test_the_terms_of_a_cell_count_together(predictor, tmp_path, monkeypatch):
+    monkeypatch.setenv("ATTAR_MAX_ROW_GB", "3e-6")
+    text = "口红香味" + "好" * 396
+    terms = ["口红", *(f"没有{i}" for i in range(50)), "香味"]
+    source = write_rows(
+        tmp_path / "in.jsonl", [{"text": text, "term": terms}, {"text": text, "term": ["口红"]}]
+    )
+    counts = score_file(predictor, source, tmp_path / "out.csv", ScoreOptions(split_terms="、"))
+    assert counts.rejected == {"term_not_found": 7, "too_many_mentions": 1}
+    assert (counts.rows, counts.predictions) == (2, 2)
+
+
+def test_every_occurrence_counts_and_the_first_alone_does_not(predictor, tmp_path, monkeypatch):
+    monkeypatch.setenv("ATTAR_MAX_ROW_GB", "3e-6")
+    source = write_rows(tmp_path / "in.jsonl", [{"text": "香味" * 200, "term": "香味"}])
+    counts = score_file(predictor, source, tmp_path / "out.json")  # one task: its text is written once
+    assert (counts.predictions, counts.rejected) == (3, {"too_many_mentions": 1})
+    counts = score_file(predictor, source, tmp_path / "out.csv")
+    assert (counts.predictions, counts.rejected) == (7, {"too_many_mentions": 1})
+    counts = score_file(predictor, source, tmp_path / "first.csv", ScoreOptions(first=True))
+    assert (counts.predictions, counts.rejected) == (1, {})

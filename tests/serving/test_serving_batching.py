@@ -56,8 +56,14 @@ async def waiting(batcher, model, *works):
     first = asyncio.ensure_future(batcher.probs(work(model, [0])))
     await entered(model)
     others = [asyncio.ensure_future(batcher.probs(one)) for one in works]
-    await asyncio.sleep(0)
+    await handed_over()
     return first, others
+
+
+async def handed_over():
+    """What was asked is in the batcher's queue: asked in one turn of the loop, handed over in the next."""
+    for _ in range(2):
+        await asyncio.sleep(0)
 
 
 def test_what_waits_is_computed_together():
@@ -73,13 +79,54 @@ def test_what_waits_is_computed_together():
     run(scenario)
 
 
+def test_what_comes_in_one_turn_of_the_loop_is_one_batch():
+    model = Model()
+    model.go.set()
+
+    async def scenario(batcher):
+        await asyncio.gather(*(batcher.probs(work(model, [n])) for n in range(5)))
+        assert model.batches == [[str(n) for n in range(5)]]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("count", "shares"), [(40, [14, 13, 13]), (20, [10, 10]), (15, [15])])
+def test_free_threads_share_what_waits_unless_it_is_little(count, shares):
+    model = Model()
+
+    async def scenario(batcher):
+        waiters = [asyncio.ensure_future(batcher.probs(work(model, [n]))) for n in range(count)]
+        for _ in shares:
+            await entered(model)
+        model.go.set()
+        assert sorted((len(one) for one in model.batches), reverse=True) == shares
+        found = await asyncio.gather(*waiters)
+        assert [one.tolist() for one in found] == [[[n]] for n in range(count)]
+
+    run(scenario, workers=3)
+
+
+def test_a_request_alone_is_shared_too():
+    model = Model()
+
+    async def scenario(batcher):
+        waiter = asyncio.ensure_future(batcher.probs(work(model, range(100))))
+        for _ in range(3):
+            await entered(model)
+        model.go.set()
+        assert sorted(len(one) for one in model.batches) == [33, 33, 34]
+        assert (await waiter)[:, 0].tolist() == list(range(100))
+
+    run(scenario, workers=3)
+
+
 def test_a_long_request_gives_its_place_up_and_both_end():
     model = Model()
 
     async def scenario(batcher):
         first, (long,) = await waiting(batcher, model, work(model, range(2000)))
         short = asyncio.ensure_future(batcher.probs(work(model, [7])))
-        await asyncio.sleep(0)
+        await handed_over()
         model.go.set()
         assert (await short)[:, 0].tolist() == [7]
         assert (await long)[:, 0].tolist() == list(range(2000))
@@ -112,7 +159,7 @@ def test_what_is_cancelled_in_the_queue_is_never_computed():
     async def scenario(batcher):
         _, (gone, stays) = await waiting(batcher, model, work(model, [1]), work(model, [2]))
         gone.cancel()
-        await asyncio.sleep(0)
+        await handed_over()
         model.go.set()
         await stays
         assert model.batches == [["0"], ["2"]]

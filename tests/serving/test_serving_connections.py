@@ -15,12 +15,14 @@ import time
 import pytest
 import uvicorn
 
+import attar.serving.connections
 from attar.serving.app import create_app
 from attar.serving.connections import bounded_protocol
 from attar.serving.limits import Limits
 from attar.serving.server import _Hangups, listen, serve
 
 HANG_S = 600  # a test that waits longer hangs; none is about speed
+HEAD_S = 0.5  # within which a busy machine still sends a head
 LIVE = b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -68,7 +70,7 @@ def answer(connection):
 )
 def test_a_head_that_never_comes_ends_the_connection(predictor, monkeypatch, start):
     with (
-        serving(predictor, monkeypatch, header_timeout_s=0.05) as address,
+        serving(predictor, monkeypatch, header_timeout_s=HEAD_S if start else 0.05) as address,
         connect(address) as half_open,
     ):
         half_open.sendall(start)
@@ -92,9 +94,9 @@ def test_a_head_that_trickles_in_ends_the_connection(predictor, monkeypatch):
 def test_a_body_may_take_longer_than_a_head(predictor, monkeypatch):
     body = b'{"rows": []}'
     head = b"POST /v1/score HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
-    with serving(predictor, monkeypatch, header_timeout_s=0.05) as address, connect(address) as slow:
+    with serving(predictor, monkeypatch, header_timeout_s=HEAD_S) as address, connect(address) as slow:
         slow.sendall(head + body[:4])
-        time.sleep(0.3)
+        time.sleep(2 * HEAD_S)
         slow.sendall(body[4:])
         assert b" 200 OK" in slow.recv(65536)
 
@@ -180,6 +182,7 @@ def test_a_signal_ends_the_process_with_code_0(artifact_folder, number):
 
 def test_a_request_on_its_way_is_answered_after_the_end_was_asked_for(predictor, monkeypatch):
     made = []
+    monkeypatch.setattr(attar.serving.connections, "_LAST_REQUEST_S", HANG_S)
     monkeypatch.setattr(uvicorn.Server, "startup", noting(made, uvicorn.Server.startup))
     with serving(predictor, monkeypatch) as address, connect(address) as client:
         client.sendall(LIVE)

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+import attar
+from attar.artifact import publish_artifact
 from attar.scoring.stage import ScoreOptions, score_file
 from attar.serving.app import AppOptions, create_app
 from attar.serving.limits import Problem
@@ -131,6 +133,29 @@ def test_any_table_in_and_out(predictor, tmp_path, ending):
         assert scored(client, again)["state"] == "done"
         disposition = client.get(f"/v1/files/{again['id']}/scored").headers["content-disposition"]
         assert disposition.endswith(f"in.scored.{ending}")
+
+
+def test_a_workbook_calls_the_file_as_the_client_does(predictor, place):
+    openpyxl = pytest.importorskip("openpyxl")
+    with service(predictor) as client:
+        held = upload(client).json()
+        assert scored(client, held, text="评论", term="词", format="xlsx")["state"] == "done"
+        reply = client.get(f"/v1/files/{held['id']}/scored")
+    book = openpyxl.load_workbook(io.BytesIO(reply.content))
+    cells = [cell.value for page in book for row in page for cell in row]
+    assert cells[cells.index("source") + 1] == "评论.csv"
+    assert not [cell for cell in cells if str(place) in str(cell)]
+
+
+def test_files_are_scored_with_a_refused_artifact_that_is_served_all_the_same(predictor, tmp_path):
+    condition = {"name": "max_mb", "status": "refuse", "said": "It is too large."}
+    card = {"status": "refuse", "headline": "Large.", "conditions": [condition]}
+    publish_artifact(predictor.artifact, card, tmp_path / "refused")
+    refused = attar.load(tmp_path / "refused", workers=1)
+    with service(refused) as client:
+        done = scored(client, upload(client).json(), text="评论", term="词")
+    assert (done["state"], done["problem"]) == ("done", "")
+    refused.close()
 
 
 def test_the_services_terms_are_found_where_no_column_is_named(predictor, terms):

@@ -88,6 +88,19 @@ def test_what_a_naive_search_finds_is_found(forms, text):
 
 
 @given(
+    st.lists(st.text("口红aA香", min_size=1, max_size=4), min_size=1, max_size=6),
+    st.text("口红aA香， ＡΩﬁé\u0301", max_size=60),
+    st.integers(2, 9),
+)
+def test_a_long_text_is_searched_in_pieces_with_the_same_result(forms, text, long):
+    finder = TermFinder(forms)
+    whole = finder.find(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("attar.terms.finder._LONG", long)
+        assert list(finder.each(text)) == finder.find(text) == whole
+
+
+@given(
     st.lists(st.text("口红aA1&；\u3000 ", min_size=1, max_size=4), min_size=1, max_size=6).filter(
         lambda terms: any(term_spelling(term) for term in terms)
     ),

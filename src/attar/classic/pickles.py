@@ -13,7 +13,8 @@ import zipfile
 from pathlib import Path
 from typing import IO
 
-from attar.errors import CheckpointError, RecipeError
+from attar.errors import CheckpointError
+from attar.io.limits import limit_bytes
 
 __all__ = ["LIMIT_VARIABLE", "check_bounds"]
 
@@ -34,7 +35,7 @@ def check_bounds(path: Path) -> None:
         OSError: It cannot be read.
         RecipeError: ATTAR_MAX_WEIGHTS_GB is no number above 0.
     """
-    most = _limit()
+    most = limit_bytes(LIMIT_VARIABLE, _DEFAULT_GB)
     with path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         if stream.read(len(_ZIP)) == _ZIP:
@@ -47,17 +48,6 @@ def check_bounds(path: Path) -> None:
             f"{path}: {size / 1e9:,.1f} GB unfolded, more than the {most / 1e9:g} GB that weights may have; "
             f"if it is to be trusted, set {LIMIT_VARIABLE}"
         )
-
-
-def _limit() -> float:
-    given = os.environ.get(LIMIT_VARIABLE, str(_DEFAULT_GB))
-    try:
-        gigabytes = float(given)
-    except ValueError:
-        gigabytes = 0.0
-    if not gigabytes > 0:
-        raise RecipeError(f"{LIMIT_VARIABLE} = {given!r}; expected a number of gigabytes above 0")
-    return gigabytes * 1e9
 
 
 def _check_zip(path: Path, stream: IO[bytes]) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from attar.cli.options import ArtifactFolder, Workers
+from attar.cli.options import ArtifactFolder, Lang, Workers, lines_in
 from attar.cli.tables import print_bench
 from attar.errors import TRAINING_PACKAGES, require_installed
 
@@ -29,6 +29,7 @@ def bench(
     repeats: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = 5,
     price: Annotated[float, typer.Option(min=0, help="Price of a core for an hour, in any currency.")] = 0.04,
     out: Annotated[Path | None, typer.Option(help="Folder for bench.json and bench.svg.")] = None,
+    lang: Lang = None,
 ) -> None:
     """Time an artifact on this machine, text to label, interleaved with other models.
 
@@ -36,6 +37,7 @@ def bench(
     processes, file size, and the price of a million mentions. A checkpoint is run as the original
     system runs one.
     """
+    tr = lines_in(lang)
     if any((folder / "model.safetensors").is_file() for folder in against or ()):  # a checkpoint
         require_installed(TRAINING_PACKAGES, "train")
     from attar.bench.stage import bench as measure
@@ -46,6 +48,7 @@ def bench(
     figures = measure(
         artifact, against or [], data, workers=workers, repeats=repeats, price_per_core_hour=price
     )
-    print_bench(figures)
+    print_bench(figures, tr)
     if out is not None:
-        typer.echo("figures:   {}, {}".format(*write_bench(out, figures)))
+        data_file, picture = write_bench(out, figures)
+        typer.echo(tr("figures:   {cells}, {all}", cells=data_file, all=picture))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from attar.cli.options import DataFolder, OutFolder
+from attar.cli.options import DataFolder, Lang, OutFolder, lines_in
 from attar.cli.tables import print_cascade
 
 __all__ = ["cascade"]
@@ -25,15 +25,17 @@ def cascade(
     accept_refused: Annotated[
         bool, typer.Option("--accept-refused", help="Take an artifact that the gate refused.")
     ] = False,
+    lang: Lang = None,
 ) -> None:
     """Make one artifact of two or three: the first answers where it is sure enough, the next one the rest.
 
     How sure is chosen on dev, so that the labels agree with the last one's as often as `--agreement` says.
     """
+    tr = lines_in(lang)
     from attar.artifact import load_artifact
     from attar.cascade.stage import CascadeSettings, make_cascade
 
     members = [first, second, *([third] if third is not None else [])]
     make_cascade(members, data, out, CascadeSettings(agreement, accept_refused=accept_refused))
-    print_cascade(load_artifact(out).cascade, members)
-    typer.echo(f"artifact:  {out}")
+    print_cascade(load_artifact(out).cascade, members, tr)
+    typer.echo(tr("artifact:  {path}", path=out))

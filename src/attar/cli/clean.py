@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from attar.cli.options import Lang, lines_in
 from attar.errors import RunError
 
 if TYPE_CHECKING:
@@ -21,13 +22,16 @@ def clean(
         typer.Argument(metavar="FOLDER...", help="Where to look, at whatever depth. [default: runs]"),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
+    lang: Lang = None,
 ) -> None:
     """Show what killed commands left, with size and age; remove it with `--yes`.
 
-    Drafts (`NAME.draft`), earlier results that were being replaced (`NAME.replaced`), fetches and temporary
-    files. A draft holds what its command would resume from. What attar did not write is never
-    listed, and what a command is working on now is left alone.
+    Drafts (`NAME.draft`), earlier results that were being replaced (`NAME.replaced`), what killed jobs
+    computed (`OUT.parts`), fetches and temporary files. A draft and the parts of a job hold what their
+    command would resume from. What attar did not write is never listed, and what a command is working on
+    now is left alone.
     """
+    tr = lines_in(lang)
     from attar.io.leftovers import leftovers
 
     places = folders or [Path("runs")]
@@ -41,22 +45,29 @@ def clean(
         removed += one.num_bytes if state == "removed" else 0
         typer.echo(f"{_size(one.num_bytes):>9}  {_age(one.age_s):>7}  {one.path}  {one.what}{_said(state)}")
     if not found:
-        typer.echo("nothing is left of killed commands")
+        typer.echo(tr("nothing is left of killed commands"))
     elif yes:
-        typer.echo(f"removed:   {_size(removed)}")
+        typer.echo(tr("removed:   {size}", size=_size(removed)))
     else:
         total = sum(one.num_bytes for one in found)
-        typer.echo(f"in all:    {_size(total)}; the same with --yes removes it")
+        typer.echo(tr("in all:    {size}; the same with --yes removes it", size=_size(total)))
 
 
 def _remove(one: Leftover) -> str:
     """Remove a leftover unless a process is at work on it; an interrupted replacement is finished."""
     from attar.io.files import remove_unused
     from attar.io.folders import remove_folder
+    from attar.io.job_parts import is_held, job_lock, remove_job
     from attar.io.locks import locked
     from attar.io.publish import mend
 
     try:
+        if one.is_job:
+            if is_held(one.path):  # a job resumed it, or ended, since it was listed
+                return "in use" if one.path.exists() else "mended"
+            with job_lock(one.path):
+                remove_job(one.path)
+            return "removed"
         with locked(one.belongs_to):
             mend(one.belongs_to)
             if not one.path.exists():

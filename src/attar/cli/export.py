@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from attar.cli.options import DataFolder, OutFolder, Overrides, recipe_or_defaults
+from attar.cli.options import DataFolder, Lang, OutFolder, Overrides, lines_in, recipe_or_defaults
 from attar.errors import TRAINING_PACKAGES, RecipeError, require_installed
 
 __all__ = ["export"]
@@ -42,6 +42,7 @@ def export(
             "without one, off, as the checkpoints of the original's README were."
         ),
     ] = "auto",
+    lang: Lang = None,
 ) -> None:
     """Export a checkpoint as an artifact, verified on dev and train before it is written.
 
@@ -51,6 +52,7 @@ def export(
     A classic one: `--classic gs3024.pkl --config config.json --vocab vocab.txt`. It reads 70 tokens,
     or as many as `--set encode.max_tokens=...` says.
     """
+    tr = lines_in(lang)
     require_installed(TRAINING_PACKAGES, "train")
     from attar import pipeline
     from attar.classic.files import ClassicFiles, labels_from, marks_from
@@ -67,9 +69,7 @@ def export(
     else:
         found = None if recipe else task or load_manifest(data)["task"]
         loaded = recipe_or_defaults(recipe, overrides, name=classic.stem, task=found)
-        files = ClassicFiles(
-            config, vocab, classic, architecture, False if cased else None,
-            labels_from(labels), marks_from(marks),
-        )  # fmt: skip
+        read_as = labels_from(labels), marks_from(marks)
+        files = ClassicFiles(config, vocab, classic, architecture, False if cased else None, *read_as)
         pipeline.export(loaded, files, data, out)
-    typer.echo(f"artifact:  {out}")
+    typer.echo(tr("artifact:  {path}", path=out))

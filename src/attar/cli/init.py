@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from attar.cli.options import Aliases, Columns, InEncoding, pairs
+from attar.cli.options import Aliases, Columns, InEncoding, Lang, lines_in, pairs
 from attar.cli.tables import print_understood
 
 __all__ = ["init"]
@@ -29,6 +29,7 @@ def init(
     columns: Columns = None,
     aliases: Aliases = None,
     encoding: InEncoding = None,
+    lang: Lang = None,
 ) -> None:
     """Look at labelled reviews and write a recipe that `attar run` runs.
 
@@ -38,12 +39,14 @@ def init(
     """
     from attar.init.stage import initialise
 
-    new = initialise(sources, out, pairs("--column", columns), pairs("--alias", aliases), encoding)
-    print_understood(new.found.understood, new.found.warnings)
+    tr = lines_in(lang)
+    new = initialise(sources, out, pairs("--column", columns), pairs("--alias", aliases), encoding, tr)
+    print_understood(new.found.understood, new.found.warnings, tr)
     for left_out in new.left_out:
-        typer.echo(f"not read:  {left_out}")
+        typer.echo(tr("not read:  {what}", what=left_out))
     if new.found.problem is not None:
         raise new.found.problem
-    typer.echo(f"guesses:   {new.text.count('guessed: ')}, each with a comment in the recipe; check them")
-    typer.echo(f"recipe:    {out}")
-    typer.echo(f"next:      attar run {shlex.quote(str(out))}")
+    num = new.text.count("guessed: ")
+    typer.echo(tr("guesses:   {num}, each with a comment in the recipe; check them", num=num))
+    typer.echo(tr("recipe:    {path}", path=out))
+    typer.echo(tr("next:      {command}", command=f"attar run {shlex.quote(str(out))}"))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from attar.cli.options import Lang, lines_in
 from attar.errors import RecipeError, require
-
-if TYPE_CHECKING:
-    from attar.insight.messages import Language
 
 __all__ = ["insight"]
 
@@ -48,10 +46,8 @@ def insight(
             metavar="LABEL=SCORE", help="Score of a label from -1 to 1, as 差=-1; gives a net sentiment."
         ),
     ] = None,
-    lang: Annotated[
-        str | None, typer.Option(help="zh or en, of page and workbook. [default: by locale]")
-    ] = None,
     title: Annotated[str, typer.Option(help="Title of page and workbook.")] = "",
+    lang: Lang = None,
 ) -> None:
     """Count what scored reviews say by columns of yours, corrected for the model's errors, with intervals.
 
@@ -61,15 +57,17 @@ def insight(
     require("pyarrow", "parquet")
     from attar.insight.scored_rows import ScoredColumns
     from attar.insight.stage import InsightOptions, make_insight
+    from attar.language.translator import page_language
 
+    tr = lines_in(lang)
     options = InsightOptions(
         ScoredColumns(label, text, review), labels, gold_column, report, report_model, _scores(score),
-        _language(lang), title,
+        page_language(lang), title,
     )  # fmt: skip
     make_insight(source, [each.strip() for each in by.split(",") if each.strip()], out, options)
-    typer.echo(f"page:      {out / 'insight.html'}")
-    typer.echo(f"workbook:  {out / 'insight.xlsx'}")
-    typer.echo(f"figures:   {out / 'cells.parquet'}, {out / 'insight.json'}")
+    typer.echo(tr("page:      {path}", path=out / "insight.html"))
+    typer.echo(tr("workbook:  {path}", path=out / "insight.xlsx"))
+    typer.echo(tr("figures:   {cells}, {all}", cells=out / "cells.parquet", all=out / "insight.json"))
 
 
 def _scores(given: list[str] | None) -> dict[str, float]:
@@ -81,14 +79,3 @@ def _scores(given: list[str] | None) -> dict[str, float]:
         except ValueError:
             raise RecipeError(f"--score {each}: expected LABEL=SCORE, as in --score 差=-1") from None
     return scores
-
-
-def _language(given: str | None) -> Language:
-    from attar.insight.messages import LANGUAGES, language_of_locale
-
-    if given is None:
-        return language_of_locale()
-    found = next((each for each in LANGUAGES if each == given), None)
-    if found is None:
-        raise RecipeError(f"--lang {given}: expected {' or '.join(LANGUAGES)}")
-    return found

@@ -11,6 +11,7 @@ import typer
 from attar.errors import RecipeError
 
 if TYPE_CHECKING:
+    from attar.language.translator import Translator
     from attar.recipe.load import Recipe, SourceRecipe
 
 __all__ = [
@@ -19,11 +20,13 @@ __all__ = [
     "Columns",
     "DataFolder",
     "InEncoding",
+    "Lang",
     "OutFolder",
     "Overrides",
     "RecipePath",
     "Workers",
     "expanded",
+    "lines_in",
     "pairs",
     "recipe_or_defaults",
     "with_encoding",
@@ -56,6 +59,13 @@ InEncoding = Annotated[
         "--in-encoding",
         help="Of text files that are not UTF-8: gb18030, utf-16, big5, euc_kr, shift_jis, euc_jp, cp1252. "
         "[default: told from the file]",
+    ),
+]
+Lang = Annotated[
+    str | None,
+    typer.Option(
+        "--lang",
+        help="zh or en, of pages, workbooks and the last lines. [default: by locale; the lines in English]",
     ),
 ]
 Workers = Annotated[
@@ -96,6 +106,17 @@ def pairs(option: str, given: list[str] | None) -> dict[str, str]:
         if found.setdefault(name, value) != value:
             raise RecipeError(f"{option}: {name!r} is given twice, as {found[name]!r} and {value!r}")
     return found
+
+
+def lines_in(lang: str | None) -> Translator:
+    """What a verb's last lines are said in: the language that ``--lang`` asks for, else English.
+
+    Raises:
+        RecipeError: There is no such language.
+    """
+    from attar.language.translator import asked_language, translator
+
+    return translator(asked_language(lang))
 
 
 def expanded(place: str) -> str:

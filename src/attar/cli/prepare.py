@@ -12,8 +12,10 @@ from attar.cli.options import (
     Aliases,
     Columns,
     InEncoding,
+    Lang,
     Overrides,
     expanded,
+    lines_in,
     pairs,
     recipe_or_defaults,
     with_encoding,
@@ -22,6 +24,7 @@ from attar.cli.tables import print_prepared, print_understood
 from attar.errors import RecipeError, require
 
 if TYPE_CHECKING:
+    from attar.language.translator import Translator
     from attar.recipe.load import Recipe, SourceRecipe
 
 __all__ = ["prepare"]
@@ -51,14 +54,16 @@ def prepare(
         typer.Option("--dry-run", help="Read and check, say what was understood, and write nothing."),
     ] = False,
     overrides: Overrides = None,
+    lang: Lang = None,
 ) -> None:
     """Fetch and check labelled reviews, and split them into train, dev and test.
 
     Reads inline markup, the JSON rows of the original system, JSONL, CSV, TSV, Excel, Parquet, the
     three-line format, BIO tags, triplets, Label Studio exports, and MongoDB and Label Studio over the
     network (an interrupted MongoDB fetch resumes). Rejected rows are listed in rejected.jsonl with the
-    reason, repaired ones in repaired.jsonl; audit.html shows both.
+    reason, repaired ones in repaired.jsonl; audit.html shows both, audit.zh.html in Chinese.
     """
+    tr = lines_in(lang)
     if task is not None and recipe is not None:
         raise RecipeError("attar prepare: a recipe names its task; give either --task or --recipe")
     loaded = recipe_or_defaults(recipe, overrides, name=task or "cosmetics", task=task or "cosmetics")
@@ -70,7 +75,7 @@ def prepare(
     if encoding is not None:
         named = with_encoding(named, encoding)
     if is_dry_run:
-        _dry_run(loaded, named)
+        _dry_run(loaded, named, tr)
         return
     if out is None:
         raise RecipeError("attar prepare: name the folder to write as --out, or try it with --dry-run")
@@ -79,17 +84,17 @@ def prepare(
     from attar.records.prepared_folder import load_manifest
 
     pipeline.prepare(loaded, named, out)
-    print_prepared(load_manifest(out), out)
+    print_prepared(load_manifest(out), out, tr)
 
 
-def _dry_run(recipe: Recipe, named: Sequence[SourceRecipe | str]) -> None:
+def _dry_run(recipe: Recipe, named: Sequence[SourceRecipe | str], tr: Translator) -> None:
     """Print what is understood of some sources, and raise what ``prepare`` would."""
     from attar.recipe.load import SourceRecipe
     from attar.records.dry_run import dry_run
 
     sources = [SourceRecipe.model_validate(source) for source in named]
-    found = dry_run(sources, recipe.resolved_task(), recipe.data)
-    print_understood(found.understood, found.warnings)
+    found = dry_run(sources, recipe.resolved_task(), recipe.data, tr)
+    print_understood(found.understood, found.warnings, tr)
     if found.problem is not None:
         raise found.problem
-    typer.echo("dry run:   nothing was written")
+    typer.echo(tr("dry run:   nothing was written"))

@@ -9,10 +9,12 @@ import typer
 
 from attar.cli.options import (
     InEncoding,
+    Lang,
     OutFolder,
     Overrides,
     RecipePath,
     expanded,
+    lines_in,
     recipe_or_defaults,
     with_encoding,
 )
@@ -41,6 +43,7 @@ def pretrain(
     ] = None,
     encoding: InEncoding = None,
     overrides: Overrides = None,
+    lang: Lang = None,
 ) -> None:
     """Train the student, or the encoder, on reviews without labels, before any task.
 
@@ -48,6 +51,7 @@ def pretrain(
     `student.start = "pretrained"` and `student.from_checkpoint` to the result. "mlm" continues the
     encoder's own masked-language-model training: then set `train.encoder` to the result.
     """
+    tr = lines_in(lang)
     require_installed(TRAINING_PACKAGES, "train")
     from attar import pipeline
     from attar.recipe.load import SourceRecipe
@@ -58,4 +62,4 @@ def pretrain(
         named = tuple(with_encoding(named, encoding)) if encoding is not None else named
         loaded = loaded.model_copy(update={"pretrain": loaded.pretrain.model_copy(update={"texts": named})})
     pipeline.pretrain(loaded, data or (), out)
-    typer.echo(f"pretrained: {out}")
+    typer.echo(tr("pretrained: {path}", path=out))

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from attar.cli.options import ArtifactFolder, InEncoding, Workers, expanded
+from attar.cli.options import ArtifactFolder, InEncoding, Lang, Workers, expanded, lines_in
 from attar.errors import DataError, RecipeError
 
 if TYPE_CHECKING:
+    from attar.language.translator import Translator
     from attar.scoring.options import Counts, ScoreOptions
 
 __all__ = ["score"]
@@ -111,37 +112,41 @@ def score(
     engine: _Engine = "local",
     master: _Master = None,
     conf: _Conf = None,
+    lang: Lang = None,
 ) -> None:
     """Score rows: every occurrence of the term, or the one at start and end if the row has them.
 
     `.xlsx` is for analysts, `.json` for Label Studio. The same command resumes an interrupted job.
     """
+    from attar.language.translator import page_language
     from attar.scoring.mongodb import parse_query
     from attar.scoring.options import ScoreOptions, check_share, stream_format_of
     from attar.terms.term_list import read_term_list
 
+    tr, out = lines_in(lang), expanded(out)
     if terms is not None and (term is not None or split_terms is not None):
         raise DataError("--terms finds the terms; --term and --split-terms are for rows that have theirs")
-    if strict is not None:
-        check_share(strict)
-    out = expanded(out)
+    check_share(strict or 0.0)
     if engine == "local":
         _check_local(out, [artifact, *([terms] if terms is not None else [])], master, conf)
     options = ScoreOptions(
         text=text, term=term, first=first, label=label, into_source=into_source, quoted=quotes,
-        query=parse_query(query) if query is not None else {},
+        query=parse_query(query) if query is not None else {}, stream_format=stream_format_of(stream_format),
         offsets=offsets, split_terms=split_terms or None, overwrite=overwrite,
         in_encoding=in_encoding, encoding=encoding, rejected=rejected, accept_refused=accept_refused,
         terms=read_term_list(terms) if terms is not None else None,
-        columns=None if columns is None else [name.strip() for name in columns.split(",") if name.strip()],
-        stream_format=stream_format_of(stream_format),
+        columns=None if columns is None else _listed(columns), language=page_language(lang),
     )  # fmt: skip
     if engine == "spark":
         counts = _scored_with_spark(artifact, sources, out, options, (workers, master, conf))
     else:
         counts = _scored(artifact, sources, out, options, workers)
-    _print_counts(counts, out, terms)
+    _print_counts(counts, out, terms, tr)
     _check(counts, strict)
+
+
+def _listed(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def _check_local(out: str, paths_read: list[Path], master: str | None, conf: list[str] | None) -> None:
@@ -175,10 +180,10 @@ def _scored_with_spark(
     """Score with Spark; what it has no use for is refused, everything else checked before it is started."""
     from attar.artifact import load_artifact
     from attar.scoring.options import ScoreOptions
+    from attar.scoring.refused import check_refused
     from attar.scoring.spark.job import check_places, score_with_spark
     from attar.scoring.spark.places import is_table
     from attar.scoring.spark.session import SparkSettings, open_session, read_conf
-    from attar.scoring.stage import check_refused
 
     for name, flag in _ONE_MACHINE.items():
         if getattr(options, name) != getattr(ScoreOptions(), name):
@@ -208,20 +213,23 @@ def _check(counts: Counts, strict: float | None) -> None:
         check_strict(counts, strict)
 
 
-def _print_counts(counts: Counts, out: str, terms: Path | None) -> None:
+def _print_counts(counts: Counts, out: str, terms: Path | None, tr: Translator) -> None:
     from attar.io.mongo import shown_place
 
     def say(line: str) -> None:
         typer.echo(line, err=out == "-")
 
-    say(f"scored:    {counts.predictions} mentions of {counts.rows} rows -> {shown_place(out)}")
+    num, rows, place = str(counts.predictions), str(counts.rows), shown_place(out)
+    say(tr("scored:    {num} mentions of {rows} rows -> {place}", num=num, rows=rows, place=place))
     if counts.reused:
-        say(f"resumed:   {counts.reused} of them were scored before the interruption")
-    if without := counts.without_term.total():
-        say(f"no term:   {without} rows name no term of {terms}; they are not written")
+        say(tr("resumed:   {num} of them were scored before the interruption", num=str(counts.reused)))
+    if without := str(counts.without_term.total() or ""):
+        say(tr("no term:   {num} rows name no term of {file}; they are not written", num=without, file=terms))
     for note in counts.notes:
-        say(f"read:      {note}")
+        say(tr("read:      {said}", said=note))
     if counts.rejected:
         reasons = ", ".join(f"{reason} {count}" for reason, count in counts.rejected.most_common())
-        kept = counts.rejected_path or "not kept; --rejected FILE keeps them"
-        say(f"rejected:  {reasons} -> {kept}")
+        kept = counts.rejected_path or tr("not kept; --rejected FILE keeps them")
+        say(tr("rejected:  {count} -> {path}", count=reasons, path=kept))
+    if counts.note_path is not None:
+        say(tr("refused:   by the gate, and used all the same -> {path}", path=str(counts.note_path)))

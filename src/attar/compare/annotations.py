@@ -11,12 +11,13 @@ import itertools
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from attar.compare.join import Annotation
+from attar.compare.join import Annotation, consensus
 from attar.errors import DataError
 from attar.io.encodings import of_several_files
 from attar.io.tables.columns import Columns, missing_column, read_pair
@@ -36,7 +37,7 @@ __all__ = [
     "GIVEN",
     "AnnotationFile",
     "AnnotationOptions",
-    "gold_name",
+    "gold_names",
     "open_annotations",
     "read_annotations",
 ]
@@ -59,7 +60,8 @@ class AnnotationOptions:
         text: Column of the text; None takes ``text``, or finds it by the offsets.
         term: Column of the term; None takes ``term`` or ``keyword``, or finds it by the offsets.
         label: Column of the label; None takes ``label``.
-        gold: Column of the gold label; None takes ``gold`` or ``gold_label``.
+        gold: Column of the gold label, or those of several annotators; None takes ``gold`` or
+            ``gold_label``.
         quoted: CSV and TSV: a quote at the start of a cell begins a quoted one; else quotes are text.
         offsets: Columns called start and end are offsets if they hold numbers; else they never are.
         encoding: Of files of text that are not UTF-8, as in ``attar.io.encodings``; None finds it.
@@ -68,10 +70,15 @@ class AnnotationOptions:
     text: str | None = None
     term: str | None = None
     label: str | None = None
-    gold: str | None = None
+    gold: str | tuple[str, ...] | None = None
     quoted: bool = True
     offsets: bool = True
     encoding: str | None = None
+
+    @property
+    def gold_columns(self) -> tuple[str, ...]:
+        """The columns of gold labels that the user names."""
+        return (self.gold,) if isinstance(self.gold, str) else self.gold or ()
 
     @property
     def named(self) -> dict[str, str]:
@@ -142,7 +149,8 @@ def read_annotations(
         if isinstance(each, Annotation) and is_blank(each.text):
             left_out["empty_text"] += 1
         elif isinstance(each, Annotation):
-            annotations.append(_spelled(each, task) if task else each)
+            known = _spelled(each, task) if task else each
+            annotations.append(replace(known, label=known.gold) if is_gold and known.votes else known)
         else:
             left_out[each] += 1
     if all(annotation.label is None for annotation in annotations):
@@ -150,18 +158,23 @@ def read_annotations(
     return AnnotationFile(annotations, left_out)
 
 
-def gold_name(tables: Iterable[Table], options: AnnotationOptions) -> str:
-    """The column that says that it holds gold labels, or "".
+def gold_names(tables: Iterable[Table], options: AnnotationOptions) -> tuple[str, ...]:
+    """The columns that say that they hold gold labels: those that the user names, else one or none.
 
     Raises:
         DataError: The user names one, and no table has it.
     """
     tables = list(tables)
     there = {name for table in tables for name in table.columns}
-    if options.gold is not None and tables and options.gold not in there:
-        raise missing_column(tables[0], "the gold labels", options.gold, "--gold-column")
-    wanted = _GOLD if options.gold is None else (options.gold,)
-    return next((name for name in wanted if name in there), "")
+    for name in options.gold_columns if tables else ():
+        if name not in there:
+            raise missing_column(tables[0], "the gold labels", name, "--gold-column")
+    return _golds_in(there, options)
+
+
+def _golds_in(names: Collection[str], options: AnnotationOptions) -> tuple[str, ...]:
+    found = tuple(name for name in options.gold_columns if name in names)
+    return found or tuple(name for name in _GOLD if name in names)[:1]
 
 
 def _from_json(path: Path, encoding: str | None, task: Task | None) -> Iterator[Annotation | str]:
@@ -172,15 +185,17 @@ def _from_json(path: Path, encoding: str | None, task: Task | None) -> Iterator[
             yield record.reason
             continue
         groups = {name: record.meta[name] for name in GROUPS if name in record.meta}
-        yield _annotation(record, groups)
+        own = {name: value for name, value in record.meta.items() if name not in GROUPS}
+        yield replace(_annotation(record, groups), own=own)
 
 
 def _from_tables(
     tables: Iterable[Table], options: AnnotationOptions, *, is_gold: bool
 ) -> Iterator[Annotation | str]:
     for table in tables:
-        gold = next((name for name in (options.gold, *_GOLD) if name in table.columns), None)
-        columns = _columns(table, options, gold if is_gold else None)
+        golds = _golds_in(table.columns, options)
+        columns = _columns(table, options, golds[0] if is_gold and golds else None)
+        taken = {*columns.flat.values(), *GROUPS, *(golds if len(golds) == 1 else ())}
         for row in table.rows():
             cells = columns.cells(row.values)
             pair = row.problem or read_pair(cells)
@@ -189,7 +204,7 @@ def _from_tables(
                 continue
             for record in span_records(Record(*pair, as_label(cells.get("label")), where=row.where)):
                 if isinstance(record, Record):
-                    yield _annotation_of_row(row, record, gold)
+                    yield _annotation_of_row(row, record, golds, taken)
                 else:
                     yield record.reason
 
@@ -260,7 +275,8 @@ def _is_there(name: str, table: Table) -> bool:
     return bool(name) and (name in table.columns or name.split(".", maxsplit=1)[0] in table.columns)
 
 
-def _annotation_of_row(row: Row, record: Record, gold: str | None) -> Annotation:
+def _annotation_of_row(row: Row, record: Record, golds: Sequence[str], taken: Collection[str]) -> Annotation:
+    """What a row says; ``golds`` are its columns of gold labels, ``taken`` those that are not its own."""
     values = row.values
     probs = {
         name.removeprefix(_PROB): prob
@@ -268,12 +284,16 @@ def _annotation_of_row(row: Row, record: Record, gold: str | None) -> Annotation
         if name.startswith(_PROB) and name != _PROB and (prob := _number(value)) is not None
     }
     groups = {name: text for name in GROUPS if (text := as_text(values.get(name)))}
+    said = {name: label for name in golds if (label := as_label(values.get(name)))}
+    is_own = (name not in taken and name != "prob" and not name.startswith(_PROB) for name in values)
     return replace(
         _annotation(record, groups),
         prob=_number(values.get("prob")),
         probs=probs,
-        gold=as_label(values.get(gold)) if gold else None,
+        gold=consensus(said.values()),
         given=as_label(values.get(GIVEN)),
+        own=dict(compress(values.items(), is_own)),
+        votes=said if len(golds) > 1 else {},
     )
 
 
@@ -299,7 +319,10 @@ def _spelled(annotation: Annotation, task: Task) -> Annotation:
         said and (task.label_of(said) or said)
         for said in (annotation.label, annotation.gold, annotation.given)
     )
-    return replace(annotation, label=label, gold=gold, given=given)
+    if not annotation.votes:
+        return replace(annotation, label=label, gold=gold, given=given)
+    votes = {name: task.label_of(said) or said for name, said in annotation.votes.items()}
+    return replace(annotation, label=label, gold=consensus(votes.values()), given=given, votes=votes)
 
 
 def _number(value: object) -> float | None:

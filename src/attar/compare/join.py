@@ -1,4 +1,4 @@
-"""Two people, two models, or one of each: whose annotations meet, where they differ, how far they agree.
+"""People and models, any number of them: whose annotations meet, where they differ, how far they agree.
 
 Pure: annotations in, cases out. ``attar compare`` and the workbook of ``attar evaluate`` stand on it.
 """
@@ -8,12 +8,22 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import NamedTuple
 
 from attar.records.audit.agreement import cohen_kappa
 
-__all__ = ["Agreement", "Annotation", "Case", "Gold", "agreement", "gold_of", "join"]
+__all__ = [
+    "Agreement",
+    "Annotation",
+    "Case",
+    "Gold",
+    "agreement",
+    "consensus",
+    "gold_of",
+    "join",
+    "votes_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,8 @@ class Annotation:
         groups: Channel and wordtype, where they are known.
         given: The label that its row had when it was scored, or None: a gold one, or another model's.
         where: Its row, as messages name it.
+        own: The columns of its row that are the user's own.
+        votes: Where several columns hold gold labels, what each says.
     """
 
     text: str
@@ -45,21 +57,25 @@ class Annotation:
     groups: Mapping[str, str] = field(default_factory=dict)
     given: str | None = None
     where: str = ""
+    own: Mapping[str, object] = field(default_factory=dict)
+    votes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Case(NamedTuple):
-    """One question: the annotations of A and B (None where there is none), and the gold label."""
+    """One question: the annotation of each side (None where there is none), and the gold label."""
 
-    a: Annotation | None
-    b: Annotation | None
-    gold: str | None
+    sides: tuple[Annotation | None, ...]
+    gold: str | None = None
 
     @property
     def asked(self) -> Annotation:
         """An annotation to take the question from."""
-        annotation = self.a or self.b
-        assert annotation is not None, "a case has an annotation"
-        return annotation
+        return next(annotation for annotation in self.sides if annotation is not None)
+
+    @property
+    def labels(self) -> list[str | None]:
+        """What each side says."""
+        return [None if side is None else side.label for side in self.sides]
 
 
 class Gold(NamedTuple):
@@ -69,13 +85,15 @@ class Gold(NamedTuple):
         labels: One for each annotation; None where there is none.
         unused: Gold rows whose question nobody answered.
         unmatched: Annotations whose question no gold row asks.
-        num_contradictory: Questions with several gold labels, which count as having none.
+        num_contradictory: Questions whose gold labels contradict each other, so that they have none.
+        votes: For each annotation, what the annotators of the gold labels say, by name.
     """
 
     labels: list[str | None]
     unused: list[Annotation]
     unmatched: list[Annotation]
     num_contradictory: int
+    votes: list[dict[str, str]]
 
 
 class Agreement(NamedTuple):
@@ -97,23 +115,25 @@ class Agreement(NamedTuple):
         return self.num_same / self.num if self.num else 0.0
 
 
-def join(a: Sequence[Annotation], b: Sequence[Annotation]) -> list[Case]:
-    """Put the annotations of two together.
+def join(*sides: Sequence[Annotation]) -> list[Case]:
+    """Put the annotations of two or more together.
 
-    They meet by (text, start, end), or by (text, term) where one of them has a row without
+    They meet by (text, start, end), or by (text, term) where one of the sides has a row without
     offsets. Of questions that are asked several times the first meets the first, the second the
     second. Whatever is in one only becomes a case of its own: no annotation is lost.
 
     Returns:
-        Cases in the order of ``a``, then what is in ``b`` only; none has a gold label yet.
+        Cases in the order of the first side, then what only the later ones have; none has a gold label yet.
     """
-    by_span = _all_have_spans(a) and _all_have_spans(b)
-    waiting = _by_question(b, by_span)
-    cases = []
-    for question, same in _by_question(a, by_span).items():
-        cases += [Case(x, y, None) for x, y in zip_longest(same, waiting.pop(question, ()))]
-    cases += [Case(None, annotation, None) for same in waiting.values() for annotation in same]
-    place = {id(annotation): i for i, annotation in enumerate([*a, *b])}
+    by_span = all(_all_have_spans(side) for side in sides)
+    grouped = [_by_question(side, by_span) for side in sides]
+    questions = dict.fromkeys(question for side in grouped for question in side)
+    cases = [
+        Case(met)
+        for question in questions
+        for met in zip_longest(*(side.get(question, ()) for side in grouped))
+    ]
+    place = {id(annotation): i for i, annotation in enumerate(chain(*sides))}
     return sorted(cases, key=lambda case: place[id(case.asked)])
 
 
@@ -122,18 +142,38 @@ def gold_of(annotations: Sequence[Annotation], gold: Sequence[Annotation]) -> Go
 
     Args:
         annotations: To be judged.
-        gold: Annotations whose label is the gold one.
+        gold: Annotations whose label is the gold one, with the ``votes`` of several annotators or without.
     """
     by_span = _all_have_spans(annotations) and _all_have_spans(gold)
     known = _by_question(gold, by_span)
-    found = {key: {annotation.label for annotation in same} - {None} for key, same in known.items()}
-    only = {key: next(iter(labels)) for key, labels in found.items() if len(labels) == 1}
+    found = {key: votes_of(same) for key, same in known.items()}
+    agreed = {key: consensus(votes.values()) for key, votes in found.items()}
     asked = [_question(annotation, by_span) for annotation in annotations]
     answered = set(asked)
     unused = [annotation for annotation in gold if _question(annotation, by_span) not in answered]
     unmatched = [each for each, question in zip(annotations, asked, strict=True) if question not in known]
-    num_contradictory = sum(len(labels) > 1 for labels in found.values())
-    return Gold([only.get(question) for question in asked], unused, unmatched, num_contradictory)
+    num_contradictory = sum(
+        agreed[key] is None and any(each.label or each.votes for each in same) for key, same in known.items()
+    )
+    votes = [found.get(question, {}) for question in asked]
+    return Gold([agreed.get(question) for question in asked], unused, unmatched, num_contradictory, votes)
+
+
+def votes_of(same: Iterable[Annotation]) -> dict[str, str]:
+    """What each annotator says of one question; one who gives it two labels says nothing of it."""
+    said: defaultdict[str, set[str]] = defaultdict(set)
+    for annotation in same:
+        alone = {"": annotation.label} if annotation.label is not None else {}
+        for name, label in (annotation.votes or alone).items():
+            said[name].add(label)
+    return {name: next(iter(labels)) for name, labels in said.items() if len(labels) == 1}
+
+
+def consensus(labels: Iterable[str]) -> str | None:
+    """The label that more than half of the annotators give; None where there is none."""
+    counts = Counter(labels)
+    label, count = max(counts.items(), key=lambda item: item[1], default=(None, 0))
+    return label if 2 * count > counts.total() else None
 
 
 def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement:

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from attar.compare.join import Annotation
+from attar.language.translator import N_, Phrase, phrase
 
 __all__ = ["Unmatched", "explain"]
 
@@ -34,17 +35,16 @@ class Unmatched:
         same = self._by_text.get(annotation.text)
         if same is None:
             is_near = _loose(annotation.text) in self._loose
-            return (
-                "the text differs in blanks or in the form of its characters" if is_near else "another text"
-            )
+            near = N_("the text differs in blanks or in the form of its characters")
+            return near if is_near else N_("another text")
         if any(other.term == annotation.term for other in same):
-            return "other offsets"
-        return "another term in the same text"
+            return N_("other offsets")
+        return N_("another term in the same text")
 
 
 def explain(
     who: str, unmatched: Sequence[Annotation], num_rows: int, of: str, others: Iterable[Annotation]
-) -> list[str]:
+) -> list[Phrase]:
     """Lines that say how many rows of a side have no partner, why, and which are the first.
 
     Args:
@@ -58,13 +58,19 @@ def explain(
         return []
     partners = Unmatched(others)
     reasons = [partners.why(annotation) for annotation in unmatched]
-    counts = ", ".join(f"{reason} {count:,}" for reason, count in Counter(reasons).most_common())
-    first = "; ".join(
-        f"{annotation.where or 'a row'}: {reason}"
-        for annotation, reason in list(zip(unmatched, reasons, strict=True))[:_MOST_ROWS]
-    )
-    said = f"{len(unmatched):,} of {num_rows:,} rows of {who} have no partner in {of} ({counts})"
-    return [said, f"the first: {first}"]
+    counts = [
+        phrase("{reason} {num}", reason=Phrase(reason, {}), num=count)
+        for reason, count in Counter(reasons).most_common()
+    ]
+    first = [
+        phrase("{where}: {reason}", where=one.where or phrase("a row"), reason=Phrase(reason, {}))
+        for one, reason in list(zip(unmatched, reasons, strict=True))[:_MOST_ROWS]
+    ]
+    said = phrase(
+        "{num} of {rows} rows of {who} have no partner in {of} ({counts})",
+        num=len(unmatched), rows=num_rows, who=who, of=of, counts=counts,
+    )  # fmt: skip
+    return [said, phrase("the first: {rows}", rows=first)]
 
 
 def _loose(text: str) -> str:

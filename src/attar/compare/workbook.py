@@ -1,109 +1,65 @@
-"""Annotations of one or two, side by side in a workbook: wrong, correct, different, both wrong.
+"""The annotations of one or more side by side in a workbook: wrong, correct, different, all wrong, slices.
 
 Last step of ``attar compare``, and the ``answers.xlsx`` of ``attar evaluate``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.compare.join import Agreement, Annotation, Case, agreement
+from attar.compare.comparison import Comparison, figures_of
+from attar.compare.join import Annotation, Case
+from attar.compare.names import sheet_title
+from attar.language.translator import ENGLISH, N_, Translator
 from attar.task import Example, Task
-from attar.workbook.sheets import Book, Cell, Column, Marked, Sheet, open_workbook
-from attar.workbook.tally import GROUPS, Tally, write_tally
+from attar.workbook.sheets import Book, Cell, Column, Sheet, open_workbook
+from attar.workbook.tally import GROUPS, write_tally
 
-__all__ = ["ANSWERS", "Comparison", "write_answers", "write_side_by_side"]
-
-ANSWERS = "answers.xlsx"
+__all__ = ["write_answers", "write_side_by_side"]
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """What is compared.
-
-    Attributes:
-        names: Of A, or of A and B.
-        cases: Every question that one of them answered.
-        labels: In the order of the tables.
-        only_gold: Gold rows whose question nobody answered.
-        notes: More for the summary, by what it says.
-    """
-
-    names: tuple[str, ...]
-    cases: Sequence[Case]
-    labels: Sequence[str]
-    only_gold: Sequence[Annotation] = ()
-    notes: Mapping[str, Cell] = field(default_factory=dict)
-
-    @property
-    def sides(self) -> tuple[str, ...]:
-        """What they are called in the sheets: "" alone, else A and B."""
-        return ("A", "B") if len(self.names) == 2 else ("",)
-
-    @cached_property
-    def shown_probs(self) -> dict[str, list[str]]:
-        """The labels for which a side gives probs, by side."""
-        shown = {}
-        for side in self.sides:
-            first = next((annotation for case in self.cases if (annotation := _of(case, side))), None)
-            shown[side] = [label for label in self.labels if first and label in first.probs]
-        return shown
-
-    def tally(self, side: str) -> Tally:
-        """Counts of one side's annotations."""
-        counted = Tally(self.labels)
-        for case in self.cases:
-            annotation = _of(case, side)
-            if annotation is not None and annotation.label is not None:
-                counted.add(annotation.label, case.gold, annotation.groups)
-        return counted
-
-    def agreement(self) -> Agreement:
-        """How far A and B agree."""
-        both = ((case.a, case.b) for case in self.cases if case.a is not None and case.b is not None)
-        return agreement((a.label, b.label) for a, b in both if a.label is not None and b.label is not None)
-
-
-def write_side_by_side(path: Path, comparison: Comparison) -> dict[str, Any]:
+def write_side_by_side(path: Path, comparison: Comparison, figures: Mapping[str, Any]) -> dict[str, int]:
     """Write the workbook.
 
+    Args:
+        path: Where to.
+        comparison: What it shows.
+        figures: As ``attar.compare.stage.compare_files`` gives them; what they lack is left out.
+
     Returns:
-        The main figures: ``sides`` (name, num, num_gold, accuracy, macro_f1), for two also num_both,
-        num_same, share, kappa; and the rows of every sheet, by its title.
+        The rows of every sheet, by its title.
 
     Raises:
         MissingPackageError: Openpyxl is not installed.
     """
-    tallies = {side: comparison.tally(side) for side in comparison.sides}
-    figures: dict[str, Any] = {
-        "sides": {side or "A": _figures(name, tallies[side]) for side, name in _named(comparison)}
-    }
-    if len(comparison.names) == 2:
-        agreed = comparison.agreement()
-        figures |= {"num_both": agreed.num, "num_same": agreed.num_same}
-        figures |= {"share": agreed.share, "kappa": agreed.kappa}
+    tr = comparison.tr
     with open_workbook(path) as book:
-        page = book.sheet("summary")
-        sheets = [book.sheet("result", _columns(comparison))]
+        page = book.sheet(tr("summary"))
+        if figures.get("slices"):
+            _write_slices(book, comparison.names, figures["slices"], tr)
+        sheets = [book.sheet(tr("result"), comparison.columns)]
         for case in comparison.cases:
-            sheets[0].append(_cells(comparison, case))
-        sheets += [_sheet(book, comparison, *wanted) for wanted in _wanted(comparison, tallies)]
-        figures["sheets"] = {sheet.title: sheet.num_rows for sheet in sheets}
-        _summary(page, comparison, figures)
-        for side, tally in tallies.items():
-            write_tally(page, tally, side)
-    return figures
+            sheets[0].append(comparison.cells(case))
+        for wanted in _wanted(comparison):
+            sheets.append(_sheet(book, comparison, wanted, [sheet.title for sheet in sheets]))
+        num_rows = {sheet.title: sheet.num_rows for sheet in sheets}
+        _summary(page, comparison, figures, num_rows)
+        for name, tally in zip(comparison.names, comparison.tallies, strict=True):
+            write_tally(page, tally, name if len(comparison.names) > 1 else "", tr)
+    return num_rows
 
 
 def write_answers(
-    path: Path, examples: Sequence[Example], task: Task, probs: Mapping[str, NDArray[np.float32]]
+    path: Path,
+    examples: Sequence[Example],
+    task: Task,
+    probs: Mapping[str, NDArray[np.float32]],
+    tr: Translator = ENGLISH,
 ) -> None:
     """Write every annotation of a report's model on the test split, beside its reference's.
 
@@ -111,7 +67,8 @@ def write_answers(
         path: Where to.
         examples: N labelled examples.
         task: Names the labels.
-        probs: [N, C] of one or two models, by name: A, then B.
+        probs: [N, C] of the models, by name.
+        tr: Of the language of titles and headings.
 
     Raises:
         MissingPackageError: Openpyxl is not installed.
@@ -120,127 +77,160 @@ def write_answers(
         [_annotation(e, task, row) for e, row in zip(examples, of.tolist(), strict=True)]
         for of in probs.values()
     ]
-    seconds = sides[1] if len(sides) == 2 else [None] * len(examples)
-    cases = [Case(a, b, example.label) for a, b, example in zip(sides[0], seconds, examples, strict=True)]
-    write_side_by_side(path, Comparison(tuple(probs), cases, task.labels))
+    cases = [Case(tuple(met), example.label) for *met, example in zip(*sides, examples, strict=True)]
+    comparison = Comparison(tuple(probs), cases, task.labels, tr=tr)
+    write_side_by_side(path, comparison, figures_of(comparison))
 
 
-# A title, its cases, and the sides whose probs say how high each case stands.
-_Wanted = tuple[str, Sequence[Case], Sequence[str]]
+class _Wanted(NamedTuple):
+    """A sheet: its title, of which the kind and the name, its cases, and the sides whose probs rank these."""
+
+    kind: str
+    name: str
+    cases: Sequence[Case]
+    ranked_by: Sequence[int] = ()
+    is_answered: bool = True
 
 
-def _wanted(comparison: Comparison, tallies: Mapping[str, Tally]) -> list[_Wanted]:
+def _wanted(comparison: Comparison) -> Iterator[_Wanted]:
     """Every sheet after the first."""
-    cases, wanted = comparison.cases, list[_Wanted]()
-    if len(comparison.names) == 2:
-        different = [case for case in cases if _differ(case)]
-        wanted.append(("different", different, ("A", "B")))
-    for side in comparison.sides:
-        if tallies[side].num_gold:
+    cases, sides = comparison.cases, comparison.sides
+    names = comparison.names if len(sides) > 1 else ("",)
+    if len(sides) > 1:
+        yield _Wanted(N_("different"), "", [case for case in cases if _differ(case)], sides)
+    judged = [bool(tally.num_gold) for tally in comparison.tallies]
+    for side, name in enumerate(names):
+        if judged[side]:
             wrong = [case for case in cases if _is_right(case, side) is False]
-            correct = [case for case in cases if _is_right(case, side)]
-            wanted.append((f"wrong {side}".rstrip(), wrong, (side,)))
-            wanted.append((f"correct {side}".rstrip(), correct, ()))
-    if len(comparison.names) == 2:
-        if tallies["A"].num_gold and tallies["B"].num_gold:
-            both = [case for case in cases if _is_right(case, "A") is False and _is_right(case, "B") is False]
-            wanted.append(("both wrong", both, ("A", "B")))
-        wanted.append(("only in A", [case for case in cases if case.b is None], ()))
-        wanted.append(("only in B", [case for case in cases if case.a is None], ()))
+            yield _Wanted(N_("wrong"), name, wrong, (side,))
+            yield _Wanted(N_("correct"), name, [case for case in cases if _is_right(case, side)])
+    if len(sides) > 1:
+        if all(judged):
+            everyone = [case for case in cases if all(_is_right(case, side) is False for side in sides)]
+            yield _Wanted(N_("both wrong") if len(sides) == 2 else N_("all wrong"), "", everyone, sides)
+        for side, name in enumerate(names):
+            alone = [case for case in cases if case.sides[side] and sum(map(bool, case.sides)) == 1]
+            yield _Wanted(N_("only in"), name, alone)
     if comparison.only_gold:
-        unanswered = [Case(annotation, None, annotation.label) for annotation in comparison.only_gold]
-        wanted.append(("only in gold", unanswered, ()))
-    return wanted
+        asked = [Case((one, *(None for _ in sides[1:])), one.label) for one in comparison.only_gold]
+        yield _Wanted(N_("only in"), comparison.tr("gold"), asked, is_answered=False)
 
 
-def _sheet(
-    book: Book, comparison: Comparison, title: str, cases: Sequence[Case], ranked_by: Sequence[str]
-) -> Sheet:
-    sheet = book.sheet(title, _columns(comparison))
+def _sheet(book: Book, comparison: Comparison, wanted: _Wanted, taken: Sequence[str]) -> Sheet:
+    sheet = book.sheet(sheet_title(comparison.tr(wanted.kind), wanted.name, taken), comparison.columns)
     sheet.show()
-    for case in sorted(cases, key=lambda case: sum(_prob(case, side) for side in ranked_by), reverse=True):
-        sheet.append(_cells(comparison, case, is_answered=title != "only in gold"))
+    ranks = [sum(_prob(case, side) for side in wanted.ranked_by) for case in wanted.cases]
+    for i in sorted(range(len(ranks)), key=lambda i: -ranks[i]):
+        sheet.append(comparison.cells(wanted.cases[i], is_answered=wanted.is_answered))
     return sheet
 
 
-def _columns(comparison: Comparison) -> list[Column]:
-    columns = [Column("text", "text"), Column("term"), *(Column(name) for name in GROUPS), Column("gold")]
-    for side in comparison.sides:
-        columns += [Column(f"label {side}".rstrip()), Column(f"prob {side}".rstrip(), "share")]
-    for side, labels in comparison.shown_probs.items():
-        columns += [Column(f"prob_{label} {side}".rstrip(), "share") for label in labels]
-    return [*columns, Column("start", "number"), Column("end", "number")]
+def _write_slices(
+    book: Book, names: Sequence[str], slices: Sequence[Mapping[str, Any]], tr: Translator
+) -> None:
+    """A row for each slice: accuracy of every side with its interval, and the difference from the first."""
+    columns = [Column(tr("by")), Column(tr("value")), Column(tr("n"), "number")]
+    columns.append(Column(tr("reviews"), "number"))
+    for place, name in enumerate(names):
+        of = f" {name}" if len(names) > 1 else ""
+        columns += [Column(tr("accuracy") + of, "percent"), Column(tr("low") + of, "percent")]
+        columns += [Column(tr("high") + of, "percent"), Column(tr("macro-F1") + of, "share")]
+        if place:
+            minus = f"{name} − {names[0]}"
+            starts = ("", f"{tr('low')} ", f"{tr('high')} ")
+            columns += [Column(f"{start}{minus}", "percent") for start in starts]
+    sheet = book.sheet(tr("slices"), columns)
+    for one in slices:
+        cells: list[Cell] = [tr(one["by"]), tr(one["value"]), one["num"], one["num_reviews"]]
+        for figures in one["sides"].values():
+            cells += [figures["accuracy"][key] for key in ("value", "low", "high")]
+            cells.append(figures["macro_f1"])
+            if gap := figures.get("difference"):
+                cells += [gap[key] for key in ("value", "low", "high")]
+        sheet.append(cells)
 
 
-def _cells(comparison: Comparison, case: Case, *, is_answered: bool = True) -> list[Cell]:
-    asked = case.asked
-    is_placed = asked.start is not None and asked.end is not None
-    text = Marked(asked.text, asked.start or 0, asked.end or 0) if is_placed else asked.text
-    groups = {**(case.b.groups if case.b else {}), **asked.groups}
-    cells: list[Cell] = [text, asked.term, *(groups.get(name) for name in GROUPS), case.gold]
-    annotations = {side: _of(case, side) if is_answered else None for side in comparison.sides}
-    for annotation in annotations.values():
-        cells += [annotation.label, annotation.prob] if annotation else [None, None]
-    for side, annotation in annotations.items():
-        labels = comparison.shown_probs[side]
-        cells += [annotation.probs.get(label) if annotation else None for label in labels]
-    return [*cells, asked.start, asked.end]
-
-
-def _summary(page: Sheet, comparison: Comparison, figures: Mapping[str, Any]) -> None:
+def _summary(
+    page: Sheet, comparison: Comparison, figures: Mapping[str, Any], num_rows: Mapping[str, int]
+) -> None:
+    tr = comparison.tr
     page.heading("attar compare")
-    for side, name in _named(comparison):
-        page.append([side or "answers", name])
+    for name in comparison.names:
+        page.append([tr("compared"), name])
     for said, value in comparison.notes.items():
         page.append([said, value])
-    if len(comparison.names) == 2:
+    for line in figures.get("said", ()):
+        page.append([tr("note"), line])
+    if figures["agreement"]:
         page.append([])
-        page.heading("agreement")
-        page.append(["answered by both", figures["num_both"]])
-        page.append(["same label", figures["num_same"]])
-        page.append(["share", round(figures["share"], 4)])
-        page.append(["Cohen's kappa", "–" if figures["kappa"] is None else round(figures["kappa"], 4)])
+        page.heading(
+            tr("agreement"), tr("and"), tr("answered by both"), tr("same label"), tr("share"),
+            tr("Cohen's kappa"),
+        )  # fmt: skip
+        for pair in figures["agreement"]:
+            counts = [pair["first"], pair["second"], pair["num_both"], pair["num_same"]]
+            page.append([*counts, round(pair["share"], 4), _rounded(pair["kappa"])])
+    _differences(page, figures.get("differences", ()), tr)
+    _annotators(page, figures.get("annotators"), tr)
     page.append([])
-    page.heading("sheet", "rows")
-    for title, num_rows in figures["sheets"].items():
-        page.append([title, num_rows])
+    page.heading(tr("sheet"), tr("rows"))
+    for title, count in num_rows.items():
+        page.append([title, count])
 
 
-def _named(comparison: Comparison) -> list[tuple[str, str]]:
-    return list(zip(comparison.sides, comparison.names, strict=True))
+def _differences(page: Sheet, pairs: Sequence[Mapping[str, Any]], tr: Translator) -> None:
+    if not pairs:
+        return
+    page.append([])
+    page.heading(
+        tr("difference of macro-F1"), tr("minus"), tr("value"), tr("95 % from"), tr("to"), tr("n"),
+        tr("reviews"), tr("only the first right"), tr("only the second right"), tr("McNemar's p"),
+    )  # fmt: skip
+    for pair in pairs:
+        gap, test = pair["macro_f1"], pair["mcnemar"]
+        page.append(
+            [
+                pair["second"], pair["first"], *(round(gap[key], 4) for key in ("value", "low", "high")),
+                pair["num"], pair["num_reviews"], test["only_second"], test["only_first"],
+                float(f"{test['p']:.3g}"),
+            ]
+        )  # fmt: skip
 
 
-def _figures(name: str, tally: Tally) -> dict[str, Any]:
-    judged = tally.num_gold > 0
-    return {
-        "name": name,
-        "num": tally.predicted.total(),
-        "num_gold": tally.num_gold,
-        "accuracy": tally.accuracy if judged else None,
-        "macro_f1": tally.macro_f1 if judged else None,
-    }
+def _annotators(page: Sheet, found: Mapping[str, Any] | None, tr: Translator) -> None:
+    if found is None:
+        return
+    page.append([])
+    page.heading(
+        tr("annotators of the gold labels"), tr("and"), tr("labelled by both"), tr("same label"),
+        tr("Cohen's kappa"),
+    )  # fmt: skip
+    for pair in found["pairs"]:
+        page.append([*pair["annotators"], pair["num_spans"], pair["percent"], _rounded(pair["kappa"])])
+    if "fleiss" in found:
+        page.append([tr("Fleiss' kappa"), _rounded(found["fleiss"]), tr("labelled by all"), found["num_all"]])
+    alpha, by_two = tr("Krippendorff's alpha"), tr("labelled by two or more")
+    page.append([alpha, _rounded(found["alpha"]), by_two, found["num"]])
 
 
-def _of(case: Case, side: str) -> Annotation | None:
-    return case.b if side == "B" else case.a
+def _rounded(value: float | None) -> Cell:
+    return "–" if value is None else round(value, 4)
 
 
-def _is_right(case: Case, side: str) -> bool | None:
+def _is_right(case: Case, side: int) -> bool | None:
     """Whether a side gives the gold label; None where it gives no annotation or there is none."""
-    annotation = _of(case, side)
+    annotation = case.sides[side]
     if annotation is None or annotation.label is None or case.gold is None:
         return None
     return annotation.label == case.gold
 
 
 def _differ(case: Case) -> bool:
-    if case.a is None or case.b is None or case.a.label is None or case.b.label is None:
-        return False
-    return case.a.label != case.b.label
+    return len({label for label in case.labels if label is not None}) > 1
 
 
-def _prob(case: Case, side: str) -> float:
-    annotation = _of(case, side)
+def _prob(case: Case, side: int) -> float:
+    annotation = case.sides[side]
     return 0.0 if annotation is None or annotation.prob is None else annotation.prob
 
 

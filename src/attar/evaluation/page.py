@@ -14,21 +14,39 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
+from attar.evaluation.against import Flip
 from attar.evaluation.calibration import ReliabilityBin
-from attar.evaluation.names import shown_name
+from attar.evaluation.names import ANSWERS, PAGES, said_description, shown_name
 from attar.evaluation.pictures import Point, confusion_svg, reliability_svg, size_text, tradeoff_svg
+from attar.gate.conditions import Gate
+from attar.gate.in_service import promotion_of
+from attar.gate.verdict import judge
+from attar.language.translator import Language, Translator, install, translator
 from attar.task import Example
 
-__all__ = ["confident_mistakes", "render_page", "shown_model", "tradeoff_points"]
+__all__ = ["confident_mistakes", "render_page", "render_pages", "shown_model", "tradeoff_points"]
 
 _MOST_MISTAKES = 300
 _CONTEXT_CHARS = 120
 
 
 def render_page(
-    report: Mapping[str, Any], examples: Sequence[Example], probs: Mapping[str, NDArray[np.float32]]
+    report: Mapping[str, Any],
+    examples: Sequence[Example],
+    probs: Mapping[str, NDArray[np.float32]],
+    changed: Sequence[Flip] = (),
+    language: Language = "en",
 ) -> str:
-    """The page of a report.json, with its N labelled test examples and the probs [N, C] by candidate."""
+    """The page of a report.json.
+
+    Args:
+        report: As JSON has it.
+        examples: N labelled test examples.
+        probs: [N, C] by candidate.
+        changed: The examples to which the model in service gives another label.
+        language: Of the page; what ``verdict`` and ``against`` say is in the report's.
+    """
+    tr = translator(language)
     models = report["models"]
     shown = shown_model(report)
     mistakes = confident_mistakes(
@@ -41,24 +59,53 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"named": partial(shown_name, report)}
+    install(environment, language)
+    environment.filters |= {"named": partial(shown_name, report), "said": partial(said_description, tr=tr)}
     environment.filters |= {"points": _points, "count": _count, "size": _size, "times": _times}
     points, chosen = tradeoff_points(report), models[shown]
-    confusion = np.array(chosen["confusion"])
+    confusion, before = np.array(chosen["confusion"]), chosen.get("uncalibrated")
     page = environment.get_template("page.html.j2").render(
         report=report,
         models=models,
         shown=shown,
         other=report["reference"] if report["reference"] in models and report["reference"] != shown else None,
         verdict=report["verdict"],
-        tradeoff=tradeoff_svg(points) if points else None,
-        confusion=confusion_svg(confusion, report["labels"]),
-        reliability=reliability_svg([ReliabilityBin(**part) for part in chosen["reliability"]]),
+        tradeoff=tradeoff_svg(points, tr) if points else None,
+        confusion=confusion_svg(confusion, report["labels"], tr),
+        reliability=_reliability(chosen, tr),
+        uncalibrated=_reliability(before, tr) if before else None,
+        against=report.get("against"),
+        flips=[_flip(flip) for flip in changed[:_MOST_MISTAKES]],
         mistakes=mistakes,
         num_wrong=report["num_test"] - int(np.trace(confusion)),
         channels=sorted({mistake["channel"] for mistake in mistakes} - {""}),
     )
     return str(page)
+
+
+def render_pages(
+    report: Mapping[str, Any],
+    gate: Gate,
+    examples: Sequence[Example],
+    probs: Mapping[str, NDArray[np.float32]],
+    changed: Sequence[Flip] = (),
+) -> dict[Language, str]:
+    """The page in each language; see ``render_page``. ``gate`` is what the report's verdict was made by."""
+    return {
+        language: render_page(_said_in(report, gate, language), examples, probs, changed, language)
+        for language in PAGES
+    }
+
+
+def _said_in(report: Mapping[str, Any], gate: Gate, language: Language) -> dict[str, Any]:
+    """A report with what is said of its figures, and its workbook, in a language."""
+    tr = translator(language)
+    said: dict[str, Any] = {"verdict": judge(report, gate, tr).to_json()}
+    if report["against"] is not None:
+        said["against"] = promotion_of(report, tr)
+    if report["answers"] is not None:
+        said["answers"] = ANSWERS[language]
+    return {**report, **said}
 
 
 def tradeoff_points(report: Mapping[str, Any]) -> list[Point]:
@@ -105,6 +152,17 @@ def confident_mistakes(
         }
         for i in wrong[:limit]
     ]
+
+
+def _reliability(figures: Mapping[str, Any], tr: Translator) -> str:
+    return reliability_svg([ReliabilityBin(**part) for part in figures["reliability"]], tr)
+
+
+def _flip(flip: Flip) -> dict[str, Any]:
+    """What the page shows of an example whose label changes."""
+    figures = {"gold": flip.example.label, "before": flip.before, "after": flip.after}
+    probs = {"before_prob": flip.before_prob, "after_prob": flip.after_prob}
+    return {"kind": flip.kind, **_parts(flip.example), **figures, **probs}
 
 
 def _parts(example: Example) -> dict[str, str]:

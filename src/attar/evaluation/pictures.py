@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.evaluation.calibration import ReliabilityBin
+from attar.language.translator import ENGLISH, Translator
 from attar.svg import Anchor, Colour, Scale, axes, circle, drawing, line, rectangle, text, text_width
 
 __all__ = ["Point", "confusion_svg", "reliability_svg", "size_text", "tradeoff_svg"]
@@ -61,7 +62,7 @@ class _Box(NamedTuple):
         return max(0.0, width) * max(0.0, height)
 
 
-def confusion_svg(confusion: NDArray[np.integer], labels: Sequence[str]) -> str:
+def confusion_svg(confusion: NDArray[np.integer], labels: Sequence[str], tr: Translator = ENGLISH) -> str:
     """Draw [C, C] counts, shaded by the share of their gold label."""
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     left, size = 40 + max(text_width(label) for label in labels), len(labels)
@@ -79,18 +80,18 @@ def confusion_svg(confusion: NDArray[np.integer], labels: Sequence[str]) -> str:
     for i, label in enumerate(labels):
         parts.append(text(left - 8, 12 + _CELL_HEIGHT * (i + 0.5), label, anchor="end"))
         parts.append(text(left + _CELL_WIDTH * (i + 0.5) - 2, bottom + 16, label, anchor="middle"))
-    parts.append(text(left + _CELL_WIDTH * size / 2, bottom + 37, "predicted", "soft", anchor="middle"))
-    parts.append(text(16, bottom / 2, "gold", "soft", anchor="middle", upwards=True))
+    parts.append(text(left + _CELL_WIDTH * size / 2, bottom + 37, tr("predicted"), "soft", anchor="middle"))
+    parts.append(text(16, bottom / 2, tr("gold"), "soft", anchor="middle", upwards=True))
     return drawing(left + _CELL_WIDTH * size + 8, bottom + 46, parts)
 
 
-def reliability_svg(bins: Sequence[ReliabilityBin]) -> str:
+def reliability_svg(bins: Sequence[ReliabilityBin], tr: Translator = ENGLISH) -> str:
     """Draw accuracy against confidence; the diagonal is perfect, dots grow with their bin."""
     filled = [part for part in bins if part.count]
     total = sum(part.count for part in filled)
     low = min((part.low for part in filled), default=0.0)
     x, y = Scale(low, 1, 64, 410), Scale(0, 1, 310, 16)
-    parts = list(axes(x, y, ("confidence (top prob)", "accuracy"), (_percent, _percent)))
+    parts = list(axes(x, y, (tr("confidence (top prob)"), tr("accuracy")), (_percent, _percent)))
     parts.append(line(x(low), y(low), x(1), y(1), "soft", 1, "stroke-dasharray: 4 3"))
     dots = [(x(part.confidence), y(part.accuracy)) for part in filled]
     for (x1, y1), (x2, y2) in itertools.pairwise(dots):
@@ -101,7 +102,7 @@ def reliability_svg(bins: Sequence[ReliabilityBin]) -> str:
     return drawing(440, 356, parts)
 
 
-def tradeoff_svg(points: Sequence[Point]) -> str:
+def tradeoff_svg(points: Sequence[Point], tr: Translator = ENGLISH) -> str:
     """Draw macro-F1 (with intervals) against examples a second, area = bytes."""
     speeds = [point.examples_per_second for point in points] or [1.0]
     low = min((point.macro_f1_low for point in points), default=0.0)
@@ -110,7 +111,7 @@ def tradeoff_svg(points: Sequence[Point]) -> str:
     # Room on the right for the name of the fastest.
     x = Scale(min(speeds) / 2.6, max(speeds) * 8, 72, 840, log=True)
     y = Scale(max(0.0, low - margin), min(1.0, high + margin), 368, 16)
-    names = ("examples a second, text to label (log scale)", "macro-F1")
+    names = (tr("examples a second, text to label (log scale)"), tr("macro-F1"))
     parts = list(axes(x, y, names, (lambda value: f"{value:,.0f}", _percent)))
     taken = []
     for point in points:

@@ -7,10 +7,11 @@ pair, with the chosen one (the artifact of the student).
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import platform
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.bench.timing import Side, Speed, interleaved, times_faster
-from attar.compare.workbook import ANSWERS, write_answers
+from attar.compare.workbook import write_answers
 from attar.errors import DataError
+from attar.evaluation.against import FLIPS, Flip, against_figures, flips, write_flips
 from attar.evaluation.calibration import brier_score, expected_calibration_error, reliability
-from attar.evaluation.intervals import Resampled, paired_difference, resample
-from attar.evaluation.names import shown_name
-from attar.evaluation.page import render_page, shown_model
+from attar.evaluation.names import ANSWERS, PAGES, shown_name
+from attar.evaluation.page import render_pages, shown_model
 from attar.gate.conditions import Gate
+from attar.gate.in_service import judge_promotion
 from attar.gate.verdict import judge
+from attar.intervals import Resampled, paired_difference, resample
 from attar.io.files import atomic_write, write_json
+from attar.language.translator import translator
 from attar.metrics import accuracy_of, confusion_counts, macro_f1_present, scores
 from attar.progress import track
 from attar.recipe.load import EvaluateRecipe
 from attar.system_info import package_versions
 from attar.task import Example, Task
 
-__all__ = ["Candidate", "evaluate"]
+__all__ = ["IN_SERVICE", "Against", "Candidate", "evaluate"]
+
+IN_SERVICE = "in_service"
+"""The name of the candidate that is in service."""
 
 _VERSIONED = ("attar", "numpy", "scikit-learn", "onnxruntime", "tokenizers", "torch", "transformers")
 
@@ -51,6 +58,8 @@ class Candidate:
         timed: What is called to measure speed; None leaves the candidate out of that.
         description: One line for the reader.
         precision: Of an artifact: int8, mixed or fp32; a model named ``..._int8`` is shown as what it is.
+        temperature: That its probs are calibrated with, or None.
+        uncalibrated: Where there is a temperature: examples -> probs [N, C] without it.
     """
 
     name: str
@@ -59,6 +68,25 @@ class Candidate:
     timed: Side | None = None
     description: str = ""
     precision: str | None = None
+    temperature: float | None = None
+    uncalibrated: Callable[[Sequence[Example]], Probs] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """The model in service, which is one of the candidates.
+
+    Attributes:
+        place: Its folder, as the user named it.
+        version: Of its artifact.
+        seen: Texts that it has trained on.
+        min_gain: Macro-F1 that the chosen one must surely gain over it.
+    """
+
+    place: str
+    version: str
+    seen: Collection[str] = ()
+    min_gain: float = 0.0
 
 
 def evaluate(  # noqa: PLR0913 - one call is the whole stage
@@ -74,11 +102,12 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
     seed: int = 20,
     gate: Gate | None = None,
     train_labels: Mapping[str, int] | None = None,
+    against: Against | None = None,
 ) -> dict[str, Any]:
-    """Measure candidates, judge the chosen one, and write ``report.json`` and ``report.html`` into ``out``.
+    """Measure candidates, judge the chosen one, and write ``report.json`` and its pages into ``out``.
 
-    Where openpyxl is installed, ``answers.xlsx`` has the chosen one's predictions beside the
-    reference's. Nothing is written unless everything could be measured and drawn.
+    The page is written in each language. Where openpyxl is installed, ``answers.xlsx`` has the chosen one's
+    predictions beside the reference's. Nothing is written unless everything could be measured and drawn.
 
     Args:
         candidates: Any subset of the usual ones; what needs a missing one is null.
@@ -92,6 +121,8 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
         seed: Of the bootstrap and of the choice of timed examples.
         gate: What the chosen one is held to; None takes the defaults.
         train_labels: How many training examples have each label, where that is known.
+        against: The candidate ``in_service``, which the chosen one is judged against; ``flips.csv`` lists
+            what changes.
 
     Returns:
         The content of report.json.
@@ -103,16 +134,42 @@ def evaluate(  # noqa: PLR0913 - one call is the whole stage
     figures, probs = _measure(candidates, examples, task, recipe, reference, chosen, seed)
     report = {"title": title, **figures, "train_labels": None if train_labels is None else dict(train_labels)}
     report["verdict"] = judge(report, gate or Gate()).to_json()
-    page = render_page(report, examples, probs)
-    with atomic_write(out / "report.html") as draft:
-        draft.write_text(page, "utf-8")
+    report["against"], changed = _against(report, examples, task, probs, chosen, against)
+    pages = render_pages(report, gate or Gate(), examples, probs, changed)
+    with contextlib.ExitStack() as drafts:
+        for language, page in pages.items():
+            drafts.enter_context(atomic_write(out / PAGES[language])).write_text(page, "utf-8")
         if report["answers"]:
             names = [shown_model(report)]
             names += [reference] if reference in probs and reference not in names else []
             shown = {shown_name(report, name): probs[name] for name in names}
-            write_answers(out / ANSWERS, examples, task, shown)
+            for language, name in ANSWERS.items():
+                write_answers(out / name, examples, task, shown, translator(language))
+        if against is not None:
+            write_flips(out / FLIPS, changed, task)
         write_json(out / "report.json", report)
     return report
+
+
+def _against(
+    report: Mapping[str, Any],
+    examples: Sequence[Example],
+    task: Task,
+    probs: Mapping[str, Probs],
+    chosen: str,
+    against: Against | None,
+) -> tuple[dict[str, Any] | None, list[Flip]]:
+    """What report.json says of the model in service, and what changes with the new one."""
+    if against is None:
+        return None, []
+    both = probs[IN_SERVICE], probs[chosen]
+    gold = np.array([task.index_of(example) for example in examples], np.int64)
+    draws = {"repeats": report["bootstrap"], "seed": report["seed"]}
+    figures = against_figures(examples, task, gold, both, seen=against.seen, **draws)
+    is_refused = report["verdict"]["status"] == "refuse"
+    verdict = judge_promotion(figures, against.min_gain, is_refused=is_refused)
+    named = {"place": against.place, "version": against.version, "min_gain": against.min_gain}
+    return named | verdict | figures | {"file": FLIPS}, flips(examples, task, both, against.seen)
 
 
 def _measure(
@@ -140,6 +197,7 @@ def _measure(
             "description": c.description,
             "precision": c.precision,
             **_quality_figures(task, gold, probs[c.name], resampled[c.name]),
+            "uncalibrated": _uncalibrated(c, examples, task, gold),
             "size_bytes": c.size_bytes,
             **_speed_figures(speeds.get(c.name)),
             "agreement": _agreement(predicted, c.name, reference),
@@ -160,7 +218,7 @@ def _measure(
         "agreement": _agreement(predicted, chosen, reference),
         "ratios": _ratios(models, speeds, chosen, reference),
         "paired_differences": _differences(resampled, chosen),
-        "answers": ANSWERS if importlib.util.find_spec("openpyxl") else None,
+        "answers": ANSWERS["en"] if importlib.util.find_spec("openpyxl") else None,
         "bootstrap": recipe.bootstrap,
         "seed": seed,
         "versions": system | package_versions(_VERSIONED),
@@ -214,6 +272,21 @@ def _quality_figures(
         "brier": brier_score(gold, probs),
         "labels": {label: asdict(figures) for label, figures in result.labels.items()},
         "confusion": result.confusion.tolist(),
+        "reliability": [asdict(part) for part in reliability(gold, probs)],
+    }
+
+
+def _uncalibrated(
+    candidate: Candidate, examples: Sequence[Example], task: Task, gold: NDArray[np.int64]
+) -> dict[str, Any] | None:
+    """How well the probs were calibrated before the temperature; None for a model without one."""
+    if candidate.uncalibrated is None:
+        return None
+    probs = _predict(replace(candidate, predict=candidate.uncalibrated), examples, task)
+    return {
+        "temperature": candidate.temperature,
+        "ece": expected_calibration_error(gold, probs),
+        "brier": brier_score(gold, probs),
         "reliability": [asdict(part) for part in reliability(gold, probs)],
     }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from attar.gate.conditions import Gate
+from attar.gate.in_service import InService
 from attar.recipe.load import EvaluateRecipe, Recipe
 from attar.stage_cache import fingerprint
 from attar.task import Task
@@ -32,9 +33,12 @@ class EvaluateSettings:
         return cls(recipe.name, recipe.resolved_task(), recipe.seed, recipe.evaluate, gate)
 
 
-def inputs(settings: EvaluateSettings, data: Path, models: Mapping[str, Path]) -> dict[str, Any]:
+def inputs(
+    settings: EvaluateSettings, data: Path, models: Mapping[str, Path], in_service: InService | None = None
+) -> dict[str, Any]:
     """Everything that the report depends on, its title aside."""
-    return {
+    against = {} if in_service is None else {"against": in_service.to_json()}
+    return against | {
         "task": settings.task.to_json(),
         "seed": settings.seed,
         "evaluate": settings.evaluate.model_dump(mode="json"),

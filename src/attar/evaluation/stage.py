@@ -17,16 +17,31 @@ from attar.artifact import load_artifact
 from attar.bench.original import run_as_original
 from attar.errors import DataError
 from attar.evaluation.baselines import Majority, WindowedLinear
-from attar.evaluation.report import Candidate, evaluate
+from attar.evaluation.names import IN_SERVICE_SAID, LINEAR
+from attar.evaluation.report import IN_SERVICE, Against, Candidate, evaluate
 from attar.evaluation.settings import EvaluateSettings
+from attar.gate.in_service import InService
+from attar.language.translator import N_
 from attar.models.checkpoint import load_checkpoint, predict_logits
-from attar.records.prepared_folder import load_split
+from attar.records.prepared_folder import load_split, read_rows
+from attar.records.record import Record
 from attar.scoring.predictor import Predictor, softmax
 from attar.task import Example, Task
 
 __all__ = ["artifact_candidate", "checkpoint_candidate", "evaluate_models"]
 
-_LINEAR = "TF-IDF of characters, {} around the term, and a balanced linear model"
+_ROLES = (
+    ("teacher", N_("the fine-tuned encoder, torch fp32, padded, batch 8")),
+    ("student", N_("the distilled student, torch fp32, length buckets")),
+    ("finetuned", N_("the same student trained on the labels alone")),
+)
+_ARTIFACTS = {
+    "linear": N_("the artifact: a linear model, NumPy"),
+    "cascade": N_("the artifact: a cascade"),
+    "int8": N_("the artifact: ONNX Runtime, int8"),
+    "mixed": N_("the artifact: ONNX Runtime, mixed"),
+    "fp32": N_("the artifact: ONNX Runtime, fp32"),
+}
 
 
 def evaluate_models(
@@ -35,6 +50,7 @@ def evaluate_models(
     models: Mapping[str, Path],
     out: Path,
     linear: Path | None = None,
+    in_service: InService | None = None,
 ) -> None:
     """Score every model of a run on the test split and write the report.
 
@@ -44,15 +60,12 @@ def evaluate_models(
         models: Folders by role: teacher, student, finetuned (checkpoints), artifact.
         out: Gets report.json and report.html.
         linear: The artifact of the linear baseline, where it has been fitted on this data already.
+        in_service: The model in service, which the artifact is judged against.
     """
     task = settings.task
     train, dev, test = (load_split(data, name) for name in ("train", "dev", "test"))
     candidates = []
-    for role, description in (
-        ("teacher", "the fine-tuned encoder, torch fp32, padded, batch 8"),
-        ("student", "the distilled student, torch fp32, length buckets"),
-        ("finetuned", "the same student trained on the labels alone"),
-    ):
+    for role, description in _ROLES:
         if role in models:
             candidates.append(
                 checkpoint_candidate(role, models[role], description, task, as_original=role == "teacher")
@@ -63,10 +76,13 @@ def evaluate_models(
         candidates.append(_linear_candidate(linear, task))
     else:
         fitted = WindowedLinear(task, train, dev)
-        description = _LINEAR.format(_window(fitted.window_chars))
+        description = LINEAR.format(window=_window(fitted.window_chars))
         candidates.append(Candidate("tfidf", fitted, fitted.size_bytes, fitted, description))
+    if in_service is not None and "artifact" in models:
+        old = artifact_candidate(IN_SERVICE, in_service.artifact, task)
+        candidates.append(replace(old, description=IN_SERVICE_SAID.format(what=old.description)))
     majority = Majority(task, train)
-    candidates.append(Candidate("majority", majority, None, None, "always the commonest label"))
+    candidates.append(Candidate("majority", majority, None, None, N_("always the commonest label")))
     counts = Counter(example.label for example in train)
     evaluate(
         candidates,
@@ -78,7 +94,20 @@ def evaluate_models(
         seed=settings.seed,
         gate=settings.gate,
         train_labels={label: counts[label] for label in task.labels},
+        against=None if in_service is None or "artifact" not in models else _against(in_service),
     )
+
+
+def _against(in_service: InService) -> Against:
+    """What the report says of the model in service, with the texts that it has trained on."""
+    artifact = load_artifact(in_service.artifact)
+    seen = {
+        record.text
+        for path in in_service.trained_on
+        for record in read_rows(path)
+        if isinstance(record, Record)
+    }
+    return Against(str(in_service.artifact), artifact.version, seen, in_service.min_gain)
 
 
 def _window(chars: int | None) -> str:
@@ -88,7 +117,7 @@ def _window(chars: int | None) -> str:
 def _linear_candidate(folder: Path, task: Task) -> Candidate:
     """The linear baseline as it is deployed."""
     found = artifact_candidate("tfidf", folder, task)
-    description = _LINEAR.format(_window(load_artifact(folder).input["window_chars"]))
+    description = LINEAR.format(window=_window(load_artifact(folder).input["window_chars"]))
     return replace(found, description=description, precision=None)
 
 
@@ -124,8 +153,15 @@ def artifact_candidate(name: str, folder: Path, task: Task) -> Candidate:
     artifact = load_artifact(folder)
     _check_labels(folder, artifact.task.labels, task)
     # Repeated examples are computed again, so that timing is fair.
-    predict = Predictor(artifact, deduplicate=False).predict_probs
+    predictor = Predictor(artifact, deduplicate=False)
+
+    def uncalibrated(examples: Sequence[Example]) -> NDArray[np.float32]:
+        return softmax(predictor.predict_logits(examples), 1.0)
+
+    predict = predictor.predict_probs
     size, precision = artifact.model_bytes, artifact.precision
-    how = {"onnx": f"ONNX Runtime, {precision}", "linear": "a linear model, NumPy", "cascade": "a cascade"}
-    description = f"the artifact: {how[artifact.kind]}"
-    return Candidate(name, predict, size, predict, description, precision)
+    description = _ARTIFACTS[artifact.kind if artifact.kind in _ARTIFACTS else str(precision)]
+    found = Candidate(name, predict, size, predict, description, precision)
+    if artifact.kind == "cascade":  # each of its members has a temperature of its own
+        return found
+    return replace(found, temperature=artifact.temperature, uncalibrated=uncalibrated)

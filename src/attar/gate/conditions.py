@@ -1,6 +1,6 @@
 """The conditions of the gate, each judged by itself from the figures of a report.
 
-A difference is judged by its paired bootstrap interval (``attar.evaluation.intervals``): refused is what
+A difference is judged by its paired bootstrap interval (``attar.intervals``): refused is what
 surely fails, and what may well fail is a warning; with fewer than 30 test examples nothing is sure. A
 requirement of the user's own on the model alone, such as its least macro-F1, is refused where the figure
 itself fails. Recall has Wilson's interval: Wilson (1927), Probable inference, the law of succession, and
@@ -14,7 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from attar.gate.advice import LEAST_MORE, advice, label_more
 from attar.gate.words import capital, interval, named, points
+from attar.language.translator import ENGLISH, N_, Translator
 from attar.recipe.gate import GateRecipe
 
 __all__ = ["Condition", "Gate", "Status", "judge_conditions"]
@@ -23,11 +25,8 @@ Status = Literal["pass", "warn", "refuse"]
 
 _LINEAR, _FINETUNED, _FP32 = "tfidf", "finetuned", "student"
 _Z = 1.959964  # of a 95 % interval
-_ENOUGH = 300  # training examples of a label, above which more of it help less
-_LEAST_MORE, _ROUNDED_TO = 100, 50
 _MOST_NAMED = 8  # labels in one sentence
 _LEAST_TEST = 30  # examples; fewer make a bootstrap too sure of itself
-_DEPLOY_LINEAR = "Deploy the linear model instead (attar run leaves it in linear/), or "
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +42,9 @@ class Gate:
     max_int8_loss: float = 0.003
 
     def to_json(self) -> dict[str, Any]:
-        """What a stamp holds of it."""
-        return self.recipe.model_dump(mode="json") | {"max_int8_loss": self.max_int8_loss}
+        """What a stamp holds of it; what only a comparison with a model in service reads is not in it."""
+        asked = self.recipe.model_dump(mode="json", exclude={"min_gain_over_service"})
+        return asked | {"max_int8_loss": self.max_int8_loss}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,31 +72,37 @@ class Condition:
         return kept | ({"figures": dict(self.figures)} if self.figures else {})
 
 
-def judge_conditions(report: Mapping[str, Any], gate: Gate) -> list[Condition]:
-    """Judge the chosen model of a report by every condition whose figures the report has."""
-    return list(_judged(report, gate))
+def judge_conditions(report: Mapping[str, Any], gate: Gate, tr: Translator = ENGLISH) -> list[Condition]:
+    """Judge the chosen model of a report by every condition whose figures the report has.
+
+    Args:
+        report: As report.json has it.
+        gate: What the model is held to.
+        tr: Of the language to say it in.
+    """
+    return list(_judged(report, gate, tr))
 
 
-def _judged(report: Mapping[str, Any], gate: Gate) -> Iterator[Condition]:
+def _judged(report: Mapping[str, Any], gate: Gate, tr: Translator) -> Iterator[Condition]:
     recipe, chosen = gate.recipe, report["models"][report["chosen"]]
-    yield from _one_label(report)
-    yield from _labels(report)
+    yield from _one_label(report, tr)
+    yield from _labels(report, tr)
     if report["reference"] in _gaps(report):
-        yield _loss_to_teacher(report, recipe.max_loss_to_teacher)
+        yield _loss_to_teacher(report, recipe.max_loss_to_teacher, tr)
     if _LINEAR in _gaps(report):
-        yield _gain(report, "min_gain_over_linear", _LINEAR, recipe.min_gain_over_linear)
+        yield _gain(report, "min_gain_over_linear", _LINEAR, recipe.min_gain_over_linear, tr)
     if _FINETUNED in _gaps(report) and recipe.min_gain_over_finetuned is not None:
-        yield _gain(report, "min_gain_over_finetuned", _FINETUNED, recipe.min_gain_over_finetuned)
+        yield _gain(report, "min_gain_over_finetuned", _FINETUNED, recipe.min_gain_over_finetuned, tr)
     if _FP32 in _gaps(report) and report["chosen"] != _FP32:
-        yield _int8(report, gate.max_int8_loss)
+        yield _int8(report, gate.max_int8_loss, tr)
     if recipe.min_macro_f1 is not None:
-        yield _macro_f1(report, recipe.min_macro_f1)
+        yield _macro_f1(report, recipe.min_macro_f1, tr)
     if recipe.min_recall is not None:
-        yield from _recalls(report, recipe.min_recall)
+        yield from _recalls(report, recipe.min_recall, tr)
     if recipe.max_mb is not None and chosen.get("size_bytes") is not None:
-        yield _size(chosen["size_bytes"] / 1e6, recipe.max_mb)
+        yield _size(chosen["size_bytes"] / 1e6, recipe.max_mb, tr)
     if recipe.min_rate is not None and chosen.get("examples_per_second") is not None:
-        yield _rate(chosen["examples_per_second"], recipe.min_rate)
+        yield _rate(chosen["examples_per_second"], recipe.min_rate, tr)
 
 
 def _gaps(report: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
@@ -104,14 +110,15 @@ def _gaps(report: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
     return found
 
 
-def _one_label(report: Mapping[str, Any]) -> Iterator[Condition]:
+def _one_label(report: Mapping[str, Any], tr: Translator) -> Iterator[Condition]:
     """What gives one label for everything is no model, and what loses nothing to such a teacher is none."""
     models = report["models"]
     names = [name for name in (report["reference"], report["chosen"]) if name in models]
     if collapsed := [name for name in names if _is_collapsed(models[name])]:
-        said = f"{capital(' and '.join(map(named, collapsed)))} collapsed: one label for every test example."
-        advice = "Train again with another seed or a smaller learning rate, and look at the labels."
-        yield Condition("one_label", "refuse", said, advice)
+        models_said = tr(" and ").join(named(name, tr) for name in collapsed)
+        said = tr("{models} collapsed: one label for every test example.", models=capital(models_said))
+        help_text = tr("Train again with another seed or a smaller learning rate, and look at the labels.")
+        yield Condition("one_label", "refuse", said, help_text)
 
 
 def _is_collapsed(model: Mapping[str, Any]) -> bool:
@@ -120,109 +127,157 @@ def _is_collapsed(model: Mapping[str, Any]) -> bool:
     return sum(map(any, zip(*confusion, strict=True))) == 1 < sum(map(any, confusion))
 
 
-def _labels(report: Mapping[str, Any]) -> Iterator[Condition]:
+def _labels(report: Mapping[str, Any], tr: Translator) -> Iterator[Condition]:
     tested = report["models"][report["chosen"]].get("labels")
     if tested is None:
         return
     untested = [label for label, figures in tested.items() if not figures["support"]]
     counts = report.get("train_labels") or {}
     unseen = [label for label in tested if counts and not counts.get(label)]
-    advice = "Label at least {} reviews of each and run again, or take it out of the task."
+    help_text = tr(
+        "Label at least {num} reviews of each and run again, or take it out of the task.", num=LEAST_MORE
+    )
     status: Status = "refuse" if _is_enough(report) else "warn"
     if unseen:
-        said = f"No training example has the label {_listed(unseen)}: it can never be right on one."
-        yield Condition("labels", status, said, advice.format(_LEAST_MORE))
+        names = _listed(unseen, tr)
+        said = tr("No training example has the label {labels}: it can never be right on one.", labels=names)
+        yield Condition("labels", status, said, help_text)
     elif untested:
-        said = f"No test example has the label {_listed(untested)}: nothing is known of it."
-        yield Condition("labels", status, said, advice.format(_LEAST_MORE))
+        names = _listed(untested, tr)
+        said = tr("No test example has the label {labels}: nothing is known of it.", labels=names)
+        yield Condition("labels", status, said, help_text)
     else:
-        yield Condition("labels", "pass", "Every label has examples.")
+        yield Condition("labels", "pass", tr("Every label has examples."))
 
 
-def _listed(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - _MOST_NAMED} more" if len(labels) > _MOST_NAMED else ""
+def _listed(labels: Sequence[str], tr: Translator) -> str:
+    more = tr(" and {num} more", num=len(labels) - _MOST_NAMED) if len(labels) > _MOST_NAMED else ""
     return ", ".join(labels[:_MOST_NAMED]) + more
 
 
-def _loss_to_teacher(report: Mapping[str, Any], allowed: float) -> Condition:
+def _loss_to_teacher(report: Mapping[str, Any], allowed: float, tr: Translator) -> Condition:
     teacher = report["reference"]
     gap = _gaps(report)[teacher]
     name, figures = "max_loss_to_teacher", {**gap, "limit": -allowed}
-    lost = f"{points(-gap['value'])} points of macro-F1 to {named(teacher)} {interval(gap)}"
+    values = {"points": points(-gap["value"]), "model": named(teacher, tr), "interval": interval(gap)}
+    lost = tr("{points} points of macro-F1 to {model} {interval}", **values)
     if gap["high"] < -allowed and _is_enough(report):
-        said = f"It loses {lost}, surely more than the {points(allowed)} allowed."
-        return Condition(name, "refuse", said, _advice(report, teacher), figures)
+        said = tr("It loses {lost}, surely more than the {most} allowed.", lost=lost, most=points(allowed))
+        return Condition(name, "refuse", said, advice(report, teacher, tr), figures)
     if gap["value"] < -allowed:
-        said = f"It loses {lost}, more than the {points(allowed)} allowed; {_unsure(report)}."
-        return Condition(name, "warn", said, _advice(report, teacher), figures)
+        said = tr(
+            "It loses {lost}, more than the {most} allowed; {unsure}.",
+            lost=lost, most=points(allowed), unsure=_unsure(report, tr),
+        )  # fmt: skip
+        return Condition(name, "warn", said, advice(report, teacher, tr), figures)
     if gap["value"] < 0:
-        said = f"It loses {lost}, within the {points(allowed)} allowed."
+        said = tr("It loses {lost}, within the {most} allowed.", lost=lost, most=points(allowed))
     else:
-        said = (
-            f"It loses nothing to {named(teacher)}: {points(gap['value'])} points above it {interval(gap)}."
-        )
+        values["points"] = points(gap["value"])
+        said = tr("It loses nothing to {model}: {points} points above it {interval}.", **values)
     return Condition(name, "pass", said, figures=figures)
 
 
-def _gain(report: Mapping[str, Any], name: str, rival: str, least: float) -> Condition:
+def _gain(report: Mapping[str, Any], name: str, rival: str, least: float, tr: Translator) -> Condition:
     gap = _gaps(report)[rival]
     figures = {**gap, "limit": least}
-    by = f"{points(abs(gap['value']))} points {interval(gap)}"
-    wanted = f"; {points(least)} are asked for" if least else ""
-    side = "above" if gap["value"] > 0 else "below"
+    wanted = tr("; {points} are asked for", points=points(least)) if least else ""
+    values = {
+        "model": named(rival, tr), "points": points(abs(gap["value"])), "interval": interval(gap),
+        "wanted": wanted,
+    }  # fmt: skip
     if gap["high"] < least and _is_enough(report):
-        verb = "loses to" if gap["value"] < 0 else "gains too little over"
-        said = f"It {verb} {named(rival)} by {by}{wanted}: it is not worth its cost here."
-        return Condition(name, "refuse", said, _advice(report, rival), figures)
+        text = (
+            N_("It loses to {model} by {points} points {interval}{wanted}: it is not worth its cost here.")
+            if gap["value"] < 0
+            else N_(
+                "It gains too little over {model} by {points} points {interval}{wanted}: it is not worth its "
+                "cost here."
+            )
+        )
+        return Condition(name, "refuse", tr(text, **values), advice(report, rival, tr), figures)
+    is_above = gap["value"] > 0
     if gap["low"] <= least:
-        said = f"It is {by} {side} {named(rival)}{wanted}: {_unsure(report)}."
-        return Condition(name, "warn", said, _advice(report, rival), figures)
-    beats = f"It beats {named(rival)} by {by}."
-    said = beats if gap["low"] > 0 else f"It is {by} {side} {named(rival)}, which is allowed."
+        text = (
+            N_("It is {points} points {interval} above {model}{wanted}: {unsure}.")
+            if is_above
+            else N_("It is {points} points {interval} below {model}{wanted}: {unsure}.")
+        )
+        said = tr(text, **values, unsure=_unsure(report, tr))
+        return Condition(name, "warn", said, advice(report, rival, tr), figures)
+    if gap["low"] > 0:
+        said = tr("It beats {model} by {points} points {interval}.", **values)
+    elif is_above:
+        said = tr("It is {points} points {interval} above {model}, which is allowed.", **values)
+    else:
+        said = tr("It is {points} points {interval} below {model}, which is allowed.", **values)
     return Condition(name, "pass", said, figures=figures)
 
 
-def _int8(report: Mapping[str, Any], allowed: float) -> Condition:
+def _int8(report: Mapping[str, Any], allowed: float, tr: Translator) -> Condition:
     gap = _gaps(report)[_FP32]
     figures = {**gap, "limit": -allowed}
-    change = f"{points(abs(gap['value']))} points {'below' if gap['value'] < 0 else 'above'} its checkpoint"
+    values = {"points": points(abs(gap["value"])), "interval": interval(gap), "most": points(allowed)}
     if gap["high"] < -allowed and _is_enough(report):
-        said = f"The artifact is {change} {interval(gap)}, surely more than the {points(allowed)} allowed."
-        advice = "Export again with export.precision = 'auto', or 'fp32'."
-        return Condition("int8", "refuse", said, advice, figures)
-    return Condition("int8", "pass", f"The artifact is {change} {interval(gap)}.", figures=figures)
+        said = tr(
+            "The artifact is {points} points below its checkpoint {interval}, surely more than the {most} "
+            "allowed.",
+            **values,
+        )
+        help_text = tr("Export again with export.precision = 'auto', or 'fp32'.")
+        return Condition("int8", "refuse", said, help_text, figures)
+    if gap["value"] < 0:
+        said = tr("The artifact is {points} points below its checkpoint {interval}.", **values)
+    else:
+        said = tr("The artifact is {points} points above its checkpoint {interval}.", **values)
+    return Condition("int8", "pass", said, figures=figures)
 
 
-def _macro_f1(report: Mapping[str, Any], least: float) -> Condition:
+def _macro_f1(report: Mapping[str, Any], least: float, tr: Translator) -> Condition:
     model = report["models"][report["chosen"]]
     figures = {"value": model["macro_f1"], "low": model["macro_f1_low"], "limit": least}
-    reached = f"Its macro-F1 is {points(model['macro_f1'])}"
+    values = {"points": points(model["macro_f1"]), "least": points(least)}
     if model["macro_f1"] < least:
-        said = f"{reached}, below the {points(least)} asked for."
-        return Condition("min_macro_f1", "refuse", said, _advice(report, None), figures)
+        said = tr("Its macro-F1 is {points}, below the {least} asked for.", **values)
+        return Condition("min_macro_f1", "refuse", said, advice(report, None, tr), figures)
     if model["macro_f1_low"] < least:
-        said = f"{reached}, which reaches the {points(least)} asked for; {_unsure(report)}."
-        return Condition("min_macro_f1", "warn", said, _advice(report, None), figures)
-    return Condition("min_macro_f1", "pass", f"{reached}, above {points(least)}.", figures=figures)
+        unsure = _unsure(report, tr)
+        said = tr(
+            "Its macro-F1 is {points}, which reaches the {least} asked for; {unsure}.",
+            unsure=unsure,
+            **values,
+        )
+        return Condition("min_macro_f1", "warn", said, advice(report, None, tr), figures)
+    said = tr("Its macro-F1 is {points}, above {least}.", **values)
+    return Condition("min_macro_f1", "pass", said, figures=figures)
 
 
-def _recalls(report: Mapping[str, Any], least: float | Mapping[str, float]) -> Iterator[Condition]:
+def _recalls(
+    report: Mapping[str, Any], least: float | Mapping[str, float], tr: Translator
+) -> Iterator[Condition]:
     labels = report["models"][report["chosen"]]["labels"]
     asked = least if isinstance(least, Mapping) else dict.fromkeys(labels, least)
     for label, limit in asked.items():
         found, num = labels[label]["recall"], labels[label]["support"]
         low = _wilson_low(found, num)
         figures = {"label": label, "value": found, "low": low, "n": num, "limit": limit}
-        reached = f"It finds {points(found)} % of {num:,} test examples of {label}"
-        advice = _label_more(report, label)
+        values = {"share": points(found), "num": num, "label": label, "least": points(limit)}
+        help_text = label_more(report, label, tr)
         if found < limit:
-            said = f"{reached}; {points(limit)} % are asked for."
-            yield Condition("min_recall", "refuse", said, advice, figures)
+            said = tr(
+                "It finds {share} % of {num} test examples of {label}; {least} % are asked for.", **values
+            )
+            yield Condition("min_recall", "refuse", said, help_text, figures)
         elif low < limit:
-            said = f"{reached}; that it finds {points(limit)} % is not certain."
-            yield Condition("min_recall", "warn", said, advice, figures)
+            said = tr(
+                "It finds {share} % of {num} test examples of {label}; that it finds {least} % is not "
+                "certain.",
+                **values,
+            )
+            yield Condition("min_recall", "warn", said, help_text, figures)
         else:
-            yield Condition("min_recall", "pass", f"{reached}, above {points(limit)} %.", figures=figures)
+            said = tr("It finds {share} % of {num} test examples of {label}, above {least} %.", **values)
+            yield Condition("min_recall", "pass", said, figures=figures)
 
 
 def _wilson_low(share: float, num: int) -> float:
@@ -236,24 +291,30 @@ def _wilson_low(share: float, num: int) -> float:
     return (middle - spread) / (1 + _Z**2 / num)
 
 
-def _size(megabytes: float, most: float) -> Condition:
-    figures, said = {"value": megabytes, "limit": most}, f"Its weights take {megabytes:.1f} MB"
+def _size(megabytes: float, most: float, tr: Translator) -> Condition:
+    figures = {"value": megabytes, "limit": most}
+    values = {"size": f"{megabytes:.1f}", "most": f"{most:g}"}
     if megabytes > most:
-        advice = (
+        said = tr("Its weights take {size} MB; {most} MB are allowed.", **values)
+        help_text = tr(
             "Give the student fewer layers or a smaller vocabulary (student.preset, student.vocab_margin)."
         )
-        return Condition("max_mb", "refuse", f"{said}; {most:g} MB are allowed.", advice, figures)
-    return Condition("max_mb", "pass", f"{said}, within {most:g} MB.", figures=figures)
+        return Condition("max_mb", "refuse", said, help_text, figures)
+    said = tr("Its weights take {size} MB, within {most} MB.", **values)
+    return Condition("max_mb", "pass", said, figures=figures)
 
 
-def _rate(rate: float, least: float) -> Condition:
-    figures, said = {"value": rate, "limit": least}, f"It scores {rate:,.0f} examples a second here"
+def _rate(rate: float, least: float, tr: Translator) -> Condition:
+    figures = {"value": rate, "limit": least}
+    values = {"rate": f"{rate:,.0f}", "least": f"{least:,.0f}"}
     if rate < least:
-        advice = (
+        said = tr("It scores {rate} examples a second here; {least} are asked for.", **values)
+        help_text = tr(
             "Give the student fewer layers (student.preset), make a cascade, or measure on a faster machine."
         )
-        return Condition("min_rate", "refuse", f"{said}; {least:,.0f} are asked for.", advice, figures)
-    return Condition("min_rate", "pass", f"{said}, above {least:,.0f}.", figures=figures)
+        return Condition("min_rate", "refuse", said, help_text, figures)
+    said = tr("It scores {rate} examples a second here, above {least}.", **values)
+    return Condition("min_rate", "pass", said, figures=figures)
 
 
 def _is_enough(report: Mapping[str, Any]) -> bool:
@@ -261,29 +322,5 @@ def _is_enough(report: Mapping[str, Any]) -> bool:
     return bool(report["num_test"] >= _LEAST_TEST)
 
 
-def _unsure(report: Mapping[str, Any]) -> str:
-    return f"with {report['num_test']:,} examples that is not certain"
-
-
-def _advice(report: Mapping[str, Any], rival: str | None) -> str:
-    """What helps a model that falls short of another, or of what is asked for."""
-    models, chosen = report["models"], report["models"][report["chosen"]]
-    better = models[rival] if rival is not None else None
-    linear = models.get(_LINEAR)
-    instead = linear is not None and linear["macro_f1"] >= chosen["macro_f1"]
-    own = chosen.get("labels")
-    if own is None:
-        more = "label more reviews."
-    else:
-        theirs = (better or {}).get("labels") or {}
-        behind = {name: theirs.get(name, {}).get("f1", 1.0) - figures["f1"] for name, figures in own.items()}
-        more = _label_more(report, max(behind, key=behind.__getitem__))
-    return _DEPLOY_LINEAR + more[:1].lower() + more[1:] if instead else capital(more)
-
-
-def _label_more(report: Mapping[str, Any], label: str) -> str:
-    """How many more reviews of a label to label: up to a few hundred of it in training."""
-    known = (report.get("train_labels") or {}).get(label, 0)
-    more = max(_LEAST_MORE, math.ceil((_ENOUGH - known) / _ROUNDED_TO) * _ROUNDED_TO)
-    have = f" (there are {known:,} to learn from)" if known else ""
-    return f"Label {more} more of {label}{have}."
+def _unsure(report: Mapping[str, Any], tr: Translator) -> str:
+    return tr("with {num} examples that is not certain", num=report["num_test"])

@@ -6,6 +6,7 @@ the same words: console, page, ``report.json`` and the artifact's card.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,15 @@ from typing import Any
 from attar.errors import GateError
 from attar.gate.conditions import Condition, Gate, Status, judge_conditions
 from attar.gate.words import capital, interval, named, points, ratio, smallest_class
+from attar.language.translator import ENGLISH, N_, Translator
 
-__all__ = ["Verdict", "check_passed", "judge", "verdict_of"]
+__all__ = ["STATUSES", "Verdict", "check_passed", "judge", "verdict_of"]
+
+STATUSES: Mapping[Status, str] = {"pass": N_("pass"), "warn": N_("warn"), "refuse": N_("refuse")}
+"""What people read of each."""
 
 _SAME_MODEL = ("student", "student_int8")  # fp32 and int8: no rivals
+_IN_SERVICE = "in_service"  # what is said of it stands in the report's ``against``
 _RANK: Mapping[str, int] = {"pass": 0, "warn": 1, "refuse": 2}
 
 
@@ -47,18 +53,28 @@ class Verdict:
         }
 
 
-def judge(report: Mapping[str, Any], gate: Gate) -> Verdict:
-    """Judge the chosen model of a report, as report.json has it; an earlier version's will do."""
+def judge(report: Mapping[str, Any], gate: Gate, tr: Translator = ENGLISH) -> Verdict:
+    """Judge the chosen model of a report, as report.json has it; an earlier version's will do.
+
+    Args:
+        report: The report.
+        gate: What the model is held to.
+        tr: Of the language to say it in; report.json and the artifact's card have English.
+    """
     models, chosen = report["models"], report["chosen"]
     if chosen not in models:
         best = max(models, key=lambda name: models[name]["macro_f1"])
-        rank = f"has the best macro-F1 of {len(models)}:" if len(models) > 1 else "has a macro-F1 of"
-        return Verdict(None, f"{capital(named(best))} {rank} {points(models[best]['macro_f1'])}.")
-    conditions = judge_conditions(report, gate)
+        values = {"model": capital(named(best, tr)), "points": points(models[best]["macro_f1"])}
+        if len(models) == 1:
+            return Verdict(None, tr("{model} has a macro-F1 of {points}.", **values))
+        return Verdict(
+            None, tr("{model} has the best macro-F1 of {num}: {points}.", num=len(models), **values)
+        )
+    conditions = judge_conditions(report, gate, tr)
     worst = max((condition.status for condition in conditions), key=_RANK.__getitem__, default=None)
     collapsed = [one.said for one in conditions if one.name == "one_label"]
-    headline = " ".join([*collapsed, _headline(report), *_smallest(report)])
-    return Verdict(worst, headline, _details(report, {one.name for one in conditions}), conditions)
+    headline = _joined([*collapsed, _headline(report, tr), *_smallest(report, tr)], tr)
+    return Verdict(worst, headline, _details(report, {one.name for one in conditions}, tr), conditions)
 
 
 def verdict_of(report: Mapping[str, Any], gate: Gate) -> dict[str, Any]:
@@ -84,62 +100,85 @@ def check_passed(verdict: Mapping[str, Any], where: str) -> None:
         raise GateError(f"the gate refuses {where}: {said}")
 
 
-def _headline(report: Mapping[str, Any]) -> str:
+def _joined(sentences: Sequence[str], tr: Translator) -> str:
+    return functools.reduce(
+        lambda before, after: tr("{sentence} {next}", sentence=before, next=after), sentences
+    )
+
+
+def _headline(report: Mapping[str, Any], tr: Translator) -> str:
     models, chosen, reference = report["models"], report["chosen"], report["reference"]
-    name, score = capital(named(chosen)), models[chosen]["macro_f1"]
+    name, score = capital(named(chosen, tr)), models[chosen]["macro_f1"]
     if reference not in models or reference == chosen:
-        return f"{name} has a macro-F1 of {points(score)}."
-    of, whole = named(reference), models[reference]["macro_f1"]
-    both = f"({points(score)} against {points(whole)})"
+        return tr("{model} has a macro-F1 of {points}.", model=name, points=points(score))
+    whole = models[reference]["macro_f1"]
+    values = {
+        "model": name, "other": named(reference, tr), "points": points(score), "whole": points(whole),
+        "rest": _ratios(report, tr),
+    }  # fmt: skip
     if score >= whole:
-        start = f"{name} does not lose to {of} in macro-F1 {both}"
-    else:
-        # Rounded down to a tenth: 99.96 % is not all of it.
-        kept = math.floor(1000 * score / whole) / 10
-        start = f"{name} keeps {kept:.1f} % of {of}'s macro-F1 {both}"
-    ratios = [
-        f"{ratio(value)} times {word}" if value >= 1 else f"{ratio(1 / value)} times {opposite}"
-        for value, word, opposite in (
-            (report["ratios"]["smaller"], "smaller", "larger"),
-            (report["ratios"]["faster"], "faster", "slower"),
-        )
-        if value
-    ]
-    rest = f", and is {' and '.join(ratios)}" if ratios else ""
-    return f"{start}{rest}."
+        return tr("{model} does not lose to {other} in macro-F1 ({points} against {whole}){rest}.", **values)
+    # Rounded down to a tenth: 99.96 % is not all of it.
+    kept = f"{math.floor(1000 * score / whole) / 10:.1f}"
+    return tr(
+        "{model} keeps {kept} % of {other}'s macro-F1 ({points} against {whole}){rest}.", kept=kept, **values
+    )
 
 
-def _smallest(report: Mapping[str, Any]) -> list[str]:
+def _ratios(report: Mapping[str, Any], tr: Translator) -> str:
+    """How much smaller and faster it is, as the end of a sentence."""
+    words = {
+        "smaller": (N_("{ratio} times smaller"), N_("{ratio} times larger")),
+        "faster": (N_("{ratio} times faster"), N_("{ratio} times slower")),
+    }
+    said = []
+    for key, (more, less) in words.items():
+        if value := report["ratios"][key]:
+            said.append(tr(more, ratio=ratio(value)) if value >= 1 else tr(less, ratio=ratio(1 / value)))
+    return tr(", and is {ratios}", ratios=tr.context("ratios", " and ").join(said)) if said else ""
+
+
+def _smallest(report: Mapping[str, Any], tr: Translator) -> list[str]:
     """The smallest class and its n: what a mean over labels hides."""
     found, labels = smallest_class(report), report["models"][report["chosen"]].get("labels")
     if found is None or labels is None:
         return []
     label, num = found
-    f1 = f"has an F1 of {points(labels[label]['f1'])}" if num else "cannot be judged"
-    return [f"Its smallest class, {label} (n = {num:,}), {f1}."]
+    if not num:
+        return [tr("Its smallest class, {label} (n = {num}), cannot be judged.", label=label, num=num)]
+    f1 = points(labels[label]["f1"])
+    said = tr(
+        "Its smallest class, {label} (n = {num}), has an F1 of {points}.", label=label, num=num, points=f1
+    )
+    return [said]
 
 
-def _details(report: Mapping[str, Any], judged: set[str]) -> list[str]:
+def _details(report: Mapping[str, Any], judged: set[str], tr: Translator) -> list[str]:
     """Agreement, and how the model compares with those that no condition names."""
     models, chosen, reference = report["models"], report["chosen"], report["reference"]
     sentences = []
     if reference in models and reference != chosen and report["agreement"] is not None:
-        share = points(report["agreement"])
-        sentences.append(f"It gives the same label as {named(reference)} on {share} % of the test set.")
+        share, model = points(report["agreement"]), named(reference, tr)
+        text = N_("It gives the same label as {model} on {share} % of the test set.")
+        sentences.append(tr(text, model=model, share=share))
     said = {"tfidf": "min_gain_over_linear", "finetuned": "min_gain_over_finetuned"}
     for name in models:
-        if name in (chosen, reference, *_SAME_MODEL) or said.get(name) in judged:
+        if name in (chosen, reference, *_SAME_MODEL, _IN_SERVICE) or said.get(name) in judged:
             continue
-        sentences.append(_compared(report, name))
+        sentences.append(_compared(report, name, tr))
     return sentences
 
 
-def _compared(report: Mapping[str, Any], name: str) -> str:
+def _compared(report: Mapping[str, Any], name: str, tr: Translator) -> str:
     gap = report["paired_differences"][name]
-    by = f"{points(abs(gap['value']))} points {interval(gap)}"
+    values = {"model": named(name, tr), "points": points(abs(gap["value"])), "interval": interval(gap)}
     if gap["low"] > 0:
-        return f"It beats {named(name)} by {by}."
+        return tr("It beats {model} by {points} points {interval}.", **values)
     if gap["high"] < 0:
-        return f"It loses to {named(name)} by {by}."
-    side = "above" if gap["value"] > 0 else "below"
-    return f"It is {by} {side} {named(name)}: with {report['num_test']:,} examples that is not certain."
+        return tr("It loses to {model} by {points} points {interval}.", **values)
+    text = (
+        N_("It is {points} points {interval} above {model}: with {num} examples that is not certain.")
+        if gap["value"] > 0
+        else N_("It is {points} points {interval} below {model}: with {num} examples that is not certain.")
+    )
+    return tr(text, **values, num=report["num_test"])

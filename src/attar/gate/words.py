@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from attar.language.translator import N_, Translator
+
 __all__ = ["capital", "interval", "named", "points", "ratio", "smallest_class"]
 
 _NAMES = {
-    "teacher": "the teacher",
-    "student": "the fp32 student",
-    "student_int8": "the small model",
-    "finetuned": "the same student without a teacher",
-    "tfidf": "the linear model",
-    "majority": "the majority label",
+    "teacher": N_("the teacher"),
+    "student": N_("the fp32 student"),
+    "student_int8": N_("the small model"),
+    "finetuned": N_("the same student without a teacher"),
+    "tfidf": N_("the linear model"),
+    "majority": N_("the majority label"),
+    "in_service": N_("the model in service"),
 }
 
 
-def named(model: str) -> str:
+def named(model: str, tr: Translator) -> str:
     """A model of the report, in a sentence."""
-    return _NAMES.get(model, model)
+    return tr(_NAMES[model]) if model in _NAMES else model
 
 
 def capital(text: str) -> str:

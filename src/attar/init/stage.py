@@ -26,6 +26,7 @@ from attar.io.encodings import encoding_name
 from attar.io.files import write_new
 from attar.io.tables.columns import check_names
 from attar.io.tables.excel import workbook_path
+from attar.language.translator import ENGLISH, Translator
 from attar.recipe.base import expand_variables
 from attar.recipe.load import SourceRecipe, make_recipe
 from attar.records.dry_run import DryRun, dry_run, fetched_for_now
@@ -59,6 +60,7 @@ def initialise(
     columns: Mapping[str, str],
     aliases: Mapping[str, str],
     encoding: str | None = None,
+    tr: Translator = ENGLISH,
 ) -> NewRecipe:
     """Guess a recipe from files, folders and servers, try it, and write it.
 
@@ -68,6 +70,7 @@ def initialise(
         columns: Our columns to those of tables, which the user names.
         aliases: Spellings to labels, which the user names.
         encoding: Of the files of text that are not UTF-8, as in ``attar.io.encodings``; None finds it.
+        tr: Of the language of what is found.
 
     Returns:
         What was written, or, where ``found.problem`` says so, was not.
@@ -97,7 +100,7 @@ def initialise(
         text = recipe_text(name, sources, task, facts, out.parent)
         _check_encoding(text, out)
         recipe = make_recipe(tomllib.loads(text), where=str(out), folder=out.parent)
-        found = dry_run(here, recipe.resolved_task(), recipe.data)
+        found = dry_run(here, recipe.resolved_task(), recipe.data, tr)
         for place, path in local.items():
             for file in found.understood.files.values():
                 file.facts.path = file.facts.path.replace(path, place)

@@ -21,6 +21,7 @@ from attar.insight.correction import (
     from_labels,
     uncorrected,
 )
+from attar.insight.pooling import pooled_means
 from attar.insight.scored_rows import ScoredRows
 from attar.insight.shares import Floats, Ints, Mentions, Shares, count_shares, interval, mean_interval
 from attar.task import BUILT_IN_TASKS
@@ -130,6 +131,8 @@ class View:
         corrected: Corrected; None without a source.
         shares: What contrasts are made of; None where there is one cell, or too many to compare.
         correction: The correction, or what stands for none.
+        pooled: [C, M] ``best`` drawn towards the view's mean, by how little is known of a cell; of all
+            mentions together ``best`` itself.
     """
 
     dimensions: tuple[int, ...]
@@ -141,6 +144,7 @@ class View:
     corrected: Estimate | None
     shares: Shares | None
     correction: Correction
+    pooled: Floats
 
     @property
     def best(self) -> Estimate:
@@ -203,10 +207,18 @@ def _view(rows: ScoredRows, grouping: Grouping, dimensions: tuple[int, ...]) -> 
         blocks = list(_blocks(rows, grouping, cell, num_cells))
         said, best, reviews, kept = *_together(blocks), None
     mentions = np.bincount(cell, minlength=num_cells)
+    shown = best or said
+    pooled = pooled_means(*shown, reviews, _spread(shown.value, mentions, grouping.outcome), num_labels)
     return View(
         dimensions, codes, mentions, reviews, counts.reshape(num_cells, num_labels), said, best, kept,
-        correction or plain,
+        correction or plain, pooled,
     )  # fmt: skip
+
+
+def _spread(value: Floats, mentions: Ints, outcome: Floats) -> Floats:
+    """[M] variance of each outcome between single mentions, given the shares of all."""
+    share = np.clip(mentions @ value[:, : len(outcome)] / max(1, mentions.sum()), 0.0, 1.0)
+    return np.asarray(np.maximum(share @ outcome**2 - (share @ outcome) ** 2, 0.0))
 
 
 def cells_of(rows: ScoredRows, dimensions: tuple[int, ...]) -> tuple[Ints, Ints]:

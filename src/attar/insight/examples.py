@@ -15,7 +15,7 @@ import numpy as np
 from attar.insight.scored_rows import Mention, ScoredRows
 from attar.insight.shares import Ints
 
-__all__ = ["Shown", "choose", "draw_candidates"]
+__all__ = ["Shown", "choose", "draw_candidates", "order_by_prob"]
 
 _CANDIDATES = 8  # of a label in a cell
 _SHOWN = 3
@@ -32,20 +32,29 @@ class Shown(NamedTuple):
     prob: float | None
 
 
-def draw_candidates(rows: ScoredRows, cell: Ints, num_cells: int) -> dict[tuple[int, int], Ints]:
+def order_by_prob(rows: ScoredRows) -> Ints:
+    """Indices of the rows that have a text, from the least sure to the surest."""
+    here = np.flatnonzero(rows.text != 0)
+    return here[np.lexsort((rows.row[here], rows.prob[here]))]
+
+
+def draw_candidates(
+    rows: ScoredRows, cell: Ints, num_cells: int, by_prob: Ints
+) -> dict[tuple[int, int], Ints]:
     """Indices of candidates for the first cells of a view, by cell and label.
 
     Args:
         rows: The scored rows.
         cell: [N] of each row.
         num_cells: How many cells, the largest first, have examples.
+        by_prob: What ``order_by_prob`` gives.
     """
-    here = np.flatnonzero((cell >= 0) & (cell < num_cells) & (rows.text != 0))
+    here = by_prob[(cell[by_prob] >= 0) & (cell[by_prob] < num_cells)]
     num_labels = len(rows.labels)
     key = cell[here] * num_labels + rows.label[here]
     # Within a cell and label by prob, so that equal steps go through its whole range.
-    order = here[np.lexsort((rows.row[here], rows.prob[here], key))]
-    sorted_key = cell[order] * num_labels + rows.label[order]
+    place = np.argsort(key, kind="stable")
+    order, sorted_key = here[place], key[place]
     distinct, first, counts = np.unique(sorted_key, return_index=True, return_counts=True)
     made = {}
     for one, start, count in zip(distinct.tolist(), first.tolist(), counts.tolist(), strict=True):

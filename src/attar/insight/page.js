@@ -1,12 +1,15 @@
 "use strict";
 const D = JSON.parse(document.getElementById("data").textContent);
-const M = D.msgs, L = D.labels.length, K = D.outcomes.length, SCALE = 10000;
+const L = D.labels.length, K = D.outcomes.length, SCALE = 10000;
 const ORDER = D.scores ? [L, ...[...Array(L).keys()].reverse()] : [...Array(L).keys()];
 const NET = D.scores ? L : null, MAIN = NET ?? L - 1;
 const SERIES = ["#b03a5b", "#2f74a8", "#c98a1b", "#4c8f55", "#7a5ab0", "#7d7277"];
 
-const say = (id, values = {}) => M[id].replace(/\{(\w+)\}/g, (whole, name) => name in values ? values[name] : whole);
-const num = n => n.toLocaleString("en-US");
+// Each string has the form of any number last, and that of one first where the language has another.
+const M = Object.fromEntries(Object.entries(D.msgs).map(([id, forms]) => [id, forms[forms.length - 1]]));
+const num = n => typeof n === "number" ? n.toLocaleString("en-US") : n;
+const say = (id, values = {}) => (values.num === 1 ? D.msgs[id][0] : M[id]).replace(/\{(\w+)\}/g, (whole, name) => name in values ? num(values[name]) : whole);
+const percent = (x, digits = 1) => say("percent", {value: (100 * x).toFixed(digits)});
 function el(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -25,22 +28,24 @@ function svg(tag, attributes = {}, text = null) {
   return made;
 }
 
-// A cell of a view: codes, mentions, reviews, counts, then of each outcome said, best, low, high.
+// A cell of a view: codes, mentions, reviews, counts, then of each outcome said, best, low, high, pooled.
 const viewOf = dims => D.views.find(view => view.dims.join() === dims.join());
 const valueOf = (place, code) => D.values[place][code] || (D.dims[place].period ? M.no_date : M.missing);
 const nameOf = (view, row) => view.dims.length ? view.dims.map((place, i) => valueOf(place, row[i])) : [M.all];
 const mentions = (view, row) => row[view.dims.length];
 const reviews = (view, row) => row[view.dims.length + 1];
 function outcome(view, row, k) {
-  const at = view.dims.length + 2 + L + 4 * k;
-  return {said: row[at] / SCALE, best: row[at + 1] / SCALE, low: row[at + 2] / SCALE, high: row[at + 3] / SCALE};
+  const at = view.dims.length + 2 + L + 5 * k;
+  const [said, best, low, high, pooled] = row.slice(at, at + 5).map(x => x / SCALE);
+  return {said, best, low, high, pooled};
 }
+const counted = (view, row) => say("subtitle", {mentions: say("num_mentions", {num: mentions(view, row)}), reviews: say("num_reviews", {num: reviews(view, row)})});
 const isSmall = (view, row) => mentions(view, row) < D.small;
 const minus = text => text.replace("-", "−");
-const shown = (x, k) => k === NET ? minus((100 * x > 0 ? "+" : "") + (100 * x).toFixed(1)) : (100 * x).toFixed(1) + " %";
+const shown = (x, k) => k === NET ? minus((100 * x > 0 ? "+" : "") + (100 * x).toFixed(1)) : percent(x);
 const range = (o, k) => k === NET
   ? minus((100 * o.low).toFixed(1)) + " … " + minus((100 * o.high).toFixed(1))
-  : (100 * o.low).toFixed(1) + "–" + (100 * o.high).toFixed(1) + " %";
+  : (100 * o.low).toFixed(1) + "–" + percent(o.high);
 
 function colourOf(k) {
   if (!D.scores) return SERIES[k % SERIES.length];
@@ -74,11 +79,11 @@ function head() {
   const view = viewOf([]), row = view.rows[0], time = D.dims.findIndex(d => d.period);
   const periods = time < 0 ? [] : viewOf([time]).rows.map(r => D.values[time][r[0]]).filter(Boolean).sort();
   const place = document.getElementById("head");
-  let sub = say("subtitle", {mentions: num(mentions(view, row)), reviews: num(reviews(view, row))});
+  let sub = counted(view, row);
   if (periods.length) sub += " · " + say("period", {first: periods[0], last: periods[periods.length - 1]});
   place.append(el("h1", {}, D.title), el("p", {className: "sub"}, sub));
   let status = D.status;
-  if (D.accuracy !== null) status += " · " + say("accuracy_note", {accuracy: (100 * D.accuracy).toFixed(1) + " %"});
+  if (D.accuracy !== null) status += " · " + say("accuracy_note", {accuracy: percent(D.accuracy)});
   place.append(el("span", {className: "stamp " + (D.corrected ? "good" : "bad")}, status));
   if (D.warnings.length) place.append(el("ul", {className: "warnings"}, ...D.warnings.map(text => el("li", {}, text))));
   const tiles = el("div", {className: "tiles"});
@@ -97,14 +102,14 @@ function head() {
 function findings() {
   if (!D.numCompared) return void section(M.findings, say("no_comparisons", {small: D.small}));
   const best = D.foremost;
-  if (!best.length) return void section(M.findings, say("nothing_found", {num: num(D.numCompared)}));
+  if (!best.length) return void section(M.findings, say("nothing_found", {num: D.numCompared}));
   const list = el("ul", {className: "findings"});
   for (const f of best) {
     const v = f.v[0] / SCALE, points = minus((v > 0 ? "+" : "") + (100 * v).toFixed(1));
     list.append(el("li", {}, el("b", {className: v > 0 ? "up" : "down"}, points),
       el("span", {}, "★ " + f.text, el("small", {}, M.interval + " " + f.v.slice(1).map(x => minus((x / 100).toFixed(1))).join(" … ")))));
   }
-  section(M.findings, say("findings_note", {num: num(D.numCompared)}), list);
+  section(M.findings, say("findings_note", {num: D.numCompared}), list);
 }
 
 function trend() {
@@ -139,7 +144,7 @@ function trend() {
     const step = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5].find(s => (high - low) / s <= 7) || 0.5;
     for (let v = Math.ceil(low / step) * step; v <= high; v += step) {
       picture.append(svg("line", {x1: left, x2: W - right, y1: y(v), y2: y(v), stroke: "var(--grid)"}));
-      picture.append(svg("text", {x: left - 8, y: y(v) + 4, "text-anchor": "end"}, minus((100 * v).toFixed(0)) + (k === NET ? "" : " %")));
+      picture.append(svg("text", {x: left - 8, y: y(v) + 4, "text-anchor": "end"}, k === NET ? minus((100 * v).toFixed(0)) : percent(v, 0)));
     }
     const every = Math.ceil(periods.length / 12);
     periods.forEach((p, i) => { if (i % every === 0) picture.append(svg("text", {x: x(i), y: H - 10, "text-anchor": "middle"}, D.values[time][p])); });
@@ -198,7 +203,7 @@ function heat() {
         const i = found.get(line + ":" + c);
         if (i === undefined) { tr.append(el("td")); continue; }
         const row = view.rows[i], o = outcome(view, row, state.k);
-        const text = state.k === NET ? minus((100 * o.best > 0 ? "+" : "") + (100 * o.best).toFixed(0)) : (100 * o.best).toFixed(0) + " %";
+        const text = state.k === NET ? minus((100 * o.best > 0 ? "+" : "") + (100 * o.best).toFixed(0)) : percent(o.best, 0);
         const about = `${nameOf(view, row).join(" · ")}: ${shown(o.best, state.k)} (${range(o, state.k)}), n = ${num(mentions(view, row))}`;
         tr.append(el("td", {className: isSmall(view, row) ? "small" : ""},
           el("button", {type: "button", title: about, style: {background: heatColour(o.best, state.k)}, on: {click: () => drill(view, i)}}, text)));
@@ -244,13 +249,13 @@ function figures() {
       const row = view.rows[i], tr = el("tr", {className: "open" + (isSmall(view, row) ? " small" : ""), on: {click: () => drill(view, i)}});
       nameOf(view, row).forEach((name, n) => tr.append(el("td", {className: "text", title: name}, n ? name : el("button", {type: "button"}, name))));
       tr.append(el("td", {}, num(mentions(view, row))), el("td", {}, num(reviews(view, row))), el("td", {}, stack(view, row)));
-      for (const k of order) { const o = outcome(view, row, k); tr.append(el("td", {}, shown(o.best, k), el("small", {}, range(o, k)))); }
+      for (const k of order) { const o = outcome(view, row, k); tr.append(el("td", {}, shown(o.best, k), el("small", {}, range(o, k) + (isSmall(view, row) ? " · " + M.pooled + " " + shown(o.pooled, k) : "")))); }
       body.append(tr);
     }
     box.replaceChildren(el("table", {}, el("thead", {}, el("tr", {}, ...heads)), body));
-    foot.replaceChildren(el("span", {}, say("shown_of", {shown: num(Math.min(state.count, rows.length)), total: num(rows.length)})));
+    foot.replaceChildren(el("span", {}, say("shown_of", {shown: Math.min(state.count, rows.length), total: rows.length})));
     if (rows.length > state.count) foot.append(el("button", {type: "button", on: {click: () => { state.count += 200; draw(); }}}, M.more));
-    if (view.omitted[0]) foot.append(el("span", {}, say("omitted", {num: num(view.omitted[0]), mentions: num(view.omitted[1])})));
+    if (view.omitted[0]) foot.append(el("span", {}, say("omitted", {num: view.omitted[0], mentions: say("num_mentions", {num: view.omitted[1]})})));
   }
   draw();
   section(M.table, M.table_note + " " + D.smallNote, controls, box, foot);
@@ -272,22 +277,22 @@ function comparisons() {
       el("td", {}, minus((f.v[0] > 0 ? "+" : "") + (f.v[0] / 100).toFixed(1))),
       el("td", {}, f.v.slice(1).map(x => minus((x / 100).toFixed(1))).join(" … ")), el("td", {}, f.p < 0.001 ? "< 0.001" : f.p.toFixed(3)))));
     box.replaceChildren(el("table", {}, el("thead", {}, el("tr", {}, ...heads.map((h, i) => el("th", {className: i === 1 || i === 2 ? "text" : ""}, h)))), body));
-    foot.replaceChildren(el("span", {}, say("shown_of", {shown: num(Math.min(state.count, rows.length)), total: num(rows.length)})));
+    foot.replaceChildren(el("span", {}, say("shown_of", {shown: Math.min(state.count, rows.length), total: rows.length})));
     if (rows.length > state.count) foot.append(el("button", {type: "button", on: {click: () => { state.count += 100; draw(); }}}, M.more));
   }
   draw();
-  section(M.comparisons, say("findings_note", {num: num(D.numCompared)}), controls, box, foot);
+  section(M.comparisons, say("findings_note", {num: D.numCompared}), controls, box, foot);
 }
 
 function drill(view, i) {
   const row = view.rows[i], box = document.getElementById("drill");
   const table = el("table"), order = ORDER;
-  table.append(el("thead", {}, el("tr", {}, ...["", D.corrected ? M.model_alone : "", "", M.interval].map(h => el("th", {}, h)))));
+  table.append(el("thead", {}, el("tr", {}, ...["", D.corrected ? M.model_alone : "", "", M.interval, M.pooled].map(h => el("th", {}, h)))));
   table.append(el("tbody", {}, ...order.map(k => {
     const o = outcome(view, row, k);
-    return el("tr", {}, el("td", {className: "text"}, D.outcomes[k]), el("td", {}, D.corrected ? shown(o.said, k) : ""), el("td", {}, el("b", {}, shown(o.best, k))), el("td", {}, range(o, k)));
+    return el("tr", {}, el("td", {className: "text"}, D.outcomes[k]), el("td", {}, D.corrected ? shown(o.said, k) : ""), el("td", {}, el("b", {}, shown(o.best, k))), el("td", {}, range(o, k)), el("td", {}, shown(o.pooled, k)));
   })));
-  const note = say("subtitle", {mentions: num(mentions(view, row)), reviews: num(reviews(view, row))}) + (isSmall(view, row) ? " · " + M.small : "");
+  const note = counted(view, row) + (isSmall(view, row) ? " · " + M.small : "");
   box.replaceChildren(el("button", {type: "button", className: "close", on: {click: () => box.close()}}, M.close),
     el("h2", {id: "drill-title"}, nameOf(view, row).join(" · ")), el("p", {className: "note"}, note), el("div", {className: "scroll"}, table));
   const shownOnes = (view.examples[i] || []).map(at => D.pool[at]);

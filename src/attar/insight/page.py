@@ -18,9 +18,10 @@ from typing import Any
 from attar import __version__
 from attar.insight.contrasts import Finding
 from attar.insight.estimates import SMALL, View
-from attar.insight.messages import Language, message, messages_of
+from attar.insight.messages import message, messages_of
 from attar.insight.results import Insight, outcome_names
 from attar.insight.sentences import correction_note, foremost, sentence, small_note, warnings_of
+from attar.language.translator import TAGS, Language
 
 __all__ = ["render_page"]
 
@@ -39,7 +40,7 @@ def render_page(made: Insight, language: Language) -> str:
     # Inside a script element only these can end it, or begin something else.
     data = data.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     values = {
-        "LANG": "zh-CN" if language == "zh" else "en",
+        "LANG": TAGS[language],
         "TITLE": escape(made.title or message(language, "title")),
         "CSS": part["css"],
         "JS": part["js"],
@@ -72,14 +73,13 @@ def _data(made: Insight, language: Language) -> dict[str, Any]:
     for shown in views:
         for column, place in enumerate(shown["dims"]):
             used[place].update(row[column] for row in shown["rows"])
-    texts = messages_of(language)
     findings = made.findings[:_MOST_FINDINGS]
     return {
-        "msgs": texts,
-        "title": made.title or texts["title"],
+        "msgs": messages_of(language),
+        "title": made.title or message(language, "title"),
         "labels": list(rows.labels),
         "scores": None if made.scores is None else [float(each) for each in made.scores],
-        "outcomes": outcome_names(made, texts["net"]),
+        "outcomes": outcome_names(made, message(language, "net")),
         "small": SMALL,
         "corrected": made.source is not None,
         "status": correction_note(made, language),
@@ -110,8 +110,8 @@ def _finding(made: Insight, language: Language, found: Finding) -> dict[str, Any
 
 
 def _view(view: View, kept: int) -> dict[str, Any]:
-    """A view's first cells: codes, mentions, reviews, counts, then of each outcome said, best, low, high."""
-    estimates = [view.said.value, *view.best]
+    """First cells: codes, mentions, reviews, counts; of each outcome said, best, low, high, pooled."""
+    estimates = [view.said.value, *view.best, view.pooled]
     table = [
         [*codes, mentions, reviews, *counts, *(round(_SCALE * part[place]) for place in range(len(parts[0]))
                                                 for part in parts)]
@@ -144,4 +144,5 @@ def _method(made: Insight, language: Language) -> list[str]:
     ]
     if made.source is not None:
         said.append(message(language, f"method_{made.source.kind}"))
+    said.append(message(language, "method_pooled"))
     return [*said, message(language, "made_by", version=__version__)]

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from attar.insight.estimates import View
-from attar.insight.messages import Language, message
+from attar.insight.messages import message
 from attar.insight.results import Insight
 from attar.insight.sentences import correction_note, shown_value
 from attar.io.files import atomic_write
+from attar.language.translator import Language
 from attar.svg import Colour, Scale, axes, circle, drawing, line, rectangle, standalone, text
 
 __all__ = ["write_pictures"]

@@ -130,6 +130,10 @@ def _cell(made: Insight, view: View, cell: int) -> dict[str, Any]:
             }
             for kind, estimate in estimates.items()
         },
+        "pooled": {
+            name: round(value, 6)
+            for name, value in zip(outcome_names(made), view.pooled[cell].tolist(), strict=True)
+        },
     }
 
 
@@ -152,20 +156,20 @@ def _comparison(made: Insight, each: Finding) -> dict[str, Any]:
 
 
 def write_cells(path: Path, made: Insight) -> None:
-    """Every cell of every view: ``model_*`` as the model says, ``corrected_*`` where that is known."""
-    columns: dict[str, Any] = {"view": np.repeat(
-        [view_name(made, view) for view in made.views], [len(view.codes) for view in made.views]
-    )}  # fmt: skip
+    """Every cell of every view: ``model_*`` as the model says, ``corrected_*`` where known, ``pooled_*``."""
+    names = np.array([view_name(made, view) for view in made.views], object)
+    columns: dict[str, Any] = {"view": np.repeat(names, [len(view.codes) for view in made.views])}
     rows = made.rows
     for place, dimension in enumerate(rows.dimensions):
-        values: list[str | None] = []
-        for view in made.views:
-            if place in view.dimensions:
-                codes = view.codes[:, view.dimensions.index(place)].tolist()
-                values += [_storable(rows.values[place][code]) for code in codes]
-            else:
-                values += [None] * len(view.codes)
-        columns[f"by_{dimension.name}" if dimension.name in _OURS else dimension.name] = values
+        values = np.array([*map(_storable, rows.values[place]), None], object)  # the last for none
+        codes = [
+            view.codes[:, view.dimensions.index(place)]
+            if place in view.dimensions
+            else np.full(len(view.codes), -1)
+            for view in made.views
+        ]
+        name = f"by_{dimension.name}" if dimension.name in _OURS else dimension.name
+        columns[name] = values[np.concatenate(codes)]
     columns["mentions"] = np.concatenate([view.mentions for view in made.views])
     columns["reviews"] = np.concatenate([view.reviews for view in made.views])
     columns["small"] = np.concatenate([view.is_small for view in made.views])
@@ -179,6 +183,8 @@ def write_cells(path: Path, made: Insight) -> None:
             for part, ending in enumerate(("", "_low", "_high")):
                 whole = np.concatenate([estimate[part][:, place] for estimate in estimates])
                 columns[f"{kind}_{name}{ending}"] = whole
+    for place, name in enumerate(outcome_names(made)):
+        columns[f"pooled_{name}"] = np.concatenate([view.pooled[:, place] for view in made.views])
     with atomic_write(path) as draft:
         write_parquet_columns(draft, columns)
 

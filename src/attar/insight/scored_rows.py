@@ -6,11 +6,11 @@ The texts of the few rows that are shown or checked are read in a second pass.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.errors import DataError
+from attar.insight.cells import Once, identity, mapped, numbers
 from attar.insight.dimensions import Dimension, parse_by
 from attar.insight.periods import day_of, period_of
 from attar.insight.shares import Ints
 from attar.io.tables.columns import missing_column, shown_columns
-from attar.io.tables.parquet import parquet_columns
+from attar.io.tables.parquet import parquet_columns, parquet_rows_at
 from attar.io.tables.rows import Table, as_offset, as_text
 from attar.io.tables.table_files import open_tables
 from attar.progress import progress_bar
@@ -35,7 +36,6 @@ __all__ = [
     "ScoredRows",
     "mentions_at",
     "read_scored",
-    "text_hash",
 ]
 
 _BATCH = 16_384
@@ -139,6 +139,15 @@ def mentions_at(path: Path, rows: Ints, columns: ScoredColumns) -> dict[int, Men
     tables, found, first = open_tables(path, needed=[{columns.label}]), dict[int, Mention](), 0
     names = (columns.text, *_MENTION)
     for table in tables:
+        if table.format == "parquet":
+            size = table.count() or 0
+            low, high = np.searchsorted(wanted, [first, first + size])
+            places = (wanted[low:high] - first).tolist()
+            for place, (text, *rest) in parquet_rows_at(Path(table.path), names, places, _BATCH):
+                if as_text(text).strip():
+                    found[first + place] = _mention(as_text(text), rest)
+            first += size
+            continue
         for batch in _batches(table, names, lambda: None):
             size = len(batch[columns.text])
             low, high = np.searchsorted(wanted, [first, first + size])
@@ -150,12 +159,6 @@ def mentions_at(path: Path, rows: Ints, columns: ScoredColumns) -> dict[int, Men
             if high == len(wanted):
                 return found
     return found
-
-
-def text_hash(text: str) -> int:
-    """64 bits of a text as an Excel cell keeps it, so that a text that went through one is the same."""
-    data = cell_text(text).encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little") or 1
 
 
 def _mention(text: str, rest: Sequence[object]) -> Mention:
@@ -196,8 +199,9 @@ class _Reader:
         )
         self.left_out = Counter[str]()
         self._codes: list[dict[str, int]] = [{} for _ in dimensions]
-        self._raw: list[dict[Any, int]] = [{} for _ in dimensions]
+        self._raw = [Once(partial(self._code, place)) for place in range(len(dimensions))]
         self._labels: dict[str, int] = {}
+        self._raw_labels = Once(self._label)
         self._parts: list[tuple[NDArray[Any], ...]] = []
         self._row = 0
 
@@ -209,25 +213,20 @@ class _Reader:
         """Read a batch."""
         raw_labels = batch[self.columns.label]
         size = len(raw_labels)
-        labels = np.fromiter((self._label(value) for value in raw_labels), np.int64, size)
+        labels = mapped(self._raw_labels, raw_labels, np.int64)
         codes = np.stack(
-            [self._column(place, batch[each.column]) for place, each in enumerate(self.dimensions)]
+            [
+                mapped(raw, batch[each.column], np.int32)
+                for raw, each in zip(self._raw, self.dimensions, strict=True)
+            ]
         )
-        prob = np.fromiter(map(_number, batch["prob"]), np.float32, size)
+        prob = numbers(batch["prob"])
+        texts = np.zeros(size, np.uint64)
         if self.has_text:
-            texts = np.fromiter(
-                (text_hash(text) if (text := as_text(x)) else 0 for x in batch[self.columns.text]),
-                np.uint64, size,
-            )  # fmt: skip
-        else:
-            texts = np.zeros(size, np.uint64)
+            texts = mapped(Once(identity), batch[self.columns.text], np.uint64)
+        review = texts
         if self.columns.review is not None:
-            review = np.fromiter(
-                (text_hash(text) if (text := as_text(x)) else 0 for x in batch[self.columns.review]),
-                np.uint64, size,
-            )  # fmt: skip
-        else:
-            review = texts
+            review = mapped(Once(identity), batch[self.columns.review], np.uint64)
         row = np.arange(self._row, self._row + size)
         self._row += size
         kept = labels >= 0
@@ -271,18 +270,6 @@ class _Reader:
             )
         return code
 
-    def _column(self, place: int, cells: Sequence[object]) -> NDArray[np.int32]:
-        raw, size = self._raw[place], len(cells)
-        made = np.empty(size, np.int32)
-        for i, cell in enumerate(cells):
-            try:
-                made[i] = raw[cell]
-            except KeyError:
-                made[i] = raw[cell] = self._code(place, cell)
-            except TypeError:  # a list
-                made[i] = self._code(place, cell)
-        return made
-
     def _code(self, place: int, cell: object) -> int:
         dimension, codes = self.dimensions[place], self._codes[place]
         if dimension.period is not None:
@@ -323,10 +310,3 @@ def _ordered(
     back = np.empty(len(names), np.int32)
     back[order] = np.arange(len(names))
     return tuple(names[i] for i in order), back[code]
-
-
-def _number(value: Any) -> float:  # noqa: ANN401 - a cell
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return float("nan")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from attar.insight.contrasts import Finding
 from attar.insight.estimates import SMALL
-from attar.insight.messages import Language, message
+from attar.insight.messages import message
 from attar.insight.results import Insight
+from attar.language.translator import Language
 
 __all__ = ["correction_note", "foremost", "sentence", "shown_value", "small_note", "warnings_of"]
 
@@ -49,7 +50,7 @@ def correction_note(made: Insight, language: Language) -> str:
     """What the head of every page says of the correction."""
     if made.source is None:
         return message(language, "uncorrected")
-    return message(language, f"corrected_{made.source.kind}", num=f"{made.source.num:,}")
+    return message(language, f"corrected_{made.source.kind}", num=made.source.num)
 
 
 def warnings_of(made: Insight, language: Language) -> list[str]:
@@ -60,10 +61,10 @@ def warnings_of(made: Insight, language: Language) -> list[str]:
     if made.source is None:
         warned.insert(0, message(language, "uncorrected_note"))
     if made.num_undated:
-        warned.append(message(language, "undated", num=f"{made.num_undated:,}"))
+        warned.append(message(language, "undated", num=made.num_undated))
     for reason, count in made.rows.left_out.items():
         msgid = "no_label" if reason == "no label" else "unreadable"
-        warned.append(message(language, "left_out", what=message(language, msgid, num=f"{count:,}")))
+        warned.append(message(language, "left_out", what=message(language, msgid, num=count)))
     return warned
 
 

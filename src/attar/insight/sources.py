@@ -11,9 +11,10 @@ import numpy as np
 from attar.compare.annotations import AnnotationOptions, read_annotations
 from attar.compare.join import Annotation
 from attar.errors import DataError, RecipeError
+from attar.insight.cells import text_hash
 from attar.insight.estimates import Checked
 from attar.insight.messages import Warned
-from attar.insight.scored_rows import Mention, ScoredRows, text_hash
+from attar.insight.scored_rows import Mention, ScoredRows
 from attar.io.files import read_json
 from attar.suggest import did_you_mean
 from attar.task import BUILT_IN_TASKS

@@ -23,8 +23,7 @@ from attar.insight.estimates import (
     sets_of_dimensions,
     views_of,
 )
-from attar.insight.examples import choose, draw_candidates
-from attar.insight.messages import Language
+from attar.insight.examples import choose, draw_candidates, order_by_prob
 from attar.insight.page import render_page
 from attar.insight.pictures import write_pictures
 from attar.insight.results import Insight, summary, write_cells, write_comparisons
@@ -35,6 +34,7 @@ from attar.insight.workbook import write_workbook
 from attar.io.files import atomic_write, write_json
 from attar.io.tables.excel import workbook_path
 from attar.io.tables.table_files import open_tables
+from attar.language.translator import Language
 from attar.progress import progress_bar
 from attar.stage_cache import fingerprint, run_stage
 
@@ -158,11 +158,12 @@ def _candidates(rows: ScoredRows) -> list[dict[tuple[int, int], Ints]]:
     """Of each view the rows that may be shown as examples, by cell and label."""
     wanted = sets_of_dimensions(rows)
     made, left = [], _MOST_EXAMPLE_CELLS
+    by_prob = order_by_prob(rows) if rows.has_text else None
     for number, dimensions in enumerate(wanted):
         cell, codes = cells_of(rows, dimensions)
         limit = min(len(codes), left // (len(wanted) - number))
         left -= limit
-        made.append(draw_candidates(rows, cell, limit) if rows.has_text else {})
+        made.append({} if by_prob is None else draw_candidates(rows, cell, limit, by_prob))
     return made
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from attar.insight.estimates import View
-from attar.insight.messages import Language, message
+from attar.insight.messages import message
 from attar.insight.results import Insight, outcome_names
 from attar.insight.sentences import correction_note, foremost, sentence, shown_value, warnings_of
+from attar.language.translator import Language
 from attar.workbook.sheets import Book, Cell, Column, Marked, Sheet, open_workbook
 
 __all__ = ["write_workbook"]
@@ -55,8 +56,9 @@ def _title(wanted: str, taken: set[str]) -> str:
 def _overview(page: Sheet, made: Insight, language: Language) -> None:
     total = made.views[0]
     page.heading(made.title or message(language, "title"))
-    counted = {"mentions": f"{int(total.mentions[0]):,}", "reviews": f"{int(total.reviews[0]):,}"}
-    page.append([message(language, "subtitle", **counted)])
+    mentions = message(language, "num_mentions", num=int(total.mentions[0]))
+    reviews = message(language, "num_reviews", num=int(total.reviews[0]))
+    page.append([message(language, "subtitle", mentions=mentions, reviews=reviews)])
     page.append([correction_note(made, language)])
     for text in warnings_of(made, language):
         page.append([f"! {text}"])
@@ -70,7 +72,7 @@ def _overview(page: Sheet, made: Insight, language: Language) -> None:
     marked = foremost(made)
     page.heading(message(language, "findings"))
     note = "findings_note" if marked else "nothing_found"
-    page.append([message(language, note, num=f"{len(made.findings):,}")])
+    page.append([message(language, note, num=len(made.findings))])
     for each in marked:
         page.append([f"★ {sentence(made, language, each)}"])
 
@@ -85,6 +87,7 @@ def _view_sheet(book: Book, made: Insight, language: Language, view: View, taken
     columns += [Column(f"{name} {end}", "percent") for name in names for end in (low, high)]
     if made.source is not None:
         columns += [Column(f"{name} ({message(language, 'model_alone')})", "percent") for name in names]
+    columns += [Column(f"{name} ({message(language, 'pooled')})", "percent") for name in names]
     columns.append(Column(message(language, "small")))
     title = " × ".join(rows.dimensions[place].name for place in view.dimensions)
     sheet = book.sheet(_title(title, taken), columns, is_printed=True)
@@ -112,6 +115,7 @@ def _cells(made: Insight, language: Language, view: View, cell: int) -> list[Cel
     ]
     if made.source is not None:
         made_cells += [_rounded(value) for value in view.said.value[cell]]
+    made_cells += [_rounded(value) for value in view.pooled[cell]]
     made_cells.append(message(language, "small") if view.is_small[cell] else "")
     return made_cells
 
@@ -150,7 +154,8 @@ def _chart(sheet: Sheet, made: Insight, view: View, num_rows: int, *, is_time: b
     chart.x_axis.delete = chart.y_axis.delete = False  # else newer Excel hides them
     chart.legend.position = "b"
     chart.width, chart.height = 24, max(8.0, 0.75 * shown + 4) if not is_time else 9
-    width = 4 + num_labels * (4 if made.source else 3) + (4 if made.scores is not None else 1)
+    num_outcomes = num_labels + (made.scores is not None)
+    width = 4 + num_outcomes * (5 if made.source else 4)  # name, mentions, reviews, small and the figures
     from openpyxl.utils import get_column_letter
 
     part.add_chart(chart, f"{get_column_letter(width + 1)}2")

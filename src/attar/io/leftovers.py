@@ -1,7 +1,7 @@
-"""What killed processes left: drafts, results on their way out, and temporary files, all of attar's.
+"""What killed processes left: drafts, results on their way out, parts of jobs and temporary files.
 
-Nothing is listed that attar did not write: a folder by its stamp or its name of attar's own, a file by
-the name that ``attar.io.files.atomic_write`` gives.
+Nothing is listed that attar did not write: a folder by its stamp, its manifest or its name of attar's own,
+a file by the name that ``attar.io.files.atomic_write`` gives.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from attar.io.folders import INCOMING
+from attar.io.job_parts import is_left_job, own_files
 from attar.io.stamps import STAMP_FOLDER, read_stamp
 
 __all__ = ["Leftover", "leftovers"]
@@ -29,6 +30,7 @@ _INNER_FILES = {
     "checks.json",
 }
 _INNER_FILES |= {"README.md", "generation_config.json"}
+_JOB_ENDING = ".parts"
 _NOT_LOOKED_INTO = {".git", ".venv", "node_modules", "__pycache__"}
 
 
@@ -39,8 +41,9 @@ class Leftover(NamedTuple):
         path: A file or a folder.
         what: What it is, and whose.
         belongs_to: The folder whose lock a process holds while it works on it.
-        num_bytes: Its size, with all that is in it.
+        num_bytes: Its size, with all that is in it; of a job's folder, what the job wrote there.
         age_s: Seconds since anything in it was written.
+        is_job: Whether it is the folder of a job, which has a lock of its own.
     """
 
     path: Path
@@ -48,6 +51,7 @@ class Leftover(NamedTuple):
     belongs_to: Path
     num_bytes: int
     age_s: float
+    is_job: bool = False
 
 
 def leftovers(folder: Path) -> Iterator[Leftover]:
@@ -67,6 +71,9 @@ def _of_folder(path: Path) -> Leftover | None:
     name, parent = path.name, path.parent
     if path.is_symlink():
         return None
+    if name.endswith(_JOB_ENDING) and is_left_job(path):
+        what = f"what an unfinished job computed for {name.removesuffix(_JOB_ENDING)}"
+        return _leftover(path, what, path, own_files(path))._replace(is_job=True)
     for ending, what in ((".draft", "an unfinished"), (".replaced", "the earlier result of")):
         stamp = read_stamp(path) if name.endswith(ending) else None
         if stamp is not None:
@@ -86,10 +93,11 @@ def _holds_model_alone(folder: Path) -> bool:
     return all(one.name in _INNER_FILES or _TEMPORARY.fullmatch(one.name) for one in folder.iterdir())
 
 
-def _leftover(path: Path, what: str, belongs_to: Path) -> Leftover:
+def _leftover(path: Path, what: str, belongs_to: Path, within: Sequence[Path] | None = None) -> Leftover:
     size, newest = 0, 0.0
-    places = [path] if path.is_file() else [path, *path.rglob("*")]
-    for place in places:
+    if within is None:
+        within = () if path.is_file() else list(path.rglob("*"))
+    for place in (path, *within):
         try:
             state = place.lstat()
         except FileNotFoundError:  # a process is at work there

@@ -29,6 +29,9 @@ class GateRecipe(Section):
     it does not surely gain more. -1 turns it off."""
     min_gain_over_finetuned: _Gain | None = None
     """The same over the same student without a teacher; left out, that is shown only."""
+    min_gain_over_service: _Gain = 0.0
+    """With `--against` alone: macro-F1 that a new model must surely gain over the one in service, for the
+    verdict promote. Below 0 one is promoted that surely loses less."""
     min_macro_f1: Share | None = None
     """Least macro-F1; a warning where its interval reaches below."""
     min_recall: Share | dict[str, Share] | None = None

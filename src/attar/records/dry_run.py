@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from attar.errors import DataError
+from attar.language.translator import ENGLISH, Translator
 from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
 from attar.records.audit.labels import check_scale, label_warnings
@@ -35,13 +36,16 @@ class DryRun(NamedTuple):
     problem: DataError | None
 
 
-def dry_run(sources: Sequence[SourceRecipe], task: Task, data: DataRecipe) -> DryRun:
+def dry_run(
+    sources: Sequence[SourceRecipe], task: Task, data: DataRecipe, tr: Translator = ENGLISH
+) -> DryRun:
     """Read and check some sources. What a server has is fetched to a folder that is removed again.
 
     Args:
         sources: Files, folders and servers. They, not ``data.sources``, are read.
         task: Whose labels and style decide what is accepted.
         data: What is accepted.
+        tr: Of the language of the warnings.
     """
     understood, summary = Understood(task), Summary(task)
     first: Rejection | None = None
@@ -62,7 +66,8 @@ def dry_run(sources: Sequence[SourceRecipe], task: Task, data: DataRecipe) -> Dr
         example = f"; the first, {first.where}: {first.message}" if first else ""
         problem = DataError(f"none of {counts['num_read']:,} rows can be used: {reasons}{example}")
         return DryRun(understood, [], problem)
-    return DryRun(understood, label_warnings(task, summary.labels_as_read, {"train": counts["labels"]}), None)
+    warnings = label_warnings(task, summary.labels_as_read, {"train": counts["labels"]}, tr)
+    return DryRun(understood, warnings, None)
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 ``sources -> (fetched) -> records -> audit -> split -> files``
 
 ``train.json``, ``dev.json``, ``test.json`` hold rows, ``rejected.jsonl`` every row that is not
-used and why, ``repaired.jsonl`` every moved offset, ``audit.json`` and ``audit.html`` what the
-audit saw, ``manifest.json`` what all of them were made of. Each file is written whole or not at
+used and why, ``repaired.jsonl`` every moved offset, ``audit.json``, ``audit.html`` and ``audit.zh.html``
+what the audit saw, ``manifest.json`` what all of them were made of. Each file is written whole or not at
 all, the manifest last: a folder without a fitting manifest is not a prepared one.
 """
 
@@ -24,10 +24,11 @@ from attar.io.files import atomic_write, folder_hashes, write_json
 from attar.io.sealed import sealed
 from attar.io.tables.jsonl import write_jsonl
 from attar.io.tables.term_cells import likely_separator
+from attar.language.translator import translator
 from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
 from attar.records.audit.labels import check_scale, label_warnings
-from attar.records.audit.page import audit_template, render_audit
+from attar.records.audit.page import PAGES, audit_template, render_audit
 from attar.records.audit.summary import Summary
 from attar.records.prepared_folder import example_row, write_rows
 from attar.records.record import Accepted, Reason, Rejection
@@ -41,7 +42,7 @@ __all__ = ["inputs", "prepare"]
 _LOG = logging.getLogger(__name__)
 _MANY = 0.1  # of the rows
 _WriteLine = Callable[[Mapping[str, object]], None]
-_TEXTS = ("rejected.jsonl", "repaired.jsonl", "audit.json", "audit.html")
+_TEXTS = ("rejected.jsonl", "repaired.jsonl", "audit.json", *PAGES.values())
 
 
 def inputs(sources: Sequence[SourceRecipe], task: Task, data: DataRecipe, seed: int) -> dict[str, Any]:
@@ -140,8 +141,11 @@ def _write(
         "reasons": audited["reasons"],
         "warnings": audited["warnings"],
     }
-    with atomic_write(out / "audit.html") as draft:
-        draft.write_text(render_audit(audited, summary.samples, manifest), "utf-8")
+    for language, name in PAGES.items():
+        said = label_warnings(task, summary.labels_as_read, labels, translator(language))
+        page = render_audit(audited | {"warnings": said}, summary.samples, manifest, language)
+        with atomic_write(out / name) as draft:
+            draft.write_text(page, "utf-8")
     manifest["files"] = folder_hashes(out, (*(f"{name}.json" for name in SPLITS), *_TEXTS))
     manifest = sealed(manifest)
     write_json(out / "manifest.json", manifest)

@@ -13,6 +13,7 @@ from typing import Any
 
 from attar.io.tables.columns import Columns, shown_columns
 from attar.io.tables.rows import Table
+from attar.language.translator import ENGLISH, N_, Translator
 from attar.records.record import Accepted, Confirmed, Rejection
 from attar.task import Task
 
@@ -26,7 +27,13 @@ _MOST_FILES = 10
 _MOST_CHARS = 40
 _SURE_CHARS = 4  # a longer spelling that no task knows may be a review in a swapped column
 _OTHER = "(other)"
-_TABLE_DETAILS = ("sheet", "sheets_left_out", "encoding", "delimiter")
+_SAME = N_("the same as a row before")
+_DETAILS = {
+    "sheet": N_("sheet"),
+    "sheets_left_out": N_("sheets left out"),
+    "encoding": N_("encoding"),
+    "delimiter": N_("delimiter"),
+}
 
 
 @dataclass(slots=True)
@@ -53,7 +60,7 @@ class FileFacts:
             self.columns = {**columns.flat, **{ours: ".".join(keys) for ours, keys in columns.nested.items()}}
             self.columns = {ours: theirs for ours, theirs in self.columns.items() if _has(table, theirs)}
             self.other_columns = [name for name in table.columns if name not in columns.taken]
-        for name in _TABLE_DETAILS:
+        for name in _DETAILS:
             value = getattr(table, name, None)
             said = value if isinstance(value, str) else ", ".join(value or ())
             before = self.details.get(name, "")
@@ -137,7 +144,7 @@ class Understood:
                 file.num_accepted += 1
                 spelling = record.label
                 place = (record.term, record.start or 0, record.end or 0)
-                row = (record.text, *place, record.label or "", "the same as a row before")
+                row = (record.text, *place, record.label or "", _SAME)
             case Rejection(reason, _, _, cells):
                 file.reasons[reason] += 1
                 # Only the audit's own rejections have the columns in their places.
@@ -173,47 +180,52 @@ class Understood:
         ]
 
 
-def short_lines(files: Sequence[Mapping[str, Any]]) -> list[str]:
+def short_lines(files: Sequence[Mapping[str, Any]], tr: Translator = ENGLISH) -> list[str]:
     """A line for each file, as a log may hold it: without any review text.
 
     Args:
         files: As ``Understood.to_json`` gives them.
+        tr: Of the language to say it in.
     """
     lines = []
     for file in files[:_MOST_FILES]:
-        parts = [_kind(file)]
+        parts = [_kind(file, tr)]
         if file["columns"]:
             parts.append(_columns(file))
-        parts.append(_rows(file))
-        if labels := _labels(file, private=True):
-            parts.append(f"labels {labels}")
+        parts.append(_rows(file, tr))
+        if labels := _labels(file, tr, private=True):
+            parts.append(tr("labels {labels}", labels=labels))
         lines.append(f"{file['path']}: {'; '.join(parts)}")
     if more := len(files) - _MOST_FILES:
-        lines += [f"and {more} more files"] if more > 0 else []
+        lines += [tr.plural("and {num} more file", "and {num} more files", more)] if more > 0 else []
     return lines
 
 
-def long_lines(file: Mapping[str, Any], first: Sequence[FirstRow]) -> list[str]:
+def long_lines(file: Mapping[str, Any], first: Sequence[FirstRow], tr: Translator = ENGLISH) -> list[str]:
     """All that was understood of a file, with its first rows, as the console shows it when it is asked.
 
     Args:
         file: One of those that ``Understood.to_json`` gives.
         first: Its first rows.
+        tr: Of the language to say it in.
     """
-    lines = [f"{file['path']}: {_kind(file)}"]
+    lines = [f"{file['path']}: {_kind(file, tr)}"]
     if file["columns"]:
         others = file["other_columns"]
-        kept = f"; kept as metadata: {shown_columns(others)}" if others else ""
-        lines.append(f"  columns:  {_columns(file)}{kept}")
+        kept = tr("; kept as metadata: {names}", names=shown_columns(others)) if others else ""
+        lines.append(tr("  columns:  {columns}", columns=_columns(file) + kept))
     if not file["num_read"]:
-        return [*lines, "  rows:     not counted, because of what stopped the reading"]
-    lines.append(f"  rows:     {_rows(file)}")
-    lines.append(f"  labels:   {_labels(file, private=False) or 'none'}")
+        return [*lines, tr("  rows:     not counted, because of what stopped the reading")]
+    lines.append(tr("  rows:     {rows}", rows=_rows(file, tr)))
+    lines.append(tr("  labels:   {labels}", labels=_labels(file, tr, private=False) or tr("none")))
     for number, row in enumerate(first, 1):
         place = f" [{row.start}:{row.end}]" if row.start < row.end else ""
-        term = f"{_cut(row.term)}{place} in " if row.term else ""
-        said = row.outcome if row.spelling in ("", row.outcome) else f"{_cut(row.spelling)} -> {row.outcome}"
-        lines.append(f"  row {number}:    {said}: {term}{_cut(row.text)}")
+        text = _cut(row.text)
+        if row.term:
+            text = tr("{term} in {text}", term=_cut(row.term) + place, text=text)
+        outcome = tr(row.outcome)
+        said = outcome if row.spelling in ("", row.outcome) else f"{_cut(row.spelling)} -> {outcome}"
+        lines.append(tr("  row {number}:    {said}: {text}", number=number, said=said, text=text))
     return lines
 
 
@@ -221,10 +233,10 @@ def _has(table: Table, theirs: str) -> bool:
     return theirs in table.columns or theirs.partition(".")[0] in table.columns
 
 
-def _kind(file: Mapping[str, Any]) -> str:
-    details = [f"{name.replace('_', ' ')} {said}" for name, said in file["details"].items()]
+def _kind(file: Mapping[str, Any], tr: Translator) -> str:
+    details = [f"{tr(_DETAILS.get(name, name))} {said}" for name, said in file["details"].items()]
     if "sheets_left_out" in file["details"]:
-        details.append("(FILE#SHEET reads one, FILE#* all that have the columns)")
+        details.append(tr("(FILE#SHEET reads one, FILE#* all that have the columns)"))
     return ", ".join([file["format"], *details]).replace(", (", " (")
 
 
@@ -235,15 +247,17 @@ def _columns(file: Mapping[str, Any]) -> str:
     )
 
 
-def _rows(file: Mapping[str, Any]) -> str:
+def _rows(file: Mapping[str, Any], tr: Translator) -> str:
     reasons = list(file["reasons"].items())
     said = ", ".join(f"{reason} {count:,}" for reason, count in reasons[:_MOST_REASONS])
     more = ", …" if len(reasons) > _MOST_REASONS else ""
-    rejected = f", {sum(file['reasons'].values()):,} rejected ({said}{more})" if reasons else ""
-    return f"{file['num_read']:,} rows, {file['num_accepted']:,} accepted{rejected}"
+    num = sum(file["reasons"].values())
+    rejected = tr(", {num} rejected ({reasons})", num=num, reasons=said + more) if reasons else ""
+    accepted = tr("{num} accepted", num=file["num_accepted"])
+    return f"{tr.plural('{num} row', '{num} rows', file['num_read'])}, {accepted}{rejected}"
 
 
-def _labels(file: Mapping[str, Any], *, private: bool) -> str:
+def _labels(file: Mapping[str, Any], tr: Translator, *, private: bool) -> str:
     """Spellings, what they stand for and their counts; those that may be text are only counted."""
     shown, unsure = list[str](), 0
     for label in file["labels"]:
@@ -254,7 +268,7 @@ def _labels(file: Mapping[str, Any], *, private: bool) -> str:
             shown.append(f"{spelling} {count:,}")
         else:
             shown.append(f"{_cut(spelling)} -> {meaning or '?'} {count:,}")
-    return ", ".join([*shown, *([f"others {unsure:,}"] if unsure else [])])
+    return ", ".join([*shown, *([tr("others {num}", num=unsure)] if unsure else [])])
 
 
 def _cut(text: str) -> str:

@@ -20,6 +20,7 @@ from attar.scoring.inputs import shape_for
 from attar.scoring.options import Counts, ScoreOptions
 from attar.scoring.outputs import kept_names
 from attar.scoring.predictor import Predictor
+from attar.scoring.row_limit import RowLimit
 from attar.scoring.scored import added_columns, chosen, kept_columns, scored_types, table_row
 from attar.scoring.spans import ExampleReader
 
@@ -83,7 +84,8 @@ class ArrowScorer:
             held.append(batch)  # not before: its columns are found without reading a row
             reader = ExampleReader(self._predictor.task, self._options.first)
             rows = ((row, columns) for row in table.rows())
-            for chunk in chunks_of(rows, reader, counts, partial(self._refuse, refused), CHUNK_CHARS):
+            refuse, limit = partial(self._refuse, refused), RowLimit(self._keep)
+            for chunk in chunks_of(rows, reader, counts, refuse, CHUNK_CHARS, limit):
                 counts.predictions += len(chunk.examples)
                 yield self._batch(self._scored(chunk))
             if refused:

@@ -15,6 +15,7 @@ from attar.io.tables.columns import Columns
 from attar.io.tables.rows import Row
 from attar.scoring.cached_probs import CachedProbs, Probs
 from attar.scoring.options import Counts
+from attar.scoring.row_limit import TOO_MANY, RowLimit
 from attar.scoring.scored import Scored
 from attar.scoring.spans import ExampleReader
 from attar.task import Example
@@ -45,6 +46,7 @@ def chunks_of(
     counts: Counts,
     reject: Callable[[Row, str, object], None],
     max_chars: int | None = None,
+    limit: RowLimit | None = None,
 ) -> Iterator[Chunk]:
     """Cut a stream of rows into chunks.
 
@@ -54,21 +56,34 @@ def chunks_of(
         counts: Gets the numbers of rows and of rejections.
         reject: Gets the rows without examples, with a reason code and the cell of the term.
         max_chars: Of the texts of a chunk, where it is copied as a whole: each as often as it has mentions.
+        limit: On what is written of one row; None takes that of a row with all of its columns.
     """
+    limit = limit or RowLimit()
     chunk, num_chars = Chunk([], [], []), 0
     before = ("", 0)
     counts.without_term.clear()  # the rows may have been read before, for their columns
     for row, columns in rows:
-        counts.rows += (row.source, row.line) != before
-        before = row.source, row.line
+        if (row.source, row.line) != before:
+            counts.rows += 1
+            before = row.source, row.line
+            limit.begin(row.values)
+        elif limit.is_over:
+            continue
         cells = columns.cells(row.values)
         examples = row.problem.reason if row.problem else reader.each(cells)
         if isinstance(examples, str):
+            if not limit.takes_rejection(row.values):
+                examples, limit.is_over = TOO_MANY, True
             counts.rejected[examples] += 1
             reject(row, examples, cells.get("term"))
             continue
         num_read = counts.rows + counts.without_term.total()
         for example in examples:
+            if not limit.takes_mention():
+                limit.is_over = True
+                counts.rejected[TOO_MANY] += 1
+                reject(row, TOO_MANY, None)
+                break
             chunk.rows.append(row)
             chunk.examples.append(example)
             chunk.num_read.append(num_read)

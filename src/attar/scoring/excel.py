@@ -8,6 +8,7 @@ from pathlib import Path
 from attar.errors import DataError
 from attar.io.tables.columns import missing_column
 from attar.io.tables.rows import Table, as_label
+from attar.language.translator import Translator
 from attar.scoring.scored import Scored, table_row
 from attar.task import Task
 from attar.workbook.sheets import MAX_ROWS, Cell, Column, Kind, Marked, open_workbook
@@ -50,7 +51,7 @@ def gold_column(tables: Sequence[Table], named: str | None) -> str:
     return next((name for name in _GOLD_COLUMNS if name in there), "")
 
 
-def write_excel(
+def write_excel(  # noqa: PLR0913 - one call is the whole workbook
     draft: Path,
     chunks: Iterable[Sequence[Scored]],
     types: Mapping[str, object],
@@ -58,6 +59,7 @@ def write_excel(
     text: str,
     task: Task,
     gold: str,
+    tr: Translator,
     facts: Callable[[], Mapping[str, Cell]],
 ) -> None:
     """Write the workbook.
@@ -69,6 +71,7 @@ def write_excel(
         text: Name of the column with the text.
         task: Its labels, and their other spellings in the gold column.
         gold: Column with gold labels, "" for none; a value that is no label counts as none.
+        tr: Of the language of titles and headings; columns keep their names, by which programs know them.
         facts: Asked at the end for what the summary says first.
 
     Raises:
@@ -76,8 +79,8 @@ def write_excel(
     """
     columns = [Column(name, _kind(name, text)) for name in types]
     with open_workbook(draft, is_draft=True) as book:
-        page = book.sheet("summary")
-        sheets = ResultSheets(book, columns, task.labels)
+        page = book.sheet(tr("summary"))
+        sheets = ResultSheets(book, columns, task.labels, tr)
         for scored in (scored for chunk in chunks for scored in chunk):
             values = scored.row.values
             groups = {name: str(values[name]) for name in GROUPS if values.get(name) not in (None, "")}
@@ -91,7 +94,7 @@ def write_excel(
         page.heading("attar score")
         for name, value in facts().items():
             page.append([name, value])
-        write_tally(page, sheets.tally)
+        write_tally(page, sheets.tally, tr=tr)
 
 
 def _kind(name: str, text: str) -> Kind:

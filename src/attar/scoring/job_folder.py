@@ -9,24 +9,29 @@ takes its place in one step, then the folder is removed.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from attar.errors import DataError, RunError
-from attar.io.files import read_json
 from attar.io.folders import sync_folder
+from attar.io.job_parts import (
+    JOB_FORMAT,
+    MANIFEST_NAME,
+    empty_job,
+    foreign_file,
+    job_lock,
+    read_manifest,
+    remove_job,
+)
 
-__all__ = ["JobFolder", "write_whole"]
+__all__ = ["Draft", "JobFolder", "write_whole"]
 
-_FORMAT = "attar-score-parts-1"
-_MANIFEST, _LOCK = "manifest.json", "job.lock"
-_OWN = re.compile(r"manifest\.json|job\.lock|\d{12}\.probs|.+\.(unfinished|tmp)")
+Draft = Literal["rows", "rejected", "refused"]
+"""What takes its place when it is whole: ``attar.io.job_parts`` knows their names too."""
 
 
 class JobFolder:
@@ -57,21 +62,28 @@ class JobFolder:
             RunError: Another process is at work there, or another job left it.
         """
         folder = cls(path, identity)
-        _check_own(path)
-        path.mkdir(parents=True, exist_ok=True)
-        with (path / _LOCK).open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise RunError(
-                    f"{path}: another attar score is at work there; wait for it, or name another --out"
-                ) from error
+        folder._check_own()
+        with job_lock(path):
             try:
                 folder._take_up(restart=restart)
             except OSError:  # a full disk: what would be left is empty
                 folder.remove()
                 raise
             yield folder
+
+    def _check_own(self) -> None:
+        path = self.path
+        if not os.path.lexists(path):
+            return
+        if not path.is_dir():
+            raise DataError(
+                f"{path}: a file stands where the parts of this job should go; name another --out"
+            )
+        if (foreign := foreign_file(path)) is not None:
+            raise DataError(
+                f"{path} holds {foreign}, which attar score did not write; move it away, or name another "
+                "--out"
+            )
 
     def _take_up(self, *, restart: bool) -> None:
         was = self.manifest()
@@ -86,9 +98,9 @@ class JobFolder:
                     f"{self.path} holds an unfinished job, and {', '.join(changed)} changed since it began; "
                     f"to start over add --overwrite, or remove {self.path}"
                 )
-        self._empty(but=(_LOCK,))
+        empty_job(self.path)
         job = None if self._identity is None else self.whole_identity()
-        self.write_manifest({"format": _FORMAT, "job": job})
+        self.write_manifest({"format": JOB_FORMAT, "job": job})
 
     def whole_identity(self) -> dict[str, Any]:
         """What the job is made from, with the version of attar, as JSON reads it."""
@@ -97,14 +109,14 @@ class JobFolder:
 
     def manifest(self) -> dict[str, Any] | None:
         """What ``manifest.json`` says; None if there is none of ours."""
-        return _manifest(self.path)
+        return read_manifest(self.path)
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write ``manifest.json``, whole or not at all."""
         text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
-        write_whole(self.path / _MANIFEST, text.encode("utf-8", "surrogatepass"))
+        write_whole(self.path / MANIFEST_NAME, text.encode("utf-8", "surrogatepass"))
 
-    def draft(self, name: str) -> Path:
+    def draft(self, name: Draft) -> Path:
         """Where a file is written until it is whole."""
         return self.path / f"{name}.unfinished"
 
@@ -143,20 +155,11 @@ class JobFolder:
 
     def remove(self) -> None:
         """Remove the folder, unless something of somebody else's is in it."""
-        self._empty(but=(_LOCK, _MANIFEST))
-        for name in (_MANIFEST, _LOCK):
-            (self.path / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self.path.rmdir()
+        remove_job(self.path)
 
     def has_parts(self) -> bool:
         """Whether anything is here that a later run would not have to compute again."""
         return any(self.path.glob("*.probs"))
-
-    def _empty(self, but: tuple[str, ...]) -> None:
-        for one in self.path.iterdir():
-            if one.name not in but and _OWN.fullmatch(one.name):
-                one.unlink()
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -174,26 +177,6 @@ def _version() -> str:
         return version("attar")
     except PackageNotFoundError:  # run from its source alone
         return ""
-
-
-def _check_own(path: Path) -> None:
-    if not os.path.lexists(path):
-        return
-    if not path.is_dir():
-        raise DataError(f"{path}: a file stands where the parts of this job should go; name another --out")
-    foreign = next((one.name for one in path.iterdir() if not _OWN.fullmatch(one.name)), None)
-    if foreign is not None:
-        raise DataError(
-            f"{path} holds {foreign}, which attar score did not write; move it away, or name another --out"
-        )
-
-
-def _manifest(path: Path) -> dict[str, Any] | None:
-    try:
-        value = read_json(path / _MANIFEST)
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) and value.get("format") == _FORMAT else None
 
 
 def _changed(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from attar.errors import DataError, GateError
 from attar.io.files import content_hash
 from attar.io.tables.rows import TableFormat
+from attar.language.translator import Language
 from attar.terms.term_list import TermList
 
 __all__ = [
@@ -65,6 +66,8 @@ class ScoreOptions:
         rejected: File for the rows that cannot be used; None takes ``OUT.rejected.jsonl``.
         stream_format: Of standard input and output.
         accept_refused: Score with an artifact that its gate refused.
+        source_name: What a workbook's summary calls that which is read; None takes its place.
+        language: Of the titles and headings of a workbook.
     """
 
     text: str = "text"
@@ -85,11 +88,13 @@ class ScoreOptions:
     rejected: Path | None = None
     stream_format: StreamFormat = "jsonl"
     accept_refused: bool = False
+    source_name: str | None = None
+    language: Language = "en"
 
     def fingerprint(self) -> dict[str, Any]:
-        """All of them that decide what is written, as JSON; the list of terms by its hash."""
+        """All that decide what is predicted and where, as JSON; the list of terms by its hash."""
         names = ("text", "term", "first", "label", "into_source", "quoted", "split_terms", "offsets")
-        more = ("in_encoding", "encoding", "stream_format", "accept_refused")
+        more = ("in_encoding", "encoding", "stream_format", "accept_refused", "source_name")
         terms = None
         if self.terms is not None:
             terms = content_hash([list(self.terms.names.items()), list(self.terms.categories.items())])
@@ -111,6 +116,7 @@ class Counts:
         rejected: Rows that could not be used, by reason code.
         rejected_path: Their file, with Spark their folder or table; None where there are none, or where
             they are counted alone.
+        note_path: The file that says that the gate refused the artifact; None where it did not.
         notes: How files were read where one might have expected otherwise: sheets, encoding.
         without_term: Reviews that name no term of the list that was given, by file; none is written.
         damaged: Files of a folder or a pattern that could not be read, or not to their end, and why.
@@ -121,6 +127,7 @@ class Counts:
     predictions: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     rejected_path: Path | str | None = None
+    note_path: Path | None = None
     notes: list[str] = field(default_factory=list)
     without_term: Counter[str] = field(default_factory=Counter)
     damaged: dict[str, str] = field(default_factory=dict)
@@ -133,6 +140,7 @@ class Counts:
             "predictions": self.predictions,
             "rejected": dict(self.rejected),
             "rejected_path": None if self.rejected_path is None else str(self.rejected_path),
+            "note_path": None if self.note_path is None else str(self.note_path),
             "notes": self.notes,
             "without_term": dict(self.without_term),
             "damaged": self.damaged,
@@ -142,13 +150,14 @@ class Counts:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Counts:
         """The counts that ``to_json`` gave."""
-        path = value["rejected_path"]
+        path, note = value["rejected_path"], value.get("note_path")
         return cls(
             **{
                 **value,
                 "rejected": Counter(value["rejected"]),
                 "without_term": Counter(value["without_term"]),
                 "rejected_path": None if path is None else Path(path),
+                "note_path": None if note is None else Path(note),
             }
         )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +18,6 @@ from typing import TextIO, cast
 
 from attar.errors import DataError
 from attar.io.compressed import packed, packing_of
-from attar.io.json_text import parse_json
 from attar.io.mongo import is_mongodb, mongo_address, shown_place
 from attar.io.outputs import check_output
 from attar.io.tables.columns import Columns, shown_columns
@@ -28,10 +26,12 @@ from attar.io.tables.jsonl import json_line
 from attar.io.tables.parquet import write_parquet
 from attar.io.tables.rows import Table
 from attar.io.tables.table_files import table_format
+from attar.language.translator import translator
 from attar.scoring.chunks import CHUNK_CHARS
 from attar.scoring.excel import write_excel
 from attar.scoring.mongodb import check_target, write_documents, write_into_source
 from attar.scoring.options import ENCODINGS, STREAM, OutFormat, ScoreOptions
+from attar.scoring.row_limit import RowLimit
 from attar.scoring.scored import Scored, scored_types, table_row
 from attar.suggest import did_you_mean
 from attar.task import Task
@@ -39,14 +39,14 @@ from attar.task import Task
 __all__ = [
     "Output",
     "check_encoding",
-    "check_free",
     "check_place",
+    "file_beside",
     "kept_names",
     "out_format",
     "parts_path",
-    "rejected_path",
 ]
 
+_REGION_CHARS = 1000  # of a mention of which no text is written
 _ADDED_BY_TERMS = ("term", "found", "category")
 
 
@@ -104,6 +104,7 @@ class Output:
                     text=self.tables[0][1].name("text"),
                     task=self.task,
                     gold=self.gold,
+                    tr=translator(self.options.language),
                     facts=self.facts,
                 )
             case "parquet":
@@ -126,6 +127,16 @@ class Output:
         keep = kept_names(self.tables, self.options)
         is_kept = keep is None or any(columns.name("text") in keep for _, columns in self.tables)
         return CHUNK_CHARS if self.format == "parquet" and is_kept else None
+
+    def row_limit(self) -> RowLimit:
+        """How much of one row may be written, by what is written with each of its mentions."""
+        match self.format:
+            case "label_studio":  # one task, which is held as a whole
+                return RowLimit((), _REGION_CHARS)
+            case "mongodb" if self.options.into_source:
+                return RowLimit((), _REGION_CHARS)
+            case _:
+                return RowLimit(kept_names(self.tables, self.options))
 
     def _encoding(self) -> str:
         if self.options.encoding is not None:
@@ -159,28 +170,17 @@ def out_format(place: str | Path, options: ScoreOptions) -> OutFormat:
     return "label_studio" if Path(place).suffix.lower() == ".json" else table_format(Path(place))
 
 
-def rejected_path(place: str | Path, options: ScoreOptions) -> Path | None:
-    """The file of the rows that cannot be used; None where they are only counted."""
-    if options.rejected is not None:
-        return options.rejected
-    if str(place) == STREAM:
-        return None
-    if is_mongodb(place):
-        return Path(f"{_collection_name(place)}.rejected.jsonl")
-    return Path(place).with_name(f"{Path(place).name}.rejected.jsonl")
-
-
 def parts_path(place: str | Path) -> Path | None:
     """The folder for the parts of a job; None for standard output, which cannot be taken back."""
-    if str(place) == STREAM:
-        return None
+    return None if str(place) == STREAM else file_beside(place, ".parts")
+
+
+def file_beside(place: str | Path, ending: str) -> Path:
+    """What is written beside an output; beside a collection, in the working directory."""
     if is_mongodb(place):
-        return Path(f"{_collection_name(place)}.parts")
-    return Path(place).with_name(f"{Path(place).name}.parts")
-
-
-def _collection_name(place: str | Path) -> str:
-    return mongo_address(str(place)).collection.replace("/", "_")
+        name = mongo_address(str(place)).collection.replace("/", "_")
+        return Path(f"{name}{ending}")
+    return Path(place).with_name(f"{Path(place).name}{ending}")
 
 
 def check_place(
@@ -216,40 +216,6 @@ def check_place(
         check_output(Path(place), files)
     if format_ == "label_studio":
         check_output(Path(place).with_suffix(".xml"), files)
-    rejected = rejected_path(place, options)
-    if rejected is not None:
-        check_output(rejected, files)
-
-
-def check_free(place: str | Path, rejected: Path | None, options: ScoreOptions) -> None:
-    """Refuse to replace what is there without leave, and rejected rows that attar did not write at all.
-
-    Raises:
-        DataError: Something is there.
-    """
-    if not is_mongodb(place) and str(place) != STREAM and os.path.lexists(place) and not options.overwrite:
-        raise DataError(f"{place} is there already; add --overwrite to replace it, or name another --out")
-    if rejected is None or not os.path.lexists(rejected):
-        return
-    if not is_rejected_rows(rejected):
-        raise DataError(
-            f"{rejected} is there, and attar score did not write it; move it away, or name another file with "
-            "--rejected"
-        )
-    if not options.overwrite and not is_mongodb(place):
-        raise DataError(
-            f"{rejected} is there already, of an earlier run; add --overwrite to replace it, or move it away"
-        )
-
-
-def is_rejected_rows(path: Path) -> bool:
-    """Whether a file is one of rejected rows as ``attar score`` writes it."""
-    try:
-        with path.open("rb") as stream:
-            first = parse_json(stream.readline().decode())
-    except (OSError, ValueError):
-        return False
-    return isinstance(first, dict) and list(first) == ["line", "where", "reason", "row"]
 
 
 def check_encoding(place: str | Path, format_: OutFormat, encoding: str | None) -> None:

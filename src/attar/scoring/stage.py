@@ -21,12 +21,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from attar.artifact import Artifact, check_not_refused, refusal
+from attar.artifact import refusal
 from attar.errors import DataError
 from attar.io.files import content_hash
 from attar.io.mongo import is_mongodb, shown_place
 from attar.io.tables.jsonl import write_jsonl, write_jsonl_draft
+from attar.language.translator import Translator, translator
 from attar.progress import progress_bar
+from attar.scoring.beside import Beside, check_free
 from attar.scoring.cached_probs import CachedProbs
 from attar.scoring.chunks import Chunk, chunks_of, scored_chunks
 from attar.scoring.excel import check_size, gold_column
@@ -36,14 +38,13 @@ from attar.scoring.options import STREAM, Counts, OutFormat, ScoreOptions, Sourc
 from attar.scoring.outputs import (
     Output,
     check_encoding,
-    check_free,
     check_place,
     kept_names,
     out_format,
     parts_path,
-    rejected_path,
 )
 from attar.scoring.predictor import Predictor
+from attar.scoring.refused import check_refused, note_text
 from attar.scoring.rejections import Rejections
 from attar.scoring.scored import Scored
 from attar.scoring.spans import ExampleReader
@@ -65,7 +66,8 @@ def score_file(
     and has that already. Columns ``start`` and ``end`` (code points) say which occurrence is
     meant; a row without them is scored at every occurrence of its term. A term or offsets that
     ``attar prepare`` would repair are repaired. Rows that cannot be used
-    go to ``<out>.rejected.jsonl``, for MongoDB in the working directory.
+    go to ``<out>.rejected.jsonl``, for MongoDB in the working directory; that the gate refused the artifact
+    and it is used all the same stands in ``<out>.refused.json``.
 
     Until it is whole the output is in ``<out>.parts``, with what was computed: the same call after a kill
     goes on there, and writes the same bytes as one that ran through.
@@ -99,8 +101,8 @@ def score_file(
             return job.counts
         identity = None if job.inputs.is_stream else _identity(job)
         stack.enter_context(_write_errors(place))
-        folder = stack.enter_context(JobFolder.opened(parts, identity, restart=options.overwrite))
-        return _score_in(folder, job)
+        opened = JobFolder.opened(parts, identity, restart=options.overwrite)
+        return _score_in(stack.enter_context(opened), job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class _Job:
     shown: str
     inputs: Inputs
     output: Output
-    rejected: Path | None
+    beside: Beside
     options: ScoreOptions
     counts: Counts
 
@@ -122,18 +124,6 @@ def _checked_places(source: Sources, out: str | Path) -> tuple[list[str], str]:
         if not isinstance(place, str | PathLike):
             raise DataError(f"score_file: a {type(place).__name__} is no path; expected a str or a Path")
     return [str(one) for one in named], str(out)
-
-
-def check_refused(artifact: Artifact, *, accepted: bool) -> None:
-    """Refuse an artifact that its gate refused, unless somebody says that it is to be used all the same.
-
-    Raises:
-        GateError: It was refused, and that is not accepted.
-    """
-    if not accepted:
-        check_not_refused(artifact)
-    elif said := refusal(artifact):
-        _LOG.warning("the gate refused %s, it is used all the same: %s", artifact.folder, said)
 
 
 def _prepared(
@@ -153,14 +143,21 @@ def _prepared(
     check_encoding(place, format_, options.encoding)
     named = [one for one in sources if not is_mongodb(one) and one != STREAM]
     read = [Path(one) for one in named]
+    artifact = predictor.artifact
+    sha256 = artifact.files.get("model.onnx") or content_hash(artifact.to_json())
+    model = {"task": task.name, "version": artifact.version, "sha256": sha256}
+    beside = Beside.of(place, options, note_text(artifact, model, place))
     check_place(sources, read, place, format_, options)
+    beside.check_writable(read)
     parts = parts_path(place)
     if parts is None or not parts.is_dir():
-        check_free(place, rejected_path(place, options), options)
+        check_free(place, overwrite=options.overwrite)
+        beside.check_free()
     counts = Counts()
     inputs = open_inputs(sources, task, options, shape_for(task, options, counts.without_term), stack)
     counts.notes, counts.damaged = inputs.notes(), inputs.damaged
     check_place(sources, inputs.files, place, format_, options)
+    beside.check_writable(inputs.files)
     tables = [table for table, _ in inputs.tables]
     gold = ""
     if format_ == "excel":
@@ -170,23 +167,24 @@ def _prepared(
         raise DataError(f"--label is for the sheets of an Excel file; {shown_place(place)} is none")
     kept_names(inputs.tables, options)
     shown = ", ".join(map(shown_place, sources))
-    artifact = predictor.artifact
-    sha256 = artifact.files.get("model.onnx") or content_hash(artifact.to_json())
-    model = {"task": task.name, "version": artifact.version, "sha256": sha256}
-    facts = partial(_facts, shown, model, counts)
+    told = translator(options.language)
+    facts = partial(_facts, options.source_name or shown, model, refusal(artifact), counts, told)
     output = Output(place, format_, options, task, model, inputs.tables, gold, facts)
-    return _Job(predictor, shown, inputs, output, rejected_path(place, options), options, counts)
+    return _Job(predictor, shown, inputs, output, beside, options, counts)
 
 
-def _facts(source: str, model: dict[str, str], counts: Counts) -> dict[str, str | int]:
+def _facts(
+    source: str, model: dict[str, str], refused: str | None, counts: Counts, tr: Translator
+) -> dict[str, str | int]:
     """What the summary of a workbook says first."""
-    rejected = {f"rejected: {reason}": count for reason, count in counts.rejected.items()}
+    rejected = {tr("rejected: {reason}", reason=reason): num for reason, num in counts.rejected.items()}
     return {
-        "source": source,
-        "task": model["task"],
-        "model": model["version"],
-        "rows": counts.rows,
-        "mentions": counts.predictions,
+        tr("source"): source,
+        tr("task"): model["task"],
+        tr("model"): model["version"],
+        **({} if refused is None else {tr("the gate refused the model"): refused}),
+        tr("rows"): counts.rows,
+        tr("mentions"): counts.predictions,
         **rejected,
     }
 
@@ -203,10 +201,11 @@ def _identity(job: _Job) -> dict[str, Any]:
 def _score_to_stream(job: _Job) -> None:
     """Score to standard output."""
     _LOG.info("writing to standard output, so this job cannot be resumed")
-    opened = None if job.rejected is None else partial(write_jsonl, job.rejected)
+    place = job.beside.rejected
+    opened = None if place is None else partial(write_jsonl, place)
     with contextlib.ExitStack() as rejected:
         _write(job, Rejections(opened, rejected, is_split=job.options.split_terms is not None), None, None)
-    job.counts.rejected_path = job.rejected if job.counts.rejected else None
+    job.counts.rejected_path = place if job.counts.rejected else None
 
 
 def _score_in(folder: JobFolder, job: _Job) -> Counts:
@@ -215,24 +214,21 @@ def _score_in(folder: JobFolder, job: _Job) -> Counts:
         folder.remove()
         return Counts.from_json(facts)
     with _removed_on_error(folder):
-        own = job.rejected is not None and folder.is_own(job.rejected)
-        check_free(job.output.place, None if own else job.rejected, job.options)
+        check_free(job.output.place, overwrite=job.options.overwrite)
+        job.beside.check_free(folder.is_own)
     place = shown_place(job.output.place)
     _LOG.info("%s %s; until it is whole its parts are in %s", "resuming" if folder.resumes else "writing",
               place, folder.path)  # fmt: skip
     before = job.inputs.sizes()
-    is_file = job.output.format != "mongodb"
-    draft = folder.draft(Path(job.output.place).name) if is_file else None
-    assert job.rejected is not None, "only a stream has no place for them"
-    rejected_draft = folder.draft(job.rejected.name)
+    draft = folder.draft("rows") if job.output.format != "mongodb" else None
     with _removed_on_error(folder):
         with contextlib.ExitStack() as stack:
-            opened = partial(write_jsonl_draft, rejected_draft)
+            opened = partial(write_jsonl_draft, folder.draft("rejected"))
             rejections = Rejections(opened, stack, is_split=job.options.split_terms is not None)
             _write(job, rejections, draft, None if job.inputs.is_stream else folder.path)
         if job.inputs.sizes() != before:
             raise DataError(f"{job.shown}: changed while it was read; run it again")
-        _publish(folder, job, draft, rejected_draft)
+        _publish(folder, job, draft)
     folder.remove()
     return job.counts
 
@@ -243,7 +239,8 @@ def _write(job: _Job, rejections: Rejections, draft: Path | None, kept_in: Path 
     probs = CachedProbs(job.predictor.predict_probs, len(task.labels), kept_in)
     counts.reused = probs.num_reused
     reader = ExampleReader(task, job.options.first)
-    chunks = chunks_of(job.inputs.rows(), reader, counts, rejections.add, job.output.max_chars)
+    output, rows = job.output, job.inputs.rows()
+    chunks = chunks_of(rows, reader, counts, rejections.add, output.max_chars, output.row_limit())
     with contextlib.ExitStack() as stack:
         progress = _Progress(job, stack)
         watched = _counted(progress.watched(chunks, probs), counts)
@@ -321,17 +318,20 @@ def _removed_on_error(folder: JobFolder) -> Iterator[None]:
         raise
 
 
-def _publish(folder: JobFolder, job: _Job, draft: Path | None, rejected_draft: Path) -> None:
-    """Put the output and the rejected rows in their places."""
-    place, rejected = Path(job.output.place), job.rejected
-    assert rejected is not None, "only a stream has no place for them"
+def _publish(folder: JobFolder, job: _Job, draft: Path | None) -> None:
+    """Put the output and what is written beside it in their places."""
+    place, beside = Path(job.output.place), job.beside
+    assert beside.rejected is not None, "only a stream has no place for them"
+    assert beside.note is not None, "a stream has no folder"
     drafts = {}
     if job.counts.rejected:
-        job.counts.rejected_path = rejected
-        drafts[rejected_draft] = rejected
-    elif os.path.lexists(rejected) and not folder.is_own(rejected):
-        check_free(job.output.place, rejected, job.options)
-        rejected.unlink()  # of an earlier run, as check_free has seen, and replaceable
+        job.counts.rejected_path = beside.rejected
+        drafts[folder.draft("rejected")] = beside.rejected
+    if beside.note_text:
+        job.counts.note_path = beside.note
+        folder.draft("refused").write_text(beside.note_text, "utf-8")
+        drafts[folder.draft("refused")] = beside.note
+    beside.remove_earlier(set(drafts.values()), folder.is_own)
     if job.output.format == "label_studio":
         from attar.scoring.label_studio import write_labelling_config
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -46,9 +47,10 @@ def rows_of_terms(table: Table, text: str, terms: TermList, without: Counter[str
             if isinstance(pair, Problem) or is_blank(pair.text) or not is_unicode(pair.text):
                 yield row
                 continue
-            found = finder.find(pair.text)
-            without[table.name] += not found
-            for start, end, term in found:
+            found = finder.each(pair.text)
+            first = next(found, None)
+            without[table.name] += first is None
+            for start, end, term in () if first is None else itertools.chain((first,), found):
                 mention = {"term": term, "found": pair.text[start:end], "category": terms.categories[term]}
                 yield row._replace(values={**row.values, **mention, "start": start, "end": end})
 

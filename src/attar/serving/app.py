@@ -70,7 +70,7 @@ class AppOptions:
         keys: What clients must send; None serves anyone.
         terms: Found in rows that name none.
         cors: Origins whose pages may call the service.
-        workers: Batches computed at once; None takes the default model's.
+        workers: Batches computed at once; None takes those of the models.
         page: Whether there is a page at ``/``, and files can be uploaded.
         file_limits: Of these.
     """
@@ -106,7 +106,7 @@ def create_app(
     service = Service(
         limits=limits,
         keys=options.keys or Keys.of(api_key),
-        workers=options.workers or served.default.predictor.workers,
+        workers=options.workers or served.workers,
         version=lambda: served.default.version,
     )
     app = base_app(service, lambda: _warm_up(served, service))
@@ -119,8 +119,8 @@ def create_app(
     if routes is not None:
         app.include_router(routes(service))
     if options.cors:
-        app.add_middleware(
-            CORSMiddleware,
+        app.outermost = CORSMiddleware(
+            app.outermost,
             allow_origins=list(options.cors),
             allow_methods=["GET", "POST"],
             allow_headers=["authorization", "content-type", ID_HEADER],

@@ -1,9 +1,12 @@
 """Batching across requests: examples that wait at the same time are computed together.
 
 Nobody waits for company: a free thread takes what is there, and what comes meanwhile is the next batch, so
-that a lone request is computed at once and many share the cost of a pass. The predictor sorts a batch by
-length. A long request gives its place up after each batch: it holds no short one up for longer than the
-batches that are being computed.
+that a lone request is computed at once and many share the cost of a pass. Free threads share what waits; each
+computes its part alone. The predictor sorts a batch by length. A long request gives its place up after each
+batch: it holds no short one up for longer than the batches that are being computed.
+
+A change of threads costs about as much as a short request does otherwise, so there are few: the event loop
+hands over all requests of one of its turns together, and is told of all that a batch has answered at once.
 
 An example's probs are the same bytes whatever else is in its batch (``attar.scoring.predictor``).
 """
@@ -11,6 +14,7 @@ An example's probs are the same bytes whatever else is in its batch (``attar.sco
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
@@ -26,6 +30,7 @@ from attar.task import Example
 __all__ = ["Batcher"]
 
 _MAX_BATCH = 256
+_MIN_BATCH = 8  # which is not shared among free threads: fewer leave a core's vector units idle
 _MIN_SHARE = 16  # of a batch for one request, where others wait too
 
 
@@ -77,7 +82,9 @@ class Batcher:
     def __init__(self, workers: int, observe: Callable[[str, int, float], object] = lambda *_: None) -> None:
         self._workers, self._observe = workers, observe
         self._waiting: deque[_Job] = deque()
+        self._arrived: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
         self._changed = threading.Condition()
+        self._num_busy = 0
         self._threads: list[threading.Thread] = []
         self._is_closed = False
 
@@ -90,10 +97,10 @@ class Batcher:
         job = _Job(work)
         if not work.examples:
             return job.out
-        with self._changed:
-            self._start()
-            self._waiting.append(job)
-            self._changed.notify()
+        if job.loop not in self._arrived:
+            self._arrived[job.loop] = []
+            job.loop.call_soon(self._hand_over, job.loop)
+        self._arrived[job.loop].append(job)
         try:
             return await job.future
         finally:
@@ -107,6 +114,13 @@ class Batcher:
             threads, self._threads = self._threads, []
         for thread in threads:
             thread.join()
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give the threads what has come in this turn of a loop."""
+        with self._changed:
+            self._start()
+            self._waiting.extend(self._arrived.pop(loop))
+            self._changed.notify()
 
     def _start(self) -> None:
         self._is_closed = False
@@ -123,15 +137,20 @@ class Batcher:
                 if not self._waiting:
                     return
                 parts = self._take()
-            if parts:
-                self._compute(parts)
+                self._num_busy += 1
+            try:
+                if parts:
+                    self._compute(parts)
+            finally:
+                with self._changed:
+                    self._num_busy -= 1
 
     def _take(self) -> list[_Part]:
         """A batch for one model: first come, first served, a share for each; the rest waits its turn."""
         parts: list[_Part] = []
         others: list[_Job] = []
         unfinished: list[_Job] = []
-        room = _MAX_BATCH
+        room = self._room()
         share = max(_MIN_SHARE, _MAX_BATCH // len(self._waiting))
         while self._waiting and room:
             job = self._waiting.popleft()
@@ -152,6 +171,12 @@ class Batcher:
             self._changed.notify()
         return parts
 
+    def _room(self) -> int:
+        """How many examples one thread takes, so that those that are free have as much each."""
+        count = sum(len(job.examples) - job.num_taken for job in self._waiting if not job.is_over)
+        num_threads = max(1, min(self._workers - self._num_busy, count // _MIN_BATCH))
+        return min(_MAX_BATCH, max(1, -(-count // num_threads)))
+
     def _compute(self, parts: list[_Part]) -> None:
         examples = [one for part in parts for one in part.examples]
         started = time.perf_counter()
@@ -171,8 +196,9 @@ class Batcher:
             size = part.end - part.begin
             part.job.out[part.begin : part.end] = found[at : at + size]
             at += size
-            with self._changed:
-                part.job.num_left -= size
+        with self._changed:
+            for part in parts:
+                part.job.num_left -= part.end - part.begin
                 if part.job.num_left == 0:
                     over.append((part.job, None))
         self._finish(over)
@@ -181,12 +207,18 @@ class Batcher:
 
     @staticmethod
     def _finish(over: Sequence[tuple[_Job, BaseException | None]]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Job, BaseException | None]]] = {}
         for job, error in over:
             job.is_over = True
-            try:
-                job.loop.call_soon_threadsafe(job.finish, error)
-            except RuntimeError:  # the loop has ended, and its requests with it
-                continue
+            by_loop.setdefault(job.loop, []).append((job, error))
+        for loop, those in by_loop.items():
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and its requests with it
+                loop.call_soon_threadsafe(_finish_all, those)
+
+
+def _finish_all(over: Sequence[tuple[_Job, BaseException | None]]) -> None:
+    for job, error in over:
+        job.finish(error)
 
 
 def _call(probs: Probs, examples: Sequence[Example]) -> NDArray[np.float32]:

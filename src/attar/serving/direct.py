@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
+from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["DirectRoutes"]
+__all__ = ["DirectRoutes", "WrappedApp"]
+
+
+class WrappedApp(FastAPI):
+    """FastAPI within ASGI middleware that sees a request before FastAPI does any work for it.
+
+    Args:
+        settings: FastAPI's own.
+
+    Attributes:
+        outermost: What a server calls; wrap it to put more around it.
+    """
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - FastAPI's
+        super().__init__(**settings)
+        self.outermost: ASGIApp = super().__call__
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        await self.outermost(scope, receive, send)
 
 
 class DirectRoutes:

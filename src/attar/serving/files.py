@@ -203,6 +203,8 @@ class FileRoutes:
             text=asked.text,
             term=asked.term or None,
             terms=self._terms.listed if by_list and self._terms is not None else None,
+            source_name=held.name,
+            accept_refused=True,  # who started the service was asked already
         )
         ending = f".{asked.format}" if asked.format else _SAME.get(held.ending, held.ending)
         if ending not in _WRITTEN:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from attar.artifact import load_artifact
+from attar.cores import num_workers
 from attar.errors import ArtifactError, AttarError, RecipeError
 from attar.scoring.predictor import Predictor
 from attar.serving.limits import Problem
@@ -43,6 +44,7 @@ class Models:
         predictors: By name; warmed up by whoever serves them.
         load: Loads the newest artifact of a name; None where there is nothing to reload from.
         check: Refuses an artifact that the service has no use for, with an AttarError.
+        workers: Batches that shall be computed at once; None takes the threads of the first one.
     """
 
     def __init__(
@@ -50,9 +52,10 @@ class Models:
         predictors: Mapping[str, Predictor],
         load: Callable[[str], Predictor] | None = None,
         check: Callable[[Predictor], object] = lambda _: None,
+        workers: int | None = None,
     ) -> None:
         self._served = {name: ServedModel(name, one) for name, one in predictors.items()}
-        self._load, self._check = load, check
+        self._load, self._check, self._workers = load, check, workers
         self._reloading = threading.Lock()
         for one in predictors.values():
             check(one)
@@ -61,6 +64,11 @@ class Models:
     def all(self) -> Sequence[ServedModel]:
         """All of them."""
         return tuple(self._served.values())
+
+    @property
+    def workers(self) -> int:
+        """Batches that shall be computed at once."""
+        return self._workers or self.default.predictor.workers
 
     @property
     def default(self) -> ServedModel:
@@ -137,11 +145,11 @@ def named_folders(arguments: Sequence[str]) -> dict[str, Path]:
 def load_models(
     folders: Mapping[str, Path], workers: int | None, check: Callable[[Predictor], object] = lambda _: None
 ) -> Models:
-    """Load artifacts.
+    """Load artifacts; each computes in the thread that asks, for a service computes several batches at once.
 
     Args:
         folders: By name.
-        workers: Threads that compute; None takes ``attar.cores.num_workers()``.
+        workers: Batches computed at once; None takes ``attar.cores.num_workers()``.
         check: Refuses an artifact that the service has no use for.
 
     Raises:
@@ -150,10 +158,11 @@ def load_models(
     """
 
     def reload(name: str) -> Predictor:
-        return _verified(folders[name], workers)
+        return _verified(folders[name])
 
-    predictors = {name: Predictor(load_artifact(folder), workers) for name, folder in folders.items()}
-    return Models(predictors, reload, check)
+    count = num_workers(workers)
+    predictors = {name: Predictor(load_artifact(folder), 1) for name, folder in folders.items()}
+    return Models(predictors, reload, check, count)
 
 
 def warm_up(predictor: Predictor) -> None:
@@ -163,8 +172,8 @@ def warm_up(predictor: Predictor) -> None:
     predictor.predict_probs([Example("好", 0, end, second=second)])
 
 
-def _verified(folder: Path, workers: int | None) -> Predictor:
-    predictor = Predictor(load_artifact(folder), workers)
+def _verified(folder: Path) -> Predictor:
+    predictor = Predictor(load_artifact(folder), 1)
     try:
         warm_up(predictor)
         # The graph was opened after its hash was taken: it may be another one by now.

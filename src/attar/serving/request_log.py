@@ -15,6 +15,8 @@ __all__ = ["ID_HEADER", "JsonLines", "RequestIds", "log_as_json"]
 ID_HEADER = "x-request-id"
 
 _ID = re.compile(rb"[\x21-\x7e]{1,128}")
+# json.dumps with arguments would make one for each line.
+_JSON = json.JSONEncoder(ensure_ascii=False)
 
 
 class RequestIds:
@@ -51,7 +53,7 @@ class JsonLines(logging.Formatter):
         """One line."""
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line = {"time": time, "level": record.levelname.lower(), "message": record.getMessage()}
-        return json.dumps(line | getattr(record, "fields", {}), ensure_ascii=False)
+        return _JSON.encode(line | getattr(record, "fields", {}))
 
 
 def log_as_json() -> None:

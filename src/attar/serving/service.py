@@ -26,7 +26,7 @@ from attar.errors import AttarError, DataError
 from attar.serving.admission import AdmissionQueue
 from attar.serving.batching import Batcher
 from attar.serving.content_coding import ACCEPTED_CODINGS, content_codings, decompress
-from attar.serving.direct import DirectRoutes
+from attar.serving.direct import DirectRoutes, WrappedApp
 from attar.serving.gone import unless_gone
 from attar.serving.head import HeadAsGet
 from attar.serving.keys import ADMIN_VARIABLE, Keys
@@ -205,7 +205,7 @@ class Service:
         self._queue.close()
 
 
-def base_app(service: Service, warm: Callable[[], object]) -> FastAPI:
+def base_app(service: Service, warm: Callable[[], object]) -> WrappedApp:
     """An app with what every service has: /live, /ready, JSON errors, warm-up and graceful shutdown.
 
     ``warm`` predicts one example; it is called once at the start, in the admission queue.
@@ -218,10 +218,9 @@ def base_app(service: Service, warm: Callable[[], object]) -> FastAPI:
         await asyncio.to_thread(service.close)
 
     # The interactive pages load their scripts from a CDN.
-    app = FastAPI(title="attar", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.add_middleware(DirectRoutes, routes=service.direct_routes)
+    app = WrappedApp(title="attar", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(HeadAsGet)
-    app.add_middleware(RequestIds)
+    app.outermost = RequestIds(DirectRoutes(app.outermost, service.direct_routes))
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:

@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from ahocorasick_rs import AhoCorasick
+from numpy.typing import NDArray
 
 from attar.errors import DataError
 from attar.text.normalise import Normalised, Step, normalise, substitute
@@ -25,6 +28,7 @@ __all__ = ["TermFinder", "TermMatch", "term_spelling"]
 
 _ALWAYS: tuple[Step, ...] = ("entities", "nfkc")
 _FIRST_CJK = "\u2e80"  # scripts before it are written with spaces, or as words
+_LONG = 1 << 16  # characters
 _RUN = re.compile(r"\s{2,}|[^\S ]")
 # What most reviews are made of: each of these is its own normal form.
 _OFTEN = "，！？～：；（）…"
@@ -63,6 +67,7 @@ class TermFinder:
         self.terms = sorted(set(names.values()))
         self._names = list(names.values())
         self._automaton = AhoCorasick(list(names))
+        self._longest = max(map(len, names))
         self._view = _View(self._steps, "".join(names))
 
     def spelling(self, term: str) -> str:
@@ -72,16 +77,21 @@ class TermFinder:
     def find(self, text: str) -> list[TermMatch]:
         """The occurrences in a text (without broken surrogates) in their order; none overlaps another."""
         plain = self._view.plain(text)
+        return self._spans(plain) if plain is not None and len(plain) <= _LONG else list(self.each(text))
+
+    def each(self, text: str) -> Iterator[TermMatch]:
+        """``find``, one after the other: a text may have a million, which take little room before."""
+        plain = self._view.plain(text)
         if plain is not None:
-            return self._spans(plain)
+            yield from self._spans(plain) if len(plain) <= _LONG else self._many_spans(plain)
+            return
         normal = _normal(text, self._steps)
-        matches = []
-        for start, end, name in self._spans(normal.text):
+        is_long = len(normal.text) > _LONG
+        for start, end, name in self._many_spans(normal.text) if is_long else self._spans(normal.text):
             written = normal.to_original(start, end)
             # One that cuts through an entity or a ligature is none: the term is only a part of it.
             if normal.to_normal(*written) == (start, end):
-                matches.append(TermMatch(*written, name))
-        return matches
+                yield TermMatch(*written, name)
 
     def _spans(self, normal: str) -> list[TermMatch]:
         """Where terms are in a normalised text, in order, and their names."""
@@ -100,6 +110,30 @@ class TermFinder:
         if len(spans) > 1:
             spans.sort()
         return spans
+
+    def _many_spans(self, normal: str) -> Iterator[TermMatch]:
+        """The same of a long text, whose matches are held as numbers: 28 bytes each, and no tuples."""
+        starts, ends, numbers = array("q"), array("q"), array("i")
+        for begin in range(0, len(normal), _LONG):
+            first = max(0, begin - self._longest + 1)
+            piece = normal[first : begin + _LONG]
+            for number, start, end in self._automaton.find_matches_as_indexes(piece, overlapping=True):
+                if first + end > begin:  # else it was found in the piece before
+                    starts.append(first + start)
+                    ends.append(first + end)
+                    numbers.append(number)
+        if not starts:
+            return
+        low, high = np.frombuffer(starts, np.int64), np.frombuffer(ends, np.int64)
+        taken, kept = bytearray(len(normal)), array("q")
+        for place in _in_blocks(np.lexsort((low, low - high))):
+            start, end = starts[place], ends[place]
+            if 1 not in taken[start:end] and not _is_in_a_word(normal, start, end):
+                taken[start:end] = b"\1" * (end - start)
+                kept.append(place)
+        chosen = np.frombuffer(kept, np.int64) if kept else np.empty(0, np.int64)
+        for place in _in_blocks(chosen[np.argsort(low[chosen])]):
+            yield TermMatch(starts[place], ends[place], self._names[numbers[place]])
 
 
 def term_spelling(term: str, steps: Sequence[Step] = ()) -> str:
@@ -171,6 +205,12 @@ def _fold(text: str) -> Normalised:
     if len(lower) != len(text):  # of a few letters the small one is two characters
         lower = "".join(small if len(small := char.lower()) == 1 else char for char in text)
     return Normalised(lower)
+
+
+def _in_blocks(numbers: NDArray[np.int64]) -> Iterator[int]:
+    """Numbers of an array as Python's own, some at a time."""
+    for begin in range(0, len(numbers), _LONG):
+        yield from numbers[begin : begin + _LONG].tolist()
 
 
 def _longest_first(match: tuple[int, int, int]) -> tuple[int, int]:

@@ -244,16 +244,16 @@ class TextEncoder:
         end = read.offsets[kept - 1][1] if kept < len(read.ids) else len(normal.text)
         return normal.to_original(0, end)
 
-    def _context(self, example: Example) -> _TermContext:
-        normal = normalise(example.text, self.spec.normalise)
+    def _context(self, example: Example, known: Normalised | None = None) -> _TermContext:
+        normal = known or normalise(example.text, self.spec.normalise)
         start, end = normal.to_normal(example.start, example.end)
         text, first = normal.text, 0
         if self.spec.window_chars is not None:
             first = max(0, start - self.spec.window_chars)
             text, start, end = char_window(text, start, end, self.spec.window_chars)
         # A side that has as many tokens as the whole encoding may is as good as endless to the window.
-        left = self._tokens.tail(text[:start], self.spec.max_tokens)
-        right = self._tokens.head(text[end:], self.spec.max_tokens)
+        left = self._tokens.tail(text, self.spec.max_tokens, start)
+        right = self._tokens.head(text, self.spec.max_tokens, end)
         is_whole = self.spec.style == "pair" and len(left) == start and len(right) == len(text) - end
         return _TermContext((left, text[start:end], right), normal, first + start - len(left), is_whole)
 
@@ -262,7 +262,11 @@ class TextEncoder:
         return [self._sentences(ids[i], ids[i + 1]) for i in range(0, len(ids), 2)]
 
     def _with_terms(self, examples: Sequence[Example]) -> list[Encoding]:
-        contexts = [self._context(example) for example in examples]
+        contexts, text, normal = list[_TermContext](), "", Normalised("")
+        for example in examples:
+            if example.text is not text:  # a text of many mentions is normalised once
+                text, normal = example.text, normalise(example.text, self.spec.normalise)
+            contexts.append(self._context(example, normal))
         whole = iter(self._uncut(contexts))
         found = [next(whole) if one.is_whole else None for one in contexts]
         cut = [one for one, encoding in zip(contexts, found, strict=True) if encoding is None]

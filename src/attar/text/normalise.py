@@ -14,12 +14,13 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html.entities import html5
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Literal, NamedTuple
 
 from attar.errors import require
@@ -35,10 +36,14 @@ _SURROGATES = re.compile("([\ud800-\udfff]+)")
 class _Units(NamedTuple):
     """What one step changed, in the order of the text, as half-open spans before and after it."""
 
-    old_starts: list[int]
-    old_ends: list[int]
-    new_starts: list[int]
-    new_ends: list[int]
+    old_starts: array[int]
+    old_ends: array[int]
+    new_starts: array[int]
+    new_ends: array[int]
+
+    @classmethod
+    def empty(cls) -> _Units:
+        return cls(array("q"), array("q"), array("q"), array("q"))
 
     def add(self, old_start: int, old_end: int, new_start: int, new_end: int) -> None:
         self.old_starts.append(old_start)
@@ -121,7 +126,7 @@ def substitute(text: str, pattern: re.Pattern[str], replacement: str) -> Normali
 
 
 def _moved(
-    start: int, end: int, here: tuple[list[int], list[int]], there: tuple[list[int], list[int]]
+    start: int, end: int, here: tuple[array[int], array[int]], there: tuple[array[int], array[int]]
 ) -> tuple[int, int]:
     """A span on the other side of a map, widened to whole units."""
     starts, ends = here
@@ -144,7 +149,7 @@ def _moved(
 
 def _replaced(text: str, spans: Iterable[tuple[int, int, str]]) -> Normalised:
     """``text`` with other text at some spans, which come in order and do not overlap."""
-    units = _Units([], [], [], [])
+    units = _Units.empty()
     parts: list[str] = []
     done = length = 0
     for start, end, new in spans:
@@ -181,14 +186,17 @@ def _nfkc(text: str) -> Normalised:
     whole = unicodedata.normalize("NFKC", text)
     if len(whole) == len(text) and max(map(len, forms)) == min(map(len, forms)) == 1:
         return Normalised(whole)
-    starts = [i for i, normal in enumerate(forms) if normal or not i]
-    changed = []
-    for start, end in pairwise([*starts, len(text)]):
+    return _replaced(text, _composed(text, forms))
+
+
+def _composed(text: str, forms: Sequence[str]) -> Iterable[tuple[int, int, str]]:
+    """Spans of a text that have another normal form, and that."""
+    starts = (i for i, normal in enumerate(forms) if normal or not i)
+    for start, end in pairwise(chain(starts, (len(text),))):
         single = forms[start] if end - start == 1 else ""
         normal = single or unicodedata.normalize("NFKC", text[start:end])
         if normal != text[start:end]:
-            changed.append((start, end, normal))
-    return _replaced(text, changed)
+            yield start, end, normal
 
 
 @lru_cache(maxsize=1 << 15)

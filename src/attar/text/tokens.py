@@ -57,25 +57,25 @@ class Tokens:
             found.append(ids)
         return found
 
-    def head(self, text: str, count: int) -> str:
-        """The start of a text, with at least its first ``count`` ids; all of it where it cannot be cut."""
+    def head(self, text: str, count: int, begin: int = 0) -> str:
+        """What follows ``begin``, with at least its first ``count`` ids; all where it cannot be cut."""
         size = 4 * count
-        while self._by_char is not None and size < len(text):
-            ends = [match.end() for match in _ONE.finditer(text, 0, size)]
+        while self._by_char is not None and begin + size < len(text):
+            ends = [match.end() for match in _ONE.finditer(text, begin, begin + size)]
             if len(ends) >= count:
-                return text[: ends[count - 1]]
+                return text[begin : ends[count - 1]]
             size *= 4
-        return text
+        return text[begin:]
 
-    def tail(self, text: str, count: int) -> str:
-        """The end of a text, with at least its last ``count`` ids; all of it where it cannot be cut."""
-        size = 4 * count
-        while self._by_char is not None and size < len(text):
-            starts = [match.start() for match in _ONE.finditer(text, len(text) - size)]
+    def tail(self, text: str, count: int, end: int | None = None) -> str:
+        """What ends at ``end``, with at least its last ``count`` ids; all where it cannot be cut."""
+        end, size = len(text) if end is None else end, 4 * count
+        while self._by_char is not None and size < end:
+            starts = [match.start() for match in _ONE.finditer(text, end - size, end)]
             if len(starts) >= count:
-                return text[starts[-count] :]
+                return text[starts[-count] : end]
             size *= 4
-        return text
+        return text[:end]
 
     def _read(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:

@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from attar.language.translator import ENGLISH, N_, Translator
 from attar.metrics import f1_of, tabulate
 from attar.workbook.sheets import Book, Cell, Column, Sheet
 
 __all__ = ["GROUPS", "ResultSheets", "Tally", "write_tally"]
 
-GROUPS = ("channel", "wordtype")
+GROUPS = (N_("channel"), N_("wordtype"))
 
 
 @dataclass(slots=True)
@@ -58,9 +59,16 @@ class Tally:
 
     @property
     def macro_f1(self) -> float:
-        """Mean over all labels of 2 hits / (gold + predicted); 0 where a label is neither."""
-        f1 = f1_of(tabulate(self.confusion, self.labels))[: len(self.labels)]
-        return float(f1.mean()) if len(f1) else 0.0
+        """Mean of 2 hits / (gold + predicted) over the labels that are gold somewhere."""
+        counts = tabulate(self.confusion, self.labels)
+        occur = counts.sum(1) > 0
+        return float(f1_of(counts)[occur].mean()) if occur.any() else 0.0
+
+    @property
+    def without_gold(self) -> list[str]:
+        """The labels that are gold nowhere, about which nothing is known."""
+        occur = {gold for gold, _ in self.confusion}
+        return [label for label in self.labels if label not in occur]
 
 
 class ResultSheets:
@@ -70,13 +78,16 @@ class ResultSheets:
         book: Gets the sheets; ``wrong`` and ``correct`` only if a row has a gold label.
         columns: Of every sheet.
         labels: Of the task.
+        tr: Of the language of the titles.
     """
 
-    def __init__(self, book: Book, columns: Sequence[Column], labels: Sequence[str]) -> None:
+    def __init__(
+        self, book: Book, columns: Sequence[Column], labels: Sequence[str], tr: Translator = ENGLISH
+    ) -> None:
         self.tally = Tally(labels)
-        self._result = book.sheet("result", columns)
-        self._wrong = book.sheet("wrong", columns, is_sorted=True)
-        self._correct = book.sheet("correct", columns)
+        self._result = book.sheet(tr("result"), columns)
+        self._wrong = book.sheet(tr("wrong"), columns, is_sorted=True)
+        self._correct = book.sheet(tr("correct"), columns)
 
     def add(
         self, cells: Sequence[Cell], label: str, gold: str | None, *, prob: float, groups: Mapping[str, str]
@@ -93,24 +104,27 @@ class ResultSheets:
             self._wrong.append(cells, rank=prob)
 
 
-def write_tally(page: Sheet, tally: Tally, name: str = "") -> None:
+def write_tally(page: Sheet, tally: Tally, name: str = "", tr: Translator = ENGLISH) -> None:
     """Write the figures of a tally onto a page.
 
     Args:
         page: A sheet without columns.
         tally: The counts.
         name: Whose they are, where there are several.
+        tr: Of the language to write in.
     """
-    suffix = f" {name}" if name else ""
-    _table(page, f"answers{suffix}", ["label", "n"], [(k, tally.predicted[k]) for k in tally.labels])
+    suffix, counts = f" {name}" if name else "", [(label, tally.predicted[label]) for label in tally.labels]
+    _table(page, tr("answers") + suffix, [tr("label"), tr("n")], counts)
     if tally.num_gold:
-        facts: list[list[Cell]] = [["with a gold label", tally.num_gold]]
-        facts += [["accuracy", tally.accuracy], ["macro-F1", tally.macro_f1]]
-        _table(page, f"against gold{suffix}", ["", ""], facts)
+        facts: list[list[Cell]] = [[tr("with a gold label"), tally.num_gold]]
+        facts += [[tr("accuracy"), tally.accuracy], [tr("macro-F1"), tally.macro_f1]]
+        if tally.without_gold:
+            facts.append([tr("macro-F1 leaves out, gold nowhere"), ", ".join(tally.without_gold)])
+        _table(page, tr("against gold") + suffix, ["", ""], facts)
         confusion: list[list[Cell]] = []
         for actual in tally.labels:
             confusion.append([actual, *(tally.confusion[actual, label] for label in tally.labels)])
-        _table(page, f"confusion{suffix}", ["gold / answer", *tally.labels], confusion)
+        _table(page, tr("confusion") + suffix, [tr("gold / answer"), *tally.labels], confusion)
     for column in GROUPS:
         sizes = Counter[str]()
         for (of, value, _), count in tally.groups.items():
@@ -119,8 +133,9 @@ def write_tally(page: Sheet, tally: Tally, name: str = "") -> None:
         order = sorted(sizes, key=lambda value: (-sizes[value], value))
         rows = [_group(tally, column, value) for value in order]
         if sizes:
-            gold = ["with gold", "accuracy"] if tally.num_gold else []
-            _table(page, f"by {column}{suffix}", [column, "n", *tally.labels, *gold], rows)
+            gold = [tr("with gold"), tr("accuracy")] if tally.num_gold else []
+            title = tr("by {column}", column=tr(column)) + suffix
+            _table(page, title, [tr(column), tr("n"), *tally.labels, *gold], rows)
 
 
 def _group(tally: Tally, column: str, value: str) -> list[Cell]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -23,6 +22,7 @@ from attar.errors import DataError
 from attar.io.encodings import Encoding, find_encoding
 from attar.io.lines import count_lines, numbered_lines
 from attar.io.tables.jsonl import json_line
+from attar.io.tables.limits import LIMIT_VARIABLE, max_part_bytes
 from attar.io.tables.rows import Cells, Table, as_text, table_with_header
 
 __all__ = ["cell_of", "delimited_cells", "open_delimited", "write_delimited", "write_delimited_rows"]
@@ -31,7 +31,8 @@ __all__ = ["cell_of", "delimited_cells", "open_delimited", "write_delimited", "w
 _RETURN = "\udc0d"
 _SEP_LINE = re.compile(r"sep=(.)[\r\n]*", re.IGNORECASE)  # how Excel says what separates two cells
 _OTHERS = ";|\t,"
-_MOST_CHARS = min(sys.maxsize, 2**31 - 1)  # of a cell; a C long
+_BYTES_PER_CHAR = 8  # while a cell is put together, with room for its growth
+_LONGEST_CHARS = 2**31 - 1  # of a cell; a C long
 
 
 def open_delimited(
@@ -137,7 +138,8 @@ def _count_rows(path: Path, encoding: Encoding, *, has_header: bool) -> int:
 
 
 def _quoted(path: Path, delimiter: str, encoding: Encoding) -> Iterator[Cells]:
-    csv.field_size_limit(_MOST_CHARS)
+    # A quote that nothing ends takes all that follows; a packed file may unfold to terabytes of it.
+    csv.field_size_limit(min(max_part_bytes() // _BYTES_PER_CHAR, _LONGEST_CHARS))
     lines = _Lines(path, encoding)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     first = 1
@@ -148,6 +150,12 @@ def _quoted(path: Path, delimiter: str, encoding: Encoding) -> Iterator[Cells]:
             yield first, row
             first = reader.line_num + 1
     except csv.Error as error:
+        if "field limit" in str(error):
+            raise DataError(
+                f"{path}:{first}: a cell of more than {csv.field_size_limit():,} characters: a quote without "
+                f"an end, or no table of reviews; if it is to be trusted, set {LIMIT_VARIABLE} (1 where it "
+                "is not set)"
+            ) from error
         raise DataError(
             f"{path}:{reader.line_num}: {error}; write a quote inside a field twice, "
             "or set quoted = false (attar score: --no-quotes) where quotes are text"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from attar.errors import RecipeError
+from attar.io.limits import limit_bytes
 
 __all__ = ["LIMIT_VARIABLE", "is_limit_set", "max_part_bytes"]
 
@@ -23,14 +23,7 @@ def max_part_bytes() -> int:
     Raises:
         RecipeError: ATTAR_MAX_TABLE_GB is no number above 0.
     """
-    given = os.environ.get(LIMIT_VARIABLE, str(_DEFAULT_GB))
-    try:
-        num_bytes = int(float(given) * 1e9)
-    except (ValueError, OverflowError):
-        num_bytes = 0
-    if num_bytes <= 0:
-        raise RecipeError(f"{LIMIT_VARIABLE} = {given!r}; expected a number of gigabytes above 0")
-    return num_bytes
+    return limit_bytes(LIMIT_VARIABLE, _DEFAULT_GB)
 
 
 def is_limit_set() -> bool:

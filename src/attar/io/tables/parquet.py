@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ __all__ = [
     "arrow_schema",
     "open_parquet",
     "parquet_columns",
+    "parquet_rows_at",
     "write_parquet",
     "write_parquet_columns",
 ]
@@ -110,6 +112,43 @@ def parquet_columns(path: Path, names: Sequence[str], num_rows: int) -> Iterator
         raise DataError(f"{path}: {_UNREADABLE}") from error
 
 
+def parquet_rows_at(
+    path: Path, names: Sequence[str], rows: Sequence[int], num_rows: int
+) -> Iterator[tuple[int, list[Any]]]:
+    """Some rows of a Parquet file: each with its number and the values of some columns, None where one lacks.
+
+    Args:
+        path: The file.
+        names: Of the columns.
+        rows: Numbers of the rows, from 0, ascending.
+        num_rows: Of a batch that is read, at most.
+
+    Raises:
+        DataError: It cannot be read, or unfolds to more than is taken.
+    """
+    pa, first, done = _arrow(), 0, 0
+    try:
+        with pa.parquet.ParquetFile(path) as file:
+            there = [name for name in names if name in file.schema_arrow.names]
+            at_once = min(num_rows, batch_rows(path, file.metadata, file.schema_arrow))
+            for group in range(file.num_row_groups):
+                size = file.metadata.row_group(group).num_rows
+                if done == len(rows) or rows[done] >= first + size:
+                    first += size
+                    continue
+                for batch in _batches(file, at_once, group, there):
+                    last = bisect.bisect_left(rows, first + batch.num_rows, lo=done)
+                    some = batch.take(pa.array([row - first for row in rows[done:last]], "int64"))
+                    values = [
+                        _column_values(pa, some.column(name)) if name in there else [None] * (last - done)
+                        for name in names
+                    ]
+                    yield from zip(rows[done:last], map(list, zip(*values, strict=True)), strict=True)
+                    first, done = first + batch.num_rows, last
+    except (pa.ArrowException, UnicodeDecodeError, OSError, DamagedPageError) as error:
+        raise DataError(f"{path}: {_UNREADABLE}") from error
+
+
 def write_parquet_columns(path: Path, columns: Mapping[str, Any]) -> None:
     """Write whole columns, of which NumPy knows the types, or lists of strings."""
     pa = _arrow()
@@ -179,6 +218,16 @@ def _values(pa: Any, batch: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - Arro
 
 def _column_values(pa: Any, column: Any) -> list[Any]:  # noqa: ANN401 - Arrow's
     cut = _cut(pa, column)
+    if pa.types.is_string(cut.type) or pa.types.is_date(cut.type):
+        distinct = cut.dictionary_encode()
+        if 2 * len(distinct.dictionary) < len(cut):  # each value is made once, and is the same object
+            try:
+                known = [*distinct.dictionary.to_pylist(), None]  # the last is what stands for none
+            except UnicodeDecodeError:
+                raise
+            except (*_NO_VALUE, pa.ArrowException):
+                return [_value(pa, one) for one in cut]
+            return [known[code] for code in distinct.indices.fill_null(-1).to_pylist()]
     if _holds_nanoseconds(pa, cut.type):
         return [_value(pa, one) for one in cut]
     try:

@@ -35,6 +35,7 @@ __all__ = [
     "table_ending",
     "table_files",
     "table_format",
+    "type_of",
     "write_table",
 ]
 
@@ -219,6 +220,10 @@ def data_files(
     if path.is_file():
         return [path]
     if not path.is_dir():
+        if path.exists():  # rows are read more than once, which no pipe allows
+            raise DataError(f"{path}: a device or a pipe; attar score reads one as standard input: --in -")
+        if path.is_symlink():
+            raise DataError(f"{path}: a link that leads nowhere, or in a circle; name the file itself")
         raise DataError(f"{path}: no such file or folder{_neighbours(path)}")
     files = sorted(
         file for file in path.iterdir() if file.is_file() and is_data(file) and ending_of(file) in endings
@@ -289,10 +294,11 @@ def _types(table: Table) -> dict[str, Any]:
         for name, value in row.values.items():
             is_long = type(value) is int and value not in _INT64
             kinds.setdefault(name, set()).add(str if is_long else type(value))
-    return {name: _type_of(found - {type(None)}) for name, found in kinds.items()}
+    return {name: type_of(found - {type(None)}) for name, found in kinds.items()}
 
 
-def _type_of(kinds: set[type]) -> str:
+def type_of(kinds: set[type]) -> str:
+    """The name of the Arrow type of a column whose values are of these types; of several it is text."""
     if kinds in ({bool}, {int}):
         return "bool" if kinds == {bool} else "int64"
     if kinds == {datetime}:

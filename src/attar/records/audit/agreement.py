@@ -1,4 +1,4 @@
-"""How far annotators agree: percent, Cohen's kappa by pair, Krippendorff's alpha.
+"""How far annotators agree: percent, Cohen's kappa by pair, Fleiss' kappa, Krippendorff's alpha.
 
 Works on counts (how often which annotators gave which labels to one span), so it costs nothing
 that grows with the data. Kappa: Cohen, A Coefficient of Agreement for Nominal Scales, 1960. Alpha
@@ -9,11 +9,11 @@ for nominal labels with missing values: Krippendorff, Computing Krippendorff's A
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-__all__ = ["Agreement", "cohen_kappa"]
+__all__ = ["Agreement", "cohen_kappa", "fleiss_kappa"]
 
 _MOST_PAIRS = 100
 
@@ -119,6 +119,33 @@ def cohen_kappa(table: Mapping[tuple[str, str], int]) -> float | None:
     # In whole numbers, times the square of all counts, so that "one label only" is exact.
     chance = sum(first[label] * second[label] for label in first)
     return (same * whole - chance) / (whole**2 - chance) if chance < whole**2 else None
+
+
+def fleiss_kappa(counts: Sequence[Mapping[str, int]]) -> float | None:
+    """Fleiss' kappa of questions that equally many annotators labelled: (observed - chance) / (1 - chance).
+
+    Fleiss, Measuring Nominal Scale Agreement Among Many Raters, 1971. Of two annotators it is Scott's pi,
+    because chance is taken from the labels of all together.
+
+    Args:
+        counts: Of each question, how many gave which label; the same number of two or more in each.
+
+    Returns:
+        None where all give one and the same label, or there are no questions.
+    """
+    if not counts:
+        return None
+    raters = sum(counts[0].values())
+    assert raters > 1, "two or more annotators"
+    assert all(sum(each.values()) == raters for each in counts), "equally many in each question"
+    totals = Counter[str]()
+    for each in counts:
+        totals.update(each)
+    whole = raters * len(counts)
+    chance = sum(total * total for total in totals.values()) / whole**2
+    same = sum(n * n for each in counts for n in each.values()) - whole
+    observed = same / (whole * (raters - 1))
+    return (observed - chance) / (1 - chance) if len(totals) > 1 else None
 
 
 def _equal_share(table: Counter[tuple[str, str]]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from attar.errors import DataError
+from attar.language.translator import ENGLISH, Translator
 from attar.task import Task, scale_problem
 
 __all__ = ["check_scale", "label_warnings"]
@@ -28,7 +29,10 @@ def check_scale(task: Task, as_read: Mapping[str, int]) -> None:
 
 
 def label_warnings(
-    task: Task, as_read: Mapping[str, int], by_split: Mapping[str, Mapping[str, int]]
+    task: Task,
+    as_read: Mapping[str, int],
+    by_split: Mapping[str, Mapping[str, int]],
+    tr: Translator = ENGLISH,
 ) -> list[str]:
     """What whoever trains on these rows should know of their labels.
 
@@ -36,26 +40,38 @@ def label_warnings(
         task: Of the rows.
         as_read: Rows by the label as their sources spell it.
         by_split: Examples by split and label.
+        tr: Of the language to say it in.
     """
-    problem = scale_problem(task, as_read)
-    warnings = [] if problem is None else [f"{problem.what}; {problem.advice}"]
+    problem = scale_problem(task, as_read, tr)
+    warnings = [] if problem is None else [tr("{what}; {advice}", what=problem.what, advice=problem.advice)]
     counts = {label: sum(split.get(label, 0) for split in by_split.values()) for label in task.labels}
     there = [label for label, count in counts.items() if count]
     shown = ", ".join(f"{label} {count:,}" for label, count in counts.items())
     if len(there) == 1:
         warnings.append(
-            f"all examples have the label {there[0]} ({shown}); nothing can be trained on one label: see "
-            "whether a filter or a mapping of labels went wrong"
+            tr(
+                "all examples have the label {label} ({counts}); nothing can be trained on one label: see "
+                "whether a filter or a mapping of labels went wrong",
+                label=there[0],
+                counts=shown,
+            )
         )
     elif missing := [label for label in task.labels if not counts[label]]:
         warnings.append(
-            f"no example has the label {' or '.join(missing)} ({shown}), so a model never says it; if your "
-            "files have it under another name, map that in task.aliases (--alias NAME=LABEL)"
+            tr(
+                "no example has the label {labels} ({counts}), so a model never says it; if your "
+                "files have it under another name, map that in task.aliases (--alias NAME=LABEL)",
+                labels=tr(" or ").join(missing),
+                counts=shown,
+            )
         )
     train = by_split.get("train", {})
     if lost := [label for label in there if len(there) > 1 and not train.get(label)]:
         warnings.append(
-            f"train has no example of the label {' or '.join(lost)}, though dev or test has: a model "
-            "cannot learn it; add reviews, or change the shares or the seed"
+            tr(
+                "train has no example of the label {labels}, though dev or test has: a model "
+                "cannot learn it; add reviews, or change the shares or the seed",
+                labels=tr(" or ").join(lost),
+            )
         )
     return warnings

@@ -10,66 +10,93 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attar.errors import require
+from attar.language.translator import N_, Language, Translator, install, translator
 from attar.records.audit.summary import Sample
 from attar.records.understood import short_lines
 
-__all__ = ["audit_template", "render_audit"]
+__all__ = ["PAGES", "audit_template", "render_audit"]
+
+PAGES: Mapping[Language, str] = {"en": "audit.html", "zh": "audit.zh.html"}
+"""The page's file by its language: all are written, so that a folder does not depend on who made it."""
 
 _CONTEXT_CHARS = 90
 
 # Of each reason: what it means, and what to do.
 _REASONS: Mapping[str, tuple[str, str]] = {
-    "bad_row": ("The row is not as its format has rows.", "Mend the row, or the program that wrote it."),
-    "not_utf8": ("The line is not UTF-8, or not what the rest of the file is.", "Save the file as UTF-8."),
-    "bad_mark": ("A mark in the text is not closed or is inside another.", "Write [term|label]."),
-    "no_mark": ("The line has no mark.", "Mark its terms, or take it out."),
-    "bad_text": ("Half of a surrogate pair: a character was cut in two.", "Export the row again, whole."),
+    "bad_row": (
+        N_("The row is not as its format has rows."),
+        N_("Mend the row, or the program that wrote it."),
+    ),
+    "not_utf8": (
+        N_("The line is not UTF-8, or not what the rest of the file is."),
+        N_("Save the file as UTF-8."),
+    ),
+    "bad_mark": (N_("A mark in the text is not closed or is inside another."), N_("Write [term|label].")),
+    "no_mark": (N_("The line has no mark."), N_("Mark its terms, or take it out.")),
+    "bad_text": (
+        N_("Half of a surrogate pair: a character was cut in two."),
+        N_("Export the row again, whole."),
+    ),
     "empty_text": (
-        "There is no text, or only its address.",
-        "See whether data.columns.text names the right column.",
+        N_("There is no text, or only its address."),
+        N_("See whether data.columns.text names the right column."),
     ),
-    "empty_term": ("There is no term.", "See whether data.columns.term names the right column."),
-    "missing_label": ("There is no label.", "Label the row; rows still to be labelled are no harm."),
-    "unknown_label": ("The label is none of the task's.", "Map the spelling in task.aliases, or correct it."),
+    "empty_term": (N_("There is no term."), N_("See whether data.columns.term names the right column.")),
+    "missing_label": (N_("There is no label."), N_("Label the row; rows still to be labelled are no harm.")),
+    "unknown_label": (
+        N_("The label is none of the task's."),
+        N_("Map the spelling in task.aliases, or correct it."),
+    ),
     "bad_offsets": (
-        "The offsets do not point at the term, and no single reading of them does.",
-        "Count half-open offsets in Unicode code points, or leave them out where the term occurs once.",
+        N_("The offsets do not point at the term, and no single reading of them does."),
+        N_("Count half-open offsets in Unicode code points, or leave them out where the term occurs once."),
     ),
-    "term_not_found": ("The term does not occur in the text.", "Write it as the text does."),
-    "term_ambiguous": ("The term occurs in the text more than once.", "Give start and end."),
+    "term_not_found": (N_("The term does not occur in the text."), N_("Write it as the text does.")),
+    "term_ambiguous": (N_("The term occurs in the text more than once."), N_("Give start and end.")),
     "control_characters": (
-        "The text holds characters that no one can see or type.",
-        "Take them out where the text is exported.",
+        N_("The text holds characters that no one can see or type."),
+        N_("Take them out where the text is exported."),
     ),
-    "too_long": ("The text is longer than data.max_chars.", "Cut it into reviews, or raise the limit."),
-    "cancelled": ("The annotator cancelled or skipped it.", "Nothing, unless it should be labelled."),
-    "duplicate": ("The same text, span and label came before.", "Nothing: the first is kept."),
+    "too_long": (
+        N_("The text is longer than data.max_chars."),
+        N_("Cut it into reviews, or raise the limit."),
+    ),
+    "cancelled": (N_("The annotator cancelled or skipped it."), N_("Nothing, unless it should be labelled.")),
+    "duplicate": (N_("The same text, span and label came before."), N_("Nothing: the first is kept.")),
     "contradiction": (
-        "One span of one text has two labels that cannot be told apart by annotator.",
-        "Decide for one; none is used until then.",
+        N_("One span of one text has two labels that cannot be told apart by annotator."),
+        N_("Decide for one; none is used until then."),
     ),
     "disagreement": (
-        "Annotators give one span different labels.",
-        'Decide for one, or set data.disagreement to "majority" or "weights".',
+        N_("Annotators give one span different labels."),
+        N_('Decide for one, or set data.disagreement to "majority" or "weights".'),
     ),
-    "no_majority": ("As many annotators say one as the other.", "Ask one more annotator, or decide."),
-    "also_held_out": ("The review is also in a held-out file.", "Nothing: it must not be trained on too."),
+    "no_majority": (N_("As many annotators say one as the other."), N_("Ask one more annotator, or decide.")),
+    "also_held_out": (
+        N_("The review is also in a held-out file."),
+        N_("Nothing: it must not be trained on too."),
+    ),
 }
 _REPAIRS: Mapping[str, str] = {
-    "utf16": "Offsets in UTF-16 code units, as browsers and Java count.",
-    "utf8": "Offsets in bytes of UTF-8.",
-    "whitespace": "Offsets in the text with other whitespace, or blanks around the term.",
-    "entities": "Offsets in the text without HTML entities, or a term that is written with others.",
-    "invisible": "The same with characters that nobody sees, such as U+200B (zero width space).",
-    "tags": "Offsets in the text without HTML tags, or a term that is written with others.",
-    "offsets": "The term is only a part of what the offsets mark, which is taken.",
-    "occurrence": "Offsets that fit nowhere, but the term occurs in the text once.",
-    "normal_form": "The term occurs in the text once, after full-width forms and entities are normalised.",
+    "utf16": N_("Offsets in UTF-16 code units, as browsers and Java count."),
+    "utf8": N_("Offsets in bytes of UTF-8."),
+    "whitespace": N_("Offsets in the text with other whitespace, or blanks around the term."),
+    "entities": N_("Offsets in the text without HTML entities, or a term that is written with others."),
+    "invisible": N_("The same with characters that nobody sees, such as U+200B (zero width space)."),
+    "tags": N_("Offsets in the text without HTML tags, or a term that is written with others."),
+    "offsets": N_("The term is only a part of what the offsets mark, which is taken."),
+    "occurrence": N_("Offsets that fit nowhere, but the term occurs in the text once."),
+    "normal_form": N_(
+        "The term occurs in the text once, after full-width forms and entities are normalised."
+    ),
 }
 
 
 def render_audit(
-    audit: Mapping[str, Any], samples: Mapping[str, Sequence[Sample]], manifest: Mapping[str, Any]
+    audit: Mapping[str, Any],
+    samples: Mapping[str, Sequence[Sample]],
+    manifest: Mapping[str, Any],
+    language: Language = "en",
 ) -> str:
     """Render the page.
 
@@ -78,24 +105,26 @@ def render_audit(
         samples: Rows by reason, and by ``repair:`` and the reading.
         manifest: ``task`` (with its name), ``sources`` (each with its path), ``settings``, ``attar``
             (the version), ``labels`` by split, and perhaps ``understood``, how each file was read.
+        language: Of the page; what is said of a single row stays English, as in rejected.jsonl.
 
     Raises:
         MissingPackageError: The package jinja2 is not installed.
     """
-    page = audit_template().render(
+    tr = translator(language)
+    page = audit_template(language).render(
         audit=audit,
         manifest=manifest,
-        headline=_headline(audit),
+        headline=_headline(audit, tr),
         colours=_colours(list(audit["labels"])),
-        reasons=_REASONS,
-        repairs=_REPAIRS,
-        understood=short_lines(manifest.get("understood", ())),
+        reasons={name: [tr(said) for said in both] for name, both in _REASONS.items()},
+        repairs={name: tr(said) for name, said in _REPAIRS.items()},
+        understood=short_lines(manifest.get("understood", ()), tr),
         samples={name: [_row(sample) for sample in rows] for name, rows in samples.items()},
     )
     return str(page)
 
 
-def audit_template() -> Any:  # noqa: ANN401 - of an optional package
+def audit_template(language: Language = "en") -> Any:  # noqa: ANN401 - of an optional package
     """The page's template; a run that ends with the page asks for it before it begins.
 
     Raises:
@@ -109,19 +138,21 @@ def audit_template() -> Any:  # noqa: ANN401 - of an optional package
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    install(environment, language)
     environment.filters |= {"number": "{:,}".format, "share": _share, "figure": _figure}
     return environment.get_template("audit.html.j2")
 
 
-def _headline(audit: Mapping[str, Any]) -> str:
+def _headline(audit: Mapping[str, Any], tr: Translator) -> str:
     read, used = audit["num_read"], audit["num_accepted"] + audit["num_confirmed"]
     if read and used == read:
-        return f"All {read:,} rows can be used." if read > 1 else "The only row can be used."
-    headline = f"{used:,} of {read:,} rows can be used."
+        return tr.plural("The only row can be used.", "All {num} rows can be used.", read)
+    headline = tr("{used} of {read} rows can be used.", used=used, read=read)
     reasons = list(audit["reasons"].items())
     if reasons:
         name, count = reasons[0]
-        headline += f" The commonest reason against the others is {name} ({count:,})."
+        said = tr("The commonest reason against the others is {name} ({num}).", name=name, num=count)
+        headline = tr("{sentence} {next}", sentence=headline, next=said)
     return headline
 
 

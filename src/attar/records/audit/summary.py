@@ -83,7 +83,7 @@ class Summary:
                 self._count(example, 1)
                 if repair is not None:
                     self._repairs[repair.how] += 1
-                    note = f"{record.start}–{record.end} became {repair.start}–{repair.end}"
+                    note = f"{record.start}–{record.end} → {repair.start}–{repair.end}"
                     sample = Sample(record.where, example.text, example.start, example.end, note)
                     self._sample(f"repair:{repair.how}", sample)
             case Confirmed(record):

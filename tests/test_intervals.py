@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from attar.evaluation.intervals import paired_difference, resample
+from attar.intervals import paired_difference, resample
 from attar.metrics import confusion_counts, macro_f1_of
 
 

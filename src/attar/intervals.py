@@ -17,10 +17,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.metrics import accuracy_of, confusion_counts, macro_f1_of
+from attar.metrics import accuracy_of, confusion_counts, f1_of
 from attar.progress import track
 
-__all__ = ["Interval", "Resampled", "paired_difference", "resample"]
+__all__ = [
+    "Interval",
+    "Resampled",
+    "paired_difference",
+    "percentile_interval",
+    "resample",
+    "resampled_sums",
+]
 
 _TAILS = (2.5, 97.5)
 _CHUNK = 100  # draws at a time; bounds the weights in memory at 100 x reviews
@@ -46,9 +53,9 @@ class Resampled:
         """Accuracy with its interval."""
         return _interval(float(accuracy_of(self.observed)), accuracy_of(self.draws))
 
-    def macro_f1(self) -> Interval:
-        """Macro-F1 over all labels with its interval."""
-        return _interval(float(macro_f1_of(self.observed)), macro_f1_of(self.draws))
+    def macro_f1(self, first: int | None = None) -> Interval:
+        """Macro-F1 with its interval, over all labels or the ``first`` of them."""
+        return _interval(float(_macro_f1(self.observed, first)), _macro_f1(self.draws, first))
 
 
 def resample(
@@ -70,13 +77,12 @@ def resample(
         repeats: R, how many draws.
         seed: The same seed gives the same draws.
     """
-    number: dict[Hashable, int] = {}
-    review = np.array([number.setdefault(key, len(number)) for key in reviews], np.int64)
+    review, num_reviews = _numbered(reviews)
     cells = num_labels**2
-    counts = np.zeros((len(number), len(predicted) * cells))
+    counts = np.zeros((num_reviews, len(predicted) * cells))
     for column, labels in enumerate(predicted.values()):
         np.add.at(counts, (review, column * cells + gold * num_labels + labels), 1)
-    draws = track(_weights(len(number), repeats, seed), "intervals", -(-repeats // _CHUNK))
+    draws = track(_weights(num_reviews, repeats, seed), "intervals", -(-repeats // _CHUNK))
     drawn = np.concatenate([weights @ counts for weights in draws])
     return {
         name: Resampled(
@@ -87,11 +93,50 @@ def resample(
     }
 
 
-def paired_difference(first: Resampled, second: Resampled) -> Interval:
-    """Macro-F1 of ``first`` minus that of ``second``, both from one call of ``resample``."""
+def paired_difference(first: Resampled, second: Resampled, over: int | None = None) -> Interval:
+    """Macro-F1 of ``first`` minus that of ``second``, both from one call of ``resample``.
+
+    ``over`` is how many labels count, from the first; None takes all.
+    """
     assert first.draws.shape == second.draws.shape, "two calls of resample() are not paired"
-    value = macro_f1_of(first.observed) - macro_f1_of(second.observed)
-    return _interval(float(value), macro_f1_of(first.draws) - macro_f1_of(second.draws))
+    value = _macro_f1(first.observed, over) - _macro_f1(second.observed, over)
+    return _interval(float(value), _macro_f1(first.draws, over) - _macro_f1(second.draws, over))
+
+
+def resampled_sums(
+    values: NDArray[np.floating], reviews: Sequence[Hashable], *, repeats: int, seed: int
+) -> NDArray[np.float64]:
+    """Sums of columns under draws of whole reviews, the same draws as those of ``resample``.
+
+    Args:
+        values: [N, K], what is added up.
+        reviews: [N] a key of each row's review.
+        repeats: R, how many draws.
+        seed: The same seed and reviews give the same draws.
+
+    Returns:
+        [R, K].
+    """
+    review, num_reviews = _numbered(reviews)
+    sums = np.zeros((num_reviews, values.shape[1]))
+    np.add.at(sums, review, values)
+    return np.concatenate([weights @ sums for weights in _weights(num_reviews, repeats, seed)])
+
+
+def percentile_interval(value: float, draws: NDArray[np.floating]) -> Interval:
+    """A figure with the 95 % interval of its draws; those that are not numbers are left out."""
+    known = draws[np.isfinite(draws)]
+    return _interval(value, known) if len(known) else Interval(value, value, value)
+
+
+def _macro_f1(counts: NDArray[np.number], first: int | None) -> NDArray[np.float64]:
+    return np.asarray(f1_of(counts)[..., :first].mean(-1), np.float64)
+
+
+def _numbered(reviews: Sequence[Hashable]) -> tuple[NDArray[np.int64], int]:
+    """The number of each example's review, and how many there are."""
+    number: dict[Hashable, int] = {}
+    return np.array([number.setdefault(key, len(number)) for key in reviews], np.int64), len(number)
 
 
 def _weights(num_reviews: int, repeats: int, seed: int) -> Iterator[NDArray[np.float64]]:
