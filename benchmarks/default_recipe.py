@@ -268,7 +268,7 @@ def gold_of(task: Task, examples: Sequence[Example]) -> NDArray[np.int64]:
 def _keep(path: Path, data: Data, logits: dict[str, list[NDArray[Any]]], line: dict[str, Any]) -> None:
     """Keep every model's logits, and add their scores on the judging examples to scores.jsonl."""
     gold_dev, gold = gold_of(data.task, data.dev), gold_of(data.task, data.judge)
-    arrays = {
+    arrays: dict[str, Any] = {
         f"{rule}/{part}": each for rule, both in logits.items() for part, each in zip("dj", both, strict=True)
     }
     lines = []
