@@ -75,6 +75,14 @@ def test_frozen_layers_count_once_and_a_probe_reads_all(recipe, make_examples):
     assert probed - plain == pytest.approx(tokens * (7 / 6) * 110 * COST.forward)
 
 
+@pytest.mark.usefixtures("told")
+def test_students_that_answer_for_thresholds_cost_the_steps_once_more(recipe, make_examples):
+    examples = make_examples(100)
+    plain = estimate_seconds(recipe, examples, 10, 20)["distill"]
+    folds = estimate_seconds(change(recipe, "distill", thresholds="folds"), examples, 10, 20)["distill"]
+    assert folds - plain == pytest.approx(mean_tokens(recipe, examples) * 2 * (1 / 6) * 100 * COST.train)
+
+
 def test_tokens_are_about_the_characters_that_are_read(recipe, make_checkpoint, make_examples):
     examples = make_examples(50)
     read = [len(encoding.ids) for encoding in make_checkpoint(max_tokens=70).encoder.encode(examples)]

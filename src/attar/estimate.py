@@ -110,7 +110,7 @@ def _fit_seconds(
     once = frozen * (num_train + num_dev) * cost.forward
     if settings.head_init == "linear_probe":
         once += learning * (min(_PROBE_EXAMPLES, num_train) + num_dev) * cost.forward
-    epoch = learning * num_train * cost.train
+    epoch = learning * num_train * cost.train * (2 if settings.thresholds == "folds" else 1)
     scored = settings.evaluations_per_epoch * learning * num_dev * cost.forward
     return _START_SECONDS + tokens * (once + settings.epochs * (epoch + scored))
 

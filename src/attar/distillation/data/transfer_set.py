@@ -65,7 +65,7 @@ def transfer_set(
         RecipeError: ``distill.teacher_weights`` do not fit.
     """
     fit, loaded = settings.fit, list(teachers)
-    asks_own = fit.unlabelled.own_rows and bool(fit.soft_weight)
+    asks_own = fit.unlabelled.own_rows and bool(fit.soft_weight) and (data / "rejected.jsonl").is_file()
     if not (fit.transfer or fit.unlabelled.sources or fit.augment.copies or asks_own):
         return TransferSet([], loaded)
     train, dev, test = (load_split(data, name) for name in ("train", "dev", "test"))
