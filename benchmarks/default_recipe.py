@@ -4,7 +4,7 @@
     ATTAR_DATA=DIR python benchmarks/default_recipe.py --out runs/default --sets makeup cars --rows 1200
     python benchmarks/default_recipe.py --out runs/default --table   # what is there so far
 
-Of each set the training and dev splits alone are read, never test. They are split anew into `--rows`
+Of each set the training and dev splits alone are read, never test. They are split again into `--rows`
 terms to train, a sixth as many to choose by, and up to `--judge` that judge. A teacher is trained once
 a set; each training gives several models (the last weights, the best epoch by macro-F1 or by likelihood, the
 mean of the last weights), whose logits are kept. Each training adds a line a model to OUT/scores.jsonl.
@@ -129,7 +129,7 @@ def _train(name: str, way: str, seed: int, args: Namespace) -> None:
 
 
 def new_split(name: str, out: Path, rows: int, judge: int) -> Data:
-    """The training and dev split of a set, split anew by review; its test split is not read."""
+    """The training and dev split of a set, split again by review; its test split is not read."""
     recipe = load_recipe(_ROOT / f"{SETS[name]}.toml")
     folder = out / name / "data"
     prepare(recipe, recipe.data.sources, folder)

@@ -58,7 +58,7 @@ def collected() -> Catalog:
     catalog = Catalog(fuzzy=False)
     for path in sorted(SOURCES.rglob("*")):
         method = _EXTRACTORS.get(path.suffix)
-        if method is None or path.parent.name == "language":
+        if method is None:
             continue
         with contextlib.redirect_stderr(io.StringIO()):  # Babel warns of every f-string inside a call
             found = list(extract_from_file(method, path, _KEYWORDS, ("Translators:",), _OPTIONS))

@@ -40,7 +40,9 @@ class Server:
              "--log-file", self.folder / "log", "--pid-file", self.folder / "pid"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder,
         )  # fmt: skip
-        for _ in range(1200):
+        for _ in range(24_000):  # ten minutes
+            if self.process.poll() is not None:
+                break
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return
             time.sleep(0.025)

@@ -83,9 +83,9 @@ def test_one_file_with_its_gold_labels_or_those_of_another(tmp_path, people):
     without = model(tmp_path / "b.csv", [(*row[:4], "", *row[5:]) for row in MODEL])
     with pytest.raises(DataError, match="no gold labels to compare with"):
         compare_files([without], out)
-    plain = compare_files(without, a.rename(tmp_path / "c.csv"), out, options=GIVEN)
-    assert plain["kappa"] == 1
-    assert plain["sides"]["B"]["num_gold"] == 3
+    plain = compare_files([without, a.rename(tmp_path / "c.csv")], out, options=GIVEN)
+    assert plain["agreement"][0]["kappa"] == 1
+    assert plain["sides"]["c"]["num_gold"] == 3
 
 
 def test_without_offsets_questions_meet_by_term(tmp_path):

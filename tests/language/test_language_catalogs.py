@@ -1,5 +1,6 @@
 """The catalogs: no string of the code is missing in them, and the compiled ones are those of the text."""
 
+import ast
 import importlib.util
 import re
 import string
@@ -74,6 +75,24 @@ def test_a_translation_is_in_its_language_and_has_the_values_of_its_string(maker
             assert names(text) <= wanted, f"other values: {text}"
             # A form of one may leave its number out, and so may a language that has one form alone.
             assert wanted - names(text) <= {"num"} if len(ids) > 1 else wanted == names(text), text
+
+
+def marked(path):
+    """The strings that a file marks, as Python itself reads them."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            places = {"tr": (0,), "N_": (0,), "phrase": (0,), "plural": (0, 1), "context": (1,)}.get(name, ())
+            for argument in (node.args[place] for place in places if place < len(node.args)):
+                if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                    yield argument.value
+
+
+def test_no_marked_string_is_missed(maker):
+    found = {text for message in maker.collected() for text in forms(message)[0]}
+    everywhere = {text for path in maker.SOURCES.rglob("*.py") for text in marked(path)}
+    assert everywhere - found == set()
+    assert len(everywhere) > 300
 
 
 def test_a_string_without_a_translation_is_found(maker):

@@ -57,6 +57,12 @@ def test_the_insight_page_names_strings_that_there_are():
     assert re.findall(r'"[A-Z][a-z]+(?: [a-z]+)*"', re.sub(r"//.*", "", script)) == []
 
 
+def test_every_string_of_the_insight_page_is_in_the_catalog():
+    english, chinese = messages_of("en"), messages_of("zh")
+    same = {key for key in english if english[key][-1] == chinese[key][-1]}
+    assert same == set(), "written so that the catalog does not find them"
+
+
 def test_every_string_of_the_insight_page_is_used():
     texts = "".join(
         path.read_text("utf-8") for path in (SOURCES / "insight").iterdir() if path.suffix in (".py", ".js")

@@ -178,7 +178,7 @@ def test_the_page():
         "Offsets in UTF-16 code units",
         "乙 · 甲",
         "attar 1.2.3",
-        "1 hold U+FFFD",
+        "1 holds U+FFFD",
     ):
         assert phrase in text
     assert "😀香味好，<mark>泵</mark>坏" in page

@@ -59,7 +59,7 @@ def corpus(database):
     uri, stored = database
     stored.as_corpus.insert_many(document(number) for number in range(NUM_DOCUMENTS))
     mark = "&" if "?" in uri("") else "?"
-    return SourceRecipe(path=f"{uri('as_corpus')}{mark}serverSelectionTimeoutMS=5000&retryReads=false")
+    return SourceRecipe(path=f"{uri('as_corpus')}{mark}serverSelectionTimeoutMS=60000&retryReads=false")
 
 
 @pytest.fixture(autouse=True)

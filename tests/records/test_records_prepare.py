@@ -38,7 +38,7 @@ def test_a_prepared_folder_is_read_back(tmp_path, source):
     out = tmp_path / "out"
     manifest = prepare([source], TASK, DataRecipe(), 20, out)
     names = {"train.json", "dev.json", "test.json", "rejected.jsonl", "repaired.jsonl", "manifest.json"}
-    names |= {"audit.json", "audit.html"}
+    names |= {"audit.json", "audit.html", "audit.zh.html"}
     assert {p.name for p in out.iterdir()} == names
     assert load_manifest(out) == manifest
     splits = {name: load_split(out, name) for name in ("train", "dev", "test")}

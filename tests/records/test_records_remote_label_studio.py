@@ -257,7 +257,7 @@ def test_a_passing_failure_is_asked_again(server, fetch, fault):
 
 
 def test_a_slow_answer_is_asked_again(server, fetch, monkeypatch):
-    monkeypatch.setattr(label_studio, "_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(label_studio, "_TIMEOUT_S", 1.0)
     server.faults = ["slow"]
     assert task_ids(fetch()) == [1, 2, 3, 4, 5]
 
@@ -269,7 +269,7 @@ def test_a_failure_that_stays_ends_it_and_leaves_the_old_file(
     server, fetch, monkeypatch, tmp_path, fault, problem
 ):
     before = fetch().read_bytes()
-    monkeypatch.setattr(label_studio, "_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(label_studio, "_TIMEOUT_S", 0.5)
     server.faults = [{"id": 7}, None, *[fault] * 3]
     with pytest.raises(DataError, match=f"no response after 3 attempts, the last time {problem}"):
         fetch()

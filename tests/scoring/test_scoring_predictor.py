@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import multiprocessing
 import pickle
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from itertools import accumulate
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from attar.scoring.onnx_scorer import length_batches
 from attar.scoring.predictor import Predictor, load, softmax
 from attar.scoring.session import OnnxModel
 from attar.task import Example
+from attar.text.encoding import Encoding
 
 
 @pytest.fixture(scope="module")
@@ -270,6 +273,30 @@ def test_batches_hold_every_row_once_and_little_padding(predictor, some_examples
     padded = sum(len(rows) * len(encodings[rows[0]].ids) for rows in batches)
     assert padded < 1.1 * sum(len(e.ids) for e in encodings)
     assert all(len(rows) * len(encodings[rows[0]].ids) <= module._BATCH_TOKENS for rows in batches)
+
+
+@pytest.mark.parametrize("lengths", [[70, 12, 38, 40, 69, 13, 38], [5] * 9, [600, 30, 600], [20]])
+def test_no_cut_of_a_few_examples_is_cheaper(lengths):
+    encodings = [Encoding(np.zeros(length, np.int32), length) for length in lengths]
+    ordered = sorted(lengths, reverse=True)
+
+    def cost(sizes):
+        ends = list(accumulate(sizes))
+        padded = [size * ordered[end - size] for size, end in zip(sizes, ends, strict=True)]
+        allowed = all(
+            size == 1 or tokens <= module._BATCH_TOKENS for size, tokens in zip(sizes, padded, strict=True)
+        )
+        return sum(padded) + module._CALL_TOKENS * len(sizes) if allowed else math.inf
+
+    def cuts(count):
+        if count == 0:
+            yield []
+        for size in range(1, count + 1):
+            yield from ([size, *rest] for rest in cuts(count - size))
+
+    batches = list(length_batches(encodings))
+    assert [lengths[i] for rows in batches for i in rows] == ordered
+    assert cost([len(rows) for rows in batches]) == min(map(cost, cuts(len(lengths))))
 
 
 def test_softmax_is_stable():

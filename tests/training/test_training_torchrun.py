@@ -100,7 +100,7 @@ def launched(tmp_path_factory, make_rows, encoder_folder, make_checkpoint, make_
     arguments += [str(free_port()), CLASSIC, *classic_flags(folder, folder / "two" / "classic")]
     done = subprocess.run(
         [sys.executable, *launch, Path(__file__).with_name("two_processes.py"), *arguments],
-        capture_output=True, text=True, timeout=300, check=False,
+        capture_output=True, text=True, timeout=3600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     (folder / "two" / "stderr.txt").write_text(done.stderr, "utf-8")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from attar.errors import redacted
-from attar.language.translator import ENGLISH, Translator
+from attar.language.translator import ENGLISH, N_, Translator
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,6 +34,7 @@ __all__ = [
     "set_up_logging",
 ]
 
+_SPLITS = {"train": N_("train"), "dev": N_("dev"), "test": N_("test")}
 _WIDTH_OFF_TERMINAL = 250  # characters of a table's line in a file or a pipe
 
 
@@ -43,7 +44,7 @@ def print_prepared(manifest: Mapping[str, Any], out: Path, tr: Translator = ENGL
 
     for name, labels in manifest["labels"].items():
         counts = ", ".join(f"{label} {count}" for label, count in labels.items())
-        typer.echo(f"{name + ':':10} {sum(labels.values())} ({counts})")
+        typer.echo(f"{tr(_SPLITS.get(name, name)) + ':':10} {sum(labels.values())} ({counts})")
     rejected, repaired = out / "rejected.jsonl", out / "repaired.jsonl"
     typer.echo(tr("rejected:  {count} -> {path}", count=str(manifest["num_rejected"]), path=rejected))
     typer.echo(tr("repaired:  {count} -> {path}", count=str(manifest["num_repaired"]), path=repaired))

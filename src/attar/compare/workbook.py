@@ -130,7 +130,7 @@ def _write_slices(
 ) -> None:
     """A row for each slice: accuracy of every side with its interval, and the difference from the first."""
     columns = [Column(tr("by")), Column(tr("value")), Column(tr("n"), "number")]
-    columns.append(Column(tr("reviews"), "number"))
+    columns.append(Column(tr.context("number", "reviews"), "number"))
     for place, name in enumerate(names):
         of = f" {name}" if len(names) > 1 else ""
         columns += [Column(tr("accuracy") + of, "percent"), Column(tr("low") + of, "percent")]
@@ -184,7 +184,8 @@ def _differences(page: Sheet, pairs: Sequence[Mapping[str, Any]], tr: Translator
     page.append([])
     page.heading(
         tr("difference of macro-F1"), tr("minus"), tr("value"), tr("95 % from"), tr("to"), tr("n"),
-        tr("reviews"), tr("only the first right"), tr("only the second right"), tr("McNemar's p"),
+        tr.context("number", "reviews"), tr("only the first right"), tr("only the second right"),
+        tr("McNemar's p"),
     )  # fmt: skip
     for pair in pairs:
         gap, test = pair["macro_f1"], pair["mcnemar"]

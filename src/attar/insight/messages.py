@@ -62,14 +62,10 @@ _TABLE: dict[str, str | Plural] = {
     "small_note": N_("Grey: fewer than {small} mentions. Shown, but not compared with anything."),
     "findings": N_("What stands out"),
     "findings_note": plural(
-        (
-            "One comparison was made. ★ marks it where chance alone would hardly show as much "
-            "(Benjamini–Hochberg, 5 %)."
-        ),
-        (
-            "{num} comparisons were made. ★ marks those that remain when chance has had that many tries "
-            "(Benjamini–Hochberg, 5 %)."
-        ),
+        "One comparison was made. ★ marks it where chance alone would hardly show as much "
+        "(Benjamini–Hochberg, 5 %).",
+        "{num} comparisons were made. ★ marks those that remain when chance has had that many tries "
+        "(Benjamini–Hochberg, 5 %).",
     ),
     "nothing_found": plural(
         "The one comparison shows no more than chance would.",
@@ -171,9 +167,7 @@ _TABLE: dict[str, str | Plural] = {
         "careful with the corrected shares."
     ),
     "sheet_overview": N_("overview"),
-    "sheet_cells": N_("cells"),
     "sheet_findings": N_("comparisons"),
-    "sheet_trend": N_("trend"),
     "sheet_examples": N_("reviews"),
     "low": N_("low"),
     "high": N_("high"),
@@ -181,6 +175,10 @@ _TABLE: dict[str, str | Plural] = {
     "review": N_("Review"),
     "prob": N_("Prob"),
     "percent": N_("{value} %"),
+    "joined": N_("{sentence} {next}"),
+    "of_outcome": N_("{said} · {outcome}"),
+    "corrected_share": N_("Corrected"),
+    "shares": N_("Shares"),
 }
 
 MESSAGES: Mapping[str, str | Plural] = MappingProxyType(_TABLE)
@@ -191,7 +189,7 @@ def message(language: Language, msgid: str, **values: Any) -> str:  # noqa: ANN4
     """A string with its values; one that has a plural takes a whole ``num``."""
     text = MESSAGES[msgid]
     if isinstance(text, Plural):
-        return translator(language).plural(text.one, text.many, **values)
+        return translator(language).plural(text.one, text.many, values["num"], **values)
     return translator(language)(text, **values)
 
 

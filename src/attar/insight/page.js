@@ -9,6 +9,7 @@ const SERIES = ["#b03a5b", "#2f74a8", "#c98a1b", "#4c8f55", "#7a5ab0", "#7d7277"
 const M = Object.fromEntries(Object.entries(D.msgs).map(([id, forms]) => [id, forms[forms.length - 1]]));
 const num = n => typeof n === "number" ? n.toLocaleString("en-US") : n;
 const say = (id, values = {}) => (values.num === 1 ? D.msgs[id][0] : M[id]).replace(/\{(\w+)\}/g, (whole, name) => name in values ? num(values[name]) : whole);
+const joined = (sentence, next) => say("joined", {sentence, next});
 const percent = (x, digits = 1) => say("percent", {value: (100 * x).toFixed(digits)});
 function el(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -92,7 +93,7 @@ function head() {
     const o = outcome(view, row, k);
     tiles.append(el("div", {className: "tile"},
       el("span", {className: "name"}, D.outcomes[k]), el("b", {}, shown(o.best, k)),
-      el("span", {}, M.interval + " " + range(o, k)),
+      el("span", {}, M.interval + " ", el("span", {className: "range"}, range(o, k))),
       D.corrected ? el("span", {}, say("as_said", {value: shown(o.said, k)})) : null,
       k === NET ? el("span", {}, M.net_note) : null));
   }
@@ -214,7 +215,7 @@ function heat() {
     box.replaceChildren(table);
   }
   draw();
-  section(M.heat, M.heat_note + " " + D.smallNote, controls, box);
+  section(M.heat, joined(M.heat_note, D.smallNote), controls, box);
 }
 
 function figures() {
@@ -230,7 +231,7 @@ function figures() {
     const order = ORDER;
     const columns = [
       ...view.dims.map((place, i) => ({name: D.dims[place].name, text: true, key: r => D.dims[place].period ? D.values[place][r[i]] : valueOf(place, r[i])})),
-      {name: M.mentions, key: r => mentions(view, r)}, {name: M.reviews, key: r => reviews(view, r)}, {name: ""},
+      {name: M.mentions, key: r => mentions(view, r)}, {name: M.reviews, key: r => reviews(view, r)}, {name: M.shares},
       ...order.map(k => ({name: D.outcomes[k], k, key: r => outcome(view, r, k).best})),
     ];
     let rows = view.rows.map((_, i) => i);
@@ -258,7 +259,7 @@ function figures() {
     if (view.omitted[0]) foot.append(el("span", {}, say("omitted", {num: view.omitted[0], mentions: say("num_mentions", {num: view.omitted[1]})})));
   }
   draw();
-  section(M.table, M.table_note + " " + D.smallNote, controls, box, foot);
+  section(M.table, joined(M.table_note, D.smallNote), controls, box, foot);
 }
 
 function comparisons() {
@@ -287,7 +288,7 @@ function comparisons() {
 function drill(view, i) {
   const row = view.rows[i], box = document.getElementById("drill");
   const table = el("table"), order = ORDER;
-  table.append(el("thead", {}, el("tr", {}, ...["", D.corrected ? M.model_alone : "", "", M.interval, M.pooled].map(h => el("th", {}, h)))));
+  table.append(el("thead", {}, el("tr", {}, ...["", D.corrected ? M.model_alone : "", D.corrected ? M.corrected_share : M.shares, M.interval, M.pooled].map(h => el("th", {}, h)))));
   table.append(el("tbody", {}, ...order.map(k => {
     const o = outcome(view, row, k);
     return el("tr", {}, el("td", {className: "text"}, D.outcomes[k]), el("td", {}, D.corrected ? shown(o.said, k) : ""), el("td", {}, el("b", {}, shown(o.best, k))), el("td", {}, range(o, k)), el("td", {}, shown(o.pooled, k)));
@@ -300,7 +301,7 @@ function drill(view, i) {
   for (let k = L - 1; k >= 0; k--) {
     const mine = shownOnes.filter(e => e[3] === k);
     if (!mine.length) continue;
-    box.append(el("h3", {style: {color: colourOf(k)}}, D.labels[k]), el("ul", {className: "reviews"}, ...mine.map(([left, term, right, , prob]) =>
+    box.append(el("h3", {style: {color: D.scores && !D.scores[k] ? "var(--soft)" : colourOf(k)}}, D.labels[k]), el("ul", {className: "reviews"}, ...mine.map(([left, term, right, , prob]) =>
       el("li", {}, left, term ? el("mark", {}, term) : null, right, prob === null ? null : el("small", {}, prob.toFixed(2))))));
   }
   box.showModal();

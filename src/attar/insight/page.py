@@ -15,6 +15,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
+
 from attar import __version__
 from attar.insight.contrasts import Finding
 from attar.insight.estimates import SMALL, View
@@ -111,15 +113,11 @@ def _finding(made: Insight, language: Language, found: Finding) -> dict[str, Any
 
 def _view(view: View, kept: int) -> dict[str, Any]:
     """First cells: codes, mentions, reviews, counts; of each outcome said, best, low, high, pooled."""
-    estimates = [view.said.value, *view.best, view.pooled]
-    table = [
-        [*codes, mentions, reviews, *counts, *(round(_SCALE * part[place]) for place in range(len(parts[0]))
-                                                for part in parts)]
-        for codes, mentions, reviews, counts, *parts in zip(
-            view.codes[:kept].tolist(), view.mentions[:kept].tolist(), view.reviews[:kept].tolist(),
-            view.counts[:kept].tolist(), *(each[:kept].tolist() for each in estimates), strict=True,
-        )
-    ]  # fmt: skip
+    parts = (view.said.value, *view.best, view.pooled)
+    estimates = np.stack([part[:kept] for part in parts], axis=2)  # [kept, M, 5]
+    columns = (view.codes, view.mentions[:, None], view.reviews[:, None], view.counts)
+    figures = np.rint(_SCALE * estimates).astype(np.int64).reshape(kept, len(parts) * parts[0].shape[1])
+    table = np.concatenate([*(each[:kept] for each in columns), figures], axis=1).tolist()
     omitted = [len(view.codes) - kept, int(view.mentions[kept:].sum())]
     return {"dims": list(view.dimensions), "rows": table, "omitted": omitted}
 

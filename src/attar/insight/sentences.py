@@ -43,7 +43,7 @@ def sentence(made: Insight, language: Language, found: Finding) -> str:
             subject=shared or message(language, "everything"),
             direction=message(language, "rose" if is_up else "fell"),
         )  # fmt: skip
-    return f"{said} · {outcome}"
+    return message(language, "of_outcome", said=said, outcome=outcome)
 
 
 def correction_note(made: Insight, language: Language) -> str:

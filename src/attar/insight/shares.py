@@ -29,6 +29,7 @@ __all__ = [
 
 _Z = 1.959963984540054  # of a two-sided interval of 95 %
 _FEW = 1e-12
+_WIDE = 16  # numbers a review, above which these are made dense first
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -84,10 +85,14 @@ class Shares:
             last = np.searchsorted(self.pair_cell, cell, "right")
             parts.append(self.residuals[first:last] * (weight / max(1, self.mentions[cell])))
             reviews.append(self.pair_review[first:last])
-        _, number = np.unique(np.concatenate(reviews), return_inverse=True)
-        sums = np.zeros((int(number.max(initial=-1)) + 1, self.share.shape[1]))
-        np.add.at(sums, number, np.concatenate(parts))
-        return np.asarray(sums.T @ sums)
+        number, residuals = np.concatenate(reviews), np.concatenate(parts)
+        if len(number):
+            number = number - number.min()
+        if int(number.max(initial=0)) > _WIDE * len(number):
+            number = np.unique(number, return_inverse=True)[1].reshape(-1)
+        # By columns: one count each is many times quicker than adding rows up in place.
+        sums = np.stack([np.bincount(number, column) for column in residuals.T])
+        return np.asarray(sums @ sums.T)
 
 
 def count_shares(mentions: Mentions) -> Shares:

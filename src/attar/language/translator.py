@@ -103,7 +103,7 @@ class Phrase:
         return tr(self.text, **{name: _said(value, tr) for name, value in self.values.items()})
 
 
-def phrase(text: str, **values: object) -> Phrase:
+def phrase(text: str, /, **values: object) -> Phrase:
     """Mark a string that is said later."""
     return Phrase(text, values)
 

@@ -254,7 +254,8 @@ def _rows(file: Mapping[str, Any], tr: Translator) -> str:
     num = sum(file["reasons"].values())
     rejected = tr(", {num} rejected ({reasons})", num=num, reasons=said + more) if reasons else ""
     accepted = tr("{num} accepted", num=file["num_accepted"])
-    return f"{tr.plural('{num} row', '{num} rows', file['num_read'])}, {accepted}{rejected}"
+    read = tr.plural("{num} row", "{num} rows", file["num_read"])
+    return tr("{rows}, {accepted}{rejected}", rows=read, accepted=accepted, rejected=rejected)
 
 
 def _labels(file: Mapping[str, Any], tr: Translator, *, private: bool) -> str:

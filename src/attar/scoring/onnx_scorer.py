@@ -29,6 +29,7 @@ __all__ = ["OnnxScorer", "length_batches"]
 
 _CHUNK = 2048
 _BATCH_TOKENS = 512  # more falls out of a core's own cache, fewer leave its vector units idle
+_CALL_TOKENS = 16  # what a batch costs besides its tokens, padding included, costs as much as so many
 
 _Logits = NDArray[np.float32]
 _Pending = list[tuple[list[int], Future[_Logits] | _Logits]]  # rows of the result, and their logits
@@ -146,11 +147,21 @@ class OnnxScorer:
 
 
 def length_batches(encodings: Sequence[Encoding]) -> Iterator[list[int]]:
-    """Indices in batches of about ``_BATCH_TOKENS`` padded tokens, the longest first."""
-    lengths = np.array([len(e.ids) for e in encodings])
-    order = np.argsort(-lengths, kind="stable").tolist()
+    """Indices in batches of at most ``_BATCH_TOKENS`` padded tokens, the longest first.
+
+    Of all cuts of the sorted examples it is the cheapest: a few examples of many lengths would be half
+    padding in one batch, and each batch of its own costs a call.
+    """
+    lengths = [len(e.ids) for e in encodings]
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    cheapest, sizes = [0] * (len(order) + 1), [0] * len(order)
+    for begin in reversed(range(len(order))):
+        length = lengths[order[begin]]
+        most = min(max(1, _BATCH_TOKENS // max(1, length)), len(order) - begin)
+        cheapest[begin], sizes[begin] = min(
+            (_CALL_TOKENS + size * length + cheapest[begin + size], size) for size in range(1, most + 1)
+        )
     begin = 0
     while begin < len(order):
-        size = max(1, _BATCH_TOKENS // int(lengths[order[begin]]))
-        yield order[begin : begin + size]
-        begin += size
+        yield order[begin : begin + sizes[begin]]
+        begin += sizes[begin]
