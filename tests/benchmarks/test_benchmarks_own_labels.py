@@ -54,7 +54,7 @@ def test_weights_are_those_of_their_rule(bench, make_checkpoint, make_examples, 
     for look in range(1, total + 1):
         with torch.no_grad():
             bias.fill_(float(look))
-        seen.look(look, DevScore(0.0))
+        seen.collect(look, DevScore(0.0))
     found = {rule: float(weights["classifier.bias"][0]) for rule, weights in seen.chosen().items()}
     assert found["last"] == total
     for tail in default._TAILS:
