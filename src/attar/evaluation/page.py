@@ -62,6 +62,7 @@ def render_page(
     install(environment, language)
     environment.filters |= {"named": partial(shown_name, report), "said": partial(said_description, tr=tr)}
     environment.filters |= {"points": _points, "count": _count, "size": _size, "times": _times}
+    environment.filters["percent"] = lambda value: tr("{value} %", value=_points(value))
     points, chosen = tradeoff_points(report), models[shown]
     confusion, before = np.array(chosen["confusion"]), chosen.get("uncalibrated")
     page = environment.get_template("page.html.j2").render(

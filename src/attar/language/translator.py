@@ -123,10 +123,14 @@ def translator(language: Language) -> Translator:
 
 
 def install(environment: Any, language: Language) -> None:  # noqa: ANN401 - of an optional package
-    """Give a Jinja environment the strings of a language: ``_``, ``ngettext`` and ``{% trans %}``."""
+    """Give a Jinja environment the strings of a language: ``_``, ``ngettext`` and ``{% trans %}``.
+
+    Also ``language_tag`` for the page's ``lang``, and ``space``, which stands between two sentences.
+    """
     environment.add_extension("jinja2.ext.i18n")
     environment.install_gettext_translations(_catalog(language), newstyle=True)
     environment.globals["language_tag"] = TAGS[language]
+    environment.globals["space"] = "" if language == "zh" else " "
 
 
 def language_of_locale() -> Language:
