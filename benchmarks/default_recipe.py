@@ -154,7 +154,7 @@ class Weights:
         self.scores: list[tuple[float, float]] = []
         self.sums: dict[float, dict[str, torch.Tensor]] = {}
 
-    def look(self, step: int, _: DevScore) -> None:
+    def collect(self, step: int, _: DevScore) -> None:
         """Called after some steps; the arguments are those of ``attar.training.fit.fit``."""
         self.seen += 1
         weights = {key: value.detach().clone() for key, value in self.checkpoint.model.state_dict().items()}
@@ -210,7 +210,7 @@ def _teacher(data: Data, seed: int, out: Path) -> dict[str, list[NDArray[np.floa
     fit_and_save(
         checkpoint, data.train, HardLabels(data.task, data.train, settings), settings, data.dev,
         out / f"teacher-{seed}", seed=seed, notes={"role": "teacher"}, evaluate=_nothing,
-        after_evaluation=weights.look,
+        after_evaluation=weights.collect,
     )  # fmt: skip
     return _logits_of(weights, data)
 
@@ -229,7 +229,7 @@ def _student(data: Data, way: str, seed: int, out: Path) -> dict[str, list[NDArr
     checkpoint = Checkpoint(student.model, text_encoder(student, data.task, data.encode), data.task)
     weights = Weights(checkpoint, data.dev, settings.epochs)
     folder = out / f"{way.replace(' ', '').replace(',', '-')}-{seed}"
-    told: dict[str, Any] = {"seed": seed, "evaluate": _nothing, "after_evaluation": weights.look}
+    told: dict[str, Any] = {"seed": seed, "evaluate": _nothing, "after_evaluation": weights.collect}
     if shares:
         loaded = [_asked(data, who, seed, out) for who in shares]
         teach(checkpoint, loaded, data.train, data.dev, settings, folder, notes={"role": "student"}, **told)

@@ -112,7 +112,8 @@ def _fit_seconds(
         once += learning * (min(_PROBE_EXAMPLES, num_train) + num_dev) * cost.forward
     epoch = learning * num_train * cost.train * (2 if settings.thresholds == "folds" else 1)
     scored = settings.evaluations_per_epoch * learning * num_dev * cost.forward
-    return _START_SECONDS + tokens * (once + settings.epochs * (epoch + scored))
+    epochs = max(settings.epochs, (settings.min_steps or 0) * settings.batch_size / max(1, num_train))
+    return _START_SECONDS + tokens * (once + epochs * (epoch + scored))
 
 
 def layer_seconds(shape: Shape, settings: FitRecipe, tokens: float) -> LayerSeconds:

@@ -52,6 +52,7 @@ def test_beside_another_encoder_nothing_is_chosen(tree):
         ({"train": {"keep_layers": [1, 2]}}, "train", "freeze", None),
         ({"distill": {"teacher_weights": "dev"}}, "distill", "more_teachers", ()),
         ({"distill": {"soft_weight": 0.0}}, "distill", "more_teachers", ()),
+        ({"train": {"epochs": 1}}, "train", "min_steps", None),
         ({"distill": {"more_teachers": []}}, "distill", "more_teachers", ()),
         ({"distill": {"more_teachers": []}}, "distill", "teacher_weights", "equal"),
         ({"distill": {"teacher_weights": [0.5, 0.5]}}, "distill", "teacher_weights", (0.5, 0.5)),

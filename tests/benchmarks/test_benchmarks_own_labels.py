@@ -1,0 +1,64 @@
+"""The table of runs on task and data alone, and the weights that default_recipe.py compares."""
+
+import numpy as np
+import pytest
+import torch
+
+from attar.recipe.load import load_recipe
+from attar.training.fit import DevScore
+
+MODELS = ("tfidf", "finetuned", "teacher", "student", "student_int8")
+
+
+def report(macro_f1):
+    labels = {"消极": {"support": 30, "f1": 0.8}, "中性": {"support": 4, "f1": macro_f1}}
+    model = {"macro_f1": macro_f1, "accuracy": 0.9, "labels": labels}
+    difference = {"value": 0.021, "low": -0.01, "high": 0.05}
+    return {
+        "models": dict.fromkeys(MODELS, model),
+        "paired_differences": {"tfidf": difference, "teacher": difference},
+        "train_labels": {"消极": 1000, "中性": 234},
+        "num_test": 34,
+        "verdict": {"status": "accepted"},
+    }
+
+
+def test_the_table_says_what_was_run_and_what_was_not(bench):
+    own = bench("own_labels")
+    runs = [own.Run("makeup", 20, report(0.5)), own.Run("makeup", 21, report(0.7)), own.Run("cars", 20, None)]
+    lines = own.table(runs)
+    first = next(line for line in lines if line.startswith("| makeup | 20 |"))
+    for part in ("1,234, 34", "50.0 / 90.0", "+2.1 [-1.0, +5.0]", "中性 4, 50, 50", "accepted"):
+        assert part in first
+    assert "makeup, mean macro-F1 of 2 seeds: tfidf 60.0" in "\n".join(lines)
+    assert lines[-1] == "Not run: cars 20."
+
+
+def test_the_recipe_of_the_own_reviews_names_task_and_data_alone(bench, tmp_path):
+    own = bench("own_labels")
+    recipe = load_recipe(own.recipe_of("own", tmp_path))
+    assert recipe.student.start == "general"
+    assert [path.name for path in map(own.Path, (source.path for source in recipe.data.sources))] == [
+        "cosmetics"
+    ]
+
+
+@pytest.mark.parametrize("num_epochs", [2])
+def test_weights_are_those_of_their_rule(bench, make_checkpoint, make_examples, num_epochs):
+    """The bias is set to the number of the look, so each rule's weights say which looks they are of."""
+    default = bench("default_recipe")
+    checkpoint = make_checkpoint()
+    seen = default.Weights(checkpoint, make_examples(12), num_epochs)
+    bias = checkpoint.model.classifier.bias
+    total = num_epochs * default._LOOKS
+    for look in range(1, total + 1):
+        with torch.no_grad():
+            bias.fill_(float(look))
+        seen.collect(look, DevScore(0.0))
+    found = {rule: float(weights["classifier.bias"][0]) for rule, weights in seen.chosen().items()}
+    assert found["last"] == total
+    for tail in default._TAILS:
+        assert found[f"mean of the last {tail:.1%}"] == np.mean(
+            range(round(total * (1 - tail)) + 1, total + 1)
+        )
+    assert {found["best macro-F1"], found["best likelihood"]} <= {8.0, 16.0}
