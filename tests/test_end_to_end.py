@@ -115,7 +115,7 @@ def test_every_folder_holds_what_it_promises(experiment):
     _, folders = experiment
     assert folders == RunFolders.under(folders.data.parent)
     prepared = {"train.json", "dev.json", "test.json", "rejected.jsonl", "manifest.json"}
-    prepared |= {"repaired.jsonl", "audit.json", "audit.html", ".attar"}
+    prepared |= {"repaired.jsonl", "audit.json", "audit.html", "audit.zh.html", ".attar"}
     assert {p.name for p in folders.data.iterdir()} == prepared
     checkpoint = {"config.json", "model.safetensors", "tokenizer.json", "attar.json", "metrics.jsonl"}
     for folder in (folders.teacher, folders.student, folders.finetuned):
@@ -127,7 +127,7 @@ def test_every_folder_holds_what_it_promises(experiment):
     assert {p.name for p in folders.linear.iterdir()} == {
         "linear.safetensors", "ngrams.json", "checks.json", "attar.json", "README.md", ".attar"
     }  # fmt: skip
-    assert {"report.json", "report.html"} <= {p.name for p in folders.report.iterdir()}
+    assert {"report.json", "report.html", "report.zh.html"} <= {p.name for p in folders.report.iterdir()}
     # The recipe has no [pretrain].
     wanted = {*folders._fields, "recipe.json"} - {"pretrained"}
     assert {p.name for p in folders.data.parent.iterdir()} == wanted

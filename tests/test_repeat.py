@@ -153,4 +153,4 @@ def test_exit_codes_of_the_command(tmp_path, monkeypatch, attar_main, one_line):
     assert out.endswith(f"the same:  0 of 1 files -> {tmp_path / 'other'}\n")
     for wrong in ([], ["r.toml", "--repeat", "run"], ["--repeat", "run", "--set", "seed=1"]):
         code, _, err = attar_main("run", *wrong)
-        assert "either a RECIPE, with --set, or --repeat RUN" in one_line(code, err)
+        assert "name a RECIPE, with --set and --against, or --repeat RUN" in one_line(code, err)

@@ -340,8 +340,10 @@ def test_finetuning_leaves_every_teacher_out():
         mask_padding=False, more_teachers=["linear"], hard_schedule="linear_decay", epochs=7,
         transfer=["x.csv"],
     )  # fmt: skip
-    alone = DistillRecipe(epochs=7, soft_weight=0, hard_weight=1, temperature=1)
-    assert loaded.finetuning() == alone
+    alone = loaded.finetuning()
+    assert (alone.soft_weight, alone.hard_weight, alone.temperature) == (0, 1, 1)
+    assert (alone.matches, alone.more_teachers, alone.transfer) == (DistillRecipe().matches, (), ())
+    assert alone == recipe_of(epochs=7).finetuning()
     assert set(FitRecipe.model_fields) < set(DistillRecipe.model_fields)
 
 

@@ -318,6 +318,24 @@ def test_ctrl_c_keeps_what_was_computed(loaded, tmp_path, monkeypatch):
     assert score_file(loaded, source, out).reused == sum(calls[:4])
 
 
+def test_what_follows_an_error_is_not_kept_in_its_place(tmp_path):
+    from attar.task import Example
+
+    def ask(examples):
+        if any(example.start == 1 for example in examples):
+            raise OSError("no memory")
+        return np.full((len(examples), 2), 0.5, np.float32)
+
+    probs = cached_probs.CachedProbs(ask, 2, tmp_path)
+    chunks = [[Example("香味香味", start, start + 2)] for start in range(3)]
+    probs.probs(chunks[0], lambda _: None)
+    with pytest.raises(OSError, match="no memory"):
+        probs.probs(chunks[1], lambda _: None)
+    assert len(probs.probs(chunks[2], lambda _: None)) == 0
+    probs.keep()
+    assert cached_probs.CachedProbs(ask, 2, tmp_path).num_reused == 1
+
+
 def test_other_rows_than_those_of_a_part_are_found(tmp_path):
     from attar.task import Example
 

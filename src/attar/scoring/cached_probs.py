@@ -90,7 +90,11 @@ class CachedProbs:
         while done < len(examples) and not self.stopped:
             asked = examples[done : done + self._batch]
             began = time.monotonic()
-            answer = self._predict(asked)
+            try:
+                answer = self._predict(asked)
+            except BaseException:
+                self.stopped = True  # examples of the next chunk would be kept as if they came next
+                raise
             took = time.monotonic() - began
             self._add(asked, answer)
             found.append(answer)
