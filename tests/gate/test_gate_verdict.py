@@ -170,6 +170,11 @@ def test_the_advice_names_what_is_better_and_what_is_missing():
     )
     # The linear model is no better: there is nothing to deploy instead.
     assert found(report(teacher=(-9, -12, -6)), "max_loss_to_teacher")[1].advice.startswith("Label ")
+    # Ahead in each label, and not surely: the weakest one wants more.
+    ahead = report(tfidf=(3, -1, 7))
+    for figures in ahead["models"]["tfidf"]["labels"].values():
+        figures["f1"] = 0.6
+    assert "more of 中性" in found(ahead, "min_gain_over_linear")[1].advice
 
 
 @pytest.mark.parametrize(

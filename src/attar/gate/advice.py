@@ -28,6 +28,8 @@ def advice(report: Mapping[str, Any], rival: str | None, tr: Translator) -> str:
     else:
         theirs = (better or {}).get("labels") or {}
         behind = {name: theirs.get(name, {}).get("f1", 1.0) - figures["f1"] for name, figures in own.items()}
+        if max(behind.values()) <= 0:  # ahead in each label, only not surely
+            behind = {name: -figures["f1"] for name, figures in own.items()}
         more = label_more(report, max(behind, key=behind.__getitem__), tr)
     if linear is None or linear["macro_f1"] < chosen["macro_f1"]:
         return more
