@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from peers.document import command_line, markdown_table
+from peers.sets import SETS
 from torch.nn import functional as F  # noqa: N812 - the field's usual name
 
 from attar.distillation.linear import linear_teacher
@@ -47,15 +48,6 @@ from attar.training.fit import DevScore
 from attar.training.objectives import HardLabels
 from attar.training.stage import fit_and_save, text_encoder
 
-_ROOT = Path(__file__).resolve().parents[1] / "recipes"
-SETS = {
-    "makeup": "sets/zhijiang2019_makeup",
-    "cars": "sets/bdci2016_cars_first",
-    "restaurants": "sets/aste_chinese_zhang",
-    "laptop": "sets/zhijiang2019_laptop",
-    "phone": "sets/absadatasets_phone",
-    "own": "quickstart",
-}
 _LOOKS = 8  # an epoch, at which weights are looked at
 _TAILS = (0.125, 0.25, 0.5)  # last parts of the steps whose weights are averaged
 _TEACHER: dict[str, Any] = {"freeze": 4, "learning_rate": 1.6e-4, "epochs": 3, "dropout": 0.0}
@@ -130,7 +122,7 @@ def _train(name: str, way: str, seed: int, args: Namespace) -> None:
 
 def new_split(name: str, out: Path, rows: int, judge: int) -> Data:
     """The training and dev split of a set, split again by review; its test split is not read."""
-    recipe = load_recipe(_ROOT / f"{SETS[name]}.toml")
+    recipe = load_recipe(SETS[name])
     folder = out / name / "data"
     prepare(recipe, recipe.data.sources, folder)
     every = [*load_split(folder, "train"), *load_split(folder, "dev")]

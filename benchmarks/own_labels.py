@@ -21,19 +21,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from peers.document import command_line, machine_line, markdown_table, publish, say
+from peers.sets import OWN, SETS
 
 from attar.io.files import atomic_write, read_json
 from attar.system_info import system_info
 
-_RECIPES = Path(__file__).resolve().parents[1] / "recipes"
-SETS = {
-    "makeup": "sets/zhijiang2019_makeup.toml",
-    "laptop": "sets/zhijiang2019_laptop.toml",
-    "cars": "sets/bdci2016_cars_first.toml",
-    "restaurants": "sets/aste_chinese_zhang.toml",
-    "phone": "sets/absadatasets_phone.toml",
-    "own": "",
-}
+_CORPUS = Path(__file__).resolve().parents[1] / "corpus" / "cosmetics"
 _OWN = 'task = "cosmetics"\n\n[data]\nsources = [{corpus}]\n'
 _MODELS = ("tfidf", "finetuned", "teacher", "student", "student_int8")
 _HEADS = (
@@ -78,11 +71,11 @@ def main() -> None:
 
 def recipe_of(name: str, out: Path) -> Path:
     """The recipe of a set; that of the project's own reviews is written here."""
-    if SETS[name]:
-        return _RECIPES / SETS[name]
+    if name != OWN:
+        return SETS[name]
     path = out.resolve() / f"{name}.toml"
     with atomic_write(path) as draft:
-        corpus = f'"{_RECIPES.parent / "corpus" / "cosmetics"}"'
+        corpus = f'"{_CORPUS}"'
         draft.write_text(_OWN.format(corpus=corpus), "utf-8")
     return path
 

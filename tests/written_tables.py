@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import openpyxl
 import pyarrow as pa
@@ -56,3 +57,18 @@ def write_sheets(
             cell.data_type = "s"
     book.save(path)
     return path
+
+
+def read_rows(path: Path, sheet: str = "result") -> list[dict[str, Any]]:
+    """The rows that a verb wrote, by their columns, as the library of the format reads them."""
+    match path.suffix:
+        case ".xlsx":
+            head, *rows = openpyxl.load_workbook(path)[sheet].iter_rows(values_only=True)
+            return [dict(zip(head, row, strict=True)) for row in rows]
+        case ".jsonl":
+            return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        case ".parquet":
+            return pq.read_table(path).to_pylist()
+        case ending:
+            with path.open(encoding="utf-8-sig", newline="") as stream:
+                return list(csv.DictReader(stream, delimiter="," if ending == ".csv" else "\t"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from torturing.parts import Row, Torture
 from torturing.place import VERBS, Place, Verb, make_place
 from torturing.snapshots import Snapshot, difference, hidden, snapshot
 
-__all__ = ["KILLED", "Trial", "kill_verb", "kills"]
+__all__ = ["KILLED", "Trial", "each_verb", "kill_verb", "kills"]
 
 KILLED = (
     "prepare", "pretrain", "train", "distill", "finetune", "export",
@@ -32,13 +32,17 @@ _LONGEST_SERIES = 5
 
 def kills(torture: Torture) -> Iterator[Row]:
     """Each verb killed at random moments and inside its saves."""
+    return each_verb(torture, KILLED, kill_verb, _KILLS_SHOWN if torture.is_short else _KILLS)
+
+
+def each_verb(torture: Torture, names: Sequence[str], one: Callable[..., Row], count: int) -> Iterator[Row]:
+    """What ``one`` makes of so many trials of each verb, until the time of the part is over."""
     with Forks() as forks:
         place = make_place(torture.folder / "place", forks)
-        for name in KILLED:
+        for name in names:
             if torture.is_over:
                 return
-            count = _KILLS_SHOWN if torture.is_short else _KILLS
-            yield kill_verb(place, name, count, torture.rng, lambda: torture.is_over)
+            yield one(place, name, count, torture.rng, lambda: torture.is_over)
 
 
 def kill_verb(

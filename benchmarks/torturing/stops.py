@@ -11,10 +11,10 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 
-from torturing.forks import Done, Forks, Kill
-from torturing.kills import KILLED, Trial
+from torturing.forks import Done, Kill
+from torturing.kills import KILLED, Trial, each_verb
 from torturing.parts import Row, Torture
-from torturing.place import VERBS, Place, make_place
+from torturing.place import VERBS, Place
 from torturing.snapshots import difference, hidden, snapshot
 
 __all__ = ["STOPPED", "stop_verb", "stops"]
@@ -28,13 +28,7 @@ _NOT_BEGUN = (-signal.SIGTERM, 70)  # before the command line catches signals
 
 def stops(torture: Torture) -> Iterator[Row]:
     """Each verb stopped at random moments."""
-    with Forks() as forks:
-        place = make_place(torture.folder / "place", forks)
-        for name in STOPPED:
-            if torture.is_over:
-                return
-            count = _STOPS_SHOWN if torture.is_short else _STOPS
-            yield stop_verb(place, name, count, torture.rng, lambda: torture.is_over)
+    return each_verb(torture, STOPPED, stop_verb, _STOPS_SHOWN if torture.is_short else _STOPS)
 
 
 def stop_verb(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from pathlib import Path
 
 import numpy as np
 import openpyxl
-import pyarrow.parquet as pq
 import pytest
 from scipy.stats import binomtest, chi2
-from written_tables import write_rows
+from written_tables import read_rows, write_rows
 
 from attar.compare.annotations import AnnotationOptions
 from attar.compare.annotators import annotator_agreement
@@ -100,7 +97,7 @@ def test_the_columns_of_the_user_are_kept(tmp_path, ending):
     paths = models(tmp_path, {"old": 0.7, "new": 0.8}, num=6)
     out = tmp_path / f"out.{ending}"
     compare_files(paths, out, compared=QUICK)
-    rows = read(out)
+    rows = read_rows(out)
     assert [str(row["brand"]) for row in rows] == ["品牌0", "品牌1", "品牌2"] * 2
     assert [str(row["order"]) for row in rows] == list("012345")
     assert {row["channel"] for row in rows} == {"网店"}
@@ -108,26 +105,12 @@ def test_the_columns_of_the_user_are_kept(tmp_path, ending):
     assert [key for key in rows[0] if key.startswith(("brand", "order"))] == ["brand", "order"]
 
 
-def read(path: Path):
-    match path.suffix:
-        case ".xlsx":
-            head, *rows = openpyxl.load_workbook(path)["result"].iter_rows(values_only=True)
-            return [dict(zip(head, row, strict=True)) for row in rows]
-        case ".jsonl":
-            return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        case ".parquet":
-            return pq.read_table(path).to_pylist()
-        case ending:
-            with path.open(encoding="utf-8-sig", newline="") as stream:
-                return list(csv.DictReader(stream, delimiter="," if ending == ".csv" else "\t"))
-
-
 def test_columns_in_which_the_files_differ_are_kept_apart(tmp_path):
     row = {"text": "口红好", "term": "口红", "label": "好", "start": "周一", "note": "a", "input_label": "坏"}
     a = write_rows(tmp_path / "a.csv", [row])
     b = write_rows(tmp_path / "b.csv", [row | {"note": "b", "label": "坏"}])
     compare_files([a, b], tmp_path / "out.jsonl", gold=a)
-    (found,) = read(tmp_path / "out.jsonl")
+    (found,) = read_rows(tmp_path / "out.jsonl")
     assert (found["note a"], found["note b"], found["gold"]) == ("a", "b", "好")
     assert (found["start"], found["input_start"]) == (None, "周一")  # the name of a column of ours
     assert found["input_label"] == "坏"
@@ -266,7 +249,7 @@ def test_an_artifact_scores_the_rows_of_the_others(tmp_path, artifact_folder, pr
     name = next(name for name in figures["sides"] if name != "old")
     assert figures["sides"][name]["num"] == 4
     wanted = predictor.predict([row["text"] for row in rows], ["口红"] * 4)
-    found = read(tmp_path / "o.jsonl")
+    found = read_rows(tmp_path / "o.jsonl")
     assert [row[f"label {name}"] for row in found] == [*(each.label for each in wanted), None]
     assert found[0][f"prob {name}"] == pytest.approx(wanted[0].prob, abs=1e-6)
     alone = compare_files([artifact_folder], tmp_path / "o.jsonl", gold=scored, compared=QUICK)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import html
 import json
 import unicodedata
@@ -11,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from written_tables import write_rows
+from written_tables import read_rows, write_rows
 
 import attar
 from attar.errors import DataError
@@ -26,17 +25,6 @@ ROWS = [
 ]
 
 
-def _read(path):
-    match path.suffix:
-        case ".jsonl":
-            return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        case ".parquet":
-            return pq.read_table(path).to_pylist()
-        case suffix:
-            with path.open(encoding="utf-8-sig", newline="") as stream:
-                return list(csv.DictReader(stream, delimiter="," if suffix == ".csv" else "\t"))
-
-
 @pytest.mark.parametrize("out_format", ["jsonl", "csv", "tsv", "parquet"])
 @pytest.mark.parametrize("in_format", ["jsonl", "csv", "tsv", "parquet"])
 def test_every_format_to_every_format(predictor, tmp_path, in_format, out_format):
@@ -44,7 +32,7 @@ def test_every_format_to_every_format(predictor, tmp_path, in_format, out_format
     out = tmp_path / f"out.{out_format}"
     counts = score_file(predictor, source, out)
     assert (counts.rows, counts.predictions, dict(counts.rejected)) == (3, 4, {})
-    scored = _read(out)
+    scored = read_rows(out)
     assert [list(row) for row in scored] == [["text", "term", "id", *ADDED]] * 4
     assert [(int(r["id"]), int(r["start"]), int(r["end"])) for r in scored] == [
         (1, 0, 2),
@@ -68,7 +56,7 @@ def test_parquet_types_and_first(predictor, tmp_path):
     assert schema.field("id").type == pa.int64()
     assert schema.field("start").type == pa.int64()
     assert schema.field("prob_中").type == pa.float64()
-    assert [r["start"] for r in _read(tmp_path / "out.parquet")] == [0, 0, 0]
+    assert [r["start"] for r in read_rows(tmp_path / "out.parquet")] == [0, 0, 0]
 
 
 def test_offsets_choose_the_occurrence(predictor, tmp_path):
@@ -79,7 +67,7 @@ def test_offsets_choose_the_occurrence(predictor, tmp_path):
         {"text": "香味很好，香味", "term": "香味", "start": "5", "end": 7.0},
     ]
     score_file(predictor, write_rows(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl")
-    assert [(r["start"], r["end"]) for r in _read(tmp_path / "out.jsonl")] == [
+    assert [(r["start"], r["end"]) for r in read_rows(tmp_path / "out.jsonl")] == [
         (5, 7),
         (0, 2),
         (0, 2),
@@ -112,7 +100,7 @@ def test_rows_that_cannot_be_used_are_kept_apart_with_their_lines(predictor, tmp
     source.write_bytes("\n".join(lines).encode() + b'\n{"text": "\xff"}\n')
     counts = score_file(predictor, source, tmp_path / "out.jsonl")
     assert counts.predictions == 1
-    rejected = _read(tmp_path / "out.jsonl.rejected.jsonl")
+    rejected = read_rows(tmp_path / "out.jsonl.rejected.jsonl")
     assert [(r["line"], r["reason"]) for r in rejected] == [
         (3, "bad_row"),
         (4, "bad_row"),
@@ -145,7 +133,7 @@ def test_csv_lines_are_counted_where_a_cell_holds_several(predictor, tmp_path):
     source.write_text('text,term\n"香味\n很好",香味\n\n口红,口红,多\n粉底液,口红\n', "utf-8")
     counts = score_file(predictor, source, tmp_path / "out.csv")
     assert counts.predictions == 1
-    rejected = _read(tmp_path / "out.csv.rejected.jsonl")
+    rejected = read_rows(tmp_path / "out.csv.rejected.jsonl")
     assert [(r["line"], r["reason"]) for r in rejected] == [(5, "bad_row"), (6, "term_not_found")]
 
 
@@ -153,7 +141,7 @@ def test_a_gold_label_is_kept_and_scoring_twice_is_stable(predictor, tmp_path):
     source = write_rows(tmp_path / "in.csv", [row | {"label": "好"} for row in ROWS])
     score_file(predictor, source, tmp_path / "once.csv")
     score_file(predictor, tmp_path / "once.csv", tmp_path / "twice.parquet")
-    once, twice = _read(tmp_path / "once.csv"), _read(tmp_path / "twice.parquet")
+    once, twice = read_rows(tmp_path / "once.csv"), read_rows(tmp_path / "twice.parquet")
     assert {row["input_label"] for row in once} == {"好"} == {row["input_label"] for row in twice}
     assert [row["label"] for row in twice] == [row["label"] for row in once]
 
@@ -166,7 +154,7 @@ def test_jsonl_columns_that_come_late_or_in_several_kinds(predictor, tmp_path):
     ]
     source = write_rows(tmp_path / "in.jsonl", rows)
     score_file(predictor, source, tmp_path / "out.parquet", ScoreOptions(first=True))
-    scored = _read(tmp_path / "out.parquet")
+    scored = read_rows(tmp_path / "out.parquet")
     assert [r["late"] for r in scored] == [None, 1, None]
     assert [r["mixed"] for r in scored] == [None, "1", '{"a": [2]}']
     assert [r["share"] for r in scored] == [None, None, 0.5]
@@ -190,7 +178,7 @@ def test_column_names(predictor, tmp_path):
 def test_a_task_without_terms_scores_the_text(single_folder, tmp_path):
     source = write_rows(tmp_path / "in.csv", [{"text": "香味很好"}, {"text": "太差了"}])
     assert score_file(attar.load(single_folder, 1), source, tmp_path / "o.jsonl").predictions == 2
-    assert [row["end"] for row in _read(tmp_path / "o.jsonl")] == [0, 0]
+    assert [row["end"] for row in read_rows(tmp_path / "o.jsonl")] == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -270,7 +258,7 @@ def test_any_text_is_scored_or_rejected_and_small_chunks_change_nothing(predicto
     again = ScoreOptions(overwrite=True)
     counts = score_file(predictor, source, tmp_path / "out.jsonl", again)
     assert counts.rows == len(rows)
-    scored = _read(tmp_path / "out.jsonl")
+    scored = read_rows(tmp_path / "out.jsonl")
     assert all(stands_for(row["text"][row["start"] : row["end"]], row["term"]) for row in scored)
     assert len({row["n"] for row in scored}) + sum(counts.rejected.values()) == len(rows)
     with pytest.MonkeyPatch.context() as patch:

@@ -1,11 +1,9 @@
 """Raw reviews and a list of terms: each mention is scored, and no review is lost without a word."""
 
-import csv
 import json
 
-import pyarrow.parquet as pq
 import pytest
-from written_tables import write_rows
+from written_tables import read_rows, write_rows
 
 from attar.errors import DataError, RecipeError
 from attar.scoring.stage import ScoreOptions, score_file
@@ -33,24 +31,13 @@ def terms(tmp_path):
     return read_term_list(path)
 
 
-def read(path):
-    match path.suffix:
-        case ".jsonl":
-            return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        case ".parquet":
-            return pq.read_table(path).to_pylist()
-        case _:
-            with path.open(encoding="utf-8-sig", newline="") as stream:
-                return list(csv.DictReader(stream))
-
-
 @pytest.mark.parametrize("out_format", ["jsonl", "csv", "parquet"])
 @pytest.mark.parametrize("in_format", ["jsonl", "csv", "parquet"])
 def test_every_mention_is_a_row(predictor, terms, tmp_path, in_format, out_format):
     source, out = write_rows(tmp_path / f"in.{in_format}", REVIEWS), tmp_path / f"out.{out_format}"
     options = ScoreOptions(text="评论", terms=terms)
     counts = score_file(predictor, source, out, options)
-    scored = read(out)
+    scored = read_rows(out)
     found = [
         (int(r["id"]), r["term"], r["found"], r["category"] or "", int(r["start"]), int(r["end"]))
         for r in scored
@@ -66,7 +53,7 @@ def test_every_mention_is_a_row(predictor, terms, tmp_path, in_format, out_forma
     # What was scored once is scored again as it was.
     again = tmp_path / f"again.{out_format}"
     score_file(predictor, write_rows(tmp_path / f"same.{in_format}", REVIEWS), again, options)
-    assert read(again) == scored
+    assert read_rows(again) == scored
 
 
 def test_a_sheet_and_tasks(predictor, terms, tmp_path):
@@ -107,12 +94,12 @@ def test_a_row_is_cut_off_where_it_would_be_written_too_often(predictor, terms, 
     options = ScoreOptions(text="评论", terms=terms)
     counts = score_file(predictor, source, tmp_path / "out.jsonl", options)
     assert counts.rejected == {"too_many_mentions": 1}
-    assert [row["id"] for row in read(tmp_path / "out.jsonl")] == [1] * 3 + [1] * 7 + [3] * 2
-    (rejected,) = read(tmp_path / "out.jsonl.rejected.jsonl")
+    assert [row["id"] for row in read_rows(tmp_path / "out.jsonl")] == [1] * 3 + [1] * 7 + [3] * 2
+    (rejected,) = read_rows(tmp_path / "out.jsonl.rejected.jsonl")
     assert (rejected["where"], rejected["row"]["评论"]) == (f"{source}:2", long["评论"])
     few = ScoreOptions(text="评论", terms=terms, columns=("id",))
     assert score_file(predictor, source, tmp_path / "few.csv", few).rejected == {}
-    assert len(read(tmp_path / "few.csv")) == 3 + 200 + 2
+    assert len(read_rows(tmp_path / "few.csv")) == 3 + 200 + 2
     monkeypatch.setenv("ATTAR_MAX_ROW_GB", "1")
     assert score_file(predictor, source, tmp_path / "all.csv", options).predictions == 3 + 200 + 2
     monkeypatch.setenv("ATTAR_MAX_ROW_GB", "much")
