@@ -25,7 +25,7 @@ from attar.task import Example, Task
 __all__ = ["rows_without_label"]
 
 _ROW = 7  # columns of a row that a reader understood
-_TEN = 10
+_DRAWN = 10  # times as many as are learnt from
 
 
 def rows_without_label(
@@ -59,8 +59,8 @@ def rows_without_label(
         for outcome in audit(records, task, data)
         if isinstance(outcome, Accepted) and outcome.example.question not in known
     ]
-    if len(found) > _TEN * limit:
-        drawn = np.sort(np.random.default_rng(seed).permutation(len(found))[: _TEN * limit])
+    if len(found) > _DRAWN * limit:
+        drawn = np.sort(np.random.default_rng(seed).permutation(len(found))[: _DRAWN * limit])
         found = [found[row] for row in drawn]
     return drop_near_duplicates(found, held_out, data.near_duplicate) if found else []
 
