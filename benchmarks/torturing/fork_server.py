@@ -83,7 +83,10 @@ def _run(asked: dict[str, Any]) -> dict[str, Any]:
     begin = time.monotonic()
     child = os.fork()
     if not child:
-        _work(asked)
+        try:
+            _work(asked)
+        except KeyboardInterrupt:  # before the command had begun, or after its end
+            os._exit(_ESCAPED)
     kill_after = asked["kill_after_s"]
     limit = asked["limit_s"] if kill_after is None else kill_after
     while True:
