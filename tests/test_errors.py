@@ -248,6 +248,7 @@ def test_the_reference_has_every_exit_code():
     assert codes == {
         0,
         130,
+        141,
         143,
         *(getattr(errors, n).exit_code for n in errors.__all__ if n.endswith("Error")),
     }

@@ -3,7 +3,9 @@
 import random
 
 import pytest
+import typer
 
+from attar.cli.app import app
 from attar.io.files import atomic_write
 
 
@@ -48,6 +50,18 @@ def test_a_wrong_output_is_refused_before_anything_is_touched(bench, place, name
     row = outs.verb_with_wrong_outs(place, name, every=every)
     assert row.failures == []
     assert row.count >= 3
+
+
+def test_each_command_is_tried(bench):
+    """A new command joins the torture, or stands here with the reason."""
+    commands = set(typer.main.get_group(app).commands)
+    written = {verb.name for verb in bench("torturing.place").VERBS.values()}
+    # run is its stages; the others write nothing
+    assert commands - written == {"run", "serve", "verify", "clean"}
+    assert {place.split()[0].rstrip(",") for place in bench("torturing.secrets").PLACES} == commands
+    read = {name.partition(",")[0] for name in bench("torturing.scale").VERBS}
+    # these read no rows of the user's, or few
+    assert commands - read == {"run", "serve", "verify", "clean", "convert", "bench"}
 
 
 def test_what_is_broken_is_told(bench, tmp_path):
