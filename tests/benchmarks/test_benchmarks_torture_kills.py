@@ -31,6 +31,12 @@ def test_a_stopped_command_says_so_and_resumes_to_the_same_bytes(bench, place, n
     assert row.count == 2
 
 
+def test_a_service_that_is_stopped_as_it_starts_ends(bench, place):
+    row = bench("torturing.stops").stop_service(place, 3, random.Random(0))  # noqa: S311
+    assert row.failures == []
+    assert row.count == 3
+
+
 @pytest.mark.parametrize("name", ["prepare", "score", "compare"])
 def test_no_room_costs_no_earlier_result(bench, place, name):
     disks = bench("torturing.disks")
