@@ -23,7 +23,8 @@ __all__ = ["serve"]
 
 _OF_ROWS = (
     "attar.cli", "attar.pipeline", "attar.records.prepare", "attar.scoring.stage", "attar.scoring.excel",
-    "attar.compare.stage", "attar.terms.stage", "attar.insight.stage", "attar.serving.server", "openpyxl.writer.excel", "jinja2",
+    "attar.compare.stage", "attar.terms.stage", "attar.insight.stage", "attar.serving.server",
+    "openpyxl.writer.excel", "jinja2",
 )  # fmt: skip
 _OF_MODELS = (
     "attar.training.stage", "attar.distillation.stage", "attar.pretraining.stage", "attar.export.stage",

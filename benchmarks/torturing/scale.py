@@ -144,7 +144,7 @@ def write_rows(path: Path, count: int, seed: int) -> None:
 
 
 def scale(torture: Torture) -> Iterator[Row]:
-    """Each verb at 1, 10 and 100 times the rows; in a share, half as many."""
+    """Each verb at 1, 10 and 100 times the rows; in a share, a tenth as many."""
     folder = torture.folder
     checkpoint = tiny_checkpoint()
     save_checkpoint(checkpoint, folder / "checkpoint")
@@ -154,8 +154,8 @@ def scale(torture: Torture) -> Iterator[Row]:
     for name, verb in VERBS.items():
         if torture.is_over:
             return
-        yield _at_three_sizes(name, verb, folder, verb.base // 2 if torture.is_short else verb.base)
-    yield from _many_mentions(folder, 1_000_000)
+        yield _at_three_sizes(name, verb, folder, verb.base // 10 if torture.is_short else verb.base)
+    yield from _many_mentions(folder, 100_000 if torture.is_short else 1_000_000)
 
 
 def _at_three_sizes(name: str, verb: Verb, folder: Path, base: int) -> Row:
