@@ -223,6 +223,7 @@ def test_redacting_takes_no_time():
         (OSError(errno.ECONNRESET, "reset by peer"), "ConnectionResetError: .*reset by peer"),
         (OSError("a library's words"), "OSError: a library's words"),
         (MemoryError(), "not enough memory"),
+        (UnicodeEncodeError("utf-8", "名\udcff.csv", 1, 2, "x"), "bytes that are no UTF-8"),
         (RuntimeError("unexpected pos 57536 vs 57488"), "no space left"),
         (ValueError('IoError(Os { code: 28, message: "No space left on device" })'), "no space left"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "not enough memory"),
@@ -248,6 +249,7 @@ def test_the_reference_has_every_exit_code():
     assert codes == {
         0,
         130,
+        141,
         143,
         *(getattr(errors, n).exit_code for n in errors.__all__ if n.endswith("Error")),
     }
