@@ -195,6 +195,7 @@ class Sheet:
         if index == len(self._parts):
             title = self.title if index == 0 else f"{self.title} {index + 1}"
             part = self._book.workbook.create_sheet(title)
+            part._values_to_row = _placed
             if self._is_printed:  # before the first row, behind which Excel's order has no place for it
                 _fit_page(part, has_header=bool(self._columns))
             letter = self._book.openpyxl.utils.get_column_letter
@@ -222,7 +223,9 @@ class Sheet:
     def _styled(self, part: Any, value: Cell, kind: str) -> Any:  # noqa: ANN401 - openpyxl's
         cell = self._cell(part)
         is_active, shown_as = False, ""
-        if isinstance(value, Marked):
+        if type(value) is float and value - value == 0.0:  # finite
+            cell._value = value
+        elif isinstance(value, Marked):
             cell.value = self._marked(value)
         else:
             plain = plain_cell(value)
@@ -301,6 +304,13 @@ class _Archive(zipfile.ZipFile):
         entry.compress_type = zipfile.ZIP_DEFLATED
         entry.external_attr = 0o644 << 16
         return entry
+
+
+def _placed(cells: Sequence[Any], row: int) -> Iterator[Any]:
+    """Our cells in their places; openpyxl would first try to make a value of each, and catch an error."""
+    for column, cell in enumerate(cells, 1):
+        cell.row, cell.column = row, column
+        yield cell
 
 
 def _fit_page(part: Any, *, has_header: bool) -> None:  # noqa: ANN401 - openpyxl's
