@@ -173,6 +173,7 @@ _TABLE: dict[str, str | Plural] = {
     "sheet_overview": N_("overview"),
     "sheet_findings": N_("comparisons"),
     "sheet_examples": N_("reviews"),
+    "column_of": N_("{name} ({what})"),
     "low": N_("low"),
     "high": N_("high"),
     "label": N_("Label"),

@@ -139,7 +139,7 @@ function trend() {
     let low = Math.min(...used.map(p => p.o.low)), high = Math.max(...used.map(p => p.o.high));
     const pad = Math.max(0.02, (high - low) * 0.06); low -= pad; high += pad;
     if (k !== NET) { low = Math.max(0, low); high = Math.min(1, high); }
-    const x = i => left + (W - left - right) * (periods.length === 1 ? 0.5 : i / (periods.length - 1));
+    const x = i => left + 14 + (W - left - right - 28) * (periods.length === 1 ? 0.5 : i / (periods.length - 1));
     const y = v => top + (H - top - bottom) * (1 - (Math.max(low, Math.min(high, v)) - low) / (high - low));
     const picture = svg("svg", {viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": M.trend});
     const step = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5].find(s => (high - low) / s <= 7) || 0.5;

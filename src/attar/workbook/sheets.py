@@ -95,7 +95,7 @@ class Book:
             title: At most 28 characters, without brackets, slashes and ``:*?``.
             columns: Its header; none makes it a page of free rows.
             is_sorted: Write the rows in the order of their ``rank``, the highest first.
-            is_printed: Have it printed one page wide, across, its header on every page.
+            is_printed: Have it printed one page wide, across, its header on every page, narrow enough to read.
 
         Raises:
             DataError: More columns than Excel takes.
@@ -200,7 +200,9 @@ class Sheet:
                 _fit_page(part, has_header=bool(self._columns))
             letter = self._book.openpyxl.utils.get_column_letter
             for place, column in enumerate(self._columns, 1):
-                width = max(_WIDTHS[column.kind], min(2 * len(column.name), 24))
+                width = _WIDTHS[column.kind]
+                if not self._is_printed:  # on paper a heading takes more lines instead
+                    width = max(width, min(2 * len(column.name), 24))
                 part.column_dimensions[letter(place)].width = width
             if self._columns:
                 part.freeze_panes = "A2"
@@ -214,7 +216,7 @@ class Sheet:
     def _head_cell(self, part: Any, value: Cell) -> Any:  # noqa: ANN401 - openpyxl's
         from openpyxl.styles import Font, PatternFill
 
-        cell = self._styled(part, value, "word")
+        cell = self._styled(part, value, "text" if self._is_printed and self._columns else "word")
         cell._style = copy(cell._style)
         cell.font = Font(bold=True)
         cell.fill = PatternFill("solid", fgColor=_HEAD_COLOUR)
@@ -317,5 +319,6 @@ def _fit_page(part: Any, *, has_header: bool) -> None:  # noqa: ANN401 - openpyx
     part.page_setup.orientation, part.page_setup.paperSize = "landscape", 9  # A4
     part.page_setup.fitToWidth, part.page_setup.fitToHeight = 1, 0
     part.sheet_properties.pageSetUpPr.fitToPage = True
+    part.sheet_view.showGridLines = has_header
     if has_header:
         part.print_title_rows = "1:1"
