@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from attar.export.graph import linear_nodes
+from attar.export.threads import map_in_threads
 from attar.progress import track
 from attar.text.buckets import sorted_batches
 from attar.text.encoding import Encoding, InputSpec, model_inputs
@@ -84,12 +85,15 @@ class Observers:
 
     def _batches(self, description: str) -> Iterator[tuple[list[int], NDArray[np.bool_], dict[str, Any]]]:
         encodings, pad, spec = self._calibration
-        batches = sorted_batches([len(e.ids) for e in encodings], self._batch_size)
-        for rows in track(batches, description, self.num_batches, unit="batches"):
+
+        def computed(rows: list[int]) -> tuple[list[int], NDArray[np.bool_], dict[str, Any]]:
             inputs = model_inputs([encodings[i] for i in rows], pad, spec)
             found = self._session.run(self._tensors, inputs)
-            real = inputs["attention_mask"].astype(bool)
-            yield list(rows), real, dict(zip(self._tensors, found, strict=True))
+            return rows, inputs["attention_mask"].astype(bool), dict(zip(self._tensors, found, strict=True))
+
+        batches = sorted_batches([len(e.ids) for e in encodings], self._batch_size)
+        found = map_in_threads(computed, batches)
+        yield from track(found, description, self.num_batches, unit="batches")
 
 
 def _extremes(values: NDArray[np.float32], real: NDArray[np.bool_]) -> list[tuple[float, float]]:
