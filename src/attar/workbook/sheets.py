@@ -95,7 +95,7 @@ class Book:
             title: At most 28 characters, without brackets, slashes and ``:*?``.
             columns: Its header; none makes it a page of free rows.
             is_sorted: Write the rows in the order of their ``rank``, the highest first.
-            is_printed: Have it printed one page wide, across, its header on every page, narrow enough to read.
+            is_printed: Have it printed one page wide, across, columns narrow, its header on every page.
 
         Raises:
             DataError: More columns than Excel takes.
