@@ -21,6 +21,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 from attar.language.translator import LANGUAGES
+from attar.serving.page_strings import PAGE_FOLDER, strings_of_page
 
 __all__ = ["LOCALES", "catalog_of", "collected", "compiled", "main", "updated"]
 
@@ -54,16 +55,19 @@ class _Undated(Catalog):
 
 
 def collected() -> Catalog:
-    """Every string that the code and the templates mark, with the files that have it."""
+    """Every string that the code, the templates and the service's page mark, with the files that have it."""
     catalog = Catalog(fuzzy=False)
     for path in sorted(SOURCES.rglob("*")):
+        place = (path.relative_to(SOURCES).as_posix(), None)
+        if path.parent == PAGE_FOLDER:
+            for text in strings_of_page(path):
+                catalog.add(text, None, [place])
         method = _EXTRACTORS.get(path.suffix)
         if method is None:
             continue
         with contextlib.redirect_stderr(io.StringIO()):  # Babel warns of every f-string inside a call
             found = list(extract_from_file(method, path, _KEYWORDS, ("Translators:",), _OPTIONS))
         for _, message, comments, context in found:
-            place = (path.relative_to(SOURCES).as_posix(), None)
             catalog.add(message, None, [place], auto_comments=comments, context=context)
     return catalog
 

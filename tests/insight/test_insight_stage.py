@@ -163,7 +163,16 @@ def test_the_workbook_has_charts_filters_and_no_formula(made):
     brand = book["brand"]
     assert brand.freeze_panes == "A2"
     assert brand.auto_filter.ref
-    assert len(brand._charts) == 1
+    assert brand["K1"].alignment.wrap_text, "narrow columns, for paper"
+    assert brand.column_dimensions["K"].width == 10
+    charts = book["概览"]._charts
+    assert [type(chart).__name__ for chart in charts] == ["BarChart", "BarChart", "LineChart"]
+    months = book["date_month"]
+    assert months.cell(months.max_row, 1).value == "（无日期）"
+    assert charts[2].series[0].val.numRef.f == f"'date_month'!$G$2:$G${months.max_row - 1}"
+    tops = [chart.anchor._from.row for chart in charts]
+    assert tops[0] >= book["概览"].max_row, "below the words"
+    assert tops == sorted(set(tops))
     assert brand["D2"].number_format == "0.0%"
     assert brand["A2"].value == "花屿"
 

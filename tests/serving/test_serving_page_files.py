@@ -147,6 +147,24 @@ def test_a_workbook_calls_the_file_as_the_client_does(predictor, place):
     assert not [cell for cell in cells if str(place) in str(cell)]
 
 
+@pytest.mark.parametrize(
+    ("language", "summary", "note"), [("zh", "汇总", "未采用"), ("en", "summary", "rejected")]
+)
+def test_a_workbook_is_in_the_language_that_is_asked_for(predictor, language, summary, note):
+    openpyxl = pytest.importorskip("openpyxl")
+    with service(predictor) as client:
+        held = upload(client).json()
+        asked = {"text": "评论", "term": "词", "format": "xlsx", "language": language}
+        assert scored(client, held, **asked)["state"] == "done"
+        reply = client.get(f"/v1/files/{held['id']}/scored")
+        wrong = client.post(f"/v1/files/{held['id']}/score", json={"language": "fr"})
+        assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_request")
+    book = openpyxl.load_workbook(io.BytesIO(reply.content))
+    assert summary in book.sheetnames
+    cells = [str(cell.value) for row in book[summary] for cell in row]
+    assert any(note in each for each in cells)
+
+
 def test_files_are_scored_with_a_refused_artifact_that_is_served_all_the_same(predictor, tmp_path):
     condition = {"name": "max_mb", "status": "refuse", "said": "It is too large."}
     card = {"status": "refuse", "headline": "Large.", "conditions": [condition]}

@@ -85,6 +85,8 @@ _TABLE: dict[str, str | Plural] = {
     "trend_note": N_("Bars are 95 % intervals; hollow points have few mentions."),
     "heat": N_("Heat map"),
     "heat_note": N_("Choose a cell to read its reviews."),
+    "save_png": N_("Save as PNG"),
+    "save_png_note": N_("A picture for slides"),
     "table": N_("All figures"),
     "table_note": N_("Choose a heading to sort, a row to read its reviews."),
     "comparisons": N_("Comparisons"),
@@ -104,7 +106,9 @@ _TABLE: dict[str, str | Plural] = {
     ),
     "close": N_("Close"),
     "examples": N_("Typical reviews"),
-    "examples_note": N_("Up to three of each label, chosen to differ; the labels are the model's."),
+    "examples_note": N_(
+        "Up to three of each label, chosen to differ; the labels and the probabilities are the model's."
+    ),
     "no_examples": N_("No reviews are kept for this cell."),
     "interval": N_("95 % interval"),
     "model_alone": N_("Model alone"),
@@ -169,6 +173,7 @@ _TABLE: dict[str, str | Plural] = {
     "sheet_overview": N_("overview"),
     "sheet_findings": N_("comparisons"),
     "sheet_examples": N_("reviews"),
+    "column_of": N_("{name} ({what})"),
     "low": N_("low"),
     "high": N_("high"),
     "label": N_("Label"),

@@ -1,4 +1,3 @@
-"use strict";
 const D = JSON.parse(document.getElementById("data").textContent);
 const L = D.labels.length, K = D.outcomes.length, SCALE = 10000;
 const ORDER = D.scores ? [L, ...[...Array(L).keys()].reverse()] : [...Array(L).keys()];
@@ -122,7 +121,8 @@ function trend() {
   const state = {by: others.length ? others[0] : -1, k: MAIN};
   const figure = el("figure"), controls = el("div", {className: "controls"});
   const lines = [[-1, M.all], ...others.map(i => [i, D.dims[i].name])];
-  controls.append(choice(M.lines, lines, state.by, v => { state.by = +v; draw(); }), outcomeChoice(state.k, k => { state.k = k; draw(); }));
+  controls.append(choice(M.lines, lines, state.by, v => { state.by = +v; draw(); }), outcomeChoice(state.k, k => { state.k = k; draw(); }),
+    pictureButton(() => [figure.firstChild, `${D.title} · ${M.trend} · ${D.outcomes[state.k]}`, M.trend_note]));
   function series() {
     if (state.by < 0) return [{name: M.all, view: viewOf([time]), rows: viewOf([time]).rows, at: 0}];
     const dims = [state.by, time].sort((a, b) => a - b), view = viewOf(dims), mine = dims.indexOf(state.by);
@@ -139,7 +139,7 @@ function trend() {
     let low = Math.min(...used.map(p => p.o.low)), high = Math.max(...used.map(p => p.o.high));
     const pad = Math.max(0.02, (high - low) * 0.06); low -= pad; high += pad;
     if (k !== NET) { low = Math.max(0, low); high = Math.min(1, high); }
-    const x = i => left + (W - left - right) * (periods.length === 1 ? 0.5 : i / (periods.length - 1));
+    const x = i => left + 14 + (W - left - right - 28) * (periods.length === 1 ? 0.5 : i / (periods.length - 1));
     const y = v => top + (H - top - bottom) * (1 - (Math.max(low, Math.min(high, v)) - low) / (high - low));
     const picture = svg("svg", {viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": M.trend});
     const step = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5].find(s => (high - low) / s <= 7) || 0.5;
@@ -182,6 +182,7 @@ function heat() {
   const plain = places.filter(i => !D.dims[i].period);
   const state = plain.length > 1 ? {r: plain[0], c: plain[1], k: MAIN} : {r: plain[0], c: places.find(i => i !== plain[0]), k: MAIN};
   const box = el("div", {className: "scroll heat"}), controls = el("div", {className: "controls"});
+  let picture = null;
   function first(place, count) {
     const rows = viewOf([place]).rows.map(r => r[0]);
     if (!D.dims[place].period) return rows.slice(0, count);
@@ -192,15 +193,20 @@ function heat() {
     controls.replaceChildren(
       choice(M.rows, names, state.r, v => { if (+v === state.c) state.c = state.r; state.r = +v; draw(); }),
       choice(M.columns, names, state.c, v => { if (+v === state.r) state.r = state.c; state.c = +v; draw(); }),
-      outcomeChoice(state.k, k => { state.k = k; draw(); }));
+      outcomeChoice(state.k, k => { state.k = k; draw(); }),
+      pictureButton(() => [picture, `${D.title} · ${D.dims[state.r].name} × ${D.dims[state.c].name} · ${D.outcomes[state.k]}`, D.smallNote]));
     const dims = [state.r, state.c].sort((a, b) => a - b), view = viewOf(dims), r = dims.indexOf(state.r);
     const found = new Map(view.rows.map((row, i) => [row[r] + ":" + row[1 - r], i]));
     const cols = first(state.c, 14), lines = first(state.r, 20), table = el("table");
+    const W = 76, H = 32, left = 176, top = 30, middle = {"text-anchor": "middle", "font-size": 13};
+    picture = svg("svg", {viewBox: `0 0 ${left + W * cols.length + 16} ${top + H * lines.length + 16}`});
+    cols.forEach((c, at) => picture.append(svg("text", {x: left + W * (at + 0.5), y: 18, ...middle}, fitted(valueOf(state.c, c), W - 6))));
     table.append(el("thead", {}, el("tr", {}, el("th"), ...cols.map(c => el("th", {title: valueOf(state.c, c)}, valueOf(state.c, c))))));
     const body = el("tbody");
-    for (const line of lines) {
-      const tr = el("tr", {}, el("th", {title: valueOf(state.r, line), scope: "row"}, valueOf(state.r, line)));
-      for (const c of cols) {
+    lines.forEach((line, place) => {
+      const tr = el("tr", {}, el("th", {title: valueOf(state.r, line), scope: "row"}, valueOf(state.r, line))), y = top + H * place;
+      picture.append(svg("text", {x: left - 12, y: y + 21, fill: "var(--ink)", "font-size": 13, "text-anchor": "end"}, fitted(valueOf(state.r, line), left - 28)));
+      for (const [at, c] of cols.entries()) {
         const i = found.get(line + ":" + c);
         if (i === undefined) { tr.append(el("td")); continue; }
         const row = view.rows[i], o = outcome(view, row, state.k);
@@ -208,9 +214,12 @@ function heat() {
         const about = `${nameOf(view, row).join(" · ")}: ${shown(o.best, state.k)} (${range(o, state.k)}), n = ${num(mentions(view, row))}`;
         tr.append(el("td", {className: isSmall(view, row) ? "small" : ""},
           el("button", {type: "button", title: about, style: {background: heatColour(o.best, state.k)}, on: {click: () => drill(view, i)}}, text)));
+        const few = isSmall(view, row), x = left + W * at;
+        picture.append(svg("rect", {x: x + 1, y: y + 1, width: W - 2, height: H - 2, rx: 5, style: few ? "fill:var(--card);stroke:var(--grid);stroke-dasharray:3 3" : `fill:${heatColour(o.best, state.k)}`}),
+          svg("text", {x: x + W / 2, y: y + 21, fill: few ? "var(--soft)" : "var(--ink)", ...middle}, text));
       }
       body.append(tr);
-    }
+    });
     table.append(body);
     box.replaceChildren(table);
   }

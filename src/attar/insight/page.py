@@ -1,8 +1,8 @@
 """insight.html: one page that fetches nothing, whose script draws what is in its data.
 
-The markup, the style and the script are ``page.html``, ``page.css`` and ``page.js``. All that comes from the
-user is data in a JSON element and is put on the page as text, never as markup; a content security policy
-forbids everything else.
+The markup, the style and the script are ``page.html``, ``page.css``, ``page.js`` and ``slide.js``. All that
+comes from the user is data in a JSON element and is put on the page as text, never as markup; a content
+security policy forbids everything else.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ _SCALE = 10_000  # of the shares in the data, which are whole numbers
 
 def render_page(made: Insight, language: Language) -> str:
     """The page, self-contained."""
-    part = {
-        name: files("attar.insight").joinpath(f"page.{name}").read_text("utf-8")
-        for name in ("html", "css", "js")
-    }
+    html, css, slide, script = (
+        files("attar.insight").joinpath(name).read_text("utf-8")
+        for name in ("page.html", "page.css", "slide.js", "page.js")
+    )
+    script = f"{slide}\n{script}"
     data = json.dumps(_data(made, language), ensure_ascii=False, separators=(",", ":"))
     # Inside a script element only these can end it, or begin something else.
     data = data.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     values = {
         "LANG": TAGS[language],
         "TITLE": escape(made.title or message(language, "title")),
-        "CSS": part["css"],
-        "JS": part["js"],
-        "SCRIPT_HASH": _hash(part["js"]),
+        "CSS": css,
+        "JS": script,
+        "SCRIPT_HASH": _hash(script),
         "DATA": data.encode("utf-8", "replace").decode(),
     }
-    page = part["html"]
-    pieces = page.split("{{")
+    pieces = html.split("{{")
     return pieces[0] + "".join(
         values[name] + rest for name, _, rest in (piece.partition("}}") for piece in pieces[1:])
     )

@@ -74,11 +74,22 @@ def small_note(language: Language) -> str:
 
 
 def foremost(made: Insight, limit: int = 10) -> list[Finding]:
-    """The marked comparisons to show first: the surest of each kind of question in turn."""
+    """The marked comparisons to show first: the surest of each kind of question in turn.
+
+    Questions about everything come first, then those about the column that the user names first.
+    """
     groups: dict[tuple[object, ...], list[Finding]] = {}
     for each in made.findings:
         if each.is_marked:
             key = each.kind, each.dimension, *(place for place, _ in each.within)
             groups.setdefault(key, []).append(each)
-    turns = [found[turn] for turn in range(3) for found in groups.values() if turn < len(found)]
+    in_order = sorted(groups.values(), key=lambda found: _subject(found[0]))
+    turns = [found[turn] for turn in range(3) for found in in_order if turn < len(found)]
     return turns[:limit]
+
+
+def _subject(found: Finding) -> int:
+    """The place of the dimension that a comparison is about; -1 of everything."""
+    if found.kind == "difference":
+        return found.dimension
+    return min((place for place, _ in found.within), default=-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ _MOST_EXAMPLES = 3_000
 _MOST_BARS = 15
 _BAR_COLOURS = ("B4511C", "B9AEB2", "1F7A82", "2F74A8", "C98A1B", "7A5AB0")
 _TITLE_CHARS = 28
+_CHART_CM = 26.0  # as wide as the columns of the overview that are used
+_ROW_CM = 0.53  # of a row as Excel has it
 
 
 def write_workbook(path: Path, made: Insight, language: Language) -> None:
@@ -32,9 +35,16 @@ def write_workbook(path: Path, made: Insight, language: Language) -> None:
     with open_workbook(path) as book:
         overview = book.sheet(message(language, "sheet_overview"), is_printed=True)
         _overview(overview, made, language)
-        taken = {overview.title.lower()}
+        taken, charts = {overview.title.lower()}, []
         for view in made.views[1:]:
-            _view_sheet(book, made, language, view, taken)
+            sheet = _view_sheet(book, made, language, view, taken)
+            if len(view.dimensions) == 1:
+                charts.append(_chart(sheet, made, view))
+        # Below the words, where they are seen at once: beside a view's many columns they would not be.
+        row = overview.num_rows + 2
+        for chart in charts:
+            overview.worksheet().add_chart(chart, f"A{row}")
+            row += math.ceil(chart.height / _ROW_CM) + 1
         _findings_sheet(book, made, language, taken)
         _examples_sheet(book, made, language, taken)
 
@@ -77,7 +87,7 @@ def _overview(page: Sheet, made: Insight, language: Language) -> None:
         page.append([f"★ {sentence(made, language, each)}"])
 
 
-def _view_sheet(book: Book, made: Insight, language: Language, view: View, taken: set[str]) -> None:
+def _view_sheet(book: Book, made: Insight, language: Language, view: View, taken: set[str]) -> Sheet:
     rows = made.rows
     names = outcome_names(made, message(language, "net"))
     columns = [Column(rows.dimensions[place].name) for place in view.dimensions]
@@ -85,21 +95,27 @@ def _view_sheet(book: Book, made: Insight, language: Language, view: View, taken
     columns += [Column(name, "percent") for name in names]
     low, high = message(language, "low"), message(language, "high")
     columns += [Column(f"{name} {end}", "percent") for name in names for end in (low, high)]
-    if made.source is not None:
-        columns += [Column(f"{name} ({message(language, 'model_alone')})", "percent") for name in names]
-    columns += [Column(f"{name} ({message(language, 'pooled')})", "percent") for name in names]
+    for kind in ["model_alone"] * (made.source is not None) + ["pooled"]:
+        what = message(language, kind)
+        columns += [Column(message(language, "column_of", name=name, what=what), "percent") for name in names]
     columns.append(Column(message(language, "small")))
     title = " × ".join(rows.dimensions[place].name for place in view.dimensions)
     sheet = book.sheet(_title(title, taken), columns, is_printed=True)
     order = list(range(min(len(view.codes), _MOST_CELLS)))
-    is_time = len(view.dimensions) == 1 and rows.dimensions[view.dimensions[0]].period is not None
-    if is_time:
-        order.sort(key=lambda cell: int(view.codes[cell, 0]))
+    if _is_time(made, view):  # what has no date comes last, where no line goes
+        order.sort(key=lambda cell: (not _has_name(made, view, cell), int(view.codes[cell, 0])))
     for cell in order:
         sheet.append(_cells(made, language, view, cell))
     sheet.show()
-    if len(view.dimensions) == 1 and order:
-        _chart(sheet, made, view, len(order), is_time=is_time)
+    return sheet
+
+
+def _is_time(made: Insight, view: View) -> bool:
+    return len(view.dimensions) == 1 and made.rows.dimensions[view.dimensions[0]].period is not None
+
+
+def _has_name(made: Insight, view: View, cell: int) -> bool:
+    return bool(made.rows.values[view.dimensions[0]][view.codes[cell, 0]])
 
 
 def _cells(made: Insight, language: Language, view: View, cell: int) -> list[Cell]:
@@ -124,11 +140,13 @@ def _rounded(value: float) -> float:
     return round(float(value), 4)
 
 
-def _chart(sheet: Sheet, made: Insight, view: View, num_rows: int, *, is_time: bool) -> None:
+def _chart(sheet: Sheet, made: Insight, view: View) -> Any:  # noqa: ANN401 - openpyxl's
     """A native chart of a single column: lines over time, else bars of the shares that make 100 %."""
     from openpyxl.chart import BarChart, LineChart, Reference
 
-    part = sheet.worksheet()
+    part, num_rows, is_time = sheet.worksheet(), sheet.num_rows, _is_time(made, view)
+    if is_time:
+        num_rows = sum(_has_name(made, view, cell) for cell in range(num_rows)) or num_rows
     num_labels = len(made.rows.labels)
     first = 4  # behind the name, mentions and reviews
     shown = num_rows if is_time else min(num_rows, _MOST_BARS)
@@ -153,12 +171,8 @@ def _chart(sheet: Sheet, made: Insight, view: View, num_rows: int, *, is_time: b
     chart.y_axis.number_format = "0%"
     chart.x_axis.delete = chart.y_axis.delete = False  # else newer Excel hides them
     chart.legend.position = "b"
-    chart.width, chart.height = 24, max(8.0, 0.75 * shown + 4) if not is_time else 9
-    num_outcomes = num_labels + (made.scores is not None)
-    width = 4 + num_outcomes * (5 if made.source else 4)  # name, mentions, reviews, small and the figures
-    from openpyxl.utils import get_column_letter
-
-    part.add_chart(chart, f"{get_column_letter(width + 1)}2")
+    chart.width, chart.height = _CHART_CM, 9.0 if is_time else max(6.0, 0.7 * shown + 3.5)
+    return chart
 
 
 def _colours(made: Insight, *, is_time: bool) -> Sequence[str]:

@@ -23,6 +23,7 @@ from starlette.responses import FileResponse, Response
 
 from attar.errors import AttarError
 from attar.io.tables.table_files import TABLE_ENDINGS
+from attar.language.translator import Language
 from attar.scoring.stage import ScoreOptions
 from attar.serving.content_coding import content_codings
 from attar.serving.file_scoring import FileWork, columns_of_file, score_held
@@ -65,6 +66,7 @@ class ScoreFileRequest(BaseModel):
     format: Annotated[
         StrictStr | None, Field(description="csv, tsv, jsonl, xlsx or parquet; that of the file by default.")
     ] = None
+    language: Annotated[Language, Field(description="Of a workbook's titles, and of the notes.")] = "en"
 
 
 class FileReply(BaseModel):
@@ -204,6 +206,7 @@ class FileRoutes:
             term=asked.term or None,
             terms=self._terms.listed if by_list and self._terms is not None else None,
             source_name=held.name,
+            language=asked.language,
             accept_refused=True,  # who started the service was asked already
         )
         ending = f".{asked.format}" if asked.format else _SAME.get(held.ending, held.ending)

@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import APIRouter
 from starlette.responses import Response
 
-__all__ = ["add_files"]
+__all__ = ["add_content", "add_files"]
 
 _TYPES = {
     ".css": "text/css",
@@ -36,15 +36,22 @@ def add_files(router: APIRouter, folder: Path, names: Mapping[str, str]) -> None
         folder: Where the files are; they are read once.
         names: File by path.
     """
-
-    def add(path: str, name: str) -> None:
-        content = (folder / name).read_bytes()
-        media_type = _TYPES[Path(name).suffix]
-
-        async def endpoint() -> Response:
-            return Response(content, headers=_HEADERS, media_type=media_type)
-
-        router.add_api_route(path, endpoint, methods=["GET"], name=name)
-
     for path, name in names.items():
-        add(path, name)
+        add_content(router, path, name, (folder / name).read_bytes())
+
+
+def add_content(router: APIRouter, path: str, name: str, content: bytes) -> None:
+    """Add a route that sends the same bytes to everybody.
+
+    Args:
+        router: Gets it.
+        path: Of the route.
+        name: Of a file that they could be; its ending says of which kind they are.
+        content: The bytes.
+    """
+    media_type = _TYPES[Path(name).suffix]
+
+    async def endpoint() -> Response:
+        return Response(content, headers=_HEADERS, media_type=media_type)
+
+    router.add_api_route(path, endpoint, methods=["GET"], name=name)

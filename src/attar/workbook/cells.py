@@ -40,7 +40,8 @@ def cell_text(text: str) -> str:
     carriage return becomes a space, one for one, so that offsets stay true. A text beyond Excel's
     limit of 32,767 UTF-16 units ends with an ellipsis.
     """
-    text = _REFUSED.sub("\ufffd", text.replace("\r", " "))
+    if not text.isprintable():  # what is printable holds none of them
+        text = _REFUSED.sub("\ufffd", text.replace("\r", " "))
     if len(text) * 2 <= _MAX_CELL_UNITS:
         return text
     units = text.encode("utf-16-le")

@@ -98,7 +98,7 @@ class Book:
             title: At most 28 characters, without brackets, slashes and ``:*?``.
             columns: Its header; none makes it a page of free rows.
             is_sorted: Write the rows in the order of their ``rank``, the highest first.
-            is_printed: Have it printed one page wide, across, its header on every page.
+            is_printed: Have it printed one page wide, across, columns narrow, its header on every page.
 
         Raises:
             DataError: More columns than Excel takes.
@@ -198,11 +198,14 @@ class Sheet:
             title = self.title if index == 0 else f"{self.title} {index + 1}"
             part = self._book.workbook.create_sheet(title)
             write_in(part, self._book.folder)
+            part._values_to_row = _placed
             if self._is_printed:  # before the first row, behind which Excel's order has no place for it
                 _fit_page(part, has_header=bool(self._columns))
             letter = self._book.openpyxl.utils.get_column_letter
             for place, column in enumerate(self._columns, 1):
-                width = max(_WIDTHS[column.kind], min(2 * len(column.name), 24))
+                width = _WIDTHS[column.kind]
+                if not self._is_printed:  # on paper a heading takes more lines instead
+                    width = max(width, min(2 * len(column.name), 24))
                 part.column_dimensions[letter(place)].width = width
             if self._columns:
                 part.freeze_panes = "A2"
@@ -216,7 +219,7 @@ class Sheet:
     def _head_cell(self, part: Any, value: Cell) -> Any:  # noqa: ANN401 - openpyxl's
         from openpyxl.styles import Font, PatternFill
 
-        cell = self._styled(part, value, "word")
+        cell = self._styled(part, value, "text" if self._is_printed and self._columns else "word")
         cell._style = copy(cell._style)
         cell.font = Font(bold=True)
         cell.fill = PatternFill("solid", fgColor=_HEAD_COLOUR)
@@ -225,7 +228,9 @@ class Sheet:
     def _styled(self, part: Any, value: Cell, kind: str) -> Any:  # noqa: ANN401 - openpyxl's
         cell = self._cell(part)
         is_active, shown_as = False, ""
-        if isinstance(value, Marked):
+        if type(value) is float and value - value == 0.0:  # finite
+            cell._value = value
+        elif isinstance(value, Marked):
             cell.value = self._marked(value)
         else:
             plain = plain_cell(value)
@@ -321,9 +326,17 @@ class _Archive(zipfile.ZipFile):
         return entry
 
 
+def _placed(cells: Sequence[Any], row: int) -> Iterator[Any]:
+    """Our cells in their places; openpyxl would first try to make a value of each, and catch an error."""
+    for column, cell in enumerate(cells, 1):
+        cell.row, cell.column = row, column
+        yield cell
+
+
 def _fit_page(part: Any, *, has_header: bool) -> None:  # noqa: ANN401 - openpyxl's
     part.page_setup.orientation, part.page_setup.paperSize = "landscape", 9  # A4
     part.page_setup.fitToWidth, part.page_setup.fitToHeight = 1, 0
     part.sheet_properties.pageSetUpPr.fitToPage = True
+    part.sheet_view.showGridLines = has_header
     if has_header:
         part.print_title_rows = "1:1"

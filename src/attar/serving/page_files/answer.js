@@ -1,5 +1,5 @@
 // A model's answer: the text with its mentions marked, and a table of them.
-import { number, percent, t, tn, translate } from "./messages.js";
+import { language, number, percent, t, tn, translate } from "./messages.js";
 
 // Colours have a meaning where the labels have one, and are told apart by their words everywhere.
 const MEANING = {
@@ -11,11 +11,14 @@ const MEANING = {
 
 export const colour = (label, labels) => MEANING[label.toLowerCase()] || "c" + (Math.max(0, labels.indexOf(label)) % 6);
 
-/** A label as it stands, and what it means where the page's language is not the label's. */
-export const named = (label) => {
-  const gloss = t("label " + label);
-  return gloss === "label " + label ? label : `${label} (${gloss})`;
+// What Chinese labels mean, for readers of English.
+const GLOSS = {
+  消极: "negative", 负面: "negative", 坏: "bad", 差: "bad", 中性: "neutral", 中: "neutral",
+  积极: "positive", 正面: "positive", 好: "good", 是: "yes", 否: "no",
 };
+
+/** A label as it stands, and what it means where the page's language is not the label's. */
+export const named = (label) => (language() === "en" && Object.hasOwn(GLOSS, label) ? `${label} (${GLOSS[label]})` : label);
 
 const make = (name, className, text) => {
   const made = document.createElement(name);

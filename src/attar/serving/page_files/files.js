@@ -1,5 +1,5 @@
 // A whole file: uploaded, scored in the background, taken back, forgotten.
-import { number, t, tn } from "./messages.js";
+import { language, N_, number, t, tn } from "./messages.js";
 import { ask, json, upload, words } from "./service.js";
 
 const TEXT_NAMES = ["text", "评论", "评论内容", "内容", "评价", "评价内容", "review", "content", "comment", "正文"];
@@ -7,6 +7,16 @@ const TERM_NAMES = ["term", "keyword", "关键词", "词", "属性", "方面", "
 const LOOK_MS = 400;
 const FORMATS = { csv: "CSV", xlsx: "Excel", tsv: "TSV", jsonl: "JSONL", parquet: "Parquet" };
 const SAME = { xlsm: "xlsx", ndjson: "jsonl" };
+const REASONS = {
+  bad_row: N_("not a row of its format"),
+  bad_offsets: N_("start and end are no place in its text"),
+  bad_text: N_("half of a character"),
+  empty_term: N_("no term"),
+  empty_text: N_("no text"),
+  not_utf8: N_("not UTF-8"),
+  term_not_found: N_("the text does not hold the term"),
+  too_many_mentions: N_("its terms occur too often"),
+};
 const $ = (id) => document.getElementById(id);
 
 let cards = [];
@@ -58,10 +68,7 @@ function forget(keepalive = false) {
   held = null;
 }
 
-const named = (reason) => {
-  const said = t("reason " + reason);
-  return said === "reason " + reason ? reason : said;
-};
+const named = (reason) => (Object.hasOwn(REASONS, reason) ? t(REASONS[reason]) : reason);
 
 const problem = (said) => { $("file-problem").textContent = said; };
 
@@ -120,6 +127,7 @@ async function start() {
     term: $("file-term-label").hidden ? null : $("file-term").value || null,
     model: $("file-model").value,
     format: $("file-format").value,
+    language: language(),
   };
   problem("");
   $("file-done").hidden = true;

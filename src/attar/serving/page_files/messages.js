@@ -1,4 +1,4 @@
-// The words of the page. An English string is its own key; en.json has only what the labels mean in English.
+// The words of the page. An English string is its own key; the service has the other languages' from attar's catalogs.
 const TAGS = { zh: "zh-CN", en: "en" };
 let catalog = {};
 let current = "en";
@@ -14,10 +14,13 @@ export function preferred() {
 
 /** Read a language's words; the page's own text follows with translate(). */
 export async function choose(name) {
-  catalog = await (await fetch(new URL(name + ".json", import.meta.url))).json();
+  catalog = name === "en" ? {} : await (await fetch(new URL(name + ".json", import.meta.url))).json();
   current = name;
   document.documentElement.lang = TAGS[name];
 }
+
+/** Marks a string that t() translates later. */
+export const N_ = (key) => key;
 
 /** A string in the chosen language, with {names} filled in. */
 export function t(key, values = {}) {

@@ -1,5 +1,5 @@
 // The service's routes, with the key if there is one, and its errors in words.
-import { t } from "./messages.js";
+import { N_, t } from "./messages.js";
 
 let key = "";
 export const setKey = (value) => { key = value.trim(); };
@@ -13,21 +13,21 @@ export class Refused extends Error {
 }
 
 const WORDS = {
-  unauthorized: "The key is missing or wrong.",
-  busy: "The service is busy; try again in a moment.",
-  timeout: "The service did not answer in time; try again in a moment.",
-  too_long: "The text is too long for this service.",
-  empty_text: "There is no text.",
-  empty_term: "Name a term.",
-  term_not_found: "The text does not hold the term.",
-  invalid_text: "The text holds half of a character; type it again.",
-  too_many_mentions: "The terms occur too often; take some out.",
-  body_too_large: "This is longer than the service takes.",
-  no_such_model: "The service no longer has this model; reload the page.",
-  no_such_file: "The service has removed the file; upload it again.",
-  too_many_files: "The service holds too many files now; try again later.",
-  no_space: "The service has no space for the file now.",
-  unreachable: "The service does not answer.",
+  unauthorized: N_("The key is missing or wrong."),
+  busy: N_("The service is busy; try again in a moment."),
+  timeout: N_("The service did not answer in time; try again in a moment."),
+  too_long: N_("The text is too long for this service."),
+  empty_text: N_("There is no text."),
+  empty_term: N_("Name a term."),
+  term_not_found: N_("The text does not hold the term."),
+  invalid_text: N_("The text holds half of a character; type it again."),
+  too_many_mentions: N_("The terms occur too often; take some out."),
+  body_too_large: N_("This is longer than the service takes."),
+  no_such_model: N_("The service no longer has this model; reload the page."),
+  no_such_file: N_("The service has removed the file; upload it again."),
+  too_many_files: N_("The service holds too many files now; try again later."),
+  no_space: N_("The service has no space for the file now."),
+  unreachable: N_("The service does not answer."),
 };
 
 /** What to tell people about an error. */
