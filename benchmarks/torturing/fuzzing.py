@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import os
 import random
 import signal
 import zipfile
@@ -251,6 +252,7 @@ def services(folder: Path, artifact: Path) -> Iterator[Services]:
     from attar.serving.app import create_app
 
     folder.mkdir(exist_ok=True)
+    os.environ.setdefault("ATTAR_DATA", str(folder))  # without it the recipes of public sets end there
     predictor = Predictor(load_artifact(artifact), workers=1)
     app = create_app(predictor)
     with asyncio.Runner() as runner:

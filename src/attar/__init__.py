@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from attar.errors import AttarError
 
 if TYPE_CHECKING:
     from attar.scoring.predictor import load
+
+# Official builds of ONNX Runtime report their use to Microsoft, and number the machine, unless this is set
+# before they are loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 
