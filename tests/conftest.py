@@ -296,8 +296,18 @@ def narrow_search():
         yield
 
 
+@pytest.fixture(scope="session")
+def command_line():
+    """The commands of every verb, which typer would make again for each call."""
+    import typer
+
+    from attar import cli
+
+    return typer.main.get_command(cli.app)
+
+
 @pytest.fixture
-def attar_main(monkeypatch, capsys):
+def attar_main(monkeypatch, capsys, command_line):
     """``attar_main(*arguments)``: the command line in this process; exit code, stdout, stderr."""
     import sys
 
@@ -306,8 +316,9 @@ def attar_main(monkeypatch, capsys):
     monkeypatch.delenv("ATTAR_DEBUG", raising=False)
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["attar", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
+        with monkeypatch.context() as patch, pytest.raises(SystemExit) as left:
+            patch.setattr(cli, "app", command_line)
+            patch.setattr(sys, "argv", ["attar", *map(str, arguments)])
             cli.main()
         captured = capsys.readouterr()
         return left.value.code, captured.out, captured.err

@@ -3,6 +3,7 @@
 import ast
 import errno
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -118,40 +119,54 @@ def test_only_require_catches_an_import_that_fails():
     assert wrong == [Path("src/attar/errors.py")]
 
 
-@pytest.mark.parametrize("verb", ["prepare", "pretrain", "train", "distill", "export", "evaluate", "run",
-                                  "convert", "serve", "compare", "bench"])  # fmt: skip
-def test_a_verb_on_the_base_install_says_which_extra_before_any_work(verb, tmp_path):
-    code = (
-        "import sys\n"
-        "for name in ('torch', 'onnx', 'sklearn', 'jinja2', 'openpyxl', 'fastapi', 'uvicorn', 'starlette'):\n"
-        "    sys.modules[name] = None\n"
-        "from attar.cli import main\nmain()"
-    )
+# Each verb in a fork of one process that has loaded the command line and finds no optional package.
+ON_THE_BASE_INSTALL = """
+import json, os, sys
+for name in ('torch', 'onnx', 'sklearn', 'jinja2', 'openpyxl', 'fastapi', 'uvicorn', 'starlette'):
+    sys.modules[name] = None
+from attar.cli import main
+calls, folder = json.loads(sys.argv[1])
+for arguments in calls:
+    pid = os.fork()
+    if not pid:
+        said = os.open(os.path.join(folder, arguments[0]), os.O_WRONLY | os.O_CREAT)
+        os.dup2(said, 2)
+        sys.argv = ['attar', *arguments]
+        main()
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    sys.stdout.write(f'{arguments[0]} {code}\\n')
+"""
+
+
+def test_a_verb_on_the_base_install_says_which_extra_before_any_work(tmp_path):
     recipe = str(ROOT / "recipes" / "quickstart.toml")
-    where = ["--data", str(tmp_path), "--out", str(tmp_path / "out")]
-    arguments = {
-        "prepare": [str(ROOT / "corpus" / "cosmetics"), *where[2:]],
-        "pretrain": [recipe, *where[2:], "--texts", recipe],
-        "train": [recipe, *where],
-        "distill": [recipe, *where],
-        "export": [str(tmp_path), *where],
-        "evaluate": where,
-        "run": [recipe, *where[2:]],
-        "convert": [str(tmp_path), str(tmp_path / "out")],
-        "serve": [str(tmp_path)],
-        "compare": [recipe, recipe],
-        "bench": [str(tmp_path), "--against", str(tmp_path)],
-    }[verb]
-    (tmp_path / "model.safetensors").touch()
-    done = subprocess.run(
-        [sys.executable, "-c", code, verb, *arguments], capture_output=True, text=True, check=False
-    )
-    (line,) = done.stderr.splitlines()
-    extra = {"prepare": "data", "serve": "serve", "compare": "excel"}.get(verb, "train")
-    assert line.startswith("attar: ")
-    assert line.endswith(f"; pip install 'attar[{extra}]'")
-    assert done.returncode == 2
-    assert not (tmp_path / "out").exists()
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "model.safetensors").touch()
+    out = ["--out", str(given / "out")]
+    where = ["--data", str(given), *out]
+    calls = [
+        ["prepare", str(ROOT / "corpus" / "cosmetics"), *out],
+        ["pretrain", recipe, *out, "--texts", recipe],
+        ["train", recipe, *where],
+        ["distill", recipe, *where],
+        ["export", str(given), *where],
+        ["evaluate", *where],
+        ["run", recipe, *out],
+        ["convert", str(given), str(given / "out")],
+        ["serve", str(given)],
+        ["compare", recipe, recipe],
+        ["bench", str(given), "--against", str(given)],
+    ]
+    command = [sys.executable, "-c", ON_THE_BASE_INSTALL, json.dumps([calls, str(tmp_path)])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"{verb} 2" for verb, *_ in calls]
+    for verb, *_ in calls:
+        (line,) = (tmp_path / verb).read_text("utf-8").splitlines()
+        extra = {"prepare": "data", "serve": "serve", "compare": "excel"}.get(verb, "train")
+        assert line.startswith("attar: "), verb
+        assert line.endswith(f"; pip install 'attar[{extra}]'"), verb
+    assert [path.name for path in given.iterdir()] == ["model.safetensors"]
 
 
 SPELLINGS = (
@@ -223,6 +238,7 @@ def test_redacting_takes_no_time():
         (OSError(errno.ECONNRESET, "reset by peer"), "ConnectionResetError: .*reset by peer"),
         (OSError("a library's words"), "OSError: a library's words"),
         (MemoryError(), "not enough memory"),
+        (UnicodeEncodeError("utf-8", "名\udcff.csv", 1, 2, "x"), "bytes that are no UTF-8"),
         (RuntimeError("unexpected pos 57536 vs 57488"), "no space left"),
         (ValueError('IoError(Os { code: 28, message: "No space left on device" })'), "no space left"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "not enough memory"),
@@ -248,6 +264,7 @@ def test_the_reference_has_every_exit_code():
     assert codes == {
         0,
         130,
+        141,
         143,
         *(getattr(errors, n).exit_code for n in errors.__all__ if n.endswith("Error")),
     }

@@ -50,15 +50,23 @@ def whole(recipe, data):
     return file_hash(pipeline.train(recipe, data, data.parent / "whole") / "model.safetensors")
 
 
-@pytest.mark.parametrize("lost", [(), ("metrics.jsonl", ".attar")])
-def test_a_killed_training_resumes_to_the_same_bytes(recipe, data, whole, tmp_path, caplog, lost):
-    out = tmp_path / "teacher"
+@pytest.fixture(scope="module")
+def killed(recipe, data):
+    """The draft that a training leaves which was killed with -9 behind its second saved state."""
+    out = data.parent / "killed"
     command = [sys.executable, "-c", KILLED, recipe.model_dump_json(), data, out]
     done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not out.exists()
-    draft = tmp_path / "teacher.draft"
+    draft = out.with_name("killed.draft")
     assert len(list((draft / "state").glob("step-*.pt"))) == 2
+    return draft
+
+
+@pytest.mark.parametrize("lost", [(), ("metrics.jsonl", ".attar")])
+def test_a_killed_training_resumes_to_the_same_bytes(recipe, data, whole, killed, tmp_path, caplog, lost):
+    out = tmp_path / "teacher"
+    draft = shutil.copytree(killed, tmp_path / "teacher.draft")
     for name in lost:
         shutil.rmtree(draft / name) if (draft / name).is_dir() else (draft / name).unlink()
     with caplog.at_level("INFO", "attar"):

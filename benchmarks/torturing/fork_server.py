@@ -23,11 +23,12 @@ __all__ = ["serve"]
 
 _OF_ROWS = (
     "attar.cli", "attar.pipeline", "attar.records.prepare", "attar.scoring.stage", "attar.scoring.excel",
-    "attar.compare.stage", "attar.terms.stage", "openpyxl.writer.excel", "jinja2",
+    "attar.compare.stage", "attar.terms.stage", "attar.insight.stage", "attar.serving.server",
+    "openpyxl.writer.excel", "jinja2",
 )  # fmt: skip
 _OF_MODELS = (
     "attar.training.stage", "attar.distillation.stage", "attar.pretraining.stage", "attar.export.stage",
-    "attar.export.convert", "attar.evaluation.stage", "attar.bench.stage",
+    "attar.export.convert", "attar.evaluation.stage", "attar.bench.stage", "attar.cascade.stage",
     "transformers.models.bert.modeling_bert", "torch.utils.tensorboard",
 )  # fmt: skip
 _POLL_S = 0.001
@@ -53,8 +54,9 @@ def serve() -> None:
 
 
 def _measure_moments() -> None:
-    """Let ``evaluate`` and ``bench`` time for moments instead of seconds: figures are not the question."""
+    """Let what times models do so for moments instead of seconds: figures are not the question."""
     import attar.bench.stage
+    import attar.cascade.stage
     import attar.evaluation.report
     from attar.bench.timing import interleaved
     from attar.evaluation import baselines
@@ -62,6 +64,7 @@ def _measure_moments() -> None:
     short = partial(interleaved, single_examples=20, turn_seconds=0.02)
     attar.evaluation.report.interleaved = short  # type: ignore[attr-defined]
     attar.bench.stage.interleaved = short  # type: ignore[attr-defined]
+    attar.cascade.stage.interleaved = short  # type: ignore[attr-defined]
     vars(baselines).update(_WINDOWS=(8, None), _STRENGTHS=(4.0, 16.0))
 
 

@@ -304,6 +304,7 @@ def fuzz(
     try:
         for number in range(count):
             if is_over():
+                row.is_cut = True
                 break
             signal.alarm(_SECONDS)
             try:

@@ -21,7 +21,7 @@ from torturing.snapshots import Snapshot, difference, hidden, snapshot
 __all__ = ["KILLED", "Trial", "each_verb", "kill_verb", "kills"]
 
 KILLED = (
-    "prepare", "pretrain", "train", "distill", "finetune", "export",
+    "prepare", "pretrain", "train", "distill", "finetune", "export", "insight",
     "score", "score a workbook", "score for Label Studio",
 )  # fmt: skip
 _KILLS, _KILLS_SHOWN = 20, 5

@@ -156,7 +156,7 @@ def _folders_that_are_none(place: Place, verb: Verb) -> Iterator[Wrong]:
     yield "a folder above its inputs", str(place.folder)
     yield "the root", "/"
     if verb.kind == "stage":
-        own = {"train": "teacher", "prepare": "data", "export": "artifact"}.get(verb.name, "student")
+        own = {"prepare": "data", "train": "teacher", "distill": "student", "export": "artifact"}
         for other in ("data", "teacher", "student", "artifact"):
-            if other not in (own, *verb.inputs):
+            if other not in (own.get(verb.name), *verb.inputs):
                 yield f"another stage's folder, {other}", str(place.at(other))

@@ -133,10 +133,11 @@ class Verb:
     Attributes:
         name: On the command line.
         arguments: After it, without ``--out``; ``RESULT`` stands for that where it is no option.
-        inputs: Names of the files and folders that it reads.
+        inputs: Names of the files and folders that it reads, each once.
         kind: Whether it writes a stamped folder, a folder of files, or a file.
         result: What its result is called.
-        other: Further arguments, or replaced ones, that make another result of the same name.
+        other: What makes another result of the same name: of a stage an option with its value, given or
+            replaced; of the others each argument that is replaced, "" for those that stay.
         is_exact: Whether the same command writes the same bytes; a report has times in it.
         replaces: Whether it may take the place of an earlier result.
     """
@@ -154,7 +155,8 @@ class Verb:
         """The command line, after ``attar``."""
         given = [self._whole(place, one) for one in self.arguments]
         if other and self.kind == "stage":
-            given += self.other
+            at = given.index(self.other[0]) if self.other[0] in given else len(given)
+            given[at : at + 2] = self.other
         elif other:
             given = [given[i] if not one else self._whole(place, one) for i, one in enumerate(self.other)]
         if "RESULT" in given:
@@ -169,7 +171,7 @@ def _verb(name: str, arguments: str, *named_in_recipe: str, **more: Any) -> Verb
     """A verb by its command line, in which ``@`` stands before what is in the place."""
     words = tuple(arguments.split())
     inputs = [word[1:] for word in words if word.startswith("@") and word != "@recipe.toml"]
-    return Verb(name, words, (*inputs, *named_in_recipe), **more)
+    return Verb(name, words, tuple(dict.fromkeys((*inputs, *named_in_recipe))), **more)
 
 
 VERBS: Mapping[str, Verb] = {
@@ -183,6 +185,13 @@ VERBS: Mapping[str, Verb] = {
         "evaluate",
         "--data @data --teacher @teacher --student @student --artifact @artifact --recipe @recipe.toml",
         is_exact=False,
+    ),
+    "cascade": _verb(
+        "cascade", "--first @artifact --second @artifact --data @data --agreement 0.5",
+        other=("--agreement", "0.6"), is_exact=False,
+    ),
+    "insight": _verb(
+        "insight", "@scored.jsonl --by term --labels @rows.jsonl", other=("--title", "other")
     ),
     "score": _verb(
         "score", "@artifact --in @rows.jsonl --overwrite",

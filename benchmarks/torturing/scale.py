@@ -17,6 +17,7 @@ from typing import NamedTuple
 from attar.models.checkpoint import save_checkpoint
 from torturing.children import Ended, new_process
 from torturing.parts import Row, Torture
+from torturing.place import write_encoder
 from torturing.tiny import TINY_TASK, tiny_artifact, tiny_checkpoint
 
 __all__ = ["VERBS", "Verb", "growth", "scale", "write_rows"]
@@ -35,6 +36,24 @@ _CLAUSES = [
 _RECIPE = f"""[task]
 name = "{TINY_TASK.name}"
 labels = {json.dumps(TINY_TASK.labels, ensure_ascii=False)}
+[encode]
+max_tokens = 48
+[train]
+encoder = "encoder"
+epochs = 1
+precision = "fp32"
+[student]
+layers = 1
+hidden = 32
+heads = 4
+intermediate = 64
+[distill]
+epochs = 1
+precision = "fp32"
+[pretrain]
+epochs = 1
+max_tokens = 48
+precision = "fp32"
 [evaluate]
 bootstrap = 100
 speed_examples = 8
@@ -70,6 +89,8 @@ VERBS: dict[str, Verb] = {
     ),
     "score, Excel": Verb(1_000, lambda n: ["score", "artifact", "--in", f"{n}.jsonl", "--out", "out.xlsx"]),
     "compare": Verb(1_000, lambda n: ["compare", f"{n}.jsonl", f"{n}.csv", "--out", "out.xlsx"]),
+    "insight": Verb(1_000, lambda n: ["insight", f"{n}.jsonl", "--by", "term,group", "--out", "out"]),
+    "init": Verb(1_000, lambda n: ["init", f"{n}.jsonl", "--out", "out.toml"]),
     "terms": Verb(1_000, lambda n: ["terms", f"{n}.jsonl", "--out", "out.csv"]),
     "evaluate": Verb(
         200,
@@ -80,6 +101,19 @@ VERBS: dict[str, Verb] = {
     "export": Verb(
         200, lambda n: ["export", "checkpoint", "--recipe", "r.toml", "--data", f"data{n}", "--out", "out"]
     ),
+    "cascade": Verb(
+        200,
+        lambda n: [
+            "cascade", "--first", "artifact", "--second", "artifact", "--data", f"data{n}",
+            "--agreement", "0.5", "--out", "out",
+        ],
+    ),
+    "train": Verb(200, lambda n: ["train", "r.toml", "--data", f"data{n}", "--out", "out"]),
+    "distill": Verb(
+        200,
+        lambda n: ["distill", "r.toml", "--data", f"data{n}", "--teacher", "teacher", "--out", "out"],
+    ),
+    "pretrain": Verb(200, lambda n: ["pretrain", "r.toml", "--texts", f"{n}.jsonl", "--out", "out"]),
 }  # fmt: skip
 """By name, those that read rows."""
 
@@ -89,18 +123,20 @@ def write_rows(path: Path, count: int, seed: int) -> None:
     rng = random.Random(seed)  # noqa: S311 - no secrets
     with path.open("w", encoding="utf-8") as stream:
         if path.suffix == ".csv":
-            stream.write("text,term,label\n")
+            stream.write("text,term,label,group\n")
         for number in range(count):
             clauses = [rng.choice(_CLAUSES) for _ in range(rng.randint(2, 6))]
             text = f"第{number}条，{'，'.join(clauses)}，香味怎样"
             label = TINY_TASK.labels[rng.randrange(3)]
+            group = f"牌子{rng.randrange(12)}"
             if path.suffix == ".csv":
-                stream.write(f"{text},香味,{label}\n")
+                stream.write(f"{text},香味,{label},{group}\n")
             else:
                 row = {
                     "text": text,
                     "term": "香味",
                     "label": label,
+                    "group": group,
                     "start": len(text) - 4,
                     "end": len(text) - 2,
                 }
@@ -108,17 +144,18 @@ def write_rows(path: Path, count: int, seed: int) -> None:
 
 
 def scale(torture: Torture) -> Iterator[Row]:
-    """Each verb at 1, 10 and 100 times the rows; in a share, half as many."""
+    """Each verb at 1, 10 and 100 times the rows; in a share, a tenth as many."""
     folder = torture.folder
     checkpoint = tiny_checkpoint()
     save_checkpoint(checkpoint, folder / "checkpoint")
     tiny_artifact(checkpoint, folder / "artifact")
     (folder / "r.toml").write_text(_RECIPE, "utf-8")
+    write_encoder(str(folder), 0)
     for name, verb in VERBS.items():
         if torture.is_over:
             return
-        yield _at_three_sizes(name, verb, folder, verb.base // 2 if torture.is_short else verb.base)
-    yield from _many_mentions(folder, 1_000_000)
+        yield _at_three_sizes(name, verb, folder, verb.base // 10 if torture.is_short else verb.base)
+    yield from _many_mentions(folder, 100_000 if torture.is_short else 1_000_000)
 
 
 def _at_three_sizes(name: str, verb: Verb, folder: Path, base: int) -> Row:
@@ -169,9 +206,14 @@ def _make_inputs(folder: Path, size: int, arguments: Sequence[str]) -> None:
         if not path.exists():
             write_rows(path, size, seed=size)
     data = folder / f"data{size}"
-    if data.name in arguments and not data.exists():
-        made = new_process(["prepare", f"{size}.jsonl", "--recipe", "r.toml", "--out", str(data)], folder)
-        assert made.code == 0, made.said
+    teacher = ["train", "r.toml", "--data", str(data), "--out", "teacher"]
+    for name, command in (
+        (data.name, ["prepare", f"{size}.jsonl", "--recipe", "r.toml", "--out", str(data)]),
+        ("teacher", teacher),
+    ):
+        if name in arguments and not (folder / name).exists():
+            made = new_process(command, folder)
+            assert made.code == 0, made.said
 
 
 def _many_mentions(folder: Path, count: int) -> Iterator[Row]:

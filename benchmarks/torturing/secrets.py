@@ -122,6 +122,24 @@ PLACES: Mapping[str, list[str]] = {
     "export": ["export", "ADDRESS", "--data", "data0", "--out", "artifact2"],
     "evaluate": ["evaluate", "--data", "data0", "--teacher", "ADDRESS", "--out", "report"],
     "run RECIPE": ["run", "ADDRESS"],
+    "run, in a recipe": ["run", "recipe.toml"],
+    "run --out": ["run", "recipe.toml", "--out", "ADDRESS"],
+    "run --repeat": ["run", "--repeat", "ADDRESS"],
+    "run --against": ["run", "recipe.toml", "--against", "ADDRESS"],
+    "init SOURCE": ["init", "ADDRESS", "--out", "new.toml"],
+    "init --out": ["init", "rows.jsonl", "--out", "ADDRESS.toml"],
+    "pretrain --texts": ["pretrain", "recipe.toml", "--texts", "ADDRESS", "--out", "pretrained"],
+    "cascade --second": [
+        "cascade", "--first", "artifact", "--second", "ADDRESS", "--data", "data0", "--out", "cascade"
+    ],
+    "insight SCORED": ["insight", "ADDRESS", "--by", "term", "--out", "insight"],
+    "insight --labels": ["insight", "rows.jsonl", "--by", "term", "--labels", "ADDRESS", "--out", "i"],
+    "insight --report": ["insight", "rows.jsonl", "--by", "term", "--report", "ADDRESS", "--out", "i"],
+    "insight --by": ["insight", "rows.jsonl", "--by", "ADDRESS", "--out", "insight"],
+    "convert OLD": ["convert", "ADDRESS", "new"],
+    "convert NEW": ["convert", "artifact", "ADDRESS"],
+    "bench": ["bench", "ADDRESS", "--out", "bench"],
+    "bench --against": ["bench", "artifact", "--against", "ADDRESS", "--out", "bench"],
     "clean": ["clean", "ADDRESS"],
 }  # fmt: skip
 """Command lines with the place of an address."""
@@ -261,12 +279,13 @@ def secrets(torture: Torture) -> Iterator[Row]:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         for attempt in itertools.islice(attempts(), 0, None, 3 if torture.is_short else 1):
-            if torture.is_over:
-                break
             kind = attempt.place if attempt.environment and "PW" not in attempt.environment else (
                 f"secrets, `attar {attempt.place.partition(' ')[0].rstrip(',')}`"
             )  # fmt: skip
             row = rows.setdefault(kind, Row(kind))
+            if torture.is_over:
+                row.is_cut = True
+                continue
             folder = torture.folder / "place"
             make_place(folder, artifact)
             ended = try_once(attempt, folder, taken.getsockname()[1])

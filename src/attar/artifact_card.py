@@ -64,6 +64,11 @@ def check_card(card: Mapping[str, Any]) -> None:
     limit, longest = card.get("limits", {}).get("max_tokens"), card["input"].get("max_tokens")
     if limit not in (None, longest):
         raise ValueError(f"limits.max_tokens is {limit}, input.max_tokens {longest}; expected the same")
+    if kind == "cascade":
+        given = len(card["cascade"]["thresholds"])
+        wanted = sum(name.endswith("/attar.json") for name in card["files"]) - 1
+        if given != wanted:
+            raise ValueError(f"cascade.thresholds: {given} for {wanted + 1} members; expected {wanted}")
 
 
 def _shown(value: object) -> str:

@@ -85,6 +85,9 @@ _SECRET_OPTION = re.compile(
     re.I,
 )
 
+# How Python shows a byte of a file's name that is no UTF-8; a text never has these.
+_NAME_BYTE = re.compile("[\udc80-\udcff]")
+
 _SYSTEM_ADVICE = {
     errno.ENOSPC: "no space left; free some, or name a place on another disk",
     errno.EDQUOT: "the disk quota is used up; free some, or name a place on another disk",
@@ -203,6 +206,8 @@ def system_error(error: BaseException) -> RunError | None:
     """
     if isinstance(error, AttarError) or not isinstance(error, Exception):
         return None
+    if isinstance(error, UnicodeEncodeError) and _NAME_BYTE.search(error.object, error.start, error.end):
+        return RunError("a file or folder has a name with bytes that are no UTF-8; give it another one")
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, MemoryError):
         number = errno.ENOMEM

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 
 from attar.errors import AttarError
+from attar.models.forward import map_batches
 from attar.models.precision import bf16_inference, computes_in_bf16
 from attar.models.students import Shape, encoder_shape, shape_of
 from attar.progress import spoken_time
@@ -147,14 +148,19 @@ def layer_seconds(shape: Shape, settings: FitRecipe, tokens: float) -> LayerSeco
         optimiser.step()
         optimiser.zero_grad()
 
-    @torch.no_grad()
+    batches = [ids] * torch.get_num_threads()  # one a core, as in attar.models.forward
+
+    def forward(batch: torch.Tensor) -> None:
+        with bf16_inference(device):
+            model(input_ids=batch, attention_mask=mask)
+
     def read() -> None:
         model.eval()
-        with bf16_inference(device):
-            model(input_ids=ids, attention_mask=mask)
+        list(map_batches(forward, batches, device))
 
     with fast_cpu_kernels(model):
-        return LayerSeconds(*(_seconds(work, device) / ids.numel() for work in (learn, read)))
+        train, read_all = _seconds(learn, device), _seconds(read, device)
+    return LayerSeconds(train / ids.numel(), read_all / len(batches) / ids.numel())
 
 
 def _seconds(work: Callable[[], None], device: torch.device) -> float:

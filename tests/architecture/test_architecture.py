@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "suggest": set(),
     "language": {"errors"},
     "cores": {"errors"},
+    "threads": {"cores"},
     "system_info": {"cores"},
     "io": {"errors", "suggest"},
     "metrics": {"errors", "task"},
@@ -37,7 +38,7 @@ MAY_IMPORT = {
     "text": {"errors", "task"},
     "terms": {"errors", "io", "text"},
     "records": BASE | {"attar", "recipe", "stage_cache", "text", "progress"},
-    "models": BASE | {"recipe", "text"},
+    "models": BASE | {"recipe", "text", "threads"},
     "init": BASE | {"models", "recipe", "records", "text"},
     "scoring": BASE | {"artifact", "cores", "terms", "text", "progress", "workbook", "system_info"},
     "intervals": {"metrics", "progress"},
@@ -95,6 +96,7 @@ MAY_IMPORT = {
         "scoring",
         "progress",
         "system_info",
+        "threads",
     },
     "serving": BASE | {"attar", "artifact", "cores", "progress", "scoring", "terms", "text"},
     "classic": BASE | {"models", "scoring", "serving", "text"},
@@ -156,8 +158,13 @@ def package_of(module):
     return parts[1] if len(parts) > 1 else "attar"
 
 
+@cache
 def imports(path):
     """(line, module, names) of every import of attar's own, wherever in the file it stands."""
+    return tuple(_imports(path))
+
+
+def _imports(path):
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -260,15 +267,17 @@ def test_only_the_command_line_and_the_pipeline_know_the_original_system():
     assert importers_of("classic") <= {"cli", "pipeline"}
 
 
-@pytest.mark.parametrize("call", ["csv.reader", "ExcelReader", "parquet.ParquetFile"])
-def test_a_format_is_read_in_one_package(call):
+def test_a_format_is_read_in_one_package():
+    ends = ("csv.reader", "ExcelReader", "parquet.ParquetFile")
     found = {
-        package_of(module)
+        (package_of(module), end)
         for module, path in MODULES.items()
         for node in ast.walk(tree(path))
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(call)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name)
+        for end in ends
+        if ast.unparse(node.func).endswith(end)
     }
-    assert found == {"io"}
+    assert found == {("io", end) for end in ends}
 
 
 def loaded_after(code):
@@ -299,17 +308,29 @@ def test_the_package_alone_loads_next_to_nothing():
     )
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_public_names_are_sorted_and_there(module):
+def wrong_public_names(module):
+    """What is wrong with the ``__all__`` of a module."""
     names = public_names(MODULES[module])
     if MODULES[module].name == "__init__.py" and module != "attar":
-        assert names is None
-        return
-    assert names is not None, "has no __all__"
-    assert names == sorted(names, key=by_kind)
-    assert len(names) == len(set(names))
+        return [] if names is None else ["has an __all__"]
+    if names is None:
+        return ["has no __all__"]
     loaded = importlib.import_module(module)
-    assert [name for name in names if not hasattr(loaded, name)] == []
+    missing = [f"has no {name}" for name in names if not hasattr(loaded, name)]
+    if names != sorted(set(names), key=by_kind):
+        missing.append("its __all__ is not sorted, or names something twice")
+    return missing
+
+
+# One test for all modules, not one each: a test costs more than what it looks at here.
+def wrong_modules(problems_of):
+    """``{module: problems}`` of the modules that have any."""
+    found = {module: list(problems_of(module)) for module in sorted(MODULES)}
+    return {module: problems for module, problems in found.items() if problems}
+
+
+def test_public_names_are_sorted_and_there():
+    assert wrong_modules(wrong_public_names) == {}
 
 
 def test_only_public_names_are_imported_from_another_module():
@@ -325,39 +346,47 @@ def test_only_public_names_are_imported_from_another_module():
     assert wrong == []
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_sizes(module):
+def too_long(module):
     path = MODULES[module]
-    assert len(path.read_text("utf-8").splitlines()) <= 350
-    long = [
-        f"{node.name}: {node.end_lineno - node.lineno + 1} lines"
-        for node, _ in definitions(path)
-        if not isinstance(node, ast.ClassDef) and node.end_lineno - node.lineno + 1 > 60
-    ]
-    assert long == []
+    num_lines = len(path.read_text("utf-8").splitlines())
+    if num_lines > 350:
+        yield f"{num_lines} lines"
+    for node, _ in definitions(path):
+        length = node.end_lineno - node.lineno + 1
+        if not isinstance(node, ast.ClassDef) and length > 60:
+            yield f"{node.name}: {length} lines"
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_everything_public_says_what_it_is(module):
-    assert ast.get_docstring(tree(MODULES[module]))
-    bare = [
-        node.name for node, public in definitions(MODULES[module]) if public and not ast.get_docstring(node)
-    ]
-    assert bare == []
+def test_sizes():
+    assert wrong_modules(too_long) == {}
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_nothing_prints(module):
-    calls = [node for node in ast.walk(tree(MODULES[module])) if isinstance(node, ast.Call)]
-    assert [
-        node.lineno for node in calls if isinstance(node.func, ast.Name) and node.func.id == "print"
-    ] == []
+def without_docstring(module):
+    if not ast.get_docstring(tree(MODULES[module])):
+        yield "the module"
+    for node, public in definitions(MODULES[module]):
+        if public and not ast.get_docstring(node):
+            yield node.name
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_nothing_is_left_for_later(module):
-    text = MODULES[module].read_text("utf-8")
-    assert [word for word in ("TODO", "FIXME", "XXX", "NotImplementedError") if word in text] == []
+def test_everything_public_says_what_it_is():
+    assert wrong_modules(without_docstring) == {}
+
+
+def prints(module):
+    for node in ast.walk(tree(MODULES[module])):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            yield f"prints in line {node.lineno}"
+
+
+def test_nothing_prints():
+    assert wrong_modules(prints) == {}
+
+
+def test_nothing_is_left_for_later():
+    words = ("TODO", "FIXME", "XXX", "NotImplementedError")
+    texts = {module: path.read_text("utf-8") for module, path in MODULES.items()}
+    assert wrong_modules(lambda module: [word for word in words if word in texts[module]]) == {}
 
 
 def test_attar_offers_what_it_says():

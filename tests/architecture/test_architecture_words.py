@@ -6,6 +6,7 @@ is fine, "as the seed ran it" is not.
 """
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,19 +104,28 @@ def hits(path):
     name = path.relative_to(ROOT).as_posix()
     if name in EXEMPT:
         return []
-    lines = path.read_text("utf-8").splitlines()
+    text = path.read_text("utf-8").replace("\\n", " ")
     return [
         f"{name}:{number}: {found[0]!r} -> {instead}"
         for pattern, instead, *where in WORDS
-        if not where or re.search(where[0], name)
-        for number, line in enumerate(lines, 1)
-        for found in re.finditer(pattern, line.replace("\\n", " "))
+        if (not where or re.search(where[0], name)) and re.search(pattern, text)
+        for number, line in enumerate(text.splitlines(), 1)
+        for found in re.finditer(pattern, line)
     ]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_the_fields_words(path):
-    assert hits(path) == []
+def test_the_fields_words():
+    assert len(FILES) > 100
+    assert [hit for path in FILES for hit in hits(path)] == []
+
+
+def test_a_word_is_found_with_its_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    (tmp_path / "a.py").write_text("x = 1\nloud = heard\n# a\\nstory\n", "utf-8")
+    assert hits(tmp_path / "a.py") == [
+        "a.py:2: 'heard' -> with cached logits",
+        "a.py:3: 'story' -> experiment, run",
+    ]
 
 
 def test_every_pattern_finds_something_to_say():

@@ -3,7 +3,9 @@
 import random
 
 import pytest
+import typer
 
+from attar.cli.app import app
 from attar.io.files import atomic_write
 
 
@@ -29,6 +31,12 @@ def test_a_stopped_command_says_so_and_resumes_to_the_same_bytes(bench, place, n
     assert row.count == 2
 
 
+def test_a_service_that_is_stopped_as_it_starts_ends(bench, place):
+    row = bench("torturing.stops").stop_service(place, 3, random.Random(0))  # noqa: S311
+    assert row.failures == []
+    assert row.count == 3
+
+
 @pytest.mark.parametrize("name", ["prepare", "score", "compare"])
 def test_no_room_costs_no_earlier_result(bench, place, name):
     disks = bench("torturing.disks")
@@ -48,6 +56,18 @@ def test_a_wrong_output_is_refused_before_anything_is_touched(bench, place, name
     row = outs.verb_with_wrong_outs(place, name, every=every)
     assert row.failures == []
     assert row.count >= 3
+
+
+def test_each_command_is_tried(bench):
+    """A new command joins the torture, or stands here with the reason."""
+    commands = set(typer.main.get_group(app).commands)
+    written = {verb.name for verb in bench("torturing.place").VERBS.values()}
+    # run is its stages; the others write nothing
+    assert commands - written == {"run", "serve", "verify", "clean"}
+    assert {place.split()[0].rstrip(",") for place in bench("torturing.secrets").PLACES} == commands
+    read = {name.partition(",")[0] for name in bench("torturing.scale").VERBS}
+    # these read no rows of the user's, or few
+    assert commands - read == {"run", "serve", "verify", "clean", "convert", "bench"}
 
 
 def test_what_is_broken_is_told(bench, tmp_path):

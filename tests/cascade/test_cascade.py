@@ -181,7 +181,7 @@ def test_a_network_may_be_its_last_member(artifact_folder, tmp_path, make_exampl
     assert load_artifact(folder).size_bytes > sum(load_artifact(one).size_bytes for one in names.values())
 
 
-@pytest.mark.parametrize("damage", ["member", "card", "other", "link", "nested"])
+@pytest.mark.parametrize("damage", ["member", "card", "other", "link", "nested", "thresholds"])
 def test_a_damaged_or_hostile_cascade_is_refused(made, members, tmp_path, damage, edit_card):
     copy = shutil.copytree(made, tmp_path / "c")
     match damage:
@@ -200,6 +200,8 @@ def test_a_damaged_or_hostile_cascade_is_refused(made, members, tmp_path, damage
             shutil.rmtree(copy / "2")
             shutil.copytree(made, copy / "2")
             edit_card(copy)
+        case "thresholds":  # of three members
+            edit_card(copy, cascade={"thresholds": [0.9, 0.9], "bound": "None.", "figures": {}})
     with pytest.raises(ArtifactError):
         attar.load(copy)
 

@@ -303,6 +303,16 @@ def test_a_signal_stops_a_verb_and_says_how_to_resume(data, attar_main, monkeypa
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.parametrize("arguments", [["--version"], ["clean", "."]])
+def test_nobody_reads_the_output(tmp_path, arguments):
+    end, pipe = os.pipe()
+    os.close(end)
+    command = [sys.executable, "-c", "from attar.cli import main; main()", *arguments]
+    done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, cwd=tmp_path, check=False)
+    os.close(pipe)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)), resource.RLIM_INFINITY))

@@ -536,7 +536,7 @@ TINY = (
     "student.start=layers",
     "train.freeze=0", "train.epochs=1", "train.learning_rate=5e-3", "train.precision=fp32",
     "distill.epochs=1", "distill.learning_rate=5e-3", "distill.precision=fp32",
-    "distill.allow_collapsed=true", "export.max_flips=1", "export.max_f1_loss=1",
+    "distill.allow_collapsed=true", "export.max_flips=1", "export.max_f1_loss=1", "export.qat_epochs=0",
     "evaluate.bootstrap=20", "evaluate.speed_examples=8", "evaluate.speed_repeats=2",
     "gate.max_loss_to_teacher=1",  # so little training earns no verdict
     "gate.min_gain_over_linear=-1",

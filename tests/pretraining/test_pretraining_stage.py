@@ -219,7 +219,7 @@ def test_a_run_starts_its_student_from_its_texts(experiment, tmp_path, make_rows
     rows = make_rows(tmp_path / "rows.jsonl", 60)
     more = {
         "data": {"sources": [str(rows)]},
-        "export": {"max_flips": 1.0, "max_f1_loss": 1.0},
+        "export": {"max_flips": 1.0, "max_f1_loss": 1.0, "qat_epochs": 0},
         "evaluate": {"bootstrap": 10, "speed_examples": 4, "speed_repeats": 1},
     }
     at = pipeline.run_recipe(experiment(pretrain={"epochs": 1}, **more), tmp_path / "run", lambda _: None)

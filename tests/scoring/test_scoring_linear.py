@@ -145,6 +145,13 @@ def test_it_is_served(folder):
         assert "max_tokens" not in client.get("/v1/model").json()["limits"]
 
 
+def test_how_many_are_computed_together_changes_no_byte(folder, make_examples, monkeypatch):
+    scorer, rows = attar.load(folder).scorer, make_examples(30, 2)
+    whole = scorer.logits(rows).tobytes()
+    monkeypatch.setattr("attar.scoring.linear._CHUNK_NGRAMS", 1)
+    assert scorer.logits(rows).tobytes() == whole
+
+
 def test_it_needs_no_training_packages(folder):
     program = f"""
 import sys, attar
@@ -179,6 +186,7 @@ def nan_at(folder, name, value):
     [
         (lambda f: nan_at(f, "weights", np.nan), "weights holds numbers"),
         (lambda f: nan_at(f, "idf", np.inf), "idf holds numbers"),
+        (lambda f: nan_at(f, "idf", 0), "idf holds numbers that are not above 0"),
         (lambda f: nan_at(f, "bias", 1e30), "bias holds numbers"),
         (lambda f: nan_at(f, "labels", 7), "not different ones"),
         (lambda f: nan_at(f, "labels", -1), "not different ones"),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from attar.errors import DataError
+from attar.scoring import inputs
 from attar.scoring.stage import score_file
 
 
@@ -71,3 +74,15 @@ def test_what_is_no_file_is_called_by_what_it_is(artifact_folder, tmp_path, atta
             "score", artifact_folder, "--in", tmp_path / name, "--out", tmp_path / "out.csv"
         )
         assert said in one_line(code, err)
+
+
+def test_standard_input_that_finds_no_room(artifact_folder, tmp_path, attar_main, one_line, monkeypatch):
+    def opened(buffering):
+        return Path("/dev/full").open("wb", buffering)
+
+    rows = io.BytesIO(b'{"text": "x", "term": "x"}\n' * 9)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(rows))
+    monkeypatch.setattr(inputs.tempfile, "TemporaryFile", opened)
+    code, _, said = attar_main("score", artifact_folder, "--in", "-", "--out", tmp_path / "out.jsonl")
+    assert "folder of temporary files (No space left on device); free some" in one_line(code, said)
+    assert list(tmp_path.iterdir()) == []

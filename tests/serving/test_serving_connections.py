@@ -19,7 +19,7 @@ import attar.serving.connections
 from attar.serving.app import create_app
 from attar.serving.connections import bounded_protocol
 from attar.serving.limits import Limits
-from attar.serving.server import _Hangups, listen, serve
+from attar.serving.server import _Hangups, _signals, listen, serve
 
 HANG_S = 600  # a test that waits longer hangs; none is about speed
 HEAD_S = 0.5  # within which a busy machine still sends a head
@@ -180,6 +180,21 @@ def test_a_signal_ends_the_process_with_code_0(artifact_folder, number):
     assert "Traceback" not in log
 
 
+def test_a_signal_as_the_service_begins_leaves_no_thread_to_wait_for(monkeypatch):
+    start = _Hangups.start
+
+    def interrupted(self):
+        start(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Hangups, "start", interrupted)
+    before = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+    with pytest.raises(KeyboardInterrupt), _signals(uvicorn.Server(uvicorn.Config(None)), print):
+        pass
+    assert [one.name for one in threading.enumerate() if one.name == "attar-reload"] == []
+    assert [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)] == before
+
+
 def test_a_request_on_its_way_is_answered_after_the_end_was_asked_for(predictor, monkeypatch):
     made = []
     monkeypatch.setattr(attar.serving.connections, "_LAST_REQUEST_S", HANG_S)
@@ -239,6 +254,7 @@ def test_hangups_are_one_while_a_reload_is_under_way_and_the_end_waits_for_it():
         ended.append(True)
 
     hangups = _Hangups(work)
+    hangups.start()
     hangups.add()
     assert entered.acquire(timeout=HANG_S)
     for _ in range(20):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import re
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import openpyxl
@@ -13,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attar.errors import DataError, MissingPackageError
+from attar.errors import DataError, MissingPackageError, RunError
 from attar.io.tables.excel import open_sheets, openpyxl_package
 from attar.metrics import scores
 from attar.task import BUILT_IN_TASKS
-from attar.workbook import sheets
+from attar.workbook import sheet_files, sheets
 from attar.workbook.sheets import Column, Marked, cell_text, open_workbook
 from attar.workbook.tally import ResultSheets, Tally
 
@@ -141,6 +143,45 @@ def test_a_failed_block_writes_nothing(tmp_path):
         fail()
     gc.collect()  # nothing may complain when it is thrown away
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_told_of_alone(tmp_path, monkeypatch):
+    def opened(**_):
+        return Path("/dev/full").open("wb")
+
+    monkeypatch.setattr(sheet_files.tempfile, "TemporaryFile", opened)
+    rows = [["香" * 1000]] * 1000
+
+    def fail():
+        with pytest.raises(OSError, match="No space left"):
+            written(tmp_path / "a.xlsx", rows, [Column("text", "text")])
+
+    fail()
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_that_find_no_room_to_wait(tmp_path):
+    with (
+        pytest.raises(RunError, match=r"full.*TMPDIR"),
+        open_workbook(tmp_path / "a.xlsx") as book,
+    ):
+        sheet = book.sheet("result", [Column("n")], is_sorted=True)
+        sheet._waiting._rows.execute("PRAGMA max_page_count = 2")
+        for number in range(1000):
+            sheet.append([number])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_of_a_workbook_has_a_name_before_it_is_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with open_workbook(tmp_path / "a.xlsx") as book:
+        sheet = book.sheet("result", [Column("text", "text")])
+        for _ in range(1000):
+            sheet.append(["香味很好" * 9])
+        (draft,) = tmp_path.iterdir()
+        assert draft.stat().st_size == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["a.xlsx"]
 
 
 def test_too_many_columns(tmp_path):

@@ -22,6 +22,8 @@ from attar.errors import AttarError, system_error
 
 # A shell's exit codes for a program that Ctrl-C, or SIGTERM, ended.
 _INTERRUPTED, _TERMINATED = 130, 143
+# And for one that writes to a pipe that nobody reads any more; click, without a word, has 1 for that alone.
+_UNREAD, _CLICKS_UNREAD = 141, 1
 _BUG = 2
 
 
@@ -37,6 +39,8 @@ def main() -> None:
                 limit_library_threads()
             app()
     except (KeyboardInterrupt, SystemExit) as stop:
+        if isinstance(stop, SystemExit) and stop.code == _CLICKS_UNREAD:
+            raise SystemExit(_UNREAD) from None
         # typer turns Ctrl-C into exit code 130 and prints nothing.
         if isinstance(stop, SystemExit) and stop.code != _INTERRUPTED:
             raise

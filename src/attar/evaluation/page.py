@@ -7,7 +7,7 @@ inspect. Everything is text or inline SVG; nothing is fetched. The markup is ``p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jinja2
@@ -52,20 +52,9 @@ def render_page(
     mistakes = confident_mistakes(
         examples, report["labels"], probs[shown], probs.get(report["reference"]), limit=_MOST_MISTAKES
     )
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("attar.evaluation", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    install(environment, language)
-    environment.filters |= {"named": partial(shown_name, report), "said": partial(said_description, tr=tr)}
-    environment.filters |= {"points": _points, "count": _count, "size": _size, "times": _times}
-    environment.filters["percent"] = lambda value: tr("{value} %", value=_points(value))
     points, chosen = tradeoff_points(report), models[shown]
     confusion, before = np.array(chosen["confusion"]), chosen.get("uncalibrated")
-    page = environment.get_template("page.html.j2").render(
+    page = _template(language).render(
         report=report,
         models=models,
         shown=shown,
@@ -82,6 +71,30 @@ def render_page(
         channels=sorted({mistake["channel"] for mistake in mistakes} - {""}),
     )
     return str(page)
+
+
+@lru_cache
+def _template(language: Language) -> jinja2.Template:
+    """The template, compiled once: that takes longer than to fill it."""
+    tr = translator(language)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("attar.evaluation", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    install(environment, language)
+    environment.filters |= {"named": _named, "said": partial(said_description, tr=tr)}
+    environment.filters |= {"points": _points, "count": _count, "size": _size, "times": _times}
+    environment.filters["percent"] = lambda value: tr("{value} %", value=_points(value))
+    return environment.get_template("page.html.j2")
+
+
+@jinja2.pass_context
+def _named(context: jinja2.runtime.Context, name: str) -> str:
+    """A model's name in the report that the page is about."""
+    return shown_name(context["report"], name)
 
 
 def render_pages(

@@ -148,13 +148,19 @@ def best_range(counts: NDArray[np.int64], low: float, high: float) -> Activation
         return ActivationRange(low, high)
     width = (high - low) / len(counts)
     centres = low + width * (np.arange(len(counts)) + 0.5)
+    weights, total = counts.astype(np.float64), counts.sum()
 
-    def cost(bottom: float, top: float) -> float:
-        beyond = np.maximum(centres - top, 0) + np.maximum(bottom - centres, 0)
-        rounding = ((top - bottom) / 255) ** 2 / 12
-        return float((counts * beyond**2).sum() + rounding * counts.sum())
+    def cost(bottom: float, top: float, clipped: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+        """The last two: how far each bin lies beyond the edge that moves, and beyond the other."""
+        beyond = np.maximum(clipped, 0, out=clipped)
+        beyond += other
+        beyond *= beyond
+        beyond *= weights
+        return float(beyond.sum() + ((top - bottom) / 255) ** 2 / 12 * total)
 
     for _ in range(2):
-        high = float(min(_SHRINKS * high, key=lambda top: cost(low, top)))
-        low = float(min(_SHRINKS * low, key=lambda bottom: cost(bottom, high)))
+        below = np.maximum(low - centres, 0)
+        high = float(min(_SHRINKS * high, key=lambda top: cost(low, top, centres - top, below)))
+        above = np.maximum(centres - high, 0)
+        low = float(min(_SHRINKS * low, key=lambda bottom: cost(bottom, high, bottom - centres, above)))
     return ActivationRange(low, high)

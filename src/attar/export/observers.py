@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from attar.export.graph import linear_nodes
-from attar.export.threads import map_in_threads
 from attar.progress import track
 from attar.text.buckets import sorted_batches
 from attar.text.encoding import Encoding, InputSpec, model_inputs
+from attar.threads import map_in_threads
 
 __all__ = ["Calibration", "Observers"]
 

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.errors import GateError, ParityError
-from attar.export.threads import map_in_threads
 from attar.metrics import scores
 from attar.progress import track
 from attar.recipe.load import ExportRecipe
@@ -22,6 +21,7 @@ from attar.scoring.session import OnnxModel
 from attar.task import Example, Task
 from attar.text.buckets import sorted_batches
 from attar.text.encoding import Encoding
+from attar.threads import map_in_threads
 
 __all__ = [
     "ReferenceLogits",

@@ -100,12 +100,11 @@ def export_checkpoint(
     if not dev:
         raise DataError(f"export to {out}: no examples to verify on; expected the labelled dev split")
     export = _Export.of(checkpoint, dev, train, recipe)
-    shown = export.encodings[: max(_FP32_EXAMPLES, export.reference.num_dev)]
-    _LOG.info("export: the fp32 graph against the checkpoint, %d examples", len(shown))
+    _LOG.info("export: the fp32 graph against the checkpoint, %d examples", len(export.first_encodings))
     spec = checkpoint.encoder.spec
     graph = build_graph(read_weights(checkpoint.model), spec)
     session = OnnxModel(graph.SerializeToString(), pad=checkpoint.encoder.pad, spec=spec)
-    logits = batched_logits(session.logits, shown, "parity: fp32")
+    logits = batched_logits(session.logits, export.first_encodings, "parity: fp32")
     parity = check_fp32(export.reference, logits)
     state = out / STATE_FOLDER
     try:
@@ -148,6 +147,11 @@ class _Export:
         logits = predict_logits(checkpoint, examples)
         reference = ReferenceLogits(checkpoint.task, examples, logits, min(len(dev), len(examples)))
         return cls(checkpoint, dev, train, recipe, reference, checkpoint.encoder.encode(examples))
+
+    @property
+    def first_encodings(self) -> list[Encoding]:
+        """Those that the fp32 graph is verified on: of dev, and as many as show what it computes."""
+        return self.encodings[: max(_FP32_EXAMPLES, self.reference.num_dev)]
 
     def measure(self, name: str, model: QuantizedModel, qat_epochs: float) -> _Measured:
         """Compute a quantised model's logits and compare them with the checkpoint's."""

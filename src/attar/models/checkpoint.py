@@ -22,6 +22,7 @@ from attar.errors import CheckpointError, RecipeError
 from attar.io.files import folder_hashes, write_json
 from attar.io.folders import replacing_files
 from attar.io.sealed import SEAL, check_seal, read_card_file, sealed
+from attar.models.forward import map_batches
 from attar.models.precision import bf16_inference
 from attar.task import Example, Task
 from attar.text.buckets import sorted_batches
@@ -157,7 +158,6 @@ def first_position(model: PreTrainedModel) -> int:
     return int(model.config.pad_token_id) + 1 if roberta else 0
 
 
-@torch.inference_mode()
 def predict_logits(
     checkpoint: Checkpoint, examples: Sequence[Example], batch_size: int = 32, *, bf16: bool = False
 ) -> NDArray[np.float32]:
@@ -175,10 +175,16 @@ def predict_logits(
     out = np.zeros((len(examples), len(checkpoint.task.labels)), np.float32)
     was_training = model.training
     model.eval()
-    for rows in sorted_batches([len(e.ids) for e in encodings], batch_size):
+
+    def logits(rows: list[int]) -> NDArray[np.float32]:
         inputs = batch_to(checkpoint, [encodings[i] for i in rows], device)
         with bf16_inference(device) if bf16 else contextlib.nullcontext():
-            out[rows] = model(**inputs).logits.float().cpu().numpy()
+            found: NDArray[np.float32] = model(**inputs).logits.float().cpu().numpy()
+        return found
+
+    batches = sorted_batches([len(e.ids) for e in encodings], batch_size)
+    for rows, found in zip(batches, map_batches(logits, batches, device), strict=True):
+        out[rows] = found
     model.train(was_training)
     role = checkpoint.notes.get("role", "model")
     return finite_logits(out, f"the {role} of task {checkpoint.task.name!r}")

@@ -10,7 +10,6 @@ import contextlib
 import glob
 import logging
 import re
-import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -20,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from attar.errors import DataError
+from attar.errors import DataError, RunError
 from attar.io.files import file_hash
 from attar.io.mongo import is_mongodb, shown_place
 from attar.io.tables.columns import Columns
@@ -221,9 +220,18 @@ def _lenient(table: Table, damaged: dict[str, str]) -> Table:
 def _standard_input(options: ScoreOptions, read: TableOptions, stack: contextlib.ExitStack) -> list[Table]:
     """Standard input as tables: kept in a nameless file, because a table may be read more than once."""
     _LOG.info("reading standard input to its end; it comes once, so this job cannot be resumed")
-    spooled = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
-    shutil.copyfileobj(sys.stdin.buffer, spooled, 1 << 20)
-    spooled.flush()
+    try:
+        # Not buffered: what found no room must not be written once more when it is closed.
+        spooled = stack.enter_context(tempfile.TemporaryFile(buffering=0))  # noqa: SIM115 - by the stack
+        for block in iter(partial(sys.stdin.buffer.read, 1 << 20), b""):
+            left = memoryview(block)
+            while left:
+                left = left[spooled.write(left) :]
+    except OSError as error:
+        raise RunError(
+            f"standard input cannot be kept in the folder of temporary files ({error.strerror or error}); "
+            "free some room there, let TMPDIR name a folder on another disk, or give a file"
+        ) from error
     path = Path(f"/proc/self/fd/{spooled.fileno()}")
     asked = replace(read, encoding=options.in_encoding)
     with _named_stdin(path):

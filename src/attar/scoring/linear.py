@@ -9,7 +9,7 @@ example's logits are the same bytes whatever else is in the batch.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from attar.text.ngrams import LONGEST_NGRAM, ngram_window, ngrams
 __all__ = ["LinearModel", "LinearScorer"]
 
 _CHUNK = 4096
+_CHUNK_NGRAMS = 1 << 20  # of the rows that are computed together, but for the last of them
 _MAX_NGRAMS = 5_000_000
 _LARGEST = 1e6  # of a weight or an inverse document frequency
 _SMALLEST_PROB = 1e-9
@@ -118,6 +119,8 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]], num_ngrams: int, num_label
     for name in ("idf", "weights", "bias"):
         if not (np.abs(arrays[name]) <= _LARGEST).all():  # NaN is not
             raise ValueError(f"{name} holds numbers that are not finite, or far too large")
+    if not (arrays["idf"] > 0).all():  # a row of zeros would have no length to be divided by
+        raise ValueError("idf holds numbers that are not above 0")
 
 
 class LinearScorer:
@@ -137,10 +140,11 @@ class LinearScorer:
     def logits(self, examples: Sequence[Example]) -> NDArray[np.float32]:
         """Logs [N, C] of the one-vs-rest probs; of a label that training never saw the smallest."""
         out = np.full((len(examples), self.model.num_labels), np.log(_SMALLEST_PROB), np.float32)
-        for begin in range(0, len(examples), _CHUNK):
-            part = slice(begin, begin + _CHUNK)
-            probs = _normalised(self._decisions(examples[part]))
-            out[part, self.model.labels] = np.log(np.maximum(probs, _SMALLEST_PROB))
+        begin = 0
+        for found in self._chunks(examples):
+            probs = _normalised(self._decisions(found))
+            out[begin : begin + len(found), self.model.labels] = np.log(np.maximum(probs, _SMALLEST_PROB))
+            begin += len(found)
         return out
 
     def window(self, example: Example) -> tuple[int, int]:
@@ -152,13 +156,24 @@ class LinearScorer:
     def close(self) -> None:
         """There are no threads."""
 
-    def _decisions(self, examples: Sequence[Example]) -> NDArray[np.float64]:
-        """Decisions [N, K] of the classifiers."""
+    def _chunks(self, examples: Sequence[Example]) -> Iterator[list[list[int]]]:
+        """The columns of each example's n-grams, of a few thousand examples at a time."""
         model, columns = self.model, self._columns
-        found = [
-            [columns[gram] for gram in ngrams(example, model.style, model.window_chars) if gram in columns]
-            for example in examples
-        ]
+        found: list[list[int]] = []
+        size = 0
+        for example in examples:
+            row = [columns[one] for one in ngrams(example, model.style, model.window_chars) if one in columns]
+            found.append(row)
+            size += len(row)
+            if len(found) == _CHUNK or size > _CHUNK_NGRAMS:
+                yield found
+                found, size = [], 0
+        if found:
+            yield found
+
+    def _decisions(self, found: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        """Decisions [N, K] of the classifiers, of the columns of N examples."""
+        model, columns = self.model, self._columns
         lengths = [len(row) for row in found]
         rows = np.repeat(np.arange(len(found)), lengths)
         flat = np.fromiter((column for row in found for column in row), np.int64, sum(lengths))

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
@@ -110,8 +111,14 @@ def _signals(server: uvicorn.Server, on_hangup: Callable[[], object] | None) -> 
     hangups = None if on_hangup is None else _Hangups(on_hangup)
     if hangups is not None:
         handlers[signal.SIGHUP] = hangups.add
-    before = {one: signal.signal(one, handler) for one, handler in handlers.items()}
+    before: dict[signal.Signals, Any] = {}
+    # A signal may raise anywhere until its handler is in place; a thread that is left would hold the process.
     try:
+        for one, handler in handlers.items():
+            before[one] = signal.getsignal(one)
+            signal.signal(one, handler)
+        if hangups is not None:
+            hangups.start()
         yield
     finally:
         for one, handler in before.items():
@@ -132,6 +139,9 @@ class _Hangups:
         # A handler may interrupt anything: this kind of queue takes no lock that the thread could hold.
         self._asked: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="attar-reload")
+
+    def start(self) -> None:
+        """Begin; what was asked for before is done then."""
         self._thread.start()
 
     def add(self, *_: object) -> None:
@@ -141,7 +151,8 @@ class _Hangups:
     def close(self) -> None:
         """Wait for what is being done: ONNX Runtime ends the process if it ends while a graph is opened."""
         self._asked.put(False)
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _run(self) -> None:
         while True:

@@ -17,6 +17,9 @@ __all__ = ["LONGEST_NGRAM", "ngram_window", "ngrams"]
 LONGEST_NGRAM = 4
 """Characters of the longest; what tells the sides of a term apart adds one more."""
 
+_MAX_CLAUSE = 500
+"""Characters of a clause that are read on either side of a term: a text may be millions without a mark."""
+
 _CLAUSE_MARK = re.compile(f"[{re.escape(CLAUSE_MARKS)}]")
 
 
@@ -29,7 +32,8 @@ def ngrams(example: Example, style: InputStyle, window_chars: int | None) -> lis
     Args:
         example: What is read.
         style: The task's.
-        window_chars: Characters read on either side of the term; None reads the clause around it.
+        window_chars: Characters read on either side of the term; None reads the clause around it, at most
+            500 characters on either side.
     """
     if style == "single":
         return list(_grams(f"\x02{example.text}\x03"))
@@ -48,9 +52,11 @@ def ngram_window(example: Example, window_chars: int | None) -> tuple[int, int]:
     """Code-point offsets of the part of an example's text that is read around its term."""
     if window_chars is not None:
         return max(0, example.start - window_chars), min(len(example.text), example.end + window_chars)
-    left = max((mark.end() for mark in _CLAUSE_MARK.finditer(example.text, 0, example.start)), default=0)
-    right = _CLAUSE_MARK.search(example.text, example.end)
-    return left, len(example.text) if right is None else right.start()
+    text, start, end = example.text, example.start, example.end
+    low, high = max(0, start - _MAX_CLAUSE), min(len(text), end + _MAX_CLAUSE)
+    left = max(text.rfind(mark, low, start) for mark in CLAUSE_MARKS) + 1
+    right = _CLAUSE_MARK.search(text, end, high)
+    return max(left, low), high if right is None else right.start()
 
 
 def _grams(text: str) -> Iterator[str]:

@@ -22,6 +22,7 @@ from torch import nn
 
 from attar.models.checkpoint import Checkpoint, batch_to
 from attar.models.encoders import encoder_layers
+from attar.models.forward import map_batches
 from attar.models.precision import bf16_inference
 from attar.progress import progress_bar
 from attar.text.buckets import sorted_batches
@@ -70,11 +71,14 @@ class FrozenLayers:
             self._room -= size
             fits += 1
         with progress_bar("frozen layers", fits, unit="examples") as advance:
-            for rows in sorted_batches([len(e.ids) for e in new[:fits]], _BATCH):
-                batch = [new[i] for i in rows]
-                for encoding, states in zip(batch, self._compute(batch, device).cpu().numpy(), strict=True):
+            batches = [
+                [new[i] for i in rows] for rows in sorted_batches([len(e.ids) for e in new[:fits]], _BATCH)
+            ]
+            found = map_batches(lambda batch: self._compute(batch, device).cpu().numpy(), batches, device)
+            for batch, outputs in zip(batches, found, strict=True):
+                for encoding, states in zip(batch, outputs, strict=True):
                     self._cache[_key(encoding)] = states[: len(encoding.ids)].copy()
-                advance(len(rows))
+                advance(len(batch))
 
     def __call__(
         self, encodings: Sequence[Encoding], device: torch.device | str, length: int | None = None

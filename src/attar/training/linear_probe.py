@@ -21,6 +21,7 @@ from torch import nn
 from attar.errors import RecipeError
 from attar.metrics import scores
 from attar.models.checkpoint import Checkpoint, batch_to
+from attar.models.forward import map_batches
 from attar.models.precision import bf16_inference
 from attar.task import Example
 from attar.text.buckets import sorted_batches
@@ -114,17 +115,22 @@ def _head(model: PreTrainedModel) -> tuple[nn.Linear, nn.Linear, Callable[[torch
     )
 
 
-@torch.inference_mode()
 def _first_tokens(checkpoint: Checkpoint, examples: Sequence[Example]) -> NDArray[np.float32]:
     """[N, D] the hidden state that the classifier's head reads of each example."""
     model = checkpoint.model.eval()
     device = next(model.parameters()).device
     encodings = checkpoint.encoder.encode(examples)
     rows: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(examples)
-    for batch in sorted_batches([len(e.ids) for e in encodings], 32):
+
+    def first_tokens(batch: list[int]) -> NDArray[np.float32]:
         inputs = batch_to(checkpoint, [encodings[i] for i in batch], device)
         with bf16_inference(device):
-            hidden = model.base_model(**inputs).last_hidden_state[:, 0].float().cpu().numpy()
+            hidden: torch.Tensor = model.base_model(**inputs).last_hidden_state[:, 0]
+        found: NDArray[np.float32] = hidden.float().cpu().numpy()
+        return found
+
+    batches = sorted_batches([len(e.ids) for e in encodings], 32)
+    for batch, hidden in zip(batches, map_batches(first_tokens, batches, device), strict=True):
         for i, row in zip(batch, hidden, strict=True):
             rows[i] = row
     return np.stack(rows)

@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from os import PathLike
+from os import SEEK_END
 from pathlib import Path
 from typing import Any, Literal
 
-from attar.errors import DataError
+from attar.errors import DataError, RunError
 from attar.io.files import atomic_write
 from attar.io.tables.excel import openpyxl_package
 from attar.workbook.cells import (
@@ -31,6 +31,7 @@ from attar.workbook.cells import (
     plain_cell,
     waiting_cells,
 )
+from attar.workbook.sheet_files import discard, write_in
 
 __all__ = ["MAX_ROWS", "Book", "Cell", "Column", "Kind", "Marked", "Sheet", "cell_text", "open_workbook"]
 
@@ -65,22 +66,24 @@ def open_workbook(path: Path, *, is_draft: bool = False) -> Iterator[Book]:
     Raises:
         MissingPackageError: Openpyxl is not installed.
     """
-    book = Book()
-    try:
-        yield book
-        if is_draft:
-            book.save(path)
-        else:
-            with atomic_write(path) as draft:
-                book.save(draft)
-    finally:
-        book.close()
+    with contextlib.nullcontext(path) if is_draft else atomic_write(path) as draft:
+        book = Book(draft.parent)
+        try:
+            yield book
+            book.save(draft)
+        finally:
+            book.close()
 
 
 class Book:
-    """An Excel file in the making; sheets stand in the order in which they were declared."""
+    """An Excel file in the making; sheets stand in the order in which they were declared.
 
-    def __init__(self) -> None:
+    Args:
+        folder: Where it is going to be; until it is saved its sheets are there, in files without a name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.openpyxl = openpyxl_package()
         self.workbook = self.openpyxl.Workbook(write_only=True)
         self.workbook.properties.created = self.workbook.properties.modified = _EPOCH
@@ -182,8 +185,7 @@ class Sheet:
         if self._waiting is not None:
             self._waiting.close()
         for part in self._parts:
-            if not part.closed:
-                part.close()
+            discard(part)
 
     def _write(self, cells: Sequence[Cell], number: int) -> None:
         part = self._part(number)
@@ -195,6 +197,7 @@ class Sheet:
         if index == len(self._parts):
             title = self.title if index == 0 else f"{self.title} {index + 1}"
             part = self._book.workbook.create_sheet(title)
+            write_in(part, self._book.folder)
             part._values_to_row = _placed
             if self._is_printed:  # before the first row, behind which Excel's order has no place for it
                 _fit_page(part, has_header=bool(self._columns))
@@ -276,25 +279,40 @@ class _Waiting:
 
     def add(self, rank: float, cells: Sequence[Cell]) -> None:
         written = waiting_cells(cells)
-        self._rows.execute("INSERT INTO waiting (rank, cells) VALUES (?, ?)", (rank, written))
+        with _room_to_wait():
+            self._rows.execute("INSERT INTO waiting (rank, cells) VALUES (?, ?)", (rank, written))
 
     def in_order(self) -> Iterator[list[Cell]]:
-        for (written,) in self._rows.execute("SELECT cells FROM waiting ORDER BY rank DESC, number"):
-            yield cells_that_waited(written)
+        with _room_to_wait():
+            rows = self._rows.execute("SELECT cells FROM waiting ORDER BY rank DESC, number")
+            while found := rows.fetchone():
+                yield cells_that_waited(found[0])
 
     def close(self) -> None:
         self._rows.close()
 
 
+@contextlib.contextmanager
+def _room_to_wait() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise RunError(
+            f"the folder of temporary files: rows that wait for their order cannot be kept there ({error}); "
+            "free some room, or let TMPDIR name a folder on another disk"
+        ) from error
+
+
 class _Archive(zipfile.ZipFile):
     """A zip that says nothing of when it was made."""
 
-    def write(self, filename: str | PathLike[str], arcname: Any = None, *_: Any) -> None:  # noqa: ANN401
-        """Add a file."""
+    def write(self, filename: Any, arcname: Any = None, *_: Any) -> None:  # noqa: ANN401
+        """Add a sheet, of which openpyxl knows the open file."""
         entry = self._entry(str(arcname))
-        entry.file_size = Path(filename).stat().st_size
-        with Path(filename).open("rb") as source, self.open(entry, "w") as target:
-            shutil.copyfileobj(source, target)
+        entry.file_size = filename.seek(0, SEEK_END)
+        filename.seek(0)
+        with self.open(entry, "w") as target:
+            shutil.copyfileobj(filename, target)
 
     def writestr(self, name: Any, data: Any, *_: Any) -> None:  # noqa: ANN401 - as the base class has it
         """Add bytes."""

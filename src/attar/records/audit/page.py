@@ -7,6 +7,7 @@ Everything is text and CSS; nothing is fetched and nothing runs. The markup is `
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from attar.errors import require
@@ -130,7 +131,12 @@ def audit_template(language: Language = "en") -> Any:  # noqa: ANN401 - of an op
     Raises:
         MissingPackageError: The package jinja2 is not installed.
     """
-    jinja2 = require("jinja2", "data")
+    return _template(require("jinja2", "data"), language)
+
+
+@lru_cache
+def _template(jinja2: Any, language: Language) -> Any:  # noqa: ANN401 - of an optional package
+    """The template, compiled once: that takes longer than all else about a small source."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("attar.records.audit", ""),
         autoescape=True,

@@ -1,7 +1,4 @@
-"""Runs ONNX Runtime on one thread a core while an export goes through many batches.
-
-Each session computes in the calling thread and holds no lock of Python meanwhile.
-"""
+"""Work on one thread a core, for what holds no lock of Python while it computes: ONNX Runtime and torch."""
 
 from __future__ import annotations
 
@@ -19,13 +16,20 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-def map_in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
+def map_in_threads(
+    work: Callable[[_Item], _Result], items: Iterable[_Item], workers: int | None = None
+) -> Iterator[_Result]:
     """What some work gives for each item, in the items' order.
 
     An error of the work is raised in its item's place, and what has not begun then never does.
+
+    Args:
+        work: Called by several threads at once.
+        items: What it is called with.
+        workers: How many threads; None takes ``attar.cores.num_workers()``.
     """
-    workers = num_workers()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="attar-export")
+    workers = num_workers(workers)
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="attar-work")
     waiting = deque[Future[_Result]]()
     try:
         for item in items:
