@@ -57,6 +57,7 @@ def test_a_folder_is_all_its_known_files_in_order(tmp_path):
             b"\xd0\xcf",
             r"unknown ending '\.xls'; known are \.jsonl.* format = \"\.\.\.\", one of rows",
         ),
+        ("a.toml", b'task = "cosmetics"', r"a\.toml: this is a recipe, not data; name it with --recipe"),
         ("a.txt", "泵\n".encode("gb18030"), r"a\.txt:1: byte 1 .* not UTF-8"),
         ("a.parquet", b"PAR1 cut short", "not a Parquet file"),
     ],

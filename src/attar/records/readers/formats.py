@@ -84,6 +84,8 @@ def detect_format(file: Path, encoding: str | Encoding | None = None) -> SourceF
         DataError: It cannot be told, the file is empty or cannot be read.
     """
     ending = file.suffix.lower()
+    if ending == ".toml":
+        raise DataError(f"{file}: this is a recipe, not data; name it with --recipe {file}")
     if ending not in KNOWN_ENDINGS:
         raise DataError(
             f"{file}: unknown ending {ending!r}; known are {', '.join(KNOWN_ENDINGS)}; else {_HINT}"
