@@ -255,7 +255,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path):
     scored = write(tmp_path / "scored.csv", world(80), SCORED)
     out = tmp_path / "out"
     for by, options, said in [
-        (["brnd"], InsightOptions(), "did you mean 'brand'"),
+        (["brnd"], InsightOptions(), "did you mean 'brand'?; name the right one in --by"),
         (["date:decade"], InsightOptions(), "day, week, month, quarter, year"),
         (["brand", "brand"], InsightOptions(), "twice"),
         ([], InsightOptions(), "names no column"),

@@ -50,7 +50,7 @@ def parse_by(by: Sequence[str], tables: Sequence[Table]) -> tuple[Dimension, ...
         if column not in there and not period and column in PERIODS:
             period, column = column, next((each for each in DATE_COLUMNS if each in there), column)
         if column not in there:
-            raise missing_column(tables[0], "--by", column, "--by {}")
+            raise missing_column(tables[0], "the shares", column, "--by")
         found.append(Dimension(name, column, cast("Period", period) if period else None))
     if not found:
         raise RecipeError("--by names no column; name those that you want shares by, as in --by brand,term")
