@@ -179,3 +179,10 @@ def test_an_address_that_is_none_leaves_no_secret_and_no_stamp(tmp_path):
             pipeline.prepare(Recipe(name="r"), [address], tmp_path / "data")
         assert "SECRET" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_run_has_a_secret_for_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match="something secret in it"):
+        pipeline.run_recipe(Recipe(name="r"), Path("mongodb://bob:SECRET@127.0.0.1/db"), print)
+    assert list(tmp_path.iterdir()) == []

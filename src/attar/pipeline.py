@@ -27,6 +27,7 @@ from attar.evaluation.settings import inputs as evaluate_inputs
 from attar.gate.conditions import Gate
 from attar.gate.in_service import InService
 from attar.gate.placing import adopt_artifact, place_candidate
+from attar.io.folders import check_no_secret
 from attar.pretraining.settings import PretrainSettings
 from attar.pretraining.settings import inputs as pretrain_inputs
 from attar.recipe.load import Recipe, SourceRecipe
@@ -292,6 +293,7 @@ def run_recipe(
     ``say`` is called with a line for each stage that begins, and for what is known before it. ``against``
     is the artifact or the run folder of the model in service.
     """
+    check_no_secret(out)
     at = RunFolders.under(out)
     in_service = find_in_service(recipe, against, out)  # now, not after hours
     before = "prepare, pretrain" if recipe.pretrain.texts else "prepare"

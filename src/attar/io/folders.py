@@ -19,6 +19,7 @@ from attar.errors import RunError, may_hold_secret
 __all__ = [
     "INCOMING",
     "carry_over",
+    "check_no_secret",
     "check_out",
     "check_room",
     "check_writable",
@@ -76,6 +77,16 @@ def _existing_parent(path: Path) -> Path:
     return next(place for place in (path, *path.parents) if os.path.lexists(place))
 
 
+def check_no_secret(folder: Path) -> None:
+    """Refuse an address in the place of a folder's name, which everybody could read.
+
+    Raises:
+        RunError: It has something secret in it.
+    """
+    if may_hold_secret(folder):
+        raise RunError(f"{folder}: an address with something secret in it, not a folder; choose another name")
+
+
 def check_out(folder: Path, reads: Sequence[Path]) -> Path:
     """The folder with its links resolved, if a command that reads these inputs may write it.
 
@@ -85,8 +96,7 @@ def check_out(folder: Path, reads: Sequence[Path]) -> Path:
         RunError: It may not: a file is in its place, it is, holds or lies in an input, or it cannot be
             replaced as a whole.
     """
-    if may_hold_secret(folder):
-        raise RunError(f"{folder}: an address with something secret in it, not a folder; choose another name")
+    check_no_secret(folder)
     try:
         whole = folder.resolve()
         there = _existing_parent(whole)
