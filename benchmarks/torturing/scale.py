@@ -194,9 +194,7 @@ def growth(values: Sequence[float], sizes: Sequence[int], least: float) -> float
     first, second, third = values
     if third - first < least:
         return 0.0
-    return math.log(max(third - first, 1e-9) / max(second - first, least)) / math.log(
-        sizes[2] / sizes[1]
-    )
+    return math.log(max(third - first, 1e-9) / max(second - first, least)) / math.log(sizes[2] / sizes[1])
 
 
 def _make_inputs(folder: Path, size: int, arguments: Sequence[str]) -> None:
