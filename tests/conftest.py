@@ -25,6 +25,16 @@ _LONGEST = (
     "training/test_training_torchrun.py",
     "serving/test_serving_page_browser.py",
     "test_end_to_end.py",
+    "classic/test_classic_services.py",
+    "distillation/test_distillation_stage.py",
+    "cli/test_cli.py",
+    "bench/test_bench_stage.py",
+    "classic/test_classic_generations.py",
+    "records/test_records_mongodb_fetch.py",
+    "records/test_records_made_files.py",
+    "scoring/test_scoring_jobs.py",
+    "test_pipeline_resume.py",
+    "pretraining/test_pretraining_stage.py",
 )
 
 

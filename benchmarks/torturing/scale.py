@@ -29,10 +29,8 @@ _FLAT_BYTES = 48 << 20
 _MENTIONS_BYTES, _BYTES_PER_BYTE = 256 << 20, 32
 """Memory that a row of many mentions may take, beside so many bytes for each byte of the row."""
 _LEAST_S, _LEAST_BYTES = 0.2, 16 << 20  # below these a power says nothing
-_CLAUSES = [
-    "香味很好", "持妆太差了", "肤色推荐", "粉底液不好", "口红的色好", "但是一般",
-    "太香了", "不推荐", "很不好", "味太差", "好推荐", "底色好",
-]  # fmt: skip
+_CHARS = "香味很好但是持妆太差了肤色粉底液不推荐口红的一"
+_NUM_CLAUSES = 2_000  # of a dozen, nearly each row would be compared with each: see near_duplicates.py
 _RECIPE = f"""[task]
 name = "{TINY_TASK.name}"
 labels = {json.dumps(TINY_TASK.labels, ensure_ascii=False)}
@@ -121,11 +119,12 @@ VERBS: dict[str, Verb] = {
 def write_rows(path: Path, count: int, seed: int) -> None:
     """Rows of clauses that are put together in another way in each, as JSONL or CSV by the ending."""
     rng = random.Random(seed)  # noqa: S311 - no secrets
+    some = ["".join(rng.choices(_CHARS, k=rng.randint(3, 9))) for _ in range(_NUM_CLAUSES)]
     with path.open("w", encoding="utf-8") as stream:
         if path.suffix == ".csv":
             stream.write("text,term,label,group\n")
         for number in range(count):
-            clauses = [rng.choice(_CLAUSES) for _ in range(rng.randint(2, 6))]
+            clauses = rng.choices(some, k=rng.randint(2, 6))
             text = f"第{number}条，{'，'.join(clauses)}，香味怎样"
             label = TINY_TASK.labels[rng.randrange(3)]
             group = f"牌子{rng.randrange(12)}"
@@ -195,9 +194,7 @@ def growth(values: Sequence[float], sizes: Sequence[int], least: float) -> float
     first, second, third = values
     if third - first < least:
         return 0.0
-    return math.log(max(third - first, 1e-9) / max(second - first, least / 10)) / math.log(
-        sizes[2] / sizes[1]
-    )
+    return math.log(max(third - first, 1e-9) / max(second - first, least)) / math.log(sizes[2] / sizes[1])
 
 
 def _make_inputs(folder: Path, size: int, arguments: Sequence[str]) -> None:

@@ -313,6 +313,24 @@ def test_nobody_reads_the_output(tmp_path, arguments):
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+@pytest.mark.parametrize("closed", [0, 1, 2])
+@pytest.mark.parametrize(("name", "code"), [(".", 0), ("nowhere", 2)])
+def test_a_standard_stream_that_is_closed(tmp_path, closed, name, code):
+    program = """
+import sys
+from attar.cli import main
+try:
+    main()
+finally:
+    with open("opened", "w") as stream:
+        stream.write(str(stream.fileno()))
+"""
+    command = f"exec {sys.executable} -c '{program}' clean {name} {closed}>&-"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, cwd=tmp_path, check=False)
+    assert done.returncode == code, done.stderr
+    assert int((tmp_path / "opened").read_text()) > 2  # nothing that is written takes its place
+
+
 LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)), resource.RLIM_INFINITY))

@@ -17,6 +17,7 @@ from attar.compare.annotations import read_annotations
 from attar.errors import AttarError, DataError, RecipeError
 from attar.io.json_text import MAX_DEPTH
 from attar.io.tables import parquet_pages
+from attar.io.tables.parquet_footer import DamagedParquetError
 from attar.io.tables.table_files import open_tables
 from attar.recipe.load import SourceRecipe
 from attar.records.readers.sources import read_source
@@ -206,7 +207,7 @@ def test_a_page_is_what_its_own_header_says(tmp_path):
     assert found == (2**31 - 1, 7, False, len(page) + 40)
     for cut in range(len(page)):
         path.write_bytes(page[:cut])
-        with path.open("rb") as stream, pytest.raises(parquet_pages.DamagedPageError):
+        with path.open("rb") as stream, pytest.raises(DamagedParquetError):
             parquet_pages._page_at(stream, 0)
 
 

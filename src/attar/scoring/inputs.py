@@ -219,6 +219,8 @@ def _lenient(table: Table, damaged: dict[str, str]) -> Table:
 
 def _standard_input(options: ScoreOptions, read: TableOptions, stack: contextlib.ExitStack) -> list[Table]:
     """Standard input as tables: kept in a nameless file, because a table may be read more than once."""
+    if sys.stdin is None:  # closed before the command began
+        raise DataError("standard input is closed; give the rows through a pipe, or name a file")
     _LOG.info("reading standard input to its end; it comes once, so this job cannot be resumed")
     try:
         # Not buffered: what found no room must not be written once more when it is closed.

@@ -10,7 +10,8 @@ from typing import Any
 
 from attar.errors import DataError, require
 from attar.io.tables.delimited import cell_of
-from attar.io.tables.parquet_pages import DamagedPageError, batch_rows
+from attar.io.tables.parquet_footer import DamagedParquetError
+from attar.io.tables.parquet_pages import batch_rows
 from attar.io.tables.rows import Row, Table
 
 __all__ = [
@@ -42,7 +43,7 @@ def open_parquet(path: Path) -> Table:
         with pa.parquet.ParquetFile(path) as file:
             schema, count = file.schema_arrow, file.metadata.num_rows
             read = partial(_rows, path, batch_rows(path, file.metadata, schema))
-    except (pa.ArrowException, UnicodeDecodeError, OSError, DamagedPageError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError, DamagedParquetError) as error:
         raise DataError(f"{path}: {_UNREADABLE}") from error
     return Table(str(path), "parquet", tuple(schema.names), read, lambda: count, schema)
 
@@ -108,7 +109,7 @@ def parquet_columns(path: Path, names: Sequence[str], num_rows: int) -> Iterator
                 for batch in _batches(file, at_once, group, there):
                     found = {name: _column_values(pa, batch.column(name)) for name in there}
                     yield {name: found.get(name, [None] * batch.num_rows) for name in names}
-    except (pa.ArrowException, UnicodeDecodeError, OSError, DamagedPageError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError, DamagedParquetError) as error:
         raise DataError(f"{path}: {_UNREADABLE}") from error
 
 
@@ -145,7 +146,7 @@ def parquet_rows_at(
                     ]
                     yield from zip(rows[done:last], map(list, zip(*values, strict=True)), strict=True)
                     first, done = first + batch.num_rows, last
-    except (pa.ArrowException, UnicodeDecodeError, OSError, DamagedPageError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError, DamagedParquetError) as error:
         raise DataError(f"{path}: {_UNREADABLE}") from error
 
 

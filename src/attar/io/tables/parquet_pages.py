@@ -4,7 +4,7 @@ Folded and encoded pages are small whatever they stand for: a page of a gigabyte
 of a dictionary for each of a billion rows, a list of a billion nothings. The footer says how large they are
 too, but nothing holds it to that; Arrow goes by the headers, and so does this.
 
-Sources: parquet-format, ``parquet.thrift`` (PageHeader); Apache Thrift, compact protocol.
+Source: parquet-format, ``parquet.thrift`` (PageHeader).
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import IO, Any, NamedTuple
 from attar.errors import DataError
 from attar.io.json_text import MAX_DEPTH
 from attar.io.tables.limits import LIMIT_VARIABLE, max_part_bytes
+from attar.io.tables.parquet_footer import Chunk, Compact, DamagedParquetError, column_chunks
 
-__all__ = ["DamagedPageError", "batch_rows"]
+__all__ = ["batch_rows"]
 
 _MAX_COLUMNS = 16_384  # as of a sheet; those within others counted one by one
 _MAX_BATCH_ROWS = 2048
@@ -26,11 +27,6 @@ _FIRST_READ_BYTES = 1 << 9
 _MAX_HEADER_BYTES = 16 << 20  # Arrow's own limit
 _DICTIONARY_PAGE = 2
 _DELTA_BYTE_ARRAY = 7
-_MAX_STRUCTS = 8  # within one another
-
-
-class DamagedPageError(ValueError):
-    """What stands in the place of a page's header is none."""
 
 
 class _Page(NamedTuple):
@@ -60,7 +56,7 @@ def batch_rows(path: Path, metadata: Any, schema: Any) -> int:  # noqa: ANN401 -
     Raises:
         DataError: A page, or the rows of one column, unfold to more than is taken; or it has more
             columns, nested deeper, than a table has.
-        DamagedPageError: A page's header is none.
+        DamagedParquetError: A page's header is none.
         OSError: It cannot be read.
     """
     limit = max_part_bytes()
@@ -71,25 +67,19 @@ def batch_rows(path: Path, metadata: Any, schema: Any) -> int:  # noqa: ANN401 -
     num_rows, num_bytes = metadata.num_rows, path.stat().st_size
     if num_rows > max(num_bytes, limit // _BYTES_A_VALUE):
         raise _too_much(path, f"stands for {num_rows:,} rows in {num_bytes:,} bytes", raised=True)
-    most = 0
+    repeated: dict[int, int] = {}
     with path.open("rb") as stream:
-        for number in range(metadata.num_row_groups):
-            group = metadata.row_group(number)
-            repeated = [
-                _largest_repeated(path, stream, group.column(place), metadata.schema.column(place), limit)
-                for place in range(group.num_columns)
-            ]
-            most = max(most, sum(repeated))
+        for chunk in column_chunks(stream, num_bytes, metadata.num_columns):
+            largest = _largest_repeated(path, stream, chunk, metadata.schema.column(chunk.place), limit)
+            repeated[chunk.group] = repeated.get(chunk.group, 0) + largest
+    most = max(repeated.values(), default=0)
     return max(1, min(_MAX_BATCH_ROWS, limit // most if most else _MAX_BATCH_ROWS))
 
 
-def _largest_repeated(path: Path, stream: IO[bytes], chunk: Any, column: Any, limit: int) -> int:  # noqa: ANN401
+def _largest_repeated(path: Path, stream: IO[bytes], chunk: Chunk, column: Any, limit: int) -> int:  # noqa: ANN401
     """The most bytes that one value of a column in a row group may have, though it stands there once."""
-    start = chunk.data_page_offset
-    if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < start:
-        start = chunk.dictionary_page_offset
     largest = num_values = 0
-    for page in _pages(stream, start, start + chunk.total_compressed_size):
+    for page in _pages(stream, chunk.start, chunk.start + chunk.num_bytes):
         num_values += page.num_values
         # A list of a single row may be as long as the whole column.
         in_memory = num_values if column.max_repetition_level else page.num_values
@@ -130,91 +120,22 @@ def _page_at(stream: IO[bytes], start: int) -> _Page:
     while True:
         stream.seek(start)
         raw = stream.read(size)
-        header = _Compact(raw)
+        header = Compact(raw)
         try:
             fields = header.struct()
             break
         except IndexError:
             if len(raw) < size or size >= _MAX_HEADER_BYTES:
-                raise DamagedPageError("a page's header is cut off") from None
+                raise DamagedParquetError("a page's header is cut off") from None
             size *= 8
     try:
         kind, unfolded, folded = (int(fields[number]) for number in (1, 2, 3))
         own: dict[int, Any] = next((fields[number] for number in (5, 7, 8) if number in fields), {})
         num_values, encoding = int(own.get(1, 0)), own.get(4 if 8 in fields else 2, 0)
     except (KeyError, TypeError, AttributeError) as error:
-        raise DamagedPageError("a page's header lacks a field") from error
+        raise DamagedParquetError("a page's header lacks a field") from error
     if min(unfolded, folded, num_values) < 0:
-        raise DamagedPageError("a page of a size below 0")
+        raise DamagedParquetError("a page of a size below 0")
     is_dictionary = kind == _DICTIONARY_PAGE
     repeats = is_dictionary or encoding == _DELTA_BYTE_ARRAY
     return _Page(unfolded, num_values, repeats, header.at + folded)
-
-
-class _Compact:
-    """Thrift's compact protocol, as far as the headers of pages need it; IndexError where the bytes end."""
-
-    def __init__(self, raw: bytes) -> None:
-        self.at = 0
-        self._raw = raw
-
-    def struct(self, depth: int = 0) -> dict[int, Any]:
-        """The fields of a struct by their number; of texts and lists None."""
-        if depth > _MAX_STRUCTS:
-            raise DamagedPageError("a page's header within a header")
-        fields: dict[int, Any] = {}
-        number = 0
-        while head := self._byte():
-            step, kind = head >> 4, head & 15
-            number = number + step if step else self._integer()
-            fields[number] = self._value(kind, depth)
-        return fields
-
-    def _value(self, kind: int, depth: int) -> Any:  # noqa: ANN401 - a number, a struct or None
-        match kind:
-            case 1 | 2:
-                return kind == 1
-            case 3:
-                return self._byte()
-            case 4 | 5 | 6:
-                return self._integer()
-            case 7:
-                self._skip(8)
-            case 8:
-                self._skip(self._number())
-            case 9 | 10:
-                head = self._byte()
-                count = head >> 4 if head >> 4 < 15 else self._number()
-                for _ in range(count):
-                    # A truth value within a list is a byte of its own.
-                    self._value(3 if head & 15 in (1, 2) else head & 15, depth)
-            case 12:
-                return self.struct(depth + 1)
-            case _:
-                raise DamagedPageError("a page's header of an unknown kind")
-        return None
-
-    def _byte(self) -> int:
-        self.at += 1
-        return self._raw[self.at - 1]
-
-    def _skip(self, count: int) -> None:
-        self.at += count
-        if self.at > len(self._raw):
-            raise IndexError
-
-    def _number(self) -> int:
-        """A number of seven bits a byte, the lowest first."""
-        number, shift = 0, 0
-        while shift < 64:
-            byte = self._byte()
-            number |= (byte & 127) << shift
-            if byte < 128:
-                return number
-            shift += 7
-        raise DamagedPageError("a number that is too long")
-
-    def _integer(self) -> int:
-        """A number with its sign in the lowest bit."""
-        number = self._number()
-        return number >> 1 ^ -(number & 1)
