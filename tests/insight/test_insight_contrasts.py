@@ -1,14 +1,16 @@
 """Marks: few where nothing differs, found where something does, however many were looked at."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from attar.insight.contrasts import find_contrasts
+from attar.insight.contrasts import Finding, find_contrasts
 from attar.insight.dimensions import Dimension
 from attar.insight.estimates import Checked, Grouping, label_scores, outcome_matrix, views_of
 from attar.insight.scored_rows import ScoredRows
+from attar.insight.sentences import foremost
 
 LABELS = ("消极", "中性", "积极")
 CONFUSION = np.array([[0.85, 0.05, 0.10], [0.30, 0.35, 0.35], [0.03, 0.04, 0.93]])
@@ -95,3 +97,17 @@ def test_many_cells_are_estimated_in_blocks_as_they_are_together(monkeypatch):
         np.testing.assert_array_equal(one.reviews, other.reviews)
         for mine, theirs in zip((*one.said, *one.best), (*other.said, *other.best), strict=True):
             np.testing.assert_allclose(mine, theirs, atol=1e-12)
+
+
+def test_what_stands_out_begins_with_everything_and_then_the_first_column():
+    def found(kind, dimension, within=(), p=0.001):
+        return Finding(kind, dimension, "a", "b", within, 3, 0.1, 0.05, 0.15, p, p)
+
+    # The surest first, as they are found: differences of terms, which are the second column.
+    terms = [found("difference", 1, p=1e-9)] * 4
+    brands = [found("difference", 0), found("difference", 0, ((1, "香味"),)), found("trend", 2, ((0, "a"),))]
+    total = found("change", 2)
+    doubtful = found("difference", 0, p=0.2)
+    made = SimpleNamespace(findings=[*terms, *brands, total, doubtful])
+    assert foremost(made) == [total, *brands, *terms[:3]]
+    assert foremost(made, 2) == [total, brands[0]]
