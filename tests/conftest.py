@@ -17,7 +17,6 @@ import pytest
 from hypothesis import settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from attar.cores import usable_cores
 from attar.task import Example, Task, task_by_name
 
 # The files that take longest begin first, so that no worker of pytest-xdist ends long after the others.
@@ -43,12 +42,6 @@ def pytest_collection_modifyitems(items):
     tests = Path(__file__).parent
     ranks = {tests / name: rank for rank, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers():
-    """One worker more than there are cores: tests that wait for a server or a process leave one free."""
-    return usable_cores() + 1
 
 
 # A busy machine is no failure.
