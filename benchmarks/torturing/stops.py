@@ -66,9 +66,10 @@ def stop_service(
         if not fault and done.code and _WORDS not in done.said:
             fault = f"it does not say that it was stopped: {done.said[-300:]!r}"
         fault = fault or difference(snapshot(place.at("artifact"), whole=True), before)
-        row.fail(f"serve, {sent.name} after {moment:.2f} s: {fault}") if fault else row.add(
-            f"exit code {done.code}"
-        )
+        if fault:
+            row.fail(f"serve, {sent.name} after {moment:.2f} s: {fault}")
+        else:
+            row.add(f"exit code {done.code}")
     row.is_cut = row.count < count
     return row
 

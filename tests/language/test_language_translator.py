@@ -1,14 +1,13 @@
 """Strings in a language, and which language it is."""
 
-import jinja2
 import pytest
 
 from attar.errors import RecipeError
 from attar.language.translator import (
     ENGLISH,
     asked_language,
-    install,
     language_of_locale,
+    page_environment,
     page_language,
     translator,
 )
@@ -83,9 +82,7 @@ def test_an_unknown_language_is_refused(asked):
     ("language", "said"), [("en", "rejected, 3 % of the rows"), ("zh", "行未采用，占 3%")]
 )
 def test_templates_speak_it_and_escape_values(language, said):
-    environment = jinja2.Environment(autoescape=True)
-    install(environment, language)
-    template = environment.from_string(
+    template = page_environment("attar.evaluation", language).from_string(
         "{{ language_tag }} {% trans share=share %}rejected, {{ share }} % of the rows{% endtrans %}"
     )
     tag = {"en": "en", "zh": "zh-CN"}[language]

@@ -21,7 +21,7 @@ from attar.evaluation.pictures import Point, confusion_svg, reliability_svg, siz
 from attar.gate.conditions import Gate
 from attar.gate.in_service import promotion_of
 from attar.gate.verdict import judge
-from attar.language.translator import Language, Translator, install, translator
+from attar.language.translator import Language, Translator, page_environment, translator
 from attar.task import Example
 
 __all__ = ["confident_mistakes", "render_page", "render_pages", "shown_model", "tradeoff_points"]
@@ -77,18 +77,12 @@ def render_page(
 def _template(language: Language) -> jinja2.Template:
     """The template, compiled once: that takes longer than to fill it."""
     tr = translator(language)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("attar.evaluation", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    install(environment, language)
+    environment = page_environment("attar.evaluation", language)
     environment.filters |= {"named": _named, "said": partial(said_description, tr=tr)}
     environment.filters |= {"points": _points, "count": _count, "size": _size, "times": _times}
     environment.filters["percent"] = lambda value: tr("{value} %", value=_points(value))
-    return environment.get_template("page.html.j2")
+    template: jinja2.Template = environment.get_template("page.html.j2")
+    return template
 
 
 @jinja2.pass_context

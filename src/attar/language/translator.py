@@ -18,7 +18,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Literal, get_args
 
-from attar.errors import RecipeError
+from attar.errors import RecipeError, require
 
 __all__ = [
     "ENGLISH",
@@ -29,8 +29,8 @@ __all__ = [
     "Phrase",
     "Translator",
     "asked_language",
-    "install",
     "language_of_locale",
+    "page_environment",
     "page_language",
     "phrase",
     "translator",
@@ -122,15 +122,28 @@ def translator(language: Language) -> Translator:
     return Translator(language)
 
 
-def install(environment: Any, language: Language) -> None:  # noqa: ANN401 - of an optional package
-    """Give a Jinja environment the strings of a language: ``_``, ``ngettext`` and ``{% trans %}``.
+def page_environment(package: str, language: Language) -> Any:  # noqa: ANN401 - of an optional package
+    """The Jinja environment of the pages that a package carries, with the strings of a language.
 
-    Also ``language_tag`` for the page's ``lang``, and ``space``, which stands between two sentences.
+    ``_``, ``ngettext`` and ``{% trans %}``; ``language_tag`` for the page's ``lang``, and ``space``, which
+    stands between two sentences.
+
+    Raises:
+        MissingPackageError: The package jinja2 is not installed.
     """
-    environment.add_extension("jinja2.ext.i18n")
+    jinja2 = require("jinja2", "data")
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(package, ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
     environment.install_gettext_translations(_catalog(language), newstyle=True)
     environment.globals["language_tag"] = TAGS[language]
     environment.globals["space"] = "" if language == "zh" else " "
+    return environment
 
 
 def language_of_locale() -> Language:

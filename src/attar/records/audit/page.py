@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from attar.errors import require
-from attar.language.translator import N_, Language, Translator, install, translator
+from attar.language.translator import N_, Language, Translator, page_environment, translator
 from attar.records.audit.summary import Sample
 from attar.records.understood import short_lines
 
@@ -131,20 +131,14 @@ def audit_template(language: Language = "en") -> Any:  # noqa: ANN401 - of an op
     Raises:
         MissingPackageError: The package jinja2 is not installed.
     """
-    return _template(require("jinja2", "data"), language)
+    require("jinja2", "data")  # a template that was compiled before would not tell
+    return _template(language)
 
 
 @lru_cache
-def _template(jinja2: Any, language: Language) -> Any:  # noqa: ANN401 - of an optional package
+def _template(language: Language) -> Any:  # noqa: ANN401 - of an optional package
     """The template, compiled once: that takes longer than all else about a small source."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("attar.records.audit", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    install(environment, language)
+    environment = page_environment("attar.records.audit", language)
     environment.filters |= {"number": "{:,}".format, "share": _share, "figure": _figure}
     return environment.get_template("audit.html.j2")
 
