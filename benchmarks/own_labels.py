@@ -4,10 +4,11 @@
     ATTAR_DATA=DIR python benchmarks/own_labels.py --out runs/own-labels --sets makeup --seeds 20
     ATTAR_DATA=DIR python benchmarks/own_labels.py --out runs/own-labels --results docs/results.md
 
-Each is an `attar run` of its own on the set's recipe, which names a task and data alone. A seed has its own
-split where the set has none. `--budget HOURS` starts no further run after that time; finished ones are up
-to date when the command is given again, and the table holds those that are finished. Settings were chosen on
-dev splits (benchmarks/default_recipe.py), never here.
+Each is an `attar run` of its own on the set's recipe, which names a task and data alone, then a cascade of
+its linear model and its artifact. A seed has its own split where the set has none. The ready model, which has
+seen no label of the other sets, answers the same test rows. `--budget HOURS` starts no further run after that
+time; finished ones are up to date when the command is given again, and the table holds those that are
+finished. Settings were chosen on dev splits (benchmarks/default_recipe.py), never here.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ import numpy as np
 from peers.document import command_line, machine_line, markdown_table, publish, say
 from peers.sets import OWN, SETS
 
+from attar import load
 from attar.io.files import atomic_write, read_json
+from attar.metrics import scores
+from attar.ready import ready_models
+from attar.records.prepared_folder import load_split
 from attar.system_info import system_info
 
 _CORPUS = Path(__file__).resolve().parents[1] / "corpus" / "cosmetics"
@@ -31,16 +36,23 @@ _OWN = 'task = "cosmetics"\n\n[data]\nsources = [{corpus}]\n'
 _MODELS = ("tfidf", "finetuned", "teacher", "student", "student_int8")
 _HEADS = (
     "set", "seed", "terms: train, test", "linear", "finetuned", "teacher", "student", "int8", "int8 - linear",
-    "int8 - teacher", "smallest class: n, linear, int8", "verdict",
+    "int8 - teacher", "smallest class: n, linear, int8", "cascade: passed on, rate",
+    "ready", "verdict",
 )  # fmt: skip
 
 
+_ATTAR = (sys.executable, "-c", "from attar.cli import main; main()")
+_READY = "zh-reviews"
+
+
 class Run(NamedTuple):
-    """A run of one set under one seed, and its report, None where it is not finished."""
+    """A run of one set under one seed, and what it found: None where it is not finished."""
 
     name: str
     seed: int
     report: dict[str, Any] | None
+    cascade: dict[str, Any] | None = None
+    ready: tuple[float, float] | None = None
 
 
 def main() -> None:
@@ -60,7 +72,9 @@ def main() -> None:
                 _run(recipe_of(name, args.out), seed, folder, args)
             else:
                 say(f"{name}, seed {seed}: the budget is used up")
-            runs.append(Run(name, seed, _report(folder)))
+            ready = None if name == OWN else _ready(folder / "data")
+            cascade = _read(folder / "cascade" / "attar.json")
+            runs.append(Run(name, seed, _read(folder / "report" / "report.json"), cascade, ready))
     machine = system_info()
     named = "".join(f" --set {one}" for one in args.overrides)
     command = f"python benchmarks/own_labels.py --out RUNS --sets {' '.join(args.sets)}"
@@ -82,22 +96,39 @@ def recipe_of(name: str, out: Path) -> Path:
 
 def _run(recipe: Path, seed: int, folder: Path, args: Namespace) -> None:
     more = [word for one in (f"seed={seed}", *args.overrides) for word in ("--set", one)]
-    command = [sys.executable, "-c", "from attar.cli import main; main()", "run", str(recipe)]
-    subprocess.run([*command, "--out", str(folder), *more], check=False)  # noqa: S603 - our own
+    subprocess.run([*_ATTAR, "run", str(recipe), "--out", str(folder), *more], check=False)  # noqa: S603 - our own
+    members = ["--first", str(folder / "linear"), "--second", str(_artifact(folder)), "--accept-refused"]
+    made = [*_ATTAR, "cascade", *members, "--data", str(folder / "data"), "--out", str(folder / "cascade")]
+    subprocess.run(made, check=False)  # noqa: S603 - our own
 
 
-def _report(folder: Path) -> dict[str, Any] | None:
+def _artifact(folder: Path) -> Path:
+    """What the run exported, whatever the gate said."""
+    return next((one for one in (folder / "artifact-refused",) if one.is_dir()), folder / "artifact")
+
+
+def _read(path: Path) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = read_json(folder / "report" / "report.json")
+        found: dict[str, Any] = read_json(path)
     except OSError:
         return None
     return found
 
 
+def _ready(data: Path) -> tuple[float, float] | None:
+    """Macro-F1 over the labels that the test split has, and accuracy, of the ready model; None without it."""
+    if not (data / "test.json").is_file() or _READY not in ready_models():
+        return None
+    test, predictor = load_split(data, "test"), load(_READY)
+    gold = np.array([predictor.task.index_of(one) for one in test], np.int64)
+    found = scores(predictor.task, gold, predictor.predict_probs(test))
+    return float(np.mean([one.f1 for one in found.labels.values() if one.support])), found.accuracy
+
+
 def table(runs: list[Run]) -> list[str]:
     """A row a run: macro-F1 / accuracy of each model on test; then the means over the runs of each set."""
     finished = [run for run in runs if run.report is not None]
-    lines = markdown_table(_HEADS, [_row(run.name, run.seed, run.report) for run in finished if run.report])
+    lines = markdown_table(_HEADS, [_row(run, run.report) for run in finished if run.report])
     for name in dict.fromkeys(run.name for run in finished):
         reports = [run.report for run in finished if run.name == name and run.report]
         if len(reports) > 1:
@@ -111,21 +142,29 @@ def table(runs: list[Run]) -> list[str]:
     return lines
 
 
-def _row(name: str, seed: int, report: dict[str, Any]) -> list[str]:
+def _row(run: Run, report: dict[str, Any]) -> list[str]:
     models, paired = report["models"], report["paired_differences"]
     scores = [f"{100 * models[m]['macro_f1']:.1f} / {100 * models[m]['accuracy']:.1f}" for m in _MODELS]
     labels = models["student_int8"]["labels"]
     rarest = min(labels, key=lambda label: (labels[label]["support"], label))
     f1 = (f"{100 * models[m]['labels'][rarest]['f1']:.0f}" for m in ("tfidf", "student_int8"))
     return [
-        name,
-        str(seed),
+        run.name,
+        str(run.seed),
         f"{sum((report['train_labels'] or {}).values()):,}, {report['num_test']:,}",
         *scores,
         *(_difference(paired[other]) for other in ("tfidf", "teacher")),
         f"{rarest} {labels[rarest]['support']}, {', '.join(f1)}",
+        "" if run.cascade is None else _cascaded(run.cascade["cascade"]["figures"]["test"]),
+        "" if run.ready is None else f"{100 * run.ready[0]:.1f} / {100 * run.ready[1]:.1f}",
         report["verdict"]["status"],
     ]
+
+
+def _cascaded(figures: dict[str, dict[str, float]]) -> str:
+    whole, last = figures["cascade"], figures["2"]
+    times = whole["examples_per_second"] / last["examples_per_second"]
+    return f"{100 * whole['macro_f1']:.1f}: {whole['passed_on']:.0%}, {times:.1f}x"
 
 
 def _difference(found: dict[str, float]) -> str:

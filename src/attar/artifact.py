@@ -25,6 +25,7 @@ from attar.io.files import content_hash, file_hash, folder_hashes, write_json
 from attar.io.folders import replacing_files
 from attar.io.sealed import check_seal, read_card_file, sealed
 from attar.model_card import model_card
+from attar.ready import artifact_folder, ready_models
 from attar.task import Task
 
 __all__ = [
@@ -239,12 +240,17 @@ def publish_artifact(artifact: Artifact, verdict: Mapping[str, Any], folder: Pat
 def load_artifact(folder: Path) -> Artifact:
     """Read and verify an artifact.
 
+    Args:
+        folder: Its folder, or the name of a ready model.
+
     Raises:
         ArtifactError: No such folder, no artifact, a newer format, a key or value that attar does not
             write, or a file that is missing, truncated or changed; the message says which and what to do.
     """
+    folder = artifact_folder(folder)
     if not folder.is_dir():
-        raise ArtifactError(f"{folder}: no such folder; expected one that attar export wrote")
+        ready = "".join(f", or the name of a ready model, {name}" for name in ready_models())
+        raise ArtifactError(f"{folder}: no such folder; expected one that attar export wrote{ready}")
     card = _read_card(folder)
     try:
         check_seal(card)

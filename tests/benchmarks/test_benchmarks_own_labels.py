@@ -25,11 +25,21 @@ def report(macro_f1):
 
 def test_the_table_says_what_was_run_and_what_was_not(bench):
     own = bench("own_labels")
-    runs = [own.Run("makeup", 20, report(0.5)), own.Run("makeup", 21, report(0.7)), own.Run("cars", 20, None)]
-    lines = own.table(runs)
-    first = next(line for line in lines if line.startswith("| makeup | 20 |"))
-    for part in ("1,234, 34", "50.0 / 90.0", "+2.1 [-1.0, +5.0]", "中性 4, 50, 50", "accepted"):
-        assert part in first
+    whole = {"examples_per_second": 300, "macro_f1": 0.81, "passed_on": 0.4}
+    cascade = {"cascade": {"figures": {"test": {"cascade": whole, "2": {"examples_per_second": 120}}}}}
+    first = own.Run("makeup", 20, report(0.5), cascade, (0.644, 0.834))
+    lines = own.table([first, own.Run("makeup", 21, report(0.7)), own.Run("cars", 20, None)])
+    row = next(line for line in lines if line.startswith("| makeup | 20 |"))
+    parts = (
+        "1,234, 34",
+        "50.0 / 90.0",
+        "+2.1 [-1.0, +5.0]",
+        "中性 4, 50, 50",
+        "81.0: 40%, 2.5x",
+        "64.4 / 83.4",
+    )
+    for part in (*parts, "accepted"):
+        assert part in row
     assert "makeup, mean macro-F1 of 2 seeds: tfidf 60.0" in "\n".join(lines)
     assert lines[-1] == "Not run: cars 20."
 

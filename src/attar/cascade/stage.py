@@ -22,6 +22,7 @@ from attar.bench.timing import interleaved
 from attar.cascade.thresholds import Bound, choose_thresholds
 from attar.errors import DataError
 from attar.metrics import Scores, scores
+from attar.ready import artifact_folder
 from attar.records.prepared_folder import check_labels, load_split
 from attar.scoring.cascade import CascadeScorer
 from attar.scoring.predictor import Predictor
@@ -56,7 +57,7 @@ def make_cascade(members: Sequence[Path], data: Path, out: Path, settings: Casca
     """Artifacts and a prepared folder -> the artifact of a cascade, in ``out``.
 
     Args:
-        members: Two or three artifacts' folders, the fastest first.
+        members: Two or three artifacts' folders, or ready models' names, the fastest first.
         data: A prepared folder of their task: dev chooses the thresholds, test is reported.
         out: The cascade's folder; a copy of each member lies in it.
         settings: How sure it must be.
@@ -69,6 +70,7 @@ def make_cascade(members: Sequence[Path], data: Path, out: Path, settings: Casca
     """
     if not 2 <= len(members) <= len(MEMBERS):
         raise DataError(f"a cascade has two or three members, not {len(members)}")
+    members = [artifact_folder(member) for member in members]
     loaded = [load_artifact(folder) for folder in members]
     _check_members(loaded, settings)
     check_labels(data, loaded[0].task.labels, str(members[0]))

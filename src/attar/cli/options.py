@@ -32,7 +32,7 @@ __all__ = [
     "with_encoding",
 ]
 
-ArtifactFolder = Annotated[Path, typer.Argument(help="An artifact folder.")]
+ArtifactFolder = Annotated[Path, typer.Argument(help="An artifact folder, or a ready model: zh-reviews.")]
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML recipe.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe.")

@@ -24,7 +24,7 @@ def serve(
         list[str],
         typer.Argument(
             metavar="ARTIFACT...",
-            help="Artifact folders, or NAME=FOLDER; the first is the default.",
+            help="Artifact folders, NAME=FOLDER, or a ready model: zh-reviews; the first is the default.",
         ),
     ],
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from attar.artifact import load_artifact
 from attar.compare.join import Annotation
+from attar.ready import artifact_folder
 from attar.scoring.predictor import Predictor
 from attar.task import Example, Task
 from attar.text.repair import occurrences
@@ -16,8 +17,8 @@ __all__ = ["is_artifact", "predictions"]
 
 
 def is_artifact(path: Path) -> bool:
-    """Whether a path is an artifact's folder."""
-    return (path / "attar.json").is_file()
+    """Whether a path is an artifact's folder, or a ready model's name."""
+    return (artifact_folder(path) / "attar.json").is_file()
 
 
 def predictions(folder: Path, asked: Iterable[Annotation], workers: int | None = None) -> list[Annotation]:

@@ -17,6 +17,7 @@ from attar.errors import DataError, GateError, RecipeError
 from attar.gate.words import interval, points
 from attar.io.files import file_hash
 from attar.language.translator import ENGLISH, N_, Translator
+from attar.ready import artifact_folder
 from attar.stage_cache import fingerprint
 from attar.task import Task
 
@@ -57,6 +58,7 @@ class InService:
             ArtifactError: It is no whole artifact.
             DataError: It has other labels.
         """
+        named = artifact_folder(named)
         artifact = named if (named / "attar.json").is_file() else named / "artifact"
         if not (artifact / "attar.json").is_file():
             raise RecipeError(

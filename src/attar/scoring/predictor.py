@@ -197,7 +197,7 @@ def load(path: str | Path, workers: int | None = None) -> Predictor:
     """Load an artifact's folder to score with.
 
     Args:
-        path: The folder.
+        path: The folder, or the name of a ready model: ``zh-reviews``.
         workers: Threads that compute. By default ATTAR_WORKERS, or one for each core that affinity
             and the container's CPU quota leave.
 
