@@ -22,7 +22,7 @@ def task(request):
     return request.param
 
 
-FOLDERS = {"cosmetics": ("cosmetics", "cosmetics_hard"), "components": ("components",)}
+FOLDERS = {"cosmetics": ("cosmetics", "cosmetics_hard", "shop_reviews"), "components": ("components",)}
 
 
 def read(task: str) -> list[Record | Rejection]:
