@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from attar.artifact import Artifact, check_not_refused, load_artifact, write_files
 from attar.artifact_card import MEMBERS
 from attar.bench.timing import interleaved
-from attar.cascade.thresholds import Bound, choose_thresholds
+from attar.cascade.thresholds import Bound, Method, choose_thresholds
 from attar.errors import DataError
 from attar.metrics import Scores, scores
 from attar.ready import artifact_folder
@@ -44,11 +44,14 @@ class CascadeSettings:
 
     Attributes:
         agreement: Least share of rows that get the label of the last member.
-        confidence: With which dev must show that.
+        bound: By which dev must show that: in the mean over such splits, or for this one, with
+            ``confidence``.
+        confidence: See ``bound``.
         accept_refused: Take members that the gate refused, too.
     """
 
     agreement: float = 0.99
+    bound: Method = "conformal"
     confidence: float = 0.95
     accept_refused: bool = False
 
@@ -76,7 +79,7 @@ def make_cascade(members: Sequence[Path], data: Path, out: Path, settings: Casca
     check_labels(data, loaded[0].task.labels, str(members[0]))
 
     def again() -> dict[str, Any]:
-        shares = {"agreement": settings.agreement, "confidence": settings.confidence}
+        shares = {"agreement": settings.agreement, "bound": settings.bound, "confidence": settings.confidence}
         return {
             "data": fingerprint(data),
             "members": [_content(load_artifact(one)) for one in members],
@@ -112,7 +115,7 @@ def _write(members: Sequence[Artifact], data: Path, settings: CascadeSettings, d
     dev, test = load_split(data, "dev"), load_split(data, "test")
     predictors = [Predictor(one, deduplicate=False) for one in members]
     probs = [one.predict_probs(dev) for one in predictors]
-    thresholds, bound = choose_thresholds(probs, settings.agreement, settings.confidence)
+    thresholds, bound = choose_thresholds(probs, settings.agreement, settings.confidence, settings.bound)
     copies = [_copy(one, draft / name) for name, one in zip(MEMBERS, members, strict=False)]
     last = members[-1]
     figures = _measure(predictors, thresholds, test)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,6 +22,10 @@ def cascade(
     agreement: Annotated[
         float, typer.Option(min=0.5, max=0.9999, help="Least share of rows that get the last one's label.")
     ] = 0.99,
+    bound: Annotated[
+        Literal["conformal", "binomial"],
+        typer.Option(help="In the mean over dev splits, or surely (95 %) for this one."),
+    ] = "conformal",
     accept_refused: Annotated[
         bool, typer.Option("--accept-refused", help="Take an artifact that the gate refused.")
     ] = False,
@@ -36,6 +40,6 @@ def cascade(
     from attar.cascade.stage import CascadeSettings, make_cascade
 
     members = [first, second, *([third] if third is not None else [])]
-    make_cascade(members, data, out, CascadeSettings(agreement, accept_refused=accept_refused))
+    make_cascade(members, data, out, CascadeSettings(agreement, bound, accept_refused=accept_refused))
     print_cascade(load_artifact(out).cascade, members, tr)
     typer.echo(tr("artifact:  {path}", path=out))
