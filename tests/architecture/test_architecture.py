@@ -28,12 +28,13 @@ MAY_IMPORT = {
     "svg": set(),
     "workbook": {"errors", "io", "language", "metrics"},
     "model_card": set(),
+    "ready": set(),
     "task": {"errors", "language", "suggest"},
     "recipe": {"errors", "suggest", "task"},
     "stage_cache": {"attar", "errors", "io", "system_info"},
     "repeat": {"attar", "errors", "io", "recipe", "stage_cache"},
     "run_folders": set(),
-    "artifact": BASE | {"artifact_card", "model_card"},
+    "artifact": BASE | {"artifact_card", "model_card", "ready"},
     "artifact_card": {"io", "suggest", "task", "text"},
     "text": {"errors", "task"},
     "terms": {"errors", "io", "text"},
@@ -43,10 +44,10 @@ MAY_IMPORT = {
     "scoring": BASE | {"artifact", "cores", "terms", "text", "progress", "workbook", "system_info"},
     "intervals": {"metrics", "progress"},
     "compare": BASE
-    | {"artifact", "intervals", "metrics", "recipe", "records", "scoring", "text", "workbook"},
+    | {"artifact", "intervals", "metrics", "ready", "recipe", "records", "scoring", "text", "workbook"},
     "insight": BASE | {"attar", "compare", "progress", "stage_cache", "svg", "workbook"},
     "bench": BASE | {"artifact", "cores", "models", "progress", "records", "scoring", "svg", "system_info"},
-    "gate": BASE | {"artifact", "recipe", "stage_cache"},
+    "gate": BASE | {"artifact", "ready", "recipe", "stage_cache"},
     "evaluation": BASE
     | {
         "artifact",
@@ -66,7 +67,17 @@ MAY_IMPORT = {
         "text",
     },
     "cascade": BASE
-    | {"artifact", "artifact_card", "bench", "metrics", "records", "scoring", "stage_cache", "system_info"},
+    | {
+        "artifact",
+        "artifact_card",
+        "bench",
+        "metrics",
+        "ready",
+        "records",
+        "scoring",
+        "stage_cache",
+        "system_info",
+    },
     "training": BASE
     | {"cores", "recipe", "stage_cache", "records", "text", "metrics", "models", "progress", "evaluation"},
     "distillation": BASE
@@ -133,6 +144,7 @@ MAY_IMPORT = {
         "gate",
         "init",
         "insight",
+        "ready",
         "pipeline",
         "progress",
         "recipe",

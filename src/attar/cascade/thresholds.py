@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from attar.errors import DataError
 
-__all__ = ["Bound", "agreement_bound", "choose_thresholds"]
+__all__ = ["Bound", "Method", "agreement_bound", "choose_thresholds"]
 
 Method = Literal["conformal", "binomial"]
+"""Which bound; see above."""
 
 _STEPS = 60  # of a bisection
 
@@ -118,8 +119,9 @@ def _most_disagreeing(num: int, allowed: float, doubt: float, method: Method) ->
         needed = math.ceil(math.log(doubt) / math.log1p(-allowed))
     if most < 0:
         raise DataError(
-            f"dev has {num:,} examples, too few to show that {1 - allowed:.1%} keep their label: by this "
-            f"bound that takes {needed:,} or more; ask for a lower --agreement, or prepare with a larger dev split"
+            f"dev has {num:,} examples, too few to show that {1 - allowed:.1%} keep their label: "
+            f"by this bound that takes {needed:,} or more; ask for a lower --agreement, or prepare with a "
+            "larger dev split"
         )
     return most
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from attar.errors import RecipeError
+from attar.ready import artifact_folder
 
 if TYPE_CHECKING:
     from attar.language.translator import Translator
@@ -32,7 +33,9 @@ __all__ = [
     "with_encoding",
 ]
 
-ArtifactFolder = Annotated[Path, typer.Argument(help="An artifact folder, or a ready model: zh-reviews.")]
+ArtifactFolder = Annotated[
+    Path, typer.Argument(help="An artifact folder, or a ready model: zh-reviews.", callback=artifact_folder)
+]
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML recipe.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe.")

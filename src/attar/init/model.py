@@ -78,6 +78,7 @@ def _teacher(num_rows: int) -> list[Setting]:
             Setting("freeze", 4, f"for {num_rows:,} rows; lower layers stay as they are"),
             Setting("learning_rate", 1.6e-4),
             Setting("epochs", 3),
+            Setting("min_steps", 240),
             Setting("dropout", 0.0),
         ]
     return [
@@ -114,6 +115,7 @@ def _distillation(num_rows: int, task: TaskGuess) -> list[Setting]:
     lines = [
         Setting("learning_rate", 2e-4),
         Setting("epochs", epochs, f"for {num_rows:,} rows"),
+        Setting("min_steps", 1500, "few rows are read more often"),
         Setting("temperature", 2),
         Setting("dropout", 0.0),
         Setting("token_dropout", 0.15),

