@@ -1,6 +1,6 @@
 # make torture: hours of attempts to break it.
 # make demo: all stages on the project's own reviews.  make test: the suite.  make check: lint, types, suite.
-# make general-student: train what src/attar/models/general_student carries again, in some hours;
+# make general-student: train what src/attar/models/general_student carries again, in an hour or two;
 # make ready-model, after it: src/attar/ready_models/zh-reviews.
 # Python is the newest of these that runs (a name on the PATH may be an empty shim) and can make an
 # environment; uv installs where there is one. make PYTHON=..., make UV= (none) choose otherwise.
