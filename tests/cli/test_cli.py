@@ -95,7 +95,8 @@ def test_help_answers_at_once(arguments, allowed):
     loaded = set(done.stderr.split())
     own = {name for name in loaded if name.split(".")[0] == "attar"}
     beside = {name for name in own if not name.startswith("attar.cli")}
-    assert beside == {"attar", "attar.cores", "attar.errors", "attar.language", "attar.language.translator"}
+    strings = {"attar.language", "attar.language.translator"}
+    assert beside == {"attar", "attar.cores", "attar.errors", "attar.ready", *strings}
     packages = {name.split(".")[0] for name in loaded} - sys.stdlib_module_names - {"attar"}
     assert {name for name in packages if not name.startswith("_")} <= allowed | {"typing_extensions"}
 
