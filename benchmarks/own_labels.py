@@ -5,9 +5,9 @@
     ATTAR_DATA=DIR python benchmarks/own_labels.py --out runs/own-labels --results docs/results.md
 
 Each is an `attar run` of its own on the set's recipe, which names a task and data alone, then a cascade of
-its linear model and its artifact. A seed has its own split where the set has none. The ready model, which has
-seen no label of the other sets, answers the same test rows. `--budget HOURS` starts no further run after that
-time; finished ones are up to date when the command is given again, and the table holds those that are
+its linear model and its artifact. A seed has its own split where the set has none. The ready model, which was
+taught no label of the other sets, answers the same test rows. `--budget HOURS` starts no further run after
+that time; finished ones are up to date when the command is given again, and the table holds those that are
 finished. Settings were chosen on dev splits (benchmarks/default_recipe.py), never here.
 """
 
@@ -104,7 +104,8 @@ def _run(recipe: Path, seed: int, folder: Path, args: Namespace) -> None:
 
 def _artifact(folder: Path) -> Path:
     """What the run exported, whatever the gate said."""
-    return next((one for one in (folder / "artifact-refused",) if one.is_dir()), folder / "artifact")
+    refused = folder / "artifact-refused"
+    return refused if refused.is_dir() else folder / "artifact"
 
 
 def _read(path: Path) -> dict[str, Any] | None:

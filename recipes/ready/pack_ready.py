@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import attar
-from attar.artifact import load_artifact
+from attar.artifact import load_artifact, publish_artifact
 from attar.io.files import file_hash, write_json
-from attar.model_card import model_card
 
 
 def main() -> None:
@@ -22,15 +20,10 @@ def main() -> None:
     made, out = load_artifact(given.artifact), given.out
     # Its scores are those on reviews by the author of its training examples, which say little.
     notes = {"role": "ready", "name": out.name, "attar": attar.__version__}
-    ready = replace(made, folder=out, notes=notes, scores={}, verdict={})
-    out.mkdir(parents=True, exist_ok=True)
-    for name in made.files:
-        if name != "README.md":
-            shutil.copyfile(made.folder / name, out / name)
-    template = Path(__file__).with_name("card.md").read_text("utf-8")
-    size = sum((out / name).stat().st_size for name in made.files if name != "README.md")
-    (out / "README.md").write_text(f"{template}\n{model_card(ready.to_json(), size)}", "utf-8")
-    ready = replace(ready, files={**made.files, "README.md": file_hash(out / "README.md")})
+    ready = publish_artifact(replace(made, notes=notes, scores={}), {}, out)
+    card, said = out / "README.md", Path(__file__).with_name("card.md").read_text("utf-8")
+    card.write_text(f"{said}\n{card.read_text('utf-8')}", "utf-8")
+    ready = replace(ready, files={**ready.files, card.name: file_hash(card)})
     write_json(out / "attar.json", ready.to_json())
     print(f"{out}: {sum(path.stat().st_size for path in out.iterdir()) / 1e6:.1f} MB")  # noqa: T201
 

@@ -69,6 +69,14 @@ def test_with_too_few_rows_there_is_no_bound(method, needed):
         choose_thresholds([first[1:], last[1:]], 0.99, method=method)
 
 
+@pytest.mark.parametrize("method", ["conformal", "binomial"])
+def test_no_number_of_rows_shows_that_all_agree(method):
+    labels = np.zeros(50, np.int64)
+    same = probs_of(np.full(50, 0.9), labels)
+    with pytest.raises(DataError, match=r"too few to show that 100\.0% .* takes inf or more"):
+        choose_thresholds([same, same], 1.0, method=method)
+
+
 def shares_of_disagreeing(method):
     """The true share at the threshold that each of 300 dev splits chooses."""
     rng = np.random.default_rng(1)

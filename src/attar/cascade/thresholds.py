@@ -111,12 +111,12 @@ def _most_disagreeing(num: int, allowed: float, doubt: float, method: Method) ->
     """
     if method == "conformal":
         most = math.floor(allowed * (num + 1) + 1e-9) - 1
-        needed = math.ceil(1 / allowed - 1e-9) - 1
+        needed = math.ceil(1 / allowed - 1e-9) - 1 if allowed else math.inf
     else:
         most = -1
         while _binomial_cdf(most + 1, num, allowed) <= doubt and most + 1 < num:
             most += 1
-        needed = math.ceil(math.log(doubt) / math.log1p(-allowed))
+        needed = math.ceil(math.log(doubt) / math.log1p(-allowed)) if allowed else math.inf
     if most < 0:
         raise DataError(
             f"dev has {num:,} examples, too few to show that {1 - allowed:.1%} keep their label: "
