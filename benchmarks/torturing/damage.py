@@ -19,9 +19,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 import attar
-from attar.artifact import load_artifact, write_artifact
+from attar.artifact import MEMBERS, load_artifact, write_artifact, write_files
 from attar.distillation.cache import read_array, write_array
 from attar.errors import AttarError
+from attar.evaluation.linear_artifact import write_linear
 from attar.models.checkpoint import Checkpoint, load_checkpoint, predict_logits, save_checkpoint
 from attar.pretraining.pieces import prepare_pieces
 from attar.recipe.load import DataRecipe, SourceRecipe
@@ -70,6 +71,25 @@ def _make_artifact(folder: Path, number: int, artifact: Path, _: Checkpoint) -> 
 def _read_artifact(folder: Path, _: Checkpoint) -> Any:  # noqa: ANN401
     model = attar.load(folder, workers=1)
     return [tuple(one) for one in model.predict(["香味很好，但是持妆太差了"], ["持妆"])]
+
+
+def _make_linear(folder: Path, number: int, artifact: Path, _: Checkpoint) -> None:
+    from attar.evaluation.baselines import WindowedLinear
+
+    task = load_artifact(artifact).task
+    examples = [Example(text, 0, 2, task.labels[i % len(task.labels)]) for i, text in enumerate(_TEXTS)]
+    write_linear(WindowedLinear(task, examples[number:], examples), task, examples, folder, {})
+
+
+def _make_cascade(folder: Path, number: int, artifact: Path, checkpoint: Checkpoint) -> None:
+    first, last = (folder / name for name in MEMBERS[:2])
+    _make_linear(first, number, artifact, checkpoint)
+    shutil.copytree(artifact, last)
+    members = load_artifact(first), load_artifact(last)
+    cascade = {"thresholds": [0.6], "bound": "", "figures": {}}
+    reads = {"style": members[1].task.style}
+    whole = replace(members[1], folder=folder, kind="cascade", input=reads, members=members, cascade=cascade)
+    write_files(replace(whole, files={}), {}, None)
 
 
 def _make_checkpoint(folder: Path, number: int, _: Path, checkpoint: Checkpoint) -> None:
@@ -142,6 +162,8 @@ def _pieces(folder: Path, texts: list[str], checkpoint: Checkpoint) -> Any:  # n
 
 KINDS: Mapping[str, Kind] = {
     "artifact": Kind(_make_artifact, _read_artifact),
+    "linear": Kind(_make_linear, _read_artifact),
+    "cascade": Kind(_make_cascade, _read_artifact),
     "checkpoint": Kind(_make_checkpoint, _read_checkpoint),
     "prepared folder": Kind(_make_prepared, _read_prepared),
     "training state": Kind(
@@ -205,6 +227,13 @@ def flips(path: Path, count: int, rng: random.Random) -> Iterator[tuple[str, Cal
         yield f"bit {bit}", flip
 
 
+def _read_files(folder: Path) -> Iterator[Path]:
+    """All files, members' too, but those in ``.attar``, which say how the folder was made."""
+    for path in folder.rglob("*"):
+        if path.is_file() and ".attar" not in path.relative_to(folder).parts:
+            yield path
+
+
 def outcome_of(kind: Kind, folder: Path, whole: Any, checkpoint: Checkpoint) -> Outcome:  # noqa: ANN401
     """What became of a damaged folder.
 
@@ -255,7 +284,7 @@ def check_kind(
     restore()
     whole = kind.read(folder, checkpoint)
     counts, failures = Counter[str](), list[str]()
-    names = sorted(path.name for path in original.iterdir() if path.is_file())
+    names = sorted(str(path.relative_to(original)) for path in _read_files(original))
     left = {
         name: itertools.chain(damages(folder / name, other / name), flips(folder / name, num_flips, rng))
         for name in names

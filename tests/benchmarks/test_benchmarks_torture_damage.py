@@ -7,6 +7,8 @@ import pytest
 
 NAMES = (
     "artifact",
+    "linear",
+    "cascade",
     "checkpoint",
     "prepared folder",
     "training state",
