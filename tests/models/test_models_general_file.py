@@ -29,13 +29,15 @@ def test_it_is_small_and_its_card_lists_it():
     assert {value["dtype"] for name, value in header.items() if name != "__metadata__"} == {"F16"}
 
 
-def test_it_has_the_shape_of_the_default_student_and_learnt_in_two_steps():
+def test_it_has_the_shape_of_the_default_student_and_learnt_in_three_steps():
     found = load_checkpoint(general_folder())
     config = found.model.config
     shape = (config.num_hidden_layers, config.hidden_size, config.num_attention_heads)
     assert (*shape, config.intermediate_size) == PRESETS["T4-tiny"]
     assert found.notes["teacher"]["role"] == "teacher"
     assert found.notes["pretrained"]["kind"] == "relations"
+    assert found.notes["terms"]["role"] == "student"
+    assert found.task.labels == ("消极", "中性", "积极")
 
 
 @pytest.fixture(scope="module")
