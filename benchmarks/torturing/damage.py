@@ -87,8 +87,8 @@ def _make_cascade(folder: Path, number: int, artifact: Path, checkpoint: Checkpo
     shutil.copytree(artifact, last)
     members = load_artifact(first), load_artifact(last)
     cascade = {"thresholds": [0.6], "bound": "", "figures": {}}
-    reads = {"style": members[1].task.style}
-    whole = replace(members[1], folder=folder, kind="cascade", input=reads, members=members, cascade=cascade)
+    style = {"style": members[1].task.style}
+    whole = replace(members[1], folder=folder, kind="cascade", input=style, members=members, cascade=cascade)
     write_files(replace(whole, files={}), {}, None)
 
 
