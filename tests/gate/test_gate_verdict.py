@@ -238,9 +238,9 @@ def test_models_that_no_condition_names_are_compared_in_words():
     ]
 
 
-# int8 less teacher and less linear of the six seeds of the quickstart (docs/results.md), whose intervals at
+# int8 less teacher and less linear of the five seeds of the quickstart (docs/results.md), whose intervals at
 # 542 examples reach some 2.5 and 3.9 points to either side.
-SEEDS = [(-1.07, 8.5), (1.65, 5.0), (3.6, 4.4), (-1.55, 5.0), (0.7, 10.3), (-0.79, 4.3)]
+SEEDS = [(-0.49, 8.5), (1.91, 6.0), (4.0, 5.3), (-0.82, 8.1), (-0.1, 10.0)]
 
 
 @pytest.mark.parametrize(("teacher", "linear"), SEEDS)
@@ -248,7 +248,7 @@ def test_the_quickstart_passes_with_every_seed(teacher, linear):
     of = report(
         teacher=(teacher, teacher - 2.5, teacher + 2.5),
         tfidf=(linear, linear - 3.9, linear + 3.9),
-        student=(-0.38, -0.9, 0.0),
+        student=(-0.2, -0.7, 0.0),
     )
     verdict = judge(of, Gate())
     assert verdict.status == "pass", verdict
