@@ -19,7 +19,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 import attar
-from attar.artifact import MEMBERS, load_artifact, write_artifact, write_files
+from attar.artifact import load_artifact, write_artifact, write_files
+from attar.artifact_card import MEMBERS
 from attar.distillation.cache import read_array, write_array
 from attar.errors import AttarError
 from attar.evaluation.linear_artifact import write_linear
