@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,9 +29,10 @@ from peers.document import command_line, markdown_table
 from peers.sets import SETS
 from torch.nn import functional as F  # noqa: N812 - the field's usual name
 
+from attar.distillation.data.augmentation import augmented_examples
 from attar.distillation.linear import linear_teacher
 from attar.distillation.stage import teach
-from attar.distillation.teachers import Teacher, load_teacher
+from attar.distillation.teachers import Teacher, cached_logits, load_teacher, with_cached_logits
 from attar.evaluation.baselines import WindowedLinear
 from attar.io.files import atomic_write
 from attar.metrics import accuracy_of, confusion_counts, f1_of, macro_f1_of
@@ -39,8 +41,10 @@ from attar.models.encoders import load_encoder
 from attar.models.general import general_student
 from attar.models.students import build_student
 from attar.pipeline import prepare
+from attar.recipe.fit import FitRecipe
 from attar.recipe.load import DataRecipe, DistillRecipe, EncodeRecipe, StudentRecipe, TrainRecipe, load_recipe
 from attar.records.prepared_folder import load_split
+from attar.records.split.near_duplicates import drop_near_duplicates
 from attar.records.split.split import split
 from attar.task import Example, Task
 from attar.text.vocabulary import texts_read
@@ -54,6 +58,8 @@ _TEACHER: dict[str, Any] = {"freeze": 4, "learning_rate": 1.6e-4, "epochs": 3, "
 _STUDENT: dict[str, Any] = {
     "learning_rate": 2e-4, "epochs": 5, "temperature": 2, "dropout": 0.0, "token_dropout": 0.15,
 }  # fmt: skip
+_FOLDS = 3
+_LEAST_STEPS = {"teacher": 240, "student": 1500}  # in whole epochs, as min_steps in attar.recipe.chosen
 _ALONE = {"soft_weight": 0.0, "hard_weight": 1.0, "temperature": 1.0}
 # What teaches, how much each counts, and what else is set.
 WAYS: dict[str, tuple[dict[str, float], dict[str, Any]]] = {
@@ -61,9 +67,24 @@ WAYS: dict[str, tuple[dict[str, float], dict[str, Any]]] = {
     "taught": ({"teacher": 1.0}, {}),
     "taught+linear": ({"teacher": 0.7, "linear": 0.3}, {}),
     "taught+linear, equal": ({"teacher": 0.5, "linear": 0.5}, {}),
+    "taught+linear, half": ({"teacher": 0.7, "linear": 0.3}, {"soft_weight": 0.5, "hard_weight": 0.5}),
+    "taught, half": ({"teacher": 1.0}, {"soft_weight": 0.5, "hard_weight": 0.5}),
+    "taught+linear, 2 copies": ({"teacher": 0.7, "linear": 0.3}, {"augment": {"copies": 2}}),
+    "taught+linear, 4 copies": ({"teacher": 0.7, "linear": 0.3}, {"augment": {"copies": 4}}),
+    "taught, 4 copies": ({"teacher": 1.0}, {"augment": {"copies": 4}}),
+    "taught+linear, hidden": ({"teacher": 0.7, "linear": 0.3}, {"matches": "auto_hidden"}),
+    "taught+alone": ({"teacher": 0.5, "alone": 0.5}, {}),
+    "taught+alone, 4 copies": ({"teacher": 0.5, "alone": 0.5}, {"augment": {"copies": 4}}),
+    "taught+alone+linear, 4 copies": (
+        {"teacher": 0.4, "alone": 0.4, "linear": 0.2}, {"augment": {"copies": 4}},
+    ),
+    "folds": ({"folds": 1.0}, {}),
+    "folds, half": ({"folds": 1.0}, {"soft_weight": 0.5, "hard_weight": 0.5}),
+    "taught+folds": ({"teacher": 0.5, "folds": 0.5}, {}),
+    "taught+folds+linear": ({"teacher": 0.35, "folds": 0.35, "linear": 0.3}, {}),
     "taught+linear, soft": ({"teacher": 0.7, "linear": 0.3}, {"soft_weight": 1.0, "hard_weight": 0.0}),
     "linear alone": ({"linear": 1.0}, {}),
-}
+}  # fmt: skip
 _DEFAULT_WAYS = ("taught+linear", "alone", "taught")
 
 _LOG = logging.getLogger("default_recipe")
@@ -188,12 +209,18 @@ def _logits_of(weights: Weights, data: Data) -> dict[str, list[NDArray[np.float3
     return found
 
 
+def _epochs(settings: FitRecipe, rows: int, role: str) -> float:
+    """As many as the least number of steps takes, where that is more than the settings say."""
+    return max(settings.epochs, math.ceil(_LEAST_STEPS[role] * settings.batch_size / rows))
+
+
 def _nothing() -> DevScore:
     return DevScore(0.0)
 
 
 def _teacher(data: Data, seed: int, out: Path) -> dict[str, list[NDArray[np.float32]]]:
     settings = TrainRecipe(**_TEACHER, keep="last", evaluations_per_epoch=_LOOKS)
+    settings = settings.model_copy(update={"epochs": _epochs(settings, len(data.train), "teacher")})
     torch.manual_seed(seed)
     texts = texts_read(data.train, data.task, data.encode.normalise)
     encoder = load_encoder(settings, len(data.task.labels), texts)
@@ -212,7 +239,11 @@ def _student(data: Data, way: str, seed: int, out: Path) -> dict[str, list[NDArr
     settings = DistillRecipe(
         **(_STUDENT | more), keep="last", evaluations_per_epoch=_LOOKS, teacher_weights=tuple(shares.values())
     )
-    texts = texts_read(data.train, data.task, data.encode.normalise)
+    reach = data.task.window_chars or data.encode.max_tokens
+    copies = augmented_examples(data.train, settings.augment, reach, seed) if settings.augment.copies else []
+    examples = [*data.train, *drop_near_duplicates(copies, [*data.dev, *data.judge], 0.8)]
+    settings = settings.model_copy(update={"epochs": _epochs(settings, len(examples), "student")})
+    texts = texts_read(examples, data.task, data.encode.normalise)
     torch.manual_seed(seed)
     student = build_student(
         StudentRecipe(start="general"), general_student(texts), texts,
@@ -223,8 +254,8 @@ def _student(data: Data, way: str, seed: int, out: Path) -> dict[str, list[NDArr
     folder = out / f"{way.replace(' ', '').replace(',', '-')}-{seed}"
     told: dict[str, Any] = {"seed": seed, "evaluate": _nothing, "after_evaluation": weights.collect}
     if shares:
-        loaded = [_asked(data, who, seed, out) for who in shares]
-        teach(checkpoint, loaded, data.train, data.dev, settings, folder, notes={"role": "student"}, **told)
+        loaded = [_asked(data, who, examples, seed, out) for who in shares]
+        teach(checkpoint, loaded, examples, data.dev, settings, folder, notes={"role": "student"}, **told)
     else:
         objective = HardLabels(data.task, data.train, settings)
         notes = {"role": "finetuned"}
@@ -232,24 +263,37 @@ def _student(data: Data, way: str, seed: int, out: Path) -> dict[str, list[NDArr
     return _logits_of(weights, data)
 
 
-def _asked(data: Data, who: str, seed: int, out: Path) -> Teacher:
-    """A teacher whose logits for the training rows are computed once a set."""
-    path = out / f"asked-{who}-{seed}.npy"
+def _asked(data: Data, who: str, examples: Sequence[Example], seed: int, out: Path) -> Teacher:
+    """A teacher whose logits for what the student learns from are computed once a set."""
+    if who == "linear":
+        teacher = linear_teacher(data.task, data.train, data.dev)
+    else:
+        teacher = load_teacher(out / f"{'alone' if who == 'alone' else 'teacher'}-{seed}", data.task)
+    if who == "folds":
+        return with_cached_logits(teacher, data.train, dict(enumerate(_out_of_fold(data, seed, out))))
+    logits = cached_logits(teacher, examples, len(data.task.labels), out / "asked")
+    return with_cached_logits(teacher, examples, dict(enumerate(logits)))
 
-    def ask() -> Teacher:
-        if who == "linear":
-            return linear_teacher(data.task, data.train, data.dev)
-        return load_teacher(out / f"teacher-{seed}", data.task)
 
-    if not path.is_file():
-        with atomic_write(path) as draft, draft.open("wb") as stream:
-            np.save(stream, ask().predict_logits(data.train))
-    known = dict(zip([e.question for e in data.train], np.load(path), strict=True))
-
-    def predict(examples: Sequence[Example]) -> NDArray[np.float32]:
-        return np.stack([known[e.question] for e in examples])
-
-    return Teacher(who, f"{out.name} {who} {seed}", predict)
+def _out_of_fold(data: Data, seed: int, out: Path) -> NDArray[np.float32]:
+    """Logits [N, labels] for the training rows, each of a teacher that was trained without its review."""
+    reviews = sorted({e.text for e in data.train}, key=lambda text: hashlib.sha256(text.encode()).digest())
+    fold = {text: number % _FOLDS for number, text in enumerate(reviews)}
+    kept = out / f"out-of-fold-{seed}.npy"
+    if kept.is_file():
+        known: NDArray[np.float32] = np.load(kept)
+        return known
+    logits = np.zeros((len(data.train), len(data.task.labels)), np.float32)
+    for held in range(_FOLDS):
+        rows = [i for i, e in enumerate(data.train) if fold[e.text] == held]
+        others = [e for e in data.train if fold[e.text] != held]
+        folder = out / f"fold{held}"
+        _teacher(data._replace(train=others), seed, folder)
+        teacher = load_teacher(folder / f"teacher-{seed}", data.task)
+        logits[rows] = teacher.predict_logits([data.train[i] for i in rows])
+    with atomic_write(kept) as draft, draft.open("wb") as stream:
+        np.save(stream, logits)
+    return logits
 
 
 def gold_of(task: Task, examples: Sequence[Example]) -> NDArray[np.int64]:
@@ -266,7 +310,8 @@ def _keep(path: Path, data: Data, logits: dict[str, list[NDArray[Any]]], line: d
     lines = []
     for rule, (_, judged) in logits.items():
         found = confusion_counts(gold, judged.argmax(1), len(data.task.labels))
-        scores = {"macro_f1": float(macro_f1_of(found)), "accuracy": float(accuracy_of(found))}
+        loss = float(F.cross_entropy(torch.from_numpy(judged).float(), torch.from_numpy(gold)))
+        scores = {"macro_f1": float(macro_f1_of(found)), "accuracy": float(accuracy_of(found)), "loss": loss}
         one = line | {"rule": rule} | {key: round(value, 4) for key, value in scores.items()}
         lines.append(one | {"f1": [round(float(each), 3) for each in f1_of(found)]})
         _LOG.info("%s", lines[-1])

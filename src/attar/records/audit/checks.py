@@ -5,13 +5,13 @@ The first half of the audit; what several records say together is the other (``a
 
 from __future__ import annotations
 
-import difflib
 import re
 from functools import lru_cache
 
 from attar.io.tables.term_cells import likely_separator
 from attar.recipe.load import DataRecipe
 from attar.records.record import Accepted, Reason, Record, Rejection, reject
+from attar.suggest import nearest
 from attar.task import Example, Task
 from attar.text.address import is_address
 from attar.text.invisible import invisible_note, is_blank, without_invisible
@@ -142,12 +142,12 @@ def _label_problem(record: Record, task: Task) -> tuple[Reason, str]:
     if not spelling:
         return "missing_label", f"no label; expected one of {labels}"
     known = {key.casefold(): key for key in (*reversed([*task.aliases]), *task.labels)}
-    near = difflib.get_close_matches(spelling.casefold(), known, n=1, cutoff=0.5)
+    near = nearest(spelling.casefold(), known, cutoff=0.5)
     # Columns may have been swapped, and review text belongs in no message.
     shown = f" {spelling!r}" if near or len(spelling) <= 4 else ""
     hint = "; if it means one of them, map it in task.aliases"
-    if near:
-        name = known[near[0]]
+    if near is not None:
+        name = known[near]
         stands_for = f" ({task.aliases[name]})" if name in task.aliases else ""
         hint = f"; did you mean {name!r}{stands_for}?"
     return "unknown_label", f"label{shown} is none of {labels}{hint}"
