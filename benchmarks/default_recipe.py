@@ -59,7 +59,7 @@ _STUDENT: dict[str, Any] = {
     "learning_rate": 2e-4, "epochs": 5, "temperature": 2, "dropout": 0.0, "token_dropout": 0.15,
 }  # fmt: skip
 _FOLDS = 3
-_LEAST_STEPS = {"teacher": 240, "student": 1500}  # in whole epochs, as min_steps in attar.recipe.chosen
+_TEACHER_STEPS = 240  # at least, in whole epochs, as min_steps in attar.recipe.chosen
 _ALONE = {"soft_weight": 0.0, "hard_weight": 1.0, "temperature": 1.0}
 # What teaches, how much each counts, and what else is set.
 WAYS: dict[str, tuple[dict[str, float], dict[str, Any]]] = {
@@ -110,6 +110,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[20])
     parser.add_argument("--rows", type=int, default=1200)
     parser.add_argument("--judge", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=1500, help="of a student, at least")
     parser.add_argument("--table", action="store_true", help="print the scores that are there, train nothing")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -137,7 +138,7 @@ def _train(name: str, way: str, seed: int, args: Namespace) -> None:
     elif way == "teacher":
         logits = _teacher(data, seed, out)
     else:
-        logits = _student(data, way, seed, out)
+        logits = _student(data, way, seed, args.steps, out)
     _keep(kept, data, logits, {"set": name, "way": way, "seed": seed, "rows": len(data.train)})
 
 
@@ -209,9 +210,9 @@ def _logits_of(weights: Weights, data: Data) -> dict[str, list[NDArray[np.float3
     return found
 
 
-def _epochs(settings: FitRecipe, rows: int, role: str) -> float:
+def _epochs(settings: FitRecipe, rows: int, least_steps: int) -> float:
     """As many as the least number of steps takes, where that is more than the settings say."""
-    return max(settings.epochs, math.ceil(_LEAST_STEPS[role] * settings.batch_size / rows))
+    return max(settings.epochs, math.ceil(least_steps * settings.batch_size / rows))
 
 
 def _nothing() -> DevScore:
@@ -220,7 +221,7 @@ def _nothing() -> DevScore:
 
 def _teacher(data: Data, seed: int, out: Path) -> dict[str, list[NDArray[np.float32]]]:
     settings = TrainRecipe(**_TEACHER, keep="last", evaluations_per_epoch=_LOOKS)
-    settings = settings.model_copy(update={"epochs": _epochs(settings, len(data.train), "teacher")})
+    settings = settings.model_copy(update={"epochs": _epochs(settings, len(data.train), _TEACHER_STEPS)})
     torch.manual_seed(seed)
     texts = texts_read(data.train, data.task, data.encode.normalise)
     encoder = load_encoder(settings, len(data.task.labels), texts)
@@ -234,7 +235,7 @@ def _teacher(data: Data, seed: int, out: Path) -> dict[str, list[NDArray[np.floa
     return _logits_of(weights, data)
 
 
-def _student(data: Data, way: str, seed: int, out: Path) -> dict[str, list[NDArray[np.float32]]]:
+def _student(data: Data, way: str, seed: int, steps: int, out: Path) -> dict[str, list[NDArray[np.float32]]]:
     shares, more = WAYS[way]
     settings = DistillRecipe(
         **(_STUDENT | more), keep="last", evaluations_per_epoch=_LOOKS, teacher_weights=tuple(shares.values())
@@ -242,8 +243,8 @@ def _student(data: Data, way: str, seed: int, out: Path) -> dict[str, list[NDArr
     reach = data.task.window_chars or data.encode.max_tokens
     copies = augmented_examples(data.train, settings.augment, reach, seed) if settings.augment.copies else []
     examples = [*data.train, *drop_near_duplicates(copies, [*data.dev, *data.judge], 0.8)]
-    settings = settings.model_copy(update={"epochs": _epochs(settings, len(examples), "student")})
-    texts = texts_read(examples, data.task, data.encode.normalise)
+    settings = settings.model_copy(update={"epochs": _epochs(settings, len(examples), steps)})
+    texts = [*texts_read(examples, data.task, data.encode.normalise)]
     torch.manual_seed(seed)
     student = build_student(
         StudentRecipe(start="general"), general_student(texts), texts,
