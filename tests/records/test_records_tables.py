@@ -48,7 +48,9 @@ def test_columns_are_mapped_and_the_rest_is_metadata(tmp_path, extension):
 @pytest.mark.parametrize("extension", EXTENSIONS)
 def test_a_missing_column_names_what_is_there(tmp_path, extension):
     file = write_rows(tmp_path / f"a{extension}", [{"review": "泵坏", "label": "消极"}])
-    with pytest.raises(DataError, match=r"no column 'text' .*'review', 'label'; .*data\.columns\.text"):
+    with pytest.raises(
+        DataError, match=r"no column 'text' .*'label'; did you mean 'review'\?; .*data\.columns\.text"
+    ):
         read(file)
     with pytest.raises(DataError, match="no column 'aspect' for term"):
         read(file, {"text": "review", "term": "aspect"})

@@ -88,6 +88,17 @@ def test_standard_input_that_finds_no_room(artifact_folder, tmp_path, attar_main
     assert list(tmp_path.iterdir()) == []
 
 
+def test_csv_on_standard_input_is_told_of_its_format(
+    artifact_folder, tmp_path, attar_main, one_line, monkeypatch
+):
+    for encoding in ("utf-8", "gb18030"):
+        rows = io.BytesIO("text,term\n香味很好,香味\n".encode(encoding))
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(rows))
+        code, _, said = attar_main("score", artifact_folder, "--in", "-", "--out", tmp_path / "out.jsonl")
+        assert "no line of it is a JSON object; if it is CSV" in one_line(code, said)
+        assert "香味很好" not in said
+
+
 def test_standard_input_that_is_closed(artifact_folder, tmp_path, attar_main, one_line, monkeypatch):
     monkeypatch.setattr("sys.stdin", None)
     code, _, said = attar_main("score", artifact_folder, "--in", "-", "--out", tmp_path / "out.jsonl")

@@ -166,7 +166,9 @@ def test_column_names(predictor, tmp_path):
     assert score_file(predictor, source, tmp_path / "o.csv", ScoreOptions("评论")).predictions == 4
     named = score_file(predictor, source, tmp_path / "named.csv", ScoreOptions("评论", "keyword"))
     assert named.predictions == 4
-    with pytest.raises(DataError, match="no column 'text' for text; there are '评论', 'keyword'"):
+    with pytest.raises(
+        DataError, match=r"no column 'text' .*; there are '评论', 'keyword'; did you mean '评论'\?"
+    ):
         score_file(predictor, source, tmp_path / "none.csv")
     with pytest.raises(DataError, match=r"'keywords'.*did you mean 'keyword'"):
         score_file(predictor, source, tmp_path / "none.csv", ScoreOptions("评论", "keywords"))

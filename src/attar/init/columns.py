@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from attar.init.column_names import SECOND, named
 from attar.init.profiles import PLACEHOLDERS, ColumnProfile, TableProfile
 from attar.io.tables.columns import OURS
 from attar.io.tables.rows import as_offset, as_text
 from attar.io.tables.term_cells import cell_parts, likely_separator
+from attar.io.tables.usual_names import SECOND, named
 from attar.suggest import did_you_mean
 from attar.task import Task
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from attar.errors import DataError
-from attar.init.column_names import SECOND, named
 from attar.init.columns import ColumnGuess, guess_columns
 from attar.init.profiles import TableProfile, profile_of
 from attar.io.encodings import Encoding
@@ -23,6 +22,7 @@ from attar.io.tables.columns import OURS
 from attar.io.tables.excel import ALL_SHEETS
 from attar.io.tables.rows import TableFormat
 from attar.io.tables.table_files import TableOptions, open_file
+from attar.io.tables.usual_names import SECOND, named
 from attar.task import Task
 
 __all__ = ["TableGuess", "delimiter_of", "head_lines", "understand_table"]

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from attar.errors import DataError
 from attar.io.tables.rows import Problem, Table, as_offset, as_string, as_text
+from attar.io.tables.usual_names import named
 from attar.io.tables.written_values import written_value
 from attar.suggest import did_you_mean
 
@@ -183,11 +184,16 @@ def pair_of(text: object, term: object, start: object, end: object) -> Pair | Pr
 
 
 def missing_column(table: Table, ours: str, theirs: str, setting: str) -> DataError:
-    """The error for a column that is not there."""
-    return DataError(
-        f"{table.name}: no column {theirs!r} for {ours}; there are {shown_columns(table.columns)}"
-        f"{did_you_mean(theirs, table.columns)}; name the right one in {setting.format(ours)}"
-    )
+    """The error for a column that is not there, with the one that may be meant."""
+    message = f"{table.name}: no column {theirs!r} for {ours}; there are {shown_columns(table.columns)}"
+    if not table.columns and table.format == "jsonl":
+        return DataError(
+            f"{message}: no line of it is a JSON object; if it is CSV, say so by its ending or --format"
+        )
+    hint = did_you_mean(theirs, table.columns)
+    if not hint and (usual := named(ours, table.columns)):
+        hint = f"; did you mean {usual[0]!r}?"
+    return DataError(f"{message}{hint}; name the right one in {setting.format(ours)}")
 
 
 def shown_columns(names: Sequence[str]) -> str:

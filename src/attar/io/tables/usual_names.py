@@ -1,4 +1,4 @@
-"""What columns are usually called: the first thing that ``attar init`` guesses by.
+"""What columns are usually called: what ``attar init`` guesses by first, and errors suggest.
 
 Names are compared without case, width, blanks, underscores and hyphens: ``Aspect_Terms`` is
 ``aspectterms``. Of several the one that stands first in its list is meant.
