@@ -27,6 +27,10 @@ def write_rows(
         case ".jsonl":
             lines = [json.dumps(row, ensure_ascii=encoding == "utf-8", default=str) for row in rows]
             path.write_bytes("".join(f"{line}\n" for line in lines).encode(encoding))
+        case ".json":
+            path.write_bytes(
+                json.dumps(list(rows), ensure_ascii=False, default=str, indent=1).encode(encoding)
+            )
         case ".csv" | ".tsv" as ending:
             stream = io.StringIO(newline="")
             table = csv.writer(stream, delimiter="," if ending == ".csv" else "\t")

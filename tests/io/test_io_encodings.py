@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from attar.errors import DataError
 from attar.io.encodings import ENCODINGS, UTF8, encoding_name, find_encoding
+from attar.io.json_list import list_items
 from attar.io.lines import count_lines, numbered_lines, read_text
 from attar.io.tables.table_files import open_tables
 from attar.recipe.data import TextEncoding
-from attar.records.readers.json_list import list_items
 
 SIMPLIFIED = [
     "遮瑕很好，持妆一般", "包装破了，客服不理人", "味道不错，价格也便宜",

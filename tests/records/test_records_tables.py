@@ -14,7 +14,7 @@ from attar.records.audit.audit import Rejection
 from attar.records.readers.sources import read_source
 from attar.records.record import Record
 
-EXTENSIONS = [".jsonl", ".csv", ".tsv", ".parquet", ".xlsx"]
+EXTENSIONS = [".jsonl", ".json", ".csv", ".tsv", ".parquet", ".xlsx"]
 ROWS = [
     {"text": "香味好，泵坏", "keyword": "香味", "start": 0, "end": 2, "label": "积极", "channel": "京东"},
     {"text": '他说"行"，\n泵坏', "keyword": "泵", "start": None, "end": None, "label": "-1", "channel": None},
@@ -29,7 +29,7 @@ def read(path, columns=None, **options):
 def test_every_format_gives_the_same_records(tmp_path, extension):
     file = write_rows(tmp_path / f"a{extension}", ROWS)
     first, second = read(file)
-    line = 1 if extension in (".jsonl", ".parquet") else 2
+    line = 1 if extension in (".jsonl", ".json", ".parquet") else 2
     assert first == Record("香味好，泵坏", "香味", 0, 2, "积极", {"channel": "京东"}, f"{file}:{line}")
     assert second == Record('他说"行"，\n泵坏', "泵", None, None, "-1", {}, f"{file}:{line + 1}")
 
@@ -54,6 +54,14 @@ def test_a_missing_column_names_what_is_there(tmp_path, extension):
         read(file)
     with pytest.raises(DataError, match="no column 'aspect' for term"):
         read(file, {"text": "review", "term": "aspect"})
+
+
+def test_columns_as_pandas_writes_them_are_told_how_to_write_rows(tmp_path):
+    columns = {"text": {"0": "泵坏"}, "term": {"0": "泵"}, "label": {"0": "消极"}}
+    (tmp_path / "a.json").write_text(json.dumps(columns), "utf-8")
+    (rejected,) = read(tmp_path / "a.json")
+    assert rejected.reason == "bad_row"
+    assert "orient='records'" in rejected.message
 
 
 def test_a_column_that_is_not_ours_names_the_nearest(tmp_path):

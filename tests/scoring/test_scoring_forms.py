@@ -26,8 +26,8 @@ ARTIFACT = Path(__file__).with_name("fixtures") / "artifact"
 ROWS = [{"text": f"第{n}瓶香味很好，香味", "term": "香味", "n": n} for n in range(5)]
 WANTED = [(n, start) for n in range(5) for start in (3, 8)]
 IN = (
-    "jsonl", "csv", "tsv", "parquet", "xlsx", "jsonl.gz", "csv.gz", "csv.zst", "tsv.zst", "gb18030.csv",
-    "utf-16.tsv", "folder", "pattern", "several", "-", "mongodb",
+    "jsonl", "json", "csv", "tsv", "parquet", "xlsx", "jsonl.gz", "csv.gz", "csv.zst", "tsv.zst",
+    "gb18030.csv", "utf-16.tsv", "folder", "pattern", "several", "-", "mongodb",
 )  # fmt: skip
 OUT = ("jsonl", "csv", "tsv", "parquet", "xlsx", "json", "jsonl.gz", "csv.gz", "tsv.zst", "-", "mongodb")
 
@@ -48,6 +48,8 @@ def server(tmp_path_factory):
 def table_text(rows, ending):
     if "jsonl" in ending:
         return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    if ending == "json":
+        return json.dumps(rows, ensure_ascii=False, indent=1)
     stream = io.StringIO()
     table = csv.DictWriter(stream, rows[0], delimiter="\t" if "tsv" in ending else ",")
     table.writeheader()

@@ -87,7 +87,9 @@ def score(
     artifact: ArtifactFolder,
     sources: Annotated[
         list[str],
-        typer.Option("--in", help=f"Rows with text and term: {_ROWS}; folders, 'patterns*'; several times."),
+        typer.Option(
+            "--in", help=f"Rows with text and term: {_ROWS}, .json; folders, 'patterns*'; several times."
+        ),
     ],
     out: Annotated[str, typer.Option(help=f"The same with label and probabilities: {_ROWS}, .json.")],
     text: Annotated[str, typer.Option(help="Column of the text; a.b is a nested one.")] = "text",

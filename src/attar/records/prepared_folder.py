@@ -16,9 +16,9 @@ from typing import Any, Literal
 from attar.errors import DataError, RecipeError
 from attar.io.encodings import Encoding
 from attar.io.files import atomic_write, file_hash, read_json
+from attar.io.json_list import list_items
 from attar.io.sealed import check_seal, read_card_file
 from attar.io.tables.rows import as_label, as_meta, as_offset
-from attar.records.readers.json_list import list_items
 from attar.records.record import Record, Rejection
 from attar.task import Example
 

@@ -28,13 +28,13 @@ from attar.io.tables.rows import Row, Table
 from attar.io.tables.table_files import (
     TABLE_ENDINGS,
     TableOptions,
+    input_format,
     is_data,
     open_file,
     open_one_of,
     reading_notes,
     table_ending,
     table_files,
-    table_format,
 )
 from attar.io.tables.term_cells import split_terms
 from attar.scoring.mongodb import open_documents
@@ -185,7 +185,7 @@ def _add_files(found: Inputs, source: str, read: TableOptions, shape: Shape, in_
         if (whole.resolve(), sheet) in already:
             raise DataError(f"{path} is named twice; leave one out")
         try:
-            tables = open_one_of(whole, table_format(whole), replace(read, sheet=sheet), in_encoding)
+            tables = open_one_of(whole, input_format(whole), replace(read, sheet=sheet), in_encoding)
             shaped = [shape(_lenient(table, found.damaged) if is_any else table) for table in tables]
         except DataError as error:
             if not is_any:

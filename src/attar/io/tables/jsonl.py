@@ -1,11 +1,13 @@
-"""JSONL: one JSON object a line, read and written."""
+"""JSONL: one JSON object a line, read and written; a JSON list of objects is read as the same rows."""
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import itertools
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 
 from attar.io.encodings import Encoding, bad_line, find_encoding, line_decoder
 from attar.io.files import atomic_write
+from attar.io.json_list import list_items
 from attar.io.json_text import MAX_DEPTH, TOO_DEEP, is_too_deep
 from attar.io.lines import count_lines, raw_lines
 from attar.io.tables.rows import Problem, Row, Table, as_text
@@ -31,11 +34,14 @@ _HEAD = 100
 # One for all: json.dumps would make a new one for each row.
 _ENCODE = json.JSONEncoder(ensure_ascii=False, default=as_text, allow_nan=False).encode
 _NO_OBJECT = "the line is not a JSON object; expected one row a line"
+_NO_ROW = "the item is not a JSON object; expected one row an item"
+_LIST_START = re.compile(r"\s*\[\s*\{")
+_START_BYTES = 1 << 16
 _DEEP = f"the line is {TOO_DEEP}; expected one row a line, with plain values"
 
 
 def open_jsonl(path: Path, encoding: str | Encoding | None = None) -> Table:
-    """Open a JSONL file.
+    """Open a JSONL file, or one that is a JSON list of objects.
 
     Args:
         path: A file.
@@ -45,6 +51,9 @@ def open_jsonl(path: Path, encoding: str | Encoding | None = None) -> Table:
         DataError: The file cannot be opened, or its encoding is not read.
     """
     found = find_encoding(path, encoding)
+    if _is_list(path, found):
+        read = partial(_list_rows, path, found)
+        return Table(str(path), "jsonl", column_names(read()), read, _unknown, encoding=found.shown)
     read, count = partial(json_rows, path, found), partial(count_lines, path, found)
     return Table(str(path), "jsonl", column_names(read()), read, count, encoding=found.shown)
 
@@ -89,6 +98,31 @@ def json_rows(path: Path, encoding: Encoding | None = None) -> Iterator[Row]:
             yield Row(source, number, {}, Problem("bad_row", _DEEP, [line]))
         else:
             yield Row(source, number, values)
+
+
+def _unknown() -> None:
+    """How many items a list has, only reading would tell."""
+
+
+def _is_list(path: Path, encoding: Encoding) -> bool:
+    """Whether a file begins as a JSON list of objects does."""
+    with path.open("rb") as stream:
+        stream.seek(len(encoding.mark))
+        start = codecs.getincrementaldecoder(encoding.codec)("replace").decode(stream.read(_START_BYTES))
+    return _LIST_START.match(start) is not None
+
+
+def _list_rows(path: Path, encoding: Encoding) -> Iterator[Row]:
+    """The objects of a JSON list, by their number from 1.
+
+    Raises:
+        DataError: It cannot be read, or is no JSON list to its end.
+    """
+    for number, (_, item) in enumerate(list_items(path, "rows", "expected one object a row", encoding), 1):
+        if isinstance(item, dict):
+            yield Row(str(path), number, item)
+        else:
+            yield Row(str(path), number, {}, Problem("bad_row", _NO_ROW, [item]))
 
 
 @contextlib.contextmanager

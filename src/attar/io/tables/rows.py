@@ -61,7 +61,7 @@ class Row(NamedTuple):
 
     Attributes:
         source: The file or collection.
-        line: Its line, from 1; in Parquet, Excel and MongoDB its row.
+        line: Its line, from 1; in Parquet, Excel, MongoDB and a JSON list its row.
         values: By column; empty where the row cannot be read.
         problem: Why it cannot be read, or None.
     """
@@ -206,6 +206,8 @@ def as_string(value: object) -> str:
         raise ValueError("an error of a formula, not a string")
     if isinstance(value, str):
         return value
+    if isinstance(value, dict) and "0" in value:
+        raise ValueError("a dict of all rows (pandas: to_json(orient='records') writes rows), not a string")
     if isinstance(value, list | tuple | dict | bytes):
         raise ValueError(f"a {type(value).__name__}, not a string")
     return as_text(value)

@@ -25,12 +25,14 @@ __all__ = [
     "TableOptions",
     "column_types",
     "data_files",
+    "input_format",
     "is_data",
     "open_file",
     "open_one_of",
     "open_tables",
     "reading_facts",
     "reading_notes",
+    "save_as",
     "shown_facts",
     "table_ending",
     "table_files",
@@ -48,6 +50,7 @@ TABLE_ENDINGS: dict[str, TableFormat] = {
     ".xlsm": "excel",
     ".parquet": "parquet",
 }
+_OTHER_WORKBOOKS = (".xls", ".xlsb", ".ods", ".et", ".numbers")
 _TEXT_FORMATS: tuple[TableFormat, ...] = ("jsonl", "csv", "tsv")
 _INT64 = range(-(2**63), 2**63)
 _NOT_DATA = (".", "~$")  # hidden files, and the locks of open Office files
@@ -86,9 +89,24 @@ def table_format(path: Path) -> TableFormat:
     found = TABLE_ENDINGS.get(table_ending(path))
     if found is None:
         known = ", ".join(TABLE_ENDINGS)
-        more = "; .gz and .zst are for .jsonl, .csv and .tsv" if packing_of(path) else ""
+        more = "; .gz and .zst are for .jsonl, .csv and .tsv" if packing_of(path) else save_as(path)
         raise DataError(f"{path}: cannot tell its format by {path.suffix!r}; expected {known}{more}")
     return found
+
+
+def input_format(path: Path) -> TableFormat:
+    """The format of a file that is named by itself to be read: ``.json`` may be rows, too.
+
+    Raises:
+        DataError: None that we know.
+    """
+    return "jsonl" if path.suffix.lower() == ".json" else table_format(path)
+
+
+def save_as(path: Path) -> str:
+    """What to do with a workbook that is not read, as the end of a message; "" for another file."""
+    is_workbook = path.suffix.lower() in _OTHER_WORKBOOKS
+    return "; open it in Excel, WPS or LibreOffice and save it as .xlsx" if is_workbook else ""
 
 
 def table_ending(path: Path) -> str:
@@ -150,7 +168,7 @@ def open_tables(
     whole, sheet = workbook_path(path)
     options, tables = TableOptions(sheet=sheet, quoted=quoted, needed=needed), list[Table]()
     for file in table_files(whole):
-        tables += open_one_of(file, table_format(file), options, encoding)
+        tables += open_one_of(file, input_format(file), options, encoding)
     return tables
 
 

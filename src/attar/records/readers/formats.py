@@ -10,11 +10,11 @@ from typing import get_args
 
 from attar.errors import DataError
 from attar.io.encodings import Encoding, find_encoding
+from attar.io.json_list import list_items
 from attar.io.json_text import parse_json
 from attar.io.lines import read_text
-from attar.io.tables.table_files import TABLE_ENDINGS
+from attar.io.tables.table_files import TABLE_ENDINGS, save_as
 from attar.recipe.load import SourceFormat, SourceRecipe
-from attar.records.readers.json_list import list_items
 from attar.records.readers.label_studio import is_label_studio
 from attar.records.readers.text_formats import BEFORE_TRIPLETS, MARK, METADATA, PLACE, TAGGED
 
@@ -87,9 +87,8 @@ def detect_format(file: Path, encoding: str | Encoding | None = None) -> SourceF
     if ending == ".toml":
         raise DataError(f"{file}: this is a recipe, not data; name it with --recipe {file}")
     if ending not in KNOWN_ENDINGS:
-        raise DataError(
-            f"{file}: unknown ending {ending!r}; known are {', '.join(KNOWN_ENDINGS)}; else {_HINT}"
-        )
+        known = f"known are {', '.join(KNOWN_ENDINGS)}"
+        raise DataError(f"{file}: unknown ending {ending!r}; {known}{save_as(file) or f'; else {_HINT}'}")
     if not file.stat().st_size:
         raise DataError(f"{file}: the file is empty; fill it or leave it out of data.sources")
     if ending in TABLE_ENDINGS:
@@ -121,12 +120,7 @@ def _json_format(file: Path, start: list[str], encoding: Encoding) -> SourceForm
         return "rows"
     if _OBJECTS_START.match(joined):
         _, first = next(list_items(file, "rows", "expected a JSON list", encoding))
-        if is_label_studio(first):
-            return "label_studio"
-        raise DataError(
-            f"{file}: a JSON list of objects, but no export of Label Studio; "
-            "write one object a line (jq -c '.[]') for a table, or say format = \"label_studio\""
-        )
+        return "label_studio" if is_label_studio(first) else "jsonl"
     return "jsonl" if _is_object(start[0]) else None
 
 

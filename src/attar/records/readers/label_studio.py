@@ -25,8 +25,8 @@ from typing import Any, NamedTuple, TypeGuard
 
 from attar.errors import DataError
 from attar.io.encodings import Encoding
+from attar.io.json_list import list_items
 from attar.io.tables.rows import as_meta, as_offset
-from attar.records.readers.json_list import list_items
 from attar.records.readers.label_studio_results import (
     LabelChoice,
     ResultLabel,

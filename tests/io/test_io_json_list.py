@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attar.errors import DataError
-from attar.records.readers import json_list
-from attar.records.readers.json_list import list_items
+from attar.io import json_list
+from attar.io.json_list import list_items
 
 
 @pytest.fixture
