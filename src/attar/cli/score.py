@@ -88,7 +88,7 @@ def score(
     sources: Annotated[
         list[str],
         typer.Option(
-            "--in", help=f"Rows with text and term: {_ROWS}, .json; folders, 'patterns*'; several times."
+            "--in", help=f"Rows with text and term: {_ROWS}, .json; folders, 'patterns*'; repeatable."
         ),
     ],
     out: Annotated[str, typer.Option(help=f"The same with label and probabilities: {_ROWS}, .json.")],
