@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["score"]
 
-_ROWS = ".jsonl, .csv, .tsv (.gz, .zst), .parquet, .xlsx, mongodb://HOST/DB/COLLECTION or -"
+_ROWS = ".jsonl, .json, .csv, .tsv (.gz, .zst), .parquet, .xlsx, mongodb://HOST/DB/COLLECTION or -"
 
 # Options that Spark's job does not have, by their names in ScoreOptions.
 _ONE_MACHINE = {
@@ -87,11 +87,9 @@ def score(
     artifact: ArtifactFolder,
     sources: Annotated[
         list[str],
-        typer.Option(
-            "--in", help=f"Rows with text and term: {_ROWS}, .json; folders, 'patterns*'; repeatable."
-        ),
+        typer.Option("--in", help=f"Rows with text and term: {_ROWS}; folders, 'patterns*'; several times."),
     ],
-    out: Annotated[str, typer.Option(help=f"The same with label and probabilities: {_ROWS}, .json.")],
+    out: Annotated[str, typer.Option(help=f"The same with label and probabilities: {_ROWS}.")],
     text: Annotated[str, typer.Option(help="Column of the text; a.b is a nested one.")] = "text",
     term: Annotated[str | None, typer.Option(help="Column of the term. [default: term or keyword]")] = None,
     first: Annotated[bool, typer.Option("--first", help="Only the first occurrence of a term.")] = False,
