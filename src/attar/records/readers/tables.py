@@ -26,7 +26,7 @@ __all__ = ["Joined", "read_table"]
 
 _NEEDED = ("text", "label")
 _SETTING = "data.columns.{}"
-_OR_OPTION = "data.columns.{0} (--column {0}=NAME)"
+_OR_OPTION = "data.columns.{0} (--column {0}=NAME), or let attar init find them all"
 
 Joined = tuple[Path, TableFormat]
 
