@@ -190,6 +190,12 @@ def test_a_malformed_number_of_workers_is_an_error(value):
         num_workers(environment={"ATTAR_WORKERS": value})
 
 
+def test_a_key_in_the_wrong_variable_is_not_shown():
+    with pytest.raises(RecipeError, match="ATTAR_WORKERS is no number") as caught:
+        num_workers(environment={"ATTAR_WORKERS": "Zq7S3cret"})
+    assert "Zq7S3cret" not in str(caught.value)
+
+
 def test_fewer_than_one_worker_is_refused():
     for wanted in (0, -2):
         with pytest.raises(RecipeError, match=f"workers = {wanted}; expected 1 or more"):

@@ -25,6 +25,7 @@ __all__ = ["WORKERS_VARIABLE", "limit_library_threads", "num_workers", "usable_c
 WORKERS_VARIABLE = "ATTAR_WORKERS"
 
 _COUNT = re.compile(r"[1-9][0-9]{0,3}")
+_MOST_SHOWN = 5  # characters
 _THREADS_VARIABLE = "OMP_NUM_THREADS"  # of OpenMP; torch, MKL, OpenBLAS and Arrow read it too
 
 
@@ -42,8 +43,10 @@ def num_workers(wanted: int | None = None, environment: Mapping[str, str] = os.e
     if value is None:
         return usable_cores()
     if not _COUNT.fullmatch(value):
+        # What is longer may be a key that was put into the wrong variable.
+        shown = repr(value) if len(value) <= _MOST_SHOWN else "no number"
         raise RecipeError(
-            f"{WORKERS_VARIABLE} is {value!r}; expected a whole number from 1 to 9999, "
+            f"{WORKERS_VARIABLE} is {shown}; expected a whole number from 1 to 9999, "
             "or unset it for one worker per usable core"
         )
     return int(value)
