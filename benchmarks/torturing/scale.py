@@ -47,10 +47,12 @@ heads = 4
 intermediate = 64
 [distill]
 epochs = 1
+allow_collapsed = true
 precision = "fp32"
 [pretrain]
 epochs = 1
 max_tokens = 48
+held_out = 0.1
 precision = "fp32"
 [evaluate]
 bootstrap = 100
