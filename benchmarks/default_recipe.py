@@ -58,7 +58,6 @@ _TEACHER: dict[str, Any] = {"freeze": 4, "learning_rate": 1.6e-4, "epochs": 3, "
 _STUDENT: dict[str, Any] = {
     "learning_rate": 2e-4, "epochs": 5, "temperature": 2, "dropout": 0.0, "token_dropout": 0.15,
 }  # fmt: skip
-_FOLDS = 3
 _TEACHER_STEPS = 240  # at least, in whole epochs, as min_steps in attar.recipe.chosen
 _ALONE = {"soft_weight": 0.0, "hard_weight": 1.0, "temperature": 1.0}
 # What teaches, how much each counts, and what else is set.
@@ -68,20 +67,10 @@ WAYS: dict[str, tuple[dict[str, float], dict[str, Any]]] = {
     "taught+linear": ({"teacher": 0.7, "linear": 0.3}, {}),
     "taught+linear, equal": ({"teacher": 0.5, "linear": 0.5}, {}),
     "taught+linear, half": ({"teacher": 0.7, "linear": 0.3}, {"soft_weight": 0.5, "hard_weight": 0.5}),
-    "taught, half": ({"teacher": 1.0}, {"soft_weight": 0.5, "hard_weight": 0.5}),
-    "taught+linear, 2 copies": ({"teacher": 0.7, "linear": 0.3}, {"augment": {"copies": 2}}),
     "taught+linear, 4 copies": ({"teacher": 0.7, "linear": 0.3}, {"augment": {"copies": 4}}),
-    "taught, 4 copies": ({"teacher": 1.0}, {"augment": {"copies": 4}}),
-    "taught+linear, hidden": ({"teacher": 0.7, "linear": 0.3}, {"matches": "auto_hidden"}),
-    "taught+alone": ({"teacher": 0.5, "alone": 0.5}, {}),
-    "taught+alone, 4 copies": ({"teacher": 0.5, "alone": 0.5}, {"augment": {"copies": 4}}),
     "taught+alone+linear, 4 copies": (
         {"teacher": 0.4, "alone": 0.4, "linear": 0.2}, {"augment": {"copies": 4}},
     ),
-    "folds": ({"folds": 1.0}, {}),
-    "folds, half": ({"folds": 1.0}, {"soft_weight": 0.5, "hard_weight": 0.5}),
-    "taught+folds": ({"teacher": 0.5, "folds": 0.5}, {}),
-    "taught+folds+linear": ({"teacher": 0.35, "folds": 0.35, "linear": 0.3}, {}),
     "taught+linear, soft": ({"teacher": 0.7, "linear": 0.3}, {"soft_weight": 1.0, "hard_weight": 0.0}),
     "linear alone": ({"linear": 1.0}, {}),
 }  # fmt: skip
@@ -270,31 +259,8 @@ def _asked(data: Data, who: str, examples: Sequence[Example], seed: int, out: Pa
         teacher = linear_teacher(data.task, data.train, data.dev)
     else:
         teacher = load_teacher(out / f"{'alone' if who == 'alone' else 'teacher'}-{seed}", data.task)
-    if who == "folds":
-        return with_cached_logits(teacher, data.train, dict(enumerate(_out_of_fold(data, seed, out))))
     logits = cached_logits(teacher, examples, len(data.task.labels), out / "asked")
     return with_cached_logits(teacher, examples, dict(enumerate(logits)))
-
-
-def _out_of_fold(data: Data, seed: int, out: Path) -> NDArray[np.float32]:
-    """Logits [N, labels] for the training rows, each of a teacher that was trained without its review."""
-    reviews = sorted({e.text for e in data.train}, key=lambda text: hashlib.sha256(text.encode()).digest())
-    fold = {text: number % _FOLDS for number, text in enumerate(reviews)}
-    kept = out / f"out-of-fold-{seed}.npy"
-    if kept.is_file():
-        known: NDArray[np.float32] = np.load(kept)
-        return known
-    logits = np.zeros((len(data.train), len(data.task.labels)), np.float32)
-    for held in range(_FOLDS):
-        rows = [i for i, e in enumerate(data.train) if fold[e.text] == held]
-        others = [e for e in data.train if fold[e.text] != held]
-        folder = out / f"fold{held}"
-        _teacher(data._replace(train=others), seed, folder)
-        teacher = load_teacher(folder / f"teacher-{seed}", data.task)
-        logits[rows] = teacher.predict_logits([data.train[i] for i in rows])
-    with atomic_write(kept) as draft, draft.open("wb") as stream:
-        np.save(stream, logits)
-    return logits
 
 
 def gold_of(task: Task, examples: Sequence[Example]) -> NDArray[np.int64]:
