@@ -258,7 +258,7 @@ def _asked(data: Data, who: str, examples: Sequence[Example], seed: int, out: Pa
     if who == "linear":
         teacher = linear_teacher(data.task, data.train, data.dev)
     else:
-        teacher = load_teacher(out / f"{'alone' if who == 'alone' else 'teacher'}-{seed}", data.task)
+        teacher = load_teacher(out / f"{who}-{seed}", data.task)
     logits = cached_logits(teacher, examples, len(data.task.labels), out / "asked")
     return with_cached_logits(teacher, examples, dict(enumerate(logits)))
 

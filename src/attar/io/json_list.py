@@ -17,7 +17,10 @@ from attar.io.encodings import Encoding, find_encoding
 from attar.io.json_text import TOO_DEEP, is_too_deep
 from attar.io.lines import numbered_lines
 
-__all__ = ["list_items"]
+__all__ = ["OBJECTS", "list_items"]
+
+OBJECTS = re.compile(r"\s*\[\s*\{")
+"""How a list of objects begins."""
 
 _BLOCK_BYTES = 1 << 20
 # An item cut off by the end of the buffer fails there, or as an open string, or in the midst of a

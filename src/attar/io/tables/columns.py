@@ -188,7 +188,7 @@ def missing_column(table: Table, ours: str, theirs: str, setting: str) -> DataEr
     message = f"{table.name}: no column {theirs!r} for {ours}; there are {shown_columns(table.columns)}"
     if not table.columns and table.format == "jsonl":
         return DataError(
-            f"{message}: no line of it is a JSON object; if it is CSV, say so by its ending or --format"
+            f"{message}: no line of it is a JSON object; if it is CSV, name it .csv, or score --format csv"
         )
     hint = did_you_mean(theirs, table.columns)
     if not hint and (usual := named(ours, table.columns)):

@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import json
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 from attar.io.encodings import Encoding, bad_line, find_encoding, line_decoder
 from attar.io.files import atomic_write
-from attar.io.json_list import list_items
+from attar.io.json_list import OBJECTS, list_items
 from attar.io.json_text import MAX_DEPTH, TOO_DEEP, is_too_deep
 from attar.io.lines import count_lines, raw_lines
 from attar.io.tables.rows import Problem, Row, Table, as_text
@@ -35,7 +34,6 @@ _HEAD = 100
 _ENCODE = json.JSONEncoder(ensure_ascii=False, default=as_text, allow_nan=False).encode
 _NO_OBJECT = "the line is not a JSON object; expected one row a line"
 _NO_ROW = "the item is not a JSON object; expected one row an item"
-_LIST_START = re.compile(r"\s*\[\s*\{")
 _START_BYTES = 1 << 16
 _DEEP = f"the line is {TOO_DEEP}; expected one row a line, with plain values"
 
@@ -109,7 +107,7 @@ def _is_list(path: Path, encoding: Encoding) -> bool:
     with path.open("rb") as stream:
         stream.seek(len(encoding.mark))
         start = codecs.getincrementaldecoder(encoding.codec)("replace").decode(stream.read(_START_BYTES))
-    return _LIST_START.match(start) is not None
+    return OBJECTS.match(start) is not None
 
 
 def _list_rows(path: Path, encoding: Encoding) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from typing import get_args
 
 from attar.errors import DataError
 from attar.io.encodings import Encoding, find_encoding
-from attar.io.json_list import list_items
+from attar.io.json_list import OBJECTS, list_items
 from attar.io.json_text import parse_json
 from attar.io.lines import read_text
 from attar.io.tables.table_files import TABLE_ENDINGS, save_as
@@ -26,7 +26,6 @@ KNOWN_ENDINGS = (*TABLE_ENDINGS, *_AMBIGUOUS)
 _START_BYTES = 1 << 20
 _START_LINES = 20
 _ROWS_START = re.compile(r"\[\s*(\[|\])")
-_OBJECTS_START = re.compile(r"\[\s*\{")
 _HINT = f'set it in the source, as format = "...", one of {", ".join(get_args(SourceFormat))}'
 
 _WITHOUT_ENCODING: frozenset[SourceFormat] = frozenset({"excel", "parquet", "mongodb"})
@@ -118,7 +117,7 @@ def _json_format(file: Path, start: list[str], encoding: Encoding) -> SourceForm
     joined = "".join(start).lstrip()
     if _ROWS_START.match(joined):
         return "rows"
-    if _OBJECTS_START.match(joined):
+    if OBJECTS.match(joined):
         _, first = next(list_items(file, "rows", "expected a JSON list", encoding))
         return "label_studio" if is_label_studio(first) else "jsonl"
     return "jsonl" if _is_object(start[0]) else None
