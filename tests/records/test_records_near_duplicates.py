@@ -70,10 +70,8 @@ def test_groups_do_not_depend_on_the_order():
     assert len(set(groups.values())) == 2
 
 
-def test_few_of_all_pairs_are_compared():
-    rng = np.random.default_rng(5)
-    words = ["".join(rng.choice(list("甲乙丙丁戊己庚辛壬癸子丑寅卯"), 2)) for _ in range(2000)]
-    texts = ["".join(rng.choice(words, 20)) for _ in range(2000)]
+def grouped_and_compared(texts: list[str]) -> tuple[dict[str, str], float]:
+    """The groups at 0.5, and how many pairs' sets were compared, as a share of all pairs."""
     compared = 0
 
     def count(_frame, event, function):
@@ -86,6 +84,23 @@ def test_few_of_all_pairs_are_compared():
         groups = group_reviews(texts, 0.5)
     finally:
         sys.setprofile(before)
+    return groups, compared / (len(texts) * (len(texts) - 1) / 2)
+
+
+def test_few_of_all_pairs_are_compared():
+    rng = np.random.default_rng(5)
+    words = ["".join(rng.choice(list("甲乙丙丁戊己庚辛壬癸子丑寅卯"), 2)) for _ in range(2000)]
+    texts = ["".join(rng.choice(words, 20)) for _ in range(2000)]
+    groups, compared = grouped_and_compared(texts)
     assert len(set(groups.values())) == len(set(texts))
-    num_pairs = len(texts) * (len(texts) - 1) / 2
-    assert 0 < compared < 0.2 * num_pairs
+    assert compared < 0.02
+
+
+def test_few_are_compared_of_reviews_from_a_dozen_phrases():
+    rng = np.random.default_rng(6)
+    letters = [chr(0x4E00 + n) for n in range(600)]
+    phrases = ["".join(rng.choice(letters, rng.integers(4, 12))) for _ in range(12)]
+    texts = ["，".join(rng.choice(phrases, 5)) for _ in range(300)]
+    groups, compared = grouped_and_compared(texts)
+    assert groups == brute_force(texts, 0.5)
+    assert 0 < compared < 0.05

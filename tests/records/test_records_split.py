@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from attar.errors import DataError
 from attar.recipe.load import DataRecipe
 from attar.records.split.near_duplicates import group_reviews
+from attar.records.split.short_splits import split_warnings
 from attar.records.split.split import SPLITS, check_leaks, split
 from attar.task import Example
 
@@ -157,3 +158,24 @@ def test_a_leak_is_found():
 
 def test_the_splits_are_named_in_order():
     assert tuple(split(reviews(50), DataRecipe(), 20).sides) == SPLITS == ("train", "dev", "test")
+
+
+def test_a_split_that_one_group_leaves_short_is_named():
+    text = "".join(map(chr, range(0x4E00, 0x4E20)))
+    chain = [Example(f"{text}{chr(0x5000 + n)}", 0, 1, "积极") for n in range(380)]
+    examples = chain + reviews(8)
+    found = split(examples, DataRecipe(), 20)
+    assert found.largest_group == 380
+    sizes = {name: len(side) for name, side in found.sides.items()}
+    dev, test = split_warnings(sizes, found.largest_group, DataRecipe())
+    assert dev.startswith(f"dev has {sizes['dev']} of {len(examples)} examples, where data.dev = 0.1 asks")
+    assert "380 are in one group" in dev
+    assert "raise data.near_duplicate (0.5)" in dev
+    assert test.startswith(f"test has {sizes['test']} of")
+
+
+def test_no_split_is_short_where_reviews_differ_or_a_file_is_the_split():
+    found = split(reviews(60), DataRecipe(), 20)
+    sizes = {name: len(side) for name, side in found.sides.items()}
+    assert split_warnings(sizes, found.largest_group, DataRecipe()) == []
+    assert split_warnings({"train": 900, "test": 200}, 880, DataRecipe()) == []

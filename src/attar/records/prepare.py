@@ -24,7 +24,7 @@ from attar.io.files import atomic_write, folder_hashes, write_json
 from attar.io.sealed import sealed
 from attar.io.tables.jsonl import write_jsonl
 from attar.io.tables.term_cells import likely_separator
-from attar.language.translator import translator
+from attar.language.translator import ENGLISH, Translator, translator
 from attar.recipe.load import DataRecipe, SourceRecipe
 from attar.records.audit.audit import audit
 from attar.records.audit.labels import check_scale, label_warnings
@@ -33,6 +33,7 @@ from attar.records.audit.summary import Summary
 from attar.records.prepared_folder import example_row, write_rows
 from attar.records.record import Accepted, Reason, Rejection
 from attar.records.remote.fetch import LocalRecords, fetched, source_inputs
+from attar.records.split.short_splits import split_warnings
 from attar.records.split.split import SPLITS, split
 from attar.records.understood import Understood, short_lines
 from attar.task import Example, Task
@@ -111,13 +112,18 @@ def prepare(
         "sources": [file for source in local for file in source.described()],
         "understood": found.understood.to_json(),
     }
-    manifest = _write(out, facts, sides, found.summary, task)
+    manifest = _write(out, facts, sides, found, data, task)
     shutil.rmtree(download_dir, ignore_errors=True)
     return manifest
 
 
 def _write(
-    out: Path, facts: Mapping[str, Any], sides: Mapping[str, Sequence[Example]], summary: Summary, task: Task
+    out: Path,
+    facts: Mapping[str, Any],
+    sides: Mapping[str, Sequence[Example]],
+    found: _Found,
+    data: DataRecipe,
+    task: Task,
 ) -> dict[str, Any]:
     """Write the splits, the audit and, last, the manifest."""
     labels, channels = dict[str, Any](), dict[str, Any]()
@@ -127,7 +133,13 @@ def _write(
         labels[name] = {label: by_label[label] for label in task.labels}
         by_channel = Counter(example.meta.get("channel", "") for example in sides[name])
         channels[name] = dict(sorted(by_channel.items()))
-    audited = summary.to_json() | {"warnings": label_warnings(task, summary.labels_as_read, labels)}
+    sizes = {name: len(sides[name]) for name in SPLITS if not found.fixed.get(name)}
+
+    def warnings(tr: Translator) -> list[str]:
+        of_labels = label_warnings(task, found.summary.labels_as_read, labels, tr)
+        return of_labels + split_warnings(sizes, found.largest_group, data, tr)
+
+    audited = found.summary.to_json() | {"warnings": warnings(ENGLISH)}
     for warning in audited["warnings"]:
         _LOG.warning("%s", warning)
     write_json(out / "audit.json", audited)
@@ -142,8 +154,8 @@ def _write(
         "warnings": audited["warnings"],
     }
     for language, name in PAGES.items():
-        said = label_warnings(task, summary.labels_as_read, labels, translator(language))
-        page = render_audit(audited | {"warnings": said}, summary.samples, manifest, language)
+        said = warnings(translator(language))
+        page = render_audit(audited | {"warnings": said}, found.summary.samples, manifest, language)
         with atomic_write(out / name) as draft:
             draft.write_text(page, "utf-8")
     manifest["files"] = folder_hashes(out, (*(f"{name}.json" for name in SPLITS), *_TEXTS))
@@ -163,6 +175,7 @@ class _Found:
     fixed: defaultdict[str, list[Example]] = field(default_factory=lambda: defaultdict(list))
     first: dict[str, Rejection] = field(default_factory=dict)
     separators: Counter[str] = field(default_factory=Counter)
+    largest_group: int = 0
 
     def read(self, records: LocalRecords, task: Task, data: DataRecipe, repaired: _WriteLine) -> None:
         for outcome in audit(records, task, data, self.summary.agreement):
@@ -195,7 +208,7 @@ class _Found:
         """
         if not self.examples and not self.fixed:
             raise DataError(_nothing_left(names, self.summary.to_json()["reasons"], self.first, out))
-        sides, left_out = split(self.examples, data, seed, self.fixed)
+        sides, left_out, self.largest_group = split(self.examples, data, seed, self.fixed)
         for example in left_out:
             message = "the review is also in a held-out file; it must not be trained on too"
             self._withdraw(example, "also_held_out", message)

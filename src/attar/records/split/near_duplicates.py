@@ -4,10 +4,13 @@ Two reviews are one group if they are equal after case, width, whitespace, punct
 are taken away, or if more than a given share of their character 3-grams is common (Jaccard), and
 so are the reviews that a chain of such pairs connects.
 
-All pairs above the threshold are found, none is guessed at: two sets whose Jaccard index is above
-t share a gram among the rarest few of each (prefix filter: Bayardo, Ma and Srikant, Scaling Up
-All Pairs Similarity Search, 2007; the shorter index prefix: Xiao et al., Efficient Similarity
-Joins for Near Duplicate Detection, 2008).
+No pair above the threshold is missed where it would connect two groups, none is guessed at: two sets
+whose Jaccard index is above t share a gram among the rarest few of each (prefix filter: Bayardo, Ma and
+Srikant, Scaling Up All Pairs Similarity Search, 2007; the shorter index prefix: Xiao et al., Efficient
+Similarity Joins for Near Duplicate Detection, 2008). Where many do, as in reviews put together from a few
+phrases, most are told apart by a bitmap of each (Sandes, Teodoro and Melo, Bitmap Filter: Speeding up
+Exact Set Similarity Joins with Bitwise Operations, 2020), and of a group no more are compared than it
+takes to find one that is near.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import unicodedata
 from array import array
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from attar.task import Example
 
@@ -27,6 +30,7 @@ __all__ = ["drop_near_duplicates", "grams", "group_reviews", "normal_form"]
 _IGNORED = re.compile(r"[\W_]+")
 # Products of the threshold and a size are whole numbers that floating point may miss by a hair.
 _EPSILON = 1e-9
+_NUM_BITS = 256
 
 
 def normal_form(text: str) -> str:
@@ -56,13 +60,8 @@ def group_reviews(texts: Sequence[str], near_duplicate: float) -> dict[str, str]
     """
     normal = {text: normal_form(text) for text in texts}
     forms = sorted(set(normal.values()))
-    parent = list(range(len(forms)))
-    for a, b in _near_pairs(forms, near_duplicate, parent):
-        # The smaller index, and so the smaller form, stays the root.
-        low, high = sorted((_root(parent, a), _root(parent, b)))
-        parent[high] = low
-    index = {form: number for number, form in enumerate(forms)}
-    return {text: forms[_root(parent, index[form])] for text, form in normal.items()}
+    roots = dict(zip(forms, _Join(forms, near_duplicate).roots(), strict=True))
+    return {text: forms[roots[form]] for text, form in normal.items()}
 
 
 def drop_near_duplicates(
@@ -80,43 +79,95 @@ def drop_near_duplicates(
     return [example for example in examples if groups[example.text] not in taken]
 
 
-def _root(parent: list[int], node: int) -> int:
-    while parent[node] != node:
-        parent[node] = parent[parent[node]]
-        node = parent[node]
-    return node
+class _Join:
+    """Sets of grams in the order of their sizes, and the groups that those before the next one form."""
 
+    def __init__(self, forms: Sequence[str], threshold: float) -> None:
+        sets, self._num_lone = _rarest_first(forms)
+        self._threshold, self._share = threshold, 2 * threshold / (1 + threshold)
+        self._order = sorted(range(len(forms)), key=lambda form: len(sets[form]))
+        self._sets = [sets[form] for form in self._order]
+        self._sizes = [len(one) for one in self._sets]
+        self._bitmaps = [_bitmap(one) for one in self._sets]
+        # A forest over the forms; the smallest of a group is its root.
+        self._parent = list(range(len(forms)))
+        # Gram of several sets -> root -> the places of its group's sets that the gram leads to, ascending.
+        self._index: defaultdict[int, dict[int, list[int]]] = defaultdict(dict)
 
-def _near_pairs(forms: list[str], threshold: float, parent: list[int]) -> Iterator[tuple[int, int]]:
-    """Pairs of indices above the threshold, without those that ``parent`` already connects."""
-    sets = _rarest_first(forms)
-    order = sorted(range(len(forms)), key=lambda i: len(sets[i]))
-    places: defaultdict[int, list[int]] = defaultdict(list)
-    sizes = [len(sets[i]) for i in order]
-    for place, i in enumerate(order):
-        mine, size = set(sets[i]), len(sets[i])
+    def roots(self) -> list[int]:
+        """For each form the smallest of its group."""
+        for place in range(len(self._order)):
+            self._insert(place, self._join(place))
+        return [self._root(form) for form in range(len(self._order))]
+
+    def _join(self, place: int) -> int:
+        """Connect a set with each group that has one near it; the root of what that makes."""
+        mine, size, seen = self._order[place], self._sizes[place], set[int]()
+        near = self._near(place, seen)
+        for gram in self._sets[place][: size - math.floor(self._threshold * size - _EPSILON)]:
+            for root, places in self._groups(gram):
+                if root != mine and near(places):
+                    mine, other = sorted((mine, root))
+                    self._parent[other] = mine
+        return mine
+
+    def _near(self, place: int, seen: set[int]) -> Callable[[list[int]], bool]:
+        """Whether one of some places, of those not seen so far, has a set near this one."""
+        mine, size, bitmap = set(self._sets[place]), self._sizes[place], self._bitmaps[place]
         # Smaller sets than this cannot reach the threshold.
-        first = bisect_right(sizes, threshold * size - _EPSILON)
-        candidates: set[int] = set()
-        for gram in sets[i][: size - math.floor(threshold * size - _EPSILON)]:
-            found = places.get(gram)
-            if found:
-                candidates.update(found if found[0] >= first else found[bisect_right(found, first - 1) :])
-        my_root = _root(parent, i)
-        for j in map(order.__getitem__, candidates):
-            if _root(parent, j) == my_root:
-                continue
-            common = len(mine.intersection(sets[j]))
-            if common > threshold * (size + len(sets[j]) - common):
-                yield i, j
-                my_root = _root(parent, i)
-        share = 2 * threshold / (1 + threshold)
-        for gram in sets[i][: size - math.ceil(share * size - _EPSILON) + 1]:
-            places[gram].append(place)
+        first = bisect_right(self._sizes, self._threshold * size - _EPSILON)
+
+        def near(places: list[int]) -> bool:
+            for other in reversed(places):
+                if other < first:
+                    break
+                if other in seen:
+                    continue
+                seen.add(other)
+                both = size + self._sizes[other]
+                # What differs in the bitmaps differs in the sets; half of the rest at most is common.
+                if both - (bitmap ^ self._bitmaps[other]).bit_count() <= self._share * both - _EPSILON:
+                    continue
+                common = len(mine.intersection(self._sets[other]))
+                if common > self._threshold * (both - common):
+                    return True
+            return False
+
+        return near
+
+    def _groups(self, gram: int) -> list[tuple[int, list[int]]]:
+        """The groups that a gram leads to, under the roots that they have by now."""
+        if (groups := self._index.get(gram)) is None:
+            return []
+        for old in [root for root in groups if self._parent[root] != root]:
+            places = groups.setdefault(self._root(old), [])
+            places += groups.pop(old)
+            places.sort()
+        return list(groups.items())
+
+    def _insert(self, place: int, root: int) -> None:
+        size = self._sizes[place]
+        for gram in self._sets[place][: size - math.ceil(self._share * size - _EPSILON) + 1]:
+            if gram >= self._num_lone:
+                self._index[gram].setdefault(root, []).append(place)
+
+    def _root(self, member: int) -> int:
+        while self._parent[member] != member:
+            self._parent[member] = self._parent[self._parent[member]]
+            member = self._parent[member]
+        return member
 
 
-def _rarest_first(forms: list[str]) -> list[array[int]]:
-    """The grams of each text as numbers, the rarest first."""
+def _bitmap(numbers: Sequence[int]) -> int:
+    bits = 0
+    for number in numbers:
+        bits |= 1 << number % _NUM_BITS
+    return bits
+
+
+def _rarest_first(forms: Sequence[str]) -> tuple[list[array[int]], int]:
+    """The grams of each text as numbers, the rarest first; how many of the numbers are in one text alone."""
     counts = Counter(gram for form in forms for gram in grams(form))
     rank = {gram: n for n, gram in enumerate(sorted(counts, key=lambda gram: (counts[gram], gram)))}
-    return [array("I", sorted(rank[gram] for gram in grams(form))) for form in forms]
+    sets = [array("I", sorted(rank[gram] for gram in grams(form))) for form in forms]
+    return sets, sum(count == 1 for count in counts.values())

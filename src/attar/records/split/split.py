@@ -35,10 +35,12 @@ class Split(NamedTuple):
     Attributes:
         sides: Examples by "train", "dev" and "test", each in an order that the seed decides.
         left_out: Examples whose review is also in a held-out file, in no order.
+        largest_group: How many examples the largest group of reviews has that stay on one side.
     """
 
     sides: dict[str, list[Example]]
     left_out: list[Example]
+    largest_group: int
 
 
 def split(
@@ -96,7 +98,7 @@ def split(
                 "or raise data.near_duplicate"
             )
     check_leaks(sides, group_of)
-    return Split(sides, left_out)
+    return Split(sides, left_out, max(map(len, groups.values()), default=0))
 
 
 def _shares(data: DataRecipe, fixed: Mapping[str, Sequence[Example]]) -> dict[str, float]:
