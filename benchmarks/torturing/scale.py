@@ -30,7 +30,8 @@ _MENTIONS_BYTES, _BYTES_PER_BYTE = 256 << 20, 32
 """Memory that a row of many mentions may take, beside so many bytes for each byte of the row."""
 _LEAST_S, _LEAST_BYTES = 0.2, 16 << 20  # below these a power says nothing
 _CHARS = "香味很好但是持妆太差了肤色粉底液不推荐口红的一"
-_NUM_CLAUSES = 2_000  # of a dozen, nearly each row would be compared with each: see near_duplicates.py
+_NUM_CLAUSES = 2_000
+_FEW_CLAUSES = 12  # nearly each row has grams in common with each
 _RECIPE = f"""[task]
 name = "{TINY_TASK.name}"
 labels = {json.dumps(TINY_TASK.labels, ensure_ascii=False)}
@@ -81,6 +82,9 @@ class Verb(NamedTuple):
 
 VERBS: dict[str, Verb] = {
     "prepare": Verb(1_000, lambda n: ["prepare", f"{n}.jsonl", "--recipe", "r.toml", "--out", "out"]),
+    "prepare, reviews of a dozen phrases": Verb(
+        1_000, lambda n: ["prepare", f"{n}.few.jsonl", "--recipe", "r.toml", "--out", "out"]
+    ),
     "score, JSONL": Verb(
         1_000, lambda n: ["score", "artifact", "--in", f"{n}.jsonl", "--out", "out.jsonl"], is_flat=True
     ),
@@ -118,10 +122,10 @@ VERBS: dict[str, Verb] = {
 """By name, those that read rows."""
 
 
-def write_rows(path: Path, count: int, seed: int) -> None:
+def write_rows(path: Path, count: int, seed: int, num_clauses: int = _NUM_CLAUSES) -> None:
     """Rows of clauses that are put together in another way in each, as JSONL or CSV by the ending."""
     rng = random.Random(seed)  # noqa: S311 - no secrets
-    some = ["".join(rng.choices(_CHARS, k=rng.randint(3, 9))) for _ in range(_NUM_CLAUSES)]
+    some = ["".join(rng.choices(_CHARS, k=rng.randint(3, 9))) for _ in range(num_clauses)]
     with path.open("w", encoding="utf-8") as stream:
         if path.suffix == ".csv":
             stream.write("text,term,label,group\n")
@@ -200,10 +204,10 @@ def growth(values: Sequence[float], sizes: Sequence[int], least: float) -> float
 
 
 def _make_inputs(folder: Path, size: int, arguments: Sequence[str]) -> None:
-    for ending in ("jsonl", "csv"):
+    for ending, num_clauses in (("jsonl", _NUM_CLAUSES), ("csv", _NUM_CLAUSES), ("few.jsonl", _FEW_CLAUSES)):
         path = folder / f"{size}.{ending}"
         if not path.exists():
-            write_rows(path, size, seed=size)
+            write_rows(path, size, size, num_clauses)
     data = folder / f"data{size}"
     teacher = ["train", "r.toml", "--data", str(data), "--out", "teacher"]
     for name, command in (
