@@ -1,5 +1,6 @@
 """A share of the torture's workbooks, mutated inputs, secrets and growth."""
 
+import math
 import random
 import socket
 from pathlib import Path
@@ -124,4 +125,5 @@ def test_growth_is_a_power_of_the_size(bench):
     sizes = [100, 1_000, 10_000]
     assert growth([3.0, 4.0, 13.0], sizes, 0.1) == pytest.approx(1.0)
     assert growth([3.0, 4.0, 103.0], sizes, 0.1) == pytest.approx(2.0)
+    assert growth([6.4, 6.7, 16.8], sizes, 0.1) == pytest.approx(math.log10(10.4 / 0.64))  # a start is no row
     assert growth([3.0, 3.0, 3.05], sizes, 0.1) == 0.0

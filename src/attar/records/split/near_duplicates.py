@@ -19,9 +19,9 @@ import math
 import re
 import unicodedata
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from attar.task import Example
 
@@ -31,6 +31,8 @@ _IGNORED = re.compile(r"[\W_]+")
 # Products of the threshold and a size are whole numbers that floating point may miss by a hair.
 _EPSILON = 1e-9
 _NUM_BITS = 256
+_LARGE = 32  # sets of a group: from here on it pays to keep them apart
+_SMALL = -1
 
 
 def normal_form(text: str) -> str:
@@ -89,49 +91,52 @@ class _Join:
         self._sets = [sets[form] for form in self._order]
         self._sizes = [len(one) for one in self._sets]
         self._bitmaps = [_bitmap(one) for one in self._sets]
-        # A forest over the forms; the smallest of a group is its root.
-        self._parent = list(range(len(forms)))
-        # Gram of several sets -> root -> the places of its group's sets that the gram leads to, ascending.
+        # A forest over the forms; the smallest of a group is its root, and has the group's size here.
+        self._parent, self._group_sizes = list(range(len(forms))), [1] * len(forms)
+        # Gram of several sets -> root -> the places of sets that the gram leads to, ascending: of a large
+        # group under its root, of all others together under ``_SMALL``.
         self._index: defaultdict[int, dict[int, list[int]]] = defaultdict(dict)
 
     def roots(self) -> list[int]:
         """For each form the smallest of its group."""
         for place in range(len(self._order)):
-            self._insert(place, self._join(place))
+            self._join(place)
+            self._insert(place)
         return [self._root(form) for form in range(len(self._order))]
 
-    def _join(self, place: int) -> int:
-        """Connect a set with each group that has one near it; the root of what that makes."""
-        mine, size, seen = self._order[place], self._sizes[place], set[int]()
-        near = self._near(place, seen)
-        for gram in self._sets[place][: size - math.floor(self._threshold * size - _EPSILON)]:
-            for root, places in self._groups(gram):
-                if root != mine and near(places):
-                    mine, other = sorted((mine, root))
-                    self._parent[other] = mine
-        return mine
-
-    def _near(self, place: int, seen: set[int]) -> Callable[[list[int]], bool]:
-        """Whether one of some places, of those not seen so far, has a set near this one."""
-        mine, size, bitmap = set(self._sets[place]), self._sizes[place], self._bitmaps[place]
+    def _join(self, place: int) -> None:
+        """Unite a set's group with each group that has a set near it."""
+        form, size = self._order[place], self._sizes[place]
         # Smaller sets than this cannot reach the threshold.
         first = bisect_right(self._sizes, self._threshold * size - _EPSILON)
+        near, seen, small = self._near(place), set[int](), set[int]()
+        for gram in self._sets[place][: size - math.floor(self._threshold * size - _EPSILON)]:
+            for root, places in self._groups(gram):
+                found = places[bisect_left(places, first) :] if places[0] < first else places
+                if root == _SMALL:
+                    small.update(found)
+                elif root != self._root(form) and next(near(reversed(found), seen), None) is not None:
+                    self._unite(form, root)
+        for other in near(small, set()):
+            self._unite(form, self._order[other])
 
-        def near(places: list[int]) -> bool:
-            for other in reversed(places):
-                if other < first:
-                    break
+    def _near(self, place: int) -> Callable[[Iterable[int], set[int]], Iterator[int]]:
+        """What gives those of some places whose sets are near this one, but for places that it has seen."""
+        sizes, bitmaps, threshold, may_differ = self._sizes, self._bitmaps, self._threshold, 1 - self._share
+        mine, size, bitmap = set(self._sets[place]), sizes[place], bitmaps[place]
+
+        def near(places: Iterable[int], seen: set[int]) -> Iterator[int]:
+            for other in places:
                 if other in seen:
                     continue
                 seen.add(other)
-                both = size + self._sizes[other]
+                both = size + sizes[other]
                 # What differs in the bitmaps differs in the sets; half of the rest at most is common.
-                if both - (bitmap ^ self._bitmaps[other]).bit_count() <= self._share * both - _EPSILON:
+                if (bitmap ^ bitmaps[other]).bit_count() >= may_differ * both + _EPSILON:
                     continue
                 common = len(mine.intersection(self._sets[other]))
-                if common > self._threshold * (both - common):
-                    return True
-            return False
+                if common > threshold * (both - common):
+                    yield other
 
         return near
 
@@ -139,17 +144,24 @@ class _Join:
         """The groups that a gram leads to, under the roots that they have by now."""
         if (groups := self._index.get(gram)) is None:
             return []
-        for old in [root for root in groups if self._parent[root] != root]:
+        for old in [root for root in groups if root != _SMALL and self._parent[root] != root]:
             places = groups.setdefault(self._root(old), [])
             places += groups.pop(old)
             places.sort()
         return list(groups.items())
 
-    def _insert(self, place: int, root: int) -> None:
-        size = self._sizes[place]
+    def _insert(self, place: int) -> None:
+        size, root = self._sizes[place], self._root(self._order[place])
+        key = root if self._group_sizes[root] >= _LARGE else _SMALL
         for gram in self._sets[place][: size - math.ceil(self._share * size - _EPSILON) + 1]:
             if gram >= self._num_lone:
-                self._index[gram].setdefault(root, []).append(place)
+                self._index[gram].setdefault(key, []).append(place)
+
+    def _unite(self, one: int, other: int) -> None:
+        low, high = sorted((self._root(one), self._root(other)))
+        if low != high:
+            self._parent[high] = low
+            self._group_sizes[low] += self._group_sizes[high]
 
     def _root(self, member: int) -> int:
         while self._parent[member] != member:
