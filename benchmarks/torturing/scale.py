@@ -60,6 +60,9 @@ precision = "fp32"
 bootstrap = 100
 speed_examples = 8
 speed_repeats = 1
+[gate]
+max_loss_to_teacher = 1.0
+min_gain_over_linear = -1.0
 [export]
 max_flips = 0.5
 max_f1_loss = 0.5
