@@ -102,7 +102,9 @@ VERBS: dict[str, Verb] = {
     "compare": Verb(1_000, lambda n: ["compare", f"{n}.jsonl", f"{n}.csv", "--out", "out.xlsx"]),
     "insight": Verb(1_000, lambda n: ["insight", f"{n}.jsonl", "--by", "term,group", "--out", "out"]),
     "init": Verb(1_000, lambda n: ["init", f"{n}.jsonl", "--out", "out.toml"]),
-    "terms": Verb(1_000, lambda n: ["terms", f"{n}.jsonl", "--out", "out.csv"]),
+    "terms": Verb(
+        1_000, lambda n: ["terms", f"{n}.jsonl", "--out", "out.csv", "--min-count", "2"]
+    ),
     "evaluate": Verb(
         200,
         lambda n: [

@@ -16,6 +16,7 @@ from attar.cascade.thresholds import agreement_bound, choose_thresholds
 from attar.errors import ArtifactError, DataError
 from attar.evaluation.baselines import WindowedLinear
 from attar.evaluation.linear_artifact import write_linear
+from attar.metrics import scores
 from attar.pipeline import prepare
 from attar.recipe.load import Recipe
 from attar.records.prepared_folder import load_split
@@ -155,6 +156,18 @@ def test_it_is_an_artifact_that_keeps_its_promise(made, members, data):
     assert figures["cascade"]["agreement"] == pytest.approx((probs.argmax(1) == second.argmax(1)).mean())
     assert figures["cascade"]["examples_per_second"] > 0
     assert "conformal" in card.cascade["bound"]
+    others = {one["agreement"]: one for one in card.cascade["figures"]["dev_by_agreement"]}
+    assert list(others) == [0.995, 0.99, 0.98, 0.97, 0.95, 0.9]
+    assert others[0.95]["thresholds"] == card.cascade["thresholds"]
+    passed_on = [one["passed_on"] for one in others.values()]
+    assert passed_on == sorted(passed_on, reverse=True)
+    assert passed_on[0] > passed_on[-1]
+    dev = load_split(data, "dev")
+    assert others[0.95]["passed_on"] == pytest.approx(
+        (attar.load(members[0]).predict_probs(dev).max(1) < np.float32(card.cascade["thresholds"][0])).mean()
+    )
+    gold = np.array([TASK.index_of(one) for one in dev])
+    assert others[0.95]["macro_f1"] == scores(TASK, gold, predictor.predict_probs(dev)).macro_f1
     assert verify(made).compared.num == 128
     logits = predictor.predict_logits(test)
     assert np.array_equal(logits.argmax(1), probs.argmax(1))
@@ -224,6 +237,9 @@ def test_the_verb_says_what_it_does(members, data, tmp_path, attar_main, one_lin
     assert code == 0, err
     assert f"artifact:  {tmp_path / 'c'}" in out
     assert "at least 95.0% agreement in the mean over such dev splits" in out.replace("\n", " ")
+    shown = out.split("what another --agreement would give, on dev")[1]
+    assert "0.95 (this)" in shown
+    assert "0.9 " in shown
     code, out, _ = attar_main("cascade", *options, "--agreement", "0.95", "--bound", "binomial")
     assert code == 0
     assert "at least 95.0% agreement with 95% confidence" in out.replace("\n", " ")

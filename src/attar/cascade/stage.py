@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from attar.artifact import Artifact, check_not_refused, load_artifact, write_files
 from attar.artifact_card import MEMBERS
 from attar.bench.timing import interleaved
+from attar.cascade.agreements import by_agreement
 from attar.cascade.thresholds import Bound, Method, choose_thresholds
 from attar.errors import DataError
 from attar.metrics import Scores, scores
@@ -113,13 +114,21 @@ def _check_members(members: Sequence[Artifact], settings: CascadeSettings) -> No
 
 def _write(members: Sequence[Artifact], data: Path, settings: CascadeSettings, draft: Path) -> None:
     dev, test = load_split(data, "dev"), load_split(data, "test")
-    predictors = [Predictor(one, deduplicate=False) for one in members]
+    predictors, last = [Predictor(one, deduplicate=False) for one in members], members[-1]
     probs = [one.predict_probs(dev) for one in predictors]
     thresholds, bound = choose_thresholds(probs, settings.agreement, settings.confidence, settings.bound)
     copies = [_copy(one, draft / name) for name, one in zip(MEMBERS, members, strict=False)]
-    last = members[-1]
     figures = _measure(predictors, thresholds, test)
     measured = figures["cascade"]
+    others = by_agreement(
+        last.task,
+        np.array([last.task.index_of(example) for example in dev], np.int64),
+        probs,
+        [figures[name]["examples_per_second"] for name, _ in zip(MEMBERS, members, strict=False)],
+        settings.agreement,
+        settings.confidence,
+        settings.bound,
+    )
     write_files(
         Artifact(
             folder=draft,
@@ -130,7 +139,12 @@ def _write(members: Sequence[Artifact], data: Path, settings: CascadeSettings, d
             cascade={
                 "thresholds": thresholds,
                 "bound": _in_words(bound, settings),
-                "figures": {"agreement_asked": settings.agreement, **bound._asdict(), "test": figures},
+                "figures": {
+                    "agreement_asked": settings.agreement,
+                    **bound._asdict(),
+                    "test": figures,
+                    "dev_by_agreement": others,
+                },
             },
             scores={
                 "examples": len(test),

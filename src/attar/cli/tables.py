@@ -159,6 +159,8 @@ def print_cascade(cascade: Mapping[str, Any], members: Sequence[Path], tr: Trans
             f"{one['examples_per_second']:,.0f}", f"{one['size_bytes'] / 1e6:.1f} MB",
         )  # fmt: skip
     print_table(table)
+    if others := cascade["figures"].get("dev_by_agreement"):  # cascades made before have none
+        print_table(_by_agreement(others, cascade["figures"]["agreement_asked"], tr))
     for number, threshold in enumerate(cascade["thresholds"], 1):
         line = tr(
             "answers:   {member} where its label has a prob of {threshold} or more",
@@ -166,6 +168,23 @@ def print_cascade(cascade: Mapping[str, Any], members: Sequence[Path], tr: Trans
         )  # fmt: skip
         typer.echo(line)
     typer.echo(tr("bound:     {said}", said=cascade["bound"]))
+
+
+def _by_agreement(found: Sequence[Mapping[str, float]], asked: float, tr: Translator) -> Table:
+    """What each agreement gives."""
+    from rich.table import Table
+
+    title = tr("what another --agreement would give, on dev")
+    table = Table(title=title, title_justify="left")
+    for heading in (tr("agreement"), tr("macro-F1"), tr("passed on"), tr("x the last one's rate")):
+        table.add_column(heading, justify="right")
+    for one in found:
+        shown = f"{one['agreement']:.4g}"
+        table.add_row(
+            tr("{agreement} (this)", agreement=shown) if one["agreement"] == asked else shown,
+            f"{one['macro_f1']:.3f}", f"{one['passed_on']:.1%}", f"{one['times']:.1f}",
+        )  # fmt: skip
+    return table
 
 
 def print_table(table: Table, *, droppable: int = 0, tr: Translator = ENGLISH) -> None:
