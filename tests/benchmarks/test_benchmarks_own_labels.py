@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from attar.metrics import scores
 from attar.recipe.load import load_recipe
+from attar.task import task_by_name
 from attar.training.fit import DevScore
 
 MODELS = ("tfidf", "finetuned", "teacher", "student", "student_int8")
@@ -72,3 +74,19 @@ def test_weights_are_those_of_their_rule(bench, make_checkpoint, make_examples, 
             range(round(total * (1 - tail)) + 1, total + 1)
         )
     assert {found["best macro-F1"], found["best likelihood"]} <= {8.0, 16.0}
+
+
+def test_what_a_start_gains_is_shown_by_run_and_in_the_mean(bench):
+    starts, task = bench("student_start"), task_by_name("cosmetics")
+    gold = np.array([0, 1, 2, 2])
+    found = {
+        "layers": scores(task, gold, np.eye(3)[[0, 1, 1, 1]]),
+        "general": scores(task, gold, np.eye(3)[gold]),
+    }
+    runs = [
+        starts.Run("makeup", seed, (1234, 4), found, starts.Interval(gain, gain - 0.01, gain + 0.01))
+        for seed, gain in ((20, 0.04), (21, 0.06))
+    ]
+    lines = starts.table(runs)
+    assert lines[2] == "| makeup | 20 | 1,234, 4 | 50.0 / 50.0 | 100.0 / 100.0 | +4.0 [+3.0, +5.0] |"
+    assert lines[-1] == "makeup, mean gain of 2 seeds: +5.0."
