@@ -55,6 +55,14 @@ def named(ask, identity="id"):
     return Teacher("asked", identity, ask)
 
 
+def test_what_a_teacher_does_first_is_done_once_and_only_where_it_is_asked(tmp_path, make_examples):
+    asked, examples, done = Asked(), make_examples(20), []
+    for _ in range(3):
+        teacher = replace(named(asked), fit=lambda: done.append(len(asked.texts)))
+        cached_logits(teacher, examples, 3, tmp_path)
+    assert done == [0]
+
+
 def expected(examples):
     return [[len(e.text), e.start, e.end] for e in examples]
 

@@ -42,7 +42,8 @@ def linear_teacher(task: Task, train: Sequence[Example], dev: Sequence[Example])
     """
     data = [[[*example.question, example.label] for example in part] for part in (train, dev)]
     fingerprint = content_hash([_VERSION, task.to_json(), data])
-    return Teacher("linear", fingerprint, _CrossFitted(task, train, dev))
+    model = _CrossFitted(task, train, dev)
+    return Teacher("linear", fingerprint, model, fit=lambda: model.temperature)
 
 
 class _CrossFitted:

@@ -59,12 +59,14 @@ class Teacher:
         fingerprint: Hash of everything in it that its logits depend on.
         predict_logits: [N] examples -> logits [N, C].
         checkpoint: The model behind it; None where it is no network.
+        fit: What it must do before its first answer, where that takes long.
     """
 
     name: str
     fingerprint: str
     predict_logits: Callable[[Sequence[Example]], NDArray[np.float32]]
     checkpoint: Checkpoint | None = None
+    fit: Callable[[], object] | None = None
 
 
 def load_teacher(folder: Path, task: Task) -> Teacher:
@@ -117,7 +119,7 @@ def with_cached_logits(
         computed = iter(teacher.predict_logits(unknown) if unknown else ())
         return np.stack([known[e.question] if e.question in known else next(computed) for e in examples])
 
-    return replace(teacher, predict_logits=predict)
+    return replace(teacher, predict_logits=predict, fit=None)  # which it may never need
 
 
 def teacher_device() -> torch.device:
@@ -187,11 +189,14 @@ def cached_logits(
     Several teachers and sets of examples can share a cache.
     """
     out = np.zeros((len(examples), num_labels), np.float32)
+    chunks = [examples[start : start + _CHUNK] for start in range(0, len(examples), _CHUNK)]
+    keys = [content_hash([teacher.fingerprint, [e.question for e in chunk]]) for chunk in chunks]
+    paths = [folder / f"logits-{key[:32]}.npy" for key in keys]
+    if teacher.fit and not all(path.exists() for path in paths):
+        teacher.fit()  # here, where no bar counts its time as that of the first chunk
     with progress_bar("teacher logits", len(examples), unit="examples") as advance:
-        for start in range(0, len(examples), _CHUNK):
-            chunk = examples[start : start + _CHUNK]
-            key = content_hash([teacher.fingerprint, [e.question for e in chunk]])
-            path = folder / f"logits-{key[:32]}.npy"
+        for number, (chunk, key, path) in enumerate(zip(chunks, keys, paths, strict=True)):
+            start = number * _CHUNK
             logits = read_array(path, key, (len(chunk), num_labels), np.float32)
             if logits is None:
                 # Never cached where they are not finite.
