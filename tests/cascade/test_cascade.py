@@ -262,7 +262,11 @@ def test_the_verb_says_what_it_does(members, data, tmp_path, attar_main, one_lin
     code, out, _ = attar_main("cascade", *options, "--agreement", "0.95", "--bound", "binomial")
     assert code == 0
     assert "at least 95.0% agreement with 95% confidence" in out.replace("\n", " ")
-    assert attar_main("cascade", *options, "--agreement", "0.95")[0] == 0
+    assert "at least 95.0% agreement with 95% confidence" in load_artifact(tmp_path / "c").cascade["bound"]
+    code, out, _ = attar_main("cascade", *options, "--agreement", "0.95", "--lang", "zh")
+    assert code == 0
+    assert "按共形风险控制" in out
+    assert "0.95（当前）" in out
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"text": "红润，口红好。色", "term": "口红"}\n', "utf-8")
     assert attar_main("score", tmp_path / "c", "--in", rows, "--out", tmp_path / "out.jsonl")[0] == 0

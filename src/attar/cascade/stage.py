@@ -20,7 +20,8 @@ from attar.artifact import Artifact, check_not_refused, load_artifact, write_fil
 from attar.artifact_card import MEMBERS
 from attar.bench.timing import interleaved
 from attar.cascade.agreements import by_agreement
-from attar.cascade.thresholds import Bound, Method, choose_thresholds
+from attar.cascade.thresholds import Method, choose_thresholds
+from attar.cascade.words import bound_in_words
 from attar.errors import DataError
 from attar.metrics import Scores, scores
 from attar.ready import artifact_folder
@@ -138,9 +139,10 @@ def _write(members: Sequence[Artifact], data: Path, settings: CascadeSettings, d
             kind="cascade",
             cascade={
                 "thresholds": thresholds,
-                "bound": _in_words(bound, settings),
+                "bound": bound_in_words(bound, settings.agreement, settings.confidence),
                 "figures": {
                     "agreement_asked": settings.agreement,
+                    "confidence": settings.confidence,
                     **bound._asdict(),
                     "test": figures,
                     "dev_by_agreement": others,
@@ -171,17 +173,6 @@ def _copy(artifact: Artifact, folder: Path) -> Artifact:
     for name in (*artifact.files, "attar.json"):
         shutil.copyfile(artifact.folder / name, folder / name)
     return load_artifact(folder)
-
-
-def _in_words(bound: Bound, settings: CascadeSettings) -> str:
-    """What is known of the agreement, for the card."""
-    same = f"{bound.num - bound.disagreeing:,} of {bound.num:,}"
-    seen = f"On dev it gave the last member's label for {same} examples"
-    asked = f"at least {settings.agreement:.1%} agreement"
-    if bound.method == "conformal":
-        return f"{seen}; by conformal risk control that is {asked} in the mean over such dev splits, no more."
-    certain = f"with {settings.confidence:.0%} confidence"
-    return f"{seen}; by an exact binomial bound (Clopper-Pearson) that is {asked} {certain}."
 
 
 def _measure(

@@ -167,7 +167,17 @@ def print_cascade(cascade: Mapping[str, Any], members: Sequence[Path], tr: Trans
             member=members[number - 1], threshold=f"{threshold:.4f}",
         )  # fmt: skip
         typer.echo(line)
-    typer.echo(tr("bound:     {said}", said=cascade["bound"]))
+    typer.echo(tr("bound:     {said}", said=_bound(cascade, tr)))
+
+
+def _bound(cascade: Mapping[str, Any], tr: Translator) -> str:
+    """The card's sentence, in the language of the tables."""
+    from attar.cascade.thresholds import Bound
+    from attar.cascade.words import bound_in_words
+
+    found = cascade["figures"]
+    bound = Bound(*(found[name] for name in Bound._fields))
+    return bound_in_words(bound, found["agreement_asked"], found.get("confidence", 0.95), tr)
 
 
 def _by_agreement(found: Sequence[Mapping[str, float]], asked: float, tr: Translator) -> Table:
