@@ -102,9 +102,7 @@ VERBS: dict[str, Verb] = {
     "compare": Verb(1_000, lambda n: ["compare", f"{n}.jsonl", f"{n}.csv", "--out", "out.xlsx"]),
     "insight": Verb(1_000, lambda n: ["insight", f"{n}.jsonl", "--by", "term,group", "--out", "out"]),
     "init": Verb(1_000, lambda n: ["init", f"{n}.jsonl", "--out", "out.toml"]),
-    "terms": Verb(
-        1_000, lambda n: ["terms", f"{n}.jsonl", "--out", "out.csv", "--min-count", "2"]
-    ),
+    "terms": Verb(1_000, lambda n: ["terms", f"{n}.said.jsonl", "--out", "out.csv"]),
     "evaluate": Verb(
         200,
         lambda n: [
@@ -133,6 +131,7 @@ VERBS: dict[str, Verb] = {
 
 def write_rows(path: Path, count: int, seed: int) -> None:
     """Rows of clauses that are put together in another way in each, as JSONL or CSV by the ending."""
+    between = "很好，" if ".said" in path.suffixes else "，"  # terms are what something is said of
     num_clauses = _FEW_CLAUSES if ".few" in path.suffixes else max(_FEW_CLAUSES, count // _ROWS_PER_CLAUSE)
     rng = random.Random(seed)  # noqa: S311 - no secrets
     some = ["".join(rng.choices(_CHARS, k=rng.randint(3, 9))) for _ in range(num_clauses)]
@@ -141,7 +140,7 @@ def write_rows(path: Path, count: int, seed: int) -> None:
             stream.write("text,term,label,group\n")
         for number in range(count):
             clauses = rng.choices(some, k=rng.randint(2, 6))
-            text = f"第{number}条，{'，'.join(clauses)}，香味怎样"
+            text = f"第{number}条，{between.join(clauses)}，香味怎样"
             label = TINY_TASK.labels[rng.randrange(3)]
             group = f"牌子{rng.randrange(12)}"
             if path.suffix == ".csv":
@@ -215,7 +214,7 @@ def growth(values: Sequence[float], sizes: Sequence[int], least: float) -> float
 
 
 def _make_inputs(folder: Path, size: int, arguments: Sequence[str]) -> None:
-    for ending in ("jsonl", "csv", "few.jsonl"):
+    for ending in ("jsonl", "csv", "few.jsonl", "said.jsonl"):
         path = folder / f"{size}.{ending}"
         if not path.exists():
             write_rows(path, size, seed=size)
