@@ -167,7 +167,13 @@ class Trial:
         """``attar clean`` leaves nothing to resume from, and no result is the worse for it."""
         before = snapshot(self.out)
         done = self.place.forks.attar(["clean", "--yes", self.folder], self.place.folder)
-        left = [name for name in snapshot(self.folder) if name.endswith((".draft", ".parts", ".replaced"))]
+        found = snapshot(self.folder)
+        left = [
+            name
+            for name in found
+            if name.endswith((".draft", ".parts", ".replaced"))
+            and any(one.startswith(f"{name}/") for one in found)
+        ]  # an empty one whose stamps were removed by hand is nobody's
         faults = [fault] if (fault := done.fault(0)) else []
         faults += [f"attar clean left {left[0]}"] if left else []
         if "mended" not in done.said and (changed := difference(snapshot(self.out), before)):

@@ -41,12 +41,16 @@ def runs(tmp_path):
     for name in ("thesis.draft", "thesis.replaced", "data.fetched", ".thesis.draft"):
         (tmp_path / "runs" / name).mkdir()
         (tmp_path / "runs" / name / "thesis.tex").write_text("years of work")
+    for name, within in (("early", ".stamp.attar-0123abcd.json"), ("mine", "thesis.tex")):
+        (tmp_path / "runs" / f"{name}.draft" / ".attar").mkdir(parents=True)
+        (tmp_path / "runs" / f"{name}.draft" / ".attar" / within).touch()
+    (tmp_path / "runs" / "plans.draft").mkdir()
     (tmp_path / "runs" / ".thesis.tex.swp").touch()
     (tmp_path / "runs" / "link.draft").symlink_to(tmp_path / "runs" / "a" / "student.draft")
     return tmp_path / "runs"
 
 
-LEFT = ("student.draft", ".scored.attar-", "data.fetched", ".teacher.draft.draft")
+LEFT = ("student.draft", ".scored.attar-", "data.fetched", ".teacher.draft.draft", "early.draft")
 
 
 def everything(folder):
@@ -73,6 +77,8 @@ def test_what_is_left_is_removed_and_nothing_else(runs, attar_main):
     assert code == 0
     assert out.count(": removed") == len(LEFT)
     assert everything(runs) == own
+    assert (runs / "plans.draft").is_dir()  # nothing says whose it is
+    assert not (runs / "early.draft").exists()
     code, out, _ = attar_main("clean", "--yes", runs)
     assert (code, out) == (0, "nothing is left of killed commands\n")
     assert not run_stage(runs / "a" / "teacher", "train", {}, whole)

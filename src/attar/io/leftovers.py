@@ -31,6 +31,7 @@ _INNER_FILES = {
 }
 _INNER_FILES |= {"README.md", "generation_config.json"}
 _JOB_ENDING = ".parts"
+_OF_STAGES = {".draft": "an unfinished", ".replaced": "the earlier result of"}
 _NOT_LOOKED_INTO = {".git", ".venv", "node_modules", "__pycache__"}
 
 
@@ -74,10 +75,8 @@ def _of_folder(path: Path) -> Leftover | None:
     if name.endswith(_JOB_ENDING) and is_left_job(path):
         what = f"what an unfinished job computed for {name.removesuffix(_JOB_ENDING)}"
         return _leftover(path, what, path, own_files(path))._replace(is_job=True)
-    for ending, what in ((".draft", "an unfinished"), (".replaced", "the earlier result of")):
-        stamp = read_stamp(path) if name.endswith(ending) else None
-        if stamp is not None:
-            return _leftover(path, f"{what} {stamp['stage']!r}", parent / name.removesuffix(ending))
+    if path.suffix in _OF_STAGES and (found := _of_stage(path)):
+        return found
     if name.endswith(".fetched") and parent.name == STAMP_FOLDER:
         of = name.removesuffix(".fetched")
         return _leftover(path, f"an unfinished fetch for {of}", parent.parent / of)
@@ -86,6 +85,23 @@ def _of_folder(path: Path) -> Leftover | None:
         belongs_to = parent if name == INCOMING else parent / of
         return _leftover(path, "a model that was being written", belongs_to)
     return None
+
+
+def _of_stage(path: Path) -> Leftover | None:
+    stamp = read_stamp(path)
+    if stamp is not None:
+        return _leftover(path, f"{_OF_STAGES[path.suffix]} {stamp['stage']!r}", path.with_suffix(""))
+    if path.suffix == ".draft" and _has_not_begun(path):
+        return _leftover(path, "a stage that had not begun", path.with_suffix(""))
+    return None
+
+
+def _has_not_begun(draft: Path) -> bool:
+    """Whether a kill came before the first stamp of a draft was whole: its folder alone is there."""
+    stamps = draft / STAMP_FOLDER
+    if stamps.is_symlink() or not stamps.is_dir() or any(one != stamps for one in draft.iterdir()):
+        return False
+    return all(_TEMPORARY.fullmatch(one.name) for one in stamps.iterdir())
 
 
 def _holds_model_alone(folder: Path) -> bool:

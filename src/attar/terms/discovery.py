@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -133,7 +134,7 @@ class _Context:
 
 def _clauses(text: str) -> Iterator[list[str]]:
     for clause in _CLAUSE.findall(text):
-        yield _UNIT.findall(clause.lower())
+        yield [sys.intern(unit) for unit in _UNIT.findall(clause.lower())]  # one string for each unit
 
 
 def _frequent(clauses: Sequence[Sequence[str]], min_count: int) -> Counter[_Gram]:
