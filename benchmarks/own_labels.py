@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -154,7 +155,7 @@ def _row(run: Run, report: dict[str, Any]) -> list[str]:
         str(run.seed),
         f"{sum((report['train_labels'] or {}).values()):,}, {report['num_test']:,}",
         *scores,
-        *(_difference(paired[other]) for other in ("tfidf", "teacher")),
+        *(difference(paired[other]) for other in ("tfidf", "teacher")),
         f"{rarest} {labels[rarest]['support']}, {', '.join(f1)}",
         "" if run.cascade is None else _cascaded(run.cascade["cascade"]["figures"]["test"]),
         "" if run.ready is None else f"{100 * run.ready[0]:.1f} / {100 * run.ready[1]:.1f}",
@@ -168,7 +169,8 @@ def _cascaded(figures: dict[str, dict[str, float]]) -> str:
     return f"{100 * whole['macro_f1']:.1f}: {whole['passed_on']:.0%}, {times:.1f}x"
 
 
-def _difference(found: dict[str, float]) -> str:
+def difference(found: Mapping[str, float]) -> str:
+    """A paired difference with its interval, in points."""
     return f"{100 * found['value']:+.1f} [{100 * found['low']:+.1f}, {100 * found['high']:+.1f}]"
 
 
